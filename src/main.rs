@@ -1,0 +1,3 @@
+//! The `faceplate` binary.
+
+fn main() {}

@@ -1,0 +1,165 @@
+//! Where a server listens: a TCP port or a Unix socket.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// An address to listen on, as configured: `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/faces.sock`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and port. Names are refused: which of their addresses would be meant?
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// A bound listener.
+#[derive(Debug)]
+pub enum Listener {
+    /// Accepts TCP connections.
+    Tcp(TcpListener),
+    /// Accepts connections on a Unix socket, whose file goes with the listener.
+    Unix(UnixListener, SocketFile),
+}
+
+/// The file of a bound Unix socket, removed on drop.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+/// An accepted connection.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+// === impl Address ===
+
+impl Address {
+    /// Whether only this machine can reach the address.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Address::Tcp(address) => address.ip().is_loopback(),
+            Address::Unix(_) => true,
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.starts_with('/') {
+                Ok(Address::Unix(PathBuf::from(path)))
+            } else {
+                Err(format!(
+                    "{text:?} is not an absolute socket path; write unix:/run/faceplate.sock"
+                ))
+            };
+        }
+        text.parse().map(Address::Tcp).map_err(|_| {
+            format!("{text:?} is not an IP address with a port; write 127.0.0.1:8080, [::1]:8080 or unix:/path")
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Binds `address`. A socket file that a killed server left behind is replaced; one that
+    /// somebody still listens on is not.
+    pub async fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(address) => Ok(Listener::Tcp(TcpListener::bind(address).await?)),
+            Address::Unix(path) => {
+                remove_stale_socket(path).await?;
+                let listener = UnixListener::bind(path)?;
+                Ok(Listener::Unix(listener, SocketFile(path.clone())))
+            }
+        }
+    }
+
+    /// The address really bound; tells the port that the system chose for port 0.
+    pub fn address(&self) -> io::Result<Address> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Listener::Unix(_, file) => Ok(Address::Unix(file.0.clone())),
+        }
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Answers are written whole; waiting to fill a segment only delays their tail.
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Listener::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+async fn remove_stale_socket(path: &Path) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).await.is_err() {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+// === impl SocketFile ===
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Gone already is as good as removed.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_ip_and_port_or_an_absolute_socket_path() {
+        for good in ["127.0.0.1:8080", "[::1]:0", "unix:/run/faces.sock"] {
+            assert_eq!(good.parse::<Address>().unwrap().to_string(), good);
+        }
+        for bad in ["8080", "localhost:8080", "unix:faces.sock", ""] {
+            assert!(bad.parse::<Address>().is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn only_loopback_and_unix_sockets_are_local() {
+        for (address, local) in [
+            ("127.0.0.1:1", true),
+            ("[::1]:1", true),
+            ("unix:/x", true),
+            ("0.0.0.0:1", false),
+            ("192.0.2.1:1", false),
+        ] {
+            assert_eq!(
+                address.parse::<Address>().unwrap().is_local(),
+                local,
+                "{address}"
+            );
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Accepts connections and speaks HTTP on them. Knows sockets, not faces: the avatar front, the
+//! emulator and the admin pages all run on this one accept loop.
+
+mod connection;
+mod listen;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    service::Service,
+};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::{sync::Semaphore, time};
+use tokio_util::sync::CancellationToken;
+
+pub use listen::{Address, Listener};
+
+/// What one listener grants its clients.
+#[derive(Clone, Debug)]
+pub struct Caps {
+    /// Connections open at once; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// How long a client may take over a request's head, and how long a kept-alive connection may
+    /// idle: hyper runs both on one timer.
+    pub header_read: Duration,
+    /// The largest request head in bytes; a larger one is answered with 431.
+    pub header_bytes: usize,
+    /// How long requests under way may take to finish after the shutdown began.
+    pub drain: Duration,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            header_read: Duration::from_secs(30),
+            header_bytes: 16 * 1024,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves `service` on `listener` until `shutdown` is cancelled, then lets requests under way end.
+pub async fn run<S, B>(listener: Listener, service: S, caps: Caps, shutdown: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let connections = Arc::new(Semaphore::new(caps.connections));
+    let graceful = GracefulShutdown::new();
+
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &connections) => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let Some((stream, permit)) = accepted else {
+            break;
+        };
+        let watcher = graceful.watcher();
+        let service = service.clone();
+        let caps = caps.clone();
+        tokio::spawn(async move {
+            connection::serve(stream, service, &caps, watcher).await;
+            drop(permit);
+        });
+    }
+
+    drop(listener);
+    if time::timeout(caps.drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            limit_ms = caps.drain.as_millis(),
+            "shutdown: some requests did not finish in time and were cut off"
+        );
+    }
+}
+
+/// The next connection and its permit. A failing `accept` (no descriptors left, say) is retried
+/// with a growing pause, so that the loop neither ends nor spins.
+async fn accept(
+    listener: &Listener,
+    connections: &Arc<Semaphore>,
+) -> Option<(listen::Stream, tokio::sync::OwnedSemaphorePermit)> {
+    const FIRST_PAUSE: Duration = Duration::from_millis(5);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+    let permit = connections.clone().acquire_owned().await.ok()?;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok(stream) => return Some((stream, permit)),
+            Err(error) if is_about_the_client(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept a connection");
+                time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn is_about_the_client(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}
