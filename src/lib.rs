@@ -1,4 +1,6 @@
 //! Faceplate: a self-hosted, avatar-caching reverse proxy in front of WhatsApp-gateway picture APIs.
 
+pub mod avatar;
 pub mod clock;
 pub mod server;
+pub mod upstream;

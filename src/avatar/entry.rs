@@ -1,0 +1,58 @@
+//! All that is known of one face: the last good picture, and what came of asking last.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, Picture};
+use crate::clock::Timestamp;
+
+/// The state of one key. An entry that was never asked for does not exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The last good picture. Only a newer one replaces it.
+    pub picture: Option<Kept>,
+    /// What came of asking last.
+    pub last: Last,
+}
+
+/// A good picture and what vouches for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The bytes and what they are.
+    pub picture: Picture,
+    /// The file name of the link it came from: the vendor's own name for this version of the
+    /// picture. Signatures and expiry rotate with every answer, so they are no part of it.
+    pub name: Option<String>,
+    /// When these bytes were first seen (`Last-Modified`).
+    pub changed: Timestamp,
+    /// When the vendor last vouched for them (`Age` counts from here).
+    pub confirmed: Timestamp,
+}
+
+/// What came of asking last.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Last {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// When it was asked. Orders answers that overtake each other.
+    pub asked: Timestamp,
+    /// When the newest real answer (a picture, or truly none) was asked for.
+    pub decided: Timestamp,
+    /// Not before this time is it asked again, unless for a fresh look. For a picture, freshness
+    /// is reckoned from [`Kept::confirmed`] instead.
+    pub retry_at: Timestamp,
+    /// How many times in a row it was a `vendor_error`.
+    pub errors: u32,
+    /// How many agreeing empty answers stand against the picture.
+    pub against: u32,
+    /// When the last of them was counted.
+    pub against_since: Timestamp,
+}
+
+impl Kept {
+    /// The time since the vendor last vouched for the picture.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.confirmed)
+    }
+}

@@ -1,0 +1,303 @@
+//! WhatsApp addresses. A [`Jid`] is canonical once it exists: one person, one spelling, one cache
+//! entry, whichever of the vendors' spellings the caller used.
+
+use std::{fmt, str::FromStr};
+
+use arrayvec::ArrayString;
+
+/// The longest canonical JID: a legacy group, `<15 digits>-<10 digits>@g.us`, with room to spare.
+const LONGEST: usize = 48;
+/// E.164 numbers have at most fifteen digits.
+const PHONE_DIGITS: usize = 15;
+/// LIDs, groups and newsletters are plain counters; WhatsApp's are 14 to 18 digits long.
+const ID_DIGITS: usize = 20;
+
+/// A WhatsApp address in its canonical spelling: `628123@c.us`, `123-456@g.us`, `123@lid` or
+/// `123@newsletter`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Jid {
+    text: ArrayString<LONGEST>,
+    kind: Kind,
+}
+
+/// What stands behind a [`Jid`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A person by phone number, `@c.us` (the same as `@s.whatsapp.net`).
+    Contact,
+    /// A group, `@g.us`.
+    Group,
+    /// A person by WhatsApp's own identifier, `@lid`. No phone number can be derived from it.
+    Lid,
+    /// A channel, `@newsletter`.
+    Newsletter,
+}
+
+/// Whose face is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// The account that the instance is connected with.
+    Me,
+    /// Anybody it can see.
+    Chat(Jid),
+}
+
+/// Why a text is no JID. The message never repeats the text: it may be a phone number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedJid {
+    /// Not one of the known servers behind the `@`.
+    #[error(
+        "the part behind '@' must be c.us, s.whatsapp.net, g.us, lid or newsletter (a bare number means @c.us)"
+    )]
+    Server,
+    /// Nothing, or something other than digits, where the number stands.
+    #[error("the part before '@' must be digits only (a group may be digits-digits)")]
+    User,
+    /// A number longer than any that exists.
+    #[error(
+        "the number is too long: a phone number has at most 15 digits, any other identifier 20 (a WhatsApp LID is written 123@lid)"
+    )]
+    TooLong,
+    /// A national number: no international one starts with a zero.
+    #[error(
+        "the number starts with 0: write it in international form, with the country code and without a trunk 0"
+    )]
+    LeadingZero,
+    /// A `:device` that is not a number, or on a server that has no devices.
+    #[error("a device, as in 123:7@s.whatsapp.net, is a number and belongs to a contact or a lid")]
+    Device,
+}
+
+// === impl Jid ===
+
+impl Jid {
+    /// What stands behind the address.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The canonical spelling.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The part before the `@`.
+    pub fn user(&self) -> &str {
+        self.text.split_once('@').map_or("", |(user, _)| user)
+    }
+}
+
+impl FromStr for Jid {
+    type Err = MalformedJid;
+
+    fn from_str(text: &str) -> Result<Self, MalformedJid> {
+        let (user, kind) = match text.split_once('@') {
+            Some((user, server)) => (user, Kind::of(server).ok_or(MalformedJid::Server)?),
+            None => (text.strip_prefix('+').unwrap_or(text), Kind::Contact),
+        };
+        let user = without_device(user, kind)?;
+        match (kind, user.split_once('-')) {
+            (Kind::Group, Some((creator, created))) => {
+                number(creator, PHONE_DIGITS)?;
+                number(created, PHONE_DIGITS)?;
+            }
+            (Kind::Contact, _) => number(user, PHONE_DIGITS)?,
+            _ => number(user, ID_DIGITS)?,
+        }
+        let mut canonical = ArrayString::new();
+        for part in [user, "@", kind.server()] {
+            canonical
+                .try_push_str(part)
+                .map_err(|_| MalformedJid::TooLong)?;
+        }
+        Ok(Jid {
+            text: canonical,
+            kind,
+        })
+    }
+}
+
+/// Drops the device of `123:7`. `123:7` without a server is refused: it could mean anything.
+fn without_device(user: &str, kind: Kind) -> Result<&str, MalformedJid> {
+    let Some((user, device)) = user.split_once(':') else {
+        return Ok(user);
+    };
+    let has_devices = matches!(kind, Kind::Contact | Kind::Lid);
+    let is_number =
+        (1..=5).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_digit());
+    if has_devices && is_number {
+        Ok(user)
+    } else {
+        Err(MalformedJid::Device)
+    }
+}
+
+fn number(text: &str, longest: usize) -> Result<(), MalformedJid> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Err(MalformedJid::User)
+    } else if text.len() > longest {
+        Err(MalformedJid::TooLong)
+    } else if text.starts_with('0') {
+        Err(MalformedJid::LeadingZero)
+    } else {
+        Ok(())
+    }
+}
+
+impl fmt::Display for Jid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+// Phone numbers do not belong in logs, and `{:?}` is how they get there.
+impl fmt::Debug for Jid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Jid(redacted@{})", self.kind.server())
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    fn of(server: &str) -> Option<Self> {
+        Some(match server {
+            "c.us" | "s.whatsapp.net" => Kind::Contact,
+            "g.us" => Kind::Group,
+            "lid" => Kind::Lid,
+            "newsletter" => Kind::Newsletter,
+            _ => return None,
+        })
+    }
+
+    fn server(self) -> &'static str {
+        match self {
+            Kind::Contact => "c.us",
+            Kind::Group => "g.us",
+            Kind::Lid => "lid",
+            Kind::Newsletter => "newsletter",
+        }
+    }
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// The canonical spelling as it stands in URLs and signatures.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Subject::Me => "me",
+            Subject::Chat(jid) => jid.as_str(),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = MalformedJid;
+
+    fn from_str(text: &str) -> Result<Self, MalformedJid> {
+        match text {
+            "me" => Ok(Subject::Me),
+            jid => jid.parse().map(Subject::Chat),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn canonical(text: &str) -> Result<String, MalformedJid> {
+        text.parse::<Jid>().map(|jid| jid.to_string())
+    }
+
+    #[test]
+    fn every_spelling_of_the_contract_has_one_canonical_form() {
+        for (text, expected) in [
+            ("123@c.us", "123@c.us"),
+            ("123@s.whatsapp.net", "123@c.us"),
+            ("123:7@s.whatsapp.net", "123@c.us"),
+            ("+123", "123@c.us"),
+            ("123", "123@c.us"),
+            ("123-456@g.us", "123-456@g.us"),
+            ("120363000000000001@g.us", "120363000000000001@g.us"),
+            ("123@lid", "123@lid"),
+            ("123:7@lid", "123@lid"),
+            ("123@newsletter", "123@newsletter"),
+        ] {
+            assert_eq!(canonical(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_own_reason() {
+        for (text, why) in [
+            ("", MalformedJid::User),
+            ("@c.us", MalformedJid::User),
+            ("abc@c.us", MalformedJid::User),
+            ("+123@c.us", MalformedJid::User),
+            ("12 3", MalformedJid::User),
+            ("１２３", MalformedJid::User),
+            ("123-456", MalformedJid::User),
+            ("1-2-3@g.us", MalformedJid::User),
+            ("-1@g.us", MalformedJid::User),
+            ("123@", MalformedJid::Server),
+            ("123@example.com", MalformedJid::Server),
+            ("123@c.us@c.us", MalformedJid::Server),
+            ("123@C.US", MalformedJid::Server),
+            ("status@broadcast", MalformedJid::Server),
+            ("1234567890123456", MalformedJid::TooLong),
+            ("123456789012345678901@lid", MalformedJid::TooLong),
+            ("0812345@c.us", MalformedJid::LeadingZero),
+            ("0@c.us", MalformedJid::LeadingZero),
+            ("123:7@g.us", MalformedJid::Device),
+            ("123:@c.us", MalformedJid::Device),
+            ("123:x@c.us", MalformedJid::Device),
+        ] {
+            assert_eq!(canonical(text), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_output_holds_no_phone_number() {
+        let jid: Jid = "628123456789@c.us".parse().unwrap();
+        assert!(!format!("{:?}", Subject::Chat(jid)).contains("628123"));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_a_canonical_form_is_a_fixed_point(text in "\\PC{0,64}") {
+            if let Ok(jid) = text.parse::<Jid>() {
+                prop_assert_eq!(jid.as_str().parse::<Jid>(), Ok(jid));
+            }
+        }
+
+        #[test]
+        fn all_aliases_of_a_number_are_one_identity(
+            number in "[1-9][0-9]{0,14}",
+            device in 0u16..,
+        ) {
+            let plain: Jid = number.parse().unwrap();
+            for alias in [
+                format!("+{number}"),
+                format!("{number}@c.us"),
+                format!("{number}@s.whatsapp.net"),
+                format!("{number}:{device}@s.whatsapp.net"),
+            ] {
+                prop_assert_eq!(alias.parse::<Jid>(), Ok(plain));
+            }
+            prop_assert_eq!(plain.user(), number);
+        }
+
+        #[test]
+        fn different_identities_never_share_a_canonical_form(
+            a in "[1-9][0-9]{0,14}(@c\\.us|@g\\.us|@lid|@newsletter)",
+            b in "[1-9][0-9]{0,14}(@c\\.us|@g\\.us|@lid|@newsletter)",
+        ) {
+            let (x, y): (Jid, Jid) = (a.parse().unwrap(), b.parse().unwrap());
+            prop_assert_eq!(a == b, x.as_str() == y.as_str());
+        }
+    }
+}

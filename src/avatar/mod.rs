@@ -1,0 +1,20 @@
+//! The nouns and the verdicts: whose face, which picture, what is known of it, and what to do next.
+//! Pure: no socket, no file, no clock. Time comes in as an argument, a decision goes out as a value.
+
+mod absorb;
+mod decide;
+mod entry;
+mod jid;
+mod key;
+mod outcome;
+mod picture;
+mod policy;
+
+pub use absorb::{Answer, Report, absorb};
+pub use decide::{Ask, Forward, Plan, decide};
+pub use entry::{Entry, Kept, Last};
+pub use jid::{Jid, Kind, MalformedJid, Subject};
+pub use key::Key;
+pub use outcome::{Empty, Outcome, Trouble};
+pub use picture::{Digest, MediaType, Picture, Rejected};
+pub use policy::{Negative, OnHidden, Policy};

@@ -1,0 +1,262 @@
+//! Bytes that were proven to be a whole picture of a kind that browsers show. A [`Picture`] is
+//! made from nothing else, so whatever holds one can be served.
+
+use std::fmt;
+
+use bytes::Bytes;
+use imagesize::ImageType;
+use serde::{Deserialize, Serialize};
+
+/// A validated picture.
+#[derive(Clone, PartialEq)]
+pub struct Picture {
+    bytes: Bytes,
+    digest: Digest,
+    media: MediaType,
+    width: u32,
+    height: u32,
+}
+
+/// A BLAKE3 digest of a representation's bytes; the strong `ETag` is made from it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+/// The image formats that vendors send and browsers show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaType {
+    /// `image/jpeg`
+    Jpeg,
+    /// `image/png`
+    Png,
+    /// `image/webp`
+    Webp,
+    /// `image/gif`
+    Gif,
+}
+
+/// Why bytes were not taken for a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// No byte at all: what visual rate limiting sends.
+    #[error("the picture is empty (0 bytes)")]
+    Nothing,
+    /// Magic bytes of none of the four formats: HTML, SVG, JSON, noise.
+    #[error("the bytes are no JPEG, PNG, WebP or GIF")]
+    Unknown,
+    /// The end is missing.
+    #[error("the {0} is cut off")]
+    CutOff(MediaType),
+    /// A header that makes no sense, or an edge longer than allowed.
+    #[error("the {0} has unreadable or unreasonable dimensions")]
+    Dimensions(MediaType),
+}
+
+// === impl Picture ===
+
+impl Picture {
+    /// The longest edge believed. WhatsApp's pictures are 640 pixels square.
+    const LONGEST_EDGE: usize = 8192;
+
+    /// Takes `bytes` for a picture if their beginning, dimensions and end say so. What a vendor's
+    /// `Content-Type` claims does not matter.
+    pub fn validate(bytes: Bytes) -> Result<Self, Rejected> {
+        if bytes.is_empty() {
+            return Err(Rejected::Nothing);
+        }
+        let media = MediaType::sniff(&bytes).ok_or(Rejected::Unknown)?;
+        if !media.is_whole(&bytes) {
+            return Err(Rejected::CutOff(media));
+        }
+        let size = imagesize::blob_size(&bytes).map_err(|_| Rejected::Dimensions(media))?;
+        let edges = 1..=Self::LONGEST_EDGE;
+        if !edges.contains(&size.width) || !edges.contains(&size.height) {
+            return Err(Rejected::Dimensions(media));
+        }
+        Ok(Self {
+            digest: Digest::of(&bytes),
+            bytes,
+            media,
+            width: size.width as u32,
+            height: size.height as u32,
+        })
+    }
+
+    /// The picture, byte for byte as it came.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// What identifies the bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The format.
+    pub fn media(&self) -> MediaType {
+        self.media
+    }
+
+    /// Width and height in pixels, as the header says.
+    pub fn dimensions(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Picture({} {}x{}, {} bytes)",
+            self.media,
+            self.width,
+            self.height,
+            self.bytes.len()
+        )
+    }
+}
+
+// === impl Digest ===
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The first 128 bits in hexadecimal: enough for an `ETag`.
+    pub fn short(&self) -> String {
+        self.0[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.short())
+    }
+}
+
+// === impl MediaType ===
+
+impl MediaType {
+    /// The media type as `Content-Type` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MediaType::Jpeg => "image/jpeg",
+            MediaType::Png => "image/png",
+            MediaType::Webp => "image/webp",
+            MediaType::Gif => "image/gif",
+        }
+    }
+
+    fn sniff(bytes: &[u8]) -> Option<Self> {
+        Some(match imagesize::image_type(bytes).ok()? {
+            ImageType::Jpeg => MediaType::Jpeg,
+            ImageType::Png => MediaType::Png,
+            ImageType::Webp => MediaType::Webp,
+            ImageType::Gif => MediaType::Gif,
+            _ => return None,
+        })
+    }
+
+    /// Whether the format's own end is there. A vendor that cuts a file and adjusts its length is
+    /// found out by nothing else.
+    fn is_whole(self, bytes: &[u8]) -> bool {
+        match self {
+            // Some encoders pad behind the end-of-image marker.
+            MediaType::Jpeg => bytes.windows(2).rev().any(|pair| pair == [0xFF, 0xD9]),
+            MediaType::Png => bytes
+                .windows(8)
+                .rev()
+                .any(|chunk| chunk == b"IEND\xAE\x42\x60\x82"),
+            MediaType::Webp => bytes
+                .get(4..8)
+                .and_then(|size| size.try_into().ok())
+                .is_some_and(|size| bytes.len() as u64 >= 8 + u64::from(u32::from_le_bytes(size))),
+            MediaType::Gif => bytes.iter().rev().take(64).any(|byte| *byte == 0x3B),
+        }
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::{DynamicImage, ImageFormat};
+
+    use super::*;
+
+    fn drawn(format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::new_rgb8(96, 64)
+            .write_to(&mut bytes, format)
+            .unwrap();
+        bytes.into_inner()
+    }
+
+    /// A 1x1 GIF; the encoder for it is not among our dependencies.
+    const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
+
+    #[test]
+    fn the_bytes_decide_the_type() {
+        for (format, media) in [
+            (ImageFormat::Jpeg, MediaType::Jpeg),
+            (ImageFormat::Png, MediaType::Png),
+            (ImageFormat::WebP, MediaType::Webp),
+        ] {
+            let picture = Picture::validate(drawn(format).into()).unwrap();
+            assert_eq!(picture.media(), media);
+            assert_eq!(picture.dimensions(), (96, 64));
+        }
+        let gif = Picture::validate(Bytes::from_static(GIF)).unwrap();
+        assert_eq!((gif.media(), gif.dimensions()), (MediaType::Gif, (1, 1)));
+    }
+
+    #[test]
+    fn a_picture_cut_anywhere_is_refused() {
+        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+            let whole = drawn(format);
+            for end in (0..whole.len() - 1).step_by(7) {
+                let cut = Bytes::copy_from_slice(&whole[..end]);
+                assert!(Picture::validate(cut).is_err(), "{format:?} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_browsers_would_run_or_not_show_is_refused() {
+        for bytes in [
+            &b"<!doctype html><title>Login</title>"[..],
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            b"{\"url\":null}",
+            b"%PDF-1.7",
+            b"BM\x00\x00",
+            b"\x00\x00\x01\x00",
+        ] {
+            assert_eq!(
+                Picture::validate(Bytes::copy_from_slice(bytes)),
+                Err(Rejected::Unknown)
+            );
+        }
+        assert_eq!(Picture::validate(Bytes::new()), Err(Rejected::Nothing));
+    }
+
+    #[test]
+    fn a_header_that_claims_a_huge_canvas_is_refused() {
+        let mut png = drawn(ImageFormat::Png);
+        png[16..20].copy_from_slice(&100_000u32.to_be_bytes());
+        assert_eq!(
+            Picture::validate(png.into()),
+            Err(Rejected::Dimensions(MediaType::Png))
+        );
+    }
+}

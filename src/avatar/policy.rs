@@ -1,0 +1,77 @@
+//! How long each kind of answer is believed, and what retires a picture.
+
+use std::time::Duration;
+
+/// The rules that [`decide`](super::decide) and [`absorb`](super::absorb) go by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// How long a confirmed picture is fresh.
+    pub ttl: Duration,
+    /// How long beyond `ttl` a picture is shown at once while it is refreshed behind the scenes
+    /// (RFC 5861); beyond that, requests wait for the refresh.
+    pub stale_while_revalidate: Duration,
+    /// How many agreeing empty answers, a TTL apart, it takes to believe that a picture is gone.
+    pub confirmations: u32,
+    /// What then becomes of it.
+    pub on_hidden: OnHidden,
+    /// How long an answer without a picture is believed.
+    pub negative: Negative,
+}
+
+/// What becomes of a picture that is confirmed to be hidden or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnHidden {
+    /// It goes on being shown, marked as stale.
+    Keep,
+    /// It makes way for the fallback.
+    Drop,
+}
+
+/// How long to wait before asking again, by what came of asking.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Negative {
+    /// After `not_set`, `hidden` and `unknown`.
+    pub empty: Duration,
+    /// After `not_found`.
+    pub not_found: Duration,
+    /// After `session_down`.
+    pub session_down: Duration,
+    /// After `auth`: the operator has to change something first.
+    pub auth: Duration,
+    /// After the first `vendor_error`; doubles with each further one.
+    pub error_first: Duration,
+    /// The longest wait after a `vendor_error`.
+    pub error_longest: Duration,
+    /// After `rate_limited` where the vendor named no time.
+    pub rate_limited: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            ttl: hours(24),
+            stale_while_revalidate: hours(7 * 24),
+            confirmations: 3,
+            on_hidden: OnHidden::Keep,
+            negative: Negative::default(),
+        }
+    }
+}
+
+impl Default for Negative {
+    fn default() -> Self {
+        Self {
+            empty: hours(6),
+            not_found: hours(24),
+            session_down: Duration::from_secs(60),
+            auth: Duration::from_secs(60),
+            error_first: Duration::from_secs(30),
+            error_longest: Duration::from_secs(15 * 60),
+            rate_limited: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3600)
+}

@@ -1,0 +1,177 @@
+//! Picture links: repaired, unwrapped, and read for what they say about themselves.
+
+use http::Uri;
+use url::Url;
+
+use crate::clock::Timestamp;
+
+/// A link to a picture on WhatsApp's CDN.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Link {
+    url: Url,
+}
+
+/// Why a text is no link. The message never repeats the text: a link is as good as the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLink {
+    /// Not an absolute `http` or `https` URL.
+    #[error("the vendor's picture link is not an absolute http(s) URL")]
+    NotHttp,
+    /// `user:password@` in a link is somebody's trick.
+    #[error("the vendor's picture link carries credentials")]
+    Credentials,
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Reads a link as a vendor wrote it: `&amp;` and `\u0026`, which break its signature, become
+    /// `&` again, and WhatsApp Web's `…/pp?e=` wrapper is taken off.
+    pub fn parse(text: &str) -> Result<Self, BadLink> {
+        let repaired = text
+            .trim()
+            .replace("&amp;", "&")
+            .replace("\\u0026", "&")
+            .replace("\\/", "/");
+        let url = Url::parse(&repaired).map_err(|_| BadLink::NotHttp)?;
+        let url = unwrapped(&url).unwrap_or(url);
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(BadLink::NotHttp);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BadLink::Credentials);
+        }
+        Ok(Self { url })
+    }
+
+    /// Where a redirect from this link leads.
+    pub fn redirected(&self, location: &str) -> Result<Self, BadLink> {
+        let url = self.url.join(location).map_err(|_| BadLink::NotHttp)?;
+        Link::parse(url.as_str())
+    }
+
+    /// When the link expires: the `oe` parameter, Unix time in hexadecimal.
+    pub fn expires(&self) -> Option<Timestamp> {
+        let (_, value) = self.url.query_pairs().find(|(name, _)| name == "oe")?;
+        u64::from_str_radix(&value, 16)
+            .ok()
+            .map(Timestamp::from_secs)
+    }
+
+    /// The picture's identity: the path's last segment. The query rotates with every answer, so
+    /// it says nothing. A path without a name has none.
+    pub fn name(&self) -> Option<&str> {
+        self.url
+            .path_segments()?
+            .next_back()
+            .filter(|name| !name.is_empty())
+    }
+
+    /// Whether `https` protects the way.
+    pub fn is_secure(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// The host, in lower case, and the port.
+    pub fn origin(&self) -> (&str, u16) {
+        (
+            self.url.host_str().unwrap_or_default(),
+            self.url.port_or_known_default().unwrap_or_default(),
+        )
+    }
+
+    /// The link for the client. What a URL allows and a URI does not is not a link.
+    pub fn uri(&self) -> Result<Uri, BadLink> {
+        // The fragment is for browsers.
+        let mut url = self.url.clone();
+        url.set_fragment(None);
+        url.as_str().parse().map_err(|_| BadLink::NotHttp)
+    }
+}
+
+fn unwrapped(url: &Url) -> Option<Url> {
+    if url.path() != "/pp" {
+        return None;
+    }
+    let (_, inner) = url.query_pairs().find(|(name, _)| name == "e")?;
+    Url::parse(&inner).ok()
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PUBLISHED: &str = "https://pps.whatsapp.net/v/t61.24694-24/374498176_337577482181161_7091117586184162691_n.jpg?ccb=11-4&oh=01_Q5Aa3gEERUGD4fegyplSv2MnHmt_UIA9JnpjREhSJMNVWZC-RA&oe=6970FAAA&_nc_sid=5e03e0&_nc_cat=104";
+
+    #[test]
+    fn oe_says_when_a_link_expires() {
+        let link = Link::parse(PUBLISHED).unwrap();
+        // 2026-01-21T16:11:22Z
+        assert_eq!(link.expires(), Some(Timestamp::from_secs(1_769_011_882)));
+        assert_eq!(Link::parse("https://a.example/x").unwrap().expires(), None);
+    }
+
+    #[test]
+    fn the_file_name_is_the_identity_whatever_the_signature() {
+        let other = PUBLISHED.replace("oe=6970FAAA", "oe=6979FAAA");
+        assert_eq!(
+            Link::parse(PUBLISHED).unwrap().name(),
+            Link::parse(&other).unwrap().name()
+        );
+        assert_eq!(
+            Link::parse(PUBLISHED).unwrap().name(),
+            Some("374498176_337577482181161_7091117586184162691_n.jpg")
+        );
+    }
+
+    #[test]
+    fn escaped_ampersands_are_repaired() {
+        for escaped in ["&amp;", "\\u0026"] {
+            assert_eq!(
+                Link::parse(&PUBLISHED.replace('&', escaped)),
+                Link::parse(PUBLISHED)
+            );
+        }
+    }
+
+    #[test]
+    fn whatsapp_web_s_wrapper_is_taken_off() {
+        let inner: String = url::form_urlencoded::byte_serialize(PUBLISHED.as_bytes()).collect();
+        let wrapped = format!("https://web.whatsapp.com/pp?e={inner}&t=l&u=1%40c.us&i=2&n=3");
+        assert_eq!(Link::parse(&wrapped), Link::parse(PUBLISHED));
+    }
+
+    #[test]
+    fn what_is_no_plain_web_link_is_refused() {
+        for (text, why) in [
+            ("", BadLink::NotHttp),
+            ("/v/t61/a.jpg", BadLink::NotHttp),
+            ("file:///etc/passwd", BadLink::NotHttp),
+            ("javascript:alert(1)", BadLink::NotHttp),
+            (
+                "https://pps.whatsapp.net@evil.example/",
+                BadLink::Credentials,
+            ),
+        ] {
+            assert_eq!(Link::parse(text), Err(why), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+            if let Ok(link) = Link::parse(&text) {
+                let _ = (link.expires(), link.uri(), link.origin());
+                let _ = link.redirected(&text);
+            }
+        }
+    }
+}
