@@ -2,5 +2,7 @@
 
 pub mod avatar;
 pub mod clock;
+pub mod limits;
 pub mod server;
+pub mod store;
 pub mod upstream;

@@ -1,0 +1,305 @@
+//! One instance's budget of upstream calls: GCRA by `governor`, on our own clock.
+//!
+//! Every call costs one lookup. A call that makes the vendor bypass its cache costs a refresh
+//! besides. Background work must leave half of the lookups to people who are waiting.
+
+use std::{
+    num::NonZeroU32,
+    ops::Add,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use governor::{
+    NotUntil, RateLimiter,
+    clock::{self, Reference},
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::{NotKeyed, StateStore},
+};
+
+use crate::clock::{Clock, Timestamp};
+
+/// How many calls, and how many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Calls a minute, on average.
+    pub per_minute: NonZeroU32,
+    /// Calls at once after a rest.
+    pub burst: NonZeroU32,
+}
+
+/// What a call is for, most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Somebody waits for a face that is not there.
+    Interactive,
+    /// Somebody asked for a fresh look.
+    Refresh,
+    /// Revalidation and warm-up: nobody waits.
+    Background,
+}
+
+/// No call now; when there may be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The earliest time at which the same request can succeed.
+    pub retry_at: Timestamp,
+}
+
+/// One instance's budget.
+#[derive(Debug)]
+pub struct Budget {
+    lookups: Limiter,
+    refreshes: Limiter,
+    background: Limiter,
+    daily: Option<Limiter>,
+}
+
+/// One GCRA limiter whose grants can be returned.
+#[derive(Debug)]
+struct Limiter {
+    gcra: RateLimiter<NotKeyed, State, Ticks, NoOpMiddleware<Tick>>,
+    state: State,
+    /// Nanoseconds that one call costs.
+    cost: u64,
+    clock: Clock,
+}
+
+/// GCRA's one number, the theoretical arrival time. `governor`'s own in-memory state keeps the
+/// same number but does not let it be read or lowered.
+#[derive(Clone, Debug, Default)]
+struct State(Arc<AtomicU64>);
+
+// === impl Budget ===
+
+impl Budget {
+    /// A full budget.
+    pub fn new(lookups: Quota, refreshes: Quota, daily: Option<NonZeroU32>, clock: Clock) -> Self {
+        Self {
+            lookups: Limiter::new(lookups.gcra(), clock.clone()),
+            refreshes: Limiter::new(refreshes.gcra(), clock.clone()),
+            background: Limiter::new(lookups.halved().gcra(), clock.clone()),
+            daily: daily.map(|calls| Limiter::new(per_day(calls), clock)),
+        }
+    }
+
+    /// Takes one call from the budget, or nothing at all. `with_refresh` when the vendor is to
+    /// bypass its cache.
+    pub fn take(&self, lane: Lane, with_refresh: bool) -> Result<(), Refused> {
+        let asked = [
+            with_refresh.then_some(&self.refreshes),
+            (lane == Lane::Background).then_some(&self.background),
+            self.daily.as_ref(),
+            Some(&self.lookups),
+        ];
+        for (index, limiter) in asked.into_iter().enumerate() {
+            if let Some(Err(refused)) = limiter.map(Limiter::take) {
+                asked[..index].iter().flatten().for_each(|l| l.give_back());
+                return Err(refused);
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl Limiter ===
+
+impl Limiter {
+    fn new(quota: governor::Quota, clock: Clock) -> Self {
+        let state = State::default();
+        Self {
+            gcra: RateLimiter::new(quota, state.clone(), Ticks(clock.clone())),
+            state,
+            cost: Nanos::from(quota.replenish_interval()).as_u64(),
+            clock,
+        }
+    }
+
+    fn take(&self) -> Result<(), Refused> {
+        self.gcra.check().map_err(|not_until: NotUntil<Tick>| {
+            let now = self.clock.now();
+            let wait = not_until.wait_time_from(Tick::at(now));
+            Refused {
+                // Rounded up: the same request a moment too early would be refused again.
+                retry_at: now + wait + Duration::from_millis(1),
+            }
+        })
+    }
+
+    /// Returns what [`Limiter::take`] granted a moment ago: the arrival time can only be later
+    /// than the cost of one call, for that call just moved it.
+    fn give_back(&self) {
+        self.state.0.fetch_sub(self.cost, Ordering::AcqRel);
+    }
+}
+
+// === impl Quota ===
+
+impl Quota {
+    fn gcra(self) -> governor::Quota {
+        governor::Quota::per_minute(self.per_minute).allow_burst(self.burst)
+    }
+
+    fn halved(self) -> Self {
+        let half =
+            |number: NonZeroU32| NonZeroU32::new(number.get() / 2).unwrap_or(NonZeroU32::MIN);
+        Self {
+            per_minute: half(self.per_minute),
+            burst: half(self.burst),
+        }
+    }
+}
+
+/// A day's calls, all of them available at once: a cap, not a pace.
+fn per_day(calls: NonZeroU32) -> governor::Quota {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    governor::Quota::with_period(DAY / calls.get())
+        .unwrap_or(governor::Quota::per_second(NonZeroU32::MAX))
+        .allow_burst(calls)
+}
+
+impl StateStore for State {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let mut before = self.0.load(Ordering::Acquire);
+        loop {
+            let (answer, after) = measure((before != 0).then(|| before.into()))?;
+            match self.0.compare_exchange_weak(
+                before,
+                after.into(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(answer),
+                Err(newer) => before = newer,
+            }
+        }
+    }
+}
+
+/// Our clock as `governor` wants it.
+#[derive(Clone, Debug)]
+struct Ticks(Clock);
+
+/// Nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Tick(u64);
+
+impl Tick {
+    fn at(time: Timestamp) -> Self {
+        Tick(time.as_millis().saturating_mul(1_000_000))
+    }
+}
+
+impl clock::Clock for Ticks {
+    type Instant = Tick;
+
+    fn now(&self) -> Tick {
+        Tick::at(self.0.now())
+    }
+}
+
+impl Add<Nanos> for Tick {
+    type Output = Tick;
+
+    fn add(self, later: Nanos) -> Tick {
+        Tick(self.0.saturating_add(later.as_u64()))
+    }
+}
+
+impl Reference for Tick {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_sub(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, earlier: Nanos) -> Self {
+        Tick(self.0.saturating_sub(earlier.as_u64()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quota(per_minute: u32, burst: u32) -> Quota {
+        Quota {
+            per_minute: NonZeroU32::new(per_minute).unwrap(),
+            burst: NonZeroU32::new(burst).unwrap(),
+        }
+    }
+
+    fn budget(daily: Option<u32>) -> (Budget, Clock) {
+        let clock = Clock::manual(Timestamp::from_secs(1_700_000_000));
+        let daily = daily.and_then(NonZeroU32::new);
+        let budget = Budget::new(quota(30, 10), quota(4, 2), daily, clock.clone());
+        (budget, clock)
+    }
+
+    fn granted(budget: &Budget, lane: Lane, with_refresh: bool) -> usize {
+        (0..100)
+            .take_while(|_| budget.take(lane, with_refresh).is_ok())
+            .count()
+    }
+
+    #[test]
+    fn the_burst_is_granted_and_then_one_call_every_two_seconds() {
+        let (budget, clock) = budget(None);
+        assert_eq!(granted(&budget, Lane::Interactive, false), 10);
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(granted(&budget, Lane::Interactive, false), 1);
+    }
+
+    #[test]
+    fn a_refusal_says_when_to_come_back_and_keeps_its_word() {
+        let (budget, clock) = budget(None);
+        granted(&budget, Lane::Interactive, false);
+        let refused = budget.take(Lane::Interactive, false).unwrap_err();
+        let wait = refused.retry_at.since(clock.now());
+        assert!(wait <= Duration::from_millis(2001), "{wait:?}");
+        clock.advance(wait);
+        assert_eq!(budget.take(Lane::Interactive, false), Ok(()));
+    }
+
+    #[test]
+    fn refreshes_have_a_smaller_budget_inside_the_lookups() {
+        let (budget, _) = budget(None);
+        assert_eq!(granted(&budget, Lane::Refresh, true), 2);
+        assert_eq!(granted(&budget, Lane::Interactive, false), 8);
+    }
+
+    #[test]
+    fn what_is_refused_costs_nothing() {
+        let (budget, clock) = budget(None);
+        granted(&budget, Lane::Interactive, false);
+        for _ in 0..50 {
+            budget.take(Lane::Refresh, true).unwrap_err();
+        }
+        clock.advance(Duration::from_secs(4));
+        assert_eq!(granted(&budget, Lane::Refresh, true), 2);
+    }
+
+    #[test]
+    fn background_work_leaves_half_to_people_who_wait() {
+        let (budget, _) = budget(None);
+        assert_eq!(granted(&budget, Lane::Background, false), 5);
+        assert_eq!(granted(&budget, Lane::Interactive, false), 5);
+    }
+
+    #[test]
+    fn the_daily_cap_ends_the_day() {
+        let (budget, clock) = budget(Some(12));
+        assert_eq!(granted(&budget, Lane::Interactive, false), 10);
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(granted(&budget, Lane::Interactive, false), 2);
+        clock.advance(Duration::from_secs(24 * 3600));
+        assert_eq!(granted(&budget, Lane::Interactive, false), 10);
+    }
+}

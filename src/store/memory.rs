@@ -1,0 +1,115 @@
+//! The faces in use, in memory, bounded by bytes.
+
+use std::sync::Arc;
+
+use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
+
+use crate::avatar::{Entry, Key};
+
+/// What an entry costs beside its picture: itself, its name, its place in the cache.
+const OVERHEAD: u64 = 512;
+
+/// The memory tier.
+#[derive(Debug)]
+pub(super) struct Memory {
+    entries: Cache<Key, Arc<Entry>, ByBytes>,
+}
+
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+impl Memory {
+    /// A tier of at most `capacity` bytes that can hold any picture of up to `largest` bytes.
+    pub(super) fn new(capacity: u64, largest: usize) -> Self {
+        // The cache divides its capacity among its shards and silently refuses what is heavier
+        // than one of them.
+        let shards = (capacity / (4 * largest as u64).max(1)).clamp(1, 64);
+        let options = OptionsBuilder::new()
+            .shards(shards as usize)
+            .weight_capacity(capacity)
+            .estimated_items_capacity((capacity / (16 * 1024)).clamp(64, 1 << 20) as usize)
+            .build()
+            .expect("all required options are set above");
+        Self {
+            entries: Cache::with_options(options, ByBytes, Default::default(), Default::default()),
+        }
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.entries.get(key)
+    }
+
+    pub(super) fn put(&self, key: Key, entry: Arc<Entry>) {
+        self.entries.insert(key, entry);
+    }
+}
+
+impl Weighter<Key, Arc<Entry>> for ByBytes {
+    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
+        let picture = entry.picture.as_ref();
+        OVERHEAD + picture.map_or(0, |kept| kept.picture.bytes().len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use image::{DynamicImage, ImageFormat};
+
+    use super::*;
+    use crate::{
+        avatar::{Kept, Last, Outcome, Picture, Subject},
+        clock::Timestamp,
+    };
+
+    fn key(number: u32) -> Key {
+        let subject: Subject = format!("1{number}").parse().unwrap();
+        Key::new("sales", &subject)
+    }
+
+    fn entry(padding: usize) -> Arc<Entry> {
+        let mut png = std::io::Cursor::new(Vec::new());
+        DynamicImage::new_rgb8(8, 8)
+            .write_to(&mut png, ImageFormat::Png)
+            .unwrap();
+        let mut bytes = png.into_inner();
+        let end = bytes.len() - 12;
+        // Padding inside the file: an end that is the end, and a size of our choice.
+        bytes.splice(end..end, vec![0; padding]);
+        let now = Timestamp::from_secs(1);
+        Arc::new(Entry {
+            picture: Some(Kept {
+                picture: Picture::validate(Bytes::from(bytes)).unwrap(),
+                name: None,
+                changed: now,
+                confirmed: now,
+            }),
+            last: Last {
+                outcome: Outcome::Picture,
+                asked: now,
+                decided: now,
+                retry_at: now,
+                errors: 0,
+                against: 0,
+                against_since: now,
+            },
+        })
+    }
+
+    #[test]
+    fn the_tier_stays_below_its_capacity() {
+        let memory = Memory::new(1024 * 1024, 64 * 1024);
+        for number in 0..500 {
+            memory.put(key(number), entry(10_000));
+        }
+        assert!(memory.entries.weight() <= 1024 * 1024);
+        assert!(memory.entries.len() > 50);
+    }
+
+    #[test]
+    fn the_largest_allowed_picture_is_kept() {
+        let memory = Memory::new(64 * 1024 * 1024, 5 * 1024 * 1024);
+        memory.put(key(1), entry(5 * 1024 * 1024 - 1024));
+        assert!(memory.get(&key(1)).is_some());
+    }
+}

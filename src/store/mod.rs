@@ -1,0 +1,89 @@
+//! Finds and keeps entries: in memory, then on disk. Knows nothing of HTTP, nor of why an entry is
+//! worth keeping.
+
+mod disk;
+mod memory;
+
+use std::{path::PathBuf, sync::Arc};
+
+use disk::Disk;
+pub use disk::OpenError;
+use memory::Memory;
+
+use crate::avatar::{Entry, Key, Subject};
+
+/// Where entries live, and how much of them.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The cache directory; made if it is missing.
+    pub dir: PathBuf,
+    /// Bytes of pictures kept in memory.
+    pub memory: u64,
+    /// The largest picture in bytes.
+    pub max_picture: usize,
+}
+
+/// Both tiers.
+#[derive(Debug)]
+pub struct Store {
+    memory: Memory,
+    disk: Arc<Disk>,
+}
+
+/// Whose entry it is, written beside it so that the cache directory explains itself.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The instance through which the face was seen.
+    pub instance: Arc<str>,
+    /// Whose face.
+    pub subject: Subject,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Opens the cache directory, and takes it for this process alone. Blocks on the file system.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Ok(Self {
+            memory: Memory::new(settings.memory, settings.max_picture),
+            disk: Arc::new(Disk::open(&settings.dir)?),
+        })
+    }
+
+    /// The entry, if memory has it.
+    pub fn peek(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.memory.get(key)
+    }
+
+    /// The entry, from memory or disk. An unreadable one is as good as none.
+    pub async fn find(&self, key: &Key) -> Option<Arc<Entry>> {
+        if let Some(entry) = self.memory.get(key) {
+            return Some(entry);
+        }
+        let (disk, wanted) = (self.disk.clone(), *key);
+        let found = blocking(move || disk.read(&wanted)).await.flatten()?;
+        let entry = Arc::new(found);
+        self.memory.put(*key, entry.clone());
+        Some(entry)
+    }
+
+    /// Keeps `entry`. Returns whether it reached the disk; memory has it in any case.
+    pub async fn put(&self, key: &Key, owner: &Owner, entry: Arc<Entry>) -> bool {
+        let (disk, wanted, owner) = (self.disk.clone(), *key, owner.clone());
+        let written = entry.clone();
+        let kept = blocking(move || disk.write(&wanted, &owner, &written)).await;
+        self.memory.put(*key, entry);
+        kept.unwrap_or(false)
+    }
+}
+
+/// cacache's functions for async code hop to a thread once per read; one hop for all is faster.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Some(done),
+        Err(error) => {
+            tracing::error!(%error, "the cache's disk work was lost");
+            None
+        }
+    }
+}
