@@ -3,6 +3,7 @@
 pub mod avatar;
 pub mod clock;
 pub mod limits;
+pub mod pipeline;
 pub mod server;
 pub mod store;
 pub mod upstream;

@@ -1,0 +1,188 @@
+//! One transaction per face at a time. Everybody who asks meanwhile waits for that one, and all
+//! wake with its result, a failure included: it is not tried once per waiter.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::Landed;
+use crate::avatar::{Ask, Key, Outcome, Trouble};
+
+/// The transactions under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flights {
+    /// Held for a look-up, never across an await.
+    airborne: Arc<Mutex<HashMap<(Key, Ask), Flight>>>,
+}
+
+/// A place in a transaction under way.
+#[derive(Clone, Debug)]
+pub(super) struct Flight {
+    result: watch::Receiver<Option<Landed>>,
+}
+
+/// Takes the flight off the board when its task ends, however it ends.
+struct Airborne {
+    flights: Flights,
+    id: (Key, Ask),
+}
+
+// === impl Flights ===
+
+impl Flights {
+    /// Joins the transaction under way for `key`, or starts `transaction` in a task of its own.
+    /// Returns whether it was joined.
+    ///
+    /// A view is content with a refresh that is under way; a refresh is not with a view, which the
+    /// vendor may answer from its own cache.
+    pub(super) fn join<F>(
+        &self,
+        key: Key,
+        ask: Ask,
+        transaction: impl FnOnce() -> F,
+    ) -> (Flight, bool)
+    where
+        F: Future<Output = Landed> + Send + 'static,
+    {
+        let mut board = self.board();
+        let under_way = [Ask::Refresh, ask]
+            .into_iter()
+            .find_map(|ask| board.get(&(key, ask)));
+        if let Some(flight) = under_way {
+            return (flight.clone(), true);
+        }
+        let (sender, result) = watch::channel(None);
+        let flight = Flight { result };
+        board.insert((key, ask), flight.clone());
+        let airborne = Airborne {
+            flights: self.clone(),
+            id: (key, ask),
+        };
+        let transaction = transaction();
+        tokio::spawn(async move {
+            let landed = transaction.await;
+            // Off the board before anybody wakes: who asks from now on asks anew.
+            drop(airborne);
+            sender.send_replace(Some(landed));
+        });
+        (flight, false)
+    }
+
+    fn board(&self) -> MutexGuard<'_, HashMap<(Key, Ask), Flight>> {
+        self.airborne.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Airborne {
+    fn drop(&mut self) {
+        self.flights.board().remove(&self.id);
+    }
+}
+
+// === impl Flight ===
+
+impl Flight {
+    /// The result, as soon as there is one. A transaction that died without one was a bug; those
+    /// who wait for it are told that it failed.
+    pub(super) async fn landed(&mut self) -> Landed {
+        match self.result.wait_for(Option::is_some).await {
+            Ok(landed) => landed.clone().unwrap_or_else(crashed),
+            Err(_) => crashed(),
+        }
+    }
+}
+
+#[cold]
+fn crashed() -> Landed {
+    Landed {
+        entry: None,
+        outcome: Outcome::Trouble(Trouble::VendorError),
+        status: None,
+        stored: false,
+        retry_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn key() -> Key {
+        Key::new("sales", &"628123".parse().unwrap())
+    }
+
+    fn landed() -> Landed {
+        Landed {
+            outcome: Outcome::Picture,
+            ..crashed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thousand_askers_share_one_transaction() {
+        let flights = Flights::default();
+        let (runs, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let mut waiting = Vec::new();
+        for _ in 0..1000 {
+            let (runs, gate) = (runs.clone(), gate.clone());
+            waiting.push(flights.join(key(), Ask::View, || async move {
+                runs.fetch_add(1, Ordering::SeqCst);
+                gate.notified().await;
+                landed()
+            }));
+        }
+        gate.notify_one();
+        assert_eq!(waiting.iter().filter(|(_, joined)| !joined).count(), 1);
+        for (mut flight, _) in waiting {
+            assert_eq!(flight.landed().await.outcome, Outcome::Picture);
+        }
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_goes_on_when_its_asker_leaves() {
+        let flights = Flights::default();
+        let gate = Arc::new(Notify::new());
+        let held = gate.clone();
+        let (flight, _) = flights.join(key(), Ask::View, || async move {
+            held.notified().await;
+            landed()
+        });
+        drop(flight);
+        let (mut other, joined) = flights.join(key(), Ask::View, || async { unreachable!() });
+        gate.notify_one();
+        assert!(joined);
+        assert_eq!(other.landed().await.outcome, Outcome::Picture);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_dies_frees_its_face_and_its_waiters() {
+        let flights = Flights::default();
+        let (mut flight, _) = flights.join(key(), Ask::View, || async { panic!("a bug") });
+        assert_eq!(
+            flight.landed().await.outcome,
+            Outcome::Trouble(Trouble::VendorError)
+        );
+        let (mut next, joined) = flights.join(key(), Ask::View, || async { landed() });
+        assert!(!joined);
+        assert_eq!(next.landed().await.outcome, Outcome::Picture);
+    }
+
+    #[tokio::test]
+    async fn a_view_rides_on_a_refresh_but_not_the_other_way_round() {
+        let flights = Flights::default();
+        let waits = || std::future::pending::<Landed>();
+        let (_view, _) = flights.join(key(), Ask::View, waits);
+        let (_refresh, joined) = flights.join(key(), Ask::Refresh, waits);
+        assert!(!joined);
+        let (_another, joined) = flights.join(key(), Ask::View, waits);
+        assert!(joined);
+    }
+}

@@ -1,0 +1,72 @@
+//! One configured account, with everything that is its own: dialect, client, budget, pause.
+
+use std::sync::Arc;
+
+use crate::{
+    avatar::Subject,
+    limits::{Budget, Hold},
+    upstream::{Account, Call, Client, Provider, Question, Unsupported, Vendor},
+};
+
+/// One instance.
+#[derive(Debug)]
+pub struct Instance {
+    name: Arc<str>,
+    vendor: Vendor,
+    account: Account,
+    pub(super) client: Client,
+    pub(super) budget: Budget,
+    pub(super) hold: Hold,
+}
+
+impl Instance {
+    /// An instance from its parts.
+    pub fn new(
+        name: &str,
+        vendor: Vendor,
+        account: Account,
+        client: Client,
+        budget: Budget,
+        hold: Hold,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            vendor,
+            account,
+            client,
+            budget,
+            hold,
+        }
+    }
+
+    /// The name in the configuration and in URLs.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The vendor.
+    pub fn vendor(&self) -> Vendor {
+        self.vendor
+    }
+
+    pub(super) fn provider(&self) -> &'static dyn Provider {
+        self.vendor.provider()
+    }
+
+    pub(super) fn call(&self, subject: Subject, refresh: bool) -> Result<Call, Unsupported> {
+        self.provider()
+            .call(&self.account, &Question { subject, refresh })
+    }
+
+    /// `me` is the configured own JID, and shares its entry, where the vendor has no call for it.
+    pub(super) fn aliased(&self, subject: Subject) -> Result<Subject, Unsupported> {
+        match subject {
+            Subject::Me if !self.provider().has_own_profile() => self
+                .account
+                .own
+                .map(Subject::Chat)
+                .ok_or(Unsupported::OwnUnknown),
+            subject => Ok(subject),
+        }
+    }
+}

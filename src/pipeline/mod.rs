@@ -1,0 +1,165 @@
+//! One face, found or fetched.
+//!
+//! 1. Look the entry up: memory, then disk.
+//! 2. Decide: serve it, refresh it, or wait for the vendor.
+//! 3. Join the transaction under way for this face, or start one.
+//! 4. Wait for it, but no longer than the browser should.
+//!
+//! [`Faces::face`] is those steps. What a transaction does is [`transaction`]'s matter.
+
+mod flight;
+mod instance;
+mod served;
+mod transaction;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{self, Instant};
+
+use flight::Flights;
+pub use instance::Instance;
+pub use served::{Landed, Served};
+
+use crate::{
+    avatar::{Ask, Entry, Forward, Key, Plan, Policy, Subject, decide},
+    clock::{Clock, Timestamp},
+    limits::Lane,
+    store::Store,
+    upstream::Unsupported,
+};
+
+/// What the pipeline goes by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long answers are believed.
+    pub policy: Policy,
+    /// The first-paint deadline: how long a request waits for the vendor before it gets the
+    /// fallback. Zero waits for ever.
+    pub first_paint: Duration,
+}
+
+/// Finds and fetches faces. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Faces {
+    shared: Arc<Shared>,
+}
+
+/// What every transaction needs.
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    flights: Flights,
+    settings: Settings,
+    clock: Clock,
+}
+
+/// One face of one instance, as asked for.
+struct Wanted<'a> {
+    instance: &'a Arc<Instance>,
+    subject: Subject,
+    key: Key,
+}
+
+impl Faces {
+    /// A pipeline over `store`.
+    pub fn new(store: Store, settings: Settings, clock: Clock) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                store,
+                flights: Flights::default(),
+                settings,
+                clock,
+            }),
+        }
+    }
+
+    /// How long answers are believed.
+    pub fn policy(&self) -> &Policy {
+        &self.shared.settings.policy
+    }
+
+    /// The time the pipeline goes by.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// The face of `subject` as `instance` sees it.
+    pub async fn face(
+        &self,
+        instance: &Arc<Instance>,
+        subject: Subject,
+        ask: Ask,
+    ) -> Result<Served, Unsupported> {
+        let subject = instance.aliased(subject)?;
+        let wanted = Wanted {
+            instance,
+            subject,
+            key: Key::new(instance.name(), &subject),
+        };
+        let entry = match self.shared.store.peek(&wanted.key) {
+            Some(entry) => Some(entry),
+            None => self.shared.store.find(&wanted.key).await,
+        };
+        match decide(entry.as_deref(), ask, self.now(), self.policy()) {
+            Plan::Serve => Ok(Served::cached(entry)),
+            Plan::ServeAndRefresh => {
+                self.join(&wanted, Ask::View, Lane::Background)?;
+                Ok(Served::revalidating(entry))
+            }
+            Plan::Wait(why) => self.wait(&wanted, ask, why, entry).await,
+        }
+    }
+
+    async fn wait(
+        &self,
+        wanted: &Wanted<'_>,
+        ask: Ask,
+        why: Forward,
+        entry: Option<Arc<Entry>>,
+    ) -> Result<Served, Unsupported> {
+        let lane = match ask {
+            Ask::View => Lane::Interactive,
+            Ask::Refresh => Lane::Refresh,
+        };
+        let (mut flight, collapsed) = self.join(wanted, ask, lane)?;
+        let landed = match self.deadline() {
+            Some(deadline) => time::timeout_at(deadline, flight.landed()).await.ok(),
+            None => Some(flight.landed().await),
+        };
+        let entry = match &landed {
+            Some(landed) => landed.entry.clone().or(entry),
+            None => entry,
+        };
+        Ok(Served::forwarded(entry, why, landed, collapsed))
+    }
+
+    /// The transaction under way for this face, or a new one in a task of its own: it goes on when
+    /// the client that caused it goes away.
+    fn join(
+        &self,
+        wanted: &Wanted<'_>,
+        ask: Ask,
+        lane: Lane,
+    ) -> Result<(flight::Flight, bool), Unsupported> {
+        // Refused before it becomes a flight: a face that can never be asked for has no entry.
+        wanted.instance.call(wanted.subject, false)?;
+        let transaction = transaction::Transaction {
+            shared: self.shared.clone(),
+            instance: wanted.instance.clone(),
+            subject: wanted.subject,
+            key: wanted.key,
+            ask,
+            lane,
+            patience: self.deadline(),
+        };
+        Ok(self
+            .shared
+            .flights
+            .join(wanted.key, ask, || transaction.run()))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let first_paint = self.shared.settings.first_paint;
+        (!first_paint.is_zero()).then(|| Instant::now() + first_paint)
+    }
+}

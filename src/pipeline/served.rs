@@ -1,0 +1,108 @@
+//! What the pipeline hands to HTTP: the face, if there is one, and how it was come by.
+
+use std::sync::Arc;
+
+use crate::{
+    avatar::{Entry, Forward, Kept, Outcome, Trouble},
+    clock::Timestamp,
+};
+
+/// A face, or the want of one.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// What is known of the face.
+    pub entry: Option<Arc<Entry>>,
+    /// Why the vendor was asked, or that it was not.
+    pub forward: Option<Forward>,
+    /// What came of asking. With `forward`, `None` means that the deadline came first.
+    pub landed: Option<Landed>,
+    /// Whether the request rode on another one's transaction.
+    pub collapsed: bool,
+    /// Whether a refresh goes on behind the answer.
+    pub revalidating: bool,
+}
+
+/// How a transaction ended. Shared by everybody who waited for it.
+#[derive(Clone, Debug)]
+pub struct Landed {
+    /// The entry now.
+    pub entry: Option<Arc<Entry>>,
+    /// What came of asking.
+    pub outcome: Outcome,
+    /// The status that the vendor answered last, if it answered.
+    pub status: Option<u16>,
+    /// Whether a picture was written to the cache.
+    pub stored: bool,
+    /// When asking again can succeed, where that is known.
+    pub retry_at: Option<Timestamp>,
+}
+
+// === impl Served ===
+
+impl Served {
+    pub(super) fn cached(entry: Option<Arc<Entry>>) -> Self {
+        Self {
+            entry,
+            forward: None,
+            landed: None,
+            collapsed: false,
+            revalidating: false,
+        }
+    }
+
+    pub(super) fn revalidating(entry: Option<Arc<Entry>>) -> Self {
+        Self {
+            revalidating: true,
+            ..Self::cached(entry)
+        }
+    }
+
+    pub(super) fn forwarded(
+        entry: Option<Arc<Entry>>,
+        why: Forward,
+        landed: Option<Landed>,
+        collapsed: bool,
+    ) -> Self {
+        Self {
+            entry,
+            forward: Some(why),
+            landed,
+            collapsed,
+            revalidating: false,
+        }
+    }
+
+    /// The picture to show, if there is one.
+    pub fn picture(&self) -> Option<&Kept> {
+        self.entry.as_ref()?.picture.as_ref()
+    }
+
+    /// Whether the deadline came before the vendor's answer.
+    pub fn is_deferred(&self) -> bool {
+        self.forward.is_some() && self.landed.is_none()
+    }
+
+    /// What came of asking, now or last time. `None` if nobody ever got to ask.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match &self.landed {
+            Some(landed) => Some(landed.outcome),
+            None => self.entry.as_ref().map(|entry| entry.last.outcome),
+        }
+    }
+
+    /// The trouble that keeps a better answer from being given, if it is trouble.
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self.outcome() {
+            Some(Outcome::Trouble(trouble)) => Some(trouble),
+            _ => None,
+        }
+    }
+
+    /// When asking again can succeed.
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        match &self.landed {
+            Some(landed) => landed.retry_at,
+            None => self.entry.as_ref().map(|entry| entry.last.retry_at),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! One upstream transaction, from the budget to the cache:
+//!
+//! 1. The budget, and the instance's pause.
+//! 2. Resolve: ask the vendor.
+//! 3. Download: follow its link, unless the link's name says that the picture is the one we have.
+//!    A link that has expired or leads nowhere is asked for once more, past the vendor's cache.
+//! 4. Validate: bytes become a picture, or are nothing.
+//! 5. Absorb the answer into the entry, and store it.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::{self, Instant};
+
+use super::{Instance, Landed, Shared};
+use crate::{
+    avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Report, Subject, Trouble, absorb},
+    clock::Timestamp,
+    limits::Lane,
+    store::Owner,
+    upstream::{Failed, Failure, Found, Gone, Link, Question},
+};
+
+/// One transaction, ready to run.
+pub(super) struct Transaction {
+    pub(super) shared: Arc<Shared>,
+    pub(super) instance: Arc<Instance>,
+    pub(super) subject: Subject,
+    pub(super) key: Key,
+    pub(super) ask: Ask,
+    pub(super) lane: Lane,
+    /// Until when a person who waits is willing to wait for the budget.
+    pub(super) patience: Option<Instant>,
+}
+
+/// The trouble that ended a transaction early.
+struct Ended {
+    why: Trouble,
+    /// How long the vendor wants to be left alone.
+    retry_after: Option<Duration>,
+    /// When asking again can succeed, if that is settled already.
+    retry_at: Option<Timestamp>,
+    detail: String,
+}
+
+impl Transaction {
+    pub(super) async fn run(self) -> Landed {
+        let entry = self.shared.store.find(&self.key).await;
+        let refresh = match self.granted(self.wants_refresh(entry.as_deref())).await {
+            Ok(refresh) => refresh,
+            Err(ended) => return self.refused(entry, &ended),
+        };
+        let asked_at = self.shared.clock.now();
+        let mut status = None;
+        let answer = self.answer(entry.as_deref(), refresh, &mut status).await;
+        self.settle(entry, asked_at, answer, status).await
+    }
+
+    /// Whether the vendor is to bypass its own cache: when somebody wants a fresh look, and when
+    /// its last answer was a null, for a vendor that keeps answers keeps that one for a day.
+    fn wants_refresh(&self, entry: Option<&Entry>) -> bool {
+        let was_unknown = entry.is_some_and(|e| e.last.outcome == Outcome::Empty(Empty::Unknown));
+        self.ask == Ask::Refresh || (was_unknown && self.instance.provider().keeps_answers())
+    }
+
+    /// Takes a call from the budget; waits for it if somebody waits for the face anyway. Returns
+    /// whether the vendor may be made to bypass its cache.
+    async fn granted(&self, mut refresh: bool) -> Result<bool, Ended> {
+        loop {
+            let now = self.shared.clock.now();
+            if let Some((until, why)) = self.instance.hold.current(now) {
+                return Err(Ended::until(until, why, "the instance is paused"));
+            }
+            let Err(refused) = self.instance.budget.take(self.lane, refresh) else {
+                return Ok(refresh);
+            };
+            if refresh && self.ask == Ask::View {
+                // Nobody asked for it; an ordinary look is better than none.
+                refresh = false;
+                continue;
+            }
+            let wake = Instant::now() + refused.retry_at.since(now);
+            let waits = self.lane != Lane::Background
+                && self.patience.is_none_or(|deadline| wake < deadline);
+            if !waits {
+                return Err(Ended::until(
+                    refused.retry_at,
+                    Trouble::OverBudget,
+                    "the instance's budget is used up",
+                ));
+            }
+            time::sleep_until(wake).await;
+        }
+    }
+
+    async fn answer(
+        &self,
+        entry: Option<&Entry>,
+        refresh: bool,
+        status: &mut Option<u16>,
+    ) -> Result<Answer, Ended> {
+        let known = entry.and_then(|entry| entry.picture.as_ref()?.name.as_deref());
+        let first = self.resolve(refresh, status).await?;
+        match self.fetch(first, known).await? {
+            Ok(answer) => Ok(answer),
+            Err(Gone) => {
+                self.instance
+                    .budget
+                    .take(Lane::Refresh, true)
+                    .map_err(|_| {
+                        Ended::by_vendor("the link has expired, and no refresh is left")
+                    })?;
+                let second = self.resolve(true, status).await?;
+                self.fetch(second, known)
+                    .await?
+                    .map_err(|Gone| Ended::by_vendor("the link is expired or gone, even anew"))
+            }
+        }
+    }
+
+    async fn resolve(&self, refresh: bool, status: &mut Option<u16>) -> Result<Found, Ended> {
+        let question = Question {
+            subject: self.subject,
+            refresh,
+        };
+        let call = self
+            .instance
+            .call(self.subject, refresh)
+            .map_err(|unsupported| Ended::by_vendor(unsupported.to_string()))?;
+        let reply = self.instance.client.call(call).await?;
+        *status = Some(reply.status.as_u16());
+        Ok(self.instance.provider().read(&question, &reply)?)
+    }
+
+    /// From what the vendor found to an answer. `Gone` for a link that leads nowhere any more.
+    async fn fetch(
+        &self,
+        found: Found,
+        known: Option<&str>,
+    ) -> Result<Result<Answer, Gone>, Ended> {
+        let link = match found {
+            Found::Nothing(empty) => return Ok(Ok(Answer::Empty(empty))),
+            Found::Bytes(bytes) => return Ok(Ok(Answer::Picture(validated(bytes)?, None))),
+            Found::Link(text) => Link::parse(&text).map_err(Failed::BadLink)?,
+        };
+        if known.is_some() && link.name() == known {
+            return Ok(Ok(Answer::Unchanged));
+        }
+        let now = self.shared.clock.now();
+        if link.expires().is_some_and(|expires| expires <= now) {
+            return Ok(Err(Gone));
+        }
+        Ok(match self.instance.client.download(&link).await? {
+            Ok(bytes) => Ok(Answer::Picture(
+                validated(bytes)?,
+                link.name().map(str::to_owned),
+            )),
+            Err(gone) => Err(gone),
+        })
+    }
+
+    async fn settle(
+        &self,
+        entry: Option<Arc<Entry>>,
+        asked: Timestamp,
+        answer: Result<Answer, Ended>,
+        status: Option<u16>,
+    ) -> Landed {
+        let now = self.shared.clock.now();
+        let answer = match answer {
+            Ok(answer) => {
+                self.instance.hold.relieved();
+                answer
+            }
+            Err(ended) => {
+                self.report(&ended);
+                let paused = self
+                    .instance
+                    .hold
+                    .troubled(ended.why, ended.retry_after, now);
+                Answer::Trouble {
+                    why: ended.why,
+                    retry_at: paused.or(ended.retry_at),
+                }
+            }
+        };
+        let outcome = answer.outcome();
+        let report = Report {
+            asked,
+            answered: now,
+            answer,
+            jitter: jitter(),
+        };
+        // Another transaction may have landed meanwhile.
+        let current = self.shared.store.find(&self.key).await.or(entry);
+        let policy = &self.shared.settings.policy;
+        let Some(next) = absorb(current.as_deref(), report, policy) else {
+            return landed(current, outcome, status, false);
+        };
+        let next = Arc::new(next);
+        let owner = Owner {
+            instance: self.instance.name().clone(),
+            subject: self.subject,
+        };
+        let stored = self.shared.store.put(&self.key, &owner, next.clone()).await;
+        landed(
+            Some(next),
+            outcome,
+            status,
+            stored && outcome == Outcome::Picture,
+        )
+    }
+
+    /// No call was made, so there is nothing to absorb.
+    fn refused(&self, entry: Option<Arc<Entry>>, ended: &Ended) -> Landed {
+        Landed {
+            retry_at: ended.retry_at,
+            ..landed(entry, Outcome::Trouble(ended.why), None, false)
+        }
+    }
+
+    fn report(&self, ended: &Ended) {
+        tracing::warn!(
+            instance = %self.instance.name(),
+            provider = self.instance.vendor().as_str(),
+            outcome = ended.why.as_str(),
+            detail = ended.detail,
+            "asking the vendor brought no answer"
+        );
+    }
+}
+
+fn landed(
+    entry: Option<Arc<Entry>>,
+    outcome: Outcome,
+    status: Option<u16>,
+    stored: bool,
+) -> Landed {
+    Landed {
+        retry_at: entry.as_ref().map(|entry| entry.last.retry_at),
+        entry,
+        outcome,
+        status,
+        stored,
+    }
+}
+
+fn validated(bytes: Bytes) -> Result<Picture, Ended> {
+    Picture::validate(bytes).map_err(|rejected| Ended::by_vendor(rejected.to_string()))
+}
+
+/// A number from 0 to 1. Without randomness, retries only come back together.
+fn jitter() -> f64 {
+    getrandom::u32().map_or(0.0, |number| f64::from(number) / f64::from(u32::MAX))
+}
+
+// === impl Ended ===
+
+impl Ended {
+    fn by_vendor(detail: impl Into<String>) -> Self {
+        Self {
+            why: Trouble::VendorError,
+            retry_after: None,
+            retry_at: None,
+            detail: detail.into(),
+        }
+    }
+
+    fn until(retry_at: Timestamp, why: Trouble, detail: &str) -> Self {
+        Self {
+            why,
+            retry_at: Some(retry_at),
+            ..Self::by_vendor(detail)
+        }
+    }
+}
+
+impl From<Failed> for Ended {
+    fn from(failed: Failed) -> Self {
+        Ended::by_vendor(failed.to_string())
+    }
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self {
+            why: failure.why,
+            retry_after: failure.retry_after,
+            ..Ended::by_vendor(failure.detail)
+        }
+    }
+}
