@@ -2,6 +2,8 @@
 
 pub mod avatar;
 pub mod clock;
+pub mod http;
+pub mod images;
 pub mod limits;
 pub mod pipeline;
 pub mod server;

@@ -1,0 +1,120 @@
+//! Every way in which a request can be wrong, and its RFC 9457 answer, in one match.
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use super::{Body, represent, signature::Refusal};
+use crate::{avatar::MalformedJid, upstream::Unsupported};
+
+/// What is wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// Nothing lives at this path.
+    NoRoute,
+    /// No such instance.
+    NoInstance,
+    /// Not GET or HEAD.
+    Method,
+    /// Percent-encoding that is no UTF-8.
+    Encoding,
+    /// The JID is none.
+    Jid(MalformedJid),
+    /// A parameter, and what to write instead.
+    Parameter(&'static str, &'static str),
+    /// Not let in.
+    Access(Refusal),
+    /// A face that this vendor cannot be asked for.
+    Unsupported(Unsupported),
+    /// `d=404`, and there is no picture.
+    NoPicture,
+}
+
+impl Problem {
+    /// The status, the name of the kind of problem, its title, and what to do.
+    fn parts(self) -> (StatusCode, &'static str, &'static str, String) {
+        match self {
+            Problem::NoRoute => (
+                StatusCode::NOT_FOUND,
+                "no-route",
+                "There is nothing at this path",
+                "write /avatar/{instance}/{jid} or /avatar/{instance}/me".into(),
+            ),
+            Problem::NoInstance => (
+                StatusCode::NOT_FOUND,
+                "unknown-instance",
+                "There is no instance of this name",
+                "check the path's second part against the [instances.NAME] tables of the configuration".into(),
+            ),
+            Problem::Method => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "Only GET and HEAD are allowed",
+                "ask with GET or HEAD".into(),
+            ),
+            Problem::Encoding => (
+                StatusCode::BAD_REQUEST,
+                "encoding",
+                "The path is not valid UTF-8",
+                "percent-encode the path's parts as UTF-8".into(),
+            ),
+            Problem::Jid(why) => (
+                StatusCode::BAD_REQUEST,
+                "malformed-jid",
+                "This is not a WhatsApp JID",
+                format!("{why}; write for example 628123@c.us, 123-456@g.us, 123@lid or 123@newsletter"),
+            ),
+            Problem::Parameter(name, remedy) => (
+                StatusCode::BAD_REQUEST,
+                "parameter",
+                "A query parameter has a value that does not exist",
+                format!("{name}: {remedy}"),
+            ),
+            Problem::Access(refusal) => (
+                StatusCode::FORBIDDEN,
+                "access",
+                "This URL does not give access",
+                refusal.to_string(),
+            ),
+            Problem::Unsupported(why) => (
+                StatusCode::NOT_FOUND,
+                "unsupported-face",
+                "This instance cannot show this face",
+                why.to_string(),
+            ),
+            Problem::NoPicture => (
+                StatusCode::NOT_FOUND,
+                "no-picture",
+                "There is no picture to show",
+                "leave out d=404 to get a drawing instead; X-Faceplate-Reason says why there is none".into(),
+            ),
+        }
+    }
+
+    /// The kind of problem, for the log.
+    pub(super) fn kind(self) -> &'static str {
+        self.parts().1
+    }
+
+    /// The answer.
+    #[cold]
+    pub(super) fn into_response(self) -> Response<Body> {
+        let (status, kind, title, detail) = self.parts();
+        let body = json!({
+            "type": format!("urn:faceplate:problem:{kind}"),
+            "title": title,
+            "status": status.as_u16(),
+            "detail": detail,
+        });
+        let mut response = represent::plain(
+            status,
+            HeaderValue::from_static("application/problem+json"),
+            body.to_string().into(),
+        );
+        if self == Problem::Method {
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
+    }
+}

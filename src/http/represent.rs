@@ -1,0 +1,329 @@
+//! From a face to a response: the only place that makes validators, `Cache-Control` and
+//! `Cache-Status`.
+//!
+//! Caching follows one idea: a browser may keep a picture exactly as long as Faceplate would
+//! (`max-age` is the TTL, `Age` counts against it, RFC 9111 §4.2), a drawing that stands for a
+//! truthful "there is none" for minutes, and one that stands for trouble not at all.
+
+use std::{fmt::Write, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+
+use super::{
+    Body, Mode, Settings,
+    conditional::{self, Verdict},
+    problem::Problem,
+    route::{Fallback, View},
+};
+use crate::{
+    avatar::{Digest, Forward, Kept, Key, Outcome, Policy, Subject},
+    clock::Timestamp,
+    images::{self, Sitter},
+    pipeline::Served,
+};
+
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(super) const SOURCE: HeaderName = HeaderName::from_static("x-faceplate-source");
+pub(super) const REASON: HeaderName = HeaderName::from_static("x-faceplate-reason");
+const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
+
+/// Nothing in an image may run or be fetched; a drawing may style itself.
+const IMAGE_CSP: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+);
+/// A page of our own, which shows faces and styles and scripts itself.
+const PAGE_CSP: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self'; connect-src 'self'",
+);
+/// How long a drawing for a truthful "there is none" may be kept.
+const DRAWING_MAX_AGE: Duration = Duration::from_secs(300);
+/// How large a drawing is where no size is asked for: WhatsApp's pictures are as large.
+const DRAWING_SIZE: u16 = 640;
+
+/// What a response depends on, beside the face.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) instance: &'a str,
+    pub(super) subject: &'a Subject,
+    pub(super) view: &'a View<'a>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) settings: &'a Settings,
+    pub(super) policy: &'a Policy,
+    pub(super) now: Timestamp,
+}
+
+/// The response for a face, or for the want of one.
+pub(super) fn face(served: &Served, context: &Context<'_>) -> Response<Body> {
+    let mut response = match served.picture() {
+        Some(kept) => picture(kept, served, context),
+        None => drawing(context, drawing_cache_control(served, context)),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_STATUS, cache_status(served, context));
+    if let Some(reason) = reason(served, context) {
+        headers.insert(REASON, HeaderValue::from_static(reason));
+    }
+    let retry_at = served.retry_at().filter(|at| *at > context.now);
+    if served.picture().is_none()
+        && served.trouble().is_some()
+        && let Some(retry_at) = retry_at
+    {
+        let seconds = retry_at.since(context.now).as_millis().div_ceil(1000);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
+    }
+    response
+}
+
+/// The drawing that was asked for although there may be a picture (`f=y`).
+pub(super) fn forced(context: &Context<'_>) -> Response<Body> {
+    let mut response = drawing(context, max_age(context, DRAWING_MAX_AGE));
+    let headers = response.headers_mut();
+    headers.insert(
+        CACHE_STATUS,
+        HeaderValue::from_static("faceplate; fwd=bypass; detail=forced-default"),
+    );
+    headers.insert(REASON, HeaderValue::from_static("forced"));
+    response
+}
+
+/// A page of our own.
+pub(super) fn page(html: Bytes) -> Response<Body> {
+    let mut response = plain(
+        StatusCode::OK,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+        html,
+    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, PAGE_CSP);
+    response
+}
+
+/// A response that is not to be kept.
+pub(super) fn plain(status: StatusCode, media: HeaderValue, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::new(Bytes::new()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, media);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    *response.body_mut() = Body::new(body);
+    response
+}
+
+/// Leaves the headers, `Content-Length` included, as GET would have sent them.
+pub(super) fn without_body(response: &mut Response<Body>) {
+    *response.body_mut() = Body::new(Bytes::new());
+}
+
+fn picture(kept: &Kept, served: &Served, context: &Context<'_>) -> Response<Body> {
+    let picture = &kept.picture;
+    let etag = etag(&picture.digest());
+    let modified = kept.changed.as_system_time();
+    let mut response = image(
+        HeaderValue::from_static(picture.media().as_str()),
+        picture.bytes().clone(),
+        &etag,
+        conditional::check(context.headers, &etag, Some(modified)),
+        context,
+    );
+    let age = kept.age(context.now);
+    let headers = response.headers_mut();
+    headers.insert(header::LAST_MODIFIED, date(kept.changed));
+    headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+    headers.insert(SOURCE, HeaderValue::from_static("picture"));
+    let is_fresh = age < context.policy.ttl && !served.is_deferred();
+    headers.insert(
+        header::CACHE_CONTROL,
+        if is_fresh {
+            max_age(context, context.policy.ttl)
+        } else {
+            HeaderValue::from_static("no-cache")
+        },
+    );
+    response
+}
+
+fn drawing(context: &Context<'_>, cache_control: HeaderValue) -> Response<Body> {
+    let Fallback::Draw(style) = context.view.default else {
+        let mut response = Problem::NoPicture.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, cache_control);
+        headers.insert(SOURCE, HeaderValue::from_static("fallback"));
+        return response;
+    };
+    let key = Key::new(context.instance, context.subject);
+    let sitter = Sitter {
+        key: &key,
+        subject: context.subject,
+        name: context.view.name.as_deref(),
+    };
+    let size = context.view.size.unwrap_or(DRAWING_SIZE);
+    let svg = Bytes::from(images::draw(style, sitter, size));
+    let etag = etag(&Digest::of(&svg));
+    let verdict = conditional::check(context.headers, &etag, None);
+    let mut response = image(
+        HeaderValue::from_static("image/svg+xml"),
+        svg,
+        &etag,
+        verdict,
+        context,
+    );
+    let headers = response.headers_mut();
+    headers.insert(SOURCE, HeaderValue::from_static("fallback"));
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    response
+}
+
+fn image(
+    media: HeaderValue,
+    bytes: Bytes,
+    etag: &str,
+    verdict: Verdict,
+    context: &Context<'_>,
+) -> Response<Body> {
+    let mut response = Response::new(Body::new(Bytes::new()));
+    let headers = response.headers_mut();
+    headers.reserve(16);
+    match verdict {
+        Verdict::Send => {
+            headers.insert(header::CONTENT_TYPE, media);
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            *response.body_mut() = Body::new(bytes);
+        }
+        Verdict::NotModified => *response.status_mut() = StatusCode::NOT_MODIFIED,
+    }
+    let headers = response.headers_mut();
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::CONTENT_SECURITY_POLICY, IMAGE_CSP);
+    headers.insert(CORP, HeaderValue::from_static("cross-origin"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        context.settings.allow_origin.clone(),
+    );
+    headers.insert(TIMING, HeaderValue::from_static("*"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    response
+}
+
+fn etag(digest: &Digest) -> String {
+    format!("\"{}\"", digest.short())
+}
+
+fn date(time: Timestamp) -> HeaderValue {
+    HeaderValue::from_str(&httpdate::fmt_http_date(time.as_system_time()))
+        .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+}
+
+fn max_age(context: &Context<'_>, age: Duration) -> HeaderValue {
+    let scope = match context.settings.access.mode {
+        Mode::Signed => "private",
+        Mode::Open => "public",
+    };
+    HeaderValue::from_str(&format!("{scope}, max-age={}", age.as_secs()))
+        .unwrap_or(HeaderValue::from_static("no-cache"))
+}
+
+fn drawing_cache_control(served: &Served, context: &Context<'_>) -> HeaderValue {
+    let is_truth = !served.is_deferred() && matches!(served.outcome(), Some(Outcome::Empty(_)));
+    if !is_truth {
+        return HeaderValue::from_static("no-store");
+    }
+    let believed = served
+        .retry_at()
+        .map_or(Duration::ZERO, |at| at.since(context.now));
+    max_age(context, believed.min(DRAWING_MAX_AGE))
+}
+
+/// The reason, for a drawing and for a picture that is older than it should be.
+fn reason(served: &Served, context: &Context<'_>) -> Option<&'static str> {
+    let is_fresh = served
+        .picture()
+        .is_some_and(|kept| kept.age(context.now) < context.policy.ttl);
+    if is_fresh {
+        return None;
+    }
+    Some(match served.outcome() {
+        Some(outcome) => outcome.as_str(),
+        None => "deferred",
+    })
+}
+
+/// `Cache-Status` (RFC 9211). Its parameters are all tokens and integers, so no structured-field
+/// library is needed to write it.
+fn cache_status(served: &Served, context: &Context<'_>) -> HeaderValue {
+    let mut text = String::with_capacity(96);
+    text.push_str("faceplate");
+    match served.forward {
+        None => text.push_str("; hit"),
+        Some(Forward::UriMiss) => text.push_str("; fwd=uri-miss"),
+        Some(Forward::Stale) => text.push_str("; fwd=stale"),
+        Some(Forward::Request) => text.push_str("; fwd=request"),
+    }
+    if let Some(landed) = &served.landed {
+        if let Some(status) = landed.status {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "; fwd-status={status}");
+        }
+        if landed.stored {
+            text.push_str("; stored");
+        }
+    }
+    if served.collapsed {
+        text.push_str("; collapsed");
+    }
+    if let Some(ttl) = ttl(served, context) {
+        let _ = write!(text, "; ttl={ttl}");
+    }
+    if let Some(detail) = detail(served) {
+        let _ = write!(text, "; detail={detail}");
+    }
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("faceplate"))
+}
+
+/// Seconds of freshness left; negative for a stale picture.
+fn ttl(served: &Served, context: &Context<'_>) -> Option<i64> {
+    match served.picture() {
+        Some(kept) => {
+            let age = kept.age(context.now).as_secs() as i64;
+            Some(context.policy.ttl.as_secs() as i64 - age)
+        }
+        None if served.forward.is_none() => {
+            let left = served.retry_at()?.since(context.now);
+            Some(left.as_secs() as i64)
+        }
+        None => None,
+    }
+}
+
+fn detail(served: &Served) -> Option<&'static str> {
+    if served.is_deferred() {
+        return Some("deferred");
+    }
+    if served.revalidating {
+        return Some("revalidating");
+    }
+    served
+        .outcome()
+        .filter(|outcome| *outcome != Outcome::Picture)
+        .map(Outcome::as_str)
+}

@@ -1,0 +1,278 @@
+//! Paths and queries. Behind this, no string is a path any more.
+
+use std::borrow::Cow;
+
+use http::Uri;
+use percent_encoding::percent_decode_str;
+
+use super::problem::Problem;
+use crate::{avatar::Subject, images::Style};
+
+/// Where a request goes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on one request's stack, and nearly all requests are for avatars"
+)]
+#[derive(Debug)]
+pub(super) enum Route<'a> {
+    /// `/`
+    Home,
+    /// `/avatar/{instance}/{jid}`
+    Avatar(Wanted<'a>),
+}
+
+/// One face, as asked for in a URL.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) instance: Cow<'a, str>,
+    pub(super) subject: Subject,
+    pub(super) view: View<'a>,
+    pub(super) refresh: bool,
+    pub(super) ticket: RawTicket<'a>,
+}
+
+/// How the face is to look.
+#[derive(Debug, Default)]
+pub(super) struct View<'a> {
+    /// The edge in pixels, snapped to the ladder.
+    pub(super) size: Option<u16>,
+    pub(super) default: Fallback,
+    pub(super) force_default: bool,
+    pub(super) name: Option<Cow<'a, str>>,
+}
+
+/// What to answer without a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fallback {
+    Draw(Style),
+    /// No image, but 404.
+    NotFound,
+}
+
+/// The signature's parts as they stand in the query.
+#[derive(Debug, Default)]
+pub(super) struct RawTicket<'a> {
+    pub(super) exp: Option<Cow<'a, str>>,
+    pub(super) sig: Option<Cow<'a, str>>,
+    pub(super) grant: Option<Cow<'a, str>>,
+    pub(super) scope: Option<Cow<'a, str>>,
+}
+
+/// The sizes that exist: any other is snapped up, so that nobody can ask for a thousand variants.
+const LADDER: [u16; 10] = [32, 48, 64, 96, 128, 192, 256, 320, 480, 640];
+
+// === impl Route ===
+
+impl<'a> Route<'a> {
+    pub(super) fn parse(uri: &'a Uri) -> Result<Self, Problem> {
+        let mut segments = uri.path().split('/').skip(1);
+        let parts = [(); 4].map(|()| segments.next());
+        match parts {
+            [Some(""), None, ..] => Ok(Route::Home),
+            [Some("avatar"), Some(instance), Some(jid), None] => {
+                let subject = decoded(jid)?.parse().map_err(Problem::Jid)?;
+                let mut wanted = Wanted {
+                    instance: decoded(instance)?,
+                    subject,
+                    view: View::default(),
+                    refresh: false,
+                    ticket: RawTicket::default(),
+                };
+                wanted.read_query(uri.query().unwrap_or_default())?;
+                Ok(Route::Avatar(wanted))
+            }
+            _ => Err(Problem::NoRoute),
+        }
+    }
+}
+
+// === impl Wanted ===
+
+impl<'a> Wanted<'a> {
+    /// Reads the parameters; the first of a name counts. Unknown ones are the caller's business.
+    fn read_query(&mut self, query: &'a str) -> Result<(), Problem> {
+        // From the last to the first, so that the first wins.
+        let mut pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
+        pairs.reverse();
+        for (name, value) in pairs {
+            match name.as_ref() {
+                "s" | "size" => self.view.size = Some(size(&value)?),
+                "d" | "default" => self.view.default = fallback(&value)?,
+                "f" | "forcedefault" => {
+                    self.view.force_default = flag(&value, &["y", "yes", "true", "1"])
+                        .ok_or(Problem::Parameter("f", "write f=y or leave it out"))?;
+                }
+                "name" => self.view.name = Some(value),
+                "refresh" => {
+                    self.refresh = flag(&value, &["true", "1"]).ok_or(Problem::Parameter(
+                        "refresh",
+                        "write refresh=true or leave it out",
+                    ))?;
+                }
+                "format" => format(&value)?,
+                "exp" => self.ticket.exp = Some(value),
+                "sig" => self.ticket.sig = Some(value),
+                "grant" => self.ticket.grant = Some(value),
+                "scope" => self.ticket.scope = Some(value),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Fallback {
+    fn default() -> Self {
+        Fallback::Draw(Style::Initials)
+    }
+}
+
+fn decoded(segment: &str) -> Result<Cow<'_, str>, Problem> {
+    percent_decode_str(segment)
+        .decode_utf8()
+        .map_err(|_| Problem::Encoding)
+}
+
+fn size(value: &str) -> Result<u16, Problem> {
+    let wrong = Problem::Parameter("s", "write a whole number of pixels from 1 to 640");
+    let pixels: u16 = value.parse().map_err(|_| wrong)?;
+    let wrong = Problem::Parameter("s", "write a whole number of pixels from 1 to 640");
+    LADDER
+        .into_iter()
+        .find(|rung| pixels >= 1 && *rung >= pixels)
+        .ok_or(wrong)
+}
+
+fn fallback(value: &str) -> Result<Fallback, Problem> {
+    Ok(match value {
+        "initials" => Fallback::Draw(Style::Initials),
+        "mp" => Fallback::Draw(Style::Mp),
+        "identicon" => Fallback::Draw(Style::Identicon),
+        "blank" => Fallback::Draw(Style::Blank),
+        "404" => Fallback::NotFound,
+        _ => {
+            return Err(Problem::Parameter(
+                "d",
+                "write one of initials, mp, identicon, blank, 404",
+            ));
+        }
+    })
+}
+
+/// Pictures are sent as they came, and drawings as SVG: the value is only checked for now.
+fn format(value: &str) -> Result<(), Problem> {
+    match value {
+        "auto" | "jpeg" | "png" | "webp" | "avif" | "svg" => Ok(()),
+        _ => Err(Problem::Parameter(
+            "format",
+            "write one of auto, jpeg, png, webp, avif, svg",
+        )),
+    }
+}
+
+fn flag(value: &str, yes: &[&str]) -> Option<bool> {
+    if yes.contains(&value) {
+        Some(true)
+    } else {
+        matches!(value, "" | "n" | "no" | "false" | "0").then_some(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn wanted(text: &str, check: impl FnOnce(Wanted<'_>)) {
+        let uri: Uri = text.parse().unwrap();
+        match Route::parse(&uri) {
+            Ok(Route::Avatar(wanted)) => check(wanted),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    fn is_refused(text: &str) -> bool {
+        let uri: Uri = text.parse().unwrap();
+        Route::parse(&uri).is_err()
+    }
+
+    #[test]
+    fn jids_may_be_raw_or_percent_encoded() {
+        for path in [
+            "/avatar/sales/628123@c.us",
+            "/avatar/sales/628123%40c.us",
+            "/avatar/sales/+628123",
+        ] {
+            wanted(path, |wanted| {
+                assert_eq!(wanted.subject.as_str(), "628123@c.us")
+            });
+        }
+        wanted("/avatar/sales/me", |wanted| {
+            assert_eq!(wanted.subject, Subject::Me)
+        });
+    }
+
+    #[test]
+    fn sizes_snap_up_the_ladder() {
+        for (asked, served) in [
+            ("1", 32),
+            ("32", 32),
+            ("33", 48),
+            ("100", 128),
+            ("640", 640),
+        ] {
+            wanted(&format!("/avatar/a/1?s={asked}"), |wanted| {
+                assert_eq!(wanted.view.size, Some(served));
+            });
+        }
+        for bad in ["0", "641", "-1", "x", "", "99999"] {
+            assert!(is_refused(&format!("/avatar/a/1?s={bad}")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_sizes_are_ten_variants() {
+        let served: std::collections::BTreeSet<_> = (1..=640)
+            .filter_map(|n| size(&n.to_string()).ok())
+            .collect();
+        assert_eq!(served.len(), 10);
+    }
+
+    #[test]
+    fn the_first_of_a_repeated_parameter_counts_and_unknown_ones_do_not() {
+        wanted("/avatar/a/1?d=mp&d=blank&_cb=17", |wanted| {
+            assert_eq!(wanted.view.default, Fallback::Draw(Style::Mp));
+        });
+    }
+
+    #[test]
+    fn parameters_with_values_that_do_not_exist_are_refused() {
+        for query in ["d=robot", "f=maybe", "refresh=now", "format=bmp"] {
+            assert!(is_refused(&format!("/avatar/a/1?{query}")), "{query}");
+        }
+    }
+
+    #[test]
+    fn other_paths_are_no_route() {
+        for path in [
+            "/avatar",
+            "/avatar/a",
+            "/avatar/a/1/x",
+            "/avatar/a/1/",
+            "/x",
+            "//",
+        ] {
+            assert!(is_refused(path), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_url_makes_it_panic(text in "/[!-~]{0,80}") {
+            if let Ok(uri) = text.parse::<Uri>() {
+                let _ = Route::parse(&uri);
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! A person, a group or a channel, as an outline.
+
+use super::Color;
+use crate::avatar::Kind;
+
+/// The silhouette for `kind` on a ground of `color`.
+pub(super) fn draw(color: Color, kind: Kind) -> String {
+    let figure = match kind {
+        Kind::Contact | Kind::Lid => {
+            r#"<circle cx="50" cy="39" r="17"/><path d="M14 100a36 36 0 0 1 72 0z"/>"#
+        }
+        Kind::Group => concat!(
+            r#"<g opacity=".7"><circle cx="29" cy="43" r="11"/><path d="M5 92a24 24 0 0 1 48 0z"/>"#,
+            r#"<circle cx="71" cy="43" r="11"/><path d="M47 92a24 24 0 0 1 48 0z"/></g>"#,
+            r#"<circle cx="50" cy="42" r="14"/><path d="M20 100a30 30 0 0 1 60 0z"/>"#
+        ),
+        Kind::Newsletter => {
+            r#"<path d="M22 42h16l30-18v52L38 58H22z"/><path d="M32 60h12l4 20H36z"/>"#
+        }
+    };
+    format!(
+        r##"<rect width="100" height="100" fill="{color}"/><g fill="#fff" fill-opacity=".9">{figure}</g>"##
+    )
+}
