@@ -39,7 +39,7 @@ impl Access {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Result<(), Problem> {
-        if self.mode == Mode::Open || self.has_bearer(headers) {
+        if self.mode == Mode::Open || has_bearer(headers, &self.bearer_tokens) {
             return Ok(());
         }
         let ticket = self.ticket(wanted, now).map_err(Problem::Access)?;
@@ -91,19 +91,20 @@ impl Access {
         }
         Ok(ticket)
     }
+}
 
-    fn has_bearer(&self, headers: &HeaderMap) -> bool {
-        let Some(given) = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-        else {
-            return false;
-        };
-        // Hashes have one length, so the comparison tells nothing about the tokens'.
-        let given = blake3::hash(given.as_bytes());
-        self.bearer_tokens.iter().fold(false, |is_known, token| {
-            let token = blake3::hash(token.expose_secret().as_bytes());
-            bool::from(token.as_bytes().ct_eq(given.as_bytes())) | is_known
-        })
-    }
+/// Whether the request carries one of `tokens` as its bearer token.
+pub(super) fn has_bearer(headers: &HeaderMap, tokens: &[SecretString]) -> bool {
+    let Some(given) = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+    else {
+        return false;
+    };
+    // Hashes have one length, so the comparison tells nothing about the tokens'.
+    let given = blake3::hash(given.as_bytes());
+    tokens.iter().fold(false, |is_known, token| {
+        let token = blake3::hash(token.expose_secret().as_bytes());
+        bool::from(token.as_bytes().ct_eq(given.as_bytes())) | is_known
+    })
 }

@@ -7,6 +7,7 @@
 //! 5. Write one line about it to the log.
 
 mod access;
+mod admin;
 mod avatar;
 mod conditional;
 mod log;
@@ -22,6 +23,7 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 
 pub use access::{Access, Mode};
+pub use admin::Admin;
 use log::Line;
 use problem::Problem;
 use route::Route;

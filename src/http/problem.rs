@@ -21,6 +21,10 @@ pub(super) enum Problem {
     Jid(MalformedJid),
     /// A parameter, and what to write instead.
     Parameter(&'static str, &'static str),
+    /// The admin listener has nothing at this path.
+    NoAdminRoute,
+    /// The admin listener wants its token.
+    AdminToken,
     /// Not let in.
     Access(Refusal),
     /// A face that this vendor cannot be asked for.
@@ -69,6 +73,18 @@ impl Problem {
                 "A query parameter has a value that does not exist",
                 format!("{name}: {remedy}"),
             ),
+            Problem::NoAdminRoute => (
+                StatusCode::NOT_FOUND,
+                "no-route",
+                "There is nothing at this path",
+                "there are /livez and /readyz".into(),
+            ),
+            Problem::AdminToken => (
+                StatusCode::UNAUTHORIZED,
+                "admin-token",
+                "This needs the admin token",
+                "send Authorization: Bearer with the token that admin.token names".into(),
+            ),
             Problem::Access(refusal) => (
                 StatusCode::FORBIDDEN,
                 "access",
@@ -110,10 +126,15 @@ impl Problem {
             HeaderValue::from_static("application/problem+json"),
             body.to_string().into(),
         );
-        if self == Problem::Method {
+        let owed = match self {
+            Problem::Method => Some((header::ALLOW, "GET, HEAD")),
+            Problem::AdminToken => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            _ => None,
+        };
+        if let Some((name, value)) = owed {
             response
                 .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+                .insert(name, HeaderValue::from_static(value));
         }
         response
     }

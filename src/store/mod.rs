@@ -17,6 +17,8 @@ use crate::avatar::{Entry, Key, Subject};
 pub struct Settings {
     /// The cache directory; made if it is missing.
     pub dir: PathBuf,
+    /// Bytes of pictures kept on disk.
+    pub max_bytes: u64,
     /// Bytes of pictures kept in memory.
     pub memory: u64,
     /// The largest picture in bytes.

@@ -1,0 +1,22 @@
+//! `faceplate check`: tells every problem of a configuration, or that there is none.
+
+use super::ConfigArg;
+
+pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
+    let config = args.load()?;
+    for warning in &config.warnings {
+        eprintln!("faceplate: warning: {warning}");
+    }
+    println!("{}: {} instance(s), no problem", args.config.display(), config.instances.len());
+    for instance in &config.instances {
+        println!(
+            "  {}: {} at {}, {} lookups a minute, {} of them past the vendor's cache",
+            instance.name,
+            instance.vendor.as_str(),
+            instance.client.base,
+            instance.lookups.per_minute,
+            instance.refreshes.per_minute,
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The command line: one file a command, each a list of what happens.
+
+mod check;
+mod demo;
+mod emulate;
+mod healthcheck;
+mod serve;
+mod sign;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Config};
+
+/// Where the configuration is looked for.
+const CONFIG: &str = "config/faceplate.toml";
+
+/// A self-hosted, avatar-caching reverse proxy in front of WhatsApp-gateway picture APIs.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy.
+    Serve(ConfigArg),
+    /// Show it all on this machine: emulated vendors, the proxy, and a gallery to look at.
+    Demo(demo::Args),
+    /// Run the vendors' emulator alone.
+    Emulate(emulate::Args),
+    /// Check the configuration, and tell every problem at once.
+    Check(ConfigArg),
+    /// Print a signed URL.
+    Sign(sign::Args),
+    /// Ask a running server's /readyz, for container probes.
+    Healthcheck(ConfigArg),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArg {
+    /// The configuration file.
+    #[arg(long, default_value = CONFIG, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs the command that this process was called with.
+pub fn run() -> ExitCode {
+    let command = Args::parse().command;
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start the runtime: {error}")),
+    };
+    let done = runtime.block_on(async {
+        match command {
+            Command::Serve(args) => serve::run(args.load()?).await,
+            Command::Demo(args) => demo::run(args).await,
+            Command::Emulate(args) => emulate::run(args).await,
+            Command::Check(args) => check::run(&args),
+            Command::Sign(args) => sign::run(&args),
+            Command::Healthcheck(args) => healthcheck::run(args.load()?).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => failed(&message),
+    }
+}
+
+fn failed(message: &str) -> ExitCode {
+    for line in message.lines() {
+        eprintln!("faceplate: {line}");
+    }
+    ExitCode::FAILURE
+}
+
+impl ConfigArg {
+    fn load(&self) -> Result<Config, String> {
+        config::from_file(&self.config).map_err(|problems| problems.to_string())
+    }
+}
+
+/// Returns at SIGTERM or SIGINT.
+async fn told_to_stop() -> Result<(), String> {
+    let on = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

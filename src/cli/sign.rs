@@ -1,0 +1,57 @@
+//! `faceplate sign`: prints a signed URL, with the first of the configured keys.
+
+use std::time::Duration;
+
+use super::ConfigArg;
+use crate::{
+    avatar::Subject,
+    clock::Clock,
+    config,
+    http::{Scope, Ticket},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The instance's name.
+    instance: String,
+    /// The JID, `me`, or `*` for every face of the instance.
+    subject: String,
+    /// How long the URL is good for.
+    #[arg(long, default_value = "24h", value_parser = config::duration)]
+    ttl: Duration,
+    /// Let the URL ask for a fresh look.
+    #[arg(long)]
+    refresh: bool,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), String> {
+    let config = args.config.load()?;
+    if !config.instances.iter().any(|known| known.name == args.instance) {
+        return Err(format!("there is no instance {:?} in {}", args.instance, args.config.config.display()));
+    }
+    let key = config.access.keys.first().ok_or(
+        "there is no signing key; write access.signing_keys = [\"env:FACEPLATE_SIGNING_KEY\"]",
+    )?;
+    let scope = match args.subject.as_str() {
+        "*" => Scope::Instance,
+        subject => Scope::Face(subject.parse().map_err(|why| format!("not a JID: {why}"))?),
+    };
+    let ticket = Ticket {
+        scope,
+        expires: (Clock::system().now() + args.ttl).as_secs(),
+        refresh: args.refresh,
+    };
+    let face = match &ticket.scope {
+        Scope::Face(subject) => subject.as_str(),
+        Scope::Instance => "{jid}",
+    };
+    let query = key.query(&args.instance, &ticket);
+    let refresh = match (args.refresh, &ticket.scope) {
+        (true, Scope::Face(Subject::Me | Subject::Chat(_))) => "&refresh=true",
+        _ => "",
+    };
+    println!("/avatar/{}/{face}?{query}{refresh}", args.instance);
+    Ok(())
+}

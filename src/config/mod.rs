@@ -1,0 +1,77 @@
+//! The operator's words become the rooms' values. The only place that knows TOML, environment
+//! variables and secret files; every room is handed settings of its own making.
+//!
+//! Reading never stops at the first problem: all of them are told at once, each with its place,
+//! its key and its remedy.
+
+mod load;
+mod problem;
+mod read;
+mod schema;
+mod section;
+mod units;
+
+use std::net::IpAddr;
+
+pub use units::duration;
+pub use load::{Source, from_file, from_text};
+pub use problem::{Problem, Problems};
+
+use crate::{http, limits, pipeline, server, store, telemetry::log, upstream};
+
+/// A configuration that was found to be right.
+#[derive(Debug)]
+pub struct Config {
+    /// Where faces are served.
+    pub listen: server::Address,
+    /// What a client is granted.
+    pub caps: server::Caps,
+    /// Where probes are answered.
+    pub admin: server::Address,
+    /// What opens everything there but the probes.
+    pub admin_token: Option<secrecy::SecretString>,
+    /// Who may see faces.
+    pub access: http::Access,
+    /// `Access-Control-Allow-Origin`.
+    pub allow_origin: ::http::HeaderValue,
+    /// Where entries are kept.
+    pub store: store::Settings,
+    /// How long answers are believed, and how long browsers wait.
+    pub pipeline: pipeline::Settings,
+    /// The accounts.
+    pub instances: Vec<Instance>,
+    /// How the log is written.
+    pub log: log::Settings,
+    /// What is right, but not wise.
+    pub warnings: Vec<Problem>,
+}
+
+/// One account.
+#[derive(Debug)]
+pub struct Instance {
+    /// Its name in URLs.
+    pub name: String,
+    /// Whose account it is.
+    pub vendor: upstream::Vendor,
+    /// The account itself.
+    pub account: upstream::Account,
+    /// Its client.
+    pub client: upstream::Settings,
+    /// Calls in all.
+    pub lookups: limits::Quota,
+    /// Calls past the vendor's cache.
+    pub refreshes: limits::Quota,
+    /// Calls a day.
+    pub daily: Option<std::num::NonZeroU32>,
+    /// Pauses after trouble.
+    pub pause: limits::Pause,
+}
+
+/// Whether only this machine can reach `host`.
+fn is_loopback(host: Option<url::Host<&str>>) -> bool {
+    match host {
+        Some(url::Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(url::Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        _ => false,
+    }
+}

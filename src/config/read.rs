@@ -1,0 +1,114 @@
+//! From a TOML value to what it means. Environment variables are always text, so everything can be
+//! read from text too, a list with commas between its items.
+
+use std::{num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
+
+use toml::Value;
+
+use super::units;
+
+/// Something that can be configured.
+pub(super) trait Setting: Sized {
+    /// Reads it, or says what to write instead.
+    fn read(value: &Value) -> Result<Self, String>;
+}
+
+/// Anything that is read from text by its own rules.
+pub(super) struct Parsed<T>(pub(super) T);
+
+/// A size in bytes.
+pub(super) struct Size(pub(super) u64);
+
+impl Setting for String {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) => Ok(text.clone()),
+            other => Err(wrong(other, "a text in quotes")),
+        }
+    }
+}
+
+impl Setting for bool {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Boolean(flag) => Ok(*flag),
+            Value::String(text) if text == "true" => Ok(true),
+            Value::String(text) if text == "false" => Ok(false),
+            other => Err(wrong(other, "true or false")),
+        }
+    }
+}
+
+impl Setting for NonZeroU32 {
+    fn read(value: &Value) -> Result<Self, String> {
+        let number = match value {
+            Value::Integer(number) => u32::try_from(*number).ok(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        number
+            .and_then(NonZeroU32::new)
+            .ok_or_else(|| wrong(value, "a whole number from 1"))
+    }
+}
+
+impl Setting for Duration {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) => units::duration(text),
+            other => Err(wrong(other, "a duration such as \"24h\"")),
+        }
+    }
+}
+
+impl Setting for Size {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) => units::bytes(text).map(Size),
+            other => Err(wrong(other, "a size such as \"256MiB\"")),
+        }
+    }
+}
+
+impl Setting for PathBuf {
+    fn read(value: &Value) -> Result<Self, String> {
+        let text = String::read(value)?;
+        if text.is_empty() {
+            Err("is empty; write a path".into())
+        } else {
+            Ok(text.into())
+        }
+    }
+}
+
+impl<T> Setting for Parsed<T>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    fn read(value: &Value) -> Result<Self, String> {
+        let text = String::read(value)?;
+        text.parse()
+            .map(Parsed)
+            .map_err(|error: T::Err| error.to_string())
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Array(items) => items.iter().map(T::read).collect(),
+            Value::String(text) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| T::read(&Value::String(item.to_owned())))
+                .collect(),
+            other => Err(wrong(other, "a list in brackets")),
+        }
+    }
+}
+
+fn wrong(value: &Value, wanted: &str) -> String {
+    format!("{value} is not right here; write {wanted}")
+}

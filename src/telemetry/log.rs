@@ -1,0 +1,48 @@
+//! The log: text for people, JSON for machines, on standard error or standard output.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// How the log is written.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For people or for machines.
+    pub format: Format,
+    /// What is written: `info`, or a filter such as `warn,faceplate::access=info`.
+    pub level: String,
+}
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts the log of this process. A second call changes nothing.
+pub fn start(settings: &Settings) {
+    let filter = EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // Tests start more than one server in a process; the first one's log serves them all.
+    let _ = match settings.format {
+        Format::Text => builder.try_init(),
+        Format::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .try_init(),
+    };
+}
+
+/// Whether `level` is a filter that the log understands.
+pub fn check_level(level: &str) -> Result<(), String> {
+    EnvFilter::try_new(level).map(|_| ()).map_err(|_| {
+        format!("{level:?} is not a level; write error, warn, info or debug, or a filter such as warn,faceplate::access=info")
+    })
+}

@@ -1,0 +1,3 @@
+//! How Faceplate tells what it does.
+
+pub mod log;
