@@ -73,7 +73,8 @@ pub struct Options {
     pub api: Address,
     /// Where the CDN listens; a TCP address.
     pub cdn: Address,
-    /// Host and port in the links, where clients reach the CDN by another name than it listens on.
+    /// Host and port in the links, where clients reach the CDN by another name than it listens on;
+    /// loopback when it listens on all addresses.
     pub cdn_authority: Option<String>,
     /// The credential that every vendor accepts for every account.
     pub token: String,

@@ -1,6 +1,9 @@
 //! What the two listeners share: one WhatsApp, one set of rules, one count.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::time;
@@ -38,7 +41,7 @@ pub(super) struct World {
 impl World {
     /// A world in which nothing was asked yet, with its CDN at `cdn`.
     pub(super) fn new(options: Options, cdn: SocketAddr, shutdown: CancellationToken) -> Self {
-        let authority = options.cdn_authority.unwrap_or_else(|| cdn.to_string());
+        let authority = options.cdn_authority.unwrap_or_else(|| reachable(cdn));
         Self {
             token: options.token,
             link_life: options.link_life,
@@ -88,5 +91,30 @@ impl World {
     pub(super) fn face_bytes(&self, jid: &str) -> Option<Bytes> {
         let portrait = self.network.portrait(jid)?;
         Some(self.album.photo(portrait).bytes)
+    }
+}
+
+/// Where a client on this machine reaches a listener: nobody can call the address that means "all".
+fn reachable(mut listener: SocketAddr) -> String {
+    if listener.ip().is_unspecified() {
+        listener.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    listener.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_to_an_address_that_can_be_called() {
+        for (listener, authority) in [
+            ("127.0.0.1:81", "127.0.0.1:81"),
+            ("0.0.0.0:81", "127.0.0.1:81"),
+            ("[::]:81", "127.0.0.1:81"),
+            ("[::1]:81", "[::1]:81"),
+        ] {
+            assert_eq!(reachable(listener.parse().unwrap()), authority);
+        }
     }
 }
