@@ -7,7 +7,11 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     for warning in &config.warnings {
         eprintln!("faceplate: warning: {warning}");
     }
-    println!("{}: {} instance(s), no problem", args.config.display(), config.instances.len());
+    println!(
+        "{}: {} instance(s), no problem",
+        args.config.display(),
+        config.instances.len()
+    );
     for instance in &config.instances {
         println!(
             "  {}: {} at {}, {} lookups a minute, {} of them past the vendor's cache",

@@ -21,7 +21,9 @@ pub(super) async fn run(config: Config) -> Result<(), String> {
     let asked = time::timeout(PATIENCE, ask(&address)).await;
     let status = asked
         .map_err(|_| format!("{address} did not answer within 2 s"))?
-        .map_err(|error| format!("{address} does not answer: {error}; is faceplate serve running?"))?;
+        .map_err(|error| {
+            format!("{address} does not answer: {error}; is faceplate serve running?")
+        })?;
     if status == StatusCode::OK {
         Ok(())
     } else {

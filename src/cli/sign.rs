@@ -28,8 +28,16 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let config = args.config.load()?;
-    if !config.instances.iter().any(|known| known.name == args.instance) {
-        return Err(format!("there is no instance {:?} in {}", args.instance, args.config.config.display()));
+    if !config
+        .instances
+        .iter()
+        .any(|known| known.name == args.instance)
+    {
+        return Err(format!(
+            "there is no instance {:?} in {}",
+            args.instance,
+            args.config.config.display()
+        ));
     }
     let key = config.access.keys.first().ok_or(
         "there is no signing key; write access.signing_keys = [\"env:FACEPLATE_SIGNING_KEY\"]",

@@ -13,9 +13,9 @@ mod units;
 
 use std::net::IpAddr;
 
-pub use units::duration;
 pub use load::{Source, from_file, from_text};
 pub use problem::{Problem, Problems};
+pub use units::duration;
 
 use crate::{http, limits, pipeline, server, store, telemetry::log, upstream};
 

@@ -25,9 +25,7 @@ impl Admin {
 
     /// Answers a request.
     pub fn handle<B>(&self, request: &Request<B>) -> Response<Body> {
-        let mut response = self
-            .answer(request)
-            .unwrap_or_else(Problem::into_response);
+        let mut response = self.answer(request).unwrap_or_else(Problem::into_response);
         if request.method() == Method::HEAD {
             represent::without_body(&mut response);
         }

@@ -22,6 +22,15 @@ pub enum Format {
     Json,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            format: Format::Text,
+            level: "info".into(),
+        }
+    }
+}
+
 /// Starts the log of this process. A second call changes nothing.
 pub fn start(settings: &Settings) {
     let filter = EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));

@@ -1,0 +1,109 @@
+//! The demo's page: one face per vendor endpoint, and one per outcome.
+
+use std::fmt::Write;
+
+/// The page around the cards; `<!--cards-->` is where they go.
+const PAGE: &str = include_str!("gallery.html");
+
+/// A heading, what it is about, and its cards.
+type Section = (&'static str, &'static str, &'static [Card]);
+
+/// A title and the path of a face.
+type Card = (&'static str, &'static str);
+
+const SECTIONS: [Section; 2] = [
+    (
+        "One face per vendor endpoint",
+        "Five gateways, five dialects, one kind of URL.",
+        &[
+            ("Wachat · own picture", "/avatar/wachat/me"),
+            ("Wawp · contact", "/avatar/wawp/628100000001@c.us"),
+            ("Wawp · group", "/avatar/wawp/120363000000000001@g.us"),
+            ("Hypersender · contact", "/avatar/hypersender/628100000002"),
+            (
+                "Hypersender · LID",
+                "/avatar/hypersender/100875997589545@lid",
+            ),
+            (
+                "Wappfy · contact",
+                "/avatar/wappfy/628100000003@s.whatsapp.net",
+            ),
+            (
+                "Wappfy · legacy group",
+                "/avatar/wappfy/628100000001-1581234048@g.us",
+            ),
+            ("WAHA · contact", "/avatar/waha/628100000004@c.us"),
+            ("WAHA · own picture", "/avatar/waha/me"),
+            (
+                "WAHA · channel",
+                "/avatar/waha/120363000000000201@newsletter",
+            ),
+        ],
+    ),
+    (
+        "One face per outcome",
+        "Whatever the vendor answers, the browser gets an image, and the headers say what happened.",
+        &[
+            (
+                "Picture",
+                "/avatar/waha/628100000005@c.us?name=Grace%20Wanjiru",
+            ),
+            ("Group", "/avatar/waha/120363000000000002@g.us?name=Family"),
+            (
+                "Hidden by privacy",
+                "/avatar/waha/628100000101@c.us?name=Hidden%20Harum",
+            ),
+            (
+                "No picture set",
+                "/avatar/wawp/628100000102@c.us?name=Nova%20No-Picture",
+            ),
+            (
+                "No such contact",
+                "/avatar/hypersender/628100000103?name=Gone%20Gilang",
+            ),
+            (
+                "Rate-limited",
+                "/avatar/waha-limited/628100000006@c.us?name=Clara%20Nugroho",
+            ),
+            (
+                "Broken link",
+                "/avatar/waha-broken/628100000007@c.us?name=Dimas%20Saputra",
+            ),
+            (
+                "Outage",
+                "/avatar/waha-outage/628100000008@c.us?name=Ibu%20Ratna",
+            ),
+            (
+                "No name given",
+                "/avatar/waha/628100000101@c.us?d=initials&f=y",
+            ),
+            ("Identicon", "/avatar/waha/628100000101@c.us?d=identicon"),
+            ("Mystery person", "/avatar/waha/628100000101@c.us?d=mp"),
+            (
+                "Mystery group",
+                "/avatar/waha/120363000000000002@g.us?d=mp&f=y",
+            ),
+        ],
+    ),
+];
+
+/// The page as HTML.
+pub(super) fn page() -> String {
+    let mut cards = String::new();
+    for (heading, about, faces) in SECTIONS {
+        // Writing to a `String` cannot fail.
+        let _ = write!(
+            cards,
+            "<section><h2>{heading}</h2><p>{about}</p><div class=\"cards\">"
+        );
+        for (title, path) in faces {
+            let src = path.replace('&', "&amp;");
+            let _ = write!(
+                cards,
+                r#"<figure><img src="{src}" alt="{title}" width="96" height="96" loading="lazy"><figcaption><b>{title}</b><code>{src}</code><output>…</output><button type="button">Refresh</button></figcaption></figure>"#
+            );
+        }
+        cards.push_str("</div></section>");
+    }
+    PAGE.replace("<!--cards-->", &cards)
+}

@@ -1,0 +1,46 @@
+//! `faceplate emulate`: the vendors alone.
+
+use super::told_to_stop;
+use crate::{
+    emulator::{Emulator, Options},
+    server::Address,
+    telemetry::log,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where the vendors' API listens.
+    #[arg(long, default_value = "127.0.0.1:9900", value_name = "ADDRESS")]
+    listen: Address,
+    /// Where the CDN that the picture links point to listens.
+    #[arg(long, default_value = "127.0.0.1:9901", value_name = "ADDRESS")]
+    cdn: Address,
+    /// The CDN's host and port in the links, where clients know it by another name.
+    #[arg(long, value_name = "HOST:PORT")]
+    cdn_authority: Option<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), String> {
+    log::start(&log::Settings::default());
+    let emulator = Emulator::start(Options {
+        api: args.listen.clone(),
+        cdn: args.cdn.clone(),
+        cdn_authority: args.cdn_authority,
+        ..Options::default()
+    })
+    .await
+    .map_err(|error| {
+        format!(
+            "cannot listen on {} and {}: {error}; choose others with --listen and --cdn",
+            args.listen, args.cdn
+        )
+    })?;
+    println!(
+        "the vendors: http://{}/  (token: {})",
+        emulator.api(),
+        emulator.control().token()
+    );
+    println!("their CDN:   http://{}/", emulator.cdn());
+    println!("what to try: curl http://{}/_emulator/", emulator.api());
+    told_to_stop().await
+}

@@ -1,0 +1,204 @@
+//! From a request to the vendor's call that it makes. What the vendors' pages do not name is `None`.
+
+use hyper::{HeaderMap, http::request::Parts};
+use percent_encoding::percent_decode_str;
+
+use super::{calls::Endpoint, jid, vendors::Vendor};
+
+/// One call of a vendor's API, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ask {
+    pub(super) vendor: Vendor,
+    pub(super) endpoint: Endpoint,
+    /// The account; empty when the caller left it out.
+    pub(super) account: String,
+    /// The id asked about, exactly as the caller wrote it.
+    pub(super) id: Option<String>,
+    pub(super) refresh: bool,
+    pub(super) token: Option<String>,
+    /// How many rows, and how many to pass over.
+    pub(super) page: (usize, usize),
+}
+
+// === impl Ask ===
+
+impl Ask {
+    /// The call that `request` makes.
+    pub(super) fn read(request: &Parts) -> Option<Self> {
+        let path: Vec<String> = request
+            .uri
+            .path()
+            .split('/')
+            .skip(1)
+            .map(decoded)
+            .collect::<Option<_>>()?;
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let query = Query(request.uri.query().unwrap_or_default());
+        let headers = &request.headers;
+        match path[..] {
+            ["api", "v1", "instance", "profile-picture"] => Some(wachat(headers, &query)),
+            ["v2", "chats", "picture"] => Some(wawp(Endpoint::Picture, "chatId", &query)),
+            ["v2", "contacts", "profile-picture"] => {
+                Some(wawp(Endpoint::ContactPicture, "contactId", &query))
+            }
+            ["v2", "chats", "overview"] => Some(wawp(Endpoint::Overview, "", &query)),
+            [
+                "api",
+                "whatsapp",
+                "v2",
+                instance,
+                "contacts",
+                "profile-picture",
+            ] => Some(hypersender(instance, headers, &query)),
+            ["api", session, "chats", "overview"] => {
+                Some(waha(Endpoint::Overview, session, None, headers, &query))
+            }
+            ["api", session, "chats", id, "picture"] => {
+                Some(waha(Endpoint::Picture, session, Some(id), headers, &query))
+            }
+            ["api", session, "profile"] => {
+                Some(waha(Endpoint::Profile, session, None, headers, &query))
+            }
+            _ => None,
+        }
+    }
+
+    /// The canonical JID asked about, if it is one.
+    pub(super) fn jid(&self) -> Option<String> {
+        self.id.as_deref().and_then(jid::canonical)
+    }
+}
+
+fn wachat(headers: &HeaderMap, query: &Query<'_>) -> Ask {
+    Ask {
+        id: Some(super::OWN_JID.to_owned()),
+        token: bearer(headers).or_else(|| query.value("apiKey")),
+        account: query.value("instanceName").unwrap_or_default(),
+        ..Ask::bare(Vendor::Wachat, Endpoint::Picture)
+    }
+}
+
+fn wawp(endpoint: Endpoint, id: &str, query: &Query<'_>) -> Ask {
+    Ask {
+        account: query.value("instance_id").unwrap_or_default(),
+        token: query.value("access_token"),
+        id: query.value(id),
+        refresh: query.refresh(),
+        ..Ask::bare(Vendor::Wawp, endpoint)
+    }
+}
+
+fn hypersender(instance: &str, headers: &HeaderMap, query: &Query<'_>) -> Ask {
+    Ask {
+        account: instance.to_owned(),
+        token: bearer(headers),
+        id: query.value("chat_id"),
+        ..Ask::bare(Vendor::Hypersender, Endpoint::Picture)
+    }
+}
+
+/// Wappfy is WAHA with another name for its header, which is all that tells them apart.
+fn waha(
+    endpoint: Endpoint,
+    session: &str,
+    id: Option<&str>,
+    headers: &HeaderMap,
+    query: &Query<'_>,
+) -> Ask {
+    let wappfy = header(headers, "apikey");
+    let vendor = if wappfy.is_some() {
+        Vendor::Wappfy
+    } else {
+        Vendor::Waha
+    };
+    let number = |name| query.value(name).and_then(|text| text.parse().ok());
+    Ask {
+        account: session.to_owned(),
+        token: wappfy
+            .or_else(|| header(headers, "x-api-key"))
+            .or_else(|| query.value("x-api-key")),
+        id: id.map(str::to_owned),
+        refresh: query.refresh(),
+        page: (number("limit").unwrap_or(20), number("offset").unwrap_or(0)),
+        ..Ask::bare(vendor, endpoint)
+    }
+}
+
+impl Ask {
+    fn bare(vendor: Vendor, endpoint: Endpoint) -> Self {
+        Self {
+            vendor,
+            endpoint,
+            account: String::new(),
+            id: None,
+            refresh: false,
+            token: None,
+            page: (usize::MAX, 0),
+        }
+    }
+}
+
+/// The text after the question mark.
+struct Query<'a>(&'a str);
+
+impl Query<'_> {
+    fn value(&self, name: &str) -> Option<String> {
+        url::form_urlencoded::parse(self.0.as_bytes())
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.into_owned())
+    }
+
+    fn refresh(&self) -> bool {
+        matches!(self.value("refresh").as_deref(), Some("true" | "1"))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = header(headers, "authorization")?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn decoded(segment: &str) -> Option<String> {
+    let text = percent_decode_str(segment).decode_utf8().ok()?;
+    Some(text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    fn ask(target: &str, header: (&str, &str)) -> Option<Ask> {
+        let request = Request::get(target).header(header.0, header.1);
+        Ask::read(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn the_header_tells_wappfy_from_waha() {
+        let target = "/api/s/chats/628100000001%40c.us/picture?refresh=true";
+        for (header, vendor) in [
+            (("apikey", "t"), Vendor::Wappfy),
+            (("X-Api-Key", "t"), Vendor::Waha),
+        ] {
+            let ask = ask(target, header).unwrap();
+            assert_eq!(ask.vendor, vendor);
+            assert_eq!(ask.token.as_deref(), Some("t"));
+            assert_eq!(ask.id.as_deref(), Some("628100000001@c.us"));
+            assert!(ask.refresh);
+        }
+    }
+
+    #[test]
+    fn a_path_of_no_vendor_is_no_call() {
+        assert_eq!(ask("/v2/chats", ("apikey", "t")), None);
+        assert_eq!(ask("/avatar/sales/me", ("apikey", "t")), None);
+    }
+}

@@ -1,0 +1,197 @@
+//! WAHA, and Wappfy which is WAHA: `GET /api/{session}/chats/{chatId}/picture`,
+//! `GET /api/{session}/chats/overview`, `GET /api/{session}/profile`.
+
+use serde::Serialize;
+
+use super::{Row, Shown, Vendor, phrase};
+use crate::emulator::{OWN_JID, calls::Endpoint, reply::Reply, route::Ask};
+
+#[derive(Serialize)]
+struct Picture<'a> {
+    url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Profile<'a> {
+    id: &'a str,
+    picture: Option<&'a str>,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure<'a> {
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    status_code: u16,
+}
+
+/// How WAHA wraps what its engine threw.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Thrown<'a> {
+    status_code: u16,
+    timestamp: &'a str,
+    exception: Exception<'a>,
+    request: Request<'a>,
+    version: Version<'a>,
+}
+
+#[derive(Serialize)]
+struct Exception<'a> {
+    message: &'a str,
+    data: u16,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    path: String,
+    method: &'a str,
+}
+
+#[derive(Serialize)]
+struct Version<'a> {
+    version: &'a str,
+    engine: &'a str,
+    tier: &'a str,
+}
+
+#[derive(Serialize)]
+struct SessionDown<'a> {
+    error: &'a str,
+    session: &'a str,
+    status: &'a str,
+    expected: [&'a str; 1],
+}
+
+#[derive(Serialize)]
+struct Chat<'a> {
+    id: &'a str,
+    name: &'a str,
+    picture: Option<&'a str>,
+    #[serde(rename = "lastMessage")]
+    last_message: Message<'a>,
+    _chat: Raw<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Message<'a> {
+    id: String,
+    timestamp: u64,
+    from: &'a str,
+    from_me: bool,
+    body: &'a str,
+}
+
+#[derive(Serialize)]
+struct Raw<'a> {
+    id: &'a str,
+}
+
+/// Whatever WhatsApp says, WAHA makes it a link or null.
+pub(super) fn show(ask: &Ask, shown: &Shown) -> Reply {
+    let url = match shown {
+        Shown::Link(link) => Some(link.as_str()),
+        Shown::Nothing(_) => None,
+    };
+    match (ask.endpoint, ask.vendor) {
+        // Wappfy's page: "not yet implemented".
+        (Endpoint::Profile, Vendor::Wappfy) => error(ask, 501),
+        (Endpoint::Profile, _) => Reply::json(
+            200,
+            &Profile {
+                id: OWN_JID,
+                picture: url,
+                name: "Faceplate Demo",
+            },
+        ),
+        _ => Reply::json(200, &Picture { url }),
+    }
+}
+
+pub(super) fn list(rows: &[Row]) -> Reply {
+    let chats: Vec<Chat<'_>> = rows.iter().map(chat).collect();
+    Reply::json(200, &chats)
+}
+
+fn chat(row: &Row) -> Chat<'_> {
+    Chat {
+        id: &row.jid,
+        name: row.name,
+        picture: row.picture.as_deref(),
+        last_message: Message {
+            id: format!("false_{}_3EB0", row.jid),
+            timestamp: row.second,
+            from: &row.jid,
+            from_me: false,
+            body: "Hello!",
+        },
+        _chat: Raw { id: &row.jid },
+    }
+}
+
+pub(super) fn error(ask: &Ask, status: u16) -> Reply {
+    match status {
+        401 => failure(401, "Unauthorized", None),
+        404 => {
+            let name = &ask.account;
+            let message = format!(
+                "We didn't find a session with name '{name}'. \
+                 Please start it first by using POST /api/sessions/start request"
+            );
+            failure(404, &message, Some("Not Found"))
+        }
+        422 => session_down(ask, "FAILED"),
+        500 => thrown(ask),
+        501 => failure(
+            501,
+            "The method is not implemented by the engine.",
+            Some(phrase(501)),
+        ),
+        other => failure(other, phrase(other), None),
+    }
+}
+
+pub(super) fn session_down(ask: &Ask, session: &str) -> Reply {
+    let body = SessionDown {
+        error: "Session status is not as expected. Try again later or restart the session",
+        session: &ask.account,
+        status: session,
+        expected: ["WORKING"],
+    };
+    Reply::json(422, &body)
+}
+
+fn failure(status_code: u16, message: &str, error: Option<&str>) -> Reply {
+    let body = Failure {
+        message,
+        error,
+        status_code,
+    };
+    Reply::json(status_code, &body)
+}
+
+/// Versions before 2024.12.6 failed like this when WhatsApp hid a picture.
+fn thrown(ask: &Ask) -> Reply {
+    let id = ask.id.as_deref().unwrap_or_default();
+    let body = Thrown {
+        status_code: 500,
+        timestamp: "2026-11-20T12:00:00.000Z",
+        exception: Exception {
+            message: "not-authorized",
+            data: 401,
+        },
+        request: Request {
+            path: format!("/api/{}/chats/{id}/picture", ask.account),
+            method: "GET",
+        },
+        version: Version {
+            version: "2024.11.1",
+            engine: "NOWEB",
+            tier: "PLUS",
+        },
+    };
+    Reply::json(500, &body)
+}
