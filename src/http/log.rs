@@ -52,7 +52,7 @@ impl Line {
             cache = text(headers, represent::CACHE_STATUS.as_str()),
             source = text(headers, represent::SOURCE.as_str()),
             reason = self.problem.unwrap_or_else(|| text(headers, represent::REASON.as_str())),
-            ms = self.began.elapsed().as_secs_f64() * 1000.0,
+            ms = self.began.elapsed().as_micros() as f64 / 1000.0,
             bytes = response.body().size_hint().lower(),
         );
     }

@@ -1,7 +1,7 @@
 //! Every way in which a request can be wrong, and its RFC 9457 answer, in one match.
 
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Body, represent, signature::Refusal};
 use crate::{avatar::MalformedJid, upstream::Unsupported};
@@ -31,6 +31,16 @@ pub(super) enum Problem {
     Unsupported(Unsupported),
     /// `d=404`, and there is no picture.
     NoPicture,
+}
+
+/// The members of RFC 9457, in its order.
+#[derive(Serialize)]
+struct Details {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
 }
 
 impl Problem {
@@ -115,16 +125,17 @@ impl Problem {
     #[cold]
     pub(super) fn into_response(self) -> Response<Body> {
         let (status, kind, title, detail) = self.parts();
-        let body = json!({
-            "type": format!("urn:faceplate:problem:{kind}"),
-            "title": title,
-            "status": status.as_u16(),
-            "detail": detail,
+        let body = serde_json::to_vec(&Details {
+            kind: format!("urn:faceplate:problem:{kind}"),
+            title,
+            status: status.as_u16(),
+            detail,
         });
         let mut response = represent::plain(
             status,
             HeaderValue::from_static("application/problem+json"),
-            body.to_string().into(),
+            // Texts and a number cannot fail to be JSON.
+            body.unwrap_or_default().into(),
         );
         let owed = match self {
             Problem::Method => Some((header::ALLOW, "GET, HEAD")),

@@ -1,4 +1,4 @@
-//! The log: text for people, JSON for machines, on standard error or standard output.
+//! The log: text for people, JSON for machines, on standard output.
 
 use std::io::IsTerminal;
 
@@ -36,8 +36,8 @@ pub fn start(settings: &Settings) {
     let filter = EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer(std::io::stdout)
+        .with_ansi(std::io::stdout().is_terminal());
     // Tests start more than one server in a process; the first one's log serves them all.
     let _ = match settings.format {
         Format::Text => builder.try_init(),

@@ -1,0 +1,87 @@
+//! An HTTP answer as a browser sees it, and how to ask for one.
+
+use http_body_util::{BodyExt, Empty};
+use hyper::{HeaderMap, Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// An answer, whole.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The answer to one request on a connection of its own.
+    pub async fn to(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", address);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        connection.abort();
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
+    }
+
+    /// A header's text; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn source(&self) -> &str {
+        self.header("x-faceplate-source")
+    }
+
+    pub fn reason(&self) -> &str {
+        self.header("x-faceplate-reason")
+    }
+
+    pub fn cache_status(&self) -> &str {
+        self.header("cache-status")
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// Asserts that the answer is this picture, byte for byte.
+    #[track_caller]
+    pub fn assert_picture(&self, bytes: &Bytes) {
+        assert_eq!(self.status, 200, "{}", self.cache_status());
+        assert_eq!(self.source(), "picture", "{}", self.cache_status());
+        assert!(self.body == *bytes, "the picture's bytes differ");
+        assert_eq!(self.header("content-length"), bytes.len().to_string());
+    }
+
+    /// Asserts that the answer is a drawing, for this reason.
+    #[track_caller]
+    pub fn assert_fallback(&self, reason: &str) {
+        assert_eq!(self.status, 200);
+        assert_eq!(
+            (self.source(), self.reason()),
+            ("fallback", reason),
+            "{}",
+            self.cache_status()
+        );
+        assert_eq!(self.header("content-type"), "image/svg+xml");
+        assert!(self.text().starts_with("<svg"));
+    }
+}

@@ -1,0 +1,207 @@
+//! Faceplate and the vendors, started together.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use faceplate::{
+    app::{App, Edges, StartError},
+    clock::{Clock, Timestamp},
+    config,
+    emulator::{Calls, Control, Emulator, OWN_JID, Options, Rule},
+};
+use hyper::body::Bytes;
+use tempfile::TempDir;
+
+use super::Answer;
+
+/// A Friday in November 2026.
+const START: Timestamp = Timestamp::from_secs(1_795_200_000);
+
+/// The five vendors, each an instance of its own name.
+pub const VENDORS: [&str; 5] = ["wachat", "wawp", "hypersender", "wappfy", "waha"];
+
+/// A running server and its vendors.
+pub struct Rig {
+    pub clock: Clock,
+    pub emulator: Emulator,
+    pub cache: TempDir,
+    settings: Settings,
+    app: Option<App>,
+}
+
+/// What differs from test to test.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// Tables that replace the rig's own, as `[name]` → lines.
+    sections: BTreeMap<String, String>,
+    /// Lines added to every instance; a line there replaces the rig's line of the same key.
+    instance: String,
+}
+
+impl Settings {
+    /// Sets the lines of a section such as `cache` or `access`.
+    pub fn section(mut self, name: &str, lines: &str) -> Self {
+        self.sections.insert(name.to_owned(), lines.to_owned());
+        self
+    }
+
+    /// Adds lines to every instance.
+    pub fn instance(mut self, lines: &str) -> Self {
+        self.instance.push_str(lines);
+        self.instance.push('\n');
+        self
+    }
+
+    /// Starts the server with these settings.
+    pub async fn start(self) -> Rig {
+        let clock = Clock::manual(START);
+        let emulator = Emulator::start(Options {
+            clock: clock.clone(),
+            ..Options::default()
+        })
+        .await
+        .unwrap();
+        let mut rig = Rig {
+            clock,
+            emulator,
+            cache: tempfile::tempdir().unwrap(),
+            settings: self,
+            app: None,
+        };
+        rig.app = Some(rig.try_start().await.unwrap());
+        rig
+    }
+}
+
+impl Rig {
+    /// Everything at its default, open to all.
+    pub async fn start() -> Self {
+        Settings::default().start().await
+    }
+
+    /// The configuration as an operator would have written it.
+    pub fn config(&self) -> String {
+        let mut sections = BTreeMap::from([
+            ("server".to_owned(), "listen = \"127.0.0.1:0\"".to_owned()),
+            ("admin".to_owned(), "listen = \"127.0.0.1:0\"".to_owned()),
+            ("access".to_owned(), "mode = \"open\"".to_owned()),
+            ("cache".to_owned(), String::new()),
+        ]);
+        sections.extend(self.settings.sections.clone());
+        let dir = format!("dir = \"{}\"\n", self.cache.path().display());
+        sections
+            .entry("cache".to_owned())
+            .or_default()
+            .insert_str(0, &dir);
+        let mut text = String::new();
+        for (name, lines) in sections {
+            text.push_str(&format!("[{name}]\n{lines}\n"));
+        }
+        for vendor in VENDORS {
+            let mut keys = BTreeMap::from([
+                ("provider", format!("\"{vendor}\"")),
+                ("account", "\"shop\"".to_owned()),
+                ("base_url", format!("\"http://{}\"", self.emulator.api())),
+                ("token", "\"env:TOKEN\"".to_owned()),
+                ("own_jid", format!("\"{OWN_JID}\"")),
+                ("lookups", "{ per_minute = 6000, burst = 2000 }".to_owned()),
+                ("refreshes", "{ per_minute = 600, burst = 200 }".to_owned()),
+                ("picture_hosts", format!("[\"{}\"]", self.emulator.cdn())),
+                ("allow_private", "[\"127.0.0.0/8\"]".to_owned()),
+            ]);
+            for line in self.settings.instance.lines() {
+                let (key, value) = line.split_once('=').unwrap();
+                keys.insert(key.trim(), value.trim().to_owned());
+            }
+            text.push_str(&format!("[instances.{vendor}]\n"));
+            for (key, value) in keys {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        text
+    }
+
+    async fn try_start(&self) -> Result<App, StartError> {
+        let env = [
+            ("TOKEN", self.emulator.control().token().to_owned()),
+            ("SIGNING_KEY", "a signing key for tests".to_owned()),
+            ("BEARER", "a bearer token for tests".to_owned()),
+        ];
+        let config = config::from_text("the test's configuration", &self.config(), env.into_iter())
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let edges = Edges {
+            clock: self.clock.clone(),
+            home: None,
+        };
+        App::start(config, edges).await
+    }
+
+    /// Stops the server and starts it again on the same cache directory.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.app = Some(self.try_start().await.unwrap());
+    }
+
+    /// Stops the server.
+    pub async fn stop(&mut self) {
+        if let Some(app) = self.app.take() {
+            app.stop().await;
+        }
+    }
+
+    /// Where faces are served.
+    pub fn address(&self) -> String {
+        self.app.as_ref().unwrap().address.to_string()
+    }
+
+    /// Where probes are answered.
+    pub fn admin(&self) -> String {
+        self.app.as_ref().unwrap().admin.to_string()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[]).await
+    }
+
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        Answer::to(&self.address(), method, path, headers).await
+    }
+
+    /// The face of `jid` as the instance named after `vendor` sees it.
+    pub async fn face(&self, vendor: &str, jid: &str) -> Answer {
+        self.get(&format!("/avatar/{vendor}/{jid}")).await
+    }
+
+    /// The hand on the vendors.
+    pub fn vendors(&self) -> &Control {
+        self.emulator.control()
+    }
+
+    pub fn inject(&self, rule: Rule) {
+        self.vendors().inject(rule).unwrap();
+    }
+
+    /// What the vendors were asked since the start.
+    pub fn calls(&self) -> Calls {
+        self.vendors().calls()
+    }
+
+    /// Calls to the API and downloads, since the last time this was asked.
+    pub fn traffic(&self) -> (usize, usize) {
+        let calls = self.calls();
+        self.vendors().reset_calls();
+        (calls.api, calls.cdn)
+    }
+
+    /// The bytes that the CDN serves for `jid` now.
+    pub fn bytes(&self, jid: &str) -> Bytes {
+        self.vendors().face_bytes(jid).unwrap()
+    }
+
+    pub fn hours(&self, hours: u64) {
+        self.clock.advance(Duration::from_secs(hours * 3600));
+    }
+
+    pub fn seconds(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
