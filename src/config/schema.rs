@@ -123,8 +123,10 @@ fn access(section: &Section<'_>, listen: &Address) -> (Access, HeaderValue) {
             format!("open shows every face to everybody who can reach {listen}; write signed, listen on 127.0.0.1, or set access.allow_public = true if that is what you want"),
         );
     }
+    let named = std::cell::Cell::new(0);
     let secrets = |key: &'static str| -> Vec<_> {
         let references: Vec<String> = section.or(key, Vec::new());
+        named.set(named.get() + references.len());
         let found = references
             .iter()
             .filter_map(|text| section.secret(key, text));
@@ -138,7 +140,7 @@ fn access(section: &Section<'_>, listen: &Address) -> (Access, HeaderValue) {
         );
     }
     let bearer_tokens = secrets("bearer_tokens");
-    if mode == Mode::Signed && keys.is_empty() && bearer_tokens.is_empty() {
+    if mode == Mode::Signed && named.get() == 0 {
         section.problem(
             "signing_keys",
             "nobody could get in: write signing_keys = [\"env:FACEPLATE_SIGNING_KEY\"] and set that variable to the output of: openssl rand -base64 32".into(),
