@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Subject;
 
 /// Separates our hashes from anybody else's use of BLAKE3 over the same text.
@@ -9,7 +11,7 @@ const DOMAIN: &[u8; 32] = b"faceplate entry key, version 1\0\0";
 
 /// The BLAKE3 hash of instance and subject, cut to 128 bits. File names and indexes carry it
 /// instead of a phone number. (A collision would take 2^64 tries, and there are 2^50 numbers.)
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key([u8; 16]);
 
 impl Key {

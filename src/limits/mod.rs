@@ -3,6 +3,8 @@
 
 mod budget;
 mod hold;
+mod throttle;
 
 pub use budget::{Budget, Lane, Quota, Refused};
 pub use hold::{Hold, Pause};
+pub use throttle::{Sensitivity, Sight, Throttle};
