@@ -1,6 +1,6 @@
 //! Builds every part from the configuration and joins them. The only file that knows all rooms.
 
-use std::{convert::Infallible, future::Future, io, sync::Arc};
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
 use ::http::{Request, Response};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     http::{self, Front},
-    limits::{Budget, Hold},
+    limits::{Budget, Gate, Hold},
     pipeline::{Faces, Instance},
     server::{self, Address, Caps, Listener},
     store::{OpenError, Store},
@@ -36,6 +36,8 @@ pub struct App {
     pub admin: Address,
     shutdown: CancellationToken,
     served: Vec<tokio::task::JoinHandle<()>>,
+    faces: Faces,
+    drain: Duration,
     _stops: DropGuard,
 }
 
@@ -79,19 +81,20 @@ impl App {
         );
 
         let store = Store::open(&config.store)?;
-        let faces = Faces::new(store, config.pipeline, edges.clock.clone());
         let resolver = Resolver::default();
         let instances = config
             .instances
             .into_iter()
-            .map(|instance| Arc::new(joined(instance, &resolver, &edges.clock)))
+            .map(|instance| Arc::new(joined(instance, &store, &resolver, &edges.clock)))
             .collect();
+        let faces = Faces::new(store, config.pipeline, edges.clock.clone());
         let settings = http::Settings {
             access: config.access,
             allow_origin: config.allow_origin,
             home: edges.home,
         };
-        let front = Front::new(faces, instances, settings);
+        let front = Front::new(faces.clone(), instances, settings);
+        let drain = config.caps.drain;
         let probes = Arc::new(http::Admin::new(config.admin_token));
 
         let shutdown = CancellationToken::new();
@@ -118,16 +121,19 @@ impl App {
             _stops: shutdown.clone().drop_guard(),
             shutdown,
             served,
+            faces,
+            drain,
         })
     }
 
-    /// Stops accepting, lets requests under way end, and returns when they have.
+    /// Stops accepting, lets requests and fetches under way end, and returns when they have.
     pub async fn stop(self) {
         self.shutdown.cancel();
         for served in self.served {
             // A listener's task that panicked has stopped too.
             let _ = served.await;
         }
+        self.faces.all_landed(self.drain).await;
     }
 }
 
@@ -143,19 +149,30 @@ where
     server::run(listener, service, caps, shutdown).await;
 }
 
-fn joined(instance: config::Instance, resolver: &Resolver, clock: &Clock) -> Instance {
+fn joined(
+    instance: config::Instance,
+    store: &Store,
+    resolver: &Resolver,
+    clock: &Clock,
+) -> Instance {
+    let budget = Budget::new(
+        instance.lookups,
+        instance.refreshes,
+        instance.daily,
+        clock.clone(),
+    );
+    let hold = Hold::new(instance.pause);
+    let gate = Gate::new(budget, hold, instance.sensitivity, clock.clone());
+    // What an earlier process used up stays used up.
+    if let Some(note) = store.noted(&instance.name) {
+        gate.recall(serde_json::from_slice(&note).unwrap_or_default());
+    }
     Instance::new(
         &instance.name,
         instance.vendor,
         instance.account,
         Client::new(instance.client, resolver.clone()),
-        Budget::new(
-            instance.lookups,
-            instance.refreshes,
-            instance.daily,
-            clock.clone(),
-        ),
-        Hold::new(instance.pause),
+        gate,
     )
 }
 

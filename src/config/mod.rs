@@ -65,6 +65,8 @@ pub struct Instance {
     pub daily: Option<std::num::NonZeroU32>,
     /// Pauses after trouble.
     pub pause: limits::Pause,
+    /// When empty answers are read as a rate limit.
+    pub sensitivity: limits::Sensitivity,
 }
 
 /// Whether only this machine can reach `host`.

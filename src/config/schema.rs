@@ -15,7 +15,7 @@ use super::{
 use crate::{
     avatar::{Jid, Negative, OnHidden, Policy},
     http::{Access, Mode, SigningKey},
-    limits::{Pause, Quota},
+    limits::{Pause, Quota, Sensitivity},
     pipeline,
     server::{Address, Caps},
     store,
@@ -288,6 +288,7 @@ fn instance(name: &str, section: &Section<'_>, limits: &Limits, pause: &Pause) -
     let lookups = quota(&section.section("lookups"), 30, 10);
     let refreshes = quota(&section.section("refreshes"), 4, 2);
     let daily = section.optional("daily");
+    let sensitivity = sensitivity(&section.section("empty_answers"));
     section.finish();
 
     let guard = Guard {
@@ -327,6 +328,7 @@ fn instance(name: &str, section: &Section<'_>, limits: &Limits, pause: &Pause) -
         refreshes,
         daily,
         pause: pause.clone(),
+        sensitivity,
     })
 }
 
@@ -367,6 +369,25 @@ fn quota(section: &Section<'_>, per_minute: usize, burst: usize) -> Quota {
     };
     section.finish();
     quota
+}
+
+fn sensitivity(section: &Section<'_>) -> Sensitivity {
+    let defaults = Sensitivity::default();
+    let percent = |key: &'static str, default: u32| {
+        let percent = section.or(key, count(default as usize)).get();
+        if percent > 100 {
+            section.problem(key, "is a percentage; write 1 to 100".into());
+        }
+        percent
+    };
+    let sensitivity = Sensitivity {
+        lost: section.or("lost", count(defaults.lost)).get() as usize,
+        window: section.or("window", count(defaults.window)).get() as usize,
+        empty_percent: percent("empty_percent", defaults.empty_percent),
+        usual_percent: percent("usual_percent", defaults.usual_percent),
+    };
+    section.finish();
+    sensitivity
 }
 
 impl Limits {

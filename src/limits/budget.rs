@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use governor::{
     NotUntil, RateLimiter,
     clock::{self, Reference},
@@ -59,6 +61,17 @@ pub struct Budget {
     daily: Option<Limiter>,
 }
 
+/// How much of a budget is used up: each limiter's theoretical arrival time, in nanoseconds since
+/// the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    lookups: u64,
+    refreshes: u64,
+    background: u64,
+    daily: u64,
+}
+
 /// One GCRA limiter whose grants can be returned.
 #[derive(Debug)]
 struct Limiter {
@@ -66,6 +79,10 @@ struct Limiter {
     state: State,
     /// Nanoseconds that one call costs.
     cost: u64,
+    /// The largest number of calls at once.
+    burst: u64,
+    /// Arrival times count from here.
+    start: u64,
     clock: Clock,
 }
 
@@ -104,6 +121,24 @@ impl Budget {
         }
         Ok(())
     }
+
+    pub(super) fn memory(&self) -> Memory {
+        Memory {
+            lookups: self.lookups.arrival(),
+            refreshes: self.refreshes.arrival(),
+            background: self.background.arrival(),
+            daily: self.daily.as_ref().map_or(0, Limiter::arrival),
+        }
+    }
+
+    pub(super) fn recall(&self, memory: Memory) {
+        self.lookups.resume(memory.lookups);
+        self.refreshes.resume(memory.refreshes);
+        self.background.resume(memory.background);
+        if let Some(daily) = &self.daily {
+            daily.resume(memory.daily);
+        }
+    }
 }
 
 // === impl Limiter ===
@@ -115,6 +150,8 @@ impl Limiter {
             gcra: RateLimiter::new(quota, state.clone(), Ticks(clock.clone())),
             state,
             cost: Nanos::from(quota.replenish_interval()).as_u64(),
+            burst: u64::from(quota.burst_size().get()),
+            start: Tick::at(clock.now()).0,
             clock,
         }
     }
@@ -128,6 +165,22 @@ impl Limiter {
                 retry_at: now + wait + Duration::from_millis(1),
             }
         })
+    }
+
+    /// The arrival time since the Unix epoch; 0 for a limiter that was never asked.
+    fn arrival(&self) -> u64 {
+        match self.state.0.load(Ordering::Acquire) {
+            0 => 0,
+            arrival => self.start.saturating_add(arrival),
+        }
+    }
+
+    /// Goes on from an arrival time, but never further ahead than a used-up burst: clocks have
+    /// been wrong before.
+    fn resume(&self, arrival: u64) {
+        let most = self.cost.saturating_mul(self.burst);
+        let ahead = arrival.saturating_sub(self.start).min(most);
+        self.state.0.store(ahead, Ordering::Release);
     }
 
     /// Returns what [`Limiter::take`] granted a moment ago: the arrival time can only be later

@@ -3,7 +3,12 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use crate::{avatar::Trouble, clock::Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    avatar::{Outcome, Trouble},
+    clock::Timestamp,
+};
 
 /// One instance's pause.
 #[derive(Debug)]
@@ -24,6 +29,13 @@ pub struct Pause {
     pub session_down: Duration,
     /// After a refused credential.
     pub auth: Duration,
+}
+
+/// A pause that has to outlive the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    until: Option<(Timestamp, Outcome)>,
+    limited: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,9 +70,13 @@ impl Hold {
         self.lock().until.filter(|(until, _)| now < *until)
     }
 
-    /// The vendor answered like one that is well.
-    pub fn relieved(&self) {
-        *self.lock() = State::default();
+    /// The vendor answered like one that is well. A pause in force goes on: the answer may be to
+    /// a call that was made before it.
+    pub fn relieved(&self, now: Timestamp) {
+        let mut state = self.lock();
+        if state.until.is_none_or(|(until, _)| now >= until) {
+            *state = State::default();
+        }
     }
 
     /// The vendor answered with trouble. Returns when the instance may be asked again, if the
@@ -86,6 +102,27 @@ impl Hold {
         let until = now + wait;
         state.until = Some((until, why));
         Some(until)
+    }
+
+    pub(super) fn memory(&self) -> Memory {
+        let State { until, limited } = *self.lock();
+        Memory {
+            until: until.map(|(until, why)| (until, Outcome::Trouble(why))),
+            limited,
+        }
+    }
+
+    /// No pause of another time lasts longer than a day: clocks have been wrong before.
+    pub(super) fn recall(&self, memory: Memory, now: Timestamp) {
+        const LONGEST: Duration = Duration::from_secs(24 * 3600);
+        let until = memory.until.and_then(|(until, why)| match why {
+            Outcome::Trouble(why) => Some((until.min(now + LONGEST), why)),
+            _ => None,
+        });
+        *self.lock() = State {
+            until,
+            limited: memory.limited,
+        };
     }
 
     fn doubled(&self, times: u32) -> Duration {
@@ -150,11 +187,18 @@ mod tests {
     #[test]
     fn a_good_answer_ends_the_doubling() {
         let hold = Hold::new(Pause::default());
-        hold.troubled(Trouble::RateLimited, None, NOW);
-        hold.relieved();
-        assert_eq!(hold.current(NOW), None);
-        let until = hold.troubled(Trouble::RateLimited, None, NOW);
-        assert_eq!(until, Some(NOW + secs(300)));
+        let until = hold.troubled(Trouble::RateLimited, None, NOW).unwrap();
+        hold.relieved(until);
+        let again = hold.troubled(Trouble::RateLimited, None, until);
+        assert_eq!(again, Some(until + secs(300)));
+    }
+
+    #[test]
+    fn a_late_good_answer_does_not_end_a_pause() {
+        let hold = Hold::new(Pause::default());
+        let until = hold.troubled(Trouble::RateLimited, None, NOW).unwrap();
+        hold.relieved(NOW + secs(1));
+        assert_eq!(hold.current(NOW + secs(2)).unwrap().0, until);
     }
 
     #[test]

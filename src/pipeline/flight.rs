@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use super::Landed;
 use crate::avatar::{Ask, Key, Outcome, Trouble};
@@ -16,6 +17,7 @@ use crate::avatar::{Ask, Key, Outcome, Trouble};
 pub(super) struct Flights {
     /// Held for a look-up, never across an await.
     airborne: Arc<Mutex<HashMap<(Key, Ask), Flight>>>,
+    tasks: TaskTracker,
 }
 
 /// A place in a transaction under way.
@@ -62,13 +64,19 @@ impl Flights {
             id: (key, ask),
         };
         let transaction = transaction();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let landed = transaction.await;
             // Off the board before anybody wakes: who asks from now on asks anew.
             drop(airborne);
             sender.send_replace(Some(landed));
         });
         (flight, false)
+    }
+
+    /// Returns when every transaction under way has landed.
+    pub(super) async fn all_landed(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     fn board(&self) -> MutexGuard<'_, HashMap<(Key, Ask), Flight>> {

@@ -1,10 +1,10 @@
-//! One configured account, with everything that is its own: dialect, client, budget, pause.
+//! One configured account, with everything that is its own: dialect, client, gate.
 
 use std::sync::Arc;
 
 use crate::{
     avatar::Subject,
-    limits::{Budget, Hold},
+    limits::Gate,
     upstream::{Account, Call, Client, Provider, Question, Unsupported, Vendor},
 };
 
@@ -15,27 +15,18 @@ pub struct Instance {
     vendor: Vendor,
     account: Account,
     pub(super) client: Client,
-    pub(super) budget: Budget,
-    pub(super) hold: Hold,
+    gate: Gate,
 }
 
 impl Instance {
     /// An instance from its parts.
-    pub fn new(
-        name: &str,
-        vendor: Vendor,
-        account: Account,
-        client: Client,
-        budget: Budget,
-        hold: Hold,
-    ) -> Self {
+    pub fn new(name: &str, vendor: Vendor, account: Account, client: Client, gate: Gate) -> Self {
         Self {
             name: name.into(),
             vendor,
             account,
             client,
-            budget,
-            hold,
+            gate,
         }
     }
 
@@ -47,6 +38,11 @@ impl Instance {
     /// The vendor.
     pub fn vendor(&self) -> Vendor {
         self.vendor
+    }
+
+    /// What decides whether the vendor may be called.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(super) fn provider(&self) -> &'static dyn Provider {

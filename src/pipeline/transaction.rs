@@ -16,7 +16,7 @@ use super::{Instance, Landed, Shared};
 use crate::{
     avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Report, Subject, Trouble, absorb},
     clock::Timestamp,
-    limits::Lane,
+    limits::{Closed, Lane, Sight},
     store::Owner,
     upstream::{Failed, Failure, Found, Gone, Link, Question},
 };
@@ -67,30 +67,36 @@ impl Transaction {
     /// whether the vendor may be made to bypass its cache.
     async fn granted(&self, mut refresh: bool) -> Result<bool, Ended> {
         loop {
-            let now = self.shared.clock.now();
-            if let Some((until, why)) = self.instance.hold.current(now) {
-                return Err(Ended::until(until, why, "the instance is paused"));
-            }
-            let Err(refused) = self.instance.budget.take(self.lane, refresh) else {
+            let Err(closed) = self.instance.gate().admit(self.lane, refresh) else {
+                self.remember().await;
                 return Ok(refresh);
             };
-            if refresh && self.ask == Ask::View {
+            let is_spent = closed.why == Trouble::OverBudget;
+            if is_spent && refresh && self.ask == Ask::View {
                 // Nobody asked for it; an ordinary look is better than none.
                 refresh = false;
                 continue;
             }
-            let wake = Instant::now() + refused.retry_at.since(now);
-            let waits = self.lane != Lane::Background
+            let wake = Instant::now() + closed.retry_at.since(self.shared.clock.now());
+            let waits = is_spent
+                && self.lane != Lane::Background
                 && self.patience.is_none_or(|deadline| wake < deadline);
             if !waits {
-                return Err(Ended::until(
-                    refused.retry_at,
-                    Trouble::OverBudget,
-                    "the instance's budget is used up",
-                ));
+                return Err(Ended::closed(closed));
             }
             time::sleep_until(wake).await;
         }
+    }
+
+    /// Writes down what was used up, before it is used: a crash must not give it back.
+    async fn remember(&self) {
+        let instance = self.instance.clone();
+        self.shared
+            .store
+            .note(instance.name().clone(), move || {
+                serde_json::to_vec(&instance.gate().memory()).unwrap_or_default()
+            })
+            .await;
     }
 
     async fn answer(
@@ -105,11 +111,12 @@ impl Transaction {
             Ok(answer) => Ok(answer),
             Err(Gone) => {
                 self.instance
-                    .budget
-                    .take(Lane::Refresh, true)
+                    .gate()
+                    .admit(Lane::Refresh, true)
                     .map_err(|_| {
                         Ended::by_vendor("the link has expired, and no refresh is left")
                     })?;
+                self.remember().await;
                 let second = self.resolve(true, status).await?;
                 self.fetch(second, known)
                     .await?
@@ -167,23 +174,20 @@ impl Transaction {
         status: Option<u16>,
     ) -> Landed {
         let now = self.shared.clock.now();
+        // Another transaction may have landed meanwhile.
+        let current = self.shared.store.find(&self.key).await.or(entry);
         let answer = match answer {
-            Ok(answer) => {
-                self.instance.hold.relieved();
-                answer
-            }
+            Ok(answer) => self.believed(answer, current.as_deref()),
             Err(ended) => {
                 self.report(&ended);
-                let paused = self
-                    .instance
-                    .hold
-                    .troubled(ended.why, ended.retry_after, now);
+                let paused = self.instance.gate().troubled(ended.why, ended.retry_after);
                 Answer::Trouble {
                     why: ended.why,
                     retry_at: paused.or(ended.retry_at),
                 }
             }
         };
+        self.remember().await;
         let outcome = answer.outcome();
         let report = Report {
             asked,
@@ -191,8 +195,6 @@ impl Transaction {
             answer,
             jitter: jitter(),
         };
-        // Another transaction may have landed meanwhile.
-        let current = self.shared.store.find(&self.key).await.or(entry);
         let policy = &self.shared.settings.policy;
         let Some(next) = absorb(current.as_deref(), report, policy) else {
             return landed(current, outcome, status, false);
@@ -209,6 +211,31 @@ impl Transaction {
             status,
             stored && outcome == Outcome::Picture,
         )
+    }
+
+    /// The answer, unless it is one of too many empty ones: then it is a rate limit.
+    fn believed(&self, answer: Answer, entry: Option<&Entry>) -> Answer {
+        let had_picture = entry.is_some_and(|entry| entry.picture.is_some());
+        let sight = match &answer {
+            Answer::Picture(..) | Answer::Unchanged => Sight::Picture,
+            Answer::Empty(Empty::NotFound) | Answer::Trouble { .. } => return answer,
+            Answer::Empty(_) if had_picture => Sight::Lost,
+            Answer::Empty(_) => Sight::Empty,
+        };
+        match self.instance.gate().answered(self.key, sight) {
+            Ok(()) => answer,
+            Err(retry_at) => {
+                let ended = Ended {
+                    why: Trouble::RateLimited,
+                    ..Ended::by_vendor("too many empty answers at once: visual rate limiting")
+                };
+                self.report(&ended);
+                Answer::Trouble {
+                    why: ended.why,
+                    retry_at,
+                }
+            }
+        }
     }
 
     /// No call was made, so there is nothing to absorb.
@@ -266,11 +293,11 @@ impl Ended {
         }
     }
 
-    fn until(retry_at: Timestamp, why: Trouble, detail: &str) -> Self {
+    fn closed(closed: Closed) -> Self {
         Self {
-            why,
-            retry_at: Some(retry_at),
-            ..Self::by_vendor(detail)
+            why: closed.why,
+            retry_at: Some(closed.retry_at),
+            ..Self::by_vendor("the vendor was not asked")
         }
     }
 }

@@ -3,12 +3,14 @@
 
 mod disk;
 mod memory;
+mod notes;
 
 use std::{path::PathBuf, sync::Arc};
 
 use disk::Disk;
 pub use disk::OpenError;
 use memory::Memory;
+use notes::Notes;
 
 use crate::avatar::{Entry, Key, Subject};
 
@@ -30,6 +32,7 @@ pub struct Settings {
 pub struct Store {
     memory: Memory,
     disk: Arc<Disk>,
+    notes: Arc<Notes>,
 }
 
 /// Whose entry it is, written beside it so that the cache directory explains itself.
@@ -49,6 +52,7 @@ impl Store {
         Ok(Self {
             memory: Memory::new(settings.memory, settings.max_picture),
             disk: Arc::new(Disk::open(&settings.dir)?),
+            notes: Arc::new(Notes::new(&settings.dir)),
         })
     }
 
@@ -76,6 +80,18 @@ impl Store {
         let kept = blocking(move || disk.write(&wanted, &owner, &written)).await;
         self.memory.put(*key, entry);
         kept.unwrap_or(false)
+    }
+
+    /// What was last noted under `name`.
+    pub fn noted(&self, name: &str) -> Option<Vec<u8>> {
+        self.notes.read(name)
+    }
+
+    /// Notes what `text` says once it is this note's turn, so that of several notes under one
+    /// name the newest stays.
+    pub async fn note(&self, name: Arc<str>, text: impl FnOnce() -> Vec<u8> + Send + 'static) {
+        let notes = self.notes.clone();
+        blocking(move || notes.write(&name, text)).await;
     }
 }
 

@@ -1,0 +1,53 @@
+//! Small facts that have to outlive the process, one file each, replaced whole: how much of an
+//! instance's budget is used up, and until when it pauses.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use tempfile::NamedTempFile;
+
+/// The folder of notes.
+#[derive(Debug)]
+pub(super) struct Notes {
+    dir: PathBuf,
+    /// One note is written at a time.
+    turn: Mutex<()>,
+}
+
+impl Notes {
+    /// The notes of the cache directory `root`.
+    pub(super) fn new(root: &Path) -> Self {
+        Self {
+            dir: root.join("instances"),
+            turn: Mutex::default(),
+        }
+    }
+
+    pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.path(name)).ok()
+    }
+
+    /// Writes the note. One that cannot be written is a smaller evil than a face not shown.
+    pub(super) fn write(&self, name: &str, text: impl FnOnce() -> Vec<u8>) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.try_write(name, &text()) {
+            tracing::warn!(instance = name, %error, "cannot note how much of the budget is used up; a restart will forget it");
+        }
+    }
+
+    fn try_write(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        let mut file = NamedTempFile::new_in(&self.dir)?;
+        file.write_all(text)?;
+        file.persist(self.path(name))?;
+        Ok(())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.json"))
+    }
+}
