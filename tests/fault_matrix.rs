@@ -164,10 +164,9 @@ async fn cell(vendor: &'static str, rule: Rule, state: State) -> String {
     rig.restart().await;
     let calls = rig.calls();
     let settled = rig.get(&path).await;
-    let shown = shown(&answer, old.as_deref(), &new);
+    let mut text = shown(&answer, old.as_deref(), &new);
     let kept = shown(&settled, old.as_deref(), &new);
     assert_rules(vendor, state, &answer, &settled, old.as_deref());
-    let mut text = shown;
     if state == State::Stale && !calls.list.is_empty() {
         let _ = write!(text, ", then {kept}");
     }
