@@ -95,7 +95,7 @@ impl App {
         };
         let front = Front::new(faces.clone(), instances, settings);
         let drain = config.caps.drain;
-        let probes = Arc::new(http::Admin::new(config.admin_token));
+        let operator = http::Admin::new(front.clone(), config.admin_token);
 
         let shutdown = CancellationToken::new();
         let served = vec![
@@ -112,7 +112,10 @@ impl App {
                 admin,
                 Caps::default(),
                 shutdown.clone(),
-                move |request| std::future::ready(probes.handle(&request)),
+                move |request| {
+                    let operator = operator.clone();
+                    async move { operator.handle(request).await }
+                },
             )),
         ];
         Ok(Self {

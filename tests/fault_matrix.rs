@@ -5,6 +5,8 @@
 //! cell by cell. After a change that is meant, `FACEPLATE_WRITE_DOCS=1 cargo test --test
 //! fault_matrix` writes it anew, and the difference is there to be read.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::{fmt::Write, path::Path};

@@ -1,7 +1,8 @@
 //! Takes an answer into an entry. The one place where a good picture could be lost, and the proof
 //! that it is not:
 //!
-//! 1. An answer that was overtaken by a newer one changes nothing.
+//! 1. An answer that was overtaken by a newer one changes nothing, nor does one about a face that
+//!    was forgotten meanwhile.
 //! 2. A picture replaces the picture; the same bytes or the same link name only vouch for it.
 //! 3. "There is none" stands against the picture; enough of them, a TTL apart, retire it if the
 //!    operator wants that (`on_hidden = "drop"`).
@@ -59,7 +60,9 @@ impl Answer {
 
 /// The entry after `report`, or `None` where the report changes nothing.
 pub fn absorb(entry: Option<&Entry>, report: Report, policy: &Policy) -> Option<Entry> {
-    if entry.is_some_and(|entry| is_overtaken(&entry.last, &report)) {
+    let is_late =
+        |entry: &Entry| is_overtaken(&entry.last, &report) || entry.is_forgotten(report.answered);
+    if entry.is_some_and(is_late) {
         return None;
     }
     let outcome = report.answer.outcome();
@@ -130,6 +133,7 @@ fn answered(outcome: Outcome, asked: Timestamp, retry_at: Timestamp) -> Last {
         errors: 0,
         against: 0,
         against_since: Timestamp::default(),
+        forgotten: false,
     }
 }
 
@@ -220,6 +224,7 @@ fn troubled(
         errors,
         against,
         against_since,
+        forgotten: false,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Given what is known of a face and what is asked: serve, refresh, or wait.
 //!
 //! The order of the questions is the specification:
-//! 1. A fresh look was asked for: ask the vendor.
-//! 2. Nothing is known: ask the vendor.
-//! 3. The picture is fresh: serve it, and ask nobody.
-//! 4. The last answer says not to ask yet: serve what there is.
-//! 5. There is a stale picture, not too old: serve it, and ask behind the scenes.
-//! 6. Else: ask, and wait for the answer.
+//! 1. The face was forgotten on demand: serve what there is, which is nothing.
+//! 2. A fresh look was asked for: ask the vendor.
+//! 3. Nothing is known: ask the vendor.
+//! 4. The picture is fresh: serve it, and ask nobody.
+//! 5. The last answer says not to ask yet: serve what there is.
+//! 6. There is a stale picture, not too old: serve it, and ask behind the scenes.
+//! 7. Else: ask, and wait for the answer.
 
 use super::{Entry, Policy};
 use crate::clock::Timestamp;
@@ -44,6 +45,9 @@ pub enum Forward {
 
 /// Decides what to do for `ask`, given the entry and the time.
 pub fn decide(entry: Option<&Entry>, ask: Ask, now: Timestamp, policy: &Policy) -> Plan {
+    if entry.is_some_and(|entry| entry.is_forgotten(now)) {
+        return Plan::Serve;
+    }
     if ask == Ask::Refresh {
         return Plan::Wait(Forward::Request);
     }

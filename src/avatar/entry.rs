@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Picture};
+use super::{Empty, Outcome, Picture};
 use crate::clock::Timestamp;
 
 /// The state of one key. An entry that was never asked for does not exist.
@@ -48,6 +48,35 @@ pub struct Last {
     pub against: u32,
     /// When the last of them was counted.
     pub against_since: Timestamp,
+    /// Whether somebody asked for the face to be forgotten: until `retry_at`, not even a fresh
+    /// look brings it back.
+    #[serde(default)]
+    pub forgotten: bool,
+}
+
+impl Entry {
+    /// A face that was forgotten at `now` and is not to be asked for before `until`. What is left
+    /// of it says as little as if it were hidden.
+    pub fn forgotten(now: Timestamp, until: Timestamp) -> Self {
+        Self {
+            picture: None,
+            last: Last {
+                outcome: Outcome::Empty(Empty::Hidden),
+                asked: now,
+                decided: now,
+                retry_at: until,
+                errors: 0,
+                against: 0,
+                against_since: Timestamp::default(),
+                forgotten: true,
+            },
+        }
+    }
+
+    /// Whether the face is forgotten still.
+    pub fn is_forgotten(&self, now: Timestamp) -> bool {
+        self.last.forgotten && now < self.last.retry_at
+    }
 }
 
 impl Kept {

@@ -14,6 +14,8 @@ pub struct Policy {
     pub confirmations: u32,
     /// What then becomes of it.
     pub on_hidden: OnHidden,
+    /// How long a face that was forgotten on demand is not asked for.
+    pub forget_for: Duration,
     /// How long an answer without a picture is believed.
     pub negative: Negative,
 }
@@ -53,6 +55,7 @@ impl Default for Policy {
             stale_while_revalidate: hours(7 * 24),
             confirmations: 3,
             on_hidden: OnHidden::Keep,
+            forget_for: hours(30 * 24),
             negative: Negative::default(),
         }
     }

@@ -184,6 +184,7 @@ fn pipeline(cache: &Section<'_>) -> (pipeline::Settings, Pause) {
                 .or("stale_while_revalidate", defaults.stale_while_revalidate),
             confirmations: cache.or("confirmations", count(3)).get(),
             on_hidden,
+            forget_for: cache.or("forget_for", defaults.forget_for),
             negative,
         },
         first_paint: cache.or("first_paint", Duration::from_secs(2)),

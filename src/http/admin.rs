@@ -1,45 +1,150 @@
 //! The admin listener's answers. It is not the faces' listener, so that a crowd at the front never
 //! makes an orchestrator believe that the server is dead.
 //!
-//! * `/livez`: the process runs.
-//! * `/readyz`: it serves faces.
+//! * `GET /livez`: the process runs.
+//! * `GET /readyz`: it serves faces.
+//! * `GET /v1/avatars/{instance}/{jid}`: what is known of a face.
+//! * `DELETE /v1/avatars/{instance}/{jid}`: forget it.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
+use serde::Serialize;
 
-use super::{Body, access, problem::Problem, represent};
+use super::{Body, Front, access, problem::Problem, represent};
+use crate::{
+    avatar::{Entry, Outcome, Subject},
+    clock::Timestamp,
+    pipeline::Instance,
+};
 
-/// Answers on the admin listener.
-#[derive(Debug)]
+/// Answers on the admin listener. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Admin {
+    front: Front,
     /// What opens everything but the probes.
     token: Option<SecretString>,
 }
 
+/// What is known of a face.
+#[derive(Serialize)]
+struct Record<'a> {
+    instance: &'a str,
+    jid: &'a str,
+    picture: Option<PictureRecord<'a>>,
+    last: LastRecord,
+    forgotten: bool,
+}
+
+#[derive(Serialize)]
+struct PictureRecord<'a> {
+    media_type: &'static str,
+    bytes: usize,
+    width: u32,
+    height: u32,
+    etag: String,
+    link_name: Option<&'a str>,
+    changed: String,
+    confirmed: String,
+    fresh: bool,
+}
+
+#[derive(Serialize)]
+struct LastRecord {
+    outcome: Outcome,
+    asked: String,
+    retry_at: String,
+}
+
 impl Admin {
     /// Probes for everybody; the rest for those who know `token`, if there is one.
-    pub fn new(token: Option<SecretString>) -> Self {
-        Self { token }
+    pub fn new(front: Front, token: Option<SecretString>) -> Self {
+        Self { front, token }
     }
 
     /// Answers a request.
-    pub fn handle<B>(&self, request: &Request<B>) -> Response<Body> {
-        let mut response = self.answer(request).unwrap_or_else(Problem::into_response);
-        if request.method() == Method::HEAD {
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body> {
+        let (head, _) = request.into_parts();
+        let answered = self.answer(&head.method, head.uri.path(), &head.headers);
+        let mut response = answered.await.unwrap_or_else(Problem::into_response);
+        if head.method == Method::HEAD {
             represent::without_body(&mut response);
         }
         response
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Result<Response<Body>, Problem> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Problem::Method);
+    async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, Problem> {
+        let is_read = matches!(*method, Method::GET | Method::HEAD);
+        if matches!(path, "/livez" | "/readyz") {
+            return if is_read {
+                Ok(probe())
+            } else {
+                Err(Problem::Method("GET, HEAD"))
+            };
         }
-        match request.uri().path() {
-            "/livez" | "/readyz" => Ok(probe()),
-            _ if !self.is_open_to(request.headers()) => Err(Problem::AdminToken),
-            _ => Err(Problem::NoAdminRoute),
+        if !self.is_open_to(headers) {
+            return Err(Problem::AdminToken);
+        }
+        let (instance, subject) = self.face(path)?;
+        match *method {
+            Method::GET | Method::HEAD => self.record(instance, subject).await,
+            Method::DELETE => self.forget(instance, subject).await,
+            _ => Err(Problem::Method("GET, HEAD, DELETE")),
+        }
+    }
+
+    fn face(&self, path: &str) -> Result<(&Instance, Subject), Problem> {
+        let (instance, jid) = path
+            .strip_prefix("/v1/avatars/")
+            .and_then(|rest| rest.split_once('/'))
+            .ok_or(Problem::NoAdminRoute)?;
+        let instance = self.front.instance(instance).ok_or(Problem::NoInstance)?;
+        let jid = percent_decode_str(jid)
+            .decode_utf8()
+            .map_err(|_| Problem::Encoding)?;
+        Ok((instance, jid.parse().map_err(Problem::Jid)?))
+    }
+
+    async fn record(
+        &self,
+        instance: &Instance,
+        subject: Subject,
+    ) -> Result<Response<Body>, Problem> {
+        let faces = self.front.faces();
+        let entry = faces
+            .record(instance, subject)
+            .await
+            .map_err(Problem::Unsupported)?;
+        let entry = entry.ok_or(Problem::NoRecord)?;
+        let record = Record::of(instance.name(), &subject, &entry, faces.now(), |age| {
+            age < faces.policy().ttl
+        });
+        Ok(represent::plain(
+            StatusCode::OK,
+            HeaderValue::from_static("application/json"),
+            // Texts and numbers cannot fail to be JSON.
+            serde_json::to_vec(&record).unwrap_or_default().into(),
+        ))
+    }
+
+    async fn forget(
+        &self,
+        instance: &Instance,
+        subject: Subject,
+    ) -> Result<Response<Body>, Problem> {
+        let forgotten = self.front.faces().forget(instance, subject).await;
+        if forgotten.map_err(Problem::Unsupported)? {
+            let mut response = Response::new(Body::new(Bytes::new()));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok(response)
+        } else {
+            Err(Problem::NotForgotten)
         }
     }
 
@@ -48,6 +153,46 @@ impl Admin {
             .as_ref()
             .is_none_or(|token| access::has_bearer(headers, std::slice::from_ref(token)))
     }
+}
+
+impl<'a> Record<'a> {
+    fn of(
+        instance: &'a str,
+        subject: &'a Subject,
+        entry: &'a Entry,
+        now: Timestamp,
+        is_fresh: impl Fn(std::time::Duration) -> bool,
+    ) -> Self {
+        let picture = entry.picture.as_ref().map(|kept| {
+            let (width, height) = kept.picture.dimensions();
+            PictureRecord {
+                media_type: kept.picture.media().as_str(),
+                bytes: kept.picture.bytes().len(),
+                width,
+                height,
+                etag: represent::etag(&kept.picture.digest()),
+                link_name: kept.name.as_deref(),
+                changed: date(kept.changed),
+                confirmed: date(kept.confirmed),
+                fresh: is_fresh(kept.age(now)),
+            }
+        });
+        Self {
+            instance,
+            jid: subject.as_str(),
+            picture,
+            last: LastRecord {
+                outcome: entry.last.outcome,
+                asked: date(entry.last.asked),
+                retry_at: date(entry.last.retry_at),
+            },
+            forgotten: entry.is_forgotten(now),
+        }
+    }
+}
+
+fn date(time: Timestamp) -> String {
+    httpdate::fmt_http_date(time.as_system_time())
 }
 
 fn probe() -> Response<Body> {

@@ -89,13 +89,21 @@ impl Front {
         response
     }
 
+    fn faces(&self) -> &Faces {
+        &self.shared.faces
+    }
+
+    fn instance(&self, name: &str) -> Option<&Arc<Instance>> {
+        self.shared.instances.get(name)
+    }
+
     async fn answer<B>(
         &self,
         request: &Request<B>,
         line: &mut Line,
     ) -> Result<Response<Body>, Problem> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Problem::Method);
+            return Err(Problem::Method("GET, HEAD"));
         }
         match Route::parse(request.uri())? {
             Route::Home => self.home(),

@@ -13,8 +13,12 @@ pub(super) enum Problem {
     NoRoute,
     /// No such instance.
     NoInstance,
-    /// Not GET or HEAD.
-    Method,
+    /// A method that the path does not have; these it has.
+    Method(&'static str),
+    /// Nothing is known of the face.
+    NoRecord,
+    /// The face could not be forgotten on disk.
+    NotForgotten,
     /// Percent-encoding that is no UTF-8.
     Encoding,
     /// The JID is none.
@@ -59,11 +63,23 @@ impl Problem {
                 "There is no instance of this name",
                 "check the path's second part against the [instances.NAME] tables of the configuration".into(),
             ),
-            Problem::Method => (
+            Problem::Method(allowed) => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method",
-                "Only GET and HEAD are allowed",
-                "ask with GET or HEAD".into(),
+                "This method is not allowed here",
+                format!("ask with one of {allowed}"),
+            ),
+            Problem::NoRecord => (
+                StatusCode::NOT_FOUND,
+                "no-record",
+                "Nothing is known of this face",
+                "it was never asked for, or was evicted; GET /avatar/{instance}/{jid} asks for it".into(),
+            ),
+            Problem::NotForgotten => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "not-forgotten",
+                "The face is gone from memory, but not from disk",
+                "see the log for the disk's trouble, mend it, and ask again".into(),
             ),
             Problem::Encoding => (
                 StatusCode::BAD_REQUEST,
@@ -87,7 +103,7 @@ impl Problem {
                 StatusCode::NOT_FOUND,
                 "no-route",
                 "There is nothing at this path",
-                "there are /livez and /readyz".into(),
+                "there are /livez, /readyz and /v1/avatars/{instance}/{jid}".into(),
             ),
             Problem::AdminToken => (
                 StatusCode::UNAUTHORIZED,
@@ -137,8 +153,8 @@ impl Problem {
             // Texts and a number cannot fail to be JSON.
             body.unwrap_or_default().into(),
         );
-        let owed = match self {
-            Problem::Method => Some((header::ALLOW, "GET, HEAD")),
+        let owed: Option<(_, &'static str)> = match self {
+            Problem::Method(allowed) => Some((header::ALLOW, allowed)),
             Problem::AdminToken => Some((header::WWW_AUTHENTICATE, "Bearer")),
             _ => None,
         };

@@ -225,7 +225,7 @@ fn image(
     response
 }
 
-fn etag(digest: &Digest) -> String {
+pub(super) fn etag(digest: &Digest) -> String {
     format!("\"{}\"", digest.short())
 }
 

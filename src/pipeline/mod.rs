@@ -24,7 +24,7 @@ use crate::{
     avatar::{Ask, Entry, Forward, Key, Plan, Policy, Subject, decide},
     clock::{Clock, Timestamp},
     limits::Lane,
-    store::Store,
+    store::{Owner, Store},
     upstream::Unsupported,
 };
 
@@ -108,6 +108,32 @@ impl Faces {
             }
             Plan::Wait(why) => self.wait(&wanted, ask, why, entry).await,
         }
+    }
+
+    /// What is known of a face, without asking anybody.
+    pub async fn record(
+        &self,
+        instance: &Instance,
+        subject: Subject,
+    ) -> Result<Option<Arc<Entry>>, Unsupported> {
+        let key = Key::new(instance.name(), &instance.aliased(subject)?);
+        Ok(self.shared.store.find(&key).await)
+    }
+
+    /// Forgets a face: its bytes go, unless another face has the same, and for the policy's time
+    /// it is not asked for again. A fetch under way brings nothing back. Returns whether that is
+    /// on disk.
+    pub async fn forget(&self, instance: &Instance, subject: Subject) -> Result<bool, Unsupported> {
+        let subject = instance.aliased(subject)?;
+        let now = self.now();
+        let tombstone = Entry::forgotten(now, now + self.policy().forget_for);
+        let owner = Owner {
+            instance: instance.name().clone(),
+            subject,
+        };
+        let key = Key::new(instance.name(), &subject);
+        let forgotten = self.shared.store.forget(&key, &owner, Arc::new(tombstone));
+        Ok(forgotten.await)
     }
 
     /// Returns when the transactions under way have landed, or after `limit`: a picture that was

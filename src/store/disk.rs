@@ -171,6 +171,31 @@ impl Disk {
         }
     }
 
+    /// Writes `tombstone` over the entry, and removes the picture that it had unless another entry
+    /// has the same one. Reads the whole index to know that, as nobody forgets often.
+    pub(super) fn forget(&self, key: &Key, owner: &Owner, tombstone: &Entry) -> bool {
+        let before = index::find(&self.root, &key.to_string()).ok().flatten();
+        if !self.write(key, owner, tombstone) {
+            return false;
+        }
+        let Some(content) = before.map(|found| found.integrity) else {
+            return true;
+        };
+        let is_shared = index::ls(&self.root)
+            .filter_map(Result::ok)
+            .any(|entry| entry.integrity == content);
+        if is_shared || !cacache::exists_sync(&self.root, &content) {
+            return true;
+        }
+        match cacache::remove_hash_sync(&self.root, &content) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%key, %error, "a picture to be forgotten cannot be removed");
+                false
+            }
+        }
+    }
+
     fn try_write(&self, key: &Key, owner: &Owner, entry: &Entry) -> cacache::Result<()> {
         let bytes = entry
             .picture

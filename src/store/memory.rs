@@ -92,6 +92,7 @@ mod tests {
                 errors: 0,
                 against: 0,
                 against_since: now,
+                forgotten: false,
             },
         })
     }

@@ -82,6 +82,17 @@ impl Store {
         kept.unwrap_or(false)
     }
 
+    /// Puts `tombstone` in the place of the entry, and removes its picture's bytes unless another
+    /// entry has the same. Returns whether that reached the disk.
+    pub async fn forget(&self, key: &Key, owner: &Owner, tombstone: Arc<Entry>) -> bool {
+        let (disk, wanted, owner) = (self.disk.clone(), *key, owner.clone());
+        let written = tombstone.clone();
+        self.memory.put(*key, tombstone);
+        blocking(move || disk.forget(&wanted, &owner, &written))
+            .await
+            .unwrap_or(false)
+    }
+
     /// What was last noted under `name`.
     pub fn noted(&self, name: &str) -> Option<Vec<u8>> {
         self.notes.read(name)

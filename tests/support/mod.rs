@@ -1,7 +1,7 @@
 //! What black-box tests stand on: a real server on a real socket with a real cache directory, and
 //! the emulated vendors behind it, all going by one clock that the test moves.
 
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 pub mod answer;
 pub mod rig;
