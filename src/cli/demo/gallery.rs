@@ -100,7 +100,7 @@ pub(super) fn page() -> String {
             let src = path.replace('&', "&amp;");
             let _ = write!(
                 cards,
-                r#"<figure><img src="{src}" alt="{title}" width="96" height="96" loading="lazy"><figcaption><b>{title}</b><code>{src}</code><output>…</output><button type="button">Refresh</button></figcaption></figure>"#
+                r#"<figure><img src="{src}" alt="{title}" width="96" height="96"><figcaption><b>{title}</b><code>{src}</code><output>…</output><button type="button">Refresh</button></figcaption></figure>"#
             );
         }
         cards.push_str("</div></section>");

@@ -1,0 +1,27 @@
+# The commands of a working day. `make` lists them.
+
+.PHONY: help setup lint deny unit test check demo
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## install what the tests need
+	@sh tests/setup.sh
+
+lint: ## formatting and lints
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+
+deny: ## licenses, bans and sources of the dependencies
+	cargo deny --locked check licenses bans sources
+
+unit: ## the unit tests alone
+	cargo test --locked --lib
+
+test: setup lint deny ## everything that has to pass
+	cargo test --locked
+
+check: lint unit ## the quick look before a commit
+
+demo: ## the gallery, on http://127.0.0.1:8080/
+	cargo run --release -- demo

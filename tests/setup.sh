@@ -1,0 +1,31 @@
+#!/bin/sh
+# Installs what the tests need and does not have. Safe to run again.
+set -eu
+
+DENY=0.20.2
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have cargo || {
+    echo "setup: there is no Rust toolchain; install one from https://rustup.rs" >&2
+    exit 1
+}
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version "$DENY" --locked
+
+missing=""
+have cc || missing="$missing gcc libc6-dev"
+have chromium || have chromium-browser || have google-chrome || missing="$missing chromium"
+[ -z "$missing" ] && exit 0
+
+root=""
+[ "$(id -u)" = 0 ] || root="sudo"
+if ! have apt-get || { [ -n "$root" ] && ! have sudo; }; then
+    echo "setup: please install:$missing" >&2
+    exit 1
+fi
+$root apt-get update -q
+# The list is words of our own, to be split.
+# shellcheck disable=SC2086
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing

@@ -1,0 +1,61 @@
+//! A real browser without a window.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use tokio::{process, time};
+
+/// Longer than any page here takes, shorter than anybody's patience.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The page's DOM, after its scripts have run for a while.
+pub async fn dom(url: &str) -> String {
+    let output = run(&["--virtual-time-budget=10000", "--dump-dom", url]).await;
+    String::from_utf8(output).unwrap()
+}
+
+/// A picture of the page.
+pub async fn screenshot(url: &str, path: &Path, width: u32, height: u32) {
+    let to = format!("--screenshot={}", path.display());
+    let size = format!("--window-size={width},{height}");
+    run(&[
+        "--virtual-time-budget=10000",
+        "--hide-scrollbars",
+        &size,
+        &to,
+        url,
+    ])
+    .await;
+    assert!(path.exists(), "chromium took no picture of {url}");
+}
+
+async fn run(args: &[&str]) -> Vec<u8> {
+    let profile = tempfile::tempdir().unwrap();
+    let output = process::Command::new(browser())
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+        ])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = time::timeout(PATIENCE, output).await;
+    output.expect("chromium takes too long").unwrap().stdout
+}
+
+fn browser() -> PathBuf {
+    ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| Command::new(name).arg("--version").output().is_ok())
+        .expect("there is no chromium: run make setup")
+        .into()
+}
