@@ -43,8 +43,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(caps.header_read)
-        .max_buf_size(caps.header_bytes.max(8 * 1024))
-        .pipeline_flush(true)
+        .max_header_size(caps.header_bytes)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
         // A client that leaves early is everyday; nothing here is ours to mend.

@@ -124,6 +124,7 @@ impl Rig {
         let env = [
             ("TOKEN", self.emulator.control().token().to_owned()),
             ("SIGNING_KEY", "a signing key for tests".to_owned()),
+            ("OTHER_KEY", "another signing key".to_owned()),
             ("BEARER", "a bearer token for tests".to_owned()),
         ];
         let config = config::from_text("the test's configuration", &self.config(), env.into_iter())
