@@ -5,7 +5,7 @@ mod gallery;
 
 use tempfile::TempDir;
 
-use super::told_to_stop;
+use super::Stop;
 use crate::{
     app::{App, Edges},
     config::{self, Config},
@@ -31,6 +31,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         level: "warn,faceplate::access=info".into(),
         ..log::Settings::default()
     });
+    let mut stop = Stop::listen()?;
     let emulator = Emulator::start(Options::default())
         .await
         .map_err(|error| format!("cannot start the emulator: {error}"))?;
@@ -55,7 +56,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         "the vendors behind it: curl http://{}/_emulator/",
         emulator.api()
     );
-    told_to_stop().await?;
+    stop.told().await;
     app.stop().await;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `faceplate emulate`: the vendors alone.
 
-use super::told_to_stop;
+use super::Stop;
 use crate::{
     emulator::{Emulator, Options},
     server::Address,
@@ -22,6 +22,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
     log::start(&log::Settings::default());
+    let mut stop = Stop::listen()?;
     let emulator = Emulator::start(Options {
         api: args.listen.clone(),
         cdn: args.cdn.clone(),
@@ -42,5 +43,6 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     );
     println!("their CDN:   http://{}/", emulator.cdn());
     println!("what to try: curl http://{}/_emulator/", emulator.api());
-    told_to_stop().await
+    stop.told().await;
+    Ok(())
 }

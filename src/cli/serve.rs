@@ -1,6 +1,6 @@
 //! `faceplate serve`: runs the proxy until it is told to stop.
 
-use super::told_to_stop;
+use super::Stop;
 use crate::{
     app::{App, Edges},
     config::Config,
@@ -9,6 +9,7 @@ use crate::{
 
 pub(super) async fn run(config: Config) -> Result<(), String> {
     log::start(&config.log);
+    let mut stop = Stop::listen()?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -18,7 +19,7 @@ pub(super) async fn run(config: Config) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     tracing::info!(listen = %app.address, admin = %app.admin, instances, "serving faces");
 
-    told_to_stop().await?;
+    stop.told().await;
     tracing::info!("stopping: requests under way may end");
     app.stop().await;
     Ok(())

@@ -3,6 +3,7 @@
 
 use std::{num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
+use ipnet::IpNet;
 use toml::Value;
 
 use super::units;
@@ -78,6 +79,15 @@ impl Setting for PathBuf {
         } else {
             Ok(text.into())
         }
+    }
+}
+
+impl Setting for IpNet {
+    fn read(value: &Value) -> Result<Self, String> {
+        let text = String::read(value)?;
+        text.parse().map_err(|_| {
+            format!("{text:?} is not a network in CIDR form; write for example 172.16.0.0/12")
+        })
     }
 }
 

@@ -285,7 +285,7 @@ fn instance(name: &str, section: &Section<'_>, limits: &Limits, pause: &Pause) -
     let own: Option<Parsed<Jid>> = section.optional("own_jid");
     let base = base_url(section, vendor.as_ref().map(|vendor| vendor.0));
     let hosts = section.or("picture_hosts", default_hosts());
-    let private: Vec<Parsed<IpNet>> = section.or("allow_private", Vec::new());
+    let private: Vec<IpNet> = section.or("allow_private", Vec::new());
     let lookups = quota(&section.section("lookups"), 30, 10);
     let refreshes = quota(&section.section("refreshes"), 4, 2);
     let daily = section.optional("daily");
@@ -294,7 +294,7 @@ fn instance(name: &str, section: &Section<'_>, limits: &Limits, pause: &Pause) -
 
     let guard = Guard {
         picture_hosts: hosts.into_iter().map(|host| host.0).collect(),
-        allow_private: private.into_iter().map(|network| network.0).collect(),
+        allow_private: private,
     };
     let base = base?;
     if base.scheme() == "http" && guard.allow_private.is_empty() {

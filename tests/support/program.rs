@@ -1,0 +1,180 @@
+//! The real binary, with a configuration of the test's own.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use faceplate::emulator::Emulator;
+
+/// A folder with a configuration in it.
+pub struct Program {
+    pub folder: tempfile::TempDir,
+}
+
+/// A program under way; killed on drop.
+pub struct Running {
+    pub process: Child,
+    pub output: Arc<Mutex<String>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Program {
+    /// Writes `text` to `faceplate.toml` in a folder of its own; `DIR` in it is that folder.
+    pub fn with(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().display().to_string();
+        fs::write(
+            folder.path().join("faceplate.toml"),
+            text.replace("DIR", &dir),
+        )
+        .unwrap();
+        Self { folder }
+    }
+
+    /// An open proxy in front of `emulator`, on ports of the system's choice.
+    pub fn before(emulator: &Emulator, more: &str) -> Self {
+        Self::with(&format!(
+            r#"
+            {more}
+            [server]
+            listen = "127.0.0.1:0"
+            [admin]
+            listen = "127.0.0.1:0"
+            [access]
+            mode = "open"
+            signing_keys = ["env:SIGNING_KEY"]
+            [cache]
+            dir = "DIR/cache"
+            [instances.waha]
+            provider = "waha"
+            account = "shop"
+            token = "env:TOKEN"
+            base_url = "http://{}"
+            lookups = {{ per_minute = 60000, burst = 10000 }}
+            refreshes = {{ per_minute = 6000, burst = 1000 }}
+            picture_hosts = ["{}"]
+            allow_private = ["127.0.0.0/8"]
+            "#,
+            emulator.api(),
+            emulator.cdn()
+        ))
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("faceplate.toml")
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_faceplate"));
+        command
+            .args(args)
+            .arg("--config")
+            .arg(self.config())
+            .env("TOKEN", "emulator-token")
+            .env("SIGNING_KEY", "a signing key for tests")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs to the end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Starts `serve` and waits until it serves.
+    pub fn serve(&self) -> Running {
+        let mut running = Running::start(self.command(&["serve"]));
+        running.wait_for("serving faces");
+        running
+    }
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Self {
+        let mut process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = Arc::new(Mutex::new(String::new()));
+        let (log, pipe) = (output.clone(), process.stdout.take().unwrap());
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let mut log = log.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self {
+            process,
+            output,
+            reader: Some(reader),
+        }
+    }
+
+    /// Waits until the output holds `word`, and returns the output.
+    pub fn wait_for(&mut self, word: &str) -> String {
+        for _ in 0..2000 {
+            let output = self.output.lock().unwrap().clone();
+            if output.contains(word) {
+                return output;
+            }
+            assert!(
+                self.process.try_wait().unwrap().is_none(),
+                "it ended: {output}"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        panic!("no {word:?} in time: {}", self.output.lock().unwrap());
+    }
+
+    /// The address behind `key=` in the first line that has it.
+    pub fn address(&self, key: &str) -> String {
+        let output = self.output.lock().unwrap();
+        let (_, rest) = output
+            .split_once(&format!("{key}="))
+            .or_else(|| output.split_once(&format!("\"{key}\":\"")))
+            .unwrap();
+        rest.split([' ', '"', '\n']).next().unwrap().to_owned()
+    }
+
+    /// Sends a signal such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
+    }
+
+    /// Waits for the end, and returns the exit code and all that was printed.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        let status = self.process.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        let output = self.output.lock().unwrap().clone();
+        (status.code(), output)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What was printed to standard error.
+pub fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A path below a regular file, where nothing can ever be made.
+pub fn impossible(folder: &Path) -> String {
+    let file = folder.join("file");
+    fs::write(&file, "").unwrap();
+    file.join("cache").display().to_string()
+}
