@@ -1,0 +1,195 @@
+//! A call to the vendor, then a download from where it points: in which order, how often, and
+//! where to never.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use faceplate::emulator::{Fault, Hop, Picture, Rule};
+use support::{Rig, rig::Settings};
+use tokio::net::TcpListener;
+
+const FACE: &str = "628100000001";
+
+/// The calls in order: `api`, `api!` with refresh, `cdn`.
+fn order(rig: &Rig) -> Vec<&'static str> {
+    let calls = rig.calls();
+    calls
+        .list
+        .iter()
+        .map(|call| match (call.hop, call.refresh) {
+            (Hop::Api, false) => "api",
+            (Hop::Api, true) => "api!",
+            (Hop::Cdn, _) => "cdn",
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_link_past_its_time_is_not_tried_but_asked_for_once_more() {
+    let rig = Rig::start().await;
+    rig.inject(Rule::api(Fault::ExpiredLink {
+        even_when_refreshed: false,
+    }));
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    assert_eq!(order(&rig), ["api", "api!", "cdn"]);
+}
+
+#[tokio::test]
+async fn a_link_that_leads_nowhere_is_asked_for_once_more() {
+    for status in [403, 404, 410] {
+        let rig = Rig::start().await;
+        rig.inject(
+            Rule::cdn(Fault::Status {
+                status,
+                retry_after: None,
+            })
+            .times(1),
+        );
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+        assert_eq!(order(&rig), ["api", "cdn", "api!", "cdn"], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_stays_dead_is_given_up_after_two_calls() {
+    let rig = Rig::start().await;
+    rig.inject(Rule::cdn(Fault::Status {
+        status: 403,
+        retry_after: None,
+    }));
+    rig.face("waha", FACE).await.assert_fallback("vendor_error");
+    assert_eq!(order(&rig), ["api", "cdn", "api!", "cdn"]);
+}
+
+#[tokio::test]
+async fn a_link_of_yesterday_that_the_vendor_kept_is_replaced() {
+    let rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    // The vendor keeps its answer for 24 hours, the link is good for 48; both are over.
+    rig.hours(49);
+    rig.vendors().set_picture(FACE, Picture::Face(3)).unwrap();
+    rig.traffic();
+    rig.get(&format!("/avatar/waha/{FACE}?refresh=true"))
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    assert_eq!(order(&rig), ["api!", "cdn"]);
+}
+
+#[tokio::test]
+async fn an_unchanged_name_vouches_for_the_picture_without_a_download() {
+    let rig = Rig::start().await;
+    let before = rig.face("waha", FACE).await;
+    rig.hours(25);
+    rig.traffic();
+    let after = rig.get(&format!("/avatar/waha/{FACE}?refresh=true")).await;
+    after.assert_picture(&before.body);
+    assert_eq!(order(&rig), ["api!"]);
+    assert_eq!(after.header("age"), "0");
+    for validator in ["etag", "last-modified"] {
+        assert_eq!(after.header(validator), before.header(validator));
+    }
+}
+
+#[tokio::test]
+async fn a_new_name_with_the_same_bytes_is_the_same_picture() {
+    let rig = Rig::start().await;
+    let before = rig.face("wawp", FACE).await;
+    // Another person's picture by another name, and then this one's again: the bytes decide.
+    rig.hours(25);
+    rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
+    let changed = rig.get(&format!("/avatar/wawp/{FACE}?refresh=true")).await;
+    assert_ne!(changed.header("etag"), before.header("etag"));
+    assert_ne!(
+        changed.header("last-modified"),
+        before.header("last-modified")
+    );
+    rig.vendors().set_picture(FACE, Picture::Face(1)).unwrap();
+    let again = rig.get(&format!("/avatar/wawp/{FACE}?refresh=true")).await;
+    assert_eq!(again.header("etag"), before.header("etag"));
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_allowed_hosts_is_followed() {
+    let rig = Rig::start().await;
+    rig.inject(Rule::cdn(Fault::Redirect { location: None }).times(1));
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    assert_eq!(order(&rig), ["api", "cdn", "cdn"]);
+}
+
+/// A server that must never see a connection.
+async fn forbidden_ground() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+fn untouched(listener: TcpListener) -> bool {
+    let listener = listener.into_std().unwrap();
+    listener.accept().is_err()
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_host_that_is_not_allowed_is_not_followed() {
+    let rig = Rig::start().await;
+    let (listener, address) = forbidden_ground().await;
+    let location = Some(format!("http://{address}/secret.jpg"));
+    rig.inject(Rule::cdn(Fault::Redirect { location }));
+    rig.face("waha", FACE).await.assert_fallback("vendor_error");
+    assert!(untouched(listener));
+}
+
+#[tokio::test]
+async fn a_link_to_a_host_that_is_not_allowed_is_not_followed() {
+    let (listener, address) = forbidden_ground().await;
+    let rig = Settings::default()
+        .instance(&format!("picture_hosts = [\"{address}\"]"))
+        .start()
+        .await;
+    rig.face("waha", FACE).await.assert_fallback("vendor_error");
+    assert_eq!(order(&rig), ["api"]);
+    assert!(untouched(listener));
+}
+
+#[tokio::test]
+async fn a_private_network_that_is_not_allowed_is_not_dialled() {
+    let rig = Settings::default()
+        .instance("allow_private = [\"10.0.0.0/8\"]")
+        .start()
+        .await;
+    rig.face("waha", FACE).await.assert_fallback("vendor_error");
+    assert_eq!(order(&rig), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn an_older_and_a_newer_question_are_told_apart() {
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"10ms\"")
+        .start()
+        .await;
+    // The first download is slow; while it goes on, the picture changes and is asked for anew.
+    rig.inject(Rule::cdn(Fault::Latency { ms: 300 }).times(1));
+    rig.face("waha", FACE).await.assert_fallback("deferred");
+    while rig.calls().cdn == 0 {
+        tokio::task::yield_now().await;
+    }
+    rig.seconds(1);
+    rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
+    let look = format!("/avatar/waha/{FACE}?refresh=true");
+    for _ in 0..100 {
+        if rig.get(&look).await.source() == "picture" {
+            break;
+        }
+    }
+    let mut rig = rig;
+    rig.restart().await;
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+}
