@@ -1,6 +1,6 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup lint deny unit test check demo
+.PHONY: help setup lint deny unit test check demo torture
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -25,3 +25,6 @@ check: lint unit ## the quick look before a commit
 
 demo: ## the gallery, on http://127.0.0.1:8080/
 	cargo run --release -- demo
+
+torture: ## the kill loop at full length
+	FACEPLATE_KILLS=300 cargo test --locked --release --test kill -- --nocapture

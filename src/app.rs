@@ -80,7 +80,7 @@ impl App {
             actual(&admin, &config.admin),
         );
 
-        let store = Store::open(&config.store)?;
+        let store = Store::open(&config.store, edges.clock.clone())?;
         let resolver = Resolver::default();
         let instances = config
             .instances
@@ -127,6 +127,11 @@ impl App {
             faces,
             drain,
         })
+    }
+
+    /// Tends the cache without pausing, and returns when that is done.
+    pub async fn tend_now(&self) {
+        self.faces.tend_now().await;
     }
 
     /// Stops accepting, lets requests and fetches under way end, and returns when they have.

@@ -1,6 +1,6 @@
 //! What an entry is filed under: one instance's view of one face.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,11 @@ const DOMAIN: &[u8; 32] = b"faceplate entry key, version 1\0\0";
 /// instead of a phone number. (A collision would take 2^64 tries, and there are 2^50 numbers.)
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key([u8; 16]);
+
+/// A text that no key prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not 32 hexadecimal digits")]
+pub struct NoKey;
 
 impl Key {
     /// The key of `subject` as seen by `instance`.
@@ -30,6 +35,21 @@ impl Key {
     /// The raw bytes, a good seed for everything that should be stable per face.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+}
+
+impl FromStr for Key {
+    type Err = NoKey;
+
+    fn from_str(text: &str) -> Result<Self, NoKey> {
+        let mut key = [0; 16];
+        if text.len() != 2 * key.len() || !text.is_ascii() {
+            return Err(NoKey);
+        }
+        for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| NoKey)?;
+        }
+        Ok(Key(key))
     }
 }
 
@@ -83,5 +103,8 @@ mod tests {
             key("sales", "628123").to_string(),
             "5ccaf2477cfe37fee7a5769a1bfc1382"
         );
+        let printed = key("sales", "628123").to_string();
+        assert_eq!(printed.parse(), Ok(key("sales", "628123")));
+        assert!("5ccaf2477cfe37fee7a5769a1bfc13".parse::<Key>().is_err());
     }
 }

@@ -37,7 +37,15 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     let store = store::Settings {
         dir: cache.or("dir", PathBuf::from("cache")),
         memory: cache.or("memory", Size(256 << 20)).0,
-        max_bytes: cache.or("max_bytes", Size(10 << 30)).0,
+        tending: store::Tending {
+            max_bytes: cache.or("max_bytes", Size(10 << 30)).0,
+            max_entries: cache
+                .optional::<NonZeroU32>("max_entries")
+                .map_or(u64::MAX, |entries| u64::from(entries.get())),
+            min_free: cache.or("min_free", Size(512 << 20)).0,
+            gc_grace: cache.or("gc_grace", Duration::from_secs(3600)),
+            files_per_second: cache.or("tend_files_per_second", count(500)).get(),
+        },
         max_picture: upstream.max_picture,
     };
     cache.finish();

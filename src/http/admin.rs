@@ -2,7 +2,8 @@
 //! makes an orchestrator believe that the server is dead.
 //!
 //! * `GET /livez`: the process runs.
-//! * `GET /readyz`: it serves faces.
+//! * `GET /readyz`: it serves faces. It does so without its disk, and then says so.
+//! * `GET /v1/cache`: how the cache is.
 //! * `GET /v1/avatars/{instance}/{jid}`: what is known of a face.
 //! * `DELETE /v1/avatars/{instance}/{jid}`: forget it.
 
@@ -50,6 +51,18 @@ struct PictureRecord<'a> {
     fresh: bool,
 }
 
+/// How the cache is.
+#[derive(Serialize)]
+struct CacheRecord {
+    entries: u64,
+    bytes: u64,
+    /// Whether all of the disk has been looked at since the start.
+    counted: bool,
+    damaged: u64,
+    evicted: u64,
+    trouble: Option<String>,
+}
+
 #[derive(Serialize)]
 struct LastRecord {
     outcome: Outcome,
@@ -83,13 +96,20 @@ impl Admin {
         let is_read = matches!(*method, Method::GET | Method::HEAD);
         if matches!(path, "/livez" | "/readyz") {
             return if is_read {
-                Ok(probe())
+                Ok(self.probe(path))
             } else {
                 Err(Problem::Method("GET, HEAD"))
             };
         }
         if !self.is_open_to(headers) {
             return Err(Problem::AdminToken);
+        }
+        if path == "/v1/cache" {
+            return if is_read {
+                Ok(json(&self.cache()))
+            } else {
+                Err(Problem::Method("GET, HEAD"))
+            };
         }
         let (instance, subject) = self.face(path)?;
         match *method {
@@ -125,12 +145,7 @@ impl Admin {
         let record = Record::of(instance.name(), &subject, &entry, faces.now(), |age| {
             age < faces.policy().ttl
         });
-        Ok(represent::plain(
-            StatusCode::OK,
-            HeaderValue::from_static("application/json"),
-            // Texts and numbers cannot fail to be JSON.
-            serde_json::to_vec(&record).unwrap_or_default().into(),
-        ))
+        Ok(json(&record))
     }
 
     async fn forget(
@@ -145,6 +160,35 @@ impl Admin {
             Ok(response)
         } else {
             Err(Problem::NotForgotten)
+        }
+    }
+
+    /// Faces are served from memory and the vendors while the disk is in trouble, so that is no
+    /// reason to take the server out of service; but whoever looks shall see it.
+    fn probe(&self, path: &str) -> Response<Body> {
+        let trouble = self.front.faces().health().trouble;
+        let text = match trouble.filter(|_| path == "/readyz") {
+            Some(trouble) => Bytes::from(format!(
+                "ok, but degraded: cannot write to the cache: {trouble}\n"
+            )),
+            None => Bytes::from_static(b"ok\n"),
+        };
+        represent::plain(
+            StatusCode::OK,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+            text,
+        )
+    }
+
+    fn cache(&self) -> CacheRecord {
+        let health = self.front.faces().health();
+        CacheRecord {
+            entries: health.totals.entries,
+            bytes: health.totals.bytes,
+            counted: health.is_complete,
+            damaged: health.damaged,
+            evicted: health.evicted,
+            trouble: health.trouble,
         }
     }
 
@@ -195,10 +239,11 @@ fn date(time: Timestamp) -> String {
     httpdate::fmt_http_date(time.as_system_time())
 }
 
-fn probe() -> Response<Body> {
+fn json(value: &impl Serialize) -> Response<Body> {
     represent::plain(
         StatusCode::OK,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-        Bytes::from_static(b"ok\n"),
+        HeaderValue::from_static("application/json"),
+        // Texts and numbers cannot fail to be JSON.
+        serde_json::to_vec(value).unwrap_or_default().into(),
     )
 }

@@ -24,7 +24,7 @@ use crate::{
     avatar::{Ask, Entry, Forward, Key, Plan, Policy, Subject, decide},
     clock::{Clock, Timestamp},
     limits::Lane,
-    store::{Owner, Store},
+    store::{Health, Owner, Store},
     upstream::Unsupported,
 };
 
@@ -108,6 +108,16 @@ impl Faces {
             }
             Plan::Wait(why) => self.wait(&wanted, ask, why, entry).await,
         }
+    }
+
+    /// How the disk tier is.
+    pub fn health(&self) -> Health {
+        self.shared.store.health()
+    }
+
+    /// Tends the cache without pausing, and returns when that is done.
+    pub async fn tend_now(&self) {
+        self.shared.store.tend_now().await;
     }
 
     /// What is known of a face, without asking anybody.

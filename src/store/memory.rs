@@ -39,6 +39,10 @@ impl Memory {
         self.entries.get(key)
     }
 
+    pub(super) fn remove(&self, key: &Key) {
+        self.entries.remove(key);
+    }
+
     pub(super) fn put(&self, key: Key, entry: Arc<Entry>) {
         self.entries.insert(key, entry);
     }

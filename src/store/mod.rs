@@ -1,26 +1,38 @@
 //! Finds and keeps entries: in memory, then on disk. Knows nothing of HTTP, nor of why an entry is
 //! worth keeping.
 
+mod bucket;
+mod catalogue;
+mod directory;
 mod disk;
 mod memory;
 mod notes;
+mod tend;
 
 use std::{path::PathBuf, sync::Arc};
 
+pub use catalogue::Totals;
+use directory::Directory;
+pub use directory::OpenError;
 use disk::Disk;
-pub use disk::OpenError;
+pub use disk::Health;
 use memory::Memory;
 use notes::Notes;
+use tend::Tender;
+pub use tend::Tending;
 
-use crate::avatar::{Entry, Key, Subject};
+use crate::{
+    avatar::{Entry, Key, Subject},
+    clock::Clock,
+};
 
 /// Where entries live, and how much of them.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The cache directory; made if it is missing.
     pub dir: PathBuf,
-    /// Bytes of pictures kept on disk.
-    pub max_bytes: u64,
+    /// How the disk is kept in order.
+    pub tending: Tending,
     /// Bytes of pictures kept in memory.
     pub memory: u64,
     /// The largest picture in bytes.
@@ -30,9 +42,10 @@ pub struct Settings {
 /// Both tiers.
 #[derive(Debug)]
 pub struct Store {
-    memory: Memory,
+    memory: Arc<Memory>,
     disk: Arc<Disk>,
     notes: Arc<Notes>,
+    tender: Arc<Tender>,
 }
 
 /// Whose entry it is, written beside it so that the cache directory explains itself.
@@ -48,12 +61,27 @@ pub struct Owner {
 
 impl Store {
     /// Opens the cache directory, and takes it for this process alone. Blocks on the file system.
-    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+    pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
+        let memory = Arc::new(Memory::new(settings.memory, settings.max_picture));
+        let disk = Arc::new(Disk::new(Directory::take(&settings.dir)?, clock));
+        let tending = settings.tending.clone();
         Ok(Self {
-            memory: Memory::new(settings.memory, settings.max_picture),
-            disk: Arc::new(Disk::open(&settings.dir)?),
             notes: Arc::new(Notes::new(&settings.dir)),
+            tender: Arc::new(Tender::start(disk.clone(), memory.clone(), tending)),
+            memory,
+            disk,
         })
+    }
+
+    /// How the disk tier is.
+    pub fn health(&self) -> Health {
+        self.disk.health()
+    }
+
+    /// Tends the cache without pausing, and returns when that is done.
+    pub async fn tend_now(&self) {
+        let tender = self.tender.clone();
+        blocking(move || tender.tend_now()).await;
     }
 
     /// The entry, if memory has it.

@@ -16,8 +16,18 @@ pub struct Answer {
 impl Answer {
     /// The answer to one request on a connection of its own.
     pub async fn to(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        Self::attempt(address, method, path, headers).await.unwrap()
+    }
+
+    /// The same, from a server that may be gone at any moment.
+    pub async fn attempt(
+        address: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TcpStream::connect(address).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
@@ -26,16 +36,17 @@ impl Answer {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Empty::<Bytes>::new()).unwrap();
-        let response = sender.send_request(request).await.unwrap();
+        let response = sender
+            .send_request(request.body(Empty::<Bytes>::new())?)
+            .await?;
         let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        let body = body.collect().await?.to_bytes();
         connection.abort();
-        Self {
+        Ok(Self {
             status: head.status,
             headers: head.headers,
             body,
-        }
+        })
     }
 
     /// A header's text; empty where there is none.

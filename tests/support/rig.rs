@@ -149,6 +149,11 @@ impl Rig {
         }
     }
 
+    /// Lets the cache tend itself, and waits until it has.
+    pub async fn tend(&self) {
+        self.app.as_ref().unwrap().tend_now().await;
+    }
+
     /// Where faces are served.
     pub fn address(&self) -> String {
         self.app.as_ref().unwrap().address.to_string()

@@ -1,0 +1,211 @@
+//! The files of cacache's index, where cacache itself does not help: it appends a line for every
+//! change and never shortens a file, and its listing panics on an entry that it does not know.
+//!
+//! A bucket is one key's file, named by the SHA-1 of the key; a line is the SHA-256 of a JSON text,
+//! a tab, and that text. The last whole line counts. A test holds this against cacache.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use super::catalogue::ContentId;
+use crate::clock::Clock;
+
+/// Below `root`, the folder of buckets.
+const INDEX: &str = "index-v5";
+/// Below `root`, the folder of contents.
+const CONTENT: &str = "content-v2";
+/// Below `root`, the folder of files that are being written.
+const TMP: &str = "tmp";
+
+/// What a line says.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Line {
+    /// The key.
+    pub(super) key: String,
+    /// `sha256-` and the digest in Base64; none for an entry that was removed.
+    pub(super) integrity: Option<String>,
+    /// When the line was written, in milliseconds since the Unix epoch.
+    pub(super) time: u64,
+    /// The content's length.
+    pub(super) size: u64,
+    /// What we wrote beside it.
+    pub(super) metadata: serde_json::Value,
+}
+
+/// The path of the bucket of `key`.
+pub(super) fn path(root: &Path, key: &str) -> PathBuf {
+    let hex = hex(&sha1::Sha1::digest(key.as_bytes()));
+    root.join(INDEX)
+        .join(&hex[..2])
+        .join(&hex[2..4])
+        .join(&hex[4..])
+}
+
+/// Every bucket below `root`.
+pub(super) fn files(root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    below(&root.join(INDEX))
+}
+
+/// Every content below `root`.
+pub(super) fn contents(root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    below(&root.join(CONTENT))
+}
+
+/// Every file that is being written, or was when its writer died.
+pub(super) fn unfinished(root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    below(&root.join(TMP))
+}
+
+fn below(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    walkdir::WalkDir::new(folder)
+        .into_iter()
+        // What vanishes or cannot be read while we look is not there.
+        .filter_map(Result::ok)
+        .filter(|item| item.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+}
+
+/// The content that an integrity such as `sha256-…` names.
+pub(super) fn content_id(integrity: &str) -> Option<ContentId> {
+    let digest = digest(integrity)?;
+    Some(ContentId(digest.get(..16)?.try_into().ok()?))
+}
+
+/// Where that content lies.
+pub(super) fn content_path(root: &Path, integrity: &str) -> Option<PathBuf> {
+    let hex = hex(&digest(integrity)?);
+    Some(folder_of(root, &hex).join(hex.get(4..)?))
+}
+
+/// The content that lies at `path`.
+pub(super) fn content_at(root: &Path, path: &Path) -> Option<ContentId> {
+    let hex: String = path
+        .strip_prefix(root.join(CONTENT).join("sha256"))
+        .ok()?
+        .iter()
+        .filter_map(|part| part.to_str())
+        .collect();
+    let mut id = [0; 16];
+    for (byte, at) in id.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(ContentId(id))
+}
+
+/// Where a content lies of which only the first half of the name is known.
+pub(super) fn find_content(root: &Path, id: &ContentId) -> Option<PathBuf> {
+    let hex = hex(&id.0);
+    fs::read_dir(folder_of(root, &hex))
+        .ok()?
+        .filter_map(|item| Some(item.ok()?.path()))
+        .find(|path| content_at(root, path) == Some(*id))
+}
+
+/// The system's time for a file's date: dates are compared with dates, not with our clock.
+pub(super) fn now() -> fs::FileTimes {
+    let now = UNIX_EPOCH + Duration::from_millis(Clock::system().now().as_millis());
+    fs::FileTimes::new().set_modified(now)
+}
+
+fn folder_of(root: &Path, hex: &str) -> PathBuf {
+    root.join(CONTENT)
+        .join("sha256")
+        .join(&hex[..2])
+        .join(&hex[2..4])
+}
+
+fn digest(integrity: &str) -> Option<Vec<u8>> {
+    let text = integrity.strip_prefix("sha256-")?;
+    let digest = STANDARD.decode(text).ok()?;
+    (digest.len() == 32).then_some(digest)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a bucket says.
+#[derive(Debug, Default)]
+pub(super) struct Bucket {
+    /// The last whole line.
+    pub(super) line: Option<Line>,
+    /// Whether a line after it, or every line, is damaged. cacache's own reader stops at some
+    /// kinds of damage and believes what was before, for ever.
+    pub(super) is_damaged: bool,
+}
+
+/// Reads a bucket.
+pub(super) fn newest(bytes: &[u8]) -> Bucket {
+    let mut bucket = Bucket::default();
+    let lines = bytes.split(|byte| *byte == b'\n').rev();
+    for line in lines.filter(|line| !line.is_empty()) {
+        match whole(line) {
+            Some((line, _)) => {
+                bucket.line = Some(line);
+                break;
+            }
+            None => bucket.is_damaged = true,
+        }
+    }
+    bucket
+}
+
+/// Rewrites a bucket that has grown longer than `longest` with its last whole line alone.
+pub(super) fn compact(root: &Path, path: &Path, longest: u64) -> io::Result<()> {
+    if fs::metadata(path)?.len() <= longest {
+        return Ok(());
+    }
+    let bytes = fs::read(path)?;
+    let lines = bytes.split(|byte| *byte == b'\n').rev();
+    let Some((_, line)) = lines.filter(|line| !line.is_empty()).find_map(whole) else {
+        return fs::remove_file(path);
+    };
+    let mut file = NamedTempFile::new_in(root.join(TMP))?;
+    file.write_all(b"\n")?;
+    file.write_all(line)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn whole(line: &[u8]) -> Option<(Line, &[u8])> {
+    let tab = line.iter().position(|byte| *byte == b'\t')?;
+    let (hash, json) = (&line[..tab], &line[tab + 1..]);
+    if hex(&Sha256::digest(json)).as_bytes() != hash {
+        return None;
+    }
+    Some((serde_json::from_slice(json).ok()?, line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_to_the_last_line_leaves_the_one_before() {
+        let line = |time: u64| {
+            let json = format!(
+                r#"{{"key":"k","integrity":null,"time":{time},"size":0,"metadata":null,"raw_metadata":null}}"#
+            );
+            let hash = hex(&Sha256::digest(json.as_bytes()));
+            format!("\n{hash}\t{json}")
+        };
+        let mut bytes = (line(1) + &line(2)).into_bytes();
+        let time = |bytes: &[u8]| newest(bytes).line.map(|line| line.time);
+        assert_eq!((time(&bytes), newest(&bytes).is_damaged), (Some(2), false));
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        assert_eq!((time(&bytes), newest(&bytes).is_damaged), (Some(1), true));
+        bytes[80] ^= 0xFF;
+        assert_eq!((time(&bytes), newest(&bytes).is_damaged), (None, true));
+        assert_eq!((time(b""), newest(b"").is_damaged), (None, false));
+    }
+}

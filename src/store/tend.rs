@@ -1,0 +1,241 @@
+//! The cache tends itself, in a thread of its own and slowly: it looks around once after the start,
+//! keeps the limits, and collects what nobody refers to.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::{bucket, catalogue::Limits, disk::Disk, memory::Memory};
+
+/// How the cache is tended.
+#[derive(Clone, Debug)]
+pub struct Tending {
+    /// Bytes on disk, at most.
+    pub max_bytes: u64,
+    /// Entries, at most.
+    pub max_entries: u64,
+    /// Free bytes that the file system keeps.
+    pub min_free: u64,
+    /// How old a content that nobody refers to has to be before it is collected.
+    pub gc_grace: Duration,
+    /// Files looked at in a second.
+    pub files_per_second: u32,
+}
+
+/// The tending thread; it has ended when this is dropped.
+#[derive(Debug)]
+pub(super) struct Tender {
+    /// `None` only while this is dropped: the thread ends when nobody can wake it any more.
+    wake: Option<Sender<Sender<()>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread works with.
+struct Work {
+    disk: Arc<Disk>,
+    memory: Arc<Memory>,
+    tending: Tending,
+    wake: Receiver<Sender<()>>,
+    /// Whoever waits for a pass to end.
+    waiting: Vec<Sender<()>>,
+    /// Whether somebody waits for the pass that is under way.
+    is_hurried: bool,
+}
+
+/// The store is gone.
+struct Gone;
+
+/// How often the limits are looked at.
+const ROUND: Duration = Duration::from_secs(5);
+/// How many rounds make the collector come: an hour's.
+const ROUNDS_TO_COLLECT: u32 = 720;
+
+impl Tender {
+    /// Starts tending. A system that grants no thread gets a cache that does not tend itself, and
+    /// is told so.
+    pub(super) fn start(disk: Arc<Disk>, memory: Arc<Memory>, tending: Tending) -> Self {
+        let (wake, woken) = mpsc::channel();
+        let work = Work {
+            disk,
+            memory,
+            tending,
+            wake: woken,
+            waiting: Vec::new(),
+            is_hurried: false,
+        };
+        let thread = thread::Builder::new().name("tend".into());
+        let thread = thread
+            .spawn(move || work.run())
+            .inspect_err(|error| {
+                tracing::error!(%error, "no thread to tend the cache: it will grow past its limits");
+            })
+            .ok();
+        Self {
+            wake: Some(wake),
+            thread,
+        }
+    }
+
+    /// Tends without pausing, and returns when that is done.
+    pub(super) fn tend_now(&self) {
+        let (done, finished) = mpsc::channel();
+        if self
+            .wake
+            .as_ref()
+            .is_some_and(|wake| wake.send(done).is_ok())
+        {
+            // An error means that the thread has ended, and nothing will be done.
+            let _ = finished.recv();
+        }
+    }
+}
+
+impl Drop for Tender {
+    fn drop(&mut self) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            // It looks up at least once per file. A thread that panicked has ended too.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Work {
+    fn run(mut self) {
+        let _: Result<(), Gone> = self.tend_until_gone();
+    }
+
+    fn tend_until_gone(&mut self) -> Result<(), Gone> {
+        self.look_around()?;
+        let mut rounds = 0;
+        loop {
+            // Who comes during a pass waits for the next, to see a whole one.
+            let waited = std::mem::take(&mut self.waiting);
+            self.is_hurried = !waited.is_empty();
+            self.keep_limits()?;
+            if rounds % ROUNDS_TO_COLLECT == 0 || self.is_hurried {
+                self.collect()?;
+            }
+            rounds += 1;
+            drop(waited);
+            if self.waiting.is_empty() {
+                self.pause(ROUND)?;
+            }
+        }
+    }
+
+    /// Fills the catalogue from the index.
+    fn look_around(&mut self) -> Result<(), Gone> {
+        let root = self.disk.root().to_path_buf();
+        for path in bucket::files(&root) {
+            self.pace()?;
+            let bytes = fs::read(path).unwrap_or_default();
+            if let Some(line) = bucket::newest(&bytes).line {
+                self.disk.found(&line);
+            }
+        }
+        self.disk.completed();
+        Ok(())
+    }
+
+    fn keep_limits(&mut self) -> Result<(), Gone> {
+        let limits = self.limits();
+        for key in self.disk.victims(limits) {
+            self.pace()?;
+            self.disk.evict(&key);
+            self.memory.remove(&key);
+        }
+        Ok(())
+    }
+
+    /// The limits, tightened where the file system runs short.
+    fn limits(&self) -> Limits {
+        let Tending {
+            max_bytes,
+            max_entries,
+            min_free,
+            ..
+        } = self.tending;
+        let totals = self.disk.health().totals;
+        let Ok(system) = rustix::fs::statvfs(self.disk.root()) else {
+            return Limits {
+                bytes: max_bytes,
+                entries: max_entries,
+            };
+        };
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        let short = min_free.saturating_sub(free);
+        // Some file systems count no inodes; the others keep a hundredth of them.
+        let inodes_short = (system.f_files / 100).saturating_sub(system.f_favail);
+        Limits {
+            bytes: max_bytes.min(if short > 0 {
+                totals.bytes.saturating_sub(short)
+            } else {
+                u64::MAX
+            }),
+            entries: max_entries.min(if inodes_short > 0 {
+                totals.entries.saturating_sub(inodes_short)
+            } else {
+                u64::MAX
+            }),
+        }
+    }
+
+    /// Removes contents that nobody refers to, and what writers left when they died.
+    fn collect(&mut self) -> Result<(), Gone> {
+        let root = self.disk.root().to_path_buf();
+        let Some(now) = now_by_the_file_system(&root) else {
+            return Ok(());
+        };
+        let grace = self.tending.gc_grace;
+        let is_old = |path: &Path| {
+            let modified = fs::metadata(path).and_then(|about| about.modified());
+            modified.is_ok_and(|then| now.duration_since(then).is_ok_and(|age| age >= grace))
+        };
+        let mut collected = 0;
+        for path in bucket::contents(&root) {
+            self.pace()?;
+            collected += u32::from(is_old(&path) && self.disk.collect(&path));
+        }
+        for path in bucket::unfinished(&root) {
+            self.pace()?;
+            collected += u32::from(is_old(&path) && fs::remove_file(path).is_ok());
+        }
+        if collected > 0 {
+            tracing::info!(files = collected, "collected what nobody refers to");
+        }
+        Ok(())
+    }
+
+    /// Waits for its turn at the disk, unless somebody waits for us.
+    fn pace(&mut self) -> Result<(), Gone> {
+        if self.waiting.is_empty() && !self.is_hurried {
+            self.pause(Duration::from_secs(1) / self.tending.files_per_second.max(1))?;
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, time: Duration) -> Result<(), Gone> {
+        match self.wake.recv_timeout(time) {
+            Ok(waiting) => {
+                self.waiting.push(waiting);
+                Ok(())
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => Err(Gone),
+        }
+    }
+}
+
+/// The time as the file system tells it, which dates files: not every one agrees with our clock.
+fn now_by_the_file_system(root: &Path) -> Option<std::time::SystemTime> {
+    let file = tempfile::NamedTempFile::new_in(root).ok()?;
+    file.as_file().metadata().ok()?.modified().ok()
+}
