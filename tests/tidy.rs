@@ -62,7 +62,7 @@ const OWNERS: [(&str, &[&str], &str); 9] = [
     ),
     (
         "TcpStream::connect",
-        &["upstream/dial.rs", "cli/healthcheck.rs"],
+        &["upstream/dial.rs", "cli/server.rs"],
         "only guarded addresses are dialled",
     ),
     ("println!", &["cli/"], "a library tells through tracing"),

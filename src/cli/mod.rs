@@ -1,10 +1,12 @@
 //! The command line: one file a command, each a list of what happens.
 
+mod cache;
 mod check;
 mod demo;
 mod emulate;
 mod healthcheck;
 mod serve;
+mod server;
 mod sign;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -37,6 +39,8 @@ enum Command {
     Check(ConfigArg),
     /// Print a signed URL.
     Sign(sign::Args),
+    /// Look at the cache directory, and tend it. Safe while a server runs.
+    Cache(cache::Args),
     /// Ask a running server's /readyz, for container probes.
     Healthcheck(ConfigArg),
 }
@@ -44,7 +48,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct ConfigArg {
     /// The configuration file.
-    #[arg(long, default_value = CONFIG, value_name = "FILE")]
+    #[arg(long, default_value = CONFIG, value_name = "FILE", global = true)]
     config: PathBuf,
 }
 
@@ -62,6 +66,7 @@ pub fn run() -> ExitCode {
             Command::Emulate(args) => emulate::run(args).await,
             Command::Check(args) => check::run(&args),
             Command::Sign(args) => sign::run(&args),
+            Command::Cache(args) => cache::run(args).await,
             Command::Healthcheck(args) => healthcheck::run(args.load()?).await,
         }
     });

@@ -4,6 +4,7 @@
 //! * `GET /livez`: the process runs.
 //! * `GET /readyz`: it serves faces. It does so without its disk, and then says so.
 //! * `GET /v1/cache`: how the cache is.
+//! * `POST /v1/cache/tend`: keep its limits and collect its garbage now; answers when that is done.
 //! * `GET /v1/avatars/{instance}/{jid}`: what is known of a face.
 //! * `DELETE /v1/avatars/{instance}/{jid}`: forget it.
 
@@ -110,6 +111,13 @@ impl Admin {
             } else {
                 Err(Problem::Method("GET, HEAD"))
             };
+        }
+        if path == "/v1/cache/tend" {
+            if *method != Method::POST {
+                return Err(Problem::Method("POST"));
+            }
+            self.front.faces().tend_now().await;
+            return Ok(json(&self.cache()));
         }
         let (instance, subject) = self.face(path)?;
         match *method {

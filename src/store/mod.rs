@@ -7,6 +7,7 @@ mod directory;
 mod disk;
 mod memory;
 mod notes;
+mod survey;
 mod tend;
 
 use std::{path::PathBuf, sync::Arc};
@@ -18,6 +19,7 @@ use disk::Disk;
 pub use disk::Health;
 use memory::Memory;
 use notes::Notes;
+pub use survey::{Damage, Row, Survey};
 use tend::Tender;
 pub use tend::Tending;
 

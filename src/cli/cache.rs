@@ -1,0 +1,186 @@
+//! `faceplate cache`: looks at the cache directory, and tends it. Looking only reads, so a server may
+//! run meanwhile. What changes something is done by the server, if one runs, and else here.
+
+mod report;
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use hyper::{Method, StatusCode};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{ConfigArg, server};
+use crate::{
+    avatar::{Entry, Key, Subject},
+    clock::Clock,
+    config::Config,
+    store::{Damage, OpenError, Owner, Row, Store, Survey},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// How much there is, and of what.
+    Stats,
+    /// Every entry, a line each.
+    List {
+        /// Print JIDs in full.
+        #[arg(long)]
+        show_jids: bool,
+    },
+    /// Read everything, and report what is damaged. Exit 1 if anything is.
+    Verify,
+    /// Keep the limits, and remove what nothing refers to, now.
+    Gc,
+    /// Forget a face: its bytes, and for cache.forget_for the wish to have it.
+    Forget {
+        /// The instance's name.
+        instance: String,
+        /// The JID, or `me`.
+        subject: String,
+    },
+}
+
+/// Long enough for a pass over a large cache.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+pub(super) async fn run(args: Args) -> Result<(), String> {
+    let config = args.config.load()?;
+    match args.action {
+        Action::Stats => {
+            let (rows, damage) = look(&config, |_, _| Ok(()))?;
+            let contents = survey(&config)?.contents(&rows);
+            report::stats(&config.store.dir, &rows, &damage, contents, args.json);
+            Ok(())
+        }
+        Action::List { show_jids } => {
+            let (rows, _) = look(&config, |_, _| Ok(()))?;
+            report::list(&rows, Clock::system().now(), show_jids, args.json);
+            Ok(())
+        }
+        Action::Verify => {
+            let (rows, damage) = look(&config, Survey::verify)?;
+            report::verify(rows.len(), &damage, args.json);
+            if damage.is_empty() {
+                Ok(())
+            } else {
+                Err("damaged entries are fetched again when they are next asked for".into())
+            }
+        }
+        Action::Gc => gc(&config, args.json).await,
+        Action::Forget { instance, subject } => forget(&config, &instance, &subject).await,
+    }
+}
+
+/// Reads every entry, and tries `check` on each.
+fn look(
+    config: &Config,
+    check: impl Fn(&Survey, &Row) -> Result<(), Damage>,
+) -> Result<(Vec<Row>, Vec<Damage>), String> {
+    let survey = survey(config)?;
+    // Draws nothing where standard error is no terminal.
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} eta {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(survey.size()).with_style(style);
+    let (mut rows, mut damage) = (Vec::new(), Vec::new());
+    for row in survey.rows() {
+        bar.inc(1);
+        let checked = row.and_then(|row| check(&survey, &row).map(|()| row));
+        match checked {
+            Ok(row) => rows.push(row),
+            Err(error) => damage.push(error),
+        }
+    }
+    bar.finish_and_clear();
+    Ok((rows, damage))
+}
+
+fn survey(config: &Config) -> Result<Survey, String> {
+    let dir = &config.store.dir;
+    Survey::of(dir).map_err(|error| {
+        format!("cannot read the cache directory {}: {error}; check cache.dir and this user's permission", dir.display())
+    })
+}
+
+/// The store, if no server has it.
+fn ours(config: &Config) -> Result<Option<Store>, String> {
+    match Store::open(&config.store, Clock::system()) {
+        Ok(store) => Ok(Some(store)),
+        Err(OpenError::Locked { .. }) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn gc(config: &Config, json: bool) -> Result<(), String> {
+    let health = match ours(config)? {
+        Some(store) => {
+            store.tend_now().await;
+            let health = store.health();
+            report::health(health.totals.entries, health.totals.bytes, health.evicted)
+        }
+        None => {
+            let answer = server::ask(config, Method::POST, "/v1/cache/tend", PATIENCE).await?;
+            expect(answer.status, StatusCode::OK)?;
+            serde_json::from_slice(&answer.body)
+                .map_err(|error| format!("the server's answer is no JSON: {error}"))?
+        }
+    };
+    report::tended(&health, json);
+    Ok(())
+}
+
+async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), String> {
+    let subject: Subject = subject.parse().map_err(|why| format!("not a JID: {why}"))?;
+    let Some(known) = config.instances.iter().find(|known| known.name == instance) else {
+        return Err(format!(
+            "there is no instance {instance:?} in the configuration"
+        ));
+    };
+    match ours(config)? {
+        Some(store) => {
+            let subject = match (subject, known.account.own) {
+                (Subject::Me, Some(own)) if !known.vendor.provider().has_own_profile() => {
+                    Subject::Chat(own)
+                }
+                _ => subject,
+            };
+            let now = Clock::system().now();
+            let tombstone = Entry::forgotten(now, now + config.pipeline.policy.forget_for);
+            let owner = Owner {
+                instance: instance.into(),
+                subject,
+            };
+            let key = Key::new(instance, &subject);
+            if !store.forget(&key, &owner, tombstone.into()).await {
+                return Err("the face could not be removed from disk; see the log above".into());
+            }
+        }
+        None => {
+            let path = format!("/v1/avatars/{instance}/{}", subject.as_str());
+            let answer = server::ask(config, Method::DELETE, &path, PATIENCE).await?;
+            expect(answer.status, StatusCode::NO_CONTENT)?;
+        }
+    }
+    println!("forgotten");
+    Ok(())
+}
+
+fn expect(status: StatusCode, expected: StatusCode) -> Result<(), String> {
+    if status == expected {
+        Ok(())
+    } else {
+        Err(format!(
+            "the running server answered {status}; check admin.token"
+        ))
+    }
+}

@@ -1,0 +1,137 @@
+//! What `faceplate cache` prints.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::{
+    clock::Timestamp,
+    store::{Damage, Row},
+};
+
+pub(super) fn stats(
+    dir: &Path,
+    rows: &[Row],
+    damage: &[Damage],
+    (contents, orphans): (u64, u64),
+    as_json: bool,
+) {
+    let bytes: u64 = rows.iter().filter_map(|row| row.picture).sum();
+    let pictures = rows.iter().filter(|row| row.picture.is_some()).count();
+    let outcomes = counted(rows.iter().map(|row| row.outcome.as_str()));
+    let instances = counted(rows.iter().map(|row| row.instance.as_str()));
+    if as_json {
+        let stats = json!({
+            "dir": dir, "entries": rows.len(), "pictures": pictures, "picture_bytes": bytes,
+            "files": contents, "orphans": orphans, "damaged": damage.len(),
+            "outcomes": outcomes, "instances": instances,
+        });
+        println!("{stats}");
+        return;
+    }
+    println!("{}", dir.display());
+    println!(
+        "  {} entries, {pictures} with a picture, {bytes} bytes of pictures",
+        rows.len()
+    );
+    println!(
+        "  {contents} picture files, {orphans} of them referred to by nothing, {} entries damaged",
+        damage.len()
+    );
+    for (title, counts) in [("last outcome", outcomes), ("instance", instances)] {
+        println!("  by {title}:");
+        for (name, count) in counts {
+            println!("    {count:>8} {name}");
+        }
+    }
+}
+
+pub(super) fn list(rows: &[Row], now: Timestamp, show_jids: bool, as_json: bool) {
+    for row in rows {
+        let subject = if show_jids {
+            row.subject.clone()
+        } else {
+            masked(&row.subject)
+        };
+        let age = now.since(row.written).as_secs();
+        if as_json {
+            let line = json!({
+                "instance": row.instance, "jid": subject, "outcome": row.outcome,
+                "bytes": row.picture, "age_seconds": age,
+            });
+            println!("{line}");
+        } else {
+            let bytes = row
+                .picture
+                .map_or("-".to_owned(), |bytes| bytes.to_string());
+            println!(
+                "{:<16} {subject:<28} {:<14} {bytes:>9} {:>8}",
+                row.instance,
+                row.outcome.as_str(),
+                ago(age)
+            );
+        }
+    }
+}
+
+pub(super) fn verify(good: usize, damage: &[Damage], as_json: bool) {
+    let kinds = counted(damage.iter().map(|damage| match damage {
+        Damage::Index => "index",
+        Damage::Missing => "missing",
+        Damage::Content => "content",
+    }));
+    if as_json {
+        println!(
+            "{}",
+            json!({ "good": good, "damaged": damage.len(), "kinds": kinds })
+        );
+    } else {
+        println!("{good} entries are good, {} damaged", damage.len());
+        for (kind, count) in kinds {
+            println!("  {count:>8} {kind}");
+        }
+    }
+}
+
+pub(super) fn health(entries: u64, bytes: u64, evicted: u64) -> Value {
+    json!({ "entries": entries, "bytes": bytes, "evicted": evicted })
+}
+
+pub(super) fn tended(health: &Value, as_json: bool) {
+    if as_json {
+        println!("{health}");
+    } else {
+        println!(
+            "{} entries in {} bytes on disk; {} evicted since the start",
+            health["entries"], health["bytes"], health["evicted"]
+        );
+    }
+}
+
+fn counted<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, u64> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// `628123456789@c.us` becomes `628…789@c.us`.
+fn masked(subject: &str) -> String {
+    match subject.split_once('@') {
+        Some((user, server)) if user.len() > 6 && user.is_ascii() => {
+            format!("{}…{}@{server}", &user[..3], &user[user.len() - 3..])
+        }
+        Some((_, server)) => format!("…@{server}"),
+        None => subject.to_owned(),
+    }
+}
+
+fn ago(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
