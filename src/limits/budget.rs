@@ -1,4 +1,5 @@
-//! One instance's budget of upstream calls: GCRA by `governor`, on our own clock.
+//! One instance's budget of upstream calls: GCRA by `governor`, on our own clock, and a count for
+//! the day.
 //!
 //! Every call costs one lookup. A call that makes the vendor bypass its cache costs a refresh
 //! besides. Background work must leave half of the lookups to people who are waiting.
@@ -7,7 +8,7 @@ use std::{
     num::NonZeroU32,
     ops::Add,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -58,18 +59,29 @@ pub struct Budget {
     lookups: Limiter,
     refreshes: Limiter,
     background: Limiter,
-    daily: Option<Limiter>,
+    daily: Option<Daily>,
 }
 
-/// How much of a budget is used up: each limiter's theoretical arrival time, in nanoseconds since
-/// the Unix epoch.
+/// So many calls in a day. A day begins at midnight UTC, as vendors' quotas do; GCRA would let a
+/// day have nearly twice its calls.
+#[derive(Debug)]
+struct Daily {
+    cap: u32,
+    /// The day, counted from the Unix epoch, and its calls so far.
+    count: Mutex<(u64, u32)>,
+    clock: Clock,
+}
+
+/// How much of a budget is used up: the day's calls, and each limiter's theoretical arrival time in
+/// nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
     lookups: u64,
     refreshes: u64,
     background: u64,
-    daily: u64,
+    /// The day and its calls.
+    daily: (u64, u32),
 }
 
 /// One GCRA limiter whose grants can be returned.
@@ -100,7 +112,11 @@ impl Budget {
             lookups: Limiter::new(lookups.gcra(), clock.clone()),
             refreshes: Limiter::new(refreshes.gcra(), clock.clone()),
             background: Limiter::new(lookups.halved().gcra(), clock.clone()),
-            daily: daily.map(|calls| Limiter::new(per_day(calls), clock)),
+            daily: daily.map(|cap| Daily {
+                cap: cap.get(),
+                count: Mutex::default(),
+                clock,
+            }),
         }
     }
 
@@ -110,16 +126,23 @@ impl Budget {
         let asked = [
             with_refresh.then_some(&self.refreshes),
             (lane == Lane::Background).then_some(&self.background),
-            self.daily.as_ref(),
             Some(&self.lookups),
         ];
+        let give_back =
+            |granted: &[Option<&Limiter>]| granted.iter().flatten().for_each(|l| l.give_back());
         for (index, limiter) in asked.into_iter().enumerate() {
             if let Some(Err(refused)) = limiter.map(Limiter::take) {
-                asked[..index].iter().flatten().for_each(|l| l.give_back());
+                give_back(&asked[..index]);
                 return Err(refused);
             }
         }
-        Ok(())
+        match self.daily.as_ref().map(Daily::take) {
+            Some(Err(refused)) => {
+                give_back(&asked);
+                Err(refused)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn memory(&self) -> Memory {
@@ -127,7 +150,7 @@ impl Budget {
             lookups: self.lookups.arrival(),
             refreshes: self.refreshes.arrival(),
             background: self.background.arrival(),
-            daily: self.daily.as_ref().map_or(0, Limiter::arrival),
+            daily: self.daily.as_ref().map_or((0, 0), |daily| *daily.count()),
         }
     }
 
@@ -136,7 +159,7 @@ impl Budget {
         self.refreshes.resume(memory.refreshes);
         self.background.resume(memory.background);
         if let Some(daily) = &self.daily {
-            daily.resume(memory.daily);
+            *daily.count() = memory.daily;
         }
     }
 }
@@ -190,6 +213,30 @@ impl Limiter {
     }
 }
 
+// === impl Daily ===
+
+impl Daily {
+    fn take(&self) -> Result<(), Refused> {
+        const DAY: u64 = 24 * 3600;
+        let today = self.clock.now().as_secs() / DAY;
+        let mut count = self.count();
+        if count.0 != today {
+            *count = (today, 0);
+        }
+        if count.1 >= self.cap {
+            return Err(Refused {
+                retry_at: Timestamp::from_secs((today + 1) * DAY),
+            });
+        }
+        count.1 += 1;
+        Ok(())
+    }
+
+    fn count(&self) -> MutexGuard<'_, (u64, u32)> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 // === impl Quota ===
 
 impl Quota {
@@ -205,14 +252,6 @@ impl Quota {
             burst: half(self.burst),
         }
     }
-}
-
-/// A day's calls, all of them available at once: a cap, not a pace.
-fn per_day(calls: NonZeroU32) -> governor::Quota {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-    governor::Quota::with_period(DAY / calls.get())
-        .unwrap_or(governor::Quota::per_second(NonZeroU32::MAX))
-        .allow_burst(calls)
 }
 
 impl StateStore for State {
@@ -352,7 +391,9 @@ mod tests {
         assert_eq!(granted(&budget, Lane::Interactive, false), 10);
         clock.advance(Duration::from_secs(60));
         assert_eq!(granted(&budget, Lane::Interactive, false), 2);
-        clock.advance(Duration::from_secs(24 * 3600));
+        let refused = budget.take(Lane::Interactive, false).unwrap_err();
+        assert_eq!(refused.retry_at.as_secs() % 86_400, 0);
+        clock.advance(refused.retry_at.since(clock.now()));
         assert_eq!(granted(&budget, Lane::Interactive, false), 10);
     }
 }

@@ -53,6 +53,9 @@ struct Shared {
     clock: Clock,
 }
 
+/// How long a request waits for the budget where nothing else limits its waiting.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+
 /// One face of one instance, as asked for.
 struct Wanted<'a> {
     instance: &'a Arc<Instance>,
@@ -197,7 +200,9 @@ impl Faces {
             key: wanted.key,
             ask,
             lane,
-            patience: self.deadline(),
+            patience: self
+                .deadline()
+                .unwrap_or_else(|| Instant::now() + LONGEST_PATIENCE),
         };
         Ok(self
             .shared

@@ -30,7 +30,7 @@ pub(super) struct Transaction {
     pub(super) ask: Ask,
     pub(super) lane: Lane,
     /// Until when a person who waits is willing to wait for the budget.
-    pub(super) patience: Option<Instant>,
+    pub(super) patience: Instant,
 }
 
 /// The trouble that ended a transaction early.
@@ -78,9 +78,7 @@ impl Transaction {
                 continue;
             }
             let wake = Instant::now() + closed.retry_at.since(self.shared.clock.now());
-            let waits = is_spent
-                && self.lane != Lane::Background
-                && self.patience.is_none_or(|deadline| wake < deadline);
+            let waits = is_spent && self.lane != Lane::Background && wake < self.patience;
             if !waits {
                 return Err(Ended::closed(closed));
             }
