@@ -216,3 +216,43 @@ async fn a_thousand_sizes_are_ten_drawings() {
     }
     assert_eq!(tags.len(), 10);
 }
+
+#[tokio::test]
+async fn a_range_of_a_picture_is_a_part_of_it() {
+    let rig = Rig::start().await;
+    let whole = rig.get(FACE).await;
+    assert_eq!(whole.header("accept-ranges"), "bytes");
+    let length = whole.body.len();
+    let part = rig.ask("GET", FACE, &[("range", "bytes=10-19")]).await;
+    assert_eq!(part.status, 206);
+    assert_eq!(
+        part.header("content-range"),
+        format!("bytes 10-19/{length}")
+    );
+    assert_eq!(part.header("content-length"), "10");
+    assert_eq!(part.body, whole.body[10..20]);
+    assert_eq!(part.header("etag"), whole.header("etag"));
+    let stale = [("range", "bytes=10-19"), ("if-range", "\"another\"")];
+    assert_eq!(rig.ask("GET", FACE, &stale).await.body, whole.body);
+    let beyond = rig.ask("GET", FACE, &[("range", "bytes=9999999-")]).await;
+    assert_eq!(beyond.status, 416);
+    assert_eq!(beyond.header("content-range"), format!("bytes */{length}"));
+    let known = [
+        ("range", "bytes=0-1"),
+        ("if-none-match", whole.header("etag")),
+    ];
+    assert_eq!(rig.ask("GET", FACE, &known).await.status, 304);
+    assert_eq!(
+        rig.ask("HEAD", FACE, &[("range", "bytes=0-1")])
+            .await
+            .status,
+        200
+    );
+    // A drawing is small, and made anew each time.
+    assert_eq!(
+        rig.ask("GET", NOBODY, &[("range", "bytes=0-1")])
+            .await
+            .status,
+        200
+    );
+}

@@ -1,6 +1,6 @@
 //! `/avatar/{instance}/{jid}`: always an image, unless the request is wrong.
 
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Method, Response};
 
 use super::{
     Body, Front,
@@ -15,6 +15,7 @@ impl Front {
     pub(super) async fn avatar(
         &self,
         wanted: Wanted<'_>,
+        method: &Method,
         headers: &HeaderMap,
         line: &mut Line,
     ) -> Result<Response<Body>, Problem> {
@@ -32,6 +33,7 @@ impl Front {
             instance: instance.name(),
             subject: &wanted.subject,
             view: &wanted.view,
+            method,
             headers,
             settings: &shared.settings,
             policy: shared.faces.policy(),

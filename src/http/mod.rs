@@ -12,6 +12,7 @@ mod avatar;
 mod conditional;
 mod log;
 mod problem;
+mod range;
 mod represent;
 mod route;
 mod signature;
@@ -109,7 +110,8 @@ impl Front {
             Route::Home => self.home(),
             Route::Avatar(wanted) => {
                 line.route("avatar");
-                self.avatar(wanted, request.headers(), line).await
+                self.avatar(wanted, request.method(), request.headers(), line)
+                    .await
             }
         }
     }

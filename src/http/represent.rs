@@ -8,12 +8,13 @@
 use std::{fmt::Write, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::{
     Body, Mode, Settings,
     conditional::{self, Verdict},
     problem::Problem,
+    range::{self, Part},
     route::{Fallback, View},
 };
 use crate::{
@@ -48,6 +49,7 @@ pub(super) struct Context<'a> {
     pub(super) instance: &'a str,
     pub(super) subject: &'a Subject,
     pub(super) view: &'a View<'a>,
+    pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
     pub(super) settings: &'a Settings,
     pub(super) policy: &'a Policy,
@@ -137,8 +139,15 @@ fn picture(kept: &Kept, served: &Served, context: &Context<'_>) -> Response<Body
         conditional::check(context.headers, &etag, Some(modified)),
         context,
     );
+    // Range is for GET alone (§14.2).
+    if response.status() == StatusCode::OK && context.method == Method::GET {
+        let length = picture.bytes().len() as u64;
+        let part = range::part(context.headers, length, &etag, modified);
+        cut(&mut response, picture.bytes(), part);
+    }
     let age = kept.age(context.now);
     let headers = response.headers_mut();
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::LAST_MODIFIED, date(kept.changed));
     headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
     headers.insert(SOURCE, HeaderValue::from_static("picture"));
@@ -152,6 +161,31 @@ fn picture(kept: &Kept, served: &Served, context: &Context<'_>) -> Response<Body
         },
     );
     response
+}
+
+/// Leaves of a response with all of `bytes` the part that was asked for.
+fn cut(response: &mut Response<Body>, bytes: &Bytes, part: Part) {
+    let length = bytes.len();
+    let (status, range, bytes) = match part {
+        Part::Whole => return,
+        Part::Unsatisfiable => (
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            format!("bytes */{length}"),
+            Bytes::new(),
+        ),
+        Part::Some(part) => (
+            StatusCode::PARTIAL_CONTENT,
+            format!("bytes {}-{}/{length}", part.start, part.end - 1),
+            bytes.slice(part.start as usize..part.end as usize),
+        ),
+    };
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    if let Ok(range) = HeaderValue::from_str(&range) {
+        headers.insert(header::CONTENT_RANGE, range);
+    }
+    *response.body_mut() = Body::new(bytes);
 }
 
 fn drawing(context: &Context<'_>, cache_control: HeaderValue) -> Response<Body> {
