@@ -16,6 +16,12 @@ cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version "$DEN
 
 missing=""
 have cc || missing="$missing gcc libc6-dev"
+have openssl || missing="$missing openssl"
+have python3 || missing="$missing python3"
+have node || missing="$missing nodejs"
+have php || missing="$missing php-cli"
+have go || missing="$missing golang-go"
+have unshare || missing="$missing util-linux"
 have chromium || have chromium-browser || have google-chrome || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 

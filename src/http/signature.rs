@@ -124,6 +124,8 @@ impl fmt::Debug for SigningKey {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn ticket(subject: &str) -> Ticket {
@@ -142,6 +144,50 @@ mod tests {
             query,
             "exp=1800000000&sig=jLudbSysFK-1wnbOBSKuQKIBnrOVzjLGMSHJ0EGJbMo"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn a_change_of_any_byte_of_any_part_is_refused(
+            instance in "[a-zA-Z0-9_-]{1,12}",
+            number in "[1-9][0-9]{2,14}",
+            expires in 1u64..4_000_000_000,
+            refresh in any::<bool>(),
+            place in 0usize..5,
+            at in any::<prop::sample::Index>(),
+        ) {
+            let key = SigningKey::new(&"key".into());
+            let signed = Ticket {
+                scope: Scope::Face(format!("{number}@c.us").parse().unwrap()),
+                expires,
+                refresh,
+            };
+            let query = key.query(&instance, &signed);
+            let signature = query.split("sig=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+            prop_assert!(key.made(&signature, &instance, &signed));
+
+            let (mut instance, mut number, mut signature, mut tampered) = (instance, number, signature, signed);
+            match place {
+                0 => instance = changed(&instance, at, "ab"),
+                1 => number = changed(&number, at, "12"),
+                2 => tampered.expires ^= 1 << at.index(32),
+                3 => tampered.refresh = !refresh,
+                _ => signature = changed(&signature, at, "AB"),
+            }
+            tampered.scope = Scope::Face(format!("{number}@c.us").parse().unwrap());
+            prop_assert!(!key.made(&signature, &instance, &tampered));
+        }
+    }
+
+    /// The text with another byte at one place.
+    fn changed(text: &str, at: prop::sample::Index, other: &str) -> String {
+        let at = at.index(text.len());
+        let new = if text[at..].starts_with(&other[..1]) {
+            &other[1..]
+        } else {
+            &other[..1]
+        };
+        format!("{}{new}{}", &text[..at], &text[at + 1..])
     }
 
     #[test]
