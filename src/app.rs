@@ -23,6 +23,8 @@ use crate::{
 pub struct Edges {
     /// The time it goes by.
     pub clock: Clock,
+    /// How it looks up names.
+    pub resolver: Resolver,
     /// An HTML page for `/`.
     pub home: Option<Bytes>,
 }
@@ -65,6 +67,7 @@ impl Default for Edges {
     fn default() -> Self {
         Self {
             clock: Clock::system(),
+            resolver: Resolver::default(),
             home: None,
         }
     }
@@ -81,11 +84,10 @@ impl App {
         );
 
         let store = Store::open(&config.store, edges.clock.clone())?;
-        let resolver = Resolver::default();
         let instances = config
             .instances
             .into_iter()
-            .map(|instance| Arc::new(joined(instance, &store, &resolver, &edges.clock)))
+            .map(|instance| Arc::new(joined(instance, &store, &edges)))
             .collect();
         let faces = Faces::new(store, config.pipeline, edges.clock.clone());
         let settings = http::Settings {
@@ -157,12 +159,8 @@ where
     server::run(listener, service, caps, shutdown).await;
 }
 
-fn joined(
-    instance: config::Instance,
-    store: &Store,
-    resolver: &Resolver,
-    clock: &Clock,
-) -> Instance {
+fn joined(instance: config::Instance, store: &Store, edges: &Edges) -> Instance {
+    let clock = &edges.clock;
     let budget = Budget::new(
         instance.lookups,
         instance.refreshes,
@@ -179,7 +177,7 @@ fn joined(
         &instance.name,
         instance.vendor,
         instance.account,
-        Client::new(instance.client, resolver.clone()),
+        Client::new(instance.client, edges.resolver.clone()),
         gate,
     )
 }

@@ -74,7 +74,7 @@ pub struct Options {
     /// Where the CDN listens; a TCP address.
     pub cdn: Address,
     /// Host and port in the links, where clients reach the CDN by another name than it listens on;
-    /// loopback when it listens on all addresses.
+    /// loopback when it listens on all addresses. Without a port, the one it listens on.
     pub cdn_authority: Option<String>,
     /// The credential that every vendor accepts for every account.
     pub token: String,

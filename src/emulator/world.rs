@@ -41,7 +41,11 @@ pub(super) struct World {
 impl World {
     /// A world in which nothing was asked yet, with its CDN at `cdn`.
     pub(super) fn new(options: Options, cdn: SocketAddr, shutdown: CancellationToken) -> Self {
-        let authority = options.cdn_authority.unwrap_or_else(|| reachable(cdn));
+        let authority = match options.cdn_authority {
+            Some(authority) if authority.contains(':') => authority,
+            Some(host) => format!("{host}:{}", cdn.port()),
+            None => reachable(cdn),
+        };
         Self {
             token: options.token,
             link_life: options.link_life,

@@ -1,19 +1,32 @@
 //! Names to addresses. Never through the C library, which would read files of its own, obey
 //! variables of its own, and crash in a static binary.
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{fmt, io, net::IpAddr, sync::Arc};
 
 use hickory_resolver::TokioResolver;
 use tokio::sync::OnceCell;
 
-/// Looks names up in `/etc/hosts` and the DNS servers of `/etc/resolv.conf`. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Resolver {
-    /// Made at the first name: a demo on loopback needs no DNS and no `/etc/resolv.conf`.
-    dns: Arc<OnceCell<TokioResolver>>,
+/// Looks names up. Cheap to clone.
+#[derive(Clone)]
+pub struct Resolver(Source);
+
+#[derive(Clone)]
+enum Source {
+    /// `/etc/hosts`, and the DNS servers of `/etc/resolv.conf`. Made at the first name: a demo on
+    /// loopback needs neither.
+    System(Arc<OnceCell<TokioResolver>>),
+    /// Whatever a test wants DNS to say, which may be something else each time.
+    Scripted(Arc<Script>),
 }
 
+type Script = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
+
 impl Resolver {
+    /// A resolver that answers what `script` says.
+    pub fn scripted(script: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static) -> Self {
+        Self(Source::Scripted(Arc::new(script)))
+    }
+
     /// The addresses of `host`, which may be an address already.
     pub async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         let literal = host
@@ -23,12 +36,30 @@ impl Resolver {
         if let Ok(address) = literal.parse() {
             return Ok(vec![address]);
         }
-        let dns = self.dns.get_or_try_init(|| async { system_dns() }).await?;
+        let dns = match &self.0 {
+            Source::System(dns) => dns.get_or_try_init(|| async { system_dns() }).await?,
+            Source::Scripted(script) => return Ok(script(host)),
+        };
         let found = dns
             .lookup_ip(host)
             .await
             .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error.to_string()))?;
         Ok(found.iter().collect())
+    }
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self(Source::System(Arc::default()))
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Source::System(_) => "Resolver(system)",
+            Source::Scripted(_) => "Resolver(scripted)",
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use faceplate::{
     clock::{Clock, Timestamp},
     config,
     emulator::{Calls, Control, Emulator, OWN_JID, Options, Rule},
+    upstream::Resolver,
 };
 use hyper::body::Bytes;
 use tempfile::TempDir;
@@ -33,6 +34,9 @@ pub struct Rig {
 pub struct Settings {
     /// Tables that replace the rig's own, as `[name]` → lines.
     sections: BTreeMap<String, String>,
+    /// What DNS says, and the CDN's host in links.
+    resolver: Option<Resolver>,
+    cdn_host: Option<String>,
     /// Lines added to every instance; a line there replaces the rig's line of the same key.
     instance: String,
 }
@@ -51,11 +55,24 @@ impl Settings {
         self
     }
 
+    /// Lets DNS say this.
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// Lets links name the CDN by this host; its port is the real one's.
+    pub fn cdn_host(mut self, host: &str) -> Self {
+        self.cdn_host = Some(host.to_owned());
+        self
+    }
+
     /// Starts the server with these settings.
     pub async fn start(self) -> Rig {
         let clock = Clock::manual(START);
         let emulator = Emulator::start(Options {
             clock: clock.clone(),
+            cdn_authority: self.cdn_host.clone(),
             ..Options::default()
         })
         .await
@@ -105,7 +122,7 @@ impl Rig {
                 ("own_jid", format!("\"{OWN_JID}\"")),
                 ("lookups", "{ per_minute = 6000, burst = 2000 }".to_owned()),
                 ("refreshes", "{ per_minute = 600, burst = 200 }".to_owned()),
-                ("picture_hosts", format!("[\"{}\"]", self.emulator.cdn())),
+                ("picture_hosts", format!("[\"{}\"]", self.cdn())),
                 ("allow_private", "[\"127.0.0.0/8\"]".to_owned()),
             ]);
             for line in self.settings.instance.lines() {
@@ -120,6 +137,15 @@ impl Rig {
         text
     }
 
+    /// The CDN as links name it.
+    pub fn cdn(&self) -> String {
+        let address = self.emulator.cdn();
+        match &self.settings.cdn_host {
+            Some(host) => format!("{host}:{}", address.port()),
+            None => address.to_string(),
+        }
+    }
+
     async fn try_start(&self) -> Result<App, StartError> {
         let env = [
             ("TOKEN", self.emulator.control().token().to_owned()),
@@ -131,6 +157,7 @@ impl Rig {
             .unwrap_or_else(|problems| panic!("{problems}"));
         let edges = Edges {
             clock: self.clock.clone(),
+            resolver: self.settings.resolver.clone().unwrap_or_default(),
             home: None,
         };
         App::start(config, edges).await
