@@ -15,6 +15,7 @@ use crate::{
     pipeline::{Faces, Instance},
     server::{self, Address, Caps, Listener},
     store::{OpenError, Store},
+    telemetry::Metrics,
     upstream::{Client, Resolver},
 };
 
@@ -83,17 +84,19 @@ impl App {
             actual(&admin, &config.admin),
         );
 
+        let metrics = Metrics::new();
         let store = Store::open(&config.store, edges.clock.clone())?;
         let instances = config
             .instances
             .into_iter()
             .map(|instance| Arc::new(joined(instance, &store, &edges)))
             .collect();
-        let faces = Faces::new(store, config.pipeline, edges.clock.clone());
+        let faces = Faces::new(store, config.pipeline, edges.clock.clone(), metrics.clone());
         let settings = http::Settings {
             access: config.access,
             allow_origin: config.allow_origin,
             home: edges.home,
+            metrics,
         };
         let front = Front::new(faces.clone(), instances, settings);
         let drain = config.caps.drain;

@@ -3,6 +3,8 @@
 //!
 //! * `GET /livez`: the process runs.
 //! * `GET /readyz`: it serves faces. It does so without its disk, and then says so.
+//! * `GET /metrics`: figures for Prometheus.
+//! * `GET /v1/instances`: each instance's budget and pause.
 //! * `GET /v1/cache`: how the cache is.
 //! * `POST /v1/cache/tend`: keep its limits and collect its garbage now; answers when that is done.
 //! * `GET /v1/avatars/{instance}/{jid}`: what is known of a face.
@@ -19,6 +21,7 @@ use crate::{
     avatar::{Entry, Outcome, Subject},
     clock::Timestamp,
     pipeline::Instance,
+    telemetry::StoreFigures,
 };
 
 /// Answers on the admin listener. Cheap to clone.
@@ -50,6 +53,17 @@ struct PictureRecord<'a> {
     changed: String,
     confirmed: String,
     fresh: bool,
+}
+
+/// How an instance is.
+#[derive(Serialize)]
+struct InstanceRecord<'a> {
+    instance: &'a str,
+    provider: &'static str,
+    /// Calls that could be made at once now.
+    budget: u64,
+    paused: Option<&'static str>,
+    paused_until: Option<String>,
 }
 
 /// How the cache is.
@@ -105,11 +119,12 @@ impl Admin {
         if !self.is_open_to(headers) {
             return Err(Problem::AdminToken);
         }
-        if path == "/v1/cache" {
-            return if is_read {
-                Ok(json(&self.cache()))
-            } else {
-                Err(Problem::Method("GET, HEAD"))
+        if let "/metrics" | "/v1/instances" | "/v1/cache" = path {
+            return match path {
+                _ if !is_read => Err(Problem::Method("GET, HEAD")),
+                "/metrics" => Ok(self.metrics()),
+                "/v1/instances" => Ok(json(&self.instances())),
+                _ => Ok(json(&self.cache())),
             };
         }
         if path == "/v1/cache/tend" {
@@ -186,6 +201,44 @@ impl Admin {
             HeaderValue::from_static("text/plain; charset=utf-8"),
             text,
         )
+    }
+
+    fn metrics(&self) -> Response<Body> {
+        let metrics = self.front.metrics();
+        for instance in self.front.instances() {
+            metrics.budget(instance.name(), instance.gate().left());
+        }
+        let health = self.front.faces().health();
+        metrics.store(StoreFigures {
+            bytes: health.totals.bytes,
+            entries: health.totals.entries,
+            evicted: health.evicted,
+            damaged: health.damaged,
+        });
+        represent::plain(
+            StatusCode::OK,
+            HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+            metrics.text().into(),
+        )
+    }
+
+    fn instances(&self) -> Vec<InstanceRecord<'_>> {
+        let mut records: Vec<_> = self
+            .front
+            .instances()
+            .map(|instance| {
+                let paused = instance.gate().paused();
+                InstanceRecord {
+                    instance: instance.name(),
+                    provider: instance.vendor().as_str(),
+                    budget: instance.gate().left(),
+                    paused: paused.map(|(_, why)| why.as_str()),
+                    paused_until: paused.map(|(until, _)| date(until)),
+                }
+            })
+            .collect();
+        records.sort_by_key(|record| record.instance);
+        records
     }
 
     fn cache(&self) -> CacheRecord {

@@ -52,12 +52,17 @@ impl Front {
             .face(instance, wanted.subject, ask)
             .await
             .map_err(Problem::Unsupported)?;
-        Ok(represent::face(
-            &served,
-            &Context {
-                now: shared.faces.now(),
-                ..context
-            },
-        ))
+        let context = Context {
+            now: shared.faces.now(),
+            ..context
+        };
+        let source = if served.picture().is_some() {
+            "picture"
+        } else {
+            "fallback"
+        };
+        let reason = represent::reason(&served, &context).unwrap_or("none");
+        line.served(served.how(), source, reason);
+        Ok(represent::face(&served, &context))
     }
 }

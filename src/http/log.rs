@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Response};
 use hyper::body::Body as _;
 
 use super::{Body, problem::Problem, represent};
+use crate::telemetry::Metrics;
 
 /// The line about one request, filled in on its way.
 pub(super) struct Line {
@@ -15,6 +16,14 @@ pub(super) struct Line {
     route: &'static str,
     instance: Option<std::sync::Arc<str>>,
     problem: Option<&'static str>,
+    served: Option<Served>,
+}
+
+/// An image, for the metrics.
+struct Served {
+    cache: &'static str,
+    source: &'static str,
+    reason: &'static str,
 }
 
 impl Line {
@@ -25,6 +34,7 @@ impl Line {
             route: "-",
             instance: None,
             problem: None,
+            served: None,
         }
     }
 
@@ -40,8 +50,31 @@ impl Line {
         self.problem = Some(problem.kind());
     }
 
-    /// Writes the line. The answer's own headers tell what became of the request.
-    pub(super) fn end(self, response: &Response<Body>) {
+    /// An image is served: how the cache came by it, from where, and why not better.
+    pub(super) fn served(
+        &mut self,
+        cache: &'static str,
+        source: &'static str,
+        reason: &'static str,
+    ) {
+        self.served = Some(Served {
+            cache,
+            source,
+            reason,
+        });
+    }
+
+    /// Writes the line, and counts. The answer's own headers tell what became of the request.
+    pub(super) fn end(self, response: &Response<Body>, metrics: &Metrics) {
+        metrics.answered(self.route, response.status().as_u16(), self.began.elapsed());
+        if let Some(Served {
+            cache,
+            source,
+            reason,
+        }) = self.served
+        {
+            metrics.served(cache, source, reason);
+        }
         let headers = response.headers();
         tracing::info!(
             target: "faceplate::access",

@@ -30,7 +30,10 @@ use problem::Problem;
 use route::Route;
 pub use signature::{Scope, SigningKey, Ticket};
 
-use crate::pipeline::{Faces, Instance};
+use crate::{
+    pipeline::{Faces, Instance},
+    telemetry::Metrics,
+};
 
 /// Every answer is whole before it is sent.
 pub type Body = Full<Bytes>;
@@ -44,6 +47,8 @@ pub struct Settings {
     pub allow_origin: HeaderValue,
     /// An HTML page for `/`.
     pub home: Option<Bytes>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// The avatar front. Cheap to clone.
@@ -80,13 +85,16 @@ impl Front {
         let mut line = Line::begin(request.method());
         let answered = self.answer(&request, &mut line).await;
         let mut response = answered.unwrap_or_else(|problem| {
+            if matches!(problem, Problem::Access(_)) {
+                self.shared.settings.metrics.rejected();
+            }
             line.refused(&problem);
             problem.into_response()
         });
         if request.method() == Method::HEAD {
             represent::without_body(&mut response);
         }
-        line.end(&response);
+        line.end(&response, &self.shared.settings.metrics);
         response
     }
 
@@ -96,6 +104,14 @@ impl Front {
 
     fn instance(&self, name: &str) -> Option<&Arc<Instance>> {
         self.shared.instances.get(name)
+    }
+
+    fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.shared.instances.values()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.shared.settings.metrics
     }
 
     async fn answer<B>(

@@ -103,7 +103,7 @@ impl Problem {
                 StatusCode::NOT_FOUND,
                 "no-route",
                 "There is nothing at this path",
-                "there are /livez, /readyz, /v1/cache, /v1/cache/tend and /v1/avatars/{instance}/{jid}".into(),
+                "there are /livez, /readyz, /metrics, /v1/instances, /v1/cache, /v1/cache/tend and /v1/avatars/{instance}/{jid}".into(),
             ),
             Problem::AdminToken => (
                 StatusCode::UNAUTHORIZED,

@@ -289,7 +289,7 @@ fn drawing_cache_control(served: &Served, context: &Context<'_>) -> HeaderValue 
 }
 
 /// The reason, for a drawing and for a picture that is older than it should be.
-fn reason(served: &Served, context: &Context<'_>) -> Option<&'static str> {
+pub(super) fn reason(served: &Served, context: &Context<'_>) -> Option<&'static str> {
     let is_fresh = served
         .picture()
         .is_some_and(|kept| kept.age(context.now) < context.policy.ttl);

@@ -145,6 +145,11 @@ impl Budget {
         }
     }
 
+    /// How many calls could be made at once now.
+    pub(super) fn left(&self) -> u64 {
+        self.lookups.left()
+    }
+
     pub(super) fn memory(&self) -> Memory {
         Memory {
             lookups: self.lookups.arrival(),
@@ -188,6 +193,13 @@ impl Limiter {
                 retry_at: now + wait + Duration::from_millis(1),
             }
         })
+    }
+
+    /// How many calls would be granted now: the burst, less those whose cost has not passed yet.
+    fn left(&self) -> u64 {
+        let now = Tick::at(self.clock.now()).0.saturating_sub(self.start);
+        let ahead = self.state.0.load(Ordering::Acquire).saturating_sub(now);
+        self.burst.saturating_sub(ahead.div_ceil(self.cost))
     }
 
     /// The arrival time since the Unix epoch; 0 for a limiter that was never asked.
@@ -344,8 +356,11 @@ mod tests {
     #[test]
     fn the_burst_is_granted_and_then_one_call_every_two_seconds() {
         let (budget, clock) = budget(None);
+        assert_eq!(budget.left(), 10);
         assert_eq!(granted(&budget, Lane::Interactive, false), 10);
+        assert_eq!(budget.left(), 0);
         clock.advance(Duration::from_secs(2));
+        assert_eq!(budget.left(), 1);
         assert_eq!(granted(&budget, Lane::Interactive, false), 1);
     }
 

@@ -83,6 +83,19 @@ impl Gate {
         self.hold.troubled(why, retry_after, self.clock.now())
     }
 
+    /// How many calls could be made at once now.
+    pub fn left(&self) -> u64 {
+        match self.paused() {
+            Some(_) => 0,
+            None => self.budget.left(),
+        }
+    }
+
+    /// The pause in force: until when, and why.
+    pub fn paused(&self) -> Option<(Timestamp, Trouble)> {
+        self.hold.current(self.clock.now())
+    }
+
     /// What has to outlive the process.
     pub fn memory(&self) -> Memory {
         Memory {

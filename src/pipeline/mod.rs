@@ -25,6 +25,7 @@ use crate::{
     clock::{Clock, Timestamp},
     limits::Lane,
     store::{Health, Owner, Store},
+    telemetry::Metrics,
     upstream::Unsupported,
 };
 
@@ -51,6 +52,7 @@ struct Shared {
     flights: Flights,
     settings: Settings,
     clock: Clock,
+    metrics: Metrics,
 }
 
 /// How long a request waits for the budget where nothing else limits its waiting.
@@ -65,13 +67,14 @@ struct Wanted<'a> {
 
 impl Faces {
     /// A pipeline over `store`.
-    pub fn new(store: Store, settings: Settings, clock: Clock) -> Self {
+    pub fn new(store: Store, settings: Settings, clock: Clock, metrics: Metrics) -> Self {
         Self {
             shared: Arc::new(Shared {
                 store,
                 flights: Flights::default(),
                 settings,
                 clock,
+                metrics,
             }),
         }
     }
@@ -172,6 +175,9 @@ impl Faces {
             Ask::Refresh => Lane::Refresh,
         };
         let (mut flight, collapsed) = self.join(wanted, ask, lane)?;
+        if collapsed {
+            self.shared.metrics.collapsed();
+        }
         let landed = match self.deadline() {
             Some(deadline) => time::timeout_at(deadline, flight.landed()).await.ok(),
             None => Some(flight.landed().await),

@@ -72,6 +72,18 @@ impl Served {
         }
     }
 
+    /// What the cache did, in a word: `hit`, `stale` (served, and refreshed behind), `miss`,
+    /// `expired` (too old, so asked) or `refresh`.
+    pub fn how(&self) -> &'static str {
+        match self.forward {
+            None if self.revalidating => "stale",
+            None => "hit",
+            Some(Forward::UriMiss) => "miss",
+            Some(Forward::Stale) => "expired",
+            Some(Forward::Request) => "refresh",
+        }
+    }
+
     /// The picture to show, if there is one.
     pub fn picture(&self) -> Option<&Kept> {
         self.entry.as_ref()?.picture.as_ref()

@@ -132,7 +132,10 @@ impl Transaction {
             .instance
             .call(self.subject, refresh)
             .map_err(|unsupported| Ended::by_vendor(unsupported.to_string()))?;
-        let reply = self.instance.client.call(call).await?;
+        let began = Instant::now();
+        let reply = self.instance.client.call(call).await;
+        self.took("api", began, reply.as_ref().err());
+        let reply = reply?;
         *status = Some(reply.status.as_u16());
         Ok(self.instance.provider().read(&question, &reply)?)
     }
@@ -155,13 +158,24 @@ impl Transaction {
         if link.expires().is_some_and(|expires| expires <= now) {
             return Ok(Err(Gone));
         }
-        Ok(match self.instance.client.download(&link).await? {
+        let began = Instant::now();
+        let downloaded = self.instance.client.download(&link).await;
+        self.took("cdn", began, downloaded.as_ref().err());
+        Ok(match downloaded? {
             Ok(bytes) => Ok(Answer::Picture(
                 validated(bytes)?,
                 link.name().map(str::to_owned),
             )),
             Err(gone) => Err(gone),
         })
+    }
+
+    fn took(&self, hop: &'static str, began: Instant, failed: Option<&Failed>) {
+        let metrics = &self.shared.metrics;
+        metrics.called(self.instance.vendor().as_str(), hop, began.elapsed());
+        if let Some(Failed::Forbidden(_)) = failed {
+            metrics.blocked();
+        }
     }
 
     async fn settle(
@@ -187,6 +201,8 @@ impl Transaction {
         };
         self.remember().await;
         let outcome = answer.outcome();
+        let provider = self.instance.vendor().as_str();
+        self.shared.metrics.asked(provider, outcome.as_str());
         let report = Report {
             asked,
             answered: now,
