@@ -3,6 +3,7 @@
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
 use ::http::{Request, Response};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::service::service_fn;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -39,10 +40,33 @@ pub struct App {
     pub admin: Address,
     shutdown: CancellationToken,
     served: Vec<tokio::task::JoinHandle<()>>,
-    faces: Faces,
+    live: Arc<ArcSwap<Live>>,
+    parts: Parts,
+    fixed: Fixed,
     drain: Duration,
     _stops: DropGuard,
 }
+
+/// What a reload replaces, as one: no request ever sees half of it.
+#[derive(Debug)]
+struct Live {
+    front: Front,
+    operator: http::Admin,
+    faces: Faces,
+    instances: Vec<Arc<Instance>>,
+}
+
+/// What a reload keeps.
+#[derive(Debug)]
+struct Parts {
+    store: Arc<Store>,
+    metrics: Metrics,
+    edges: Edges,
+}
+
+/// What only a restart can change, in words, to be compared.
+#[derive(Debug)]
+struct Fixed([(&'static str, String); 4]);
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -78,65 +102,75 @@ impl App {
     /// Starts a server. When this returns, its listeners are bound and take connections.
     pub async fn start(config: Config, edges: Edges) -> Result<Self, StartError> {
         let listener = bind(&config.listen, "server.listen").await?;
-        let admin = bind(&config.admin, "admin.listen").await?;
-        let (address, admin_address) = (
-            actual(&listener, &config.listen),
-            actual(&admin, &config.admin),
-        );
+        let admin_listener = bind(&config.admin, "admin.listen").await?;
+        let address = actual(&listener, &config.listen);
+        let admin = actual(&admin_listener, &config.admin);
 
         let metrics = Metrics::new();
-        let store = Store::open(&config.store, edges.clock.clone())?;
-        let instances = config
-            .instances
-            .into_iter()
-            .map(|instance| Arc::new(joined(instance, &store, &edges)))
-            .collect();
-        let faces = Faces::new(store, config.pipeline, edges.clock.clone(), metrics.clone());
-        let settings = http::Settings {
-            access: config.access,
-            allow_origin: config.allow_origin,
-            home: edges.home,
+        let store = Arc::new(Store::open(&config.store, edges.clock.clone())?);
+        let faces = Faces::new(
+            store.clone(),
+            config.pipeline.clone(),
+            edges.clock.clone(),
+            metrics.clone(),
+        );
+        let fixed = Fixed::of(&config);
+        let caps = config.caps.clone();
+        let parts = Parts {
+            store,
             metrics,
+            edges,
         };
-        let front = Front::new(faces.clone(), instances, settings);
-        let drain = config.caps.drain;
-        let operator = http::Admin::new(front.clone(), config.admin_token);
+        let live = Arc::new(ArcSwap::from_pointee(Live::new(
+            config, faces, &parts, None,
+        )));
 
         let shutdown = CancellationToken::new();
+        let (front, operator) = (live.clone(), live.clone());
+        let drain = caps.drain;
         let served = vec![
+            tokio::spawn(serve(listener, caps, shutdown.clone(), move |request| {
+                let front = front.load().front.clone();
+                async move { front.handle(request).await }
+            })),
             tokio::spawn(serve(
-                listener,
-                config.caps,
-                shutdown.clone(),
-                move |request| {
-                    let front = front.clone();
-                    async move { front.handle(request).await }
-                },
-            )),
-            tokio::spawn(serve(
-                admin,
+                admin_listener,
                 Caps::default(),
                 shutdown.clone(),
                 move |request| {
-                    let operator = operator.clone();
+                    let operator = operator.load().operator.clone();
                     async move { operator.handle(request).await }
                 },
             )),
         ];
         Ok(Self {
             address,
-            admin: admin_address,
+            admin,
             _stops: shutdown.clone().drop_guard(),
             shutdown,
             served,
-            faces,
+            live,
+            parts,
+            fixed,
             drain,
         })
     }
 
+    /// Goes by another configuration from the next request on. Connections, memory, pauses and
+    /// used-up budgets stay. What only a restart can change is told in the log.
+    pub fn reload(&self, config: Config) {
+        for key in self.fixed.differs_from(&Fixed::of(&config)) {
+            tracing::warn!(key, "a restart is needed for this change to count");
+        }
+        let before = self.live.load();
+        let faces = before.faces.with(config.pipeline.clone());
+        let next = Live::new(config, faces, &self.parts, Some(&before));
+        self.live.store(Arc::new(next));
+    }
+
     /// Tends the cache without pausing, and returns when that is done.
     pub async fn tend_now(&self) {
-        self.faces.tend_now().await;
+        self.parts.store.tend_now().await;
     }
 
     /// Stops accepting, lets requests and fetches under way end, and returns when they have.
@@ -146,7 +180,50 @@ impl App {
             // A listener's task that panicked has stopped too.
             let _ = served.await;
         }
-        self.faces.all_landed(self.drain).await;
+        let faces = self.live.load().faces.clone();
+        faces.all_landed(self.drain).await;
+    }
+}
+
+impl Live {
+    fn new(config: Config, faces: Faces, parts: &Parts, before: Option<&Live>) -> Self {
+        let instances: Vec<_> = config
+            .instances
+            .into_iter()
+            .map(|instance| Arc::new(joined(instance, parts, before)))
+            .collect();
+        let settings = http::Settings {
+            access: config.access,
+            allow_origin: config.allow_origin,
+            home: parts.edges.home.clone(),
+            metrics: parts.metrics.clone(),
+        };
+        let front = Front::new(faces.clone(), instances.clone(), settings);
+        Self {
+            operator: http::Admin::new(front.clone(), config.admin_token),
+            front,
+            faces,
+            instances,
+        }
+    }
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self([
+            ("server", format!("{} {:?}", config.listen, config.caps)),
+            ("admin.listen", config.admin.to_string()),
+            (
+                "cache.dir, memory and limits",
+                format!("{:?}", config.store),
+            ),
+            ("log", format!("{:?}", config.log)),
+        ])
+    }
+
+    fn differs_from(&self, other: &Self) -> impl Iterator<Item = &'static str> {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs.filter(|(a, b)| a.1 != b.1).map(|(a, _)| a.0)
     }
 }
 
@@ -162,8 +239,8 @@ where
     server::run(listener, service, caps, shutdown).await;
 }
 
-fn joined(instance: config::Instance, store: &Store, edges: &Edges) -> Instance {
-    let clock = &edges.clock;
+fn joined(instance: config::Instance, parts: &Parts, before: Option<&Live>) -> Instance {
+    let clock = &parts.edges.clock;
     let budget = Budget::new(
         instance.lookups,
         instance.refreshes,
@@ -172,15 +249,24 @@ fn joined(instance: config::Instance, store: &Store, edges: &Edges) -> Instance 
     );
     let hold = Hold::new(instance.pause);
     let gate = Gate::new(budget, hold, instance.sensitivity, clock.clone());
-    // What an earlier process used up stays used up.
-    if let Some(note) = store.noted(&instance.name) {
-        gate.recall(serde_json::from_slice(&note).unwrap_or_default());
+    // What was used up before, in this process or an earlier one, stays used up.
+    let known = before.and_then(|live| {
+        let mut known = live.instances.iter();
+        known.find(|known| **known.name() == *instance.name)
+    });
+    match known {
+        Some(known) => gate.recall(known.gate().memory()),
+        None => {
+            if let Some(note) = parts.store.noted(&instance.name) {
+                gate.recall(serde_json::from_slice(&note).unwrap_or_default());
+            }
+        }
     }
     Instance::new(
         &instance.name,
         instance.vendor,
         instance.account,
-        Client::new(instance.client, edges.resolver.clone()),
+        Client::new(instance.client, parts.edges.resolver.clone()),
         gate,
     )
 }

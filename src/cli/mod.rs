@@ -61,7 +61,7 @@ pub fn run() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match command {
-            Command::Serve(args) => serve::run(args.load()?).await,
+            Command::Serve(args) => serve::run(&args.config).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Emulate(args) => emulate::run(args).await,
             Command::Check(args) => check::run(&args),

@@ -48,7 +48,7 @@ pub struct Faces {
 /// What every transaction needs.
 #[derive(Debug)]
 struct Shared {
-    store: Store,
+    store: Arc<Store>,
     flights: Flights,
     settings: Settings,
     clock: Clock,
@@ -67,7 +67,7 @@ struct Wanted<'a> {
 
 impl Faces {
     /// A pipeline over `store`.
-    pub fn new(store: Store, settings: Settings, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(store: Arc<Store>, settings: Settings, clock: Clock, metrics: Metrics) -> Self {
         Self {
             shared: Arc::new(Shared {
                 store,
@@ -75,6 +75,20 @@ impl Faces {
                 settings,
                 clock,
                 metrics,
+            }),
+        }
+    }
+
+    /// The same pipeline with other settings: what is under way and what is known stays.
+    pub fn with(&self, settings: Settings) -> Self {
+        let shared = &self.shared;
+        Self {
+            shared: Arc::new(Shared {
+                store: shared.store.clone(),
+                flights: shared.flights.clone(),
+                settings,
+                clock: shared.clock.clone(),
+                metrics: shared.metrics.clone(),
             }),
         }
     }
