@@ -103,6 +103,7 @@ async fn a_connection_outlives_a_reload_and_so_do_pictures_and_pauses() {
             .header("host", "faces")
             .body(Empty::<Bytes>::new())
             .unwrap();
+        sender.ready().await.unwrap();
         let response = sender.send_request(request).await.unwrap();
         let status = response.headers()["cache-status"]
             .to_str()
