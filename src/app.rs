@@ -156,6 +156,11 @@ impl App {
         })
     }
 
+    /// What answers requests for faces, for callers that bring no socket.
+    pub fn front(&self) -> Front {
+        self.live.load().front.clone()
+    }
+
     /// Goes by another configuration from the next request on. Connections, memory, pauses and
     /// used-up budgets stay. What only a restart can change is told in the log.
     pub fn reload(&self, config: Config) {

@@ -1,0 +1,157 @@
+//! What a hit in memory costs, whole and piece by piece. `cargo bench`.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use divan::Bencher;
+use faceplate::{
+    app::{App, Edges},
+    avatar::{Ask, Entry, Jid, Kept, Key, Last, Outcome, Picture, Policy, Subject, decide},
+    clock::{Clock, Timestamp},
+    config,
+    http::{Scope, SigningKey, Ticket},
+    images::{self, Sitter, Style},
+};
+use image::{DynamicImage, ImageFormat};
+
+fn main() {
+    divan::main();
+}
+
+fn picture() -> Picture {
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    DynamicImage::new_rgb8(640, 640)
+        .write_to(&mut jpeg, ImageFormat::Jpeg)
+        .unwrap();
+    Picture::validate(jpeg.into_inner().into()).unwrap()
+}
+
+fn entry(now: Timestamp) -> Entry {
+    Entry {
+        picture: Some(Kept {
+            picture: picture(),
+            name: None,
+            changed: now,
+            confirmed: now,
+        }),
+        last: Last {
+            outcome: Outcome::Picture,
+            asked: now,
+            decided: now,
+            retry_at: now,
+            errors: 0,
+            against: 0,
+            against_since: now,
+            forgotten: false,
+        },
+    }
+}
+
+#[divan::bench]
+fn parse_a_jid() -> Jid {
+    black_box("628123456789:7@s.whatsapp.net").parse().unwrap()
+}
+
+#[divan::bench]
+fn key_of_a_face(bencher: Bencher) {
+    let subject: Subject = "628123456789".parse().unwrap();
+    bencher.bench(|| Key::new(black_box("sales"), &subject));
+}
+
+#[divan::bench]
+fn decision(bencher: Bencher) {
+    let now = Timestamp::from_secs(1_795_200_000);
+    let (entry, policy) = (entry(now), Policy::default());
+    let later = now + Duration::from_secs(60);
+    bencher.bench(|| decide(Some(black_box(&entry)), Ask::View, later, &policy));
+}
+
+#[divan::bench]
+fn signature(bencher: Bencher) {
+    let key = SigningKey::new(&"a signing key of some length".into());
+    let ticket = Ticket {
+        scope: Scope::Face("628123456789".parse().unwrap()),
+        expires: 1_800_000_000,
+        refresh: false,
+    };
+    bencher.bench(|| key.query(black_box("sales"), &ticket));
+}
+
+#[divan::bench]
+fn validate_a_picture(bencher: Bencher) {
+    let bytes = picture().bytes().clone();
+    bencher.bench(|| Picture::validate(black_box(bytes.clone())));
+}
+
+#[divan::bench]
+fn draw_initials(bencher: Bencher) {
+    let subject: Subject = "628123456789".parse().unwrap();
+    let key = Key::new("sales", &subject);
+    bencher.bench(|| {
+        let sitter = Sitter {
+            key: &key,
+            subject: &subject,
+            name: Some(black_box("John Doe")),
+        };
+        images::draw(Style::Initials, sitter, 96)
+    });
+}
+
+/// The whole way of a hit, but for the socket.
+#[divan::bench]
+fn hit_in_memory(bencher: Bencher) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (app, _cache) = runtime.block_on(warm());
+    let app = Arc::new(app);
+    bencher.bench(|| {
+        runtime.block_on(async {
+            let request = hyper::Request::get("/avatar/waha/628100000001@c.us?s=96")
+                .body(())
+                .unwrap();
+            app.front().handle(request).await
+        })
+    });
+}
+
+/// A server that has one face in memory.
+async fn warm() -> (App, tempfile::TempDir) {
+    use faceplate::emulator::{Emulator, Options};
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let text = format!(
+        r#"
+        [server]
+        listen = "127.0.0.1:0"
+        [admin]
+        listen = "127.0.0.1:0"
+        [access]
+        mode = "open"
+        [cache]
+        dir = "{}"
+        [instances.waha]
+        provider = "waha"
+        account = "bench"
+        token = "env:TOKEN"
+        base_url = "http://{}"
+        picture_hosts = ["{}"]
+        allow_private = ["127.0.0.0/8"]
+        "#,
+        cache.path().display(),
+        emulator.api(),
+        emulator.cdn()
+    );
+    let env = [("TOKEN", emulator.control().token().to_owned())];
+    let config = config::from_text("the bench", &text, env.into_iter()).unwrap();
+    let edges = Edges {
+        clock: Clock::system(),
+        ..Edges::default()
+    };
+    let app = App::start(config, edges).await.unwrap();
+    let request = hyper::Request::get("/avatar/waha/628100000001@c.us")
+        .body(())
+        .unwrap();
+    let answer = app.front().handle(request).await;
+    assert_eq!(answer.headers()["x-faceplate-source"], "picture");
+    (app, cache)
+}
