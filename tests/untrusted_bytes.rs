@@ -7,8 +7,8 @@ mod support;
 
 use std::{fs, path::Path};
 
-use faceplate::emulator::{Fault, Picture, Rule};
-use support::{Answer, Rig, rig::Settings};
+use faceplate::emulator::{Emulator, Fault, Options, Picture, Rule};
+use support::{Answer, Rig, program::Program, rig::Settings};
 
 const FACE: &str = "628100000001";
 const LIMIT: u64 = 512 * 1024;
@@ -147,6 +147,30 @@ async fn a_picture_of_exactly_the_limit_is_shown_and_one_byte_more_is_not() {
             .await;
         assert_eq!(rig.face("waha", FACE).await.source(), source, "{limit}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_is_dropped_for_its_size_and_not_read_to_its_end() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(&emulator, "[upstream]\nmax_picture = \"512KiB\"");
+    let running = program.serve();
+    for (jid, declared) in [("628100000001", true), ("628100000002", false)] {
+        let oversized = Fault::Oversized {
+            bytes: 128 * LIMIT,
+            declared,
+        };
+        let rule = Rule::cdn(oversized).jid(jid);
+        emulator.control().inject(rule).unwrap();
+        let path = format!("/avatar/waha/{jid}");
+        Answer::to(&running.address("listen"), "GET", &path, &[])
+            .await
+            .assert_fallback("vendor_error");
+    }
+    running.signal("TERM");
+    // Not because the filler is no picture: nobody got as far as looking.
+    let (_, output) = running.end();
+    let told = format!("the answer is larger than {LIMIT} bytes");
+    assert_eq!(output.matches(&told).count(), 2, "{output}");
 }
 
 #[tokio::test]
