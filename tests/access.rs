@@ -5,6 +5,7 @@
 mod support;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use faceplate::emulator::OWN_JID;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use support::{Answer, Rig, rig::Settings};
@@ -142,6 +143,39 @@ async fn a_signature_over_the_instance_is_good_for_all_its_faces_and_no_other() 
 }
 
 #[tokio::test]
+async fn the_own_picture_is_signed_as_me() {
+    let rig = rig().await;
+    let sig = signature(KEY, "waha", "me", LATER, "");
+    let query = format!("exp={LATER}&sig={sig}");
+    let own = rig.get(&format!("/avatar/waha/me?{query}")).await;
+    own.assert_picture(&rig.bytes(OWN_JID));
+    assert_refused(
+        &rig.get(&format!("/avatar/waha/{FACE}?{query}")).await,
+        "does not match",
+    );
+}
+
+#[tokio::test]
+async fn an_expiry_is_kept_to_the_second() {
+    let rig = rig().await;
+    let now = rig.clock.now().as_secs();
+    let path = signed(FACE, now + 60);
+    rig.seconds(59);
+    assert_eq!(rig.get(&path).await.status, 200);
+    rig.seconds(1);
+    assert_refused(&rig.get(&path).await, "expired");
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_does_not_learn_which_instances_there_are() {
+    let rig = rig().await;
+    let known = rig.get("/avatar/waha/628100000001").await;
+    let unknown = rig.get("/avatar/nope/628100000001").await;
+    assert_refused(&unknown, "faceplate sign");
+    assert_eq!(known.body, unknown.body);
+}
+
+#[tokio::test]
 async fn a_fresh_look_needs_its_grant() {
     let rig = rig().await;
     assert_refused(
@@ -152,6 +186,12 @@ async fn a_fresh_look_needs_its_grant() {
     let sig = signature(KEY, "waha", FACE, LATER, "refresh");
     let path = format!("/avatar/waha/{FACE}?exp={LATER}&grant=refresh&sig={sig}&refresh=true");
     rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+    assert!(rig.calls().list[0].refresh);
+    // The grant lets ask for a fresh look; without the wish for one, the cache answers.
+    rig.traffic();
+    let path = format!("/avatar/waha/{FACE}?exp={LATER}&grant=refresh&sig={sig}");
+    rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+    assert_eq!(rig.traffic(), (0, 0));
 }
 
 #[tokio::test]
@@ -168,12 +208,8 @@ async fn a_server_may_send_a_bearer_token_instead() {
         "Basic YTpi",
         "a bearer token for tests",
     ] {
-        assert_eq!(
-            rig.ask("GET", &path, &[("authorization", bad)])
-                .await
-                .status,
-            403,
-            "{bad}"
-        );
+        let refused = rig.ask("GET", &path, &[("authorization", bad)]).await;
+        assert_refused(&refused, "bearer token");
+        assert!(!refused.text().contains("for test"), "{}", refused.text());
     }
 }

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use faceplate::emulator::{Fault, Rule};
 use support::{Rig, rig::Settings};
 
@@ -37,6 +39,80 @@ async fn beyond_the_burst_a_face_waits_for_its_turn_behind_a_drawing() {
     assert_eq!(rig.calls().api, 10);
     rig.seconds(4);
     assert_eq!(strangers(&rig, 100, 5).await, 3);
+}
+
+#[tokio::test]
+async fn who_comes_back_when_told_to_is_served() {
+    let rig = impatient("lookups = { per_minute = 2, burst = 1 }")
+        .start()
+        .await;
+    rig.face("waha", "628100000001").await;
+    rig.traffic();
+    let refused = rig.face("waha", "628100000002").await;
+    refused.assert_fallback("over_budget");
+    assert_eq!(refused.header("retry-after"), "31");
+    rig.seconds(29);
+    // A refusal is not remembered against the face, and costs nothing.
+    for _ in 0..5 {
+        let refused = rig.face("waha", "628100000002").await;
+        refused.assert_fallback("over_budget");
+        assert_eq!(refused.header("retry-after"), "2");
+    }
+    assert_eq!(rig.traffic(), (0, 0));
+    rig.seconds(2);
+    rig.face("waha", "628100000002")
+        .await
+        .assert_picture(&rig.bytes("628100000002"));
+}
+
+#[tokio::test]
+async fn a_wait_shorter_than_the_deadline_is_waited_for() {
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"20s\"")
+        .instance("lookups = { per_minute = 600, burst = 1 }")
+        .start()
+        .await;
+    rig.face("waha", "628100000001").await;
+    // The budget has the next call in 100 ms, and the clock stands still until it is moved.
+    let mut second = std::pin::pin!(rig.face("waha", "628100000002"));
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut second).await;
+    assert!(early.is_err(), "answered without waiting: {early:?}");
+    rig.seconds(1);
+    second.await.assert_picture(&rig.bytes("628100000002"));
+    assert_eq!(rig.traffic(), (2, 2));
+}
+
+#[tokio::test]
+async fn a_spent_budget_hides_no_picture_that_is_there() {
+    let rig = impatient("lookups = { per_minute = 1, burst = 1 }")
+        .start()
+        .await;
+    let good = rig.face("waha", "628100000001").await;
+    // So old that the request waits for a refresh.
+    rig.hours(9 * 24);
+    rig.face("waha", "628100000002").await;
+    rig.traffic();
+    let old = rig.face("waha", "628100000001").await;
+    old.assert_picture(&good.body);
+    assert_eq!(old.reason(), "over_budget");
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn refreshes_come_out_of_the_lookups() {
+    let rig = impatient("lookups = { per_minute = 1, burst = 2 }")
+        .start()
+        .await;
+    for path in [
+        "/avatar/waha/628100000001?refresh=true",
+        "/avatar/waha/628100000001?refresh=true",
+    ] {
+        assert_eq!(rig.get(path).await.source(), "picture");
+    }
+    rig.face("waha", "628100000002")
+        .await
+        .assert_fallback("over_budget");
+    assert_eq!(rig.calls().api, 2);
 }
 
 #[tokio::test]
@@ -129,6 +205,24 @@ async fn without_a_word_from_the_vendor_pauses_double() {
     for minutes in [5, 10, 20, 40] {
         let limited = rig.face("waha", "628100000001").await;
         assert_eq!(limited.header("retry-after"), (minutes * 60).to_string());
-        rig.seconds(minutes * 60);
+        // Nobody is asked meanwhile, not even for another face.
+        rig.traffic();
+        rig.seconds(minutes * 60 - 1);
+        rig.face("waha", "628100000002")
+            .await
+            .assert_fallback("rate_limited");
+        assert_eq!(rig.traffic(), (0, 0));
+        rig.seconds(1);
     }
+    rig.vendors().clear_faults();
+    for jid in ["628100000001", "628100000002"] {
+        rig.face("waha", jid).await.assert_picture(&rig.bytes(jid));
+    }
+    // One good answer, and the next limit is a first one again.
+    rig.inject(Rule::api(Fault::Status {
+        status: 429,
+        retry_after: None,
+    }));
+    let limited = rig.face("waha", "628100000003").await;
+    assert_eq!(limited.header("retry-after"), "300");
 }

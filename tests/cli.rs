@@ -326,10 +326,47 @@ async fn a_unix_socket_serves_faces_too() {
 }
 
 #[test]
-fn emulate_says_what_to_try() {
+fn no_command_repeats_a_secret() {
+    let program = Program::with(
+        r#"
+        [access]
+        signing_keys = ["tooshort"]
+        [instances.sales]
+        provider = "wawp"
+        account = "1"
+        token = "in-the-open\n"
+        base_url = "https://user:in-the-url@api.example"
+        "#,
+    );
+    let output = program.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = errors(&output);
+    assert!(said.contains("access.signing_keys"), "{said}");
+    assert!(said.contains("instances.sales.base_url"), "{said}");
+    for secret in ["tooshort", "in-the-open", "in-the-url"] {
+        assert!(!said.contains(secret), "{secret} is in: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn emulate_says_what_to_try() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_faceplate"));
     command.args(["emulate", "--listen", "127.0.0.1:0", "--cdn", "127.0.0.1:0"]);
     let mut running = Running::start(command);
     let said = running.wait_for("what to try");
     assert!(said.contains("emulator-token"), "{said}");
+    let (_, rest) = said.split_once("the vendors: http://").unwrap();
+    let (address, _) = rest.split_once('/').unwrap();
+    let index = Answer::to(address, "GET", "/_emulator/", &[]).await;
+    assert!(index.text().contains("What was asked"), "{}", index.text());
+    let path = "/api/shop/chats/628100000001@c.us/picture";
+    let token = [("x-api-key", "emulator-token")];
+    let answer = Answer::to(address, "GET", path, &token).await;
+    assert!(
+        answer.text().contains("http://127.0.0.1:"),
+        "{}",
+        answer.text()
+    );
+    running.signal("TERM");
+    assert_eq!(running.end().0, Some(0));
 }

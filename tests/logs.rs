@@ -33,6 +33,10 @@ async fn drive(address: &str, emulator: &Emulator) -> usize {
         ("GET", "/avatar/waha/0628100000001"),
         ("GET", "/avatar/nobody/628100000001"),
         ("GET", "/628100000001"),
+        (
+            "GET",
+            "/avatar/waha/628100000001?exp=1999999999&sig=c2lnbmVk",
+        ),
         ("POST", "/avatar/waha/628100000001"),
     ];
     for (method, path) in requests {
@@ -66,6 +70,9 @@ async fn logged(format: &str) -> (usize, String) {
         "t61.24694",
         "oe=",
         "_nc_",
+        "1999999999",
+        "c2lnbmVk",
+        "sig=",
     ] {
         assert!(
             !output.contains(private),
@@ -92,6 +99,19 @@ async fn json_lines_have_every_field_and_nothing_private() {
             assert!(line[field].is_number(), "{field}: {line}");
         }
     }
+    let first = &lines[0];
+    for (field, value) in [
+        ("method", "GET"),
+        ("route", "avatar"),
+        ("instance", "waha"),
+        (
+            "cache",
+            "faceplate; fwd=uri-miss; fwd-status=200; stored; ttl=86400",
+        ),
+    ] {
+        assert_eq!(first[field], value, "{first}");
+    }
+    assert!(first["bytes"].as_u64() > Some(1000), "{first}");
     let told: Vec<_> = lines
         .iter()
         .map(|line| {
@@ -113,6 +133,7 @@ async fn json_lines_have_every_field_and_nothing_private() {
             (400, "-", "malformed-jid"),
             (404, "-", "unknown-instance"),
             (404, "-", "no-route"),
+            (200, "picture", "-"),
             (405, "-", "method"),
         ]
     );

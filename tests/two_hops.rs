@@ -5,8 +5,12 @@
 
 mod support;
 
-use faceplate::emulator::{Fault, Hop, Picture, Rule};
-use support::{Rig, rig::Settings};
+use faceplate::emulator::{Emulator, Fault, Hop, Options, Picture, Rule};
+use support::{
+    Answer, Rig,
+    program::{Program, Running},
+    rig::Settings,
+};
 use tokio::net::TcpListener;
 
 const FACE: &str = "628100000001";
@@ -67,6 +71,46 @@ async fn a_link_that_stays_dead_is_given_up_after_two_calls() {
 }
 
 #[tokio::test]
+async fn a_link_that_stays_expired_is_given_up_after_two_calls_and_left_alone() {
+    let rig = Rig::start().await;
+    rig.inject(Rule::api(Fault::ExpiredLink {
+        even_when_refreshed: true,
+    }));
+    for _ in 0..3 {
+        rig.face("waha", FACE).await.assert_fallback("vendor_error");
+        assert_eq!(order(&rig), ["api", "api!"]);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_link_is_not_asked_for_again_when_no_refresh_is_left() {
+    let rig = Settings::default()
+        .instance("refreshes = { per_minute = 1, burst = 1 }")
+        .start()
+        .await;
+    rig.get("/avatar/waha/628100000002?refresh=true").await;
+    rig.traffic();
+    rig.inject(Rule::cdn(Fault::Status {
+        status: 410,
+        retry_after: None,
+    }));
+    rig.face("waha", FACE).await.assert_fallback("vendor_error");
+    assert_eq!(order(&rig), ["api", "cdn"]);
+}
+
+#[tokio::test]
+async fn escaped_and_wrapped_links_are_repaired_before_they_are_followed() {
+    for fault in [Fault::AmpEntity, Fault::AmpUnicode, Fault::WrappedLink] {
+        let rig = Rig::start().await;
+        rig.inject(Rule::api(fault.clone()));
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+        assert_eq!(order(&rig), ["api", "cdn"], "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_link_of_yesterday_that_the_vendor_kept_is_replaced() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
@@ -123,6 +167,17 @@ async fn a_redirect_within_the_allowed_hosts_is_followed() {
     assert_eq!(order(&rig), ["api", "cdn", "cdn"]);
 }
 
+#[tokio::test]
+async fn three_redirects_are_followed_and_a_fourth_is_not() {
+    for (redirects, source) in [(3, "picture"), (4, "fallback"), (1000, "fallback")] {
+        let rig = Rig::start().await;
+        rig.inject(Rule::cdn(Fault::Redirect { location: None }).times(redirects));
+        let answer = rig.face("waha", FACE).await;
+        assert_eq!(answer.source(), source, "{redirects}");
+        assert_eq!(order(&rig), ["api", "cdn", "cdn", "cdn", "cdn"]);
+    }
+}
+
 /// A server that must never see a connection.
 async fn forbidden_ground() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -145,16 +200,55 @@ async fn a_redirect_to_a_host_that_is_not_allowed_is_not_followed() {
     assert!(untouched(listener));
 }
 
-#[tokio::test]
-async fn a_link_to_a_host_that_is_not_allowed_is_not_followed() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_a_host_that_is_not_allowed_is_not_dialled() {
     let (listener, address) = forbidden_ground().await;
-    let rig = Settings::default()
-        .instance(&format!("picture_hosts = [\"{address}\"]"))
-        .start()
-        .await;
-    rig.face("waha", FACE).await.assert_fallback("vendor_error");
-    assert_eq!(order(&rig), ["api"]);
+    // Every link names the forbidden ground; `picture_hosts` names the CDN.
+    let emulator = Emulator::start(Options {
+        cdn_authority: Some(address),
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let running = Program::before(&emulator, "").serve();
+    let path = format!("/avatar/waha/{FACE}");
+    Answer::to(&running.address("listen"), "GET", &path, &[])
+        .await
+        .assert_fallback("vendor_error");
+    assert_eq!(emulator.control().calls().api, 1);
     assert!(untouched(listener));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_to_a_private_address_is_not_dialled_although_its_host_is_listed() {
+    let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let plain = listener.local_addr().unwrap().to_string();
+    let disguised = plain.replace("127.0.0.2", "[::ffff:127.0.0.2]");
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let hosts = format!("{}, {plain}, {disguised}", emulator.cdn());
+    let program = Program::before(&emulator, "");
+    let mut command = program.command(&["serve"]);
+    command
+        .env("FACEPLATE_INSTANCES__WAHA__PICTURE_HOSTS", hosts)
+        .env("FACEPLATE_INSTANCES__WAHA__ALLOW_PRIVATE", "127.0.0.1/32");
+    let mut running = Running::start(command);
+    running.wait_for("serving faces");
+    for (jid, host) in [("628100000001", &plain), ("628100000002", &disguised)] {
+        let location = Some(format!("http://{host}/secret.jpg"));
+        let redirect = Rule::cdn(Fault::Redirect { location }).jid(jid);
+        emulator.control().inject(redirect).unwrap();
+        let path = format!("/avatar/waha/{jid}");
+        Answer::to(&running.address("listen"), "GET", &path, &[])
+            .await
+            .assert_fallback("vendor_error");
+    }
+    let calls = emulator.control().calls();
+    assert_eq!((calls.api, calls.cdn), (2, 2));
+    assert!(untouched(listener));
+    running.signal("TERM");
+    let (_, output) = running.end();
+    let told = output.matches("private or reserved address").count();
+    assert_eq!(told, 2, "{output}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
@@ -19,7 +19,7 @@ pub struct Program {
 pub struct Running {
     pub process: Child,
     pub output: Arc<Mutex<String>>,
-    reader: Option<std::thread::JoinHandle<()>>,
+    readers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Program {
@@ -101,18 +101,14 @@ impl Running {
             .spawn()
             .unwrap();
         let output = Arc::new(Mutex::new(String::new()));
-        let (log, pipe) = (output.clone(), process.stdout.take().unwrap());
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                let mut log = log.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        let readers = vec![
+            follow(process.stdout.take().unwrap(), output.clone()),
+            follow(process.stderr.take().unwrap(), output.clone()),
+        ];
         Self {
             process,
             output,
-            reader: Some(reader),
+            readers,
         }
     }
 
@@ -154,7 +150,9 @@ impl Running {
     /// Waits for the end, and returns the exit code and all that was printed.
     pub fn end(mut self) -> (Option<i32>, String) {
         let status = self.process.wait().unwrap();
-        self.reader.take().unwrap().join().unwrap();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
         let output = self.output.lock().unwrap().clone();
         (status.code(), output)
     }
@@ -165,6 +163,20 @@ impl Drop for Running {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Adds every line from `pipe` to `output`, until the program closes it.
+fn follow(
+    pipe: impl Read + Send + 'static,
+    output: Arc<Mutex<String>>,
+) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut output = output.lock().unwrap();
+            output.push_str(&line);
+            output.push('\n');
+        }
+    })
 }
 
 /// What was printed to standard error.
