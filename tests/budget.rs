@@ -50,16 +50,16 @@ async fn who_comes_back_when_told_to_is_served() {
     rig.traffic();
     let refused = rig.face("waha", "628100000002").await;
     refused.assert_fallback("over_budget");
-    assert_eq!(refused.header("retry-after"), "31");
+    assert_eq!(refused.header("retry-after"), "30");
     rig.seconds(29);
     // A refusal is not remembered against the face, and costs nothing.
     for _ in 0..5 {
         let refused = rig.face("waha", "628100000002").await;
         refused.assert_fallback("over_budget");
-        assert_eq!(refused.header("retry-after"), "2");
+        assert_eq!(refused.header("retry-after"), "1");
     }
     assert_eq!(rig.traffic(), (0, 0));
-    rig.seconds(2);
+    rig.seconds(1);
     rig.face("waha", "628100000002")
         .await
         .assert_picture(&rig.bytes("628100000002"));

@@ -111,20 +111,6 @@ async fn escaped_and_wrapped_links_are_repaired_before_they_are_followed() {
 }
 
 #[tokio::test]
-async fn a_link_of_yesterday_that_the_vendor_kept_is_replaced() {
-    let rig = Rig::start().await;
-    rig.face("waha", FACE).await;
-    // The vendor keeps its answer for 24 hours, the link is good for 48; both are over.
-    rig.hours(49);
-    rig.vendors().set_picture(FACE, Picture::Face(3)).unwrap();
-    rig.traffic();
-    rig.get(&format!("/avatar/waha/{FACE}?refresh=true"))
-        .await
-        .assert_picture(&rig.bytes(FACE));
-    assert_eq!(order(&rig), ["api!", "cdn"]);
-}
-
-#[tokio::test]
 async fn an_unchanged_name_vouches_for_the_picture_without_a_download() {
     let rig = Rig::start().await;
     let before = rig.face("waha", FACE).await;

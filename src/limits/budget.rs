@@ -187,10 +187,11 @@ impl Limiter {
     fn take(&self) -> Result<(), Refused> {
         self.gcra.check().map_err(|not_until: NotUntil<Tick>| {
             let now = self.clock.now();
-            let wait = not_until.wait_time_from(Tick::at(now));
+            let wait = not_until.wait_time_from(Tick::at(now)).as_nanos();
+            // Rounded up: the same request a moment too early would be refused again.
+            let millis = u64::try_from(wait.div_ceil(1_000_000)).unwrap_or(u64::MAX);
             Refused {
-                // Rounded up: the same request a moment too early would be refused again.
-                retry_at: now + wait + Duration::from_millis(1),
+                retry_at: now + Duration::from_millis(millis),
             }
         })
     }
