@@ -14,7 +14,7 @@ use crate::{
     http::{self, Front},
     limits::{Budget, Gate, Hold},
     pipeline::{Faces, Instance},
-    server::{self, Address, Caps, Listener},
+    server::{self, Address, BadCertificate, Caps, Listener, Tls},
     store::{OpenError, Store},
     telemetry::Metrics,
     upstream::{Client, Resolver},
@@ -59,6 +59,7 @@ struct Live {
 /// What a reload keeps.
 #[derive(Debug)]
 struct Parts {
+    tls: Option<Tls>,
     store: Arc<Store>,
     metrics: Metrics,
     edges: Edges,
@@ -74,6 +75,9 @@ pub enum StartError {
     /// The cache directory cannot be used.
     #[error("{0}")]
     Store(#[from] OpenError),
+    /// The certificate cannot be used.
+    #[error("{0}")]
+    Certificate(#[from] BadCertificate),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} ({key}): {error}; {remedy}")]
     Listen {
@@ -116,7 +120,9 @@ impl App {
         );
         let fixed = Fixed::of(&config);
         let caps = config.caps.clone();
+        let tls = config.tls.as_ref().map(Tls::new).transpose()?;
         let parts = Parts {
+            tls: tls.clone(),
             store,
             metrics,
             edges,
@@ -129,13 +135,20 @@ impl App {
         let (front, operator) = (live.clone(), live.clone());
         let drain = caps.drain;
         let served = vec![
-            tokio::spawn(serve(listener, caps, shutdown.clone(), move |request| {
-                let front = front.load().front.clone();
-                async move { front.handle(request).await }
-            })),
+            tokio::spawn(serve(
+                listener,
+                caps,
+                tls,
+                shutdown.clone(),
+                move |request| {
+                    let front = front.load().front.clone();
+                    async move { front.handle(request).await }
+                },
+            )),
             tokio::spawn(serve(
                 admin_listener,
                 Caps::default(),
+                None,
                 shutdown.clone(),
                 move |request| {
                     let operator = operator.load().operator.clone();
@@ -166,6 +179,11 @@ impl App {
     pub fn reload(&self, config: Config) {
         for key in self.fixed.differs_from(&Fixed::of(&config)) {
             tracing::warn!(key, "a restart is needed for this change to count");
+        }
+        if let (Some(tls), Some(files)) = (&self.parts.tls, &config.tls)
+            && let Err(error) = tls.replace(files)
+        {
+            tracing::error!(%error, "the certificate before stays");
         }
         let before = self.live.load();
         let faces = before.faces.with(config.pipeline.clone());
@@ -216,7 +234,15 @@ impl Live {
 impl Fixed {
     fn of(config: &Config) -> Self {
         Self([
-            ("server", format!("{} {:?}", config.listen, config.caps)),
+            (
+                "server",
+                format!(
+                    "{} {:?} {}",
+                    config.listen,
+                    config.caps,
+                    config.tls.is_some()
+                ),
+            ),
             ("admin.listen", config.admin.to_string()),
             (
                 "cache.dir, memory and limits",
@@ -232,8 +258,13 @@ impl Fixed {
     }
 }
 
-async fn serve<H, F>(listener: Listener, caps: Caps, shutdown: CancellationToken, handle: H)
-where
+async fn serve<H, F>(
+    listener: Listener,
+    caps: Caps,
+    tls: Option<Tls>,
+    shutdown: CancellationToken,
+    handle: H,
+) where
     H: Fn(Request<hyper::body::Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<http::Body>> + Send + 'static,
 {
@@ -241,7 +272,7 @@ where
         let response = handle(request);
         async move { Ok::<_, Infallible>(response.await) }
     });
-    server::run(listener, service, caps, shutdown).await;
+    server::run(listener, service, caps, tls, shutdown).await;
 }
 
 fn joined(instance: config::Instance, parts: &Parts, before: Option<&Live>) -> Instance {

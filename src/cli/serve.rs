@@ -1,7 +1,10 @@
 //! `faceplate serve`: runs the proxy until it is told to stop. SIGHUP, or a change of the file, makes
 //! it read its configuration again; one that is wrong is told, and the old one stays.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -16,8 +19,8 @@ use crate::{
 };
 
 pub(super) async fn run(path: &Path) -> Result<(), String> {
-    let mut changes = Changes::of(path)?;
     let config = config::from_file(path).map_err(|problems| problems.to_string())?;
+    let mut changes = Changes::of(path, &config)?;
     log::start(&config.log);
     let mut stop = Stop::listen()?;
     warn(&config);
@@ -65,44 +68,54 @@ fn warn(config: &Config) {
 }
 
 /// Tells when the configuration should be read again.
-struct Changes<'p> {
-    path: &'p Path,
+struct Changes {
     hangup: Signal,
-    /// The file is compared rather than watched: that works on every file system, and with
+    /// Files are compared rather than watched: that works on every file system, and with
     /// orchestrators that swap symbolic links.
     look: time::Interval,
-    seen: Option<Vec<u8>>,
+    /// The configuration, and the certificate and key.
+    files: Vec<PathBuf>,
+    seen: Vec<Option<Vec<u8>>>,
 }
 
-impl<'p> Changes<'p> {
-    fn of(path: &'p Path) -> Result<Self, String> {
+impl Changes {
+    fn of(path: &Path, config: &Config) -> Result<Self, String> {
         let mut look = time::interval(Duration::from_secs(1));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let tls = config.tls.iter();
+        let tls = tls.flat_map(|files| [files.certificate.clone(), files.key.clone()]);
+        let files: Vec<_> = std::iter::once(path.to_path_buf()).chain(tls).collect();
         Ok(Self {
-            path,
             hangup: signal(SignalKind::hangup())
                 .map_err(|error| format!("cannot listen for signals: {error}"))?,
             look,
-            seen: std::fs::read(path).ok(),
+            seen: files.iter().map(|file| std::fs::read(file).ok()).collect(),
+            files,
         })
     }
 
     async fn next(&mut self) {
         loop {
-            tokio::select! {
-                _ = self.hangup.recv() => {
-                    self.seen = tokio::fs::read(self.path).await.ok();
-                    return;
-                }
-                _ = self.look.tick() => {
-                    let now = tokio::fs::read(self.path).await.ok();
-                    // A file that is missing for a moment is being replaced.
-                    if now.is_some() && now != self.seen {
-                        self.seen = now;
-                        return;
-                    }
-                }
+            let is_asked = tokio::select! {
+                _ = self.hangup.recv() => true,
+                _ = self.look.tick() => false,
+            };
+            if self.differs().await || is_asked {
+                return;
             }
         }
+    }
+
+    /// Whether a file is another than it was. One that is missing for a moment is being replaced.
+    async fn differs(&mut self) -> bool {
+        let mut differs = false;
+        for (file, seen) in self.files.iter().zip(&mut self.seen) {
+            let now = tokio::fs::read(file).await.ok();
+            if now.is_some() && now != *seen {
+                *seen = now;
+                differs = true;
+            }
+        }
+        differs
     }
 }

@@ -24,6 +24,8 @@ use crate::{http, limits, pipeline, server, store, telemetry::log, upstream};
 pub struct Config {
     /// Where faces are served.
     pub listen: server::Address,
+    /// The certificate, where faces are served over TLS.
+    pub tls: Option<server::CertificateFiles>,
     /// What a client is granted.
     pub caps: server::Caps,
     /// Where probes are answered.

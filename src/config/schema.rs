@@ -17,7 +17,7 @@ use crate::{
     http::{Access, Mode, SigningKey},
     limits::{Pause, Quota, Sensitivity},
     pipeline,
-    server::{Address, Caps},
+    server::{Address, Caps, CertificateFiles, Tls},
     store,
     telemetry::log,
     upstream::{self, Account, Guard, HostPattern, Vendor},
@@ -28,7 +28,7 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     let findings = Findings::default();
     let root = Section::root(source, &findings);
 
-    let (listen, caps) = server(&root.section("server"));
+    let (listen, caps, tls) = server(&root.section("server"));
     let (admin, admin_token) = admin(&root.section("admin"));
     let (access, allow_origin) = access(&root.section("access"), &listen);
     let upstream = Limits::read(&root.section("upstream"));
@@ -59,6 +59,7 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     }
     Ok(Config {
         listen,
+        tls,
         caps,
         admin,
         admin_token,
@@ -80,7 +81,7 @@ struct Limits {
     downloads: usize,
 }
 
-fn server(section: &Section<'_>) -> (Address, Caps) {
+fn server(section: &Section<'_>) -> (Address, Caps, Option<CertificateFiles>) {
     let defaults = Caps::default();
     let listen = section.or("listen", Parsed(address([127, 0, 0, 1], 8080)));
     let connections = section.or("max_connections", count(defaults.connections));
@@ -91,11 +92,41 @@ fn server(section: &Section<'_>) -> (Address, Caps) {
     let caps = Caps {
         connections: connections.get() as usize,
         header_read: section.or("header_timeout", defaults.header_read),
+        streams: section
+            .or("max_streams", count(defaults.streams as usize))
+            .get(),
         header_bytes: header_bytes.0 as usize,
         drain: section.or("drain_timeout", defaults.drain),
     };
+    let tls = tls(section, &listen.0);
     section.finish();
-    (listen.0, caps)
+    (listen.0, caps, tls)
+}
+
+fn tls(section: &Section<'_>, listen: &Address) -> Option<CertificateFiles> {
+    let files = (section.optional("certificate"), section.optional("key"));
+    let files = match files {
+        (None, None) => return None,
+        (Some(certificate), Some(key)) => CertificateFiles { certificate, key },
+        _ => {
+            section.problem(
+                "certificate",
+                "certificate and key go together; write both, as paths of PEM files".into(),
+            );
+            return None;
+        }
+    };
+    if matches!(listen, Address::Unix(_)) {
+        section.problem(
+            "certificate",
+            "a Unix socket speaks no TLS; listen on an address, or leave certificate and key out"
+                .into(),
+        );
+    }
+    if let Err(error) = Tls::new(&files) {
+        section.problem("certificate", error.to_string());
+    }
+    Some(files)
 }
 
 fn admin(section: &Section<'_>) -> (Address, Option<SecretString>) {

@@ -121,10 +121,22 @@ impl Emulator {
 
         let hand = control.clone();
         let service = service_fn(move |request| api_answer(hand.clone(), request));
-        tokio::spawn(server::run(api_listener, service, caps(), shutdown.clone()));
+        tokio::spawn(server::run(
+            api_listener,
+            service,
+            caps(),
+            None,
+            shutdown.clone(),
+        ));
         let hand = control.clone();
         let service = service_fn(move |request| cdn_answer(hand.clone(), request));
-        tokio::spawn(server::run(cdn_listener, service, caps(), shutdown.clone()));
+        tokio::spawn(server::run(
+            cdn_listener,
+            service,
+            caps(),
+            None,
+            shutdown.clone(),
+        ));
 
         Ok(Emulator {
             api,

@@ -1,37 +1,96 @@
-//! One connection: HTTP/1.1 with its timers, ended gracefully when the server shuts down.
+//! One connection: TLS where it is wanted, then HTTP/2 or HTTP/1.1 with their timers, ended gracefully
+//! when the server shuts down.
+//!
+//! Over TLS, ALPN says which HTTP it is; in the clear, the client's first bytes do (RFC 9113 §3.3). No
+//! client may take longer over either than over a request's head.
 
 use std::convert::Infallible;
 
 use hyper::{
     Request, Response,
     body::{Body, Incoming},
-    server::conn::http1,
+    server::conn::{http1, http2},
     service::Service,
 };
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::Watcher,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::{GracefulConnection, Watcher},
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time,
+};
 
-use super::{Caps, listen::Stream};
+use super::{Caps, Tls, listen::Stream};
+
+/// What an HTTP/2 client with prior knowledge begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The HTTP that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Http1,
+    Http2,
+}
 
 /// Serves `service` on `stream` until the client leaves or the server drains.
-pub(super) async fn serve<S, B>(stream: Stream, service: S, caps: &Caps, watcher: Watcher)
-where
+pub(super) async fn serve<S, B>(
+    stream: Stream,
+    service: S,
+    caps: &Caps,
+    tls: Option<&Tls>,
+    watcher: Watcher,
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match stream {
-        Stream::Tcp(stream) => http1(stream, service, caps, watcher).await,
-        Stream::Unix(stream) => http1(stream, service, caps, watcher).await,
+    match (stream, tls) {
+        (Stream::Tcp(stream), Some(tls)) => {
+            let accepted = time::timeout(caps.header_read, tls.acceptor.accept(stream)).await;
+            let Ok(Ok(stream)) = accepted else {
+                tracing::debug!("a TLS handshake failed or took too long");
+                return;
+            };
+            let version = match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => Version::Http2,
+                _ => Version::Http1,
+            };
+            speak(version, stream, service, caps, watcher).await;
+        }
+        (Stream::Tcp(stream), None) => {
+            if let Ok(version) = time::timeout(caps.header_read, told(&stream)).await {
+                speak(version, stream, service, caps, watcher).await;
+            }
+        }
+        (Stream::Unix(stream), _) => {
+            speak(Version::Http1, stream, service, caps, watcher).await;
+        }
     }
 }
 
-async fn http1<I, S, B>(stream: I, service: S, caps: &Caps, watcher: Watcher)
+/// Looks at a client's first bytes without taking them. Nearly all clients differ from the preface
+/// in the first byte, so this is one look.
+async fn told(stream: &TcpStream) -> Version {
+    let mut first = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut first).await {
+            Ok(seen) if seen > 0 && PREFACE.starts_with(&first[..seen]) => {
+                if seen == PREFACE.len() {
+                    return Version::Http2;
+                }
+                // The rest is on its way, and `peek` would return at once with what there is.
+                time::sleep(time::Duration::from_millis(1)).await;
+            }
+            _ => return Version::Http1,
+        }
+    }
+}
+
+async fn speak<I, S, B>(version: Version, stream: I, service: S, caps: &Caps, watcher: Watcher)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
@@ -40,11 +99,34 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(caps.header_read)
-        .max_header_size(caps.header_bytes)
-        .serve_connection(TokioIo::new(stream), service);
+    let stream = TokioIo::new(stream);
+    match version {
+        Version::Http1 => {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(caps.header_read)
+                .max_header_size(caps.header_bytes)
+                .serve_connection(stream, service);
+            watched(connection, watcher).await;
+        }
+        Version::Http2 => {
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(caps.streams)
+                .max_header_list_size(u32::try_from(caps.header_bytes).unwrap_or(u32::MAX))
+                // A client that is gone without a word is found out within this time.
+                .keep_alive_interval(caps.header_read)
+                .keep_alive_timeout(caps.header_read)
+                .serve_connection(stream, service);
+            watched(connection, watcher).await;
+        }
+    }
+}
+
+async fn watched<C>(connection: C, watcher: Watcher)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
     if let Err(error) = watcher.watch(connection).await {
         // A client that leaves early is everyday; nothing here is ours to mend.
         tracing::debug!(%error, "connection ended early");

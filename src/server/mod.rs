@@ -3,6 +3,7 @@
 
 mod connection;
 mod listen;
+mod tls;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -16,6 +17,7 @@ use tokio::{sync::Semaphore, time};
 use tokio_util::sync::CancellationToken;
 
 pub use listen::{Address, Listener};
+pub use tls::{BadCertificate, CertificateFiles, Tls};
 
 /// What one listener grants its clients.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct Caps {
     /// How long a client may take over a request's head, and how long a kept-alive connection may
     /// idle: hyper runs both on one timer.
     pub header_read: Duration,
+    /// Requests at once on an HTTP/2 connection.
+    pub streams: u32,
     /// The largest request head in bytes; a larger one is answered with 431.
     pub header_bytes: usize,
     /// How long requests under way may take to finish after the shutdown began.
@@ -36,6 +40,7 @@ impl Default for Caps {
         Self {
             connections: 10_000,
             header_read: Duration::from_secs(30),
+            streams: 128,
             header_bytes: 16 * 1024,
             drain: Duration::from_secs(10),
         }
@@ -43,8 +48,13 @@ impl Default for Caps {
 }
 
 /// Serves `service` on `listener` until `shutdown` is cancelled, then lets requests under way end.
-pub async fn run<S, B>(listener: Listener, service: S, caps: Caps, shutdown: CancellationToken)
-where
+pub async fn run<S, B>(
+    listener: Listener,
+    service: S,
+    caps: Caps,
+    tls: Option<Tls>,
+    shutdown: CancellationToken,
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
@@ -67,9 +77,9 @@ where
         };
         let watcher = graceful.watcher();
         let service = service.clone();
-        let caps = caps.clone();
+        let (caps, tls) = (caps.clone(), tls.clone());
         tokio::spawn(async move {
-            connection::serve(stream, service, &caps, watcher).await;
+            connection::serve(stream, service, &caps, tls.as_ref(), watcher).await;
             drop(permit);
         });
     }

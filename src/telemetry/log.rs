@@ -22,6 +22,9 @@ pub enum Format {
     Json,
 }
 
+/// Libraries that would write paths and links into the log, where JIDs and signatures stand.
+const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,rustls=warn,hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -33,7 +36,11 @@ impl Default for Settings {
 
 /// Starts the log of this process. A second call changes nothing.
 pub fn start(settings: &Settings) {
-    let filter = EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let level = match check_level(&settings.level) {
+        Ok(()) => settings.level.as_str(),
+        Err(_) => "info",
+    };
+    let filter = EnvFilter::new(format!("{level},{QUIET}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stdout)

@@ -1,0 +1,123 @@
+//! TLS for a listener, with a certificate that can be replaced while connections stay.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// TLS settings, and the certificate in force. Cheap to clone.
+#[derive(Clone)]
+pub struct Tls {
+    pub(super) acceptor: TlsAcceptor,
+    current: Arc<Current>,
+}
+
+/// Where a certificate and its key are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first, in PEM.
+    pub certificate: PathBuf,
+    /// The private key, in PEM.
+    pub key: PathBuf,
+}
+
+/// Why a certificate cannot be used. Never shows the key.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCertificate {
+    /// A file that is not there, or not what it should be.
+    #[error("{} is not a PEM file of {kind}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        kind: &'static str,
+        /// What is wrong.
+        error: String,
+    },
+    /// A key that is not the certificate's.
+    #[error("the key in {} does not belong to the certificate in {}: {error}", key.display(), certificate.display())]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What rustls says.
+        error: rustls::Error,
+    },
+}
+
+/// What every handshake shows.
+#[derive(Debug)]
+struct Current(ArcSwap<CertifiedKey>);
+
+impl Tls {
+    /// TLS 1.2 and 1.3 with this certificate, for HTTP/2 and HTTP/1.1.
+    pub fn new(files: &CertificateFiles) -> Result<Self, BadCertificate> {
+        let current = Arc::new(Current(ArcSwap::from_pointee(read(files)?)));
+        let mut config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_cert_resolver(current.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            current,
+        })
+    }
+
+    /// Shows another certificate from the next handshake on. A bad one changes nothing.
+    pub fn replace(&self, files: &CertificateFiles) -> Result<(), BadCertificate> {
+        self.current.0.store(Arc::new(read(files)?));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+fn read(files: &CertificateFiles) -> Result<CertifiedKey, BadCertificate> {
+    let CertificateFiles { certificate, key } = files;
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unreadable(certificate, "certificates", &error))?;
+    if chain.is_empty() {
+        let nothing = io::Error::other("there is no CERTIFICATE in it");
+        return Err(unreadable(certificate, "certificates", &nothing));
+    }
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| unreadable(key, "a private key", &error))?;
+    CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(|error| {
+        BadCertificate::Mismatch {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            error,
+        }
+    })
+}
+
+fn unreadable(path: &Path, kind: &'static str, error: &dyn fmt::Display) -> BadCertificate {
+    BadCertificate::Unreadable {
+        path: path.to_path_buf(),
+        kind,
+        error: error.to_string(),
+    }
+}
