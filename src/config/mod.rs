@@ -4,6 +4,8 @@
 //! Reading never stops at the first problem: all of them are told at once, each with its place,
 //! its key and its remedy.
 
+mod front;
+mod instances;
 mod load;
 mod problem;
 mod read;

@@ -1,6 +1,6 @@
-//! Durations and sizes as people write them.
+//! Durations, sizes and numbers.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 /// `250ms`, `30s`, `12m`, `24h`, `7d`, or `0`.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -42,6 +42,14 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .ok()
         .and_then(|number| number.checked_mul(factor))
         .ok_or_else(|| refused(text, "a size", "512KiB, 256MiB or 10GiB"))
+}
+
+/// A default that is a number of things.
+pub(super) fn count(number: usize) -> NonZeroU32 {
+    u32::try_from(number)
+        .ok()
+        .and_then(NonZeroU32::new)
+        .unwrap_or(NonZeroU32::MAX)
 }
 
 fn split(text: &str) -> (&str, &str) {
