@@ -48,7 +48,7 @@ struct Event {
 fn answers() -> impl Strategy<Value = Answer> {
     prop_oneof![
         4 => (0usize..4).prop_map(|which| Answer::Picture(picture(which), Some(format!("{which}.jpg")))),
-        2 => Just(Answer::Unchanged),
+        2 => (0usize..4).prop_map(|which| Answer::Unchanged(format!("{which}.jpg"))),
         4 => prop_oneof![
             Just(Empty::NotSet), Just(Empty::Hidden), Just(Empty::Unknown), Just(Empty::NotFound),
         ].prop_map(Answer::Empty),
@@ -137,7 +137,7 @@ proptest! {
         let mut counted: Vec<Timestamp> = Vec::new();
         replay(events, &policy, |before, report, after, now| {
             match &report.answer {
-                Answer::Picture(..) | Answer::Unchanged if before != after => counted.clear(),
+                Answer::Picture(..) | Answer::Unchanged(_) if before != after => counted.clear(),
                 Answer::Empty(Empty::NotSet | Empty::Hidden | Empty::Unknown)
                     if before != after
                         && counted.last().is_none_or(|last| now.since(*last) >= policy.ttl) =>
@@ -188,7 +188,7 @@ proptest! {
                 return Ok(());
             };
             let least = match &report.answer {
-                Answer::Picture(..) | Answer::Unchanged => policy.ttl,
+                Answer::Picture(..) | Answer::Unchanged(_) => policy.ttl,
                 Answer::Empty(Empty::NotFound) => policy.negative.not_found,
                 Answer::Empty(_) => policy.negative.empty,
                 Answer::Trouble { why: Trouble::SessionDown, .. } => policy.negative.session_down,
@@ -247,6 +247,19 @@ proptest! {
                 prop_assert_eq!(changed(before), changed(after));
             } else if digest(after).is_some() {
                 prop_assert_eq!(changed(after), Some(now), "{:?}", report);
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_link_s_name_vouches_for_the_picture_of_that_name_and_no_other(events in history()) {
+        replay(events, &Policy::default(), |before, report, after, _| {
+            if let Answer::Unchanged(name) = &report.answer
+                && before != after
+            {
+                let kept = before.and_then(|entry| entry.picture.as_ref());
+                prop_assert_eq!(kept.and_then(|kept| kept.name.as_ref()), Some(name));
             }
             Ok(())
         })?;

@@ -32,8 +32,9 @@ pub struct Report {
 pub enum Answer {
     /// A picture, and the file name of its link if it came by one.
     Picture(Picture, Option<String>),
-    /// A link whose file name is that of the stored picture: not downloaded, for it is the same.
-    Unchanged,
+    /// A link with this file name, which was the stored picture's: not downloaded, for it is the
+    /// same.
+    Unchanged(String),
     /// Truly none.
     Empty(Empty),
     /// No answer; `retry_at` is set where somebody said when to come back.
@@ -51,7 +52,7 @@ impl Answer {
     /// The outcome under which the answer is reported.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Answer::Picture(..) | Answer::Unchanged => Outcome::Picture,
+            Answer::Picture(..) | Answer::Unchanged(_) => Outcome::Picture,
             Answer::Empty(empty) => Outcome::Empty(*empty),
             Answer::Trouble { why, .. } => Outcome::Trouble(*why),
         }
@@ -73,9 +74,9 @@ pub fn absorb(entry: Option<&Entry>, report: Report, policy: &Policy) -> Option<
             picture: Some(vouched(kept, picture, name, report.answered)),
             last: answered(outcome, report.asked, report.answered + policy.ttl),
         }),
-        Answer::Unchanged => {
-            // Without a picture there is nothing to vouch for; the pipeline would have downloaded.
-            let kept = kept?;
+        Answer::Unchanged(name) => {
+            // It vouches for the picture of that name, which may have been replaced meanwhile.
+            let kept = kept.filter(|kept| kept.name.as_ref() == Some(&name))?;
             Some(Entry {
                 picture: Some(Kept {
                     confirmed: report.answered,

@@ -136,7 +136,6 @@ fn decoded(segment: &str) -> Result<Cow<'_, str>, Problem> {
 fn size(value: &str) -> Result<u16, Problem> {
     let wrong = Problem::Parameter("s", "write a whole number of pixels from 1 to 640");
     let pixels: u16 = value.parse().map_err(|_| wrong)?;
-    let wrong = Problem::Parameter("s", "write a whole number of pixels from 1 to 640");
     LADDER
         .into_iter()
         .find(|rung| pixels >= 1 && *rung >= pixels)

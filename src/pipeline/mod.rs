@@ -14,7 +14,10 @@ mod transaction;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{self, Instant};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::{self, Instant},
+};
 
 use flight::Flights;
 pub use instance::Instance;
@@ -53,7 +56,13 @@ struct Shared {
     settings: Settings,
     clock: Clock,
     metrics: Metrics,
+    turns: Turns,
 }
+
+/// Changes to one entry take turns: each is made to what the one before left, or an older answer
+/// could land on a newer one that it never saw. Looking at a face takes no turn.
+#[derive(Clone, Debug)]
+struct Turns(Arc<[Mutex<()>]>);
 
 /// How long a request waits for the budget where nothing else limits its waiting.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
@@ -75,6 +84,7 @@ impl Faces {
                 settings,
                 clock,
                 metrics,
+                turns: Turns::new(),
             }),
         }
     }
@@ -89,6 +99,7 @@ impl Faces {
                 settings,
                 clock: shared.clock.clone(),
                 metrics: shared.metrics.clone(),
+                turns: shared.turns.clone(),
             }),
         }
     }
@@ -162,6 +173,7 @@ impl Faces {
             subject,
         };
         let key = Key::new(instance.name(), &subject);
+        let _turn = self.shared.turns.of(&key).await;
         let forgotten = self.shared.store.forget(&key, &owner, Arc::new(tombstone));
         Ok(forgotten.await)
     }
@@ -233,5 +245,19 @@ impl Faces {
     fn deadline(&self) -> Option<Instant> {
         let first_paint = self.shared.settings.first_paint;
         (!first_paint.is_zero()).then(|| Instant::now() + first_paint)
+    }
+}
+
+impl Turns {
+    /// More than there are changes at once, most of the time.
+    const COUNT: usize = 64;
+
+    fn new() -> Self {
+        Self((0..Self::COUNT).map(|_| Mutex::new(())).collect())
+    }
+
+    async fn of(&self, key: &Key) -> MutexGuard<'_, ()> {
+        let [first, ..] = *key.as_bytes();
+        self.0[usize::from(first) % Self::COUNT].lock().await
     }
 }

@@ -151,8 +151,8 @@ impl Transaction {
             Found::Bytes(bytes) => return Ok(Ok(Answer::Picture(validated(bytes)?, None))),
             Found::Link(text) => Link::parse(&text).map_err(Failed::BadLink)?,
         };
-        if known.is_some() && link.name() == known {
-            return Ok(Ok(Answer::Unchanged));
+        if let Some(name) = known.filter(|known| link.name() == Some(known)) {
+            return Ok(Ok(Answer::Unchanged(name.to_owned())));
         }
         let now = self.shared.clock.now();
         if link.expires().is_some_and(|expires| expires <= now) {
@@ -186,6 +186,7 @@ impl Transaction {
         status: Option<u16>,
     ) -> Landed {
         let now = self.shared.clock.now();
+        let _turn = self.shared.turns.of(&self.key).await;
         // Another transaction may have landed meanwhile.
         let current = self.shared.store.find(&self.key).await.or(entry);
         let answer = match answer {
@@ -231,7 +232,7 @@ impl Transaction {
     fn believed(&self, answer: Answer, entry: Option<&Entry>) -> Answer {
         let had_picture = entry.is_some_and(|entry| entry.picture.is_some());
         let sight = match &answer {
-            Answer::Picture(..) | Answer::Unchanged => Sight::Picture,
+            Answer::Picture(..) | Answer::Unchanged(_) => Sight::Picture,
             Answer::Empty(Empty::NotFound) | Answer::Trouble { .. } => return answer,
             Answer::Empty(_) if had_picture => Sight::Lost,
             Answer::Empty(_) => Sight::Empty,
