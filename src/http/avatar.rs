@@ -40,6 +40,7 @@ impl Front {
             now,
         };
         if wanted.view.force_default {
+            line.served("bypass", "fallback", "forced");
             return Ok(represent::forced(&context));
         }
         let ask = if wanted.refresh {
