@@ -103,19 +103,20 @@ impl Scene {
     }
 }
 
+/// A disk of its own, half a megabyte large, that nobody else sees.
+const OWN_DISK: [&str; 7] = [
+    "unshare",
+    "--mount",
+    "--map-root-user",
+    "sh",
+    "-c",
+    "mount -t tmpfs -o size=512k tmpfs CACHE && exec \"$@\"",
+    "sh",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_costs_caching_and_never_answers() {
-    // A disk of its own, half a megabyte large, that nobody else sees.
-    let wrapper = [
-        "unshare",
-        "--mount",
-        "--map-root-user",
-        "sh",
-        "-c",
-        "mount -t tmpfs -o size=512k tmpfs CACHE && exec \"$@\"",
-        "sh",
-    ];
-    let mut scene = Scene::set(&wrapper).await;
+    let mut scene = Scene::set(&OWN_DISK).await;
     assert!(scene.face(0).await);
     let filler = scene.cache().join("filler");
     let mut size = 512 * 1024;
@@ -129,6 +130,36 @@ async fn a_full_disk_costs_caching_and_never_answers() {
     // What was in memory and on disk still is.
     assert!(!scene.face(0).await);
     fs::remove_file(&filler).unwrap();
+    scene.assert_resumed(10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_turns_read_only_costs_caching_and_never_answers() {
+    let mut scene = Scene::set(&OWN_DISK).await;
+    let remount = |how: &str| {
+        let pid = scene.server.process.id().to_string();
+        let folder = scene.program.folder.path().join("cache");
+        let done = Command::new("nsenter")
+            .args([
+                "--target",
+                &pid,
+                "--user",
+                "--mount",
+                "--preserve-credentials",
+            ])
+            .args(["mount", "-o", &format!("remount,{how}")])
+            .arg(folder)
+            .status()
+            .unwrap();
+        assert!(done.success());
+    };
+    assert!(scene.face(0).await);
+    remount("ro");
+    for number in 1..4 {
+        assert!(!scene.face(number).await);
+    }
+    remount("rw");
+    scene.server.wait_for("cannot write to the cache");
     scene.assert_resumed(10).await;
 }
 

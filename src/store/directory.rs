@@ -59,7 +59,11 @@ impl Directory {
             error,
             uid: rustix::process::getuid().as_raw(),
         };
-        let lock = File::create(dir.join("lock")).map_err(read_only)?;
+        let path = dir.join("lock");
+        File::create(&path).map_err(read_only)?;
+        // Held open for reading only: a file open for writing would keep an operator from
+        // remounting the disk read-only.
+        let lock = File::open(&path).map_err(read_only)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 root: at(),
