@@ -185,7 +185,7 @@ async fn other_methods_are_refused_with_those_that_there_are() {
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
         let answer = rig.ask(method, FACE, &[]).await;
         assert_eq!(answer.status, 405);
-        assert_eq!(answer.header("allow"), "GET, HEAD");
+        assert_eq!(answer.header("allow"), "GET, HEAD, PURGE");
     }
 }
 

@@ -73,6 +73,19 @@ impl Entry {
         }
     }
 
+    /// The same, due to be asked for: a picture is shown once more while that happens, as if its
+    /// `ttl` had just passed. What was forgotten stays so.
+    pub fn expired(mut self, now: Timestamp, ttl: Duration) -> Self {
+        if self.is_forgotten(now) {
+            return self;
+        }
+        if let Some(kept) = &mut self.picture {
+            kept.confirmed = kept.confirmed.min(now - ttl);
+        }
+        self.last.retry_at = now;
+        self
+    }
+
     /// Whether the face is forgotten still.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
         self.last.forgotten && now < self.last.retry_at

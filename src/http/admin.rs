@@ -7,16 +7,17 @@
 //! * `GET /v1/instances`: each instance's budget and pause.
 //! * `GET /v1/cache`: how the cache is.
 //! * `POST /v1/cache/tend`: keep its limits and collect its garbage now; answers when that is done.
+//! * `POST /v1/purge?instance=&jid=&all=&hard=`: let what is known count for less; see [`purge`].
 //! * `GET /v1/avatars/{instance}/{jid}`: what is known of a face.
 //! * `DELETE /v1/avatars/{instance}/{jid}`: forget it.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::{Body, Front, access, problem::Problem, represent};
+use super::{Body, Front, access, problem::Problem, purge, represent};
 use crate::{
     avatar::{Entry, Outcome, Subject},
     clock::Timestamp,
@@ -94,7 +95,7 @@ impl Admin {
     /// Answers a request.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body> {
         let (head, _) = request.into_parts();
-        let answered = self.answer(&head.method, head.uri.path(), &head.headers);
+        let answered = self.answer(&head.method, &head.uri, &head.headers);
         let mut response = answered.await.unwrap_or_else(Problem::into_response);
         if head.method == Method::HEAD {
             represent::without_body(&mut response);
@@ -105,9 +106,10 @@ impl Admin {
     async fn answer(
         &self,
         method: &Method,
-        path: &str,
+        uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<Response<Body>, Problem> {
+        let path = uri.path();
         let is_read = matches!(*method, Method::GET | Method::HEAD);
         if matches!(path, "/livez" | "/readyz") {
             return if is_read {
@@ -133,6 +135,13 @@ impl Admin {
             }
             self.front.faces().tend_now().await;
             return Ok(json(&self.cache()));
+        }
+        if path == "/v1/purge" {
+            if *method != Method::POST {
+                return Err(Problem::Method("POST"));
+            }
+            let purged = purge::run(&self.front, uri.query().unwrap_or_default()).await?;
+            return Ok(json(&purged));
         }
         let (instance, subject) = self.face(path)?;
         match *method {

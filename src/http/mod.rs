@@ -12,6 +12,7 @@ mod avatar;
 mod conditional;
 mod log;
 mod problem;
+mod purge;
 mod range;
 mod represent;
 mod route;
@@ -119,10 +120,16 @@ impl Front {
         request: &Request<B>,
         line: &mut Line,
     ) -> Result<Response<Body>, Problem> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Problem::Method("GET, HEAD"));
+        let is_purge = request.method().as_str() == "PURGE";
+        if !is_purge && !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Err(Problem::Method("GET, HEAD, PURGE"));
         }
         match Route::parse(request.uri())? {
+            Route::Avatar(wanted) if is_purge => {
+                line.route("purge");
+                self.purge(&wanted, request.headers()).await
+            }
+            Route::Home if is_purge => Err(Problem::Method("GET, HEAD")),
             Route::Home => self.home(),
             Route::Avatar(wanted) => {
                 line.route("avatar");

@@ -29,6 +29,8 @@ pub(super) enum Problem {
     NoAdminRoute,
     /// The admin listener wants its token.
     AdminToken,
+    /// PURGE wants a bearer token.
+    PurgeToken,
     /// Not let in.
     Access(Refusal),
     /// A face that this vendor cannot be asked for.
@@ -103,13 +105,19 @@ impl Problem {
                 StatusCode::NOT_FOUND,
                 "no-route",
                 "There is nothing at this path",
-                "there are /livez, /readyz, /metrics, /v1/instances, /v1/cache, /v1/cache/tend and /v1/avatars/{instance}/{jid}".into(),
+                "there are /livez, /readyz, /metrics, /v1/instances, /v1/cache, /v1/cache/tend, /v1/purge and /v1/avatars/{instance}/{jid}".into(),
             ),
             Problem::AdminToken => (
                 StatusCode::UNAUTHORIZED,
                 "admin-token",
                 "This needs the admin token",
                 "send Authorization: Bearer with the token that admin.token names".into(),
+            ),
+            Problem::PurgeToken => (
+                StatusCode::UNAUTHORIZED,
+                "purge-token",
+                "This needs a bearer token",
+                "send Authorization: Bearer with one of access.bearer_tokens; a signature gives no right to purge".into(),
             ),
             Problem::Access(refusal) => (
                 StatusCode::FORBIDDEN,
@@ -155,7 +163,7 @@ impl Problem {
         );
         let owed: Option<(_, &'static str)> = match self {
             Problem::Method(allowed) => Some((header::ALLOW, allowed)),
-            Problem::AdminToken => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Problem::AdminToken | Problem::PurgeToken => Some((header::WWW_AUTHENTICATE, "Bearer")),
             _ => None,
         };
         if let Some((name, value)) = owed {

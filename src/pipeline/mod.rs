@@ -48,6 +48,26 @@ pub struct Faces {
     shared: Arc<Shared>,
 }
 
+/// Whose faces to purge.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// One.
+    Face(&'a Instance, Subject),
+    /// All of an instance's.
+    Instance(&'a Instance),
+    /// All.
+    All,
+}
+
+/// How thoroughly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// They are asked for again at the next look, and shown meanwhile.
+    Soft,
+    /// They are gone.
+    Hard,
+}
+
 /// What every transaction needs.
 #[derive(Debug)]
 struct Shared {
@@ -159,6 +179,46 @@ impl Faces {
     ) -> Result<Option<Arc<Entry>>, Unsupported> {
         let key = Key::new(instance.name(), &instance.aliased(subject)?);
         Ok(self.shared.store.find(&key).await)
+    }
+
+    /// Lets what is known of faces count for less: of one, of an instance's, of all. Returns how
+    /// many that were.
+    pub async fn purge(&self, which: Which<'_>, how: Purge) -> Result<usize, Unsupported> {
+        let owners = match which {
+            Which::Face(instance, subject) => vec![Owner {
+                instance: instance.name().clone(),
+                subject: instance.aliased(subject)?,
+            }],
+            Which::Instance(instance) => {
+                let name = instance.name().clone();
+                self.shared.store.owners(Some(name)).await
+            }
+            Which::All => self.shared.store.owners(None).await,
+        };
+        let mut purged = 0;
+        for owner in owners {
+            purged += usize::from(self.purge_one(&owner, how).await);
+        }
+        Ok(purged)
+    }
+
+    async fn purge_one(&self, owner: &Owner, how: Purge) -> bool {
+        let store = &self.shared.store;
+        let key = Key::new(&owner.instance, &owner.subject);
+        let _turn = self.shared.turns.of(&key).await;
+        let Some(entry) = store.find(&key).await else {
+            return false;
+        };
+        let now = self.now();
+        match how {
+            // A tombstone is a promise, and no purge breaks it.
+            Purge::Hard if !entry.is_forgotten(now) => store.remove(&key).await,
+            _ => {
+                let expired = Entry::clone(&entry).expired(now, self.policy().ttl);
+                store.put(&key, owner, Arc::new(expired)).await;
+            }
+        }
+        true
     }
 
     /// Forgets a face: its bytes go, unless another face has the same, and for the policy's time

@@ -343,6 +343,11 @@ impl Disk {
         }
     }
 
+    /// Removes an entry for good.
+    pub(super) fn remove(&self, key: &Key) {
+        self.discard(key);
+    }
+
     /// Removes an entry, and its content unless another entry has the same.
     fn discard(&self, key: &Key) -> bool {
         let mut books = self.books();

@@ -123,6 +123,32 @@ impl Store {
             .unwrap_or(false)
     }
 
+    /// Removes the entry, and its content unless another entry has the same.
+    pub async fn remove(&self, key: &Key) {
+        let (disk, wanted) = (self.disk.clone(), *key);
+        blocking(move || disk.remove(&wanted)).await;
+        self.memory.remove(key);
+    }
+
+    /// Everybody who has an entry, of one instance or of all. Reads the whole index.
+    pub async fn owners(&self, instance: Option<Arc<str>>) -> Vec<Owner> {
+        let disk = self.disk.clone();
+        let owners = blocking(move || {
+            let survey = Survey::of(disk.root())?;
+            let rows = survey.rows().filter_map(Result::ok);
+            let wanted =
+                rows.filter(|row| instance.as_ref().is_none_or(|name| **name == *row.instance));
+            let owners = wanted.filter_map(|row| {
+                Some(Owner {
+                    instance: row.instance.as_str().into(),
+                    subject: row.subject.parse().ok()?,
+                })
+            });
+            std::io::Result::Ok(owners.collect())
+        });
+        owners.await.and_then(Result::ok).unwrap_or_default()
+    }
+
     /// What was last noted under `name`.
     pub fn noted(&self, name: &str) -> Option<Vec<u8>> {
         self.notes.read(name)

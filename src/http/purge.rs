@@ -1,0 +1,69 @@
+//! Purging: on the admin listener by query, on the faces' listener by method.
+//!
+//! `POST /v1/purge` takes `instance` and `jid` for one face, `instance` alone for all of its faces, or
+//! `all=true`; `hard=true` removes them, and else they are shown once more while they are asked for
+//! again. `PURGE /avatar/{instance}/{jid}` with a bearer token does the same for one face, softly.
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use super::{Body, Front, access, problem::Problem, represent, route::Wanted};
+use crate::pipeline::{Instance, Purge, Which};
+
+/// How many faces were purged.
+#[derive(Serialize)]
+pub(super) struct Purged {
+    purged: usize,
+}
+
+/// Does what a query says.
+pub(super) async fn run(front: &Front, query: &str) -> Result<Purged, Problem> {
+    let (mut instance, mut jid, mut all, mut how) = (None, None, false, Purge::Soft);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match (name.as_ref(), value.as_ref()) {
+            ("instance", name) => {
+                instance = Some(front.instance(name).ok_or(Problem::NoInstance)?.clone());
+            }
+            ("jid", text) => jid = Some(text.parse().map_err(Problem::Jid)?),
+            ("all", "true") => all = true,
+            ("hard", "true") => how = Purge::Hard,
+            ("all" | "hard", "false") => {}
+            _ => return Err(Problem::Parameter("purge", REMEDY)),
+        }
+    }
+    let which = match (&instance, jid, all) {
+        (Some(instance), Some(subject), false) => Which::Face(instance, subject),
+        (Some(instance), None, false) => Which::Instance(instance),
+        (None, None, true) => Which::All,
+        _ => return Err(Problem::Parameter("purge", REMEDY)),
+    };
+    let purged = front.faces().purge(which, how).await;
+    Ok(Purged {
+        purged: purged.map_err(Problem::Unsupported)?,
+    })
+}
+
+const REMEDY: &str =
+    "write ?instance=NAME&jid=JID, ?instance=NAME or ?all=true, and hard=true to remove them";
+
+impl Front {
+    /// Answers `PURGE /avatar/{instance}/{jid}`. A signed URL gives no right to that.
+    pub(super) async fn purge(
+        &self,
+        wanted: &Wanted<'_>,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, Problem> {
+        if !access::has_bearer(headers, &self.shared.settings.access.bearer_tokens) {
+            return Err(Problem::PurgeToken);
+        }
+        let instance: &Instance = self.instance(&wanted.instance).ok_or(Problem::NoInstance)?;
+        let which = Which::Face(instance, wanted.subject);
+        let purged = self.faces().purge(which, Purge::Soft).await;
+        let purged = purged.map_err(Problem::Unsupported)?;
+        Ok(represent::plain(
+            StatusCode::OK,
+            HeaderValue::from_static("application/json"),
+            format!("{{\"purged\":{purged}}}").into(),
+        ))
+    }
+}
