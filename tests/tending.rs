@@ -163,7 +163,7 @@ async fn what_nobody_refers_to_is_collected_when_it_is_old_and_not_before() {
     fs::create_dir_all(&folder).unwrap();
     let orphan = folder.join("ef".repeat(30));
     fs::write(&orphan, "left by a crash").unwrap();
-    let unfinished = rig.cache.path().join("tmp/.tmpXXXX");
+    let unfinished = rig.cache.path().join("tmp/.tmp7Qk2");
     fs::write(&unfinished, "half a picture").unwrap();
     rig.tend().await;
     assert!(orphan.exists() && unfinished.exists());
