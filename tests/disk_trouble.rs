@@ -21,7 +21,23 @@ use support::{
 struct Scene {
     emulator: Emulator,
     program: Program,
+    wrapper: Vec<String>,
     server: Running,
+}
+
+fn start(program: &Program, wrapper: &[String]) -> Running {
+    let served = program.command(&["serve"]);
+    let mut command = Command::new(&wrapper[0]);
+    command
+        .args(&wrapper[1..])
+        .arg(served.get_program())
+        .args(served.get_args())
+        .env("TOKEN", "emulator-token")
+        .env("SIGNING_KEY", "a signing key for tests")
+        .env("FACEPLATE_CACHE__MIN_FREE", "0b");
+    let mut server = Running::start(command);
+    server.wait_for("serving faces");
+    server
 }
 
 impl Scene {
@@ -35,26 +51,30 @@ impl Scene {
         for path in [program.folder.path(), &dir] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
         }
-        let served = program.command(&["serve"]);
-        let mut command = Command::new(wrapper[0]);
-        command
-            .args(
-                wrapper[1..]
-                    .iter()
-                    .map(|word| word.replace("CACHE", dir.to_str().unwrap())),
-            )
-            .arg(served.get_program())
-            .args(served.get_args())
-            .env("TOKEN", "emulator-token")
-            .env("SIGNING_KEY", "a signing key for tests")
-            .env("FACEPLATE_CACHE__MIN_FREE", "0b");
-        let mut server = Running::start(command);
-        server.wait_for("serving faces");
+        let dir = dir.to_str().unwrap();
+        let wrapper: Vec<_> = wrapper
+            .iter()
+            .map(|word| {
+                if *word == "env" || word.starts_with("FACEPLATE_") {
+                    (*word).to_owned()
+                } else {
+                    word.replace("CACHE", dir)
+                }
+            })
+            .collect();
+        let server = start(&program, &wrapper);
         Self {
             emulator,
             program,
+            wrapper,
             server,
         }
+    }
+
+    fn restart(&mut self) {
+        self.server.signal("TERM");
+        self.server.process.wait().unwrap();
+        self.server = start(&self.program, &self.wrapper);
     }
 
     /// The face, which must be right whatever the disk does. Returns whether it was stored.
@@ -101,6 +121,19 @@ impl Scene {
         let dir = self.program.folder.path().join("cache");
         root.join(dir.strip_prefix("/").unwrap())
     }
+}
+
+/// Root may do everything, so root's tests run the server as nobody.
+fn as_nobody<'a>(wrapper: &[&'a str]) -> Vec<&'a str> {
+    const NOBODY: [&str; 4] = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let nobody: &[&str] = if is_root { &NOBODY } else { &[] };
+    [nobody, wrapper].concat()
 }
 
 /// A disk of its own, half a megabyte large, that nobody else sees.
@@ -165,15 +198,7 @@ async fn a_disk_that_turns_read_only_costs_caching_and_never_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_without_permission_costs_caching_and_never_answers() {
-    // Root may write everywhere, so root's tests run the server as nobody.
-    let nobody = [
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-    ];
-    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    let mut scene = Scene::set(if is_root { &nobody } else { &["env"] }).await;
+    let mut scene = Scene::set(&as_nobody(&["env"])).await;
     assert!(scene.face(0).await);
     let folder = scene.program.folder.path().join("cache");
     let forbid = |mode| {
@@ -194,4 +219,85 @@ async fn a_directory_without_permission_costs_caching_and_never_answers() {
     scene.assert_degraded().await;
     forbid(0o777);
     scene.assert_resumed(10).await;
+}
+
+/// Everything below a folder, the folder first.
+fn everything(folder: PathBuf) -> Vec<PathBuf> {
+    let mut found = vec![folder];
+    let mut next = 0;
+    while next < found.len() {
+        if let Ok(items) = fs::read_dir(&found[next]) {
+            found.extend(items.map(|item| item.unwrap().path()));
+        }
+        next += 1;
+    }
+    found
+}
+
+fn set_mode(paths: &[PathBuf], mode: u32) {
+    for path in paths {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_read_for_now_is_not_thrown_away() {
+    // No memory to speak of, so that every look goes to the disk.
+    let wrapper = ["env", "FACEPLATE_CACHE__MEMORY=1b"];
+    let scene = Scene::set(&as_nobody(&wrapper)).await;
+    assert!(scene.face(0).await);
+    let cache = scene.program.folder.path().join("cache");
+    for folder in ["index-v5", "content-v2"] {
+        let files: Vec<_> = everything(cache.join(folder))
+            .into_iter()
+            .filter(|path| path.is_file())
+            .collect();
+        let before: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+        set_mode(&files, 0o000);
+        scene.face(0).await;
+        set_mode(&files, 0o666);
+        let after = files.iter().map(|path| fs::read(path).unwrap());
+        for (before, after) in before.iter().zip(after) {
+            assert!(
+                after.starts_with(before),
+                "something in {folder} was thrown away"
+            );
+        }
+        scene.emulator.control().reset_calls();
+        assert!(!scene.face(0).await);
+        assert_eq!(scene.emulator.control().calls().api, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_unreadable_index_refers_to_is_not_collected() {
+    let mut scene = Scene::set(&as_nobody(&["env", "FACEPLATE_CACHE__GC_GRACE=0"])).await;
+    for number in 0..5 {
+        scene.face(number).await;
+    }
+    let cache = scene.program.folder.path().join("cache");
+    let index: Vec<_> = everything(cache.join("index-v5"))
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .skip(1)
+        .collect();
+    let contents = everything(cache.join("content-v2"));
+    set_mode(&index, 0o000);
+    scene.restart();
+    let admin = scene.server.address("admin");
+    let tended = Answer::to(&admin, "POST", "/v1/cache/tend", &[]).await;
+    assert!(
+        tended.text().contains("\"counted\":false"),
+        "{}",
+        tended.text()
+    );
+    set_mode(&index, 0o777);
+    assert_eq!(everything(cache.join("content-v2")), contents);
+    let tended = Answer::to(&admin, "POST", "/v1/cache/tend", &[]).await;
+    assert!(
+        tended.text().contains("\"counted\":true"),
+        "{}",
+        tended.text()
+    );
+    assert_eq!(everything(cache.join("content-v2")), contents);
 }

@@ -162,3 +162,29 @@ async fn the_admin_token_guards_everything_but_the_probes() {
         204
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_races_with_forgetting_brings_nothing_back() {
+    let mut rig = Rig::start().await;
+    let jids: Vec<String> = (0..150).map(|n| format!("62855500{n:03}")).collect();
+    for jid in &jids {
+        rig.face("waha", jid).await;
+    }
+    // Out of memory, so that every look goes to the disk.
+    rig.restart().await;
+    for jid in &jids {
+        let (path, record) = (
+            format!("/avatar/waha/{jid}"),
+            format!("/v1/avatars/waha/{jid}"),
+        );
+        let (public, operator) = (rig.address(), rig.admin());
+        tokio::join!(
+            Answer::to(&public, "GET", &path, &[]),
+            Answer::to(&public, "GET", &path, &[]),
+            Answer::to(&operator, "DELETE", &record, &[]),
+            Answer::to(&public, "GET", &path, &[]),
+            Answer::to(&public, "GET", &path, &[]),
+        );
+        rig.get(&path).await.assert_fallback("hidden");
+    }
+}

@@ -50,6 +50,20 @@ pub(super) fn path(root: &Path, key: &str) -> PathBuf {
         .join(&hex[4..])
 }
 
+/// Every bucket below `root`, and every folder that could not be looked into: who counts what is
+/// there has to know what was not seen.
+pub(super) fn try_files(root: &Path) -> impl Iterator<Item = io::Result<PathBuf>> + use<> {
+    walkdir::WalkDir::new(root.join(INDEX))
+        .into_iter()
+        .filter_map(|item| match item {
+            Ok(item) => item.file_type().is_file().then(|| Ok(item.into_path())),
+            Err(error) => {
+                let error = io::Error::from(error);
+                (error.kind() != io::ErrorKind::NotFound).then_some(Err(error))
+            }
+        })
+}
+
 /// Every bucket below `root`.
 pub(super) fn files(root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     below(&root.join(INDEX))
@@ -169,6 +183,8 @@ pub(super) fn compact(root: &Path, path: &Path, longest: u64) -> io::Result<()> 
     let Some((_, line)) = lines.filter(|line| !line.is_empty()).find_map(whole) else {
         return fs::remove_file(path);
     };
+    // Nothing was written here yet if no picture was.
+    fs::create_dir_all(root.join(TMP))?;
     let mut file = NamedTempFile::new_in(root.join(TMP))?;
     file.write_all(b"\n")?;
     file.write_all(line)?;

@@ -98,6 +98,23 @@ enum Unreadable {
     Lost,
 }
 
+impl Unreadable {
+    /// Whether the entry is spoiled. A system that is out of descriptors or memory, or lacks a
+    /// permission, says nothing about the entry.
+    fn is_damage(&self) -> bool {
+        match self {
+            Unreadable::Index(_) => false,
+            Unreadable::Content(cacache::Error::IoError(error, _)) => {
+                error.kind() == io::ErrorKind::NotFound
+            }
+            Unreadable::Content(_)
+            | Unreadable::NotAPicture
+            | Unreadable::Line(_)
+            | Unreadable::Lost => true,
+        }
+    }
+}
+
 impl Disk {
     /// The longest bucket: some forty changes of an entry.
     const LONGEST_BUCKET: u64 = 16 * 1024;
@@ -140,6 +157,10 @@ impl Disk {
                     books.catalogue.touch(key, seconds(self.clock.now()));
                 }
                 entry
+            }
+            Err(error) if !error.is_damage() => {
+                tracing::warn!(%key, %error, "a cache entry cannot be read now; it stays");
+                None
             }
             Err(error) => {
                 self.damaged.fetch_add(1, Ordering::Relaxed);
@@ -197,9 +218,12 @@ impl Disk {
     fn kept(&self, content: &str, about: PictureLine) -> Result<Kept, Unreadable> {
         let content: Integrity = content.parse().map_err(|_| Unreadable::NotAPicture)?;
         let bytes = cacache::read_hash_sync(&self.root, &content).map_err(|error| {
-            // Damaged bytes under a right name would keep the right bytes from being written.
-            let _ = cacache::remove_hash_sync(&self.root, &content);
-            Unreadable::Content(error)
+            let error = Unreadable::Content(error);
+            if error.is_damage() {
+                // Damaged bytes under a right name would keep the right ones from being written.
+                let _ = cacache::remove_hash_sync(&self.root, &content);
+            }
+            error
         })?;
         let picture = Picture::validate(Bytes::from(bytes)).map_err(|_| Unreadable::NotAPicture)?;
         Ok(Kept {
@@ -434,8 +458,6 @@ mod tests {
         assert_eq!(ours.integrity, Some(theirs.integrity.to_string()));
         assert_eq!(ours.metadata, theirs.metadata);
         // And cacache reads what we rewrote.
-        bucket::compact(root, &path, 1000).unwrap_err();
-        fs::create_dir(root.join("tmp")).unwrap();
         bucket::compact(root, &path, 1000).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1000);
         let theirs = index::find(root, "a key").unwrap().unwrap();

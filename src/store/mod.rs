@@ -12,6 +12,8 @@ mod tend;
 
 use std::{path::PathBuf, sync::Arc};
 
+use tokio::sync::{Mutex, MutexGuard};
+
 pub use catalogue::Totals;
 use directory::Directory;
 pub use directory::OpenError;
@@ -41,6 +43,9 @@ pub struct Settings {
     pub max_picture: usize,
 }
 
+/// Many more than there are disk threads, so that faces seldom wait for each other.
+const TURNS: usize = 4096;
+
 /// Both tiers.
 #[derive(Debug)]
 pub struct Store {
@@ -48,6 +53,10 @@ pub struct Store {
     disk: Arc<Disk>,
     notes: Arc<Notes>,
     tender: Arc<Tender>,
+    /// Disk and memory change together: what was read from disk before a change must not reach
+    /// memory after it, or a face that was forgotten would be shown again. A look that memory
+    /// answers takes no turn.
+    turns: Box<[Mutex<()>]>,
 }
 
 /// Whose entry it is, written beside it so that the cache directory explains itself.
@@ -72,6 +81,7 @@ impl Store {
             tender: Arc::new(Tender::start(disk.clone(), memory.clone(), tending)),
             memory,
             disk,
+            turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
         })
     }
 
@@ -96,6 +106,11 @@ impl Store {
         if let Some(entry) = self.memory.get(key) {
             return Some(entry);
         }
+        let _turn = self.turn(key).await;
+        // Whoever had the turn before may have brought it.
+        if let Some(entry) = self.memory.get(key) {
+            return Some(entry);
+        }
         let (disk, wanted) = (self.disk.clone(), *key);
         let found = blocking(move || disk.read(&wanted)).await.flatten()?;
         let entry = Arc::new(found);
@@ -107,6 +122,7 @@ impl Store {
     pub async fn put(&self, key: &Key, owner: &Owner, entry: Arc<Entry>) -> bool {
         let (disk, wanted, owner) = (self.disk.clone(), *key, owner.clone());
         let written = entry.clone();
+        let _turn = self.turn(key).await;
         let kept = blocking(move || disk.write(&wanted, &owner, &written)).await;
         self.memory.put(*key, entry);
         kept.unwrap_or(false)
@@ -117,6 +133,7 @@ impl Store {
     pub async fn forget(&self, key: &Key, owner: &Owner, tombstone: Arc<Entry>) -> bool {
         let (disk, wanted, owner) = (self.disk.clone(), *key, owner.clone());
         let written = tombstone.clone();
+        let _turn = self.turn(key).await;
         self.memory.put(*key, tombstone);
         blocking(move || disk.forget(&wanted, &owner, &written))
             .await
@@ -126,6 +143,7 @@ impl Store {
     /// Removes the entry, and its content unless another entry has the same.
     pub async fn remove(&self, key: &Key) {
         let (disk, wanted) = (self.disk.clone(), *key);
+        let _turn = self.turn(key).await;
         blocking(move || disk.remove(&wanted)).await;
         self.memory.remove(key);
     }
@@ -147,6 +165,12 @@ impl Store {
             std::io::Result::Ok(owners.collect())
         });
         owners.await.and_then(Result::ok).unwrap_or_default()
+    }
+
+    async fn turn(&self, key: &Key) -> MutexGuard<'_, ()> {
+        let [high, low, ..] = *key.as_bytes();
+        let at = usize::from(u16::from_be_bytes([high, low])) % self.turns.len();
+        self.turns[at].lock().await
     }
 
     /// What was last noted under `name`.

@@ -2,7 +2,7 @@
 //! keeps the limits, and collects what nobody refers to.
 
 use std::{
-    fs,
+    fs, io,
     path::Path,
     sync::{
         Arc,
@@ -54,6 +54,8 @@ struct Gone;
 
 /// How often the limits are looked at.
 const ROUND: Duration = Duration::from_secs(5);
+/// How many rounds pass before an incomplete look around is tried again: a minute's.
+const ROUNDS_TO_LOOK: u32 = 12;
 /// How many rounds make the collector come: an hour's.
 const ROUNDS_TO_COLLECT: u32 = 720;
 
@@ -113,12 +115,15 @@ impl Work {
     }
 
     fn tend_until_gone(&mut self) -> Result<(), Gone> {
-        self.look_around()?;
         let mut rounds = 0;
         loop {
             // Who comes during a pass waits for the next, to see a whole one.
             let waited = std::mem::take(&mut self.waiting);
             self.is_hurried = !waited.is_empty();
+            let is_due = rounds % ROUNDS_TO_LOOK == 0 || self.is_hurried;
+            if is_due && !self.disk.health().is_complete {
+                self.look_around()?;
+            }
             self.keep_limits()?;
             if rounds % ROUNDS_TO_COLLECT == 0 || self.is_hurried {
                 self.collect()?;
@@ -131,17 +136,30 @@ impl Work {
         }
     }
 
-    /// Fills the catalogue from the index.
+    /// Fills the catalogue from the index. If anything there could not be read, the catalogue is
+    /// not complete, and nothing is collected: what was not seen may be referred to.
     fn look_around(&mut self) -> Result<(), Gone> {
         let root = self.disk.root().to_path_buf();
-        for path in bucket::files(&root) {
+        let mut unseen = None;
+        for path in bucket::try_files(&root) {
             self.pace()?;
-            let bytes = fs::read(path).unwrap_or_default();
-            if let Some(line) = bucket::newest(&bytes).line {
-                self.disk.found(&line);
+            match path.and_then(fs::read) {
+                Ok(bytes) => {
+                    if let Some(line) = bucket::newest(&bytes).line {
+                        self.disk.found(&line);
+                    }
+                }
+                // Removed while we look.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => unseen = Some(error),
             }
         }
-        self.disk.completed();
+        match unseen {
+            None => self.disk.completed(),
+            Some(error) => {
+                tracing::warn!(%error, "a part of the cache's index cannot be read; nothing is collected until it can");
+            }
+        }
         Ok(())
     }
 
