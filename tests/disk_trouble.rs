@@ -86,6 +86,25 @@ impl Scene {
         answer.cache_status().contains("stored")
     }
 
+    /// Mounts the server's own disk anew.
+    fn remount(&self, how: &str) {
+        let pid = self.server.process.id().to_string();
+        let folder = self.program.folder.path().join("cache");
+        let done = Command::new("nsenter")
+            .args([
+                "--target",
+                &pid,
+                "--user",
+                "--mount",
+                "--preserve-credentials",
+            ])
+            .args(["mount", "-o", &format!("remount,{how}")])
+            .arg(folder)
+            .status()
+            .unwrap();
+        assert!(done.success());
+    }
+
     async fn readiness(&self) -> String {
         let answer = Answer::to(&self.server.address("admin"), "GET", "/readyz", &[]).await;
         assert_eq!(answer.status, 200);
@@ -108,10 +127,16 @@ impl Scene {
         );
     }
 
-    /// Trouble is over, and known.
+    async fn tend(&self) {
+        let answer = Answer::to(&self.server.address("admin"), "POST", "/v1/cache/tend", &[]).await;
+        assert_eq!(answer.status, 200);
+    }
+
+    /// Trouble is over, and known before anybody asks for a face.
     async fn assert_resumed(&mut self, number: usize) {
-        assert!(self.face(number).await, "writing did not resume");
+        self.tend().await;
         assert_eq!(self.readiness().await, "ok\n");
+        assert!(self.face(number).await, "writing did not resume");
         self.server.wait_for("can be written to again");
     }
 
@@ -169,29 +194,12 @@ async fn a_full_disk_costs_caching_and_never_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_turns_read_only_costs_caching_and_never_answers() {
     let mut scene = Scene::set(&OWN_DISK).await;
-    let remount = |how: &str| {
-        let pid = scene.server.process.id().to_string();
-        let folder = scene.program.folder.path().join("cache");
-        let done = Command::new("nsenter")
-            .args([
-                "--target",
-                &pid,
-                "--user",
-                "--mount",
-                "--preserve-credentials",
-            ])
-            .args(["mount", "-o", &format!("remount,{how}")])
-            .arg(folder)
-            .status()
-            .unwrap();
-        assert!(done.success());
-    };
     assert!(scene.face(0).await);
-    remount("ro");
+    scene.remount("ro");
     for number in 1..4 {
         assert!(!scene.face(number).await);
     }
-    remount("rw");
+    scene.remount("rw");
     scene.server.wait_for("cannot write to the cache");
     scene.assert_resumed(10).await;
 }
@@ -300,4 +308,52 @@ async fn what_an_unreadable_index_refers_to_is_not_collected() {
         tended.text()
     );
     assert_eq!(everything(cache.join("content-v2")), contents);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_that_cannot_be_made_is_told_once_and_made_later() {
+    let mut scene = Scene::set(&as_nobody(&["env"])).await;
+    for number in 0..5 {
+        assert!(scene.face(number).await);
+    }
+    let cache = scene.program.folder.path().join("cache");
+    let folders: Vec<_> = everything(cache)
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .collect();
+    scene
+        .wrapper
+        .push("FACEPLATE_CACHE__MAX_ENTRIES=2".to_owned());
+    set_mode(&folders, 0o555);
+    scene.restart();
+    for _ in 0..3 {
+        scene.tend().await;
+    }
+    let ready = scene.readiness().await;
+    assert!(ready.contains("degraded"), "{ready}");
+    let log = scene.server.wait_for("cannot remove faces from the cache");
+    assert_eq!(log.matches("cannot remove").count(), 1, "{log}");
+    set_mode(&folders, 0o777);
+    scene.tend().await;
+    assert_eq!(scene.readiness().await, "ok\n");
+    scene
+        .server
+        .wait_for("faces can be removed from the cache again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_did_not_reach_the_disk_is_no_success() {
+    let scene = Scene::set(&OWN_DISK).await;
+    assert!(scene.face(0).await);
+    scene.remount("ro");
+    for how in ["", "&hard=true"] {
+        let path = format!("/v1/purge?all=true{how}");
+        let answer = Answer::to(&scene.server.address("admin"), "POST", &path, &[]).await;
+        assert_eq!(answer.status, 500, "{}", answer.text());
+        assert!(answer.text().contains("not on disk"), "{}", answer.text());
+    }
+    scene.remount("rw");
+    let path = "/v1/purge?all=true&hard=true";
+    let answer = Answer::to(&scene.server.address("admin"), "POST", path, &[]).await;
+    assert_eq!(answer.text(), "{\"purged\":1}");
 }

@@ -86,6 +86,19 @@ impl Entry {
         self
     }
 
+    /// The same, believed by nobody: it is asked for at once, and shown only if nothing better can
+    /// be had. What was forgotten stays so.
+    pub fn doubted(mut self, now: Timestamp) -> Self {
+        if self.is_forgotten(now) {
+            return self;
+        }
+        if let Some(kept) = &mut self.picture {
+            kept.confirmed = Timestamp::default();
+        }
+        self.last.retry_at = now;
+        self
+    }
+
     /// Whether the face is forgotten still.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
         self.last.forgotten && now < self.last.retry_at

@@ -122,6 +122,11 @@ fn ours(config: &Config) -> Result<Option<Store>, String> {
 }
 
 async fn gc(config: &Config, json: bool) -> Result<(), String> {
+    // How much there is to collect is known when it is done.
+    let style = ProgressStyle::with_template("{spinner} tending the cache {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(100));
     let health = match ours(config)? {
         Some(store) => {
             store.tend_now().await;
@@ -135,6 +140,7 @@ async fn gc(config: &Config, json: bool) -> Result<(), String> {
                 .map_err(|error| format!("the server's answer is no JSON: {error}"))?
         }
     };
+    bar.finish_and_clear();
     report::tended(&health, json);
     Ok(())
 }

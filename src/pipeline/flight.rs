@@ -8,6 +8,7 @@ use std::{
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::Landed;
 use crate::avatar::{Ask, Key, Outcome, Trouble};
@@ -63,7 +64,8 @@ impl Flights {
             flights: self.clone(),
             id: (key, ask),
         };
-        let transaction = transaction();
+        // Traced as a part of the request that caused it, though it may outlive that.
+        let transaction = transaction().in_current_span();
         self.tasks.spawn(async move {
             let landed = transaction.await;
             // Off the board before anybody wakes: who asks from now on asks anew.

@@ -59,6 +59,15 @@ pub enum Which<'a> {
     All,
 }
 
+/// What a purge came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Faces that count for less now.
+    pub done: usize,
+    /// Faces that do in memory, but not on disk: a restart would bring them back.
+    pub failed: usize,
+}
+
 /// How thoroughly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purge {
@@ -149,7 +158,14 @@ impl Faces {
         };
         let entry = match self.shared.store.peek(&wanted.key) {
             Some(entry) => Some(entry),
-            None => self.shared.store.find(&wanted.key).await,
+            None => {
+                let found = self.in_time(self.shared.store.find(&wanted.key)).await;
+                let Some(found) = found else {
+                    // A disk that hangs; whether the face is there, nobody knows.
+                    return Ok(Served::forwarded(None, Forward::UriMiss, None, false));
+                };
+                found
+            }
         };
         match decide(entry.as_deref(), ask, self.now(), self.policy()) {
             Plan::Serve => Ok(Served::cached(entry)),
@@ -181,9 +197,8 @@ impl Faces {
         Ok(self.shared.store.find(&key).await)
     }
 
-    /// Lets what is known of faces count for less: of one, of an instance's, of all. Returns how
-    /// many that were.
-    pub async fn purge(&self, which: Which<'_>, how: Purge) -> Result<usize, Unsupported> {
+    /// Lets what is known of faces count for less: of one, of an instance's, of all.
+    pub async fn purge(&self, which: Which<'_>, how: Purge) -> Result<Purged, Unsupported> {
         let owners = match which {
             Which::Face(instance, subject) => vec![Owner {
                 instance: instance.name().clone(),
@@ -195,30 +210,32 @@ impl Faces {
             }
             Which::All => self.shared.store.owners(None).await,
         };
-        let mut purged = 0;
+        let mut purged = Purged::default();
         for owner in owners {
-            purged += usize::from(self.purge_one(&owner, how).await);
+            match self.purge_one(&owner, how).await {
+                Some(true) => purged.done += 1,
+                Some(false) => purged.failed += 1,
+                None => {}
+            }
         }
         Ok(purged)
     }
 
-    async fn purge_one(&self, owner: &Owner, how: Purge) -> bool {
+    /// Returns whether that is on disk; nothing, where there was nothing to purge.
+    async fn purge_one(&self, owner: &Owner, how: Purge) -> Option<bool> {
         let store = &self.shared.store;
         let key = Key::new(&owner.instance, &owner.subject);
         let _turn = self.shared.turns.of(&key).await;
-        let Some(entry) = store.find(&key).await else {
-            return false;
-        };
+        let entry = store.find(&key).await?;
         let now = self.now();
-        match how {
+        Some(match how {
             // A tombstone is a promise, and no purge breaks it.
             Purge::Hard if !entry.is_forgotten(now) => store.remove(&key).await,
             _ => {
                 let expired = Entry::clone(&entry).expired(now, self.policy().ttl);
-                store.put(&key, owner, Arc::new(expired)).await;
+                store.put(&key, owner, Arc::new(expired)).await
             }
-        }
-        true
+        })
     }
 
     /// Forgets a face: its bytes go, unless another face has the same, and for the policy's time
@@ -264,10 +281,7 @@ impl Faces {
         if collapsed {
             self.shared.metrics.collapsed();
         }
-        let landed = match self.deadline() {
-            Some(deadline) => time::timeout_at(deadline, flight.landed()).await.ok(),
-            None => Some(flight.landed().await),
-        };
+        let landed = self.in_time(flight.landed()).await;
         let entry = match &landed {
             Some(landed) => landed.entry.clone().or(entry),
             None => entry,
@@ -300,6 +314,14 @@ impl Faces {
             .shared
             .flights
             .join(wanted.key, ask, || transaction.run()))
+    }
+
+    /// What `work` brings, if it does by the first-paint deadline.
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match self.deadline() {
+            Some(deadline) => time::timeout_at(deadline, work).await.ok(),
+            None => Some(work.await),
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::{self, Instant};
+use tracing::{Instrument, Span};
 
 use super::{Instance, Landed, Shared};
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     clock::Timestamp,
     limits::{Closed, Lane, Sight},
     store::Owner,
+    telemetry::traces,
     upstream::{Failed, Failure, Found, Gone, Link, Question},
 };
 
@@ -133,9 +135,19 @@ impl Transaction {
             .call(self.subject, refresh)
             .map_err(|unsupported| Ended::by_vendor(unsupported.to_string()))?;
         let began = Instant::now();
-        let reply = self.instance.client.call(call).await;
+        let span = self.span("api");
+        let reply = self
+            .instance
+            .client
+            .call(call)
+            .instrument(span.clone())
+            .await;
         self.took("api", began, reply.as_ref().err());
         let reply = reply?;
+        span.record(
+            "http.response.status_code",
+            i64::from(reply.status.as_u16()),
+        );
         *status = Some(reply.status.as_u16());
         Ok(self.instance.provider().read(&question, &reply)?)
     }
@@ -159,7 +171,8 @@ impl Transaction {
             return Ok(Err(Gone));
         }
         let began = Instant::now();
-        let downloaded = self.instance.client.download(&link).await;
+        let download = self.instance.client.download(&link);
+        let downloaded = download.instrument(self.span("cdn")).await;
         self.took("cdn", began, downloaded.as_ref().err());
         Ok(match downloaded? {
             Ok(bytes) => Ok(Answer::Picture(
@@ -168,6 +181,10 @@ impl Transaction {
             )),
             Err(gone) => Err(gone),
         })
+    }
+
+    fn span(&self, hop: &'static str) -> Span {
+        traces::call(self.instance.vendor().as_str(), hop)
     }
 
     fn took(&self, hop: &'static str, began: Instant, failed: Option<&Failed>) {

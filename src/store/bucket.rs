@@ -91,7 +91,7 @@ fn below(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 /// The content that an integrity such as `sha256-…` names.
 pub(super) fn content_id(integrity: &str) -> Option<ContentId> {
     let digest = digest(integrity)?;
-    Some(ContentId(digest.get(..16)?.try_into().ok()?))
+    Some(ContentId(digest.get(..8)?.try_into().ok()?))
 }
 
 /// Where that content lies.
@@ -108,14 +108,14 @@ pub(super) fn content_at(root: &Path, path: &Path) -> Option<ContentId> {
         .iter()
         .filter_map(|part| part.to_str())
         .collect();
-    let mut id = [0; 16];
+    let mut id = [0; 8];
     for (byte, at) in id.iter_mut().zip((0..).step_by(2)) {
         *byte = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
     }
     Some(ContentId(id))
 }
 
-/// Where a content lies of which only the first half of the name is known.
+/// Where a content lies of which only the beginning of the name is known.
 pub(super) fn find_content(root: &Path, id: &ContentId) -> Option<PathBuf> {
     let hex = hex(&id.0);
     fs::read_dir(folder_of(root, &hex))
@@ -189,6 +189,19 @@ pub(super) fn compact(root: &Path, path: &Path, longest: u64) -> io::Result<()> 
     file.write_all(b"\n")?;
     file.write_all(line)?;
     file.persist(path)?;
+    Ok(())
+}
+
+/// Writes a file that has no name and is gone when this returns, in each folder where entries are
+/// written.
+pub(super) fn try_writing(root: &Path) -> io::Result<()> {
+    fs::create_dir_all(root.join(TMP))?;
+    for folder in [TMP, INDEX, CONTENT].map(|name| root.join(name)) {
+        if folder.exists() {
+            // A block: an empty file may fit where nothing fits.
+            tempfile::tempfile_in(folder)?.write_all(&[0; 4096])?;
+        }
+    }
     Ok(())
 }
 

@@ -9,9 +9,10 @@ use std::collections::HashMap;
 
 use crate::avatar::Key;
 
-/// The first half of a content's SHA-256.
+/// The first eight bytes of a content's SHA-256. Two contents that share them count as one, which
+/// keeps the one for as long as the other: the mistake that does no harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct ContentId(pub(super) [u8; 16]);
+pub(super) struct ContentId(pub(super) [u8; 8]);
 
 /// What the catalogue adds up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,23 @@ struct Content {
 }
 
 const BLOCK: u64 = 4096;
+
+impl Totals {
+    /// Whether that is more than `limits`.
+    pub(super) fn exceed(&self, limits: Limits) -> bool {
+        self.entries > limits.entries || self.bytes > limits.bytes
+    }
+}
+
+impl Limits {
+    /// A little below: a limit that is just kept would be reached again with the next picture.
+    pub(super) fn lowered(self) -> Self {
+        Self {
+            bytes: below(self.bytes),
+            entries: below(self.entries),
+        }
+    }
+}
 
 impl Catalogue {
     /// Notes that `key` now has this content. Returns a content that nobody refers to any more.
@@ -116,45 +134,14 @@ impl Catalogue {
         }
     }
 
-    /// The keys to evict, those not used for longest first, so that what is left is a little below
-    /// the limits: a limit that was reached would be reached again with the next picture.
-    pub(super) fn victims(&self, limits: Limits) -> Vec<Key> {
-        let Totals { entries, bytes } = self.totals();
-        if entries <= limits.entries && bytes <= limits.bytes {
-            return Vec::new();
-        }
-        let (most_entries, most_bytes) = (below(limits.entries), below(limits.bytes));
-        let mut by_use: Vec<(u32, Key)> = self
-            .slots
-            .iter()
-            .map(|(key, slot)| (slot.used, *key))
-            .collect();
-        by_use.sort_unstable();
-        let (mut entries, mut bytes) = (entries, bytes);
-        let mut left: HashMap<ContentId, u32> = HashMap::new();
-        let mut victims = Vec::new();
-        for (_, key) in by_use {
-            if entries <= most_entries && bytes <= most_bytes {
-                break;
-            }
-            entries -= 1;
-            bytes -= BLOCK + self.freed_by(&key, &mut left);
-            victims.push(key);
-        }
-        victims
+    /// When `key` was last used.
+    pub(super) fn used(&self, key: &Key) -> Option<u32> {
+        self.slots.get(key).map(|slot| slot.used)
     }
 
-    /// How many bytes of content go with `key`, after those in `left` went before it.
-    fn freed_by(&self, key: &Key, left: &mut HashMap<ContentId, u32>) -> u64 {
-        let Some(id) = self.slots.get(key).and_then(|slot| slot.content) else {
-            return 0;
-        };
-        let Some(content) = self.contents.get(&id) else {
-            return 0;
-        };
-        let left = left.entry(id).or_insert(content.references);
-        *left -= 1;
-        if *left == 0 { blocks(content.size) } else { 0 }
+    /// When each key was last used.
+    pub(super) fn uses(&self) -> impl Iterator<Item = (u32, Key)> {
+        self.slots.iter().map(|(key, slot)| (slot.used, *key))
     }
 
     fn release(&mut self, content: Option<ContentId>) -> Option<ContentId> {
@@ -184,17 +171,12 @@ mod tests {
 
     use super::*;
 
-    const NONE: Limits = Limits {
-        bytes: u64::MAX,
-        entries: u64::MAX,
-    };
-
     fn key(number: u16) -> Key {
         Key::new("sales", &format!("1{number}").parse().unwrap())
     }
 
     fn content(number: u8) -> (ContentId, u32) {
-        (ContentId([number; 16]), u32::from(number) * 1500 + 1)
+        (ContentId([number; 8]), u32::from(number) * 1500 + 1)
     }
 
     #[derive(Clone, Debug)]
@@ -249,39 +231,16 @@ mod tests {
                 prop_assert_eq!(catalogue.refers_to(&content(number).0), contents.contains(&number));
             }
         }
-
-        #[test]
-        fn eviction_takes_the_least_recently_used_and_gets_below_the_limits(
-            steps in steps(), entries in 0u64..12, bytes in 0u64..60_000,
-        ) {
-            let (mut catalogue, model) = replay(steps);
-            let limits = Limits { bytes, entries };
-            let victims = catalogue.victims(limits);
-            let used = |victim: &Key| model.iter().find(|(k, _)| key(**k) == *victim).unwrap().1.1;
-            let latest_victim = victims.iter().map(used).max();
-            let spared = model.iter().filter(|(k, _)| !victims.contains(&key(**k)));
-            for (_, (_, t)) in spared {
-                prop_assert!(Some(*t) >= latest_victim);
-            }
-            for victim in &victims {
-                catalogue.remove(victim);
-            }
-            let totals = catalogue.totals();
-            prop_assert!(totals.entries <= entries && totals.bytes <= bytes);
-        }
-
-        #[test]
-        fn below_the_limits_nothing_is_evicted(steps in steps()) {
-            let (catalogue, _) = replay(steps);
-            prop_assert!(catalogue.victims(NONE).is_empty());
-        }
     }
 
     #[test]
-    fn an_entry_and_its_content_cost_less_than_128_bytes() {
-        // hashbrown keeps a byte beside each slot and at least an eighth of the slots free.
+    fn an_entry_and_its_content_cost_about_128_bytes() {
+        // hashbrown keeps a byte beside each slot, and between an eighth of the slots free when it
+        // is full and nine sixteenths when it has just grown.
         let slot = size_of::<(Key, Slot)>() + 1;
         let content = size_of::<(ContentId, Content)>() + 1;
-        assert!((slot + content) * 8 / 7 < 128, "{slot} + {content}");
+        let each = slot + content;
+        assert!(each * 8 / 7 <= 76, "{slot} + {content}");
+        assert!(each * 16 / 7 <= 151, "{slot} + {content}");
     }
 }

@@ -3,8 +3,12 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// A cache directory that is ours.
@@ -12,7 +16,9 @@ use std::{
 pub(super) struct Directory {
     root: PathBuf,
     /// The lock goes when the file is closed.
-    _lock: File,
+    lock: Mutex<File>,
+    /// Counts how often it was taken anew.
+    taken: AtomicU64,
 }
 
 /// Why the cache directory cannot be used.
@@ -47,34 +53,60 @@ pub enum OpenError {
 impl Directory {
     /// Takes `dir`, and finds out now, not at the first picture, whether it can be written to.
     pub(super) fn take(dir: &Path) -> Result<Self, OpenError> {
-        let at = || dir.to_path_buf();
-        fs::DirBuilder::new()
-            .recursive(true)
-            // Faces of people: nobody else's business.
-            .mode(0o700)
-            .create(dir)
-            .map_err(|error| OpenError::Missing { dir: at(), error })?;
-        let read_only = |error| OpenError::ReadOnly {
-            dir: at(),
-            error,
-            uid: rustix::process::getuid().as_raw(),
-        };
-        let path = dir.join("lock");
-        File::create(&path).map_err(read_only)?;
-        // Held open for reading only: a file open for writing would keep an operator from
-        // remounting the disk read-only.
-        let lock = File::open(&path).map_err(read_only)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                root: at(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: at() }),
-            Err(TryLockError::Error(error)) => Err(read_only(error)),
+        Ok(Self {
+            root: dir.to_path_buf(),
+            lock: Mutex::new(lock(dir)?),
+            taken: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes the directory anew if it was removed, replaced or mounted over. Returns how often that
+    /// was done so far: with another number, nothing is known of what is in it.
+    pub(super) fn retake(&self) -> Result<u64, OpenError> {
+        let mut ours = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_same_file(&ours, &self.root.join(LOCK)) {
+            *ours = lock(&self.root)?;
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(dir = %self.root.display(), "the cache directory was removed or replaced; it is taken anew");
         }
+        Ok(self.taken.load(Ordering::Relaxed))
     }
 
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
+}
+
+const LOCK: &str = "lock";
+
+/// Makes `dir` if it is missing, and locks it for as long as the file is open.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let at = || dir.to_path_buf();
+    fs::DirBuilder::new()
+        .recursive(true)
+        // Faces of people: nobody else's business.
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| OpenError::Missing { dir: at(), error })?;
+    let read_only = |error| OpenError::ReadOnly {
+        dir: at(),
+        error,
+        uid: rustix::process::getuid().as_raw(),
+    };
+    let path = dir.join(LOCK);
+    File::create(&path).map_err(read_only)?;
+    // Held open for reading only: a file open for writing would keep an operator from remounting
+    // the disk read-only.
+    let lock = File::open(&path).map_err(read_only)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: at() }),
+        Err(TryLockError::Error(error)) => Err(read_only(error)),
+    }
+}
+
+fn is_same_file(open: &File, path: &Path) -> bool {
+    let open = open.metadata().map(|about| (about.dev(), about.ino()));
+    let there = fs::metadata(path).map(|about| (about.dev(), about.ino()));
+    matches!((open, there), (Ok(open), Ok(there)) if open == there)
 }

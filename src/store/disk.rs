@@ -7,50 +7,47 @@
 use std::{
     fs::{self, File},
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use bytes::Bytes;
 use cacache::{Integrity, WriteOpts, index};
-use serde::{Deserialize, Serialize};
 
 use super::{
-    Owner, bucket,
-    catalogue::{Catalogue, ContentId, Limits, Totals},
-    directory::Directory,
+    Owner,
+    books::Books,
+    bucket::{self, Bucket},
+    catalogue::{ContentId, Totals},
+    directory::{Directory, OpenError},
+    line::Line,
+    trouble::{Doing, Trouble, Troubles},
 };
 use crate::{
-    avatar::{Entry, Kept, Key, Last, Picture},
+    avatar::{Entry, Kept, Key, Picture},
     clock::{Clock, Timestamp},
 };
 
 /// The entries on disk.
 #[derive(Debug)]
 pub(super) struct Disk {
-    root: PathBuf,
     /// Ours as long as this lives.
-    _directory: Directory,
-    /// One change at a time, and the catalogue with it: what refers to a content cannot change
-    /// while that is being removed. Reads do not take it.
-    books: Mutex<Books>,
-    /// What keeps entries from being written, if anything does.
-    trouble: Mutex<Option<String>>,
+    directory: Arc<Directory>,
+    /// One change at a time: what refers to a content cannot change while that is being removed.
+    /// Held for as long as the disk takes, so nobody but the disk's own threads may wait for it.
+    change: Mutex<()>,
+    books: Books,
+    troubles: Troubles,
     damaged: AtomicU64,
     evicted: AtomicU64,
     clock: Clock,
 }
 
-#[derive(Debug, Default)]
-struct Books {
-    catalogue: Catalogue,
-    /// Whether the catalogue knows all that is on disk. Until then, "nobody refers to it" is
-    /// nothing to act on.
-    is_complete: bool,
-}
+/// The right to change what is on disk.
+type Change<'a> = MutexGuard<'a, ()>;
 
 /// How the disk tier is.
 #[derive(Clone, Debug, Default)]
@@ -63,24 +60,8 @@ pub struct Health {
     pub damaged: u64,
     /// Entries evicted since the start.
     pub evicted: u64,
-    /// What keeps entries from being written, if anything does.
-    pub trouble: Option<String>,
-}
-
-/// An entry's line in the index, but for what cacache keeps itself.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    instance: String,
-    subject: String,
-    last: Last,
-    picture: Option<PictureLine>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PictureLine {
-    name: Option<String>,
-    changed: Timestamp,
-    confirmed: Timestamp,
+    /// What keeps the disk from being changed, if anything does.
+    pub trouble: Option<Trouble>,
 }
 
 /// Why an entry could not be read.
@@ -94,8 +75,21 @@ enum Unreadable {
     Line(#[from] serde_json::Error),
     #[error("its index cannot be read: {0}")]
     Index(io::Error),
-    #[error("its index has no whole line")]
-    Lost,
+    #[error("the last line of its index is damaged")]
+    Torn,
+}
+
+/// Why the disk could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unchanged {
+    #[error(transparent)]
+    Directory(#[from] OpenError),
+    #[error("{0}")]
+    Cache(#[from] cacache::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Line(#[from] serde_json::Error),
 }
 
 impl Unreadable {
@@ -110,7 +104,7 @@ impl Unreadable {
             Unreadable::Content(_)
             | Unreadable::NotAPicture
             | Unreadable::Line(_)
-            | Unreadable::Lost => true,
+            | Unreadable::Torn => true,
         }
     }
 }
@@ -120,12 +114,12 @@ impl Disk {
     const LONGEST_BUCKET: u64 = 16 * 1024;
 
     /// The entries in `directory`.
-    pub(super) fn new(directory: Directory, clock: Clock) -> Self {
+    pub(super) fn new(directory: Arc<Directory>, clock: Clock) -> Self {
         Self {
-            root: directory.root().to_path_buf(),
-            _directory: directory,
-            books: Mutex::default(),
-            trouble: Mutex::default(),
+            directory,
+            change: Mutex::default(),
+            books: Books::default(),
+            troubles: Troubles::default(),
             damaged: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             clock,
@@ -133,159 +127,178 @@ impl Disk {
     }
 
     pub(super) fn root(&self) -> &Path {
-        &self.root
+        self.directory.root()
+    }
+
+    pub(super) fn books(&self) -> &Books {
+        &self.books
     }
 
     pub(super) fn health(&self) -> Health {
-        let books = self.books();
         Health {
-            totals: books.catalogue.totals(),
-            is_complete: books.is_complete,
+            totals: self.books.totals(),
+            is_complete: self.books.is_complete(),
             damaged: self.damaged.load(Ordering::Relaxed),
             evicted: self.evicted.load(Ordering::Relaxed),
-            trouble: self.trouble().clone(),
+            trouble: self.troubles.first(),
         }
     }
 
-    /// The entry of `key`. One that cannot be read is reported and cleared away, and then as good
-    /// as none.
+    // --- reading ---
+
+    /// The entry of `key`. One that is damaged is reported and cleared away, and then as good as
+    /// none.
     pub(super) fn read(&self, key: &Key) -> Option<Entry> {
-        match self.try_read(key) {
+        let read = match self.look(key) {
+            // Somebody may have been writing just then.
+            Err(error) if error.is_damage() => self.look_again(key),
+            read => read,
+        };
+        match read {
             Ok(entry) => {
-                // A use that is not noted because somebody writes is no loss.
-                if let Ok(mut books) = self.books.try_lock() {
-                    books.catalogue.touch(key, seconds(self.clock.now()));
-                }
+                self.books.touch(key, seconds(self.clock.now()));
                 entry
             }
-            Err(error) if !error.is_damage() => {
+            Err(error) => {
                 tracing::warn!(%key, %error, "a cache entry cannot be read now; it stays");
                 None
             }
-            Err(error) => {
-                self.damaged.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%key, %error, "a cache entry is unreadable and will be fetched again");
-                self.discard(key);
-                None
-            }
         }
     }
 
-    fn try_read(&self, key: &Key) -> Result<Option<Entry>, Unreadable> {
-        let Some(found) = self.line(key)? else {
-            return Ok(None);
-        };
-        let line: Line = serde_json::from_value(found.metadata)?;
-        let picture = match (line.picture, found.integrity) {
-            (Some(about), Some(content)) => match self.kept(&content, about) {
-                Ok(kept) => Some(kept),
-                // Evicted or replaced between the look at the index and the one at the content.
-                Err(_) if self.line(key)?.and_then(|now| now.integrity) != Some(content) => {
-                    return Ok(None);
+    fn look(&self, key: &Key) -> Result<Option<Entry>, Unreadable> {
+        let bucket = self.bucket(key)?;
+        if bucket.is_damaged {
+            return Err(Unreadable::Torn);
+        }
+        bucket.line.map(|line| self.entry(line)).transpose()
+    }
+
+    /// Looks while nobody writes: what is damaged now is. A damaged line is mended by the one
+    /// before, which was true once, and whose picture is proven by its digest.
+    fn look_again(&self, key: &Key) -> Result<Option<Entry>, Unreadable> {
+        let change = self.waiting();
+        let mut bucket = self.bucket(key)?;
+        let line = bucket.line.take();
+        let content = line.as_ref().and_then(|line| line.integrity.clone());
+        let read = line.map(|line| self.entry(line)).transpose();
+        let error = match read {
+            Ok(Some(entry)) if bucket.is_damaged => {
+                self.damaged(key, &"the one before counts until the vendor is asked");
+                if let Err(error) = bucket::compact(self.root(), &self.path(key), 0) {
+                    tracing::debug!(%key, %error, "a damaged line stays in the index");
                 }
-                Err(error) => return Err(error),
-            },
+                return Ok(Some(entry.doubted(self.clock.now())));
+            }
+            Ok(None) if bucket.is_damaged => Unreadable::Torn,
+            Err(error) if error.is_damage() => error,
+            read => return read,
+        };
+        self.damaged(key, &error);
+        if let (Unreadable::Content(_) | Unreadable::NotAPicture, Some(content)) = (&error, content)
+        {
+            // Damaged bytes under a right name would keep the right ones from being written.
+            let spoiled = bucket::content_path(self.root(), &content);
+            let _ = spoiled.map(fs::remove_file);
+        }
+        if let Err(error) = self.discard(&change, key) {
+            tracing::warn!(%key, %error, "a damaged cache entry cannot be removed");
+        }
+        Ok(None)
+    }
+
+    fn damaged(&self, key: &Key, what: &dyn std::fmt::Display) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%key, %what, "a cache entry is damaged and will be fetched again");
+    }
+
+    fn bucket(&self, key: &Key) -> Result<Bucket, Unreadable> {
+        match fs::read(self.path(key)) {
+            Ok(bytes) => Ok(bucket::newest(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Bucket::default()),
+            Err(error) => Err(Unreadable::Index(error)),
+        }
+    }
+
+    fn entry(&self, line: bucket::Line) -> Result<Entry, Unreadable> {
+        let about: Line = serde_json::from_value(line.metadata)?;
+        let picture = match (about.picture, line.integrity) {
+            (Some(about), Some(content)) => {
+                let content: Integrity = content.parse().map_err(|_| Unreadable::NotAPicture)?;
+                let bytes =
+                    cacache::read_hash_sync(self.root(), &content).map_err(Unreadable::Content)?;
+                let picture =
+                    Picture::validate(Bytes::from(bytes)).map_err(|_| Unreadable::NotAPicture)?;
+                Some(Kept {
+                    picture,
+                    name: about.name,
+                    changed: about.changed,
+                    confirmed: about.confirmed,
+                })
+            }
             _ => None,
         };
-        Ok(Some(Entry {
+        Ok(Entry {
             picture,
-            last: line.last,
-        }))
-    }
-
-    /// What the index says of `key`. Damage to the last line is reported, and mended by believing
-    /// the one before: that was true once, and its content is proven by its digest.
-    fn line(&self, key: &Key) -> Result<Option<bucket::Line>, Unreadable> {
-        let path = bucket::path(&self.root, &key.to_string());
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Unreadable::Index(error)),
-        };
-        let bucket = bucket::newest(&bytes);
-        if bucket.is_damaged {
-            let _books = self.books();
-            bucket::compact(&self.root, &path, 0).map_err(Unreadable::Index)?;
-            if bucket.line.is_none() {
-                return Err(Unreadable::Lost);
-            }
-            self.damaged.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%key, "the last change of a cache entry is unreadable; the one before counts");
-        }
-        Ok(bucket.line)
-    }
-
-    fn kept(&self, content: &str, about: PictureLine) -> Result<Kept, Unreadable> {
-        let content: Integrity = content.parse().map_err(|_| Unreadable::NotAPicture)?;
-        let bytes = cacache::read_hash_sync(&self.root, &content).map_err(|error| {
-            let error = Unreadable::Content(error);
-            if error.is_damage() {
-                // Damaged bytes under a right name would keep the right ones from being written.
-                let _ = cacache::remove_hash_sync(&self.root, &content);
-            }
-            error
-        })?;
-        let picture = Picture::validate(Bytes::from(bytes)).map_err(|_| Unreadable::NotAPicture)?;
-        Ok(Kept {
-            picture,
-            name: about.name,
-            changed: about.changed,
-            confirmed: about.confirmed,
+            last: about.last,
         })
     }
+
+    // --- writing ---
 
     /// Writes `entry`: the picture first, then the line that names it, so that a crash between
     /// the two leaves the old entry whole. Returns whether it is on disk.
     pub(super) fn write(&self, key: &Key, owner: &Owner, entry: &Entry) -> bool {
-        let mut books = self.books();
-        let written = self.try_write(key, owner, entry).map(|content| {
-            let freed = books
-                .catalogue
-                .put(*key, content, seconds(self.clock.now()));
-            self.drop_freed(&books, freed);
-        });
-        drop(books);
-        self.note_trouble(written.as_ref().err());
+        let written = self
+            .change()
+            .and_then(|change| self.try_write(&change, key, owner, entry));
+        self.note(Doing::Writing, &written);
         written.is_ok()
     }
 
     /// Writes `tombstone` over the entry and over its past, and removes the picture that it had
-    /// unless another entry has the same one.
+    /// unless another entry has the same one. Returns whether all of that is so.
     pub(super) fn forget(&self, key: &Key, owner: &Owner, tombstone: &Entry) -> bool {
-        let before = index::find(&self.root, &key.to_string()).ok().flatten();
-        if !self.write(key, owner, tombstone) {
-            return false;
-        }
-        let past = bucket::path(&self.root, &key.to_string());
-        if let Err(error) = bucket::compact(&self.root, &past, 0) {
-            tracing::warn!(%key, %error, "the past of a forgotten entry stays in the index");
-        }
-        let Some(content) = before.map(|found| found.integrity) else {
-            return true;
-        };
-        let books = self.books();
-        // The catalogue, once it is complete, saw to it in `write`.
-        let is_shared = !books.is_complete && self.is_on_disk(&content);
-        if is_shared || books.is_complete || !cacache::exists_sync(&self.root, &content) {
-            return true;
-        }
-        cacache::remove_hash_sync(&self.root, &content).is_ok()
+        let forgotten = self.change().and_then(|change| {
+            let before = self.bucket(key).ok().and_then(|bucket| bucket.line);
+            self.try_write(&change, key, owner, tombstone)?;
+            bucket::compact(self.root(), &self.path(key), 0)?;
+            // A catalogue that is complete saw to it in `try_write`.
+            let content = before.and_then(|line| line.integrity);
+            match content.filter(|content| !self.is_on_disk(content)) {
+                Some(content) => self.remove_content(&content),
+                None => Ok(()),
+            }
+        });
+        self.note(Doing::Writing, &forgotten);
+        forgotten.is_ok()
     }
 
-    /// Whether any entry on disk has this content. Reads the whole index.
-    fn is_on_disk(&self, content: &Integrity) -> bool {
-        let content = content.to_string();
-        bucket::files(&self.root)
+    /// Whether any entry on disk has this content. While the catalogue does not know, that means to
+    /// read the whole index.
+    fn is_on_disk(&self, content: &str) -> bool {
+        if self.books.is_complete() {
+            return bucket::content_id(content).is_some_and(|id| !self.books.is_orphan(&id));
+        }
+        bucket::files(self.root())
             .filter_map(|path| bucket::newest(&fs::read(path).ok()?).line)
-            .any(|line| line.integrity.as_ref() == Some(&content))
+            .any(|line| line.integrity.as_deref() == Some(content))
+    }
+
+    fn remove_content(&self, content: &str) -> Result<(), Unchanged> {
+        match bucket::content_path(self.root(), content).map(fs::remove_file) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn try_write(
         &self,
+        change: &Change<'_>,
         key: &Key,
         owner: &Owner,
         entry: &Entry,
-    ) -> cacache::Result<Option<(ContentId, u32)>> {
+    ) -> Result<(), Unchanged> {
         let bytes = entry
             .picture
             .as_ref()
@@ -294,140 +307,133 @@ impl Disk {
         if !bytes.is_empty() {
             self.ensure(&content, bytes)?;
         }
-        let line = Line {
-            instance: owner.instance.to_string(),
-            subject: owner.subject.as_str().to_owned(),
-            last: entry.last,
-            picture: entry.picture.as_ref().map(|kept| PictureLine {
-                name: kept.name.clone(),
-                changed: kept.changed,
-                confirmed: kept.confirmed,
-            }),
-        };
-        let metadata = serde_json::to_value(line)
-            .map_err(|error| cacache::Error::SerdeError(error, "an entry's line".into()))?;
-        let time = self.clock.now().as_millis();
         let opts = WriteOpts::new()
             .integrity(content.clone())
             .size(bytes.len())
-            .time(u128::from(time))
-            .metadata(metadata);
-        let name = key.to_string();
-        index::insert(&self.root, &name, opts)?;
-        let path = bucket::path(&self.root, &name);
-        if let Err(error) = bucket::compact(&self.root, &path, Self::LONGEST_BUCKET) {
+            .time(u128::from(self.clock.now().as_millis()))
+            .metadata(serde_json::to_value(Line::new(owner, entry))?);
+        index::insert(self.root(), &key.to_string(), opts)?;
+        if let Err(error) = bucket::compact(self.root(), &self.path(key), Self::LONGEST_BUCKET) {
             tracing::debug!(%key, %error, "an index file could not be shortened, and grows on");
         }
-        let id = bucket::content_id(&content.to_string());
+        let id = bucket::content_id(&content.to_string()).filter(|_| !bytes.is_empty());
         let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        Ok(id.filter(|_| !bytes.is_empty()).map(|id| (id, size)))
+        let used = seconds(self.clock.now());
+        let freed = self.books.put(*key, id.map(|id| (id, size)), used);
+        self.drop_freed(change, freed);
+        Ok(())
     }
 
     /// Sees to it that the content is there. Writing a file that is there would replace a good
     /// one, and a crash could spoil it; a new date tells a collector in another process that
     /// somebody needs it again.
     fn ensure(&self, content: &Integrity, bytes: &[u8]) -> cacache::Result<()> {
-        if cacache::exists_sync(&self.root, content) {
-            let path = bucket::content_path(&self.root, &content.to_string());
+        if cacache::exists_sync(self.root(), content) {
+            let path = bucket::content_path(self.root(), &content.to_string());
             let file = path.and_then(|path| File::options().append(true).open(path).ok());
             // A collector waits for hours; a date that cannot be renewed once is no loss.
             let _ = file.map(|file| file.set_times(bucket::now()));
             return Ok(());
         }
-        cacache::write_hash_sync(&self.root, bytes)?;
+        cacache::write_hash_sync(self.root(), bytes)?;
         Ok(())
     }
 
-    /// Takes what is on disk into the catalogue, bucket by bucket.
-    pub(super) fn found(&self, line: &bucket::Line) {
-        let Ok(key) = line.key.parse() else {
-            return;
-        };
-        let size = u32::try_from(line.size).unwrap_or(u32::MAX);
-        let content = line.integrity.as_deref().and_then(bucket::content_id);
-        let used = seconds(Timestamp::from_millis(line.time));
-        let content = content.filter(|_| size > 0).map(|id| (id, size));
-        self.books().catalogue.found(key, content, used);
+    /// Finds out whether the disk takes writes, without leaving anything there.
+    pub(super) fn probe(&self) {
+        let probed = self.change().and_then(|_change| {
+            bucket::try_writing(self.root())?;
+            Ok(())
+        });
+        self.note(Doing::Writing, &probed);
     }
 
-    /// From now on the catalogue knows all that is on disk.
-    pub(super) fn completed(&self) {
-        self.books().is_complete = true;
+    // --- removing ---
+
+    /// Removes an entry to make room, unless it was used after `used`. Returns whether it did.
+    pub(super) fn evict(&self, key: &Key, used: u32) -> Result<bool, Unchanged> {
+        let evicted = self.change().and_then(|change| {
+            let is_idle = self.books.used(key) == Some(used);
+            if is_idle {
+                self.discard(&change, key)?;
+                self.evicted.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(is_idle)
+        });
+        self.note(Doing::MakingRoom, &evicted);
+        evicted
     }
 
-    /// The keys that have to go for `limits` to hold.
-    pub(super) fn victims(&self, limits: Limits) -> Vec<Key> {
-        self.books().catalogue.victims(limits)
-    }
-
-    /// Removes an entry to make room.
-    pub(super) fn evict(&self, key: &Key) {
-        if self.discard(key) {
-            self.evicted.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Removes an entry for good.
-    pub(super) fn remove(&self, key: &Key) {
-        self.discard(key);
+    /// Removes an entry for good. Returns whether it is gone.
+    pub(super) fn remove(&self, key: &Key) -> bool {
+        let removed = self.change().and_then(|change| self.discard(&change, key));
+        self.note(Doing::Writing, &removed);
+        removed.is_ok()
     }
 
     /// Removes an entry, and its content unless another entry has the same.
-    fn discard(&self, key: &Key) -> bool {
-        let mut books = self.books();
-        match fs::remove_file(bucket::path(&self.root, &key.to_string())) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::warn!(%key, %error, "a cache entry cannot be removed");
-                return false;
-            }
+    fn discard(&self, change: &Change<'_>, key: &Key) -> Result<(), Unchanged> {
+        match fs::remove_file(self.path(key)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
         }
-        let freed = books.catalogue.remove(key);
-        self.drop_freed(&books, freed);
-        true
+        let freed = self.books.remove(key);
+        self.drop_freed(change, freed);
+        Ok(())
     }
 
     /// Removes the content file at `path` if nobody refers to it. Returns whether it did.
     pub(super) fn collect(&self, path: &Path) -> bool {
-        let books = self.books();
-        let Some(id) = bucket::content_at(&self.root, path) else {
+        let Ok(_change) = self.change() else {
             return false;
         };
-        books.is_complete && !books.catalogue.refers_to(&id) && fs::remove_file(path).is_ok()
+        bucket::content_at(self.root(), path).is_some_and(|id| self.books.is_orphan(&id))
+            && fs::remove_file(path).is_ok()
     }
 
-    fn drop_freed(&self, books: &Books, freed: Option<ContentId>) {
-        let Some(id) = freed.filter(|_| books.is_complete) else {
-            return;
-        };
-        if let Some(path) = bucket::find_content(&self.root, &id) {
+    fn drop_freed(&self, _: &Change<'_>, freed: Option<ContentId>) {
+        if let Some(path) = freed.and_then(|id| bucket::find_content(self.root(), &id)) {
             // What cannot be removed now, the collector finds later.
             let _ = fs::remove_file(path);
         }
     }
 
-    fn note_trouble(&self, error: Option<&cacache::Error>) {
-        let mut trouble = self.trouble();
-        match (error, trouble.is_some()) {
-            (Some(error), false) => {
-                tracing::error!(%error, dir = %self.root.display(), "cannot write to the cache; faces are kept in memory until it works again");
-                *trouble = Some(error.to_string());
-            }
-            (None, true) => {
-                tracing::info!(dir = %self.root.display(), "the cache can be written to again");
-                *trouble = None;
-            }
-            _ => {}
-        }
+    /// Takes a bucket into the catalogue.
+    pub(super) fn take_in(&self, path: &Path) -> io::Result<()> {
+        // An entry that is removed between the look and the note would be in the books for ever.
+        let _change = self.waiting();
+        let Some(line) = bucket::newest(&fs::read(path)?).line else {
+            return Ok(());
+        };
+        let Ok(key) = line.key.parse() else {
+            return Ok(());
+        };
+        let size = u32::try_from(line.size).unwrap_or(u32::MAX);
+        let content = line.integrity.as_deref().and_then(bucket::content_id);
+        let used = seconds(Timestamp::from_millis(line.time));
+        let content = content.filter(|_| size > 0).map(|id| (id, size));
+        self.books.found(key, content, used);
+        Ok(())
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for the right to change what is on disk, and sees to it that the directory is ours.
+    fn change(&self) -> Result<Change<'_>, Unchanged> {
+        let change = self.waiting();
+        self.books.follow(self.directory.retake()?);
+        Ok(change)
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiting(&self) -> Change<'_> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note<T>(&self, doing: Doing, went: &Result<T, Unchanged>) {
+        self.troubles
+            .note(doing, went, self.root(), self.clock.now());
+    }
+
+    fn path(&self, key: &Key) -> std::path::PathBuf {
+        bucket::path(self.root(), &key.to_string())
     }
 }
 

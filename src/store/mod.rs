@@ -1,18 +1,25 @@
 //! Finds and keeps entries: in memory, then on disk. Knows nothing of HTTP, nor of why an entry is
 //! worth keeping.
 
+mod books;
 mod bucket;
 mod catalogue;
 mod directory;
 mod disk;
+mod line;
 mod memory;
 mod notes;
 mod survey;
 mod tend;
+mod trouble;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use catalogue::Totals;
 use directory::Directory;
@@ -24,11 +31,30 @@ use notes::Notes;
 pub use survey::{Damage, Row, Survey};
 use tend::Tender;
 pub use tend::Tending;
+pub use trouble::Trouble;
 
 use crate::{
     avatar::{Entry, Key, Subject},
     clock::Clock,
 };
+
+/// A file system's room, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// All of it.
+    pub size: u64,
+    /// What this user may still write.
+    pub free: u64,
+}
+
+/// The room where `dir` is.
+pub fn room(dir: &Path) -> io::Result<Room> {
+    let system = rustix::fs::statvfs(dir)?;
+    Ok(Room {
+        size: system.f_blocks.saturating_mul(system.f_frsize),
+        free: system.f_bavail.saturating_mul(system.f_frsize),
+    })
+}
 
 /// Where entries live, and how much of them.
 #[derive(Clone, Debug)]
@@ -55,8 +81,9 @@ pub struct Store {
     tender: Arc<Tender>,
     /// Disk and memory change together: what was read from disk before a change must not reach
     /// memory after it, or a face that was forgotten would be shown again. A look that memory
-    /// answers takes no turn.
-    turns: Box<[Mutex<()>]>,
+    /// answers takes no turn. Whoever works on disk keeps the turn until that is done, even if the
+    /// one who asked for it goes away.
+    turns: Box<[Arc<Mutex<()>>]>,
 }
 
 /// Whose entry it is, written beside it so that the cache directory explains itself.
@@ -74,14 +101,15 @@ impl Store {
     /// Opens the cache directory, and takes it for this process alone. Blocks on the file system.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
         let memory = Arc::new(Memory::new(settings.memory, settings.max_picture));
-        let disk = Arc::new(Disk::new(Directory::take(&settings.dir)?, clock));
+        let directory = Arc::new(Directory::take(&settings.dir)?);
+        let disk = Arc::new(Disk::new(directory.clone(), clock));
         let tending = settings.tending.clone();
         Ok(Self {
-            notes: Arc::new(Notes::new(&settings.dir)),
+            notes: Arc::new(Notes::new(directory)),
             tender: Arc::new(Tender::start(disk.clone(), memory.clone(), tending)),
             memory,
             disk,
-            turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
+            turns: (0..TURNS).map(|_| Arc::default()).collect(),
         })
     }
 
@@ -106,46 +134,50 @@ impl Store {
         if let Some(entry) = self.memory.get(key) {
             return Some(entry);
         }
-        let _turn = self.turn(key).await;
+        let turn = self.turn(key).await;
         // Whoever had the turn before may have brought it.
         if let Some(entry) = self.memory.get(key) {
             return Some(entry);
         }
-        let (disk, wanted) = (self.disk.clone(), *key);
-        let found = blocking(move || disk.read(&wanted)).await.flatten()?;
-        let entry = Arc::new(found);
-        self.memory.put(*key, entry.clone());
-        Some(entry)
+        self.in_turn(turn, key, |disk, memory, key| {
+            let entry = Arc::new(disk.read(key)?);
+            memory.put(*key, entry.clone());
+            Some(entry)
+        })
+        .await?
     }
 
     /// Keeps `entry`. Returns whether it reached the disk; memory has it in any case.
     pub async fn put(&self, key: &Key, owner: &Owner, entry: Arc<Entry>) -> bool {
-        let (disk, wanted, owner) = (self.disk.clone(), *key, owner.clone());
-        let written = entry.clone();
-        let _turn = self.turn(key).await;
-        let kept = blocking(move || disk.write(&wanted, &owner, &written)).await;
-        self.memory.put(*key, entry);
-        kept.unwrap_or(false)
+        let (turn, owner) = (self.turn(key).await, owner.clone());
+        let kept = self.in_turn(turn, key, move |disk, memory, key| {
+            let is_on_disk = disk.write(key, &owner, &entry);
+            memory.put(*key, entry);
+            is_on_disk
+        });
+        kept.await.unwrap_or(false)
     }
 
     /// Puts `tombstone` in the place of the entry, and removes its picture's bytes unless another
     /// entry has the same. Returns whether that reached the disk.
     pub async fn forget(&self, key: &Key, owner: &Owner, tombstone: Arc<Entry>) -> bool {
-        let (disk, wanted, owner) = (self.disk.clone(), *key, owner.clone());
-        let written = tombstone.clone();
-        let _turn = self.turn(key).await;
-        self.memory.put(*key, tombstone);
-        blocking(move || disk.forget(&wanted, &owner, &written))
-            .await
-            .unwrap_or(false)
+        let (turn, owner) = (self.turn(key).await, owner.clone());
+        let forgotten = self.in_turn(turn, key, move |disk, memory, key| {
+            memory.put(*key, tombstone.clone());
+            disk.forget(key, &owner, &tombstone)
+        });
+        forgotten.await.unwrap_or(false)
     }
 
-    /// Removes the entry, and its content unless another entry has the same.
-    pub async fn remove(&self, key: &Key) {
-        let (disk, wanted) = (self.disk.clone(), *key);
-        let _turn = self.turn(key).await;
-        blocking(move || disk.remove(&wanted)).await;
-        self.memory.remove(key);
+    /// Removes the entry, and its content unless another entry has the same. Returns whether it is
+    /// gone from disk.
+    pub async fn remove(&self, key: &Key) -> bool {
+        let turn = self.turn(key).await;
+        let removed = self.in_turn(turn, key, |disk, memory, key| {
+            memory.remove(key);
+            disk.remove(key)
+        });
+        removed.await.unwrap_or(false)
     }
 
     /// Everybody who has an entry, of one instance or of all. Reads the whole index.
@@ -167,10 +199,26 @@ impl Store {
         owners.await.and_then(Result::ok).unwrap_or_default()
     }
 
-    async fn turn(&self, key: &Key) -> MutexGuard<'_, ()> {
+    async fn turn(&self, key: &Key) -> OwnedMutexGuard<()> {
         let [high, low, ..] = *key.as_bytes();
         let at = usize::from(u16::from_be_bytes([high, low])) % self.turns.len();
-        self.turns[at].lock().await
+        self.turns[at].clone().lock_owned().await
+    }
+
+    /// Changes both tiers while nobody else has the turn.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        key: &Key,
+        work: impl FnOnce(&Disk, &Memory, &Key) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (disk, memory, key) = (self.disk.clone(), self.memory.clone(), *key);
+        blocking(move || {
+            let done = work(&disk, &memory, &key);
+            drop(turn);
+            done
+        })
+        .await
     }
 
     /// What was last noted under `name`.
@@ -195,4 +243,38 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
             None
         }
     }
+}
+
+/// Reads an index file and shortens it, for the fuzzer. Returns whether an entry is in it.
+#[cfg(fuzzing)]
+pub fn fuzzed_bucket(bytes: &[u8]) -> bool {
+    let folder = tempfile::tempdir().expect("a folder for the fuzzer");
+    let path = folder.path().join("bucket");
+    std::fs::write(&path, bytes).expect("a file for the fuzzer");
+    let before = bucket::newest(bytes);
+    let known = |bucket: &bucket::Bucket| {
+        let line = bucket.line.as_ref();
+        line.map(|line| {
+            (
+                line.key.clone(),
+                line.integrity.clone(),
+                line.time,
+                line.size,
+            )
+        })
+    };
+    if let Some(integrity) = before
+        .line
+        .as_ref()
+        .and_then(|line| line.integrity.as_ref())
+    {
+        bucket::content_path(folder.path(), integrity);
+        bucket::content_id(integrity);
+    }
+    if bucket::compact(folder.path(), &path, 0).is_ok() {
+        let after = bucket::newest(&std::fs::read(&path).unwrap_or_default());
+        assert!(!after.is_damaged);
+        assert_eq!(known(&after), known(&before));
+    }
+    before.line.is_some()
 }

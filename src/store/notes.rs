@@ -2,27 +2,30 @@
 //! instance's budget is used up, and until when it pauses.
 
 use std::{
+    error::Error,
     fs,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    io::Write,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tempfile::NamedTempFile;
 
+use super::directory::Directory;
+
 /// The folder of notes.
 #[derive(Debug)]
 pub(super) struct Notes {
-    dir: PathBuf,
+    directory: Arc<Directory>,
     /// One note is written at a time.
     turn: Mutex<()>,
 }
 
 impl Notes {
-    /// The notes of the cache directory `root`.
-    pub(super) fn new(root: &Path) -> Self {
+    /// The notes in the cache directory.
+    pub(super) fn new(directory: Arc<Directory>) -> Self {
         Self {
-            dir: root.join("instances"),
+            directory,
             turn: Mutex::default(),
         }
     }
@@ -39,15 +42,20 @@ impl Notes {
         }
     }
 
-    fn try_write(&self, name: &str, text: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.dir)?;
-        let mut file = NamedTempFile::new_in(&self.dir)?;
+    fn try_write(&self, name: &str, text: &[u8]) -> Result<(), Box<dyn Error>> {
+        self.directory.retake()?;
+        fs::create_dir_all(self.dir())?;
+        let mut file = NamedTempFile::new_in(self.dir())?;
         file.write_all(text)?;
         file.persist(self.path(name))?;
         Ok(())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{name}.json"))
+        self.dir().join(format!("{name}.json"))
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.directory.root().join("instances")
     }
 }

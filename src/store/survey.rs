@@ -4,16 +4,14 @@ use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{bucket, catalogue::ContentId};
-use crate::{
-    avatar::{Last, Outcome},
-    clock::Timestamp,
-};
+use super::{bucket, catalogue::ContentId, line};
+use crate::{avatar::Outcome, clock::Timestamp};
 
 /// A cache directory to be looked at.
 #[derive(Debug)]
@@ -51,14 +49,6 @@ pub enum Damage {
     Content,
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    instance: String,
-    subject: String,
-    last: Last,
-    picture: Option<serde::de::IgnoredAny>,
-}
-
 impl Survey {
     /// Looks at `dir`.
     pub fn of(dir: &Path) -> io::Result<Self> {
@@ -76,13 +66,12 @@ impl Survey {
     /// Every entry, or what is wrong with it.
     pub fn rows(&self) -> impl Iterator<Item = Result<Row, Damage>> {
         bucket::files(&self.root).filter_map(|path| {
-            let bytes = match fs::read(path) {
-                Ok(bytes) => bytes,
+            let bucket = match calm(&path) {
+                Ok(bucket) => bucket,
                 // Removed while we look.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
                 Err(_) => return Some(Err(Damage::Index)),
             };
-            let bucket = bucket::newest(&bytes);
             if bucket.is_damaged {
                 return Some(Err(Damage::Index));
             }
@@ -119,9 +108,22 @@ impl Survey {
     }
 }
 
+/// Reads a bucket, more than once if its last line looks damaged: a server may be writing it.
+fn calm(path: &Path) -> io::Result<bucket::Bucket> {
+    let mut bucket = bucket::newest(&fs::read(path)?);
+    for _ in 0..3 {
+        if !bucket.is_damaged {
+            break;
+        }
+        thread::sleep(Duration::from_millis(5));
+        bucket = bucket::newest(&fs::read(path)?);
+    }
+    Ok(bucket)
+}
+
 impl Row {
     fn of(line: bucket::Line) -> Option<Self> {
-        let about: Metadata = serde_json::from_value(line.metadata).ok()?;
+        let about: line::Line = serde_json::from_value(line.metadata).ok()?;
         let has_picture = about.picture.is_some();
         Some(Self {
             instance: about.instance,

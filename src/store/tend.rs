@@ -54,6 +54,8 @@ struct Gone;
 
 /// How often the limits are looked at.
 const ROUND: Duration = Duration::from_secs(5);
+/// How many of the oldest are looked up at once: that takes a look at all of them.
+const EVICTED_AT_ONCE: usize = 1024;
 /// How many rounds pass before an incomplete look around is tried again: a minute's.
 const ROUNDS_TO_LOOK: u32 = 12;
 /// How many rounds make the collector come: an hour's.
@@ -121,7 +123,8 @@ impl Work {
             let waited = std::mem::take(&mut self.waiting);
             self.is_hurried = !waited.is_empty();
             let is_due = rounds % ROUNDS_TO_LOOK == 0 || self.is_hurried;
-            if is_due && !self.disk.health().is_complete {
+            self.disk.probe();
+            if is_due && !self.disk.books().is_complete() {
                 self.look_around()?;
             }
             self.keep_limits()?;
@@ -140,22 +143,19 @@ impl Work {
     /// not complete, and nothing is collected: what was not seen may be referred to.
     fn look_around(&mut self) -> Result<(), Gone> {
         let root = self.disk.root().to_path_buf();
+        let epoch = self.disk.books().epoch();
         let mut unseen = None;
         for path in bucket::try_files(&root) {
             self.pace()?;
-            match path.and_then(fs::read) {
-                Ok(bytes) => {
-                    if let Some(line) = bucket::newest(&bytes).line {
-                        self.disk.found(&line);
-                    }
-                }
+            match path.and_then(|path| self.disk.take_in(&path)) {
+                Ok(()) => {}
                 // Removed while we look.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => unseen = Some(error),
             }
         }
         match unseen {
-            None => self.disk.completed(),
+            None => self.disk.books().completed(epoch),
             Some(error) => {
                 tracing::warn!(%error, "a part of the cache's index cannot be read; nothing is collected until it can");
             }
@@ -163,14 +163,34 @@ impl Work {
         Ok(())
     }
 
+    /// Evicts those not used for longest while a limit is passed, until what is left is a little
+    /// below.
     fn keep_limits(&mut self) -> Result<(), Gone> {
         let limits = self.limits();
-        for key in self.disk.victims(limits) {
-            self.pace()?;
-            self.disk.evict(&key);
-            self.memory.remove(&key);
+        if !self.disk.books().totals().exceed(limits) {
+            return Ok(());
         }
-        Ok(())
+        let enough = limits.lowered();
+        loop {
+            let mut evicted = 0;
+            for (used, key) in self.disk.books().oldest(EVICTED_AT_ONCE) {
+                if !self.disk.books().totals().exceed(enough) {
+                    return Ok(());
+                }
+                self.pace()?;
+                match self.disk.evict(&key, used) {
+                    Ok(true) => evicted += 1,
+                    // Used again since we looked.
+                    Ok(false) => continue,
+                    // What stands in the way of one stands in the way of all.
+                    Err(_) => return Ok(()),
+                }
+                self.memory.remove(&key);
+            }
+            if evicted == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// The limits, tightened where the file system runs short.
@@ -181,7 +201,7 @@ impl Work {
             min_free,
             ..
         } = self.tending;
-        let totals = self.disk.health().totals;
+        let totals = self.disk.books().totals();
         let Ok(system) = rustix::fs::statvfs(self.disk.root()) else {
             return Limits {
                 bytes: max_bytes,
@@ -234,10 +254,9 @@ impl Work {
 
     /// Waits for its turn at the disk, unless somebody waits for us.
     fn pace(&mut self) -> Result<(), Gone> {
-        if self.waiting.is_empty() && !self.is_hurried {
-            self.pause(Duration::from_secs(1) / self.tending.files_per_second.max(1))?;
-        }
-        Ok(())
+        let is_hurried = self.is_hurried || !self.waiting.is_empty();
+        let each = Duration::from_secs(1) / self.tending.files_per_second.max(1);
+        self.pause(if is_hurried { Duration::ZERO } else { each })
     }
 
     fn pause(&mut self, time: Duration) -> Result<(), Gone> {

@@ -1,0 +1,40 @@
+//! What an entry's line in the index says, but for what cacache keeps itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::Owner;
+use crate::{
+    avatar::{Entry, Last},
+    clock::Timestamp,
+};
+
+/// An entry as it is written beside the reference to its picture.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    pub(super) instance: String,
+    pub(super) subject: String,
+    pub(super) last: Last,
+    pub(super) picture: Option<PictureLine>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PictureLine {
+    pub(super) name: Option<String>,
+    pub(super) changed: Timestamp,
+    pub(super) confirmed: Timestamp,
+}
+
+impl Line {
+    pub(super) fn new(owner: &Owner, entry: &Entry) -> Self {
+        Self {
+            instance: owner.instance.to_string(),
+            subject: owner.subject.as_str().to_owned(),
+            last: entry.last,
+            picture: entry.picture.as_ref().map(|kept| PictureLine {
+                name: kept.name.clone(),
+                changed: kept.changed,
+                confirmed: kept.confirmed,
+            }),
+        }
+    }
+}
