@@ -11,10 +11,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     clock::Clock,
     config::{self, Config},
-    http::{self, Front},
-    limits::{Budget, Gate, Hold},
+    http::{self, Clients, Front},
+    limits::{Budget, Crowd, Gate, Hold},
     pipeline::{Faces, Instance},
-    server::{self, Address, BadCertificate, Caps, Listener, Tls},
+    server::{self, Address, BadCertificate, Caps, Inherited, Listener, Peer, Tls},
     store::{OpenError, Store},
     telemetry::Metrics,
     upstream::{Client, Resolver},
@@ -29,6 +29,8 @@ pub struct Edges {
     pub resolver: Resolver,
     /// An HTML page for `/`.
     pub home: Option<Bytes>,
+    /// Listeners that are there already.
+    pub inherited: Inherited,
 }
 
 /// A server under way. It stops when this is dropped.
@@ -67,7 +69,7 @@ struct Parts {
 
 /// What only a restart can change, in words, to be compared.
 #[derive(Debug)]
-struct Fixed([(&'static str, String); 4]);
+struct Fixed([(&'static str, String); 5]);
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,14 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error("{0}")]
     Certificate(#[from] BadCertificate),
+    /// An inherited socket that others can reach.
+    #[error(
+        "access.mode = \"open\" would show every face to everybody who can reach the inherited socket {0}; write signed, or set access.allow_public = true if that is what you want"
+    )]
+    Open(Address),
+    /// The same, for operators.
+    #[error("the inherited admin socket {0} can be reached from elsewhere; set admin.token")]
+    Unguarded(Address),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} ({key}): {error}; {remedy}")]
     Listen {
@@ -98,17 +108,31 @@ impl Default for Edges {
             clock: Clock::system(),
             resolver: Resolver::default(),
             home: None,
+            inherited: Inherited::default(),
         }
     }
 }
 
 impl App {
     /// Starts a server. When this returns, its listeners are bound and take connections.
-    pub async fn start(config: Config, edges: Edges) -> Result<Self, StartError> {
-        let listener = bind(&config.listen, "server.listen").await?;
-        let admin_listener = bind(&config.admin, "admin.listen").await?;
+    pub async fn start(config: Config, mut edges: Edges) -> Result<Self, StartError> {
+        let listener = match edges.inherited.take("faces") {
+            Some(listener) => listener,
+            None => bind(&config.listen, "server.listen").await?,
+        };
+        let admin_listener = match edges.inherited.take("admin") {
+            Some(listener) => listener,
+            None => bind(&config.admin, "admin.listen").await?,
+        };
         let address = actual(&listener, &config.listen);
         let admin = actual(&admin_listener, &config.admin);
+        // The configuration was checked for the addresses that it names; others may be inherited.
+        if !config.may_be_public && !address.is_local() {
+            return Err(StartError::Open(address));
+        }
+        if config.admin_token.is_none() && !admin.is_local() {
+            return Err(StartError::Unguarded(admin));
+        }
 
         let metrics = Metrics::new();
         let store = Arc::new(Store::open(&config.store, edges.clock.clone())?);
@@ -140,9 +164,9 @@ impl App {
                 caps,
                 tls,
                 shutdown.clone(),
-                move |request| {
+                move |request, peer| {
                     let front = front.load().front.clone();
-                    async move { front.handle(request).await }
+                    async move { front.handle(request, peer).await }
                 },
             )),
             tokio::spawn(serve(
@@ -150,7 +174,7 @@ impl App {
                 Caps::default(),
                 None,
                 shutdown.clone(),
-                move |request| {
+                move |request, _| {
                     let operator = operator.load().operator.clone();
                     async move { operator.handle(request).await }
                 },
@@ -215,8 +239,13 @@ impl Live {
             .into_iter()
             .map(|instance| Arc::new(joined(instance, parts, before)))
             .collect();
+        let clock = &parts.edges.clock;
         let settings = http::Settings {
             access: config.access,
+            clients: Clients {
+                proxies: config.proxies,
+                crowd: Crowd::new(config.client_rate, clock.clone()),
+            },
             allow_origin: config.allow_origin,
             home: parts.edges.home.clone(),
             metrics: parts.metrics.clone(),
@@ -249,6 +278,7 @@ impl Fixed {
                 format!("{:?}", config.store),
             ),
             ("log", format!("{:?}", config.log)),
+            ("traces", format!("{:?}", config.traces)),
         ])
     }
 
@@ -265,13 +295,16 @@ async fn serve<H, F>(
     shutdown: CancellationToken,
     handle: H,
 ) where
-    H: Fn(Request<hyper::body::Incoming>) -> F + Clone + Send + 'static,
+    H: Fn(Request<hyper::body::Incoming>, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = Response<http::Body>> + Send + 'static,
 {
-    let service = service_fn(move |request| {
-        let response = handle(request);
-        async move { Ok::<_, Infallible>(response.await) }
-    });
+    let service = move |peer| {
+        let handle = handle.clone();
+        service_fn(move |request| {
+            let response = handle(request, peer);
+            async move { Ok::<_, Infallible>(response.await) }
+        })
+    };
     server::run(listener, service, caps, tls, shutdown).await;
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need and does not have. Safe to run again.
 set -eu
+cd "$(dirname "$0")/.."
 
 DENY=0.20.2
 
@@ -16,6 +17,7 @@ cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version "$DEN
 
 missing=""
 have cc || missing="$missing gcc libc6-dev"
+have c++ || missing="$missing g++"
 have openssl || missing="$missing openssl"
 have python3 || missing="$missing python3"
 have node || missing="$missing nodejs"
@@ -23,15 +25,28 @@ have php || missing="$missing php-cli"
 have go || missing="$missing golang-go"
 have unshare || missing="$missing util-linux"
 have chromium || have chromium-browser || have google-chrome || missing="$missing chromium"
-[ -z "$missing" ] && exit 0
+python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 
-root=""
-[ "$(id -u)" = 0 ] || root="sudo"
-if ! have apt-get || { [ -n "$root" ] && ! have sudo; }; then
-    echo "setup: please install:$missing" >&2
-    exit 1
+install_packages() {
+    root=""
+    [ "$(id -u)" = 0 ] || root="sudo"
+    if ! have apt-get || { [ -n "$root" ] && ! have sudo; }; then
+        echo "setup: please install:$missing" >&2
+        exit 1
+    fi
+    $root apt-get update -q
+    # The list is words of our own, to be split.
+    # shellcheck disable=SC2086
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
+}
+[ -z "$missing" ] || install_packages
+
+# What the tests run from Python, in a folder of its own, and anew when the list changes.
+tools=target/test-tools
+if ! cmp -s tests/requirements.txt "$tools/installed"; then
+    rm -rf "$tools"
+    mkdir -p target
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install -q -r tests/requirements.txt
+    cp tests/requirements.txt "$tools/installed"
 fi
-$root apt-get update -q
-# The list is words of our own, to be split.
-# shellcheck disable=SC2086
-$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing

@@ -1,21 +1,33 @@
 //! `[server]`, `[admin]` and `[access]`: where faces are served, and to whom.
 
-use std::cell::Cell;
+use std::{cell::Cell, net::IpAddr};
 
 use http::HeaderValue;
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
+    instances::quota,
     read::{Parsed, Size},
     section::Section,
     units::count,
 };
 use crate::{
-    http::{Access, Mode, SigningKey},
+    http::{Access, Mode, Proxies, SigningKey, Via},
+    limits::Quota,
     server::{Address, Caps, CertificateFiles, Tls},
 };
 
-pub(super) fn server(section: &Section<'_>) -> (Address, Caps, Option<CertificateFiles>) {
+/// `[server]`, read.
+pub(super) struct Server {
+    pub(super) listen: Address,
+    pub(super) caps: Caps,
+    pub(super) tls: Option<CertificateFiles>,
+    pub(super) proxies: Proxies,
+    pub(super) client_rate: Quota,
+}
+
+pub(super) fn server(section: &Section<'_>) -> Server {
     let defaults = Caps::default();
     let listen = section.or("listen", Parsed(address([127, 0, 0, 1], 8080)));
     let connections = section.or("max_connections", count(defaults.connections));
@@ -30,11 +42,53 @@ pub(super) fn server(section: &Section<'_>) -> (Address, Caps, Option<Certificat
             .or("max_streams", count(defaults.streams as usize))
             .get(),
         header_bytes: header_bytes.0 as usize,
+        send: section.or("send_timeout", defaults.send),
         drain: section.or("drain_timeout", defaults.drain),
     };
-    let tls = tls(section, &listen.0);
+    let server = Server {
+        caps,
+        tls: tls(section, &listen.0),
+        proxies: proxies(section),
+        client_rate: quota(&section.section("client_rate"), 30_000, 3_000),
+        listen: listen.0,
+    };
     section.finish();
-    (listen.0, caps, tls)
+    server
+}
+
+fn proxies(section: &Section<'_>) -> Proxies {
+    let named: Vec<String> = section.or("trusted_proxies", Vec::new());
+    let unix = named.iter().any(|name| name == "unix");
+    let mut networks = Vec::new();
+    for name in named.iter().filter(|name| *name != "unix") {
+        let address = name.parse::<IpAddr>().map(IpNet::from).ok();
+        match address.or_else(|| name.parse().ok()) {
+            Some(network) => networks.push(network),
+            None => section.problem(
+                "trusted_proxies",
+                format!("{name:?} is no network; write 10.0.0.0/8, 192.0.2.7, or unix for those who come through a Unix socket"),
+            ),
+        }
+    }
+    let header = match section
+        .or("forwarded", "x-forwarded-for".to_owned())
+        .as_str()
+    {
+        "x-forwarded-for" => Via::XForwardedFor,
+        "forwarded" => Via::Forwarded,
+        other => {
+            section.problem(
+                "forwarded",
+                format!("{other:?} does not exist; write x-forwarded-for or forwarded"),
+            );
+            Via::XForwardedFor
+        }
+    };
+    Proxies {
+        networks,
+        unix,
+        header,
+    }
 }
 
 fn tls(section: &Section<'_>, listen: &Address) -> Option<CertificateFiles> {
@@ -77,7 +131,15 @@ pub(super) fn admin(section: &Section<'_>) -> (Address, Option<SecretString>) {
     (listen.0, token)
 }
 
-pub(super) fn access(section: &Section<'_>, listen: &Address) -> (Access, HeaderValue) {
+/// `[access]`, read.
+pub(super) struct Entrance {
+    pub(super) access: Access,
+    pub(super) allow_origin: HeaderValue,
+    /// Whether a listener that others can reach is right.
+    pub(super) may_be_public: bool,
+}
+
+pub(super) fn access(section: &Section<'_>, listen: &Address) -> Entrance {
     let mode = match section.or("mode", "signed".to_owned()).as_str() {
         "signed" => Mode::Signed,
         "open" => Mode::Open,
@@ -133,7 +195,11 @@ pub(super) fn access(section: &Section<'_>, listen: &Address) -> (Access, Header
         keys: keys.iter().map(SigningKey::new).collect(),
         bearer_tokens,
     };
-    (access, allow_origin)
+    Entrance {
+        may_be_public: access.mode == Mode::Signed || allow_public,
+        access,
+        allow_origin,
+    }
 }
 
 fn address(ip: [u8; 4], port: u16) -> Address {

@@ -154,7 +154,8 @@ fn base_url(section: &Section<'_>, vendor: Option<Vendor>) -> Option<Url> {
     }
 }
 
-fn quota(section: &Section<'_>, per_minute: usize, burst: usize) -> Quota {
+/// So many calls, on average and at once.
+pub(super) fn quota(section: &Section<'_>, per_minute: usize, burst: usize) -> Quota {
     let quota = Quota {
         per_minute: section.or("per_minute", count(per_minute)),
         burst: section.or("burst", count(burst)),

@@ -19,7 +19,11 @@ pub use load::{Source, from_file, from_text};
 pub use problem::{Problem, Problems};
 pub use units::duration;
 
-use crate::{http, limits, pipeline, server, store, telemetry::log, upstream};
+use crate::{
+    http, limits, pipeline, server, store,
+    telemetry::{log, traces},
+    upstream,
+};
 
 /// A configuration that was found to be right.
 #[derive(Debug)]
@@ -30,12 +34,18 @@ pub struct Config {
     pub tls: Option<server::CertificateFiles>,
     /// What a client is granted.
     pub caps: server::Caps,
+    /// The proxies in front of us.
+    pub proxies: http::Proxies,
+    /// How often a client may ask.
+    pub client_rate: limits::Quota,
     /// Where probes are answered.
     pub admin: server::Address,
     /// What opens everything there but the probes.
     pub admin_token: Option<secrecy::SecretString>,
     /// Who may see faces.
     pub access: http::Access,
+    /// Whether faces may be served where others can reach them, as things are.
+    pub may_be_public: bool,
     /// `Access-Control-Allow-Origin`.
     pub allow_origin: ::http::HeaderValue,
     /// Where entries are kept.
@@ -46,6 +56,8 @@ pub struct Config {
     pub instances: Vec<Instance>,
     /// How the log is written.
     pub log: log::Settings,
+    /// Where traces go, if anywhere.
+    pub traces: Option<traces::Settings>,
     /// What is right, but not wise.
     pub warnings: Vec<Problem>,
 }

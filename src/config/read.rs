@@ -24,7 +24,7 @@ impl Setting for String {
     fn read(value: &Value) -> Result<Self, String> {
         match value {
             Value::String(text) => Ok(text.clone()),
-            other => Err(wrong(other, "a text in quotes")),
+            other => Err(wrong_kind(other, "a text in quotes")),
         }
     }
 }
@@ -114,11 +114,19 @@ impl<T: Setting> Setting for Vec<T> {
                 .filter(|item| !item.is_empty())
                 .map(|item| T::read(&Value::String(item.to_owned())))
                 .collect(),
-            other => Err(wrong(other, "a list in brackets")),
+            other => Err(wrong_kind(other, "a list in brackets")),
         }
     }
 }
 
 fn wrong(value: &Value, wanted: &str) -> String {
     format!("{value} is not right here; write {wanted}")
+}
+
+/// The same where the value may be a secret, or somebody's number.
+fn wrong_kind(value: &Value, wanted: &str) -> String {
+    format!(
+        "a value of type {} is not right here; write {wanted}",
+        value.type_str()
+    )
 }

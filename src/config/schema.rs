@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
+use url::Url;
+
 use super::{
     Config, Problems, Source, front,
     instances::{self, Limits},
@@ -13,7 +15,7 @@ use crate::{
     avatar::{Negative, OnHidden, Policy},
     limits::Pause,
     pipeline, store,
-    telemetry::log,
+    telemetry::{log, traces},
 };
 
 /// Reads everything, and refuses everything that is wrong at once.
@@ -21,9 +23,9 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     let findings = Findings::default();
     let root = Section::root(source, &findings);
 
-    let (listen, caps, tls) = front::server(&root.section("server"));
+    let server = front::server(&root.section("server"));
     let (admin, admin_token) = front::admin(&root.section("admin"));
-    let (access, allow_origin) = front::access(&root.section("access"), &listen);
+    let entrance = front::access(&root.section("access"), &server.listen);
     let upstream = Limits::read(&root.section("upstream"));
     let cache = root.section("cache");
     let (pipeline, pause) = pipeline(&cache);
@@ -43,6 +45,7 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     };
     cache.finish();
     let log = log(&root.section("log"));
+    let traces = traces(&root.section("traces"));
     let instances = instances::instances(&root.section("instances"), &upstream, &pause);
     root.finish();
 
@@ -51,17 +54,21 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
         return Err(Problems(problems));
     }
     Ok(Config {
-        listen,
-        tls,
-        caps,
+        listen: server.listen,
+        tls: server.tls,
+        caps: server.caps,
+        proxies: server.proxies,
+        client_rate: server.client_rate,
         admin,
         admin_token,
-        access,
-        allow_origin,
+        access: entrance.access,
+        allow_origin: entrance.allow_origin,
+        may_be_public: entrance.may_be_public,
         store,
         pipeline,
         instances,
         log,
+        traces,
         warnings: findings.warnings.into_inner(),
     })
 }
@@ -137,4 +144,23 @@ fn log(section: &Section<'_>) -> log::Settings {
     }
     section.finish();
     log::Settings { format, level }
+}
+
+fn traces(section: &Section<'_>) -> Option<traces::Settings> {
+    let endpoint: Option<String> = section.optional("endpoint");
+    let percent = section.or("percent", count(100)).get();
+    if percent > 100 {
+        section.problem("percent", "is a percentage; write 1 to 100".into());
+    }
+    section.finish();
+    let endpoint = endpoint?;
+    let is_http = Url::parse(&endpoint)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
+    if !is_http {
+        section.problem(
+            "endpoint",
+            "is no http(s) URL; write the collector's, such as http://127.0.0.1:4318".into(),
+        );
+    }
+    Some(traces::Settings { endpoint, percent })
 }

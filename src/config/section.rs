@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, collections::BTreeSet};
 
-use secrecy::SecretString;
+use secrecy::{SecretString, zeroize::Zeroizing};
 use toml::{Table, Value};
 
 use super::{Problem, Source, read::Setting};
@@ -77,12 +77,18 @@ impl<'s> Section<'s> {
     /// What the reference `text` at `key` (`env:NAME` or `file:PATH`) leads to. A secret in the
     /// file itself is taken, with a warning.
     pub(super) fn secret(&self, key: &str, text: &str) -> Option<SecretString> {
+        // Every copy on the way is wiped, too.
         let found = if let Some(name) = text.strip_prefix("env:") {
-            self.source.env.get(name).cloned().ok_or_else(|| {
-                format!("the environment variable {name} is not set; set it, or name another")
-            })
+            self.source
+                .env
+                .get(name)
+                .cloned()
+                .map(Zeroizing::new)
+                .ok_or_else(|| {
+                    format!("the environment variable {name} is not set; set it, or name another")
+                })
         } else if let Some(path) = text.strip_prefix("file:") {
-            std::fs::read_to_string(self.source.root.join(path)).map_err(|error| {
+            std::fs::read_to_string(self.source.root.join(path)).map(Zeroizing::new).map_err(|error| {
                 format!("the secret's file {path} cannot be read: {error}; check the path and this user's permission")
             })
         } else {
@@ -90,7 +96,7 @@ impl<'s> Section<'s> {
                 key,
                 "the secret stands in the open here; write env:NAME or file:PATH instead",
             );
-            Ok(text.to_owned())
+            Ok(Zeroizing::new(text.to_owned()))
         };
         match found {
             Ok(secret) if secret.trim().is_empty() => {

@@ -4,7 +4,8 @@
 //! * `GET /livez`: the process runs.
 //! * `GET /readyz`: it serves faces. It does so without its disk, and then says so.
 //! * `GET /metrics`: figures for Prometheus.
-//! * `GET /v1/instances`: each instance's budget and pause.
+//! * `GET /openapi.json`: all of this for programs.
+//! * `GET /v1/instances`: each instance's budget, pause and session.
 //! * `GET /v1/cache`: how the cache is.
 //! * `POST /v1/cache/tend`: keep its limits and collect its garbage now; answers when that is done.
 //! * `POST /v1/purge?instance=&jid=&all=&hard=`: let what is known count for less; see [`purge`].
@@ -21,9 +22,13 @@ use super::{Body, Front, access, problem::Problem, purge, represent};
 use crate::{
     avatar::{Entry, Outcome, Subject},
     clock::Timestamp,
+    limits::SessionState,
     pipeline::Instance,
     telemetry::StoreFigures,
 };
+
+/// This listener's routes in OpenAPI 3.1.
+const ADMIN_API: &str = include_str!("openapi/admin.json");
 
 /// Answers on the admin listener. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -65,6 +70,10 @@ struct InstanceRecord<'a> {
     budget: u64,
     paused: Option<&'static str>,
     paused_until: Option<String>,
+    /// The vendor's session with WhatsApp, as its answers tell: `unknown`, `working`, `down` or
+    /// `refused` (our credential).
+    session: SessionState,
+    session_since: Option<String>,
 }
 
 /// How the cache is.
@@ -76,7 +85,13 @@ struct CacheRecord {
     counted: bool,
     damaged: u64,
     evicted: u64,
-    trouble: Option<String>,
+    trouble: Option<TroubleRecord>,
+}
+
+#[derive(Serialize)]
+struct TroubleRecord {
+    what: String,
+    since: String,
 }
 
 #[derive(Serialize)]
@@ -121,12 +136,13 @@ impl Admin {
         if !self.is_open_to(headers) {
             return Err(Problem::AdminToken);
         }
-        if let "/metrics" | "/v1/instances" | "/v1/cache" = path {
+        if let "/metrics" | "/v1/instances" | "/v1/cache" | "/openapi.json" = path {
             return match path {
                 _ if !is_read => Err(Problem::Method("GET, HEAD")),
                 "/metrics" => Ok(self.metrics()),
-                "/v1/instances" => Ok(json(&self.instances())),
-                _ => Ok(json(&self.cache())),
+                "/openapi.json" => Ok(represent::document(ADMIN_API)),
+                "/v1/instances" => Ok(represent::json(&self.instances())),
+                _ => Ok(represent::json(&self.cache())),
             };
         }
         if path == "/v1/cache/tend" {
@@ -134,14 +150,14 @@ impl Admin {
                 return Err(Problem::Method("POST"));
             }
             self.front.faces().tend_now().await;
-            return Ok(json(&self.cache()));
+            return Ok(represent::json(&self.cache()));
         }
         if path == "/v1/purge" {
             if *method != Method::POST {
                 return Err(Problem::Method("POST"));
             }
             let purged = purge::run(&self.front, uri.query().unwrap_or_default()).await?;
-            return Ok(json(&purged));
+            return Ok(represent::json(&purged));
         }
         let (instance, subject) = self.face(path)?;
         match *method {
@@ -177,7 +193,7 @@ impl Admin {
         let record = Record::of(instance.name(), &subject, &entry, faces.now(), |age| {
             age < faces.policy().ttl
         });
-        Ok(json(&record))
+        Ok(represent::json(&record))
     }
 
     async fn forget(
@@ -191,7 +207,7 @@ impl Admin {
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)
         } else {
-            Err(Problem::NotForgotten)
+            Err(Problem::NotOnDisk)
         }
     }
 
@@ -201,7 +217,9 @@ impl Admin {
         let trouble = self.front.faces().health().trouble;
         let text = match trouble.filter(|_| path == "/readyz") {
             Some(trouble) => Bytes::from(format!(
-                "ok, but degraded: cannot write to the cache: {trouble}\n"
+                "ok, but degraded since {}: {}\n",
+                date(trouble.since),
+                trouble.what
             )),
             None => Bytes::from_static(b"ok\n"),
         };
@@ -237,7 +255,11 @@ impl Admin {
             .instances()
             .map(|instance| {
                 let paused = instance.gate().paused();
+                let session = instance.gate().session();
+                let is_told = session.state != SessionState::Unknown;
                 InstanceRecord {
+                    session: session.state,
+                    session_since: is_told.then(|| date(session.since)),
                     instance: instance.name(),
                     provider: instance.vendor().as_str(),
                     budget: instance.gate().left(),
@@ -258,7 +280,10 @@ impl Admin {
             counted: health.is_complete,
             damaged: health.damaged,
             evicted: health.evicted,
-            trouble: health.trouble,
+            trouble: health.trouble.map(|trouble| TroubleRecord {
+                since: date(trouble.since),
+                what: trouble.what,
+            }),
         }
     }
 
@@ -284,7 +309,7 @@ impl<'a> Record<'a> {
                 bytes: kept.picture.bytes().len(),
                 width,
                 height,
-                etag: represent::etag(&kept.picture.digest()),
+                etag: represent::etag(&kept.picture.digest()).to_string(),
                 link_name: kept.name.as_deref(),
                 changed: date(kept.changed),
                 confirmed: date(kept.confirmed),
@@ -307,13 +332,4 @@ impl<'a> Record<'a> {
 
 fn date(time: Timestamp) -> String {
     httpdate::fmt_http_date(time.as_system_time())
-}
-
-fn json(value: &impl Serialize) -> Response<Body> {
-    represent::plain(
-        StatusCode::OK,
-        HeaderValue::from_static("application/json"),
-        // Texts and numbers cannot fail to be JSON.
-        serde_json::to_vec(value).unwrap_or_default().into(),
-    )
 }

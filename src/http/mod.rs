@@ -1,14 +1,16 @@
 //! What HTTP means here. [`Front::handle`] is the way of a request:
 //!
-//! 1. Route: path and query become a [`Route`], or the request is wrong.
-//! 2. Authorize: who may see this, and who may ask for a fresh look.
-//! 3. Find the face, through the pipeline.
-//! 4. Represent it: status, validators, cache headers, bytes.
-//! 5. Write one line about it to the log.
+//! 1. Admit: a client that asks too often waits.
+//! 2. Route: path and query become a [`Route`], or the request is wrong.
+//! 3. Authorize: who may see this, and who may ask for a fresh look.
+//! 4. Find the face, through the pipeline.
+//! 5. Represent it: status, validators, cache headers, bytes.
+//! 6. Write one line about it to the log.
 
 mod access;
 mod admin;
 mod avatar;
+mod clients;
 mod conditional;
 mod log;
 mod problem;
@@ -23,9 +25,11 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Full;
+use tracing::Instrument;
 
 pub use access::{Access, Mode};
 pub use admin::Admin;
+pub use clients::{Clients, Proxies, Via};
 use log::Line;
 use problem::Problem;
 use route::Route;
@@ -33,8 +37,12 @@ pub use signature::{Scope, SigningKey, Ticket};
 
 use crate::{
     pipeline::{Faces, Instance},
-    telemetry::Metrics,
+    server::Peer,
+    telemetry::{Metrics, traces},
 };
+
+/// The faces' routes in OpenAPI 3.1.
+const API: &str = include_str!("openapi/faces.json");
 
 /// Every answer is whole before it is sent.
 pub type Body = Full<Bytes>;
@@ -44,6 +52,8 @@ pub type Body = Full<Bytes>;
 pub struct Settings {
     /// Who may see faces.
     pub access: Access,
+    /// Who asks, and how often they may.
+    pub clients: Clients,
     /// `Access-Control-Allow-Origin`.
     pub allow_origin: HeaderValue,
     /// An HTML page for `/`.
@@ -81,10 +91,19 @@ impl Front {
         }
     }
 
-    /// Answers a request.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body> {
-        let mut line = Line::begin(request.method());
-        let answered = self.answer(&request, &mut line).await;
+    /// Answers a request of `peer`.
+    pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response<Body> {
+        let line = Line::begin(request.method(), request.headers());
+        if traces::are_on() {
+            let span = traces::request(request.method(), request.headers());
+            self.respond(request, peer, line).instrument(span).await
+        } else {
+            self.respond(request, peer, line).await
+        }
+    }
+
+    async fn respond<B>(&self, request: Request<B>, peer: Peer, mut line: Line) -> Response<Body> {
+        let answered = self.answer(&request, peer, &mut line).await;
         let mut response = answered.unwrap_or_else(|problem| {
             if matches!(problem, Problem::Access(_)) {
                 self.shared.settings.metrics.rejected();
@@ -95,7 +114,7 @@ impl Front {
         if request.method() == Method::HEAD {
             represent::without_body(&mut response);
         }
-        line.end(&response, &self.shared.settings.metrics);
+        line.end(&mut response, &self.shared.settings.metrics);
         response
     }
 
@@ -118,24 +137,30 @@ impl Front {
     async fn answer<B>(
         &self,
         request: &Request<B>,
+        peer: Peer,
         line: &mut Line,
     ) -> Result<Response<Body>, Problem> {
-        let is_purge = request.method().as_str() == "PURGE";
-        if !is_purge && !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Problem::Method("GET, HEAD, PURGE"));
-        }
-        match Route::parse(request.uri())? {
-            Route::Avatar(wanted) if is_purge => {
-                line.route("purge");
-                self.purge(&wanted, request.headers()).await
-            }
-            Route::Home if is_purge => Err(Problem::Method("GET, HEAD")),
-            Route::Home => self.home(),
-            Route::Avatar(wanted) => {
+        self.shared
+            .settings
+            .clients
+            .admit(peer, request.headers())?;
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let route = Route::parse(request.uri())?;
+        match route {
+            Route::Avatar(wanted) if is_read => {
                 line.route("avatar");
                 self.avatar(wanted, request.method(), request.headers(), line)
                     .await
             }
+            Route::Avatar(wanted) if request.method().as_str() == "PURGE" => {
+                line.route("purge");
+                self.purge(&wanted, request.headers()).await
+            }
+            Route::Avatar(_) => Err(Problem::Method("GET, HEAD, PURGE")),
+            Route::Home if self.shared.settings.home.is_none() => Err(Problem::NoRoute),
+            _ if !is_read => Err(Problem::Method("GET, HEAD")),
+            Route::OpenApi => Ok(represent::document(API)),
+            Route::Home => self.home(),
         }
     }
 
@@ -143,4 +168,27 @@ impl Front {
         let page = self.shared.settings.home.clone();
         page.map(represent::page).ok_or(Problem::NoRoute)
     }
+}
+
+/// Routes any URI, for the fuzzer.
+#[cfg(fuzzing)]
+pub fn fuzzed_route(uri: &http::Uri) {
+    if let Ok(Route::Avatar(wanted)) = Route::parse(uri) {
+        let ladder = [32, 48, 64, 96, 128, 192, 256, 320, 480, 640];
+        assert!(wanted.view.size.is_none_or(|size| ladder.contains(&size)));
+        assert!(wanted.subject.as_str().len() <= 48);
+        // What is not ours changes nothing.
+        let glue = if uri.query().is_some() { '&' } else { '?' };
+        if let Ok(busted) = format!("{uri}{glue}_cache=1").parse()
+            && let Ok(Route::Avatar(same)) = Route::parse(&busted)
+        {
+            assert_eq!(format!("{wanted:?}"), format!("{same:?}"));
+        }
+    }
+}
+
+/// Checks a signature, for the fuzzer.
+#[cfg(fuzzing)]
+pub fn fuzzed_signature(key: &SigningKey, sig: &str, instance: &str, ticket: &Ticket) -> bool {
+    key.made(sig, instance, ticket)
 }

@@ -1,5 +1,7 @@
 //! Every way in which a request can be wrong, and its RFC 9457 answer, in one match.
 
+use std::time::Duration;
+
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
@@ -15,10 +17,14 @@ pub(super) enum Problem {
     NoInstance,
     /// A method that the path does not have; these it has.
     Method(&'static str),
+    /// The client asks too often; how long it has to wait.
+    TooMany(Duration),
+    /// A path and query longer than allowed.
+    TooLong,
     /// Nothing is known of the face.
     NoRecord,
     /// The face could not be forgotten on disk.
-    NotForgotten,
+    NotOnDisk,
     /// Percent-encoding that is no UTF-8.
     Encoding,
     /// The JID is none.
@@ -71,16 +77,28 @@ impl Problem {
                 "This method is not allowed here",
                 format!("ask with one of {allowed}"),
             ),
+            Problem::TooMany(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                "This client asks too often",
+                "wait as long as Retry-After says; the operator can raise server.client_rate, and names the proxies behind which many clients are in server.trusted_proxies".into(),
+            ),
+            Problem::TooLong => (
+                StatusCode::URI_TOO_LONG,
+                "uri-too-long",
+                "The path and query are too long",
+                "they may have 8192 bytes together".into(),
+            ),
             Problem::NoRecord => (
                 StatusCode::NOT_FOUND,
                 "no-record",
                 "Nothing is known of this face",
                 "it was never asked for, or was evicted; GET /avatar/{instance}/{jid} asks for it".into(),
             ),
-            Problem::NotForgotten => (
+            Problem::NotOnDisk => (
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "not-forgotten",
-                "The face is gone from memory, but not from disk",
+                "not-on-disk",
+                "This is so in memory, but not on disk",
                 "see the log for the disk's trouble, mend it, and ask again".into(),
             ),
             Problem::Encoding => (
@@ -161,15 +179,19 @@ impl Problem {
             // Texts and a number cannot fail to be JSON.
             body.unwrap_or_default().into(),
         );
-        let owed: Option<(_, &'static str)> = match self {
-            Problem::Method(allowed) => Some((header::ALLOW, allowed)),
-            Problem::AdminToken | Problem::PurgeToken => Some((header::WWW_AUTHENTICATE, "Bearer")),
+        let owed = match self {
+            Problem::Method(allowed) => Some((header::ALLOW, HeaderValue::from_static(allowed))),
+            Problem::AdminToken | Problem::PurgeToken => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
+            Problem::TooMany(wait) => {
+                let secs = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+                Some((header::RETRY_AFTER, HeaderValue::from(secs)))
+            }
             _ => None,
         };
         if let Some((name, value)) = owed {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
         response
     }

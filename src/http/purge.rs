@@ -4,7 +4,7 @@
 //! `all=true`; `hard=true` removes them, and else they are shown once more while they are asked for
 //! again. `PURGE /avatar/{instance}/{jid}` with a bearer token does the same for one face, softly.
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, Response};
 use serde::Serialize;
 
 use super::{Body, Front, access, problem::Problem, represent, route::Wanted};
@@ -37,9 +37,17 @@ pub(super) async fn run(front: &Front, query: &str) -> Result<Purged, Problem> {
         (None, None, true) => Which::All,
         _ => return Err(Problem::Parameter("purge", REMEDY)),
     };
+    purge(front, which, how).await
+}
+
+async fn purge(front: &Front, which: Which<'_>, how: Purge) -> Result<Purged, Problem> {
     let purged = front.faces().purge(which, how).await;
+    let purged = purged.map_err(Problem::Unsupported)?;
+    if purged.failed > 0 {
+        return Err(Problem::NotOnDisk);
+    }
     Ok(Purged {
-        purged: purged.map_err(Problem::Unsupported)?,
+        purged: purged.done,
     })
 }
 
@@ -58,12 +66,6 @@ impl Front {
         }
         let instance: &Instance = self.instance(&wanted.instance).ok_or(Problem::NoInstance)?;
         let which = Which::Face(instance, wanted.subject);
-        let purged = self.faces().purge(which, Purge::Soft).await;
-        let purged = purged.map_err(Problem::Unsupported)?;
-        Ok(represent::plain(
-            StatusCode::OK,
-            HeaderValue::from_static("application/json"),
-            format!("{{\"purged\":{purged}}}").into(),
-        ))
+        Ok(represent::json(&purge(self, which, Purge::Soft).await?))
     }
 }

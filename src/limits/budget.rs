@@ -6,24 +6,22 @@
 
 use std::{
     num::NonZeroU32,
-    ops::Add,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use governor::{
-    NotUntil, RateLimiter,
-    clock::{self, Reference},
+    RateLimiter,
     middleware::NoOpMiddleware,
     nanos::Nanos,
     state::{NotKeyed, StateStore},
 };
 
+use super::ticks::{Tick, Ticks, wait};
 use crate::clock::{Clock, Timestamp};
 
 /// How many calls, and how many at once.
@@ -185,13 +183,10 @@ impl Limiter {
     }
 
     fn take(&self) -> Result<(), Refused> {
-        self.gcra.check().map_err(|not_until: NotUntil<Tick>| {
+        self.gcra.check().map_err(|not_until| {
             let now = self.clock.now();
-            let wait = not_until.wait_time_from(Tick::at(now)).as_nanos();
-            // Rounded up: the same request a moment too early would be refused again.
-            let millis = u64::try_from(wait.div_ceil(1_000_000)).unwrap_or(u64::MAX);
             Refused {
-                retry_at: now + Duration::from_millis(millis),
+                retry_at: now + wait(&not_until, now),
             }
         })
     }
@@ -253,7 +248,7 @@ impl Daily {
 // === impl Quota ===
 
 impl Quota {
-    fn gcra(self) -> governor::Quota {
+    pub(super) fn gcra(self) -> governor::Quota {
         governor::Quota::per_minute(self.per_minute).allow_burst(self.burst)
     }
 
@@ -290,48 +285,10 @@ impl StateStore for State {
     }
 }
 
-/// Our clock as `governor` wants it.
-#[derive(Clone, Debug)]
-struct Ticks(Clock);
-
-/// Nanoseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Tick(u64);
-
-impl Tick {
-    fn at(time: Timestamp) -> Self {
-        Tick(time.as_millis().saturating_mul(1_000_000))
-    }
-}
-
-impl clock::Clock for Ticks {
-    type Instant = Tick;
-
-    fn now(&self) -> Tick {
-        Tick::at(self.0.now())
-    }
-}
-
-impl Add<Nanos> for Tick {
-    type Output = Tick;
-
-    fn add(self, later: Nanos) -> Tick {
-        Tick(self.0.saturating_add(later.as_u64()))
-    }
-}
-
-impl Reference for Tick {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        self.0.saturating_sub(earlier.0).into()
-    }
-
-    fn saturating_sub(&self, earlier: Nanos) -> Self {
-        Tick(self.0.saturating_sub(earlier.as_u64()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn quota(per_minute: u32, burst: u32) -> Quota {

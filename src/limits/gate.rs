@@ -20,6 +20,7 @@ pub struct Gate {
     hold: Hold,
     /// Held for a few instructions, never across an await.
     throttle: Mutex<Throttle>,
+    session: Mutex<Session>,
     sensitivity: Sensitivity,
     clock: Clock,
 }
@@ -33,6 +34,31 @@ pub struct Closed {
     pub retry_at: Timestamp,
 }
 
+/// What the vendor's last telling answer said of its own session with WhatsApp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Session {
+    /// How it was.
+    pub state: SessionState,
+    /// Since when it has been told to be so.
+    pub since: Timestamp,
+}
+
+/// How a vendor's session is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionState {
+    /// Nothing was told yet.
+    #[default]
+    Unknown,
+    /// It answers about faces.
+    Working,
+    /// It is stopped, or waits for a QR code to be scanned.
+    Down,
+    /// The vendor refuses our credential, and so says nothing.
+    Refused,
+}
+
 /// What a gate remembers from one process to the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -40,6 +66,7 @@ pub struct Memory {
     budget: budget::Memory,
     hold: hold::Memory,
     throttle: Throttle,
+    session: Session,
 }
 
 impl Gate {
@@ -49,6 +76,7 @@ impl Gate {
             budget,
             hold,
             throttle: Mutex::default(),
+            session: Mutex::default(),
             sensitivity,
             clock,
         }
@@ -75,12 +103,33 @@ impl Gate {
             return Err(self.troubled(Trouble::RateLimited, None));
         }
         self.hold.relieved(self.clock.now());
+        self.told(SessionState::Working);
         Ok(())
     }
 
     /// Takes in trouble. Returns when the instance may be asked again, if it concerns all of it.
     pub fn troubled(&self, why: Trouble, retry_after: Option<Duration>) -> Option<Timestamp> {
+        match why {
+            Trouble::SessionDown => self.told(SessionState::Down),
+            Trouble::Auth => self.told(SessionState::Refused),
+            _ => {}
+        }
         self.hold.troubled(why, retry_after, self.clock.now())
+    }
+
+    /// How the vendor's session is, as far as its answers tell.
+    pub fn session(&self) -> Session {
+        *self.session_lock()
+    }
+
+    fn told(&self, state: SessionState) {
+        let mut session = self.session_lock();
+        if session.state != state {
+            *session = Session {
+                state,
+                since: self.clock.now(),
+            };
+        }
     }
 
     /// How many calls could be made at once now.
@@ -102,6 +151,7 @@ impl Gate {
             budget: self.budget.memory(),
             hold: self.hold.memory(),
             throttle: self.throttle().clone(),
+            session: self.session(),
         }
     }
 
@@ -110,6 +160,11 @@ impl Gate {
         self.budget.recall(memory.budget);
         self.hold.recall(memory.hold, self.clock.now());
         *self.throttle() = memory.throttle;
+        *self.session_lock() = memory.session;
+    }
+
+    fn session_lock(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {

@@ -21,6 +21,7 @@ use tokio::{
     net::TcpStream,
     time,
 };
+use tokio_io_timeout::TimeoutStream;
 
 use super::{Caps, Tls, listen::Stream};
 
@@ -99,7 +100,10 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let stream = TokioIo::new(stream);
+    // A client that stops reading would hold its connection for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(caps.send));
+    let stream = TokioIo::new(Box::pin(stream));
     match version {
         Version::Http1 => {
             let connection = http1::Builder::new()

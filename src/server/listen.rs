@@ -1,4 +1,5 @@
-//! Where a server listens: a TCP port or a Unix socket.
+//! Where a server listens: a TCP port, a Unix socket, or one that was opened before it started
+//! (`LISTEN_FDS`, as systemd does it).
 
 use std::{
     fmt, io,
@@ -8,7 +9,10 @@ use std::{
     str::FromStr,
 };
 
+use listenfd::ListenFd;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::Peer;
 
 /// An address to listen on, as configured: `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/faces.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +28,13 @@ pub enum Address {
 pub enum Listener {
     /// Accepts TCP connections.
     Tcp(TcpListener),
-    /// Accepts connections on a Unix socket, whose file goes with the listener.
-    Unix(UnixListener, SocketFile),
+    /// Accepts connections on a Unix socket, whose file goes with the listener if it made it.
+    Unix(UnixListener, Option<SocketFile>),
 }
+
+/// Listeners that were open before this process began, by name.
+#[derive(Debug, Default)]
+pub struct Inherited(Vec<(String, Listener)>);
 
 /// The file of a bound Unix socket, removed on drop.
 #[derive(Debug)]
@@ -89,7 +97,7 @@ impl Listener {
             Address::Unix(path) => {
                 remove_stale_socket(path).await?;
                 let listener = UnixListener::bind(path)?;
-                Ok(Listener::Unix(listener, SocketFile(path.clone())))
+                Ok(Listener::Unix(listener, Some(SocketFile(path.clone()))))
             }
         }
     }
@@ -98,20 +106,65 @@ impl Listener {
     pub fn address(&self) -> io::Result<Address> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            Listener::Unix(_, file) => Ok(Address::Unix(file.0.clone())),
+            Listener::Unix(listener, _) => {
+                let address = listener.local_addr()?;
+                let path = address.as_pathname().unwrap_or(Path::new("@"));
+                Ok(Address::Unix(path.to_path_buf()))
+            }
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
+    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Listener::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // Answers are written whole; waiting to fill a segment only delays their tail.
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok((Stream::Tcp(stream), Peer::Ip(peer.ip().to_canonical())))
             }
-            Listener::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Listener::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), Peer::Local))
+            }
         }
+    }
+}
+
+// === impl Inherited ===
+
+impl Inherited {
+    /// What a service manager opened for us, if it did: told apart by the `names` that it gave them
+    /// (`FileDescriptorName=faces` and `admin` become `faces:admin`), and if it gave none, faces
+    /// come first.
+    pub fn from_manager(names: &str) -> io::Result<Self> {
+        let names: Vec<_> = names.split(':').collect();
+        let mut sockets = ListenFd::from_env();
+        let mut listeners = Vec::new();
+        for index in 0..sockets.len() {
+            let name = match names.get(index) {
+                Some(name @ (&"faces" | &"admin")) => name,
+                _ if index == 0 => "faces",
+                _ => "admin",
+            };
+            let tcp = sockets.take_tcp_listener(index);
+            let listener = if let Ok(Some(listener)) = tcp {
+                listener.set_nonblocking(true)?;
+                Listener::Tcp(TcpListener::from_std(listener)?)
+            } else if let Some(listener) = sockets.take_unix_listener(index)? {
+                listener.set_nonblocking(true)?;
+                Listener::Unix(UnixListener::from_std(listener)?, None)
+            } else {
+                continue;
+            };
+            listeners.push((name.to_owned(), listener));
+        }
+        Ok(Self(listeners))
+    }
+
+    /// The listener of this name.
+    pub fn take(&mut self, name: &str) -> Option<Listener> {
+        let index = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(index).1)
     }
 }
 

@@ -5,7 +5,7 @@ mod connection;
 mod listen;
 mod tls;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use hyper::{
     Request, Response,
@@ -13,10 +13,13 @@ use hyper::{
     service::Service,
 };
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::{sync::Semaphore, time};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time,
+};
 use tokio_util::sync::CancellationToken;
 
-pub use listen::{Address, Listener};
+pub use listen::{Address, Inherited, Listener};
 pub use tls::{BadCertificate, CertificateFiles, Tls};
 
 /// What one listener grants its clients.
@@ -31,8 +34,19 @@ pub struct Caps {
     pub streams: u32,
     /// The largest request head in bytes; a larger one is answered with 431.
     pub header_bytes: usize,
+    /// How long a client may take nothing of an answer that is being sent.
+    pub send: Duration,
     /// How long requests under way may take to finish after the shutdown began.
     pub drain: Duration,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Whoever has this address.
+    Ip(IpAddr),
+    /// Somebody on this machine, through a Unix socket.
+    Local,
 }
 
 impl Default for Caps {
@@ -42,23 +56,23 @@ impl Default for Caps {
             header_read: Duration::from_secs(30),
             streams: 128,
             header_bytes: 16 * 1024,
+            send: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
     }
 }
 
-/// Serves `service` on `listener` until `shutdown` is cancelled, then lets requests under way end.
-pub async fn run<S, B>(
+/// Serves what `service` makes for each client on `listener` until `shutdown` is cancelled, then
+/// lets requests under way end.
+pub async fn run<M, S, B>(
     listener: Listener,
-    service: S,
+    service: M,
     caps: Caps,
     tls: Option<Tls>,
     shutdown: CancellationToken,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
+    M: Fn(Peer) -> S,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
@@ -72,11 +86,11 @@ pub async fn run<S, B>(
             accepted = accept(&listener, &connections) => accepted,
             () = shutdown.cancelled() => break,
         };
-        let Some((stream, permit)) = accepted else {
+        let Some((stream, peer, permit)) = accepted else {
             break;
         };
         let watcher = graceful.watcher();
-        let service = service.clone();
+        let service = service(peer);
         let (caps, tls) = (caps.clone(), tls.clone());
         tokio::spawn(async move {
             connection::serve(stream, service, &caps, tls.as_ref(), watcher).await;
@@ -101,7 +115,7 @@ pub async fn run<S, B>(
 async fn accept(
     listener: &Listener,
     connections: &Arc<Semaphore>,
-) -> Option<(listen::Stream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(listen::Stream, Peer, OwnedSemaphorePermit)> {
     const FIRST_PAUSE: Duration = Duration::from_millis(5);
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -109,7 +123,7 @@ async fn accept(
     let mut pause = FIRST_PAUSE;
     loop {
         match listener.accept().await {
-            Ok(stream) => return Some((stream, permit)),
+            Ok((stream, peer)) => return Some((stream, peer, permit)),
             Err(error) if is_about_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept a connection");
