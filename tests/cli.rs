@@ -326,6 +326,44 @@ async fn a_unix_socket_serves_faces_too() {
 }
 
 #[test]
+fn a_secret_of_the_wrong_type_is_not_repeated_either() {
+    for value in [
+        "1234567890",
+        "[\"hunter2-hunter2\"]",
+        "{ a = \"hunter2-hunter2\" }",
+    ] {
+        let program = Program::with(&format!(
+            r#"
+            [admin]
+            token = {value}
+            [access]
+            signing_keys = {{ a = "hunter2-hunter2" }}
+            bearer_tokens = [["hunter2-hunter2"]]
+            [instances.sales]
+            provider = "wawp"
+            account = "1"
+            token = {value}
+            own_jid = 628100000001
+            "#
+        ));
+        let output = program.run(&["check"]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = errors(&output);
+        for key in [
+            "admin.token",
+            "access.signing_keys",
+            "instances.sales.token",
+            "own_jid",
+        ] {
+            assert!(said.contains(key), "{key} is not in: {said}");
+        }
+        for private in ["hunter2", "1234567890", "628100000001"] {
+            assert!(!said.contains(private), "{private} is in: {said}");
+        }
+    }
+}
+
+#[test]
 fn no_command_repeats_a_secret() {
     let program = Program::with(
         r#"

@@ -24,7 +24,7 @@ async fn status(rig: &Rig, method: &str, path: &str, fields: &[(&str, &str)]) ->
 /// The headers but for those that only a whole answer has.
 fn lasting(answer: &Answer) -> HeaderMap {
     let mut headers = answer.headers.clone();
-    for name in ["date", "content-type", "content-length"] {
+    for name in ["date", "x-request-id", "content-type", "content-length"] {
         headers.remove(name);
     }
     headers

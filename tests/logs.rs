@@ -145,3 +145,34 @@ async fn text_lines_hold_nothing_private_either() {
     assert_eq!(output.matches("faceplate::access").count(), requests);
     assert!(output.contains("the vendor could not reach its own upstream (502)"));
 }
+
+#[tokio::test]
+async fn a_request_is_called_the_same_in_its_answer_and_in_the_log() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(&emulator, "[log]\nformat = \"json\"");
+    let running = program.serve();
+    let address = running.address("listen");
+    let ask = async |id: &str| {
+        let headers = [("x-request-id", id)];
+        let answer = Answer::to(&address, "GET", "/avatar/waha/628100000001", &headers).await;
+        answer.header("x-request-id").to_owned()
+    };
+    // The client's own name for it, if it is one.
+    assert_eq!(ask("crm-7f3a.page_2").await, "crm-7f3a.page_2");
+    let mut given = vec![];
+    for id in ["628100000001", "short", "with space 1", &"long".repeat(40)] {
+        let name = ask(id).await;
+        assert_ne!(name, id);
+        given.push(name);
+    }
+    running.signal("TERM");
+    let (_, output) = running.end();
+    assert!(
+        output.contains("\"request\":\"crm-7f3a.page_2\""),
+        "{output}"
+    );
+    for name in &given {
+        let count = output.matches(name.as_str()).count();
+        assert_eq!(count, 1, "{name} in {output}");
+    }
+}

@@ -155,3 +155,34 @@ async fn an_instance_tells_its_budget_and_its_pause() {
         (Some(0), Some("rate_limited"))
     );
 }
+
+#[tokio::test]
+async fn an_instance_tells_how_its_session_is() {
+    let mut rig = Rig::start().await;
+    let session = async |rig: &Rig| {
+        let instances: serde_json::Value =
+            serde_json::from_str(&admin(rig, "/v1/instances").await).unwrap();
+        let all = instances.as_array().unwrap();
+        let waha = all.iter().find(|one| one["instance"] == "waha").unwrap();
+        waha["session"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(session(&rig).await, "unknown");
+    rig.face("waha", "628100000001").await;
+    assert_eq!(session(&rig).await, "working");
+    for (status, state) in [(422, "down"), (401, "refused")] {
+        rig.inject(Rule::api(Fault::Status {
+            status,
+            retry_after: None,
+        }));
+        rig.hours(48);
+        rig.get("/avatar/waha/628100000001?refresh=true").await;
+        assert_eq!(session(&rig).await, state);
+        // What a gateway said is true of it after our restart, too.
+        rig.restart().await;
+        assert_eq!(session(&rig).await, state);
+        rig.vendors().clear_faults();
+    }
+    rig.hours(48);
+    rig.get("/avatar/waha/628100000001?refresh=true").await;
+    assert_eq!(session(&rig).await, "working");
+}

@@ -76,6 +76,33 @@ async fn a_wrong_configuration_is_told_and_the_one_before_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_s_file_is_read_again() {
+    let mut scene = Scene::set().await;
+    let secret = scene.program.folder.path().join("bearer");
+    let address = scene.server.address("listen");
+    let purge = async |token: &str| {
+        let bearer = [("authorization", token)];
+        Answer::to(&address, "PURGE", FACE, &bearer).await.status
+    };
+    fs::write(&secret, "the-first-secret\n").unwrap();
+    scene.rewrite(
+        "mode = \"open\"",
+        &format!(
+            "mode = \"open\"\nbearer_tokens = [\"file:{}\"]",
+            secret.display()
+        ),
+    );
+    scene.server.wait_for("was read again");
+    assert_eq!(purge("Bearer the-first-secret").await, 200);
+    fs::write(&secret, "the-second-secret\n").unwrap();
+    scene.server.output.lock().unwrap().clear();
+    scene.server.signal("HUP");
+    scene.server.wait_for("was read again");
+    assert_eq!(purge("Bearer the-first-secret").await, 401);
+    assert_eq!(purge("Bearer the-second-secret").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_needs_a_restart_is_named() {
     let mut scene = Scene::set().await;
     let dir = scene

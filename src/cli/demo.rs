@@ -27,10 +27,11 @@ const BROKEN: &str = "broken";
 const OUTAGE: &str = "outage";
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
-    log::start(&log::Settings {
+    let settings = log::Settings {
         level: "warn,faceplate::access=info".into(),
         ..log::Settings::default()
-    });
+    };
+    log::start(&settings, None);
     let mut stop = Stop::listen()?;
     let emulator = Emulator::start(Options::default())
         .await

@@ -1,17 +1,12 @@
 //! `faceplate healthcheck`: exit 0 when `/readyz` answers 200.
 
-use std::time::Duration;
-
 use hyper::{Method, StatusCode};
 
 use super::server;
 use crate::config::Config;
 
-/// Shorter than any prober's own patience.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 pub(super) async fn run(config: Config) -> Result<(), String> {
-    let answer = server::ask(&config, Method::GET, "/readyz", PATIENCE).await?;
+    let answer = server::ask(&config, Method::GET, "/readyz", server::SOON).await?;
     if answer.status == StatusCode::OK {
         Ok(())
     } else {

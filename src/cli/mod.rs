@@ -3,6 +3,7 @@
 mod cache;
 mod check;
 mod demo;
+mod doctor;
 mod emulate;
 mod healthcheck;
 mod serve;
@@ -14,7 +15,10 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    telemetry::lines,
+};
 
 /// Where the configuration is looked for.
 const CONFIG: &str = "config/faceplate.toml";
@@ -37,6 +41,8 @@ enum Command {
     Emulate(emulate::Args),
     /// Check the configuration, and tell every problem at once.
     Check(ConfigArg),
+    /// Try what the configuration needs: cache, disk, DNS, credentials, sessions, clock.
+    Doctor(doctor::Args),
     /// Print a signed URL.
     Sign(sign::Args),
     /// Look at the cache directory, and tend it. Safe while a server runs.
@@ -65,11 +71,13 @@ pub fn run() -> ExitCode {
             Command::Demo(args) => demo::run(args).await,
             Command::Emulate(args) => emulate::run(args).await,
             Command::Check(args) => check::run(&args),
+            Command::Doctor(args) => doctor::run(args).await,
             Command::Sign(args) => sign::run(&args),
             Command::Cache(args) => cache::run(args).await,
             Command::Healthcheck(args) => healthcheck::run(args.load()?).await,
         }
     });
+    lines::flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{self, MissedTickBehavior},
@@ -15,20 +16,33 @@ use super::Stop;
 use crate::{
     app::{App, Edges},
     config::{self, Config},
-    telemetry::log,
+    server::Inherited,
+    telemetry::{log, traces::Traces},
+    upstream::{Collector, Resolver},
 };
 
 pub(super) async fn run(path: &Path) -> Result<(), String> {
     let config = config::from_file(path).map_err(|problems| problems.to_string())?;
     let mut changes = Changes::of(path, &config)?;
-    log::start(&config.log);
+    let traces = config.traces.as_ref().map(|settings| {
+        let collector = Collector::new(Resolver::default());
+        Traces::start(settings, collector).map_err(|error| format!("cannot trace: {error}"))
+    });
+    let traces = traces.transpose()?;
+    log::start(&config.log, traces.as_ref());
     let mut stop = Stop::listen()?;
     warn(&config);
     let instances = config.instances.len();
-    let app = App::start(config, Edges::default())
+    let edges = Edges {
+        inherited: Inherited::from_manager(&std::env::var("LISTEN_FDNAMES").unwrap_or_default())
+            .map_err(|error| format!("cannot use the sockets of LISTEN_FDS: {error}; they must be listening TCP or Unix sockets"))?,
+        ..Edges::default()
+    };
+    let app = App::start(config, edges)
         .await
         .map_err(|error| error.to_string())?;
     tracing::info!(listen = %app.address, admin = %app.admin, instances, "serving faces");
+    tell(NotifyState::Ready);
 
     loop {
         tokio::select! {
@@ -36,9 +50,21 @@ pub(super) async fn run(path: &Path) -> Result<(), String> {
             () = changes.next() => reload(&app, path),
         }
     }
+    tell(NotifyState::Stopping);
     tracing::info!("stopping: requests under way may end");
     app.stop().await;
+    if let Some(traces) = traces {
+        // It waits for its own requests, which need this thread's runtime.
+        let _ = tokio::task::spawn_blocking(|| traces.stop()).await;
+    }
     Ok(())
+}
+
+/// Tells the service manager, if there is one that wants to know.
+fn tell(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot tell the service manager; see NOTIFY_SOCKET");
+    }
 }
 
 fn reload(app: &App, path: &Path) {

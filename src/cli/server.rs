@@ -14,6 +14,9 @@ use tokio::{
 
 use crate::{config::Config, server::Address};
 
+/// Shorter than any prober's own patience.
+pub(super) const SOON: Duration = Duration::from_secs(2);
+
 /// What the server said.
 pub(super) struct Answer {
     pub(super) status: StatusCode,

@@ -1,16 +1,32 @@
 //! One line a request. Names no JID, no token, no link: those stand in paths and queries, and
 //! paths and queries are not logged.
 
-use std::time::Instant;
+use std::{
+    fmt::Write,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
-use http::{HeaderMap, Method, Response};
+use arrayvec::ArrayString;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use hyper::body::Body as _;
+use tracing::Span;
 
 use super::{Body, problem::Problem, represent};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, lines, traces};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a request is called in the log and in its answer, so that a client's trouble can be found
+/// again: its own name for it if it brings a sane one.
+type RequestId = ArrayString<64>;
 
 /// The line about one request, filled in on its way.
 pub(super) struct Line {
+    id: RequestId,
     began: Instant,
     method: Method,
     route: &'static str,
@@ -27,8 +43,9 @@ struct Served {
 }
 
 impl Line {
-    pub(super) fn begin(method: &Method) -> Self {
+    pub(super) fn begin(method: &Method, headers: &HeaderMap) -> Self {
         Self {
+            id: told(headers).unwrap_or_else(next),
             began: Instant::now(),
             method: method.clone(),
             route: "-",
@@ -64,9 +81,11 @@ impl Line {
         });
     }
 
-    /// Writes the line, and counts. The answer's own headers tell what became of the request.
-    pub(super) fn end(self, response: &Response<Body>, metrics: &Metrics) {
-        metrics.answered(self.route, response.status().as_u16(), self.began.elapsed());
+    /// Writes the line, and counts. The answer's own headers tell what became of the request, and
+    /// get its name.
+    pub(super) fn end(self, response: &mut Response<Body>, metrics: &Metrics) {
+        let took = self.began.elapsed();
+        metrics.answered(self.route, response.status().as_u16(), took);
         if let Some(Served {
             cache,
             source,
@@ -75,20 +94,64 @@ impl Line {
         {
             metrics.served(cache, source, reason);
         }
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
         let headers = response.headers();
+        let reason = self
+            .problem
+            .unwrap_or_else(|| text(headers, represent::REASON.as_str()));
+        if traces::are_on() {
+            let instance = self.instance.as_deref();
+            let cache = text(headers, represent::CACHE_STATUS.as_str());
+            let status = response.status();
+            let outcome = (cache, reason);
+            let span = Span::current();
+            traces::answered(&span, &self.method, self.route, instance, status, outcome);
+        }
         tracing::info!(
-            target: "faceplate::access",
-            method = %self.method,
+            target: lines::ACCESS,
+            request = self.id.as_str(),
+            method = self.method.as_str(),
             route = self.route,
             instance = self.instance.as_deref().unwrap_or("-"),
             status = response.status().as_u16(),
             cache = text(headers, represent::CACHE_STATUS.as_str()),
             source = text(headers, represent::SOURCE.as_str()),
-            reason = self.problem.unwrap_or_else(|| text(headers, represent::REASON.as_str())),
-            ms = self.began.elapsed().as_micros() as f64 / 1000.0,
+            reason,
+            ms = took.as_micros() as f64 / 1000.0,
             bytes = response.body().size_hint().lower(),
         );
     }
+}
+
+/// The client's own name for the request. One that could be a phone number goes into no log.
+fn told(headers: &HeaderMap) -> Option<RequestId> {
+    let text = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let is_sane = text.len() >= 8
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    if is_sane {
+        RequestId::from(text).ok()
+    } else {
+        None
+    }
+}
+
+/// A name that no other request of this process has, nor, most likely, of another.
+fn next() -> RequestId {
+    static PROCESS: LazyLock<RequestId> = LazyLock::new(|| {
+        let mut process = RequestId::new();
+        // It fits.
+        let _ = write!(process, "f{:08x}-", getrandom::u32().unwrap_or_default());
+        process
+    });
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut id = *PROCESS;
+    id.push_str(itoa::Buffer::new().format(COUNT.fetch_add(1, Ordering::Relaxed)));
+    id
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

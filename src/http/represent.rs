@@ -7,8 +7,11 @@
 
 use std::{fmt::Write, time::Duration};
 
+use arrayvec::ArrayString;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use httpdate::HttpDate;
+use serde::Serialize;
 
 use super::{
     Body, Mode, Settings,
@@ -123,6 +126,25 @@ pub(super) fn plain(status: StatusCode, media: HeaderValue, body: Bytes) -> Resp
     response
 }
 
+/// A document about us.
+pub(super) fn document(text: &'static str) -> Response<Body> {
+    plain(
+        StatusCode::OK,
+        HeaderValue::from_static("application/json"),
+        Bytes::from_static(text.as_bytes()),
+    )
+}
+
+/// An answer for programs.
+pub(super) fn json(value: &impl Serialize) -> Response<Body> {
+    plain(
+        StatusCode::OK,
+        HeaderValue::from_static("application/json"),
+        // Texts and numbers cannot fail to be JSON.
+        serde_json::to_vec(value).unwrap_or_default().into(),
+    )
+}
+
 /// Leaves the headers, `Content-Length` included, as GET would have sent them.
 pub(super) fn without_body(response: &mut Response<Body>) {
     *response.body_mut() = Body::new(Bytes::new());
@@ -146,12 +168,13 @@ fn picture(kept: &Kept, served: &Served, context: &Context<'_>) -> Response<Body
         cut(&mut response, picture.bytes(), part);
     }
     let age = kept.age(context.now);
+    let is_an_error = response.status().is_client_error();
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::LAST_MODIFIED, date(kept.changed));
-    headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+    headers.insert(header::AGE, number(age.as_secs()));
     headers.insert(SOURCE, HeaderValue::from_static("picture"));
-    let is_fresh = age < context.policy.ttl && !served.is_deferred();
+    let is_fresh = !is_an_error && age < context.policy.ttl && !served.is_deferred();
     headers.insert(
         header::CACHE_CONTROL,
         if is_fresh {
@@ -181,7 +204,10 @@ fn cut(response: &mut Response<Body>, bytes: &Bytes, part: Part) {
     };
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    if bytes.is_empty() {
+        headers.remove(header::CONTENT_TYPE);
+    }
+    headers.insert(header::CONTENT_LENGTH, number(bytes.len() as u64));
     if let Ok(range) = HeaderValue::from_str(&range) {
         headers.insert(header::CONTENT_RANGE, range);
     }
@@ -232,7 +258,7 @@ fn image(
     match verdict {
         Verdict::Send => {
             headers.insert(header::CONTENT_TYPE, media);
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            headers.insert(header::CONTENT_LENGTH, number(bytes.len() as u64));
             *response.body_mut() = Body::new(bytes);
         }
         Verdict::NotModified => *response.status_mut() = StatusCode::NOT_MODIFIED,
@@ -259,12 +285,25 @@ fn image(
     response
 }
 
-pub(super) fn etag(digest: &Digest) -> String {
-    format!("\"{}\"", digest.short())
+pub(super) fn etag(digest: &Digest) -> ArrayString<34> {
+    let mut etag = ArrayString::new();
+    for part in ["\"", &digest.short(), "\""] {
+        etag.push_str(part);
+    }
+    etag
+}
+
+/// The number in one piece of memory; `HeaderValue::from` takes two.
+fn number(number: u64) -> HeaderValue {
+    HeaderValue::from_str(itoa::Buffer::new().format(number))
+        .unwrap_or_else(|_| HeaderValue::from(number))
 }
 
 fn date(time: Timestamp) -> HeaderValue {
-    HeaderValue::from_str(&httpdate::fmt_http_date(time.as_system_time()))
+    let mut text = ArrayString::<32>::new();
+    // 29 bytes.
+    let _ = write!(text, "{}", HttpDate::from(time.as_system_time()));
+    HeaderValue::from_str(&text)
         .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
 }
 
@@ -273,8 +312,11 @@ fn max_age(context: &Context<'_>, age: Duration) -> HeaderValue {
         Mode::Signed => "private",
         Mode::Open => "public",
     };
-    HeaderValue::from_str(&format!("{scope}, max-age={}", age.as_secs()))
-        .unwrap_or(HeaderValue::from_static("no-cache"))
+    let mut text = ArrayString::<48>::new();
+    text.push_str(scope);
+    text.push_str(", max-age=");
+    text.push_str(itoa::Buffer::new().format(age.as_secs()));
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("no-cache"))
 }
 
 fn drawing_cache_control(served: &Served, context: &Context<'_>) -> HeaderValue {
@@ -305,7 +347,8 @@ pub(super) fn reason(served: &Served, context: &Context<'_>) -> Option<&'static 
 /// `Cache-Status` (RFC 9211). Its parameters are all tokens and integers, so no structured-field
 /// library is needed to write it.
 fn cache_status(served: &Served, context: &Context<'_>) -> HeaderValue {
-    let mut text = String::with_capacity(96);
+    // All of it together is a hundred bytes.
+    let mut text = ArrayString::<160>::new();
     text.push_str("faceplate");
     match served.forward {
         None => text.push_str("; hit"),
@@ -315,8 +358,8 @@ fn cache_status(served: &Served, context: &Context<'_>) -> HeaderValue {
     }
     if let Some(landed) = &served.landed {
         if let Some(status) = landed.status {
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "; fwd-status={status}");
+            text.push_str("; fwd-status=");
+            text.push_str(itoa::Buffer::new().format(status));
         }
         if landed.stored {
             text.push_str("; stored");
@@ -326,10 +369,12 @@ fn cache_status(served: &Served, context: &Context<'_>) -> HeaderValue {
         text.push_str("; collapsed");
     }
     if let Some(ttl) = ttl(served, context) {
-        let _ = write!(text, "; ttl={ttl}");
+        text.push_str("; ttl=");
+        text.push_str(itoa::Buffer::new().format(ttl));
     }
     if let Some(detail) = detail(served) {
-        let _ = write!(text, "; detail={detail}");
+        text.push_str("; detail=");
+        text.push_str(detail);
     }
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("faceplate"))
 }

@@ -17,6 +17,8 @@ use crate::{avatar::Subject, images::Style};
 pub(super) enum Route<'a> {
     /// `/`
     Home,
+    /// `/openapi.json`
+    OpenApi,
     /// `/avatar/{instance}/{jid}`
     Avatar(Wanted<'a>),
 }
@@ -58,17 +60,39 @@ pub(super) struct RawTicket<'a> {
     pub(super) scope: Option<Cow<'a, str>>,
 }
 
+/// The parameters of a face's URL.
+#[derive(Clone, Copy)]
+enum Parameter {
+    Size,
+    Default,
+    ForceDefault,
+    Name,
+    Refresh,
+    Format,
+    Exp,
+    Sig,
+    Grant,
+    Scope,
+}
+
 /// The sizes that exist: any other is snapped up, so that nobody can ask for a thousand variants.
 const LADDER: [u16; 10] = [32, 48, 64, 96, 128, 192, 256, 320, 480, 640];
 
 // === impl Route ===
 
 impl<'a> Route<'a> {
+    /// The longest path and query in bytes; nginx draws its line there too.
+    const LONGEST: usize = 8192;
+
     pub(super) fn parse(uri: &'a Uri) -> Result<Self, Problem> {
+        if uri.path().len() + uri.query().map_or(0, str::len) > Self::LONGEST {
+            return Err(Problem::TooLong);
+        }
         let mut segments = uri.path().split('/').skip(1);
         let parts = [(); 4].map(|()| segments.next());
         match parts {
             [Some(""), None, ..] => Ok(Route::Home),
+            [Some("openapi.json"), None, ..] => Ok(Route::OpenApi),
             [Some("avatar"), Some(instance), Some(jid), None] => {
                 let subject = decoded(jid)?.parse().map_err(Problem::Jid)?;
                 let mut wanted = Wanted {
@@ -91,33 +115,56 @@ impl<'a> Route<'a> {
 impl<'a> Wanted<'a> {
     /// Reads the parameters; the first of a name counts. Unknown ones are the caller's business.
     fn read_query(&mut self, query: &'a str) -> Result<(), Problem> {
-        // From the last to the first, so that the first wins.
-        let mut pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
-        pairs.reverse();
-        for (name, value) in pairs {
-            match name.as_ref() {
-                "s" | "size" => self.view.size = Some(size(&value)?),
-                "d" | "default" => self.view.default = fallback(&value)?,
-                "f" | "forcedefault" => {
+        let mut seen = 0;
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let Some(parameter) = Parameter::of(&name) else {
+                continue;
+            };
+            let bit = 1_u16 << parameter as u16;
+            if seen & bit != 0 {
+                continue;
+            }
+            seen |= bit;
+            match parameter {
+                Parameter::Size => self.view.size = Some(size(&value)?),
+                Parameter::Default => self.view.default = fallback(&value)?,
+                Parameter::ForceDefault => {
                     self.view.force_default = flag(&value, &["y", "yes", "true", "1"])
                         .ok_or(Problem::Parameter("f", "write f=y or leave it out"))?;
                 }
-                "name" => self.view.name = Some(value),
-                "refresh" => {
+                Parameter::Name => self.view.name = Some(value),
+                Parameter::Refresh => {
                     self.refresh = flag(&value, &["true", "1"]).ok_or(Problem::Parameter(
                         "refresh",
                         "write refresh=true or leave it out",
                     ))?;
                 }
-                "format" => format(&value)?,
-                "exp" => self.ticket.exp = Some(value),
-                "sig" => self.ticket.sig = Some(value),
-                "grant" => self.ticket.grant = Some(value),
-                "scope" => self.ticket.scope = Some(value),
-                _ => {}
+                Parameter::Format => format(&value)?,
+                Parameter::Exp => self.ticket.exp = Some(value),
+                Parameter::Sig => self.ticket.sig = Some(value),
+                Parameter::Grant => self.ticket.grant = Some(value),
+                Parameter::Scope => self.ticket.scope = Some(value),
             }
         }
         Ok(())
+    }
+}
+
+impl Parameter {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "s" | "size" => Parameter::Size,
+            "d" | "default" => Parameter::Default,
+            "f" | "forcedefault" => Parameter::ForceDefault,
+            "name" => Parameter::Name,
+            "refresh" => Parameter::Refresh,
+            "format" => Parameter::Format,
+            "exp" => Parameter::Exp,
+            "sig" => Parameter::Sig,
+            "grant" => Parameter::Grant,
+            "scope" => Parameter::Scope,
+            _ => return None,
+        })
     }
 }
 

@@ -1,8 +1,24 @@
 //! The log: text for people, JSON for machines, on standard output.
 
-use std::io::IsTerminal;
+use std::{error::Error, io::IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing::Metadata;
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    fmt::{
+        self,
+        format::{DefaultFields, Full, Json, JsonFields},
+    },
+    layer::SubscriberExt,
+    registry,
+    util::SubscriberInitExt,
+};
+
+use super::{
+    lines::{Lines, Out},
+    traces::{self, Traces},
+};
 
 /// How the log is written.
 #[derive(Clone, Debug)]
@@ -34,26 +50,87 @@ impl Default for Settings {
     }
 }
 
-/// Starts the log of this process. A second call changes nothing.
-pub fn start(settings: &Settings) {
+/// Starts the log of this process, and its spans if they are traced. A second call changes nothing.
+pub fn start(settings: &Settings, traces: Option<&Traces>) {
     let level = match check_level(&settings.level) {
         Ok(()) => settings.level.as_str(),
         Err(_) => "info",
     };
-    let filter = EnvFilter::new(format!("{level},{QUIET}"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stdout)
-        .with_ansi(std::io::stdout().is_terminal());
+    let filter = filter(level);
     // Tests start more than one server in a process; the first one's log serves them all.
-    let _ = match settings.format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder
-            .json()
+    let _ = match traces {
+        Some(traces) => with_spans(settings.format, filter, traces),
+        None => without_spans(settings.format, filter),
+    };
+}
+
+/// What is written at `level`, which may be a filter: never what libraries say of their requests.
+pub fn filter(level: &str) -> EnvFilter {
+    EnvFilter::new(format!("{level},{QUIET}"))
+}
+
+type Started = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// One filter for all that is told is quicker than one for each layer.
+fn without_spans(format: Format, filter: EnvFilter) -> Started {
+    let registry = registry().with(filter);
+    match format {
+        Format::Text => registry.with(lines().event_format(text())).try_init(),
+        Format::Json => registry
+            .with(lines().fmt_fields(JsonFields::new()).event_format(json()))
+            .try_init(),
+    }
+    .map_err(Into::into)
+}
+
+fn with_spans(format: Format, filter: EnvFilter, traces: &Traces) -> Started {
+    let lines = match format {
+        Format::Text => lines().event_format(text()).boxed(),
+        Format::Json => lines()
+            .fmt_fields(JsonFields::new())
+            .event_format(json())
+            .boxed(),
+    };
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(traces.tracer())
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false);
+    // The collector gets the spans, the log gets the rest.
+    let is_span = |metadata: &Metadata<'_>| metadata.target() == traces::TARGET;
+    registry()
+        .with(lines.with_filter(filter.and(filter_fn(move |metadata| !is_span(metadata)))))
+        .with(spans.with_filter(filter_fn(is_span)))
+        .try_init()
+        .map_err(Into::into)
+}
+
+fn lines<S>() -> fmt::Layer<S, DefaultFields, fmt::format::Format, Out> {
+    fmt::layer().with_ansi(is_ansi()).with_writer(Out)
+}
+
+fn text() -> Lines<fmt::format::Format<Full>> {
+    Lines {
+        format: Format::Text,
+        is_ansi: is_ansi(),
+        other: fmt::format().with_ansi(is_ansi()),
+    }
+}
+
+fn json() -> Lines<fmt::format::Format<Json>> {
+    let other = fmt::format().json();
+    Lines {
+        format: Format::Json,
+        is_ansi: false,
+        other: other
             .flatten_event(true)
             .with_current_span(false)
-            .try_init(),
-    };
+            .with_span_list(false),
+    }
+}
+
+fn is_ansi() -> bool {
+    std::io::stdout().is_terminal()
 }
 
 /// Whether `level` is a filter that the log understands.

@@ -34,9 +34,12 @@ pub struct Settings {
     pub downloads: usize,
 }
 
+/// A pool of connections, each to an address that the guard admits.
+pub(super) type Http<B> = legacy::Client<HttpsConnector<Dial>, B>;
+
 /// One instance's client.
 pub struct Client {
-    http: legacy::Client<HttpsConnector<Dial>, Empty<Bytes>>,
+    http: Http<Empty<Bytes>>,
     settings: Settings,
     guard: Arc<Guard>,
     downloads: Semaphore,
@@ -84,19 +87,8 @@ impl Client {
     /// A client for one instance. Environment variables that name a proxy are not looked at.
     pub fn new(settings: Settings, resolver: Resolver) -> Self {
         let guard = Arc::new(settings.guard.clone());
-        let connector = HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(Dial::new(guard.clone(), resolver));
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            // Node, which most gateways run on, closes an idle connection after five seconds.
-            .pool_idle_timeout(Duration::from_secs(4))
-            .pool_max_idle_per_host(8)
-            .build(connector);
         Self {
-            http,
+            http: http(guard.clone(), resolver),
             guard,
             downloads: Semaphore::new(settings.downloads),
             settings,
@@ -174,6 +166,25 @@ impl fmt::Debug for Client {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// A pool with nothing in it.
+pub(super) fn http<B>(guard: Arc<Guard>, resolver: Resolver) -> Http<B>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
+    let connector = HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(Dial::new(guard, resolver));
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        // Node, which most gateways run on, closes an idle connection after five seconds.
+        .pool_idle_timeout(Duration::from_secs(4))
+        .pool_max_idle_per_host(8)
+        .build(connector)
 }
 
 async fn within<T>(

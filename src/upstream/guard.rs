@@ -76,6 +76,15 @@ impl Guard {
 // === impl HostPattern ===
 
 impl HostPattern {
+    /// A host that matches; `subdomain` stands where any may.
+    pub fn example(&self, subdomain: &str) -> String {
+        if self.with_subdomains {
+            format!("{subdomain}.{}", self.host)
+        } else {
+            self.host.clone()
+        }
+    }
+
     fn matches(&self, host: &str) -> bool {
         host == self.host
             || (self.with_subdomains

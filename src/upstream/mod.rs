@@ -5,6 +5,7 @@
 //! functions; everything that does I/O is written once, in [`Client`].
 
 mod client;
+mod collector;
 mod dial;
 mod guard;
 mod link;
@@ -13,6 +14,7 @@ mod providers;
 mod resolver;
 
 pub use client::{Client, Failed, Gone, Settings};
+pub use collector::Collector;
 pub use guard::{Forbidden, Guard, HostPattern};
 pub use link::{BadLink, Link};
 pub use provider::{Account, Call, Failure, Found, Provider, Question, Reply, Unsupported, Vendor};

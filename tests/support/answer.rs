@@ -5,6 +5,8 @@ use hyper::{HeaderMap, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::private;
+
 /// An answer, whole.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -42,11 +44,16 @@ impl Answer {
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
         connection.abort();
-        Ok(Self {
+        let answer = Self {
             status: head.status,
             headers: head.headers,
             body,
-        })
+        };
+        let is_error = answer.header("content-type") == "application/problem+json";
+        if is_error || path == "/metrics" {
+            private::assert_none_in("an answer", &String::from_utf8_lossy(&answer.body));
+        }
+        Ok(answer)
     }
 
     /// A header's text; empty where there is none.

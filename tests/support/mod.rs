@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 pub mod answer;
+pub mod private;
 pub mod program;
 pub mod rig;
 

@@ -5,10 +5,12 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use faceplate::emulator::Emulator;
+
+use super::private;
 
 /// A folder with a configuration in it.
 pub struct Program {
@@ -20,6 +22,8 @@ pub struct Running {
     pub process: Child,
     pub output: Arc<Mutex<String>>,
     readers: Vec<std::thread::JoinHandle<()>>,
+    /// Whether it is ours to keep secrets: the emulator tells its token to whoever wants to try it.
+    is_discreet: bool,
 }
 
 impl Program {
@@ -95,6 +99,7 @@ impl Program {
 
 impl Running {
     pub fn start(mut command: Command) -> Self {
+        let is_discreet = command.get_args().any(|arg| arg == "serve");
         let mut process = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -109,6 +114,7 @@ impl Running {
             process,
             output,
             readers,
+            is_discreet,
         }
     }
 
@@ -162,6 +168,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if self.is_discreet {
+            let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            private::assert_none_in("what the server printed", &output);
+        }
     }
 }
 

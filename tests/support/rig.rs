@@ -12,7 +12,7 @@ use faceplate::{
 use hyper::body::Bytes;
 use tempfile::TempDir;
 
-use super::Answer;
+use super::{Answer, private};
 
 /// A Friday in November 2026.
 const START: Timestamp = Timestamp::from_secs(1_795_200_000);
@@ -69,6 +69,7 @@ impl Settings {
 
     /// Starts the server with these settings.
     pub async fn start(self) -> Rig {
+        private::keep_log();
         let clock = Clock::manual(START);
         let emulator = Emulator::start(Options {
             clock: clock.clone(),
@@ -86,6 +87,12 @@ impl Settings {
         };
         rig.app = Some(rig.try_start().await.unwrap());
         rig
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        private::assert_none_in_log();
     }
 }
 
@@ -158,7 +165,7 @@ impl Rig {
         let edges = Edges {
             clock: self.clock.clone(),
             resolver: self.settings.resolver.clone().unwrap_or_default(),
-            home: None,
+            ..Edges::default()
         };
         App::start(config, edges).await
     }
@@ -179,6 +186,11 @@ impl Rig {
     /// Lets the cache tend itself, and waits until it has.
     pub async fn tend(&self) {
         self.app.as_ref().unwrap().tend_now().await;
+    }
+
+    /// What answers requests for faces, without a socket.
+    pub fn front(&self) -> faceplate::http::Front {
+        self.app.as_ref().unwrap().front()
     }
 
     /// Where faces are served.

@@ -1,0 +1,137 @@
+//! `faceplate doctor`: tries what `serve` will need, and says of each thing whether it works and what
+//! to do if not. Costs every vendor one call.
+
+mod disk;
+mod vendor;
+
+use clap::ValueEnum as _;
+use serde::Serialize;
+
+use super::{ConfigArg, server};
+use crate::{
+    clock::Clock,
+    config::{Config, Instance},
+    upstream::Resolver,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found out about one thing.
+#[derive(Debug, Serialize)]
+struct Finding {
+    verdict: Verdict,
+    /// The thing, as a key of the configuration where it is one.
+    about: String,
+    found: String,
+    /// What to do; nothing where all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+/// How a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    /// Faces are served, but something will go wrong one day.
+    Warn,
+    Fail,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), String> {
+    let config = args.config.load()?;
+    let mut findings = Vec::new();
+    for warning in &config.warnings {
+        findings.push(Finding::warn(
+            &warning.key,
+            "allowed, but unwise",
+            &warning.remedy,
+        ));
+    }
+    findings.push(is_running(&config).await);
+    findings.extend(disk::examine(&config.store));
+    let resolver = Resolver::default();
+    for instance in &config.instances {
+        findings.extend(vendor::examine(instance, &resolver, &Clock::system()).await);
+    }
+    report(&findings, args.json);
+    let failed = findings.iter().filter(|f| f.verdict == Verdict::Fail);
+    match failed.count() {
+        0 => Ok(()),
+        count => Err(format!("{count} of {} checks failed", findings.len())),
+    }
+}
+
+/// Whether a server runs with this configuration; it is well if none does.
+async fn is_running(config: &Config) -> Finding {
+    let asked = server::ask(config, hyper::Method::GET, "/readyz", server::SOON).await;
+    let about = "admin.listen";
+    match asked {
+        Err(_) => Finding::ok(about, format!("no server answers at {}", config.admin)),
+        Ok(answer) => {
+            let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
+            if said == "ok" {
+                Finding::ok(about, "the running server is ready")
+            } else {
+                Finding::warn(
+                    about,
+                    said,
+                    "mend what it names; faces are served meanwhile",
+                )
+            }
+        }
+    }
+}
+
+fn report(findings: &[Finding], as_json: bool) {
+    if as_json {
+        println!("{}", serde_json::json!({ "findings": findings }));
+        return;
+    }
+    for finding in findings {
+        let verdict = finding.verdict.to_possible_value();
+        let verdict = verdict.as_ref().map_or("", |value| value.get_name());
+        println!("{verdict:4}  {}: {}", finding.about, finding.found);
+        if let Some(remedy) = &finding.remedy {
+            println!("      → {remedy}");
+        }
+    }
+}
+
+impl Finding {
+    fn ok(about: impl Into<String>, found: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Ok,
+            about: about.into(),
+            found: found.into(),
+            remedy: None,
+        }
+    }
+
+    fn warn(about: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Warn,
+            remedy: Some(remedy.into()),
+            ..Self::ok(about, found)
+        }
+    }
+
+    fn fail(about: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Fail,
+            ..Self::warn(about, found, remedy)
+        }
+    }
+}
+
+/// A key of an instance's table.
+fn key(instance: &Instance, key: &str) -> String {
+    format!("instances.{}.{key}", instance.name)
+}

@@ -1,0 +1,42 @@
+//! The cache directory: ours, writable, and on a disk with room.
+
+use super::Finding;
+use crate::{
+    clock::Clock,
+    store::{OpenError, Settings, Store, room},
+};
+
+pub(super) fn examine(settings: &Settings) -> Vec<Finding> {
+    let dir = settings.dir.display();
+    let mut findings = vec![match Store::open(settings, Clock::system()) {
+        Ok(_) => Finding::ok("cache.dir", format!("{dir} can be written to")),
+        Err(OpenError::Locked { .. }) => {
+            Finding::ok("cache.dir", format!("{dir} is in use by a running server"))
+        }
+        Err(error) => Finding::fail("cache.dir", "cannot be used", error.to_string()),
+    }];
+    let Ok(room) = room(&settings.dir) else {
+        return findings;
+    };
+    let tending = &settings.tending;
+    let free = format!("{} MiB free of {} MiB", room.free >> 20, room.size >> 20);
+    findings.push(if room.free < tending.min_free {
+        Finding::fail(
+            "cache.min_free",
+            format!("{free}, which is less than {} MiB", tending.min_free >> 20),
+            "make room on the disk, or lower cache.min_free; until then faces are evicted",
+        )
+    } else if tending.max_bytes > room.size.saturating_sub(tending.min_free) {
+        Finding::warn(
+            "cache.max_bytes",
+            format!(
+                "{free}; the disk is smaller than {} MiB",
+                tending.max_bytes >> 20
+            ),
+            "lower cache.max_bytes; until then cache.min_free is the limit that counts",
+        )
+    } else {
+        Finding::ok("cache.max_bytes", free)
+    });
+    findings
+}

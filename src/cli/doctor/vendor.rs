@@ -1,0 +1,205 @@
+//! One instance: its names lead to addresses that may be reached, its vendor takes the credential,
+//! the session works, and the clocks agree.
+
+use std::time::Duration;
+
+use http::header;
+
+use super::{Finding, key};
+use crate::{
+    avatar::{Subject, Trouble},
+    clock::{Clock, Timestamp},
+    config::Instance,
+    upstream::{Client, Failed, Failure, Question, Reply, Resolver},
+};
+
+/// Clocks that differ by more make signatures expire too early or too late.
+const SKEW: Duration = Duration::from_secs(60);
+
+pub(super) async fn examine(
+    instance: &Instance,
+    resolver: &Resolver,
+    clock: &Clock,
+) -> Vec<Finding> {
+    let mut findings = vec![base_url(instance, resolver).await];
+    if findings[0].verdict == super::Verdict::Fail {
+        return findings;
+    }
+    for host in picture_hosts(instance) {
+        findings.push(picture_host(instance, resolver, &host).await);
+    }
+    findings.extend(session(instance, resolver, clock).await);
+    findings
+}
+
+/// The vendor's name, and whether its addresses may be dialled.
+async fn base_url(instance: &Instance, resolver: &Resolver) -> Finding {
+    let base = &instance.client.base;
+    let host = base.host_str().unwrap_or_default();
+    let remedy = "check the name, and this machine's /etc/resolv.conf";
+    reachable(
+        instance,
+        resolver,
+        host,
+        base.scheme() == "https",
+        key(instance, "base_url"),
+        remedy,
+    )
+    .await
+}
+
+/// Hosts to try: a pattern for subdomains is tried by the one that WhatsApp uses.
+fn picture_hosts(instance: &Instance) -> Vec<String> {
+    let hosts = instance.client.guard.picture_hosts.iter();
+    hosts.map(|pattern| pattern.example("pps")).collect()
+}
+
+async fn picture_host(instance: &Instance, resolver: &Resolver, host: &str) -> Finding {
+    let remedy = "without it no picture can be downloaded; check this machine's DNS";
+    let about = key(instance, "picture_hosts");
+    // Plain HTTP counts only where the network is allowed, which the address check tells.
+    reachable(instance, resolver, host, true, about, remedy).await
+}
+
+async fn reachable(
+    instance: &Instance,
+    resolver: &Resolver,
+    host: &str,
+    is_secure: bool,
+    about: String,
+    remedy: &str,
+) -> Finding {
+    let addresses = match resolver.resolve(host).await {
+        Ok(addresses) if !addresses.is_empty() => addresses,
+        Ok(_) => return Finding::fail(about, format!("{host} has no address"), remedy),
+        Err(error) => {
+            return Finding::fail(
+                about,
+                format!("{host} cannot be looked up: {error}"),
+                remedy,
+            );
+        }
+    };
+    let guard = &instance.client.guard;
+    let verdicts = addresses.iter();
+    let mut verdicts = verdicts.map(|address| guard.admits_address(*address, is_secure));
+    let listed: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let listed = listed.join(", ");
+    match verdicts.find(Result::is_ok) {
+        Some(_) => Finding::ok(about, format!("{host} is at {listed}")),
+        None => Finding::fail(
+            about,
+            format!("{host} is at {listed}, where the address guard lets nothing through"),
+            format!(
+                "if that is right, write allow_private = [\"{}/32\"] or its network",
+                addresses[0]
+            ),
+        ),
+    }
+}
+
+/// One call, for the account's own picture: it tells of credential, session and clock.
+async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec<Finding> {
+    let about = key(instance, "token");
+    let provider = instance.vendor.provider();
+    let subject = match instance.account.own {
+        Some(own) if !provider.has_own_profile() => Subject::Chat(own),
+        _ => Subject::Me,
+    };
+    let question = Question {
+        subject,
+        refresh: false,
+    };
+    let Ok(call) = provider.call(&instance.account, &question) else {
+        return vec![Finding::warn(
+            about,
+            "cannot be tried: this vendor has no call for the account's own picture",
+            "write own_jid, the account's own number, and try again",
+        )];
+    };
+    let client = Client::new(instance.client.clone(), resolver.clone());
+    let reply = match client.call(call).await {
+        Ok(reply) => reply,
+        Err(error) => return vec![silent(about, &error)],
+    };
+    let mut findings = vec![match provider.read(&question, &reply) {
+        Ok(_) => Finding::ok(about, "the vendor takes it, and the session answers"),
+        Err(failure) => refused(about, &failure, &reply),
+    }];
+    findings.extend(skew(&reply, clock.now()));
+    findings
+}
+
+fn silent(about: String, error: &Failed) -> Finding {
+    Finding::fail(
+        about,
+        format!("the vendor cannot be asked: {error}"),
+        "check base_url, and whether this machine may reach it (firewall, egress rules)",
+    )
+}
+
+fn refused(about: String, failure: &Failure, reply: &Reply) -> Finding {
+    let found = format!("the vendor answers {}: {}", reply.status, failure.detail);
+    let remedy = match failure.why {
+        Trouble::Auth => "check token, account and base_url against the vendor's dashboard",
+        Trouble::SessionDown => {
+            "start the session at the vendor, and scan its QR code with the phone if it asks for that"
+        }
+        Trouble::RateLimited => {
+            return Finding::warn(about, found, "leave the account alone for a while");
+        }
+        _ => "try again in a minute; if it stays, ask the vendor",
+    };
+    Finding::fail(about, found, remedy)
+}
+
+/// How far the vendor's clock is from ours, if it tells.
+fn skew(reply: &Reply, now: Timestamp) -> Option<Finding> {
+    let date = reply.headers.get(header::DATE)?.to_str().ok()?;
+    let theirs = httpdate::parse_http_date(date).ok()?;
+    let ours = now.as_system_time();
+    let off = ours
+        .duration_since(theirs)
+        .unwrap_or_else(|error| error.duration());
+    let found = format!("differs from the vendor's by {} s", off.as_secs());
+    Some(if off <= SKEW {
+        Finding::ok("clock", found)
+    } else {
+        Finding::fail(
+            "clock",
+            found,
+            "set this machine's clock (NTP): signatures and links expire by it",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode};
+
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_by_more_than_a_minute_is_wrong_either_way() {
+        let now = Timestamp::from_secs(1_795_200_000);
+        for (off, verdict) in [
+            (0, Verdict::Ok),
+            (59, Verdict::Ok),
+            (61, Verdict::Fail),
+            (-59, Verdict::Ok),
+            (-61, Verdict::Fail),
+        ] {
+            let theirs = Timestamp::from_secs(1_795_200_000_u64.saturating_add_signed(off));
+            let mut headers = HeaderMap::new();
+            let date = httpdate::fmt_http_date(theirs.as_system_time());
+            headers.insert(header::DATE, date.parse().unwrap());
+            let reply = Reply {
+                status: StatusCode::OK,
+                headers,
+                body: bytes::Bytes::new(),
+            };
+            assert_eq!(skew(&reply, now).unwrap().verdict, verdict, "{off}");
+        }
+    }
+}

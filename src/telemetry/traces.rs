@@ -1,0 +1,158 @@
+//! Traces for a collector that speaks OTLP over HTTP: a span for each request that is sampled, and one
+//! for each call to a vendor or the CDN that it caused. A `traceparent` that comes with a request
+//! is gone on from. Without a collector, all of this costs a look at one flag.
+//!
+//! Spans hold no JID, no link and no secret.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use http::{HeaderMap, Method, StatusCode};
+use opentelemetry::{
+    KeyValue,
+    propagation::TextMapPropagator,
+    trace::{Status, TraceContextExt, TracerProvider},
+};
+use opentelemetry_http::{HeaderExtractor, HttpClient};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    trace::{Sampler, SdkTracer, SdkTracerProvider},
+};
+use tracing::{Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// The target of every span; the log does not show them.
+pub(super) const TARGET: &str = "faceplate::trace";
+
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+/// Where traces go, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The collector, such as `http://127.0.0.1:4318`; traces go to `/v1/traces` there.
+    pub endpoint: String,
+    /// How many of a hundred requests are traced, unless the caller has decided.
+    pub percent: u32,
+}
+
+/// Traces under way; what was not sent yet is sent when this is shut down.
+pub struct Traces {
+    provider: SdkTracerProvider,
+}
+
+impl Traces {
+    /// Begins to send traces through `client`.
+    pub fn start(
+        settings: &Settings,
+        client: impl HttpClient + 'static,
+    ) -> Result<Self, ExporterBuildError> {
+        let endpoint = settings.endpoint.trim_end_matches('/');
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_endpoint(format!("{endpoint}/v1/traces"))
+            .build()?;
+        let share = f64::from(settings.percent) / 100.0;
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
+                share,
+            ))))
+            .with_resource(
+                Resource::builder_empty()
+                    .with_attributes([
+                        KeyValue::new("service.name", "faceplate"),
+                        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+                    ])
+                    .build(),
+            )
+            .build();
+        IS_ON.store(true, Ordering::Relaxed);
+        Ok(Self { provider })
+    }
+
+    pub(super) fn tracer(&self) -> SdkTracer {
+        self.provider.tracer("faceplate")
+    }
+
+    /// Sends what was not sent yet. Blocks until that is done or given up.
+    pub fn stop(self) {
+        if let Err(error) = self.provider.shutdown() {
+            tracing::warn!(%error, "the last traces did not reach the collector");
+        }
+    }
+}
+
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Traces")
+    }
+}
+
+/// Whether anybody collects traces.
+pub fn are_on() -> bool {
+    IS_ON.load(Ordering::Relaxed)
+}
+
+/// The span of a request that came in.
+pub fn request(method: &Method, headers: &HeaderMap) -> Span {
+    let span = tracing::info_span!(
+        target: TARGET,
+        "request",
+        otel.kind = "server",
+        http.request.method = %method,
+        http.route = Empty,
+        http.response.status_code = Empty,
+        faceplate.instance = Empty,
+        faceplate.cache = Empty,
+        faceplate.reason = Empty,
+    );
+    let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    // A span that nobody collects has no parent to be given.
+    let _ = span.set_parent(parent);
+    span
+}
+
+/// What became of it.
+pub fn answered(
+    span: &Span,
+    method: &Method,
+    route: &str,
+    instance: Option<&str>,
+    status: StatusCode,
+    (cache, reason): (&str, &str),
+) {
+    let name = format!("{method} {route}");
+    span.context().span().update_name(name);
+    span.record("http.route", route);
+    span.record("http.response.status_code", i64::from(status.as_u16()));
+    span.record("faceplate.cache", cache);
+    span.record("faceplate.reason", reason);
+    if let Some(instance) = instance {
+        span.record("faceplate.instance", instance);
+    }
+    if status.is_server_error() {
+        span.set_status(Status::error(""));
+    }
+}
+
+/// The span of a call that goes out: to the vendor (`hop` is `api`) or the CDN (`cdn`).
+pub fn call(provider: &'static str, hop: &'static str) -> Span {
+    if !are_on() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        target: TARGET,
+        "call",
+        otel.name = hop,
+        otel.kind = "client",
+        faceplate.provider = provider,
+        http.request.method = "GET",
+        http.response.status_code = Empty,
+        error.type = Empty,
+    )
+}

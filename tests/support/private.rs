@@ -1,0 +1,74 @@
+//! What the tests use as secrets and phone numbers, and where none of it may turn up: in a log line, a
+//! metric, an error body or a panic, of any test.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use faceplate::telemetry::log;
+
+/// Credentials, keys, phone numbers, and the parts of picture links that are secrets.
+const PRIVATE: [&str; 13] = [
+    "emulator-token",
+    "a signing key for tests",
+    "another signing key",
+    "a bearer token for tests",
+    "an admin token",
+    "wrong-secret-token",
+    "6281000000",
+    "6285550",
+    "4915700000",
+    "oh=01_",
+    "&oe=",
+    "_nc_sid",
+    "t61.24694",
+];
+
+/// Panics if `text` holds anything private.
+#[track_caller]
+pub fn assert_none_in(place: &str, text: &str) {
+    for private in PRIVATE {
+        if text.contains(private) && !std::thread::panicking() {
+            let line = text.lines().find(|line| line.contains(private));
+            panic!("{private:?} is in {place}: {}", line.unwrap_or(text));
+        }
+    }
+}
+
+/// The log of every server in this process, in full.
+static LOG: LazyLock<Log> = LazyLock::new(Log::default);
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Begins to keep the log of this process.
+pub fn keep_log() {
+    // The vendors may know whom they were asked for.
+    let filter = log::filter("debug,faceplate::emulator=off");
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| LOG.clone())
+        .try_init();
+}
+
+/// Looks through what was logged so far, and begins anew.
+#[track_caller]
+pub fn assert_none_in_log() {
+    let mut log = LOG.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = String::from_utf8_lossy(&std::mem::take(&mut *log)).into_owned();
+    drop(log);
+    assert_none_in("the log", &text);
+}
