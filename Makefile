@@ -1,6 +1,6 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup lint deny unit test check demo torture
+.PHONY: help setup lint deny unit test check demo fuzz torture
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -20,11 +20,15 @@ unit: ## the unit tests alone
 
 test: setup lint deny ## everything that has to pass
 	cargo test --locked
+	FUZZ_SECONDS=5 sh fuzz/run.sh
 
 check: lint unit ## the quick look before a commit
 
 demo: ## the gallery, on http://127.0.0.1:8080/
 	cargo run --release -- demo
+
+fuzz: ## every fuzz target, FUZZ_SECONDS each (10)
+	@sh fuzz/run.sh
 
 torture: ## the kill loop at full length
 	FACEPLATE_KILLS=300 cargo test --locked --release --test kill -- --nocapture

@@ -93,6 +93,8 @@ impl FromStr for Jid {
     fn from_str(text: &str) -> Result<Self, MalformedJid> {
         let (user, kind) = match text.split_once('@') {
             Some((user, server)) => (user, Kind::of(server).ok_or(MalformedJid::Server)?),
+            // `123:7` could be a port, a device, anything.
+            None if text.contains(':') => return Err(MalformedJid::Device),
             None => (text.strip_prefix('+').unwrap_or(text), Kind::Contact),
         };
         let user = without_device(user, kind)?;
@@ -117,7 +119,7 @@ impl FromStr for Jid {
     }
 }
 
-/// Drops the device of `123:7`. `123:7` without a server is refused: it could mean anything.
+/// Drops the device of `123:7`.
 fn without_device(user: &str, kind: Kind) -> Result<&str, MalformedJid> {
     let Some((user, device)) = user.split_once(':') else {
         return Ok(user);
@@ -252,6 +254,8 @@ mod tests {
             ("123456789012345678901@lid", MalformedJid::TooLong),
             ("0812345@c.us", MalformedJid::LeadingZero),
             ("0@c.us", MalformedJid::LeadingZero),
+            ("123:7", MalformedJid::Device),
+            ("+123:7", MalformedJid::Device),
             ("123:7@g.us", MalformedJid::Device),
             ("123:@c.us", MalformedJid::Device),
             ("123:x@c.us", MalformedJid::Device),
