@@ -1,0 +1,112 @@
+//! The floor under every HTTP server written with hyper: one thread, HTTP/1.1, an answer from memory with
+//! eight headers, no product. With `--origin` it is what the peers cache instead: pictures of an exact
+//! size, a different one for each number, and links to them as WAHA writes them.
+
+use std::{convert::Infallible, net::SocketAddr};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Request, Response, body::Incoming, header, header::HeaderValue, server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, address, role] = args.as_slice() else {
+        eprintln!("floor ADDRESS --origin | floor ADDRESS BYTES");
+        return;
+    };
+    let address: SocketAddr = address.parse().expect("an address and port");
+    let listener = TcpListener::bind(address).await.expect("a free port");
+    let fixed = role.parse().ok().map(|length| jpeg(0, length));
+    println!("listening on {address}");
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let fixed = fixed.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let answer = match &fixed {
+                    Some(body) => from_memory(body.clone()),
+                    None => from_origin(&request, address),
+                };
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+/// Eight headers, as a careful server sends with a picture.
+fn from_memory(body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        (header::ETAG, "\"73554c03c4004464c5577ca73c97418f\""),
+        (header::LAST_MODIFIED, "Fri, 20 Nov 2026 18:40:00 GMT"),
+        (header::CACHE_CONTROL, "private, max-age=86400"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// `/img/{length}/{number}.jpg`, or a link to it for `/api/{length}/chats/{number}@c.us/picture`.
+fn from_origin(request: &Request<Incoming>, address: SocketAddr) -> Response<Full<Bytes>> {
+    let parts: Vec<&str> = request.uri().path().split('/').collect();
+    let digits = |text: &str| -> u64 {
+        let digits = text.chars().take_while(char::is_ascii_digit);
+        digits.collect::<String>().parse().unwrap_or_default()
+    };
+    let (media, body) = match parts.as_slice() {
+        ["", "img", length, name] => ("image/jpeg", jpeg(digits(name), digits(length) as usize)),
+        ["", "api", length, "chats", chat, "picture"] => {
+            // The contacts' numbers begin at 6281 0000 0000.
+            let number = digits(chat) % 100_000_000;
+            let link = format!("{{\"url\":\"http://{address}/img/{length}/{number}.jpg\"}}");
+            ("application/json", Bytes::from(link))
+        }
+        _ => ("text/plain", Bytes::from_static(b"no such picture")),
+    };
+    let mut response = Response::new(Full::new(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=86400"),
+    );
+    response
+}
+
+/// A JPEG of 640 pixels square and of this many bytes, whose comments hold its number and padding.
+fn jpeg(number: u64, length: usize) -> Bytes {
+    const FRAME: [u8; 19] = [
+        0xFF, 0xC0, 0, 17, 8, 0x02, 0x80, 0x02, 0x80, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1,
+    ];
+    let mut bytes = vec![0xFF, 0xD8];
+    let mut left = length.saturating_sub(2 + FRAME.len() + 2);
+    while left > 4 {
+        let comment = left.min(60_000);
+        bytes.extend([0xFF, 0xFE]);
+        bytes.extend(u16::to_be_bytes((comment - 2) as u16));
+        let mut text = number.to_string().into_bytes();
+        text.resize(comment - 4, b' ');
+        bytes.extend(text);
+        left -= comment;
+    }
+    bytes.extend(FRAME);
+    bytes.extend([0xFF, 0xD9]);
+    Bytes::from(bytes)
+}

@@ -1,0 +1,128 @@
+"""One round of load on one peer, and what it cost."""
+
+import bisect
+import itertools
+import os
+import random
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+from peers import LOAD_CORE
+
+TICK = os.sysconf("SC_CLK_TCK")
+LUA = Path(__file__).with_name("load.lua")
+
+
+@dataclass
+class Round:
+    """What a round came to; CPU and latencies in microseconds."""
+
+    requests: int
+    per_second: float
+    cpu: float
+    p50: float
+    p99: float
+    memory: float
+
+
+def cpu_seconds(peer):
+    """User and system time of the peer's processes so far."""
+    ticks = 0
+    for pid in peer.pids():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICK
+
+
+def memory_mib(peer):
+    """Memory that is the peer's own: resident, less what is shared with files."""
+    kib = 0
+    for pid in peer.pids():
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        except OSError:
+            continue
+        figures = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
+        kib += int(figures.get("RssAnon", 0)) + int(figures.get("RssShmem", 0))
+    return kib / 1024
+
+
+def zipf(count, samples, seed=1):
+    """Picture numbers as a crowd would ask for them: the n-th most wanted 1/n as often as the first."""
+    chosen = random.Random(seed)
+    weights = list(itertools.accumulate(1 / rank for rank in range(1, count + 1)))
+    return [bisect.bisect_left(weights, chosen.random() * weights[-1]) for _ in range(samples)]
+
+
+def write_urls(peer, numbers, length, name):
+    """The list of requests for wrk."""
+    known = {}
+    path = peer.work / f"{name}.urls"
+    with open(path, "w") as urls:
+        for number in numbers:
+            if number not in known:
+                known[number] = peer.path(number, length)
+            urls.write(known[number] + "\n")
+    return path
+
+
+def load(peer, urls, seconds, connections=64, etag=None):
+    """Loads the peer, and returns what that came to."""
+    before = cpu_seconds(peer)
+    environment = {**os.environ, "URLS": str(urls)}
+    if etag:
+        environment["IF_NONE_MATCH"] = etag
+    command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    done = subprocess.run(
+        [*command, "-s", str(LUA), f"http://127.0.0.1:{peer.port}/"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    result = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    requests, micros, wrong, p50, p99 = map(int, result.split()[1:])
+    if wrong or not requests:
+        raise SystemExit(f"{peer.name}: {wrong} of {requests} answers were wrong: {done.stdout}")
+    return Round(
+        requests=requests,
+        per_second=requests / (micros / 1e6),
+        cpu=(cpu_seconds(peer) - before) / requests * 1e6,
+        p50=p50,
+        p99=p99,
+        memory=memory_mib(peer),
+    )
+
+
+def fill(peer, numbers, length):
+    """Asks for every picture once, on all cores."""
+    urls = write_urls(peer, numbers, length, "fill")
+    done = subprocess.run(
+        ["xargs", "-P", "8", "-n", "500", "-a", str(urls), "sh", "-c", FILL, "sh", str(peer.port)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"{peer.name}: filling failed: {done.stderr[-500:]}")
+
+
+# One connection for five hundred pictures; any status but 200 ends it.
+FILL = """
+port=$1; shift
+for path; do printf 'url = "http://127.0.0.1:%s%s"\\noutput = "/dev/null"\\n' "$port" "$path"; done |
+    curl -sS --fail -K -
+"""
+
+
+def check(peer, number, length):
+    """The answer is the origin's, byte for byte."""
+    ours = urlopen(f"http://127.0.0.1:{peer.port}{peer.path(number, length)}", timeout=10)
+    theirs = urlopen(f"http://127.0.0.1:7100/img/{length}/{number}.jpg", timeout=10).read()
+    if ours.status != 200 or ours.read() != theirs:
+        raise SystemExit(f"{peer.name}: picture {number} of {length} bytes is wrong")
+    return ours.headers.get("ETag")

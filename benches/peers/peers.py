@@ -1,0 +1,217 @@
+"""The servers that are compared: each started alone on core 0, over the same origin and files."""
+
+import base64
+import hashlib
+import hmac
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "a signing key for benchmarks"
+SERVER_CORE, LOAD_CORE = "0", "1"
+ORIGIN = "127.0.0.1:7100"
+
+
+def jid(number):
+    return 628100000000 + number
+
+
+class Peer:
+    """A server under way; `path` is what it calls picture `number` of `length` bytes."""
+
+    name = ""
+    port = 0
+
+    def __init__(self, work):
+        self.work = Path(work) / self.name
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
+        self.process = None
+
+    def command(self):
+        raise NotImplementedError
+
+    def environment(self):
+        return {}
+
+    def start(self, core=SERVER_CORE):
+        log = open(self.work / "output.log", "ab")
+        self.process = subprocess.Popen(
+            ["taskset", "-c", core, *self.command()],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **self.environment()},
+            cwd=self.work,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:
+                urlopen(f"http://127.0.0.1:{self.port}{self.path(0, 4096)}", timeout=5).read()
+                return self
+            except OSError:
+                time.sleep(0.02)
+        raise SystemExit(f"{self.name} did not start: {(self.work / 'output.log').read_text()[-2000:]}")
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+    def path(self, number, length):
+        return f"/img/{length}/{number}.jpg"
+
+    def pids(self):
+        """The process and all that it started."""
+        found, queue = [], [self.process.pid]
+        while queue:
+            pid = queue.pop()
+            found.append(pid)
+            try:
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            except OSError:
+                continue
+            queue += [int(child) for child in children]
+        return found
+
+
+class Origin(Peer):
+    """Where all the others get their pictures: the bare server, as an origin."""
+
+    name, port = "origin", 7100
+
+    def command(self):
+        return [str(ROOT / "target/release/examples/floor"), ORIGIN, "--origin"]
+
+
+class Floor(Peer):
+    """A bare hyper server with one answer in memory."""
+
+    name, port = "floor", 7101
+
+    def __init__(self, work, length):
+        super().__init__(work)
+        self.length = length
+
+    def command(self):
+        floor = str(ROOT / "target/release/examples/floor")
+        return [floor, f"127.0.0.1:{self.port}", str(self.length)]
+
+
+class Nginx(Peer):
+    """nginx with proxy_cache, its access log on, as its documentation sets it up."""
+
+    name, port = "nginx", 7102
+
+    def command(self):
+        config = self.work / "nginx.conf"
+        config.write_text(f"""
+            daemon off;
+            {"user root root;" if os.geteuid() == 0 else ""}
+            worker_processes 1;
+            pid {self.work}/nginx.pid;
+            error_log {self.work}/error.log warn;
+            events {{ worker_connections 4096; }}
+            http {{
+                access_log {self.work}/access.log;
+                client_body_temp_path {self.work}/body;
+                proxy_temp_path {self.work}/proxy;
+                fastcgi_temp_path {self.work}/fastcgi;
+                uwsgi_temp_path {self.work}/uwsgi;
+                scgi_temp_path {self.work}/scgi;
+                sendfile on;
+                tcp_nopush on;
+                keepalive_requests 1000000;
+                proxy_cache_path {self.work}/cache levels=1:2 keys_zone=faces:64m max_size=20g inactive=7d use_temp_path=off;
+                server {{
+                    listen 127.0.0.1:{self.port};
+                    location / {{
+                        proxy_pass http://{ORIGIN};
+                        proxy_cache faces;
+                        proxy_cache_valid 200 24h;
+                        proxy_cache_lock on;
+                        add_header X-Cache $upstream_cache_status;
+                        add_header X-Content-Type-Options nosniff;
+                        add_header Referrer-Policy no-referrer;
+                        add_header Access-Control-Allow-Origin *;
+                    }}
+                }}
+            }}
+        """)
+        return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(config), "-p", str(self.work)]
+
+
+class Varnish(Peer):
+    """Varnish with its default configuration and room for all in memory."""
+
+    name, port = "varnish", 7103
+
+    def command(self):
+        varnishd = shutil.which("varnishd") or "/usr/sbin/varnishd"
+        listen = f"127.0.0.1:{self.port}"
+        return [varnishd, "-F", "-a", listen, "-b", ORIGIN, "-n", str(self.work / "work"), "-s", "malloc,4g"]
+
+
+class Faceplate(Peer):
+    """The whole product: signatures checked, access log and metrics on, every header."""
+
+    name, port = "faceplate", 7104
+
+    def __init__(self, work, memory="1GiB", name="faceplate"):
+        self.name = name
+        super().__init__(work)
+        self.memory = memory
+
+    def command(self):
+        instances = "".join(
+            f"""
+            [instances.b{length}]
+            provider = "waha"
+            account = "{length}"
+            token = "env:TOKEN"
+            base_url = "http://{ORIGIN}"
+            lookups = {{ per_minute = 4000000, burst = 1000000 }}
+            refreshes = {{ per_minute = 4000000, burst = 1000000 }}
+            picture_hosts = ["{ORIGIN}"]
+            allow_private = ["127.0.0.0/8"]
+            """
+            for length in (4096, 8192, 40960, 102400)
+        )
+        config = self.work / "faceplate.toml"
+        config.write_text(f"""
+            [server]
+            listen = "127.0.0.1:{self.port}"
+            [admin]
+            listen = "127.0.0.1:7105"
+            [access]
+            signing_keys = ["env:SIGNING_KEY"]
+            [cache]
+            dir = "{self.work}/cache"
+            memory = "{self.memory}"
+            min_free = "0b"
+            [upstream]
+            downloads = 256
+            {instances}
+        """)
+        return [str(os.environ.get("FACEPLATE", ROOT / "target/release/faceplate")), "serve", "--config", str(config)]
+
+    def environment(self):
+        return {"TOKEN": "any", "SIGNING_KEY": KEY}
+
+    def path(self, number, length):
+        instance, until = f"b{length}", 4102444800
+        message = f"avatar\n{instance}\n{jid(number)}@c.us\n{until}\n"
+        digest = hmac.new(KEY.encode(), message.encode(), hashlib.sha256).digest()
+        signature = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        return f"/avatar/{instance}/{jid(number)}@c.us?exp={until}&sig={signature}"

@@ -1,0 +1,64 @@
+//! What a hit in memory asks of the allocator. A number that was reached and must not grow unnoticed:
+//! `cargo bench --bench hit` shows what it costs.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::alloc::System;
+
+use faceplate::{
+    http::{Front, Scope, SigningKey, Ticket},
+    server::Peer,
+};
+use hyper::Request;
+use secrecy::SecretString;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use support::rig::Settings;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const FACE: &str = "628100000001";
+
+/// The fewest allocations that one answer took: others may allocate meanwhile.
+async fn fewest(front: &Front, path: &str, etag: Option<&str>, status: u16) -> usize {
+    let mut fewest = usize::MAX;
+    for _ in 0..200 {
+        let mut request = Request::get(path).body(()).unwrap();
+        if let Some(etag) = etag {
+            let headers = request.headers_mut();
+            headers.insert("if-none-match", etag.parse().unwrap());
+        }
+        let region = Region::new(ALLOCATOR);
+        let answer = front.handle(request, Peer::Local).await;
+        fewest = fewest.min(region.change().allocations);
+        assert_eq!(answer.status(), status);
+    }
+    fewest
+}
+
+#[tokio::test]
+async fn a_hit_asks_for_memory_no_more_often_than_it_did() {
+    let rig = Settings::default()
+        .section("access", "signing_keys = [\"env:SIGNING_KEY\"]")
+        .start()
+        .await;
+    let ticket = Ticket {
+        scope: Scope::Face(FACE.parse().unwrap()),
+        expires: 4_000_000_000,
+        refresh: false,
+    };
+    let key = SigningKey::new(&SecretString::from("a signing key for tests"));
+    let path = format!("/avatar/waha/{FACE}?{}", key.query("waha", &ticket));
+    let etag = rig.get(&path).await.header("etag").to_owned();
+    let front = rig.front();
+    let whole = fewest(&front, &path, None, 200).await;
+    let known = fewest(&front, &path, Some(&etag), 304).await;
+    println!("a 200 takes {whole} allocations, a 304 {known}");
+    assert!(whole <= WHOLE, "{whole} allocations for a 200");
+    assert!(known <= KNOWN, "{known} allocations for a 304");
+}
+
+const WHOLE: usize = 10;
+const KNOWN: usize = 9;
