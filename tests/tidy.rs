@@ -11,7 +11,7 @@ use std::{
 /// The rooms and their floors. A room may use rooms on lower floors, and itself.
 const FLOORS: [(&str, u8); 15] = [
     ("clock", 0),
-    ("telemetry", 0),
+    ("telemetry", 1),
     ("avatar", 1),
     ("store", 2),
     ("upstream", 2),

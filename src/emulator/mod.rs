@@ -120,7 +120,10 @@ impl Emulator {
         let control = Control(Arc::new(World::new(options, cdn, shutdown.clone())));
 
         let hand = control.clone();
-        let service = service_fn(move |request| api_answer(hand.clone(), request));
+        let service = move |_| {
+            let hand = hand.clone();
+            service_fn(move |request| api_answer(hand.clone(), request))
+        };
         tokio::spawn(server::run(
             api_listener,
             service,
@@ -129,7 +132,10 @@ impl Emulator {
             shutdown.clone(),
         ));
         let hand = control.clone();
-        let service = service_fn(move |request| cdn_answer(hand.clone(), request));
+        let service = move |_| {
+            let hand = hand.clone();
+            service_fn(move |request| cdn_answer(hand.clone(), request))
+        };
         tokio::spawn(server::run(
             cdn_listener,
             service,
