@@ -110,7 +110,7 @@ fn hit_in_memory(bencher: Bencher) {
             let request = hyper::Request::get("/avatar/waha/628100000001@c.us?s=96")
                 .body(())
                 .unwrap();
-            app.front().handle(request, Peer::Local).await
+            app.front().handle(request, Peer::Local).await.unwrap()
         })
     });
 }
@@ -152,7 +152,7 @@ async fn warm() -> (App, tempfile::TempDir) {
     let request = hyper::Request::get("/avatar/waha/628100000001@c.us")
         .body(())
         .unwrap();
-    let answer = app.front().handle(request, Peer::Local).await;
+    let answer = app.front().handle(request, Peer::Local).await.unwrap();
     assert_eq!(answer.headers()["x-faceplate-source"], "picture");
     (app, cache)
 }

@@ -166,7 +166,7 @@ impl App {
                 shutdown.clone(),
                 move |request, peer| {
                     let front = front.load().front.clone();
-                    async move { front.handle(request, peer).await }
+                    front.handle(request, peer)
                 },
             )),
             tokio::spawn(serve(
@@ -176,7 +176,7 @@ impl App {
                 shutdown.clone(),
                 move |request, _| {
                     let operator = operator.load().operator.clone();
-                    async move { operator.handle(request).await }
+                    async move { Ok(operator.handle(request).await) }
                 },
             )),
         ];
@@ -296,14 +296,11 @@ async fn serve<H, F>(
     handle: H,
 ) where
     H: Fn(Request<hyper::body::Incoming>, Peer) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<http::Body>> + Send + 'static,
+    F: Future<Output = Result<Response<http::Body>, Infallible>> + Send + 'static,
 {
     let service = move |peer| {
         let handle = handle.clone();
-        service_fn(move |request| {
-            let response = handle(request, peer);
-            async move { Ok::<_, Infallible>(response.await) }
-        })
+        service_fn(move |request| handle(request, peer))
     };
     server::run(listener, service, caps, tls, shutdown).await;
 }

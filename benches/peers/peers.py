@@ -124,7 +124,7 @@ class Nginx(Peer):
             error_log {self.work}/error.log warn;
             events {{ worker_connections 4096; }}
             http {{
-                access_log {self.work}/access.log;
+                access_log {self.work}/access.log combined buffer=64k flush=1s;
                 client_body_temp_path {self.work}/body;
                 proxy_temp_path {self.work}/proxy;
                 fastcgi_temp_path {self.work}/fastcgi;

@@ -86,24 +86,21 @@ impl Line {
     pub(super) fn end(self, response: &mut Response<Body>, metrics: &Metrics) {
         let took = self.began.elapsed();
         metrics.answered(self.route, response.status().as_u16(), took);
-        if let Some(Served {
-            cache,
-            source,
-            reason,
-        }) = self.served
-        {
-            metrics.served(cache, source, reason);
+        let (mut source, mut reason) = ("-", self.problem.unwrap_or("-"));
+        if let Some(served) = self.served {
+            metrics.served(served.cache, served.source, served.reason);
+            source = served.source;
+            if served.reason != "none" {
+                reason = served.reason;
+            }
         }
         if let Ok(id) = HeaderValue::from_str(&self.id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         let headers = response.headers();
-        let reason = self
-            .problem
-            .unwrap_or_else(|| text(headers, represent::REASON.as_str()));
+        let cache = text(headers, &represent::CACHE_STATUS);
         if traces::are_on() {
             let instance = self.instance.as_deref();
-            let cache = text(headers, represent::CACHE_STATUS.as_str());
             let status = response.status();
             let outcome = (cache, reason);
             let span = Span::current();
@@ -116,8 +113,8 @@ impl Line {
             route = self.route,
             instance = self.instance.as_deref().unwrap_or("-"),
             status = response.status().as_u16(),
-            cache = text(headers, represent::CACHE_STATUS.as_str()),
-            source = text(headers, represent::SOURCE.as_str()),
+            cache,
+            source,
             reason,
             ms = took.as_micros() as f64 / 1000.0,
             bytes = response.body().size_hint().lower(),
@@ -154,7 +151,7 @@ fn next() -> RequestId {
     id
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())

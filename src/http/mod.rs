@@ -20,7 +20,14 @@ mod represent;
 mod route;
 mod signature;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
@@ -46,6 +53,15 @@ const API: &str = include_str!("openapi/faces.json");
 
 /// Every answer is whole before it is sent.
 pub type Body = Full<Bytes>;
+
+/// An answer that is there, or will be. Most are there: a hit in memory needs no task's state to be
+/// kept, which costs more to make and to move than the hit itself.
+pub enum Answer {
+    /// It is there.
+    Now(Ready<Result<Response<Body>, Infallible>>),
+    /// It will be.
+    Later(Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>),
+}
 
 /// What the front goes by.
 #[derive(Debug)]
@@ -91,19 +107,39 @@ impl Front {
         }
     }
 
-    /// Answers a request of `peer`.
-    pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response<Body> {
-        let line = Line::begin(request.method(), request.headers());
+    /// Answers a request of `peer`: at once if nothing has to be waited for.
+    pub fn handle<B: Send + Sync + 'static>(&self, request: Request<B>, peer: Peer) -> Answer {
+        let mut line = Line::begin(request.method(), request.headers());
+        if let Err(problem) = self.admit(&request, peer) {
+            return Answer::Now(ready(Ok(self.end(&request, line, Err(problem)))));
+        }
         if traces::are_on() {
             let span = traces::request(request.method(), request.headers());
-            self.respond(request, peer, line).instrument(span).await
-        } else {
-            self.respond(request, peer, line).await
+            let later = self.clone().later(request, line).instrument(span);
+            return Answer::Later(Box::pin(later));
+        }
+        match self.at_once(&request, &mut line) {
+            Some(answered) => Answer::Now(ready(Ok(self.end(&request, line, answered)))),
+            None => Answer::Later(Box::pin(self.clone().later(request, line))),
         }
     }
 
-    async fn respond<B>(&self, request: Request<B>, peer: Peer, mut line: Line) -> Response<Body> {
-        let answered = self.answer(&request, peer, &mut line).await;
+    async fn later<B: Sync>(
+        self,
+        request: Request<B>,
+        mut line: Line,
+    ) -> Result<Response<Body>, Infallible> {
+        let answered = self.answer(&request, &mut line).await;
+        Ok(self.end(&request, line, answered))
+    }
+
+    /// What is sent, logged and counted.
+    fn end<B>(
+        &self,
+        request: &Request<B>,
+        mut line: Line,
+        answered: Result<Response<Body>, Problem>,
+    ) -> Response<Body> {
         let mut response = answered.unwrap_or_else(|problem| {
             if matches!(problem, Problem::Access(_)) {
                 self.shared.settings.metrics.rejected();
@@ -134,22 +170,37 @@ impl Front {
         &self.shared.settings.metrics
     }
 
-    async fn answer<B>(
+    fn admit<B>(&self, request: &Request<B>, peer: Peer) -> Result<(), Problem> {
+        let clients = &self.shared.settings.clients;
+        clients.admit(peer, request.headers())
+    }
+
+    /// The answer, if it is a face in memory. Whatever else it is, [`Front::answer`] finds out.
+    fn at_once<B>(
         &self,
         request: &Request<B>,
-        peer: Peer,
+        line: &mut Line,
+    ) -> Option<Result<Response<Body>, Problem>> {
+        if !is_read(request.method()) {
+            return None;
+        }
+        match Route::parse(request.uri()) {
+            Ok(Route::Avatar(wanted)) => self
+                .avatar_at_once(&wanted, request.method(), request.headers(), line)
+                .transpose(),
+            _ => None,
+        }
+    }
+
+    async fn answer<B: Sync>(
+        &self,
+        request: &Request<B>,
         line: &mut Line,
     ) -> Result<Response<Body>, Problem> {
-        self.shared
-            .settings
-            .clients
-            .admit(peer, request.headers())?;
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let route = Route::parse(request.uri())?;
-        match route {
+        let is_read = is_read(request.method());
+        match Route::parse(request.uri())? {
             Route::Avatar(wanted) if is_read => {
-                line.route("avatar");
-                self.avatar(wanted, request.method(), request.headers(), line)
+                self.avatar(&wanted, request.method(), request.headers(), line)
                     .await
             }
             Route::Avatar(wanted) if request.method().as_str() == "PURGE" => {
@@ -168,6 +219,21 @@ impl Front {
         let page = self.shared.settings.home.clone();
         page.map(represent::page).ok_or(Problem::NoRoute)
     }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Answer::Now(answer) => Pin::new(answer).poll(context),
+            Answer::Later(answer) => answer.as_mut().poll(context),
+        }
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Routes any URI, for the fuzzer.

@@ -116,7 +116,7 @@ impl<'a> Wanted<'a> {
     /// Reads the parameters; the first of a name counts. Unknown ones are the caller's business.
     fn read_query(&mut self, query: &'a str) -> Result<(), Problem> {
         let mut seen = 0;
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        for (name, value) in pairs(query) {
             let Some(parameter) = Parameter::of(&name) else {
                 continue;
             };
@@ -175,9 +175,30 @@ impl Default for Fallback {
 }
 
 fn decoded(segment: &str) -> Result<Cow<'_, str>, Problem> {
+    if !segment.contains('%') {
+        return Ok(segment.into());
+    }
     percent_decode_str(segment)
         .decode_utf8()
         .map_err(|_| Problem::Encoding)
+}
+
+/// The pairs of a query, as forms encode them. Nearly none of ours is encoded, and that is seen at once.
+fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (form_decoded(name), form_decoded(value))
+    })
+}
+
+fn form_decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains(['%', '+']) {
+        return text.into();
+    }
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
+    decoded.into_owned().into()
 }
 
 fn size(value: &str) -> Result<u16, Problem> {
@@ -227,6 +248,7 @@ fn flag(value: &str, yes: &[&str]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use url::form_urlencoded;
 
     use super::*;
 
@@ -314,6 +336,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_query_is_read_as_forms_write_it(query in "([a-c=&+ %é]|%[0-9a-fA-F]{2}){0,24}") {
+            let theirs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+            prop_assert_eq!(pairs(&query).collect::<Vec<_>>(), theirs);
+        }
+
         #[test]
         fn no_url_makes_it_panic(text in "/[!-~]{0,80}") {
             if let Ok(uri) = text.parse::<Uri>() {

@@ -143,6 +143,28 @@ impl Faces {
         self.shared.clock.now()
     }
 
+    /// The face of `subject` as `instance` sees it, if it is in memory and can be served so at `now`.
+    pub fn face_at_once(
+        &self,
+        instance: &Arc<Instance>,
+        subject: Subject,
+        ask: Ask,
+        now: Timestamp,
+    ) -> Result<Option<Served>, Unsupported> {
+        let wanted = Wanted::new(instance, subject)?;
+        let Some(entry) = self.shared.store.peek(&wanted.key) else {
+            return Ok(None);
+        };
+        match decide(Some(&entry), ask, now, self.policy()) {
+            Plan::Wait(_) => Ok(None),
+            Plan::Serve => Ok(Some(Served::cached(Some(entry)))),
+            Plan::ServeAndRefresh => {
+                self.join(&wanted, Ask::View, Lane::Background)?;
+                Ok(Some(Served::revalidating(Some(entry))))
+            }
+        }
+    }
+
     /// The face of `subject` as `instance` sees it.
     pub async fn face(
         &self,
@@ -150,22 +172,10 @@ impl Faces {
         subject: Subject,
         ask: Ask,
     ) -> Result<Served, Unsupported> {
-        let subject = instance.aliased(subject)?;
-        let wanted = Wanted {
-            instance,
-            subject,
-            key: Key::new(instance.name(), &subject),
-        };
-        let entry = match self.shared.store.peek(&wanted.key) {
-            Some(entry) => Some(entry),
-            None => {
-                let found = self.in_time(self.shared.store.find(&wanted.key)).await;
-                let Some(found) = found else {
-                    // A disk that hangs; whether the face is there, nobody knows.
-                    return Ok(Served::forwarded(None, Forward::UriMiss, None, false));
-                };
-                found
-            }
+        let wanted = Wanted::new(instance, subject)?;
+        let Some(entry) = self.in_time(self.shared.store.find(&wanted.key)).await else {
+            // A disk that hangs; whether the face is there, nobody knows.
+            return Ok(Served::forwarded(None, Forward::UriMiss, None, false));
         };
         match decide(entry.as_deref(), ask, self.now(), self.policy()) {
             Plan::Serve => Ok(Served::cached(entry)),
@@ -327,6 +337,17 @@ impl Faces {
     fn deadline(&self) -> Option<Instant> {
         let first_paint = self.shared.settings.first_paint;
         (!first_paint.is_zero()).then(|| Instant::now() + first_paint)
+    }
+}
+
+impl<'a> Wanted<'a> {
+    fn new(instance: &'a Arc<Instance>, subject: Subject) -> Result<Self, Unsupported> {
+        let subject = instance.aliased(subject)?;
+        Ok(Self {
+            instance,
+            subject,
+            key: Key::new(instance.name(), &subject),
+        })
     }
 }
 

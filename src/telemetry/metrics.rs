@@ -27,6 +27,7 @@ pub struct Metrics {
 struct Inner {
     registry: Registry,
     server: Family<ServerLabels, Histogram, Seconds>,
+    hits: Hits,
     client: Family<ClientLabels, Histogram, Seconds>,
     cache: Family<CacheLabels, Counter>,
     collapsed: Counter,
@@ -39,6 +40,14 @@ struct Inner {
     damaged: Counter,
     signature_rejects: Counter,
     ssrf_blocked: Counter,
+}
+
+/// What nearly every request adds to, looked up once.
+struct Hits {
+    whole: Histogram,
+    known: Histogram,
+    cache: Counter,
+    served: Counter,
 }
 
 /// Makes histograms of durations.
@@ -92,15 +101,44 @@ pub struct StoreFigures {
     pub damaged: u64,
 }
 
+/// The route of faces, as [`Metrics::answered`] knows it.
+pub const AVATAR: &str = "avatar";
+/// A fresh picture from the cache, as [`Metrics::served`] knows it.
+const HIT: (&str, &str, &str) = ("hit", "picture", "none");
+
+impl Hits {
+    fn of(
+        server: &Family<ServerLabels, Histogram, Seconds>,
+        cache: &Family<CacheLabels, Counter>,
+        served: &Family<ServedLabels, Counter>,
+    ) -> Self {
+        let (status, source, reason) = HIT;
+        let answered = |status| {
+            let route = AVATAR;
+            server.get_or_create_owned(&ServerLabels { route, status })
+        };
+        Self {
+            whole: answered(200),
+            known: answered(304),
+            cache: cache.get_or_create_owned(&CacheLabels { status }),
+            served: served.get_or_create_owned(&ServedLabels { source, reason }),
+        }
+    }
+}
+
 impl Metrics {
     /// Metrics at zero.
     pub fn new() -> Self {
+        let server = Family::new_with_constructor(Seconds);
+        let (cache, served) = (Family::default(), Family::default());
+        let hits = Hits::of(&server, &cache, &served);
         let mut inner = Inner {
-            server: Family::new_with_constructor(Seconds),
+            server,
+            hits,
             client: Family::new_with_constructor(Seconds),
-            cache: Family::default(),
+            cache,
             collapsed: Counter::default(),
-            served: Family::default(),
+            served,
             upstream: Family::default(),
             budget: Family::default(),
             store_bytes: Gauge::default(),
@@ -187,16 +225,25 @@ impl Metrics {
 
     /// A request was answered.
     pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
-        let labels = ServerLabels { route, status };
-        self.inner
-            .server
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+        let (hits, took) = (&self.inner.hits, took.as_secs_f64());
+        match (route, status) {
+            (AVATAR, 200) => hits.whole.observe(took),
+            (AVATAR, 304) => hits.known.observe(took),
+            _ => {
+                let labels = ServerLabels { route, status };
+                self.inner.server.get_or_create(&labels).observe(took);
+            }
+        }
     }
 
     /// An image was served: how the cache came by it, from where, and why not better.
     pub fn served(&self, cache: &'static str, source: &'static str, reason: &'static str) {
         let inner = &self.inner;
+        if (cache, source, reason) == HIT {
+            inner.hits.cache.inc();
+            inner.hits.served.inc();
+            return;
+        }
         inner
             .cache
             .get_or_create(&CacheLabels { status: cache })

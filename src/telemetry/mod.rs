@@ -5,4 +5,4 @@ pub mod log;
 mod metrics;
 pub mod traces;
 
-pub use metrics::{Metrics, StoreFigures};
+pub use metrics::{AVATAR, Metrics, StoreFigures};
