@@ -1,6 +1,6 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup lint deny unit test check demo fuzz torture
+.PHONY: help setup lint deny unit test check demo fuzz torture bench bench-peers bench-smoke
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -21,6 +21,7 @@ unit: ## the unit tests alone
 test: setup lint deny ## everything that has to pass
 	cargo test --locked
 	FUZZ_SECONDS=5 sh fuzz/run.sh
+	$(MAKE) bench-smoke
 
 check: lint unit ## the quick look before a commit
 
@@ -32,3 +33,14 @@ fuzz: ## every fuzz target, FUZZ_SECONDS each (10)
 
 torture: ## the kill loop at full length
 	FACEPLATE_KILLS=300 cargo test --locked --release --test kill -- --nocapture
+
+bench: ## the pieces of a hit, timed
+	cargo bench --locked --bench hit
+
+bench-peers: ## Faceplate beside nginx, Varnish and a bare server; writes docs/benchmarks.md
+	@sh benches/peers/setup.sh
+	@python3 benches/peers/run.py
+
+bench-smoke: ## the same once and briefly, to see that the measuring works
+	@sh benches/peers/setup.sh
+	@python3 benches/peers/run.py --smoke

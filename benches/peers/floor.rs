@@ -1,8 +1,8 @@
 //! The floor under every HTTP server written with hyper: one thread, HTTP/1.1, an answer from memory with
 //! eight headers, no product. With `--origin` it is what the peers cache instead: pictures of an exact
-//! size, a different one for each number, and links to them as WAHA writes them.
+//! size, a different one for each number, and links to them as WAHA writes them, each after `MILLIS`.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -11,15 +11,17 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let [_, address, role] = args.as_slice() else {
-        eprintln!("floor ADDRESS --origin | floor ADDRESS BYTES");
+    let [_, address, role, rest @ ..] = args.as_slice() else {
+        eprintln!("floor ADDRESS --origin MILLIS | floor ADDRESS BYTES");
         return;
     };
+    let delay = rest.first().and_then(|millis| millis.parse().ok());
+    let delay = Duration::from_millis(delay.unwrap_or_default());
     let address: SocketAddr = address.parse().expect("an address and port");
     let listener = TcpListener::bind(address).await.expect("a free port");
     let fixed = role.parse().ok().map(|length| jpeg(0, length));
@@ -36,7 +38,12 @@ async fn main() {
                     Some(body) => from_memory(body.clone()),
                     None => from_origin(&request, address),
                 };
-                async move { Ok::<_, Infallible>(answer) }
+                async move {
+                    if !delay.is_zero() {
+                        time::sleep(delay).await;
+                    }
+                    Ok::<_, Infallible>(answer)
+                }
             });
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)

@@ -40,6 +40,7 @@ class Peer:
         return {}
 
     def start(self, core=SERVER_CORE):
+        """Starts it, and returns when it answers."""
         log = open(self.work / "output.log", "ab")
         self.process = subprocess.Popen(
             ["taskset", "-c", core, *self.command()],
@@ -49,15 +50,17 @@ class Peer:
             cwd=self.work,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 30
+        began = time.monotonic()
+        deadline = began + 30
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
             try:
                 urlopen(f"http://127.0.0.1:{self.port}{self.path(0, 4096)}", timeout=5).read()
+                self.started_in = time.monotonic() - began
                 return self
             except OSError:
-                time.sleep(0.02)
+                time.sleep(0.002)
         raise SystemExit(f"{self.name} did not start: {(self.work / 'output.log').read_text()[-2000:]}")
 
     def stop(self):
@@ -91,8 +94,12 @@ class Origin(Peer):
 
     name, port = "origin", 7100
 
+    def __init__(self, work, delay_ms=0):
+        super().__init__(work)
+        self.delay_ms = delay_ms
+
     def command(self):
-        return [str(ROOT / "target/release/examples/floor"), ORIGIN, "--origin"]
+        return [str(ROOT / "target/release/examples/floor"), ORIGIN, "--origin", str(self.delay_ms)]
 
 
 class Floor(Peer):
@@ -166,12 +173,12 @@ class Varnish(Peer):
 class Faceplate(Peer):
     """The whole product: signatures checked, access log and metrics on, every header."""
 
-    name, port = "faceplate", 7104
+    name, port, admin = "faceplate", 7104, 7105
 
-    def __init__(self, work, memory="1GiB", name="faceplate"):
-        self.name = name
+    def __init__(self, work, memory="1GiB", first_paint="2s"):
         super().__init__(work)
         self.memory = memory
+        self.first_paint = first_paint
 
     def command(self):
         instances = "".join(
@@ -192,19 +199,21 @@ class Faceplate(Peer):
         config.write_text(f"""
             [server]
             listen = "127.0.0.1:{self.port}"
+            max_connections = 12000
             [admin]
-            listen = "127.0.0.1:7105"
+            listen = "127.0.0.1:{self.admin}"
             [access]
             signing_keys = ["env:SIGNING_KEY"]
             [cache]
             dir = "{self.work}/cache"
             memory = "{self.memory}"
+            first_paint = "{self.first_paint}"
             min_free = "0b"
             [upstream]
             downloads = 256
             {instances}
         """)
-        return [str(os.environ.get("FACEPLATE", ROOT / "target/release/faceplate")), "serve", "--config", str(config)]
+        return [str(ROOT / "target/release/faceplate"), "serve", "--config", str(config)]
 
     def environment(self):
         return {"TOKEN": "any", "SIGNING_KEY": KEY}

@@ -58,10 +58,18 @@ struct ConfigArg {
     config: PathBuf,
 }
 
+/// Threads that may wait for the disk at once. Each that was ever busy keeps a megabyte of memory, and
+/// no disk serves more requests at once.
+const BLOCKING_THREADS: usize = 32;
+
 /// Runs the command that this process was called with.
 pub fn run() -> ExitCode {
     let command = Args::parse().command;
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("cannot start the runtime: {error}")),
     };

@@ -13,6 +13,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
@@ -38,16 +39,14 @@ pub(super) struct Line {
     /// The content's length.
     pub(super) size: u64,
     /// What we wrote beside it.
-    pub(super) metadata: serde_json::Value,
+    pub(super) metadata: Box<RawValue>,
 }
 
 /// The path of the bucket of `key`.
 pub(super) fn path(root: &Path, key: &str) -> PathBuf {
     let hex = hex(&sha1::Sha1::digest(key.as_bytes()));
-    root.join(INDEX)
-        .join(&hex[..2])
-        .join(&hex[2..4])
-        .join(&hex[4..])
+    let (first, second, rest) = (&hex[..2], &hex[2..4], &hex[4..]);
+    root.join(format!("{INDEX}/{first}/{second}/{rest}"))
 }
 
 /// Every bucket below `root`, and every folder that could not be looked into: who counts what is
@@ -94,6 +93,11 @@ pub(super) fn content_id(integrity: &str) -> Option<ContentId> {
     Some(ContentId(digest.get(..8)?.try_into().ok()?))
 }
 
+/// Whether these are the bytes that an integrity such as `sha256-…` names.
+pub(super) fn is_content(bytes: &[u8], integrity: &str) -> bool {
+    digest(integrity).is_some_and(|digest| Sha256::digest(bytes)[..] == digest[..])
+}
+
 /// Where that content lies.
 pub(super) fn content_path(root: &Path, integrity: &str) -> Option<PathBuf> {
     let hex = hex(&digest(integrity)?);
@@ -131,10 +135,8 @@ pub(super) fn now() -> fs::FileTimes {
 }
 
 fn folder_of(root: &Path, hex: &str) -> PathBuf {
-    root.join(CONTENT)
-        .join("sha256")
-        .join(&hex[..2])
-        .join(&hex[2..4])
+    let (first, second) = (&hex[..2], &hex[2..4]);
+    root.join(format!("{CONTENT}/sha256/{first}/{second}"))
 }
 
 fn digest(integrity: &str) -> Option<Vec<u8>> {
@@ -144,7 +146,14 @@ fn digest(integrity: &str) -> Option<Vec<u8>> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| {
+        [
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 15)],
+        ]
+    });
+    digits.map(char::from).collect()
 }
 
 /// What a bucket says.

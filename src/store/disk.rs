@@ -14,7 +14,6 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use cacache::{Integrity, WriteOpts, index};
 
 use super::{
@@ -23,11 +22,13 @@ use super::{
     bucket::{self, Bucket},
     catalogue::{ContentId, Totals},
     directory::{Directory, OpenError},
+    glance,
     line::Line,
+    reading::{Unreadable, entry},
     trouble::{Doing, Trouble, Troubles},
 };
 use crate::{
-    avatar::{Entry, Kept, Key, Picture},
+    avatar::{Entry, Key},
     clock::{Clock, Timestamp},
 };
 
@@ -64,21 +65,6 @@ pub struct Health {
     pub trouble: Option<Trouble>,
 }
 
-/// Why an entry could not be read.
-#[derive(Debug, thiserror::Error)]
-enum Unreadable {
-    #[error("its picture is gone or damaged: {0}")]
-    Content(cacache::Error),
-    #[error("its picture is none")]
-    NotAPicture,
-    #[error("its index line makes no sense: {0}")]
-    Line(#[from] serde_json::Error),
-    #[error("its index cannot be read: {0}")]
-    Index(io::Error),
-    #[error("the last line of its index is damaged")]
-    Torn,
-}
-
 /// Why the disk could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unchanged {
@@ -92,26 +78,11 @@ pub(super) enum Unchanged {
     Line(#[from] serde_json::Error),
 }
 
-impl Unreadable {
-    /// Whether the entry is spoiled. A system that is out of descriptors or memory, or lacks a
-    /// permission, says nothing about the entry.
-    fn is_damage(&self) -> bool {
-        match self {
-            Unreadable::Index(_) => false,
-            Unreadable::Content(cacache::Error::IoError(error, _)) => {
-                error.kind() == io::ErrorKind::NotFound
-            }
-            Unreadable::Content(_)
-            | Unreadable::NotAPicture
-            | Unreadable::Line(_)
-            | Unreadable::Torn => true,
-        }
-    }
-}
-
 impl Disk {
     /// The longest bucket: some forty changes of an entry.
     const LONGEST_BUCKET: u64 = 16 * 1024;
+    /// The bucket of an entry that was written once.
+    const USUAL_BUCKET: usize = 1024;
 
     /// The entries in `directory`.
     pub(super) fn new(directory: Arc<Directory>, clock: Clock) -> Self {
@@ -216,32 +187,35 @@ impl Disk {
         match fs::read(self.path(key)) {
             Ok(bytes) => Ok(bucket::newest(&bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Bucket::default()),
-            Err(error) => Err(Unreadable::Index(error)),
+            Err(error) => Err(Unreadable::Now(error)),
         }
     }
 
     fn entry(&self, line: bucket::Line) -> Result<Entry, Unreadable> {
-        let about: Line = serde_json::from_value(line.metadata)?;
-        let picture = match (about.picture, line.integrity) {
-            (Some(about), Some(content)) => {
-                let content: Integrity = content.parse().map_err(|_| Unreadable::NotAPicture)?;
-                let bytes =
-                    cacache::read_hash_sync(self.root(), &content).map_err(Unreadable::Content)?;
-                let picture =
-                    Picture::validate(Bytes::from(bytes)).map_err(|_| Unreadable::NotAPicture)?;
-                Some(Kept {
-                    picture,
-                    name: about.name,
-                    changed: about.changed,
-                    confirmed: about.confirmed,
-                })
-            }
-            _ => None,
-        };
-        Ok(Entry {
-            picture,
-            last: about.last,
+        entry(line, |content, _| {
+            let content: Integrity = content.parse().map_err(|_| Unreadable::NotAPicture)?;
+            cacache::read_hash_sync(self.root(), &content).map_err(|error| match error {
+                cacache::Error::IoError(error, _) if error.kind() != io::ErrorKind::NotFound => {
+                    Unreadable::Now(error)
+                }
+                error => Unreadable::Content(error.into()),
+            })
         })
+    }
+
+    /// The entry of `key`, if it is whole and can be read without waiting for the disk.
+    pub(super) fn glance(&self, key: &Key) -> Option<Entry> {
+        let bucket = bucket::newest(&glance::read(&self.path(key), Self::USUAL_BUCKET).ok()?);
+        let line = bucket.line.filter(|_| !bucket.is_damaged)?;
+        let read = entry(line, |content, size| {
+            let path = bucket::content_path(self.root(), content).ok_or(Unreadable::NotAPicture)?;
+            let bytes = glance::read(&path, size).map_err(Unreadable::Now)?;
+            let is_content = bucket::is_content(&bytes, content);
+            is_content.then_some(bytes).ok_or(Unreadable::NotAPicture)
+        });
+        let entry = read.ok()?;
+        self.books.touch(key, seconds(self.clock.now()));
+        Some(entry)
     }
 
     // --- writing ---
@@ -445,6 +419,10 @@ fn seconds(time: Timestamp) -> u32 {
 mod tests {
     use super::*;
 
+    fn value(line: &bucket::Line) -> serde_json::Value {
+        serde_json::from_str(line.metadata.get()).unwrap()
+    }
+
     #[test]
     fn our_reading_of_the_index_is_cacache_s_own() {
         let folder = tempfile::tempdir().unwrap();
@@ -460,14 +438,14 @@ mod tests {
         let path = bucket::path(root, "a key");
         let theirs = index::find(root, "a key").unwrap().unwrap();
         let ours = bucket::newest(&fs::read(&path).unwrap()).line.unwrap();
-        assert_eq!((ours.key, ours.size), (theirs.key, 7));
+        assert_eq!((&ours.key, ours.size), (&theirs.key, 7));
         assert_eq!(ours.integrity, Some(theirs.integrity.to_string()));
-        assert_eq!(ours.metadata, theirs.metadata);
+        assert_eq!(value(&ours), theirs.metadata);
         // And cacache reads what we rewrote.
         bucket::compact(root, &path, 1000).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1000);
         let theirs = index::find(root, "a key").unwrap().unwrap();
-        assert_eq!(theirs.metadata, ours.metadata);
+        assert_eq!(theirs.metadata, value(&ours));
     }
 
     #[test]

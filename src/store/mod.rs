@@ -6,9 +6,11 @@ mod bucket;
 mod catalogue;
 mod directory;
 mod disk;
+mod glance;
 mod line;
 mod memory;
 mod notes;
+mod reading;
 mod survey;
 mod tend;
 mod trouble;
@@ -124,9 +126,18 @@ impl Store {
         blocking(move || tender.tend_now()).await;
     }
 
-    /// The entry, if memory has it.
+    /// The entry, if it is in memory: in ours or, on its way from the disk, in the kernel's. `None`
+    /// tells nothing.
     pub fn peek(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.memory.get(key)
+        self.memory.get(key).or_else(|| self.glance(key))
+    }
+
+    fn glance(&self, key: &Key) -> Option<Arc<Entry>> {
+        // Who has the turn may be about to change it.
+        let _turn = self.turn_of(key).try_lock().ok()?;
+        let entry = Arc::new(self.disk.glance(key)?);
+        self.memory.put(*key, entry.clone());
+        Some(entry)
     }
 
     /// The entry, from memory or disk. An unreadable one is as good as none.
@@ -200,9 +211,12 @@ impl Store {
     }
 
     async fn turn(&self, key: &Key) -> OwnedMutexGuard<()> {
+        self.turn_of(key).clone().lock_owned().await
+    }
+
+    fn turn_of(&self, key: &Key) -> &Arc<Mutex<()>> {
         let [high, low, ..] = *key.as_bytes();
-        let at = usize::from(u16::from_be_bytes([high, low])) % self.turns.len();
-        self.turns[at].clone().lock_owned().await
+        &self.turns[usize::from(u16::from_be_bytes([high, low])) % self.turns.len()]
     }
 
     /// Changes both tiers while nobody else has the turn.

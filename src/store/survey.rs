@@ -123,7 +123,7 @@ fn calm(path: &Path) -> io::Result<bucket::Bucket> {
 
 impl Row {
     fn of(line: bucket::Line) -> Option<Self> {
-        let about: line::Line = serde_json::from_value(line.metadata).ok()?;
+        let about: line::Line = serde_json::from_str(line.metadata.get()).ok()?;
         let has_picture = about.picture.is_some();
         Some(Self {
             instance: about.instance,

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Measures Faceplate beside nginx, Varnish and a bare hyper server: `make bench-peers`.
+
+Every server runs alone on one core and the load on the other; rounds are interleaved; CPU time is read
+from /proc. Prints what it finds, and writes it to docs/benchmarks.md. With --smoke, everything is done
+once and briefly, and nothing is written: it shows that the measuring works.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import tempfile
+import time
+from urllib.request import Request, urlopen
+
+import herd
+import measure
+from peers import ROOT, Faceplate, Floor, Nginx, Origin, Varnish
+from report import Report
+
+
+class Bench:
+    """How long, how often, how many."""
+
+    def __init__(self, smoke, keys):
+        self.work = tempfile.mkdtemp(prefix="faceplate-bench-")
+        self.rounds = 1 if smoke else 7
+        self.seconds = 1 if smoke else 3
+        self.many = 300 if smoke else 10_000
+        self.keys = 2_000 if smoke else keys
+        self.crowd = 200 if smoke else 10_000
+        self.report = Report()
+
+    def compare(self, title, peers, length, numbers=(0,), etags=None):
+        """Loads the peers in turn, and returns the rounds of each, by name."""
+        urls = {}
+        for peer in peers:
+            measure.check(peer, numbers[0], length)
+            urls[peer.name] = measure.write_urls(peer, numbers, length, "load")
+        rounds = {peer.name: [] for peer in peers}
+        for _ in range(self.rounds):
+            for peer in peers:
+                etag = (etags or {}).get(peer.name)
+                rounds[peer.name].append(measure.load(peer, urls[peer.name], self.seconds, etag=etag))
+        self.report.scenario(title, rounds)
+        return rounds
+
+    # --- hits ---
+
+    def memory_hit(self, length):
+        """One picture, asked for again and again."""
+        peers = [Floor(self.work, length), Nginx(self.work), Varnish(self.work), Faceplate(self.work)]
+        with running(*peers):
+            found = self.compare(f"memory hit, {length // 1024} KB", peers, length)
+            if length == 4096:
+                self.not_modified(peers[-1], length, cpu(found["faceplate"]))
+        if length <= 40960:
+            kb = length // 1024
+            self.report.goal(f"CPU of a {kb} KB memory hit / bare hyper server's", ratio(found, "floor"), 1.25)
+            self.report.goal(f"CPU of a {kb} KB memory hit / nginx's", ratio(found, "nginx"), 0.70)
+            p99s = [statistics.median(r.p99 for r in found[name]) for name in ("faceplate", "nginx")]
+            self.report.goal(f"p99 of a {kb} KB memory hit / nginx's", p99s[0] / p99s[1], 1.0)
+
+    def not_modified(self, faceplate, length, whole):
+        """The same, by browsers that have the picture."""
+        etags = {"faceplate": measure.check(faceplate, 0, length)}
+        found = self.compare("304, 4 KB", [faceplate], length, etags=etags)
+        self.report.goal("CPU of a 304 / a 200's", cpu(found["faceplate"]) / whole, 1.0)
+
+    def crowd_of_hits(self):
+        """Many pictures, some asked for more often than others."""
+        peers = [Nginx(self.work), Varnish(self.work), Faceplate(self.work)]
+        with running(*peers):
+            for peer in peers:
+                measure.fill(peer, range(self.many), 4096)
+            chosen = measure.zipf(self.many, 20_000)
+            self.compare(f"memory hit, {self.many:,} pictures of 4 KB", peers, 4096, chosen)
+
+    def disk_hit_and_growth(self):
+        """More pictures than the memory tier holds; then what so many cost otherwise."""
+        nginx, faceplate = Nginx(self.work), Faceplate(self.work, memory="1MiB")
+        with running(nginx, faceplate):
+            measure.fill(faceplate, range(1000), 8192)
+            few = measure.write_urls(faceplate, measure.zipf(1000, 20_000), 8192, "few")
+            # Each picture alone fits in that memory, so most of these are on disk.
+            at_1000 = [measure.load(faceplate, few, self.seconds) for _ in range(self.rounds)]
+            for peer in (nginx, faceplate):
+                measure.fill(peer, range(self.keys), 8192)
+            at_many = [measure.load(faceplate, few, self.seconds) for _ in range(self.rounds)]
+            chosen = measure.zipf(self.keys, 20_000)
+            title = f"disk hit, {self.keys:,} pictures of 8 KB"
+            found = self.compare(title, [nginx, faceplate], 8192, chosen)
+            self.report.goal("CPU of a disk hit / nginx's", ratio(found, "nginx"), 1.0)
+            rate = [statistics.median(r.per_second for r in rounds) for rounds in (at_many, at_1000)]
+            self.report.goal(f"hits/s at {self.keys:,} entries / at 1,000", rate[0] / rate[1], 0.95, least=True)
+            allowed = 1 + self.keys * 128 / 2**20 + 40
+            used = measure.memory_mib(faceplate)
+            self.report.goal(f"MiB in use at {self.keys:,} entries", used, allowed)
+            self.while_tending(faceplate, chosen, found["faceplate"])
+            faceplate.stop()
+            faceplate.start()
+            self.report.goal("ms from exec to the first disk hit", faceplate.started_in * 1000, 150)
+
+    def while_tending(self, faceplate, chosen, quiet):
+        """Hits while the cache looks after itself without a pause."""
+        urls = measure.write_urls(faceplate, chosen, 8192, "tending")
+        tend = f"while :; do curl -sS -o /dev/null -X POST http://127.0.0.1:{faceplate.admin}/v1/cache/tend; done"
+        tending = subprocess.Popen(["sh", "-c", tend], start_new_session=True)
+        try:
+            rounds = [measure.load(faceplate, urls, self.seconds) for _ in range(self.rounds)]
+        finally:
+            tending.kill()
+        self.report.scenario("disk hit, while the cache is tended", {"faceplate": rounds})
+        p99s = [statistics.median(r.p99 for r in found) for found in (rounds, quiet)]
+        self.report.goal("p99 of a disk hit while tending / else", p99s[0] / p99s[1], 2.0)
+
+    # --- misses ---
+
+    def misses(self):
+        """What Faceplate adds to a vendor that takes a quarter of a second for each of the two hops."""
+        delay = 250
+        faceplate = Faceplate(self.work, first_paint="0s")
+        with running(faceplate, delay_ms=delay) as (origin, _):
+            count = 128 * self.seconds * self.rounds
+            ask = {"numbers": range(1, count + 1), "length": 4096, "in_flight": 64}
+            hop = statistics.median(herd.latencies(origin, **ask, within=delay / 1000))
+            took = statistics.median(herd.latencies(faceplate, **ask, within=2 * delay / 1000))
+        added = (took - 2 * hop) * 1000
+        self.report.goal("ms that a miss takes longer than its two hops, 64 in flight", added, 1.0)
+
+    def one_cold_face(self):
+        """A crowd that asks for one face that nobody has."""
+        delay = 1000
+        faceplate = Faceplate(self.work, first_paint="0s")
+        with running(faceplate, delay_ms=delay):
+            (one,) = herd.latencies(faceplate, [1], 4096, in_flight=1)
+            took = herd.latencies(faceplate, [2] * self.crowd, 4096, in_flight=self.crowd)
+            calls = upstream_calls(faceplate)
+        self.report.goal(f"time for {self.crowd:,} requests for one cold face / for one", max(took) / one, 1.2)
+        # The start's own look, the one, and the crowd.
+        self.report.goal("upstream transactions for them", calls - 2, 1)
+
+    def all(self):
+        for length in (4096, 40960, 102400):
+            self.memory_hit(length)
+        self.crowd_of_hits()
+        self.disk_hit_and_growth()
+        self.misses()
+        self.one_cold_face()
+
+
+class running:
+    """The origin and the peers, stopped at the end."""
+
+    def __init__(self, *peers, delay_ms=0):
+        self.peers = [Origin(peers[0].work.parent, delay_ms), *peers]
+
+    def __enter__(self):
+        # The origin works only while pictures are fetched, on the core of the load.
+        self.peers[0].start(core="1")
+        for peer in self.peers[1:]:
+            peer.start()
+        return self.peers
+
+    def __exit__(self, *_):
+        for peer in reversed(self.peers):
+            peer.stop()
+
+
+def cpu(rounds):
+    return statistics.median(r.cpu for r in rounds)
+
+
+def ratio(found, other):
+    return cpu(found["faceplate"]) / cpu(found[other])
+
+
+def upstream_calls(faceplate):
+    text = urlopen(f"http://127.0.0.1:{faceplate.admin}/metrics").read().decode()
+    lines = [line for line in text.splitlines() if line.startswith("faceplate_upstream_requests_total{")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--smoke", action="store_true", help="everything once and briefly")
+    arguments.add_argument("--keys", type=int, default=300_000, help="pictures on disk")
+    given = arguments.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    build = ["cargo", "build", "--release", "--locked", "--bin", "faceplate", "--example", "floor"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    bench = Bench(given.smoke, given.keys)
+    try:
+        bench.all()
+    finally:
+        subprocess.run(["rm", "-rf", bench.work], check=False)
+    print(bench.report.text())
+    if not given.smoke:
+        bench.report.write(ROOT / "docs/benchmarks.md")
+
+
+if __name__ == "__main__":
+    main()
