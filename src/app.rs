@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     http::{self, Clients, Front},
+    images::Studio,
     limits::{Budget, Crowd, Gate, Hold},
     pipeline::{Faces, Instance},
     server::{self, Address, BadCertificate, Caps, Inherited, Listener, Peer, Tls},
@@ -63,13 +64,14 @@ struct Live {
 struct Parts {
     tls: Option<Tls>,
     store: Arc<Store>,
+    studio: Studio,
     metrics: Metrics,
     edges: Edges,
 }
 
 /// What only a restart can change, in words, to be compared.
 #[derive(Debug)]
-struct Fixed([(&'static str, String); 5]);
+struct Fixed([(&'static str, String); 6]);
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +150,7 @@ impl App {
         let parts = Parts {
             tls: tls.clone(),
             store,
+            studio: Studio::new(config.images_memory, metrics.clone()),
             metrics,
             edges,
         };
@@ -247,7 +250,9 @@ impl Live {
                 crowd: Crowd::new(config.client_rate, clock.clone()),
             },
             allow_origin: config.allow_origin,
+            origin: config.origin,
             home: parts.edges.home.clone(),
+            studio: parts.studio.clone(),
             metrics: parts.metrics.clone(),
         };
         let front = Front::new(faces.clone(), instances.clone(), settings);
@@ -277,6 +282,7 @@ impl Fixed {
                 "cache.dir, memory and limits",
                 format!("{:?}", config.store),
             ),
+            ("images.memory", config.images_memory.to_string()),
             ("log", format!("{:?}", config.log)),
             ("traces", format!("{:?}", config.traces)),
         ])

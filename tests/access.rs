@@ -72,7 +72,7 @@ async fn the_canonical_jid_is_signed_however_the_url_spells_it() {
         "+628100000001",
         "628100000001%40s.whatsapp.net",
     ] {
-        let path = format!("/avatar/waha/{spelling}?s=96&name=X&exp={LATER}&sig={sig}");
+        let path = format!("/avatar/waha/{spelling}?s=640&name=X&exp={LATER}&sig={sig}");
         rig.get(&path).await.assert_picture(&rig.bytes(FACE));
     }
 }

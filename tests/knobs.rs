@@ -379,7 +379,7 @@ fn an_open_listener_that_others_can_reach_has_to_be_wanted() {
 }
 
 /// Every setting, and the test that turns it: `file::test`.
-const TURNED: [(&str, &str); 59] = [
+const TURNED: [(&str, &str); 61] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -553,6 +553,14 @@ const TURNED: [(&str, &str); 59] = [
     (
         "log.format",
         "logs::json_lines_have_every_field_and_nothing_private",
+    ),
+    (
+        "server.public_url",
+        "dropin::links_begin_with_the_public_url",
+    ),
+    (
+        "images.memory",
+        "sizes::what_was_made_is_kept_in_as_much_memory_as_the_knob_says",
     ),
     ("log.level", "knobs::the_log_is_as_loud_as_its_knob"),
     (

@@ -5,6 +5,7 @@ use std::{cell::Cell, net::IpAddr};
 use http::HeaderValue;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::{
     instances::quota,
@@ -13,7 +14,7 @@ use super::{
     units::count,
 };
 use crate::{
-    http::{Access, Mode, Proxies, SigningKey, Via},
+    http::{Access, Mode, Origin, Proxies, SigningKey, Via},
     limits::Quota,
     server::{Address, Caps, CertificateFiles, Tls},
 };
@@ -23,6 +24,7 @@ pub(super) struct Server {
     pub(super) listen: Address,
     pub(super) caps: Caps,
     pub(super) tls: Option<CertificateFiles>,
+    pub(super) origin: Origin,
     pub(super) proxies: Proxies,
     pub(super) client_rate: Quota,
 }
@@ -45,15 +47,33 @@ pub(super) fn server(section: &Section<'_>) -> Server {
         send: section.or("send_timeout", defaults.send),
         drain: section.or("drain_timeout", defaults.drain),
     };
+    let tls = tls(section, &listen.0);
     let server = Server {
         caps,
-        tls: tls(section, &listen.0),
+        origin: origin(section, tls.is_some()),
+        tls,
         proxies: proxies(section),
         client_rate: quota(&section.section("client_rate"), 30_000, 3_000),
         listen: listen.0,
     };
     section.finish();
     server
+}
+
+fn origin(section: &Section<'_>, is_tls: bool) -> Origin {
+    let Some(url) = section.optional::<String>("public_url") else {
+        return Origin::Asked(if is_tls { "https" } else { "http" });
+    };
+    let is_origin = Url::parse(&url).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none()
+    });
+    if !is_origin {
+        section.problem(
+            "public_url",
+            "is no http(s) URL; write what browsers see, such as https://faces.example".into(),
+        );
+    }
+    Origin::Fixed(url.trim_end_matches('/').to_owned())
 }
 
 fn proxies(section: &Section<'_>) -> Proxies {

@@ -48,8 +48,12 @@ pub struct Config {
     pub may_be_public: bool,
     /// `Access-Control-Allow-Origin`.
     pub allow_origin: ::http::HeaderValue,
+    /// Where links to faces begin.
+    pub origin: crate::http::Origin,
     /// Where entries are kept.
     pub store: store::Settings,
+    /// Bytes of memory for pictures in other sizes and formats.
+    pub images_memory: u64,
     /// How long answers are believed, and how long browsers wait.
     pub pipeline: pipeline::Settings,
     /// The accounts.

@@ -44,6 +44,9 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
         max_picture: upstream.max_picture,
     };
     cache.finish();
+    let images = root.section("images");
+    let images_memory = images.or("memory", Size(64 << 20)).0;
+    images.finish();
     let log = log(&root.section("log"));
     let traces = traces(&root.section("traces"));
     let instances = instances::instances(&root.section("instances"), &upstream, &pause);
@@ -64,7 +67,9 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
         access: entrance.access,
         allow_origin: entrance.allow_origin,
         may_be_public: entrance.may_be_public,
+        origin: server.origin,
         store,
+        images_memory,
         pipeline,
         instances,
         log,

@@ -9,16 +9,18 @@
 //! * `GET /v1/cache`: how the cache is.
 //! * `POST /v1/cache/tend`: keep its limits and collect its garbage now; answers when that is done.
 //! * `POST /v1/purge?instance=&jid=&all=&hard=`: let what is known count for less; see [`purge`].
+//! * `POST /v1/hooks/{provider}`: a gateway's event; see [`hooks`].
 //! * `GET /v1/avatars/{instance}/{jid}`: what is known of a face.
 //! * `DELETE /v1/avatars/{instance}/{jid}`: forget it.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::{Body, Front, access, problem::Problem, purge, represent};
+use super::{Body, Front, access, hooks, problem::Problem, purge, represent};
 use crate::{
     avatar::{Entry, Outcome, Subject},
     clock::Timestamp,
@@ -26,6 +28,8 @@ use crate::{
     pipeline::Instance,
     telemetry::StoreFigures,
 };
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// This listener's routes in OpenAPI 3.1.
 const ADMIN_API: &str = include_str!("openapi/admin.json");
@@ -108,10 +112,17 @@ impl Admin {
     }
 
     /// Answers a request.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body> {
-        let (head, _) = request.into_parts();
-        let answered = self.answer(&head.method, &head.uri, &head.headers);
-        let mut response = answered.await.unwrap_or_else(Problem::into_response);
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let answered = match head.uri.path().strip_prefix("/v1/hooks/") {
+            Some(provider) => self.hook(provider, &head.method, &head.headers, body).await,
+            None => self.answer(&head.method, &head.uri, &head.headers).await,
+        };
+        let mut response = answered.unwrap_or_else(Problem::into_response);
         if head.method == Method::HEAD {
             represent::without_body(&mut response);
         }
@@ -165,6 +176,29 @@ impl Admin {
             Method::DELETE => self.forget(instance, subject).await,
             _ => Err(Problem::Method("GET, HEAD, DELETE")),
         }
+    }
+
+    async fn hook<B>(
+        &self,
+        provider: &str,
+        method: &Method,
+        headers: &HeaderMap,
+        body: B,
+    ) -> Result<Response<Body>, Problem>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        if !self.is_open_to(headers) {
+            return Err(Problem::AdminToken);
+        }
+        if *method != Method::POST {
+            return Err(Problem::Method("POST"));
+        }
+        let body = Limited::new(body, hooks::LONGEST).collect().await;
+        let body = body.map_err(|_| Problem::TooLarge)?.to_bytes();
+        let heard = hooks::take(&self.front, provider, &body).await?;
+        Ok(represent::json(&heard))
     }
 
     fn face(&self, path: &str) -> Result<(&Instance, Subject), Problem> {

@@ -7,12 +7,13 @@ use http::{HeaderMap, Method, Response};
 use super::{
     Body, Front,
     log::Line,
+    negotiate::{self, Chosen},
     problem::Problem,
-    represent::{self, Context},
+    represent::{self, Context, Shown},
     route::Wanted,
 };
 use crate::{
-    avatar::{Ask, Subject},
+    avatar::{Ask, Picture, Subject},
     pipeline::{Instance, Served},
     telemetry::AVATAR,
 };
@@ -59,7 +60,34 @@ impl Front {
             now: faces.now(),
             ..asked.context
         };
-        Ok(respond(&served, &context, line))
+        let shown = self.shown(&served, &context).await;
+        Ok(respond(&served, &shown, &context, line))
+    }
+
+    /// What is sent of the picture, if it need not be made first.
+    fn shown_at_once(&self, served: &Served, context: &Context<'_>) -> Option<Shown> {
+        let (picture, chosen) = chosen(served, context);
+        let derived = match (picture, chosen.variant) {
+            (Some(picture), Some(variant)) => self.shared.settings.studio.peek(picture, variant)?,
+            _ => None,
+        };
+        let by_accept = chosen.by_accept;
+        Some(Shown { derived, by_accept })
+    }
+
+    async fn shown(&self, served: &Served, context: &Context<'_>) -> Shown {
+        if let Some(shown) = self.shown_at_once(served, context) {
+            return shown;
+        }
+        let (picture, chosen) = chosen(served, context);
+        let derived = match (picture, chosen.variant) {
+            (Some(picture), Some(variant)) => {
+                self.shared.settings.studio.make(picture, variant).await
+            }
+            _ => None,
+        };
+        let by_accept = chosen.by_accept;
+        Shown { derived, by_accept }
     }
 
     fn known(&self, asked: &Asked<'_>, line: &mut Line) -> Result<Option<Response<Body>>, Problem> {
@@ -71,7 +99,11 @@ impl Front {
         let served = faces
             .face_at_once(asked.instance, asked.subject, asked.ask, asked.context.now)
             .map_err(Problem::Unsupported)?;
-        Ok(served.map(|served| respond(&served, &asked.context, line)))
+        let Some(served) = served else {
+            return Ok(None);
+        };
+        let shown = self.shown_at_once(&served, &asked.context);
+        Ok(shown.map(|shown| respond(&served, &shown, &asked.context, line)))
     }
 
     /// What is asked for, if it may be.
@@ -114,7 +146,18 @@ impl Front {
     }
 }
 
-fn respond(served: &Served, context: &Context<'_>, line: &mut Line) -> Response<Body> {
+fn chosen<'a>(served: &'a Served, context: &Context<'_>) -> (Option<&'a Picture>, Chosen) {
+    let picture = served.picture().map(|kept| &kept.picture);
+    let chosen = picture.map(|picture| negotiate::choose(context.view, context.headers, picture));
+    (picture, chosen.unwrap_or_default())
+}
+
+pub(super) fn respond(
+    served: &Served,
+    shown: &Shown,
+    context: &Context<'_>,
+    line: &mut Line,
+) -> Response<Body> {
     let source = if served.picture().is_some() {
         "picture"
     } else {
@@ -122,5 +165,5 @@ fn respond(served: &Served, context: &Context<'_>, line: &mut Line) -> Response<
     };
     let reason = represent::reason(served, context).unwrap_or("none");
     line.served(served.how(), source, reason);
-    represent::face(served, context)
+    represent::face(served, shown, context)
 }

@@ -12,7 +12,10 @@ mod admin;
 mod avatar;
 mod clients;
 mod conditional;
+mod dropin;
+mod hooks;
 mod log;
+mod negotiate;
 mod problem;
 mod purge;
 mod range;
@@ -37,12 +40,14 @@ use tracing::Instrument;
 pub use access::{Access, Mode};
 pub use admin::Admin;
 pub use clients::{Clients, Proxies, Via};
+pub use dropin::Origin;
 use log::Line;
 use problem::Problem;
 use route::Route;
 pub use signature::{Scope, SigningKey, Ticket};
 
 use crate::{
+    images::Studio,
     pipeline::{Faces, Instance},
     server::Peer,
     telemetry::{Metrics, traces},
@@ -72,8 +77,12 @@ pub struct Settings {
     pub clients: Clients,
     /// `Access-Control-Allow-Origin`.
     pub allow_origin: HeaderValue,
+    /// Where links to faces begin.
+    pub origin: Origin,
     /// An HTML page for `/`.
     pub home: Option<Bytes>,
+    /// Where pictures are made smaller.
+    pub studio: Studio,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -210,6 +219,15 @@ impl Front {
             Route::Avatar(_) => Err(Problem::Method("GET, HEAD, PURGE")),
             Route::Home if self.shared.settings.home.is_none() => Err(Problem::NoRoute),
             _ if !is_read => Err(Problem::Method("GET, HEAD")),
+            Route::Vendor(call) => Ok(self
+                .drop_in(
+                    &call,
+                    request.method(),
+                    request.uri(),
+                    request.headers(),
+                    line,
+                )
+                .await),
             Route::OpenApi => Ok(represent::document(API)),
             Route::Home => self.home(),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use super::{Body, represent, signature::Refusal};
+use super::{Body, hooks, represent, signature::Refusal};
 use crate::{avatar::MalformedJid, upstream::Unsupported};
 
 /// What is wrong with a request.
@@ -31,6 +31,10 @@ pub(super) enum Problem {
     Jid(MalformedJid),
     /// A parameter, and what to write instead.
     Parameter(&'static str, &'static str),
+    /// An event that is none, and what to send instead.
+    Event(&'static str),
+    /// A body longer than allowed.
+    TooLarge,
     /// The admin listener has nothing at this path.
     NoAdminRoute,
     /// The admin listener wants its token.
@@ -119,11 +123,23 @@ impl Problem {
                 "A query parameter has a value that does not exist",
                 format!("{name}: {remedy}"),
             ),
+            Problem::Event(remedy) => (
+                StatusCode::BAD_REQUEST,
+                "event",
+                "This is no gateway's event",
+                remedy.into(),
+            ),
+            Problem::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The body is too long",
+                format!("it may have {} bytes", hooks::LONGEST),
+            ),
             Problem::NoAdminRoute => (
                 StatusCode::NOT_FOUND,
                 "no-route",
                 "There is nothing at this path",
-                "there are /livez, /readyz, /metrics, /v1/instances, /v1/cache, /v1/cache/tend, /v1/purge and /v1/avatars/{instance}/{jid}".into(),
+                "there are /livez, /readyz, /metrics, /v1/instances, /v1/cache, /v1/cache/tend, /v1/purge, /v1/hooks/{provider} and /v1/avatars/{instance}/{jid}".into(),
             ),
             Problem::AdminToken => (
                 StatusCode::UNAUTHORIZED,

@@ -5,7 +5,7 @@
 //! (`max-age` is the TTL, `Age` counts against it, RFC 9111 §4.2), a drawing that stands for a
 //! truthful "there is none" for minutes, and one that stands for trouble not at all.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use arrayvec::ArrayString;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     avatar::{Digest, Forward, Kept, Key, Outcome, Policy, Subject},
     clock::Timestamp,
-    images::{self, Sitter},
+    images::{self, Derived, Sitter},
     pipeline::Served,
 };
 
@@ -59,10 +59,19 @@ pub(super) struct Context<'a> {
     pub(super) now: Timestamp,
 }
 
+/// What is sent of a picture.
+#[derive(Default)]
+pub(super) struct Shown {
+    /// Another size or format of it; none is the picture as it came.
+    pub(super) derived: Option<Arc<Derived>>,
+    /// Whether the client's `Accept` had a say.
+    pub(super) by_accept: bool,
+}
+
 /// The response for a face, or for the want of one.
-pub(super) fn face(served: &Served, context: &Context<'_>) -> Response<Body> {
+pub(super) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Response<Body> {
     let mut response = match served.picture() {
-        Some(kept) => picture(kept, served, context),
+        Some(kept) => picture(kept, shown, served, context),
         None => drawing(context, drawing_cache_control(served, context)),
     };
     let headers = response.headers_mut();
@@ -70,6 +79,12 @@ pub(super) fn face(served: &Served, context: &Context<'_>) -> Response<Body> {
     if let Some(reason) = reason(served, context) {
         headers.insert(REASON, HeaderValue::from_static(reason));
     }
+    retry_after(served, context, headers);
+    response
+}
+
+/// When trouble that left nothing to show may be over.
+pub(super) fn retry_after(served: &Served, context: &Context<'_>, headers: &mut HeaderMap) {
     let retry_at = served.retry_at().filter(|at| *at > context.now);
     if served.picture().is_none()
         && served.trouble().is_some()
@@ -78,7 +93,6 @@ pub(super) fn face(served: &Served, context: &Context<'_>) -> Response<Body> {
         let seconds = retry_at.since(context.now).as_millis().div_ceil(1000);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
     }
-    response
 }
 
 /// The drawing that was asked for although there may be a picture (`f=y`).
@@ -150,26 +164,33 @@ pub(super) fn without_body(response: &mut Response<Body>) {
     *response.body_mut() = Body::new(Bytes::new());
 }
 
-fn picture(kept: &Kept, served: &Served, context: &Context<'_>) -> Response<Body> {
+fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -> Response<Body> {
     let picture = &kept.picture;
-    let etag = etag(&picture.digest());
+    let (media, bytes, digest) = match &shown.derived {
+        Some(derived) => (derived.format.as_str(), &derived.bytes, derived.digest),
+        None => (picture.media().as_str(), picture.bytes(), picture.digest()),
+    };
+    let etag = etag(&digest);
     let modified = kept.changed.as_system_time();
     let mut response = image(
-        HeaderValue::from_static(picture.media().as_str()),
-        picture.bytes().clone(),
+        HeaderValue::from_static(media),
+        bytes.clone(),
         &etag,
         conditional::check(context.headers, &etag, Some(modified)),
         context,
     );
     // Range is for GET alone (§14.2).
     if response.status() == StatusCode::OK && context.method == Method::GET {
-        let length = picture.bytes().len() as u64;
+        let length = bytes.len() as u64;
         let part = range::part(context.headers, length, &etag, modified);
-        cut(&mut response, picture.bytes(), part);
+        cut(&mut response, bytes, part);
     }
     let age = kept.age(context.now);
     let is_an_error = response.status().is_client_error();
     let headers = response.headers_mut();
+    if shown.by_accept {
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    }
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::LAST_MODIFIED, date(kept.changed));
     headers.insert(header::AGE, number(age.as_secs()));

@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
-use super::problem::Problem;
-use crate::{avatar::Subject, images::Style};
+use super::{dropin::Call, negotiate::Asked, problem::Problem};
+use crate::{
+    avatar::Subject,
+    images::{Format, Style},
+};
 
 /// Where a request goes.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives on one request's stack, and nearly all requests are for avatars"
-)]
 #[derive(Debug)]
 pub(super) enum Route<'a> {
     /// `/`
@@ -21,6 +20,8 @@ pub(super) enum Route<'a> {
     OpenApi,
     /// `/avatar/{instance}/{jid}`
     Avatar(Wanted<'a>),
+    /// A call as a vendor has it.
+    Vendor(Call<'a>),
 }
 
 /// One face, as asked for in a URL.
@@ -41,6 +42,7 @@ pub(super) struct View<'a> {
     pub(super) default: Fallback,
     pub(super) force_default: bool,
     pub(super) name: Option<Cow<'a, str>>,
+    pub(super) format: Asked,
 }
 
 /// What to answer without a picture.
@@ -105,7 +107,7 @@ impl<'a> Route<'a> {
                 wanted.read_query(uri.query().unwrap_or_default())?;
                 Ok(Route::Avatar(wanted))
             }
-            _ => Err(Problem::NoRoute),
+            _ => Call::read(uri).map(Route::Vendor).ok_or(Problem::NoRoute),
         }
     }
 }
@@ -139,7 +141,7 @@ impl<'a> Wanted<'a> {
                         "write refresh=true or leave it out",
                     ))?;
                 }
-                Parameter::Format => format(&value)?,
+                Parameter::Format => self.view.format = format(&value)?,
                 Parameter::Exp => self.ticket.exp = Some(value),
                 Parameter::Sig => self.ticket.sig = Some(value),
                 Parameter::Grant => self.ticket.grant = Some(value),
@@ -226,15 +228,21 @@ fn fallback(value: &str) -> Result<Fallback, Problem> {
     })
 }
 
-/// Pictures are sent as they came, and drawings as SVG: the value is only checked for now.
-fn format(value: &str) -> Result<(), Problem> {
-    match value {
-        "auto" | "jpeg" | "png" | "webp" | "avif" | "svg" => Ok(()),
-        _ => Err(Problem::Parameter(
-            "format",
-            "write one of auto, jpeg, png, webp, avif, svg",
-        )),
-    }
+fn format(value: &str) -> Result<Asked, Problem> {
+    Ok(match value {
+        "auto" => Asked::Auto,
+        "jpeg" => Asked::Format(Format::Jpeg),
+        "png" => Asked::Format(Format::Png),
+        "webp" => Asked::Format(Format::Webp),
+        "avif" => Asked::Format(Format::Avif),
+        "svg" => Asked::Svg,
+        _ => {
+            return Err(Problem::Parameter(
+                "format",
+                "write one of auto, jpeg, png, webp, avif, svg",
+            ));
+        }
+    })
 }
 
 fn flag(value: &str, yes: &[&str]) -> Option<bool> {

@@ -1,11 +1,16 @@
-//! Pictures that Faceplate draws itself, for faces that have none.
+//! Pictures that Faceplate draws itself, for faces that have none, and pictures made from other ones:
+//! smaller, or in another format.
 
 mod color;
+mod derive;
 mod identicon;
 mod initials;
 mod silhouette;
+mod studio;
 
 pub use color::Color;
+pub use derive::{Derived, Format, Variant};
+pub use studio::Studio;
 
 use crate::avatar::{Key, Kind, Subject};
 

@@ -40,6 +40,11 @@ impl Instance {
         self.vendor
     }
 
+    /// The account with the vendor.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
     /// What decides whether the vendor may be called.
     pub fn gate(&self) -> &Gate {
         &self.gate

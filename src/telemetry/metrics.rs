@@ -37,6 +37,8 @@ struct Inner {
     store_bytes: Gauge,
     store_entries: Gauge,
     evictions: Counter,
+    derived: Family<FormatLabels, Counter>,
+    hinted: Family<ResultLabels, Counter>,
     damaged: Counter,
     signature_rejects: Counter,
     ssrf_blocked: Counter,
@@ -81,6 +83,16 @@ struct ServedLabels {
 struct UpstreamLabels {
     provider: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FormatLabels {
+    format: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -144,6 +156,8 @@ impl Metrics {
             store_bytes: Gauge::default(),
             store_entries: Gauge::default(),
             evictions: Counter::default(),
+            derived: Family::default(),
+            hinted: Family::default(),
             damaged: Counter::default(),
             signature_rejects: Counter::default(),
             ssrf_blocked: Counter::default(),
@@ -199,6 +213,16 @@ impl Metrics {
             "faceplate_evictions",
             "Entries evicted to make room",
             inner.evictions.clone(),
+        );
+        registry.register(
+            "faceplate_hook_contacts",
+            "Contacts in the gateways' events, by whether they were known",
+            inner.hinted.clone(),
+        );
+        registry.register(
+            "faceplate_derived",
+            "Pictures made in another size or format",
+            inner.derived.clone(),
         );
         registry.register(
             "faceplate_damaged",
@@ -272,6 +296,20 @@ impl Metrics {
     pub fn asked(&self, provider: &'static str, outcome: &'static str) {
         let labels = UpstreamLabels { provider, outcome };
         self.inner.upstream.get_or_create(&labels).inc();
+    }
+
+    /// A gateway told of contacts, so many of whom have a face here.
+    pub fn hinted(&self, marked: u64, ignored: u64) {
+        for (result, count) in [("marked", marked), ("ignored", ignored)] {
+            let labels = ResultLabels { result };
+            self.inner.hinted.get_or_create(&labels).inc_by(count);
+        }
+    }
+
+    /// A picture was made in another size or format.
+    pub fn derived(&self, format: &'static str) {
+        let labels = FormatLabels { format };
+        self.inner.derived.get_or_create(&labels).inc();
     }
 
     /// The guard stopped an outbound request.

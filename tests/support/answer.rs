@@ -1,6 +1,6 @@
 //! An HTTP answer as a browser sees it, and how to ask for one.
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -28,6 +28,29 @@ impl Answer {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Self::exchange(address, method, path, headers, &[]).await
+    }
+
+    /// The answer to a request that brings something.
+    pub async fn send(
+        address: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Self {
+        Self::exchange(address, method, path, headers, body)
+            .await
+            .unwrap()
+    }
+
+    async fn exchange(
+        address: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
@@ -39,7 +62,7 @@ impl Answer {
             request = request.header(*name, *value);
         }
         let response = sender
-            .send_request(request.body(Empty::<Bytes>::new())?)
+            .send_request(request.body(Full::new(Bytes::copy_from_slice(body)))?)
             .await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();

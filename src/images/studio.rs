@@ -1,0 +1,119 @@
+//! Where variants of pictures are made: a few at a time, each once, and kept in memory as long as
+//! there is room. They cost milliseconds to make again, so they are not kept on disk, where they would
+//! take the originals' room.
+
+use std::{fmt, sync::Arc, thread, time::Duration};
+
+use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
+use tokio::{sync::Semaphore, task, time};
+
+use super::derive::{Derived, Variant, derive};
+use crate::{
+    avatar::{Digest, Picture},
+    telemetry::Metrics,
+};
+
+/// Makes variants of pictures, and keeps them. Cheap to clone.
+#[derive(Clone)]
+pub struct Studio {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    kept: Cache<Wanted, Option<Arc<Derived>>, ByBytes>,
+    desks: Semaphore,
+    metrics: Metrics,
+}
+
+type Wanted = (Digest, Variant);
+
+#[derive(Clone)]
+struct ByBytes;
+
+/// What an image costs beside its bytes.
+const OVERHEAD: u64 = 256;
+/// How long anybody waits for an image. Whoever does not get it gets the original.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Studio {
+    /// A studio that keeps up to `memory` bytes.
+    pub fn new(memory: u64, metrics: Metrics) -> Self {
+        let options = OptionsBuilder::new()
+            // An image larger than a shard is not kept; the largest have some hundred KB.
+            .shards(if memory >= 16 << 20 { 4 } else { 1 })
+            .weight_capacity(memory)
+            .estimated_items_capacity((memory / (4 * 1024)).clamp(16, 1 << 18) as usize)
+            .build()
+            .expect("all required options are set above");
+        let kept = Cache::with_options(options, ByBytes, Default::default(), Default::default());
+        let desks = thread::available_parallelism().map_or(1, usize::from);
+        let shared = Shared {
+            kept,
+            desks: Semaphore::new(desks),
+            metrics,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// What is known of `variant`: it, that there is none, or nothing.
+    pub fn peek(&self, original: &Picture, variant: Variant) -> Option<Option<Arc<Derived>>> {
+        self.shared.kept.get(&(original.digest(), variant))
+    }
+
+    /// Makes `variant` of `original`, unless somebody just did. `None` where that cannot be done, or
+    /// not in time.
+    pub async fn make(&self, original: &Picture, variant: Variant) -> Option<Arc<Derived>> {
+        let (shared, original) = (self.shared.clone(), original.clone());
+        // In a task of its own, so that the work is not lost with the client that wanted it.
+        let making = tokio::spawn(async move {
+            let wanted = (original.digest(), variant);
+            let made = shared.make(original, variant);
+            shared.kept.get_or_insert_async(&wanted, made).await
+        });
+        time::timeout(PATIENCE, making).await.ok()?.ok()?.ok()?
+    }
+}
+
+impl Shared {
+    async fn make(
+        &self,
+        original: Picture,
+        variant: Variant,
+    ) -> Result<Option<Arc<Derived>>, task::JoinError> {
+        // The semaphore is never closed.
+        let _desk = self.desks.acquire().await;
+        self.metrics.derived(variant.format.as_str());
+        // A decoder that panics takes its thread's work with it, and nothing else.
+        let made = task::spawn_blocking(move || derive(&original, variant)).await;
+        Ok(match made {
+            Ok(Ok(derived)) => Some(Arc::new(derived)),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, ?variant, "a picture is shown as it came");
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, ?variant, "a picture is shown as it came");
+                None
+            }
+        })
+    }
+}
+
+impl Weighter<Wanted, Option<Arc<Derived>>> for ByBytes {
+    fn weight(&self, _: &Wanted, derived: &Option<Arc<Derived>>) -> u64 {
+        OVERHEAD
+            + derived
+                .as_ref()
+                .map_or(0, |derived| derived.bytes.len() as u64)
+    }
+}
+
+impl fmt::Debug for Studio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Studio")
+            .field("kept", &self.shared.kept.len())
+            .finish_non_exhaustive()
+    }
+}
