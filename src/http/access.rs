@@ -1,6 +1,9 @@
 //! Who may see a face, and who may ask for a fresh one.
 
-use http::{HeaderMap, header};
+use std::net::IpAddr;
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use http::{HeaderMap, header, uri::Authority};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
@@ -93,6 +96,49 @@ impl Access {
     }
 }
 
+/// Whether the request carries `token`: as a bearer token, or as the password that a browser asks for.
+pub(super) fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {
+    let password = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let text = value.to_str().ok()?.strip_prefix("Basic ")?;
+        let pair = BASE64.decode(text.trim()).ok()?;
+        let colon = pair.iter().position(|byte| *byte == b':')?;
+        Some(pair[colon + 1..].to_vec())
+    });
+    match password {
+        Some(password) => is_one_of(&password, std::slice::from_ref(token)),
+        None => has_bearer(headers, std::slice::from_ref(token)),
+    }
+}
+
+/// Whether `Host` can only mean this machine, or an address. A name may be anybody's: pointed here, it
+/// would let its owner's pages ask what the operator's browser may ask.
+pub(super) fn names_us(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST);
+    let Some(host) = host.and_then(|host| host.to_str().ok()) else {
+        return host.is_none();
+    };
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
+    };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    // Our own commands write `faceplate`, a name without a domain.
+    matches!(name, "localhost" | "faceplate") || address.parse::<IpAddr>().is_ok()
+}
+
+/// Whether a browser sends this for a page of another site.
+pub(super) fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let origin = origin.split_once("://").map(|(_, authority)| authority);
+            origin.is_none() || origin != text("host")
+        }
+        (None, None) => false,
+    }
+}
+
 /// Whether the request carries one of `tokens` as its bearer token.
 pub(super) fn has_bearer(headers: &HeaderMap, tokens: &[SecretString]) -> bool {
     let Some(given) = headers
@@ -101,8 +147,12 @@ pub(super) fn has_bearer(headers: &HeaderMap, tokens: &[SecretString]) -> bool {
     else {
         return false;
     };
-    // Hashes have one length, so the comparison tells nothing about the tokens'.
-    let given = blake3::hash(given.as_bytes());
+    is_one_of(given.as_bytes(), tokens)
+}
+
+/// Hashes have one length, so the comparison tells nothing about the tokens'.
+fn is_one_of(given: &[u8], tokens: &[SecretString]) -> bool {
+    let given = blake3::hash(given);
     tokens.iter().fold(false, |is_known, token| {
         let token = blake3::hash(token.expose_secret().as_bytes());
         bool::from(token.as_bytes().ct_eq(given.as_bytes())) | is_known

@@ -7,13 +7,13 @@ use http::{HeaderMap, Method, Response};
 use super::{
     Body, Front,
     log::Line,
-    negotiate::{self, Chosen},
     problem::Problem,
-    represent::{self, Context, Shown},
+    represent::{self, Context},
     route::Wanted,
+    shown::{self, Shown},
 };
 use crate::{
-    avatar::{Ask, Picture, Subject},
+    avatar::{Ask, Subject},
     pipeline::{Instance, Served},
     telemetry::AVATAR,
 };
@@ -51,6 +51,10 @@ impl Front {
         if let Some(response) = self.known(&asked, line)? {
             return Ok(response);
         }
+        if asked.context.view.force_default {
+            let shown = self.shown(None, &asked.context).await;
+            return Ok(forced(&shown, &asked.context, line));
+        }
         let faces = &self.shared.faces;
         let served = faces
             .face(asked.instance, asked.subject, asked.ask)
@@ -60,40 +64,36 @@ impl Front {
             now: faces.now(),
             ..asked.context
         };
-        let shown = self.shown(&served, &context).await;
+        let shown = self.shown(Some(&served), &context).await;
         Ok(respond(&served, &shown, &context, line))
     }
 
-    /// What is sent of the picture, if it need not be made first.
-    fn shown_at_once(&self, served: &Served, context: &Context<'_>) -> Option<Shown> {
-        let (picture, chosen) = chosen(served, context);
-        let derived = match (picture, chosen.variant) {
-            (Some(picture), Some(variant)) => self.shared.settings.studio.peek(picture, variant)?,
-            _ => None,
+    /// What is sent, if it need not be made first.
+    fn shown_at_once(&self, served: Option<&Served>, context: &Context<'_>) -> Option<Shown> {
+        let (better, shown) = shown::choose(served, context);
+        let Some((original, variant)) = better else {
+            return Some(shown);
         };
-        let by_accept = chosen.by_accept;
-        Some(Shown { derived, by_accept })
+        let made = self.shared.settings.studio.peek(&original, variant)?;
+        Some(shown.or_better(made))
     }
 
-    async fn shown(&self, served: &Served, context: &Context<'_>) -> Shown {
+    /// What is sent.
+    pub(super) async fn shown(&self, served: Option<&Served>, context: &Context<'_>) -> Shown {
         if let Some(shown) = self.shown_at_once(served, context) {
             return shown;
         }
-        let (picture, chosen) = chosen(served, context);
-        let derived = match (picture, chosen.variant) {
-            (Some(picture), Some(variant)) => {
-                self.shared.settings.studio.make(picture, variant).await
-            }
-            _ => None,
+        let (better, shown) = shown::choose(served, context);
+        let Some((original, variant)) = better else {
+            return shown;
         };
-        let by_accept = chosen.by_accept;
-        Shown { derived, by_accept }
+        shown.or_better(self.shared.settings.studio.make(original, variant).await)
     }
 
     fn known(&self, asked: &Asked<'_>, line: &mut Line) -> Result<Option<Response<Body>>, Problem> {
         if asked.context.view.force_default {
-            line.served("bypass", "fallback", "forced");
-            return Ok(Some(represent::forced(&asked.context)));
+            let shown = self.shown_at_once(None, &asked.context);
+            return Ok(shown.map(|shown| forced(&shown, &asked.context, line)));
         }
         let faces = &self.shared.faces;
         let served = faces
@@ -102,7 +102,7 @@ impl Front {
         let Some(served) = served else {
             return Ok(None);
         };
-        let shown = self.shown_at_once(&served, &asked.context);
+        let shown = self.shown_at_once(Some(&served), &asked.context);
         Ok(shown.map(|shown| respond(&served, &shown, &asked.context, line)))
     }
 
@@ -146,10 +146,9 @@ impl Front {
     }
 }
 
-fn chosen<'a>(served: &'a Served, context: &Context<'_>) -> (Option<&'a Picture>, Chosen) {
-    let picture = served.picture().map(|kept| &kept.picture);
-    let chosen = picture.map(|picture| negotiate::choose(context.view, context.headers, picture));
-    (picture, chosen.unwrap_or_default())
+fn forced(shown: &Shown, context: &Context<'_>, line: &mut Line) -> Response<Body> {
+    line.served("bypass", "fallback", "forced");
+    represent::forced(shown, context)
 }
 
 pub(super) fn respond(

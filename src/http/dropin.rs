@@ -17,7 +17,7 @@ use super::{
     access::Mode,
     avatar::respond,
     log::Line,
-    represent::{self, Context, Shown},
+    represent::{self, Context},
     route::View,
     signature::{Scope, Ticket},
 };
@@ -200,7 +200,8 @@ impl Front {
         };
         // Wachat answers with bytes, whatever is accepted.
         if wants_image(headers) || (call.shape == Shape::Wachat && served.picture().is_some()) {
-            return respond(&served, &Shown::default(), &context, line);
+            let shown = self.shown(Some(&served), &context).await;
+            return respond(&served, &shown, &context, line);
         }
         match outcome(&served) {
             Ok(true) => {

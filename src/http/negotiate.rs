@@ -35,7 +35,8 @@ pub(super) fn choose(view: &View<'_>, headers: &HeaderMap, picture: &Picture) ->
     let own = own_format(picture);
     let (format, by_accept) = match (view.format, view.size) {
         (Asked::Format(format), _) => (format, false),
-        (Asked::Auto, Some(_)) if accepts_webp(headers) => (Format::Webp, true),
+        // AVIF is smaller still, but costs ten times as much to make: only who asks for it gets it.
+        (Asked::Auto, Some(_)) if accepts(headers, "image/webp") => (Format::Webp, true),
         (Asked::Auto, Some(_)) => (plain_format(picture), true),
         (Asked::Svg, Some(_)) => (plain_format(picture), false),
         (Asked::Auto | Asked::Svg, None) => {
@@ -57,24 +58,44 @@ pub(super) fn choose(view: &View<'_>, headers: &HeaderMap, picture: &Picture) ->
     }
 }
 
-/// AVIF is smaller still, but costs ten times as much to make: only who asks for it gets it.
-fn accepts_webp(headers: &HeaderMap) -> bool {
+/// Chooses how a drawing is sent. It is SVG for everybody who takes that, as browsers do.
+pub(super) fn choose_drawing(view: &View<'_>, headers: &HeaderMap) -> (Option<Format>, bool) {
+    match view.format {
+        Asked::Svg => (None, false),
+        Asked::Format(format) => (Some(format), false),
+        Asked::Auto => {
+            let takes_svg = headers.get(header::ACCEPT).is_none()
+                || ["image/svg+xml", "image/*", "*/*"]
+                    .into_iter()
+                    .any(|media| accepts(headers, media));
+            let pixels = if accepts(headers, "image/webp") {
+                Format::Webp
+            } else {
+                Format::Png
+            };
+            ((!takes_svg).then_some(pixels), true)
+        }
+    }
+}
+
+/// Whether a media range is named in `Accept`, and not with a weight of zero.
+fn accepts(headers: &HeaderMap, media: &str) -> bool {
     let lines = headers.get_all(header::ACCEPT).iter();
     let ranges = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','));
     ranges.into_iter().any(|range| {
         let mut parts = range.split(';').map(str::trim);
-        let is_webp = parts
+        let is_it = parts
             .next()
-            .is_some_and(|media| media.eq_ignore_ascii_case("image/webp"));
+            .is_some_and(|named| named.eq_ignore_ascii_case(media));
         let is_refused = parts.any(|parameter| {
             let weight = parameter
                 .strip_prefix("q=")
                 .or(parameter.strip_prefix("Q="));
             weight.is_some_and(|weight| weight.parse() == Ok(0.0_f32))
         });
-        is_webp && !is_refused
+        is_it && !is_refused
     })
 }
 

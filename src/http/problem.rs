@@ -31,6 +31,12 @@ pub(super) enum Problem {
     Jid(MalformedJid),
     /// A parameter, and what to write instead.
     Parameter(&'static str, &'static str),
+    /// A line of a list that is no JID: which, and why.
+    Line(usize, MalformedJid),
+    /// A warm-up is under way already.
+    Warming,
+    /// No warm-up is.
+    NotWarming,
     /// An event that is none, and what to send instead.
     Event(&'static str),
     /// A body longer than allowed.
@@ -39,6 +45,12 @@ pub(super) enum Problem {
     NoAdminRoute,
     /// The admin listener wants its token.
     AdminToken,
+    /// So does its page.
+    AdminPage,
+    /// A name that may be anybody's.
+    AdminHost,
+    /// A page of another site asks for a change.
+    AnotherSite,
     /// PURGE wants a bearer token.
     PurgeToken,
     /// Not let in.
@@ -123,6 +135,24 @@ impl Problem {
                 "A query parameter has a value that does not exist",
                 format!("{name}: {remedy}"),
             ),
+            Problem::Line(line, why) => (
+                StatusCode::BAD_REQUEST,
+                "line",
+                "A line of the list is no JID",
+                format!("line {line}: {why}"),
+            ),
+            Problem::Warming => (
+                StatusCode::CONFLICT,
+                "warming",
+                "This instance is being warmed already",
+                "wait for it: GET /v1/warm tells how it is getting on, DELETE /v1/warm?instance=NAME ends it".into(),
+            ),
+            Problem::NotWarming => (
+                StatusCode::NOT_FOUND,
+                "not-warming",
+                "This instance is not being warmed",
+                "POST /v1/warm begins that".into(),
+            ),
             Problem::Event(remedy) => (
                 StatusCode::BAD_REQUEST,
                 "event",
@@ -139,9 +169,21 @@ impl Problem {
                 StatusCode::NOT_FOUND,
                 "no-route",
                 "There is nothing at this path",
-                "there are /livez, /readyz, /metrics, /v1/instances, /v1/cache, /v1/cache/tend, /v1/purge, /v1/hooks/{provider} and /v1/avatars/{instance}/{jid}".into(),
+                "there are /, /livez, /readyz, /metrics, /v1/overview, /v1/instances, /v1/cache, /v1/cache/tend, /v1/purge, /v1/warm, /v1/hooks/{provider} and /v1/avatars/{instance}/{jid}".into(),
             ),
-            Problem::AdminToken => (
+            Problem::AdminHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "admin-host",
+                "Without a token, this listener answers to addresses alone",
+                "ask for 127.0.0.1 or localhost; set admin.token to ask by another name".into(),
+            ),
+            Problem::AnotherSite => (
+                StatusCode::FORBIDDEN,
+                "another-site",
+                "A page of another site asks for this",
+                "open the page on this listener itself, or ask without a browser".into(),
+            ),
+            Problem::AdminToken | Problem::AdminPage => (
                 StatusCode::UNAUTHORIZED,
                 "admin-token",
                 "This needs the admin token",
@@ -199,6 +241,10 @@ impl Problem {
             Problem::Method(allowed) => Some((header::ALLOW, HeaderValue::from_static(allowed))),
             Problem::AdminToken | Problem::PurgeToken => {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
+            Problem::AdminPage => {
+                let ask = HeaderValue::from_static("Basic realm=\"Faceplate\", charset=\"UTF-8\"");
+                Some((header::WWW_AUTHENTICATE, ask))
             }
             Problem::TooMany(wait) => {
                 let secs = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);

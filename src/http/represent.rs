@@ -5,7 +5,7 @@
 //! (`max-age` is the TTL, `Age` counts against it, RFC 9111 §4.2), a drawing that stands for a
 //! truthful "there is none" for minutes, and one that stands for trouble not at all.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use arrayvec::ArrayString;
 use bytes::Bytes;
@@ -18,12 +18,12 @@ use super::{
     conditional::{self, Verdict},
     problem::Problem,
     range::{self, Part},
-    route::{Fallback, View},
+    route::View,
+    shown::{Shown, What},
 };
 use crate::{
-    avatar::{Digest, Forward, Kept, Key, Outcome, Policy, Subject},
+    avatar::{Digest, Forward, Kept, Outcome, Policy, Subject},
     clock::Timestamp,
-    images::{self, Derived, Sitter},
     pipeline::Served,
 };
 
@@ -43,8 +43,6 @@ const PAGE_CSP: HeaderValue = HeaderValue::from_static(
 );
 /// How long a drawing for a truthful "there is none" may be kept.
 const DRAWING_MAX_AGE: Duration = Duration::from_secs(300);
-/// How large a drawing is where no size is asked for: WhatsApp's pictures are as large.
-const DRAWING_SIZE: u16 = 640;
 
 /// What a response depends on, beside the face.
 #[derive(Clone, Copy)]
@@ -59,20 +57,11 @@ pub(super) struct Context<'a> {
     pub(super) now: Timestamp,
 }
 
-/// What is sent of a picture.
-#[derive(Default)]
-pub(super) struct Shown {
-    /// Another size or format of it; none is the picture as it came.
-    pub(super) derived: Option<Arc<Derived>>,
-    /// Whether the client's `Accept` had a say.
-    pub(super) by_accept: bool,
-}
-
 /// The response for a face, or for the want of one.
 pub(super) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Response<Body> {
     let mut response = match served.picture() {
         Some(kept) => picture(kept, shown, served, context),
-        None => drawing(context, drawing_cache_control(served, context)),
+        None => drawing(shown, context, drawing_cache_control(served, context)),
     };
     let headers = response.headers_mut();
     headers.insert(CACHE_STATUS, cache_status(served, context));
@@ -96,8 +85,8 @@ pub(super) fn retry_after(served: &Served, context: &Context<'_>, headers: &mut 
 }
 
 /// The drawing that was asked for although there may be a picture (`f=y`).
-pub(super) fn forced(context: &Context<'_>) -> Response<Body> {
-    let mut response = drawing(context, max_age(context, DRAWING_MAX_AGE));
+pub(super) fn forced(shown: &Shown, context: &Context<'_>) -> Response<Body> {
+    let mut response = drawing(shown, context, max_age(context, DRAWING_MAX_AGE));
     let headers = response.headers_mut();
     headers.insert(
         CACHE_STATUS,
@@ -166,9 +155,9 @@ pub(super) fn without_body(response: &mut Response<Body>) {
 
 fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -> Response<Body> {
     let picture = &kept.picture;
-    let (media, bytes, digest) = match &shown.derived {
-        Some(derived) => (derived.format.as_str(), &derived.bytes, derived.digest),
-        None => (picture.media().as_str(), picture.bytes(), picture.digest()),
+    let (media, bytes, digest) = match &shown.what {
+        What::Derived(derived) => (derived.format.as_str(), &derived.bytes, derived.digest),
+        _ => (picture.media().as_str(), picture.bytes(), picture.digest()),
     };
     let etag = etag(&digest);
     let modified = kept.changed.as_system_time();
@@ -235,32 +224,30 @@ fn cut(response: &mut Response<Body>, bytes: &Bytes, part: Part) {
     *response.body_mut() = Body::new(bytes);
 }
 
-fn drawing(context: &Context<'_>, cache_control: HeaderValue) -> Response<Body> {
-    let Fallback::Draw(style) = context.view.default else {
-        let mut response = Problem::NoPicture.into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, cache_control);
-        headers.insert(SOURCE, HeaderValue::from_static("fallback"));
-        return response;
+fn drawing(shown: &Shown, context: &Context<'_>, cache_control: HeaderValue) -> Response<Body> {
+    let (media, bytes, digest) = match &shown.what {
+        What::Derived(derived) => (
+            derived.format.as_str(),
+            derived.bytes.clone(),
+            derived.digest,
+        ),
+        What::Drawing(svg) => ("image/svg+xml", svg.clone(), Digest::of(svg)),
+        What::Nothing | What::Picture => {
+            let mut response = Problem::NoPicture.into_response();
+            let headers = response.headers_mut();
+            headers.insert(header::CACHE_CONTROL, cache_control);
+            headers.insert(SOURCE, HeaderValue::from_static("fallback"));
+            return response;
+        }
     };
-    let key = Key::new(context.instance, context.subject);
-    let sitter = Sitter {
-        key: &key,
-        subject: context.subject,
-        name: context.view.name.as_deref(),
-    };
-    let size = context.view.size.unwrap_or(DRAWING_SIZE);
-    let svg = Bytes::from(images::draw(style, sitter, size));
-    let etag = etag(&Digest::of(&svg));
+    let etag = etag(&digest);
     let verdict = conditional::check(context.headers, &etag, None);
-    let mut response = image(
-        HeaderValue::from_static("image/svg+xml"),
-        svg,
-        &etag,
-        verdict,
-        context,
-    );
+    let media = HeaderValue::from_static(media);
+    let mut response = image(media, bytes, &etag, verdict, context);
     let headers = response.headers_mut();
+    if shown.by_accept {
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    }
     headers.insert(SOURCE, HeaderValue::from_static("fallback"));
     headers.insert(header::CACHE_CONTROL, cache_control);
     response

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::{dropin::Call, negotiate::Asked, problem::Problem};
 use crate::{
     avatar::Subject,
-    images::{Format, Style},
+    images::{Color, Format, Look, Style},
 };
 
 /// Where a request goes.
@@ -42,6 +42,7 @@ pub(super) struct View<'a> {
     pub(super) default: Fallback,
     pub(super) force_default: bool,
     pub(super) name: Option<Cow<'a, str>>,
+    pub(super) look: Look,
     pub(super) format: Asked,
 }
 
@@ -69,6 +70,11 @@ enum Parameter {
     Default,
     ForceDefault,
     Name,
+    Background,
+    Color,
+    Rounded,
+    Length,
+    Bold,
     Refresh,
     Format,
     Exp,
@@ -135,6 +141,23 @@ impl<'a> Wanted<'a> {
                         .ok_or(Problem::Parameter("f", "write f=y or leave it out"))?;
                 }
                 Parameter::Name => self.view.name = Some(value),
+                Parameter::Background => {
+                    self.view.look.background = match value.as_ref() {
+                        // The face's own, as it is without.
+                        "random" => None,
+                        value => Some(color("background", value)?),
+                    };
+                }
+                Parameter::Color => self.view.look.color = Some(color("color", &value)?),
+                Parameter::Rounded => self.view.look.rounded = yes("rounded", &value)?,
+                Parameter::Bold => self.view.look.bold = yes("bold", &value)?,
+                Parameter::Length => {
+                    self.view.look.single = match value.as_ref() {
+                        "1" => true,
+                        "2" => false,
+                        _ => return Err(Problem::Parameter("length", "write 1 or 2 initials")),
+                    };
+                }
                 Parameter::Refresh => {
                     self.refresh = flag(&value, &["true", "1"]).ok_or(Problem::Parameter(
                         "refresh",
@@ -159,6 +182,11 @@ impl Parameter {
             "d" | "default" => Parameter::Default,
             "f" | "forcedefault" => Parameter::ForceDefault,
             "name" => Parameter::Name,
+            "background" => Parameter::Background,
+            "color" => Parameter::Color,
+            "rounded" => Parameter::Rounded,
+            "length" => Parameter::Length,
+            "bold" => Parameter::Bold,
             "refresh" => Parameter::Refresh,
             "format" => Parameter::Format,
             "exp" => Parameter::Exp,
@@ -245,6 +273,16 @@ fn format(value: &str) -> Result<Asked, Problem> {
     })
 }
 
+fn color(name: &'static str, value: &str) -> Result<Color, Problem> {
+    let remedy = "write a color as RRGGBB or RGB in hexadecimal";
+    value.parse().map_err(|()| Problem::Parameter(name, remedy))
+}
+
+fn yes(name: &'static str, value: &str) -> Result<bool, Problem> {
+    let remedy = "write true or leave it out";
+    flag(value, &["y", "yes", "true", "1"]).ok_or(Problem::Parameter(name, remedy))
+}
+
 fn flag(value: &str, yes: &[&str]) -> Option<bool> {
     if yes.contains(&value) {
         Some(true)
@@ -324,7 +362,17 @@ mod tests {
 
     #[test]
     fn parameters_with_values_that_do_not_exist_are_refused() {
-        for query in ["d=robot", "f=maybe", "refresh=now", "format=bmp"] {
+        for query in [
+            "d=robot",
+            "f=maybe",
+            "refresh=now",
+            "format=bmp",
+            "background=blue",
+            "color=12345",
+            "rounded=round",
+            "length=3",
+            "bold=very",
+        ] {
             assert!(is_refused(&format!("/avatar/a/1?{query}")), "{query}");
         }
     }

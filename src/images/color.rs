@@ -1,6 +1,6 @@
-//! Background colors: one for each face, dark enough for white letters.
+//! Colors: a background for each face, dark enough for white letters, and those that a URL names.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use crate::avatar::Key;
 
@@ -22,6 +22,34 @@ impl Color {
         green: 0x72,
         blue: 0x80,
     };
+
+    /// The pattern's ground.
+    pub const PALE: Color = Color {
+        red: 0xF0,
+        green: 0xF0,
+        blue: 0xF0,
+    };
+    /// White.
+    pub const WHITE: Color = Color {
+        red: 0xFF,
+        green: 0xFF,
+        blue: 0xFF,
+    };
+    /// Black.
+    pub const BLACK: Color = Color {
+        red: 0,
+        green: 0,
+        blue: 0,
+    };
+
+    /// Black or white, whichever is easier to read on it.
+    pub fn ink(self) -> Self {
+        if self.contrast_with_white() >= LEAST_CONTRAST {
+            Self::WHITE
+        } else {
+            Self::BLACK
+        }
+    }
 
     /// The color of a face: a hue from its key, as light as white letters allow.
     pub fn of(key: &Key) -> Self {
@@ -74,6 +102,25 @@ impl Color {
     }
 }
 
+/// `RRGGBB` or `RGB` in hexadecimal, with or without `#`.
+impl FromStr for Color {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.strip_prefix('#').unwrap_or(text);
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(());
+        }
+        let number = u32::from_str_radix(digits, 16).map_err(|_| ())?;
+        let [red, green, blue] = match digits.len() {
+            3 => [8, 4, 0].map(|shift| ((number >> shift & 0xF) * 0x11) as u8),
+            6 => [16, 8, 0].map(|shift| (number >> shift & 0xFF) as u8),
+            _ => return Err(()),
+        };
+        Ok(Self { red, green, blue })
+    }
+}
+
 impl fmt::Display for Color {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{:02x}{:02x}{:02x}", self.red, self.green, self.blue)
@@ -94,6 +141,30 @@ mod tests {
             );
         }
         assert!(Color::GRAY.contrast_with_white() >= LEAST_CONTRAST);
+    }
+
+    #[test]
+    fn colors_are_read_as_style_sheets_have_them() {
+        for (text, color) in [
+            ("0D8ABC", "#0d8abc"),
+            ("#0d8abc", "#0d8abc"),
+            ("fa0", "#ffaa00"),
+        ] {
+            assert_eq!(text.parse::<Color>().unwrap().to_string(), color);
+        }
+        for wrong in ["", "#", "12345", "red", "+12345", "12345g", "1234567"] {
+            assert!(wrong.parse::<Color>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ink_is_readable_on_any_ground() {
+        for ground in ["000", "fff", "0D8ABC", "ff0", "808080", "f00", "0f0", "00f"] {
+            let ground: Color = ground.parse().unwrap();
+            let lightness = |color: Color| color.luminance() + 0.05;
+            let (a, b) = (lightness(ground), lightness(ground.ink()));
+            assert!(a.max(b) / a.min(b) >= LEAST_CONTRAST, "{ground}");
+        }
     }
 
     #[test]

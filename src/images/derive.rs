@@ -55,6 +55,8 @@ pub struct Derived {
 pub(super) enum Underivable {
     #[error("it cannot be decoded: {0}")]
     Decode(image::ImageError),
+    #[error("it cannot be drawn: {0}")]
+    Draw(String),
     #[error("it cannot be resized: {0}")]
     Resize(#[from] fast_image_resize::ResizeError),
     #[error("its pixels do not add up: {0}")]
@@ -80,12 +82,7 @@ pub(super) fn derive(original: &Picture, variant: Variant) -> Result<Derived, Un
         Some(edge) => squared(&image, edge)?,
         None => Canvas::of(&image),
     };
-    let bytes = Bytes::from(canvas.encoded(variant.format)?);
-    Ok(Derived {
-        digest: Digest::of(&bytes),
-        bytes,
-        format: variant.format,
-    })
+    canvas.derived(variant.format)
 }
 
 /// The first frame, upright and in sRGB.
@@ -131,27 +128,25 @@ fn in_srgb(image: DynamicImage, profile: &[u8]) -> DynamicImage {
 
 /// The largest centered square, scaled down to `edge`.
 fn squared(image: &DynamicImage, edge: u16) -> Result<Canvas, Underivable> {
-    let source = Canvas::of(image);
-    let side = source.width.min(source.height);
+    let (width, height) = (image.width(), image.height());
+    let has_alpha = image.color().has_alpha();
+    let side = width.min(height);
     let edge = u32::from(edge).min(side);
-    let (left, top) = ((source.width - side) / 2, (source.height - side) / 2);
-    let kind = source.kind();
-    let pixels = Pixels::from_vec_u8(source.width, source.height, source.samples, kind)?;
-    let mut scaled = Pixels::new(edge, edge, kind);
+    let (left, top) = ((width - side) / 2, (height - side) / 2);
+    // The resizer is built for four samples a pixel alone: for every kind, it would be three megabytes.
+    let pixels = image.to_rgba8().into_raw();
+    let pixels = Pixels::from_vec_u8(width, height, pixels, PixelType::U8x4)?;
+    let mut scaled = Pixels::new(edge, edge, PixelType::U8x4);
     let options = ResizeOptions::new()
+        .use_alpha(has_alpha)
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .crop(left.into(), top.into(), side.into(), side.into());
     Resizer::new().resize(&pixels, &mut scaled, &options)?;
-    Ok(Canvas {
-        width: edge,
-        height: edge,
-        has_alpha: source.has_alpha,
-        samples: scaled.into_vec(),
-    })
+    Ok(Canvas::new(edge, edge, scaled.into_vec(), has_alpha))
 }
 
 /// Pixels of three samples, or four with alpha.
-struct Canvas {
+pub(super) struct Canvas {
     width: u32,
     height: u32,
     has_alpha: bool,
@@ -173,12 +168,31 @@ impl Canvas {
         }
     }
 
-    fn kind(&self) -> PixelType {
-        if self.has_alpha {
-            PixelType::U8x4
+    /// Of pixels of four samples; the fourth counts if `has_alpha`.
+    pub(super) fn new(width: u32, height: u32, samples: Vec<u8>, has_alpha: bool) -> Self {
+        let samples = if has_alpha {
+            samples
         } else {
-            PixelType::U8x3
+            let pixels = samples.chunks_exact(4);
+            pixels
+                .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+                .collect()
+        };
+        Self {
+            width,
+            height,
+            has_alpha,
+            samples,
         }
+    }
+
+    pub(super) fn derived(self, format: Format) -> Result<Derived, Underivable> {
+        let bytes = Bytes::from(self.encoded(format)?);
+        Ok(Derived {
+            digest: Digest::of(&bytes),
+            bytes,
+            format,
+        })
     }
 
     fn encoded(self, format: Format) -> Result<Vec<u8>, Underivable> {

@@ -2,17 +2,17 @@
 
 use std::fmt::Write;
 
-use super::Color;
-use crate::avatar::Key;
+use super::{Color, Sitter, ground};
 
-/// The pattern of `key` in its color on a light ground.
-pub(super) fn draw(key: &Key) -> String {
+/// The pattern of a face in its color on a light ground.
+pub(super) fn draw(sitter: &Sitter<'_>) -> String {
     const CELL: usize = 16;
     const MARGIN: usize = 10;
 
-    let bits = u128::from_be_bytes(*key.as_bytes());
-    let color = Color::of(key);
-    let mut svg = format!(r##"<rect width="100" height="100" fill="#f0f0f0"/><g fill="{color}">"##);
+    let bits = u128::from_be_bytes(*sitter.key.as_bytes());
+    let color = sitter.look.color.unwrap_or(Color::of(sitter.key));
+    let ground = ground(sitter.ground(Color::PALE));
+    let mut svg = format!(r#"{ground}<g fill="{color}" shape-rendering="crispEdges">"#);
     for row in 0..5 {
         for column in 0..5 {
             // Columns 3 and 4 mirror 1 and 0; the low bits are not those that chose the color.

@@ -2,27 +2,33 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{Color, Sitter, silhouette};
+use super::{Color, Fonts, Sitter, ground, raster, silhouette};
 
 /// Letters on the face's color, or a silhouette on it where there is no name.
-pub(super) fn draw(sitter: &Sitter<'_>) -> String {
-    let color = Color::of(sitter.key);
-    let letters = sitter.name.map(initials).unwrap_or_default();
-    if letters.is_empty() {
-        return silhouette::draw(color, sitter.kind());
-    }
+pub(super) fn draw(sitter: &Sitter<'_>, fonts: Fonts) -> String {
+    let color = sitter.ground(Color::of(sitter.key));
+    let letters = sitter.name.map(|name| initials(name, sitter.look.single));
+    let letters = match fonts {
+        Fonts::Theirs => letters,
+        Fonts::Ours => letters.map(|letters| raster::drawable(&letters)),
+    };
+    let Some(letters) = letters.filter(|letters| !letters.is_empty()) else {
+        return silhouette::draw(color, sitter);
+    };
     let size = match letters.graphemes(true).count() {
         1 => 50,
         _ => 42,
     };
+    let weight = if sitter.look.bold { 700 } else { 500 };
     format!(
         concat!(
-            r#"<rect width="100" height="100" fill="{}"/>"#,
-            r##"<text x="50" y="50" dy="0.36em" text-anchor="middle" fill="#fff" font-size="{}" "##,
-            r#"font-weight="500" font-family="system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif">{}</text>"#
+            r#"{}<text x="50" y="50" dy="0.36em" text-anchor="middle" fill="{}" font-size="{}" "#,
+            r#"font-weight="{}" font-family="system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif">{}</text>"#
         ),
-        color,
+        ground(color),
+        sitter.ink(color),
         size,
+        weight,
         escaped(&letters)
     )
 }
@@ -30,7 +36,7 @@ pub(super) fn draw(sitter: &Sitter<'_>) -> String {
 /// The first letter of the first and of the last word, in upper case. One is enough for scripts
 /// that write a name in one or two characters. A letter is what a reader takes for one: a
 /// grapheme cluster.
-fn initials(name: &str) -> String {
+fn initials(name: &str, is_single: bool) -> String {
     let mut words = name
         .split_whitespace()
         .filter_map(|word| word.graphemes(true).find(|grapheme| is_letter(grapheme)));
@@ -38,21 +44,38 @@ fn initials(name: &str) -> String {
         return String::new();
     };
     let mut letters = upper(first);
-    if !is_ideographic(first)
+    if !is_single
+        && !is_ideographic(first)
         && let Some(last) = words.next_back()
     {
+        if is_joining(first) && is_joining(last) {
+            letters.push(NON_JOINER);
+        }
         letters.push_str(&upper(last));
     }
     letters
 }
 
-/// Letters, digits and emoji; not the quotes, brackets and dots around a name.
+/// Two letters that would join to a word are kept apart with it.
+pub(super) const NON_JOINER: char = '\u{200C}';
+
+/// Letters, digits and emoji; not the quotes, brackets and dots around a name, nor the vowels that
+/// Thai and Lao write before the letter that a syllable begins with.
 fn is_letter(grapheme: &str) -> bool {
     let first = grapheme.chars().next();
-    first.is_some_and(|first| first.is_alphanumeric() || is_pictograph(first))
+    first.is_some_and(|first| {
+        let is_leading_vowel = matches!(first, '\u{E40}'..='\u{E44}' | '\u{EC0}'..='\u{EC4}');
+        (first.is_alphanumeric() && !is_leading_vowel) || is_pictograph(first)
+    })
 }
 
-fn is_pictograph(character: char) -> bool {
+/// Arabic's and Syriac's letters.
+fn is_joining(grapheme: &str) -> bool {
+    let first = grapheme.chars().next();
+    first.is_some_and(|first| matches!(first, '\u{620}'..='\u{77F}'))
+}
+
+pub(super) fn is_pictograph(character: char) -> bool {
     matches!(character, '\u{2600}'..='\u{27BF}' | '\u{1F1E6}'..='\u{1FAFF}')
 }
 
@@ -92,7 +115,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::avatar::{Key, Subject};
+    use crate::{
+        avatar::{Key, Subject},
+        images::Look,
+    };
 
     #[test]
     fn a_name_gives_the_initials_its_script_expects() {
@@ -103,7 +129,8 @@ mod tests {
             ("Øystein Åse", "ØÅ"),
             ("Иван Петров", "ИП"),
             ("Γιώργος Παπαδόπουλος", "ΓΠ"),
-            ("محمد علي", "مع"),
+            ("محمد علي", "م\u{200C}ع"),
+            ("สมชาย ใจดี", "สจ"),
             ("דוד כהן", "דכ"),
             ("李小龙", "李"),
             ("山田 太郎", "山"),
@@ -116,7 +143,7 @@ mod tests {
             ("", ""),
             ("...", ""),
         ] {
-            assert_eq!(initials(name), expected, "{name}");
+            assert_eq!(initials(name, false), expected, "{name}");
         }
     }
 
@@ -125,7 +152,9 @@ mod tests {
         fn no_name_breaks_out_of_the_drawing(name in "\\PC{0,40}") {
             let subject: Subject = "628123".parse().unwrap();
             let key = Key::new("sales", &subject);
-            let svg = draw(&Sitter { key: &key, subject: &subject, name: Some(&name) });
+            let look = Look::default();
+            let sitter = Sitter { key: &key, subject: &subject, name: Some(&name), look };
+            let svg = draw(&sitter, Fonts::Theirs);
             let text = svg.split_once("<text").map_or("", |(_, text)| text);
             prop_assert!(text.matches('<').count() <= 1, "{}", svg);
         }

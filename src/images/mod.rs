@@ -5,12 +5,13 @@ mod color;
 mod derive;
 mod identicon;
 mod initials;
+mod raster;
 mod silhouette;
 mod studio;
 
 pub use color::Color;
 pub use derive::{Derived, Format, Variant};
-pub use studio::Studio;
+pub use studio::{Original, Studio};
 
 use crate::avatar::{Key, Kind, Subject};
 
@@ -36,22 +37,72 @@ pub struct Sitter<'a> {
     pub subject: &'a Subject,
     /// A name to take initials from.
     pub name: Option<&'a str>,
+    /// What the URL says about the drawing.
+    pub look: Look,
+}
+
+/// How a drawing is to look; the names are those of ui-avatars.com.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The ground; by default a color of the face's own.
+    pub background: Option<Color>,
+    /// Letters, figure or pattern; by default black or white, whichever is easier to read.
+    pub color: Option<Color>,
+    /// A disc instead of a square.
+    pub rounded: bool,
+    /// One initial instead of two.
+    pub single: bool,
+    /// Heavier letters.
+    pub bold: bool,
+}
+
+/// Whose fonts a drawing's letters are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fonts {
+    /// The reader's.
+    Theirs,
+    /// Ours: letters that they lack are not drawn.
+    Ours,
 }
 
 /// Draws an SVG of `size` pixels square.
-pub fn draw(style: Style, sitter: Sitter<'_>, size: u16) -> String {
+pub fn draw(style: Style, sitter: Sitter<'_>, size: u16, fonts: Fonts) -> String {
     let inside = match style {
-        Style::Initials => initials::draw(&sitter),
-        Style::Mp => silhouette::draw(Color::GRAY, sitter.kind()),
-        Style::Identicon => identicon::draw(sitter.key),
-        Style::Blank => String::new(),
+        Style::Initials => initials::draw(&sitter, fonts),
+        Style::Mp => silhouette::draw(sitter.ground(Color::GRAY), &sitter),
+        Style::Identicon => identicon::draw(&sitter),
+        Style::Blank => match sitter.look.background {
+            Some(color) => ground(color),
+            None => String::new(),
+        },
+    };
+    let (open, close) = if sitter.look.rounded {
+        (
+            r#"<clipPath id="disc"><circle cx="50" cy="50" r="50"/></clipPath><g clip-path="url(#disc)">"#,
+            "</g>",
+        )
+    } else {
+        ("", "")
     };
     format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 100 100">{inside}</svg>"#
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{size}" height="{size}" viewBox="0 0 100 100">{open}{inside}{close}</svg>"#
     )
 }
 
+fn ground(color: Color) -> String {
+    format!(r#"<rect width="100" height="100" fill="{color}"/>"#)
+}
+
 impl Sitter<'_> {
+    fn ground(&self, default: Color) -> Color {
+        self.look.background.unwrap_or(default)
+    }
+
+    /// What is drawn on `ground`.
+    fn ink(&self, ground: Color) -> Color {
+        self.look.color.unwrap_or(ground.ink())
+    }
+
     fn kind(&self) -> Kind {
         match self.subject {
             Subject::Me => Kind::Contact,
@@ -71,8 +122,9 @@ mod tests {
             key: &key,
             subject: &subject,
             name,
+            look: Look::default(),
         };
-        draw(style, sitter, 96)
+        draw(style, sitter, 96, Fonts::Theirs)
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! A person, a group or a channel, as an outline.
 
-use super::Color;
+use super::{Color, Sitter, ground};
 use crate::avatar::Kind;
 
-/// The silhouette for `kind` on a ground of `color`.
-pub(super) fn draw(color: Color, kind: Kind) -> String {
-    let figure = match kind {
+/// The silhouette of a sitter on a ground of `color`.
+pub(super) fn draw(color: Color, sitter: &Sitter<'_>) -> String {
+    let figure = match sitter.kind() {
         Kind::Contact | Kind::Lid => {
             r#"<circle cx="50" cy="39" r="17"/><path d="M14 100a36 36 0 0 1 72 0z"/>"#
         }
@@ -18,7 +18,6 @@ pub(super) fn draw(color: Color, kind: Kind) -> String {
             r#"<path d="M22 42h16l30-18v52L38 58H22z"/><path d="M32 60h12l4 20H36z"/>"#
         }
     };
-    format!(
-        r##"<rect width="100" height="100" fill="{color}"/><g fill="#fff" fill-opacity=".9">{figure}</g>"##
-    )
+    let (ground, ink) = (ground(color), sitter.ink(color));
+    format!(r#"{ground}<g fill="{ink}" fill-opacity=".9">{figure}</g>"#)
 }

@@ -4,14 +4,27 @@
 
 use std::{fmt, sync::Arc, thread, time::Duration};
 
+use bytes::Bytes;
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 use tokio::{sync::Semaphore, task, time};
 
-use super::derive::{Derived, Variant, derive};
+use super::{
+    derive::{Derived, Variant, derive},
+    raster,
+};
 use crate::{
     avatar::{Digest, Picture},
     telemetry::Metrics,
 };
+
+/// What a variant is made of.
+#[derive(Clone, Debug)]
+pub enum Original {
+    /// A picture.
+    Picture(Picture),
+    /// A drawing of our own, in SVG.
+    Drawing(Bytes),
+}
 
 /// Makes variants of pictures, and keeps them. Cheap to clone.
 #[derive(Clone)]
@@ -58,14 +71,14 @@ impl Studio {
     }
 
     /// What is known of `variant`: it, that there is none, or nothing.
-    pub fn peek(&self, original: &Picture, variant: Variant) -> Option<Option<Arc<Derived>>> {
+    pub fn peek(&self, original: &Original, variant: Variant) -> Option<Option<Arc<Derived>>> {
         self.shared.kept.get(&(original.digest(), variant))
     }
 
     /// Makes `variant` of `original`, unless somebody just did. `None` where that cannot be done, or
     /// not in time.
-    pub async fn make(&self, original: &Picture, variant: Variant) -> Option<Arc<Derived>> {
-        let (shared, original) = (self.shared.clone(), original.clone());
+    pub async fn make(&self, original: Original, variant: Variant) -> Option<Arc<Derived>> {
+        let shared = self.shared.clone();
         // In a task of its own, so that the work is not lost with the client that wanted it.
         let making = tokio::spawn(async move {
             let wanted = (original.digest(), variant);
@@ -79,14 +92,18 @@ impl Studio {
 impl Shared {
     async fn make(
         &self,
-        original: Picture,
+        original: Original,
         variant: Variant,
     ) -> Result<Option<Arc<Derived>>, task::JoinError> {
         // The semaphore is never closed.
         let _desk = self.desks.acquire().await;
         self.metrics.derived(variant.format.as_str());
         // A decoder that panics takes its thread's work with it, and nothing else.
-        let made = task::spawn_blocking(move || derive(&original, variant)).await;
+        let made = task::spawn_blocking(move || match &original {
+            Original::Picture(picture) => derive(picture, variant),
+            Original::Drawing(svg) => raster::render(svg, variant),
+        });
+        let made = made.await;
         Ok(match made {
             Ok(Ok(derived)) => Some(Arc::new(derived)),
             Ok(Err(error)) => {
@@ -98,6 +115,15 @@ impl Shared {
                 None
             }
         })
+    }
+}
+
+impl Original {
+    fn digest(&self) -> Digest {
+        match self {
+            Original::Picture(picture) => picture.digest(),
+            Original::Drawing(svg) => Digest::of(svg),
+        }
     }
 }
 

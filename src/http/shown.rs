@@ -1,0 +1,84 @@
+//! What is sent of a face: the picture as it came, one made from it, or a drawing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{negotiate, represent::Context, route::Fallback};
+use crate::{
+    avatar::Key,
+    images::{self, Derived, Fonts, Original, Sitter, Variant},
+    pipeline::Served,
+};
+
+/// How large a drawing is where no size is asked for: WhatsApp's pictures are as large.
+const DRAWING_SIZE: u16 = 640;
+
+/// What is sent.
+pub(super) struct Shown {
+    pub(super) what: What,
+    /// Whether the client's `Accept` had a say.
+    pub(super) by_accept: bool,
+}
+
+pub(super) enum What {
+    /// The picture as it came.
+    Picture,
+    /// Another size or format of the picture, or of the drawing.
+    Derived(Arc<Derived>),
+    /// The drawing in SVG.
+    Drawing(Bytes),
+    /// No image.
+    Nothing,
+}
+
+impl Shown {
+    /// The same, unless there is something better.
+    pub(super) fn or_better(self, better: Option<Arc<Derived>>) -> Self {
+        Self {
+            what: better.map_or(self.what, What::Derived),
+            ..self
+        }
+    }
+}
+
+/// What a request is for: something that can be sent as it is, and something better that may have to
+/// be made first. Without `served`, the drawing.
+pub(super) fn choose(
+    served: Option<&Served>,
+    context: &Context<'_>,
+) -> (Option<(Original, Variant)>, Shown) {
+    let view = context.view;
+    if let Some(kept) = served.and_then(Served::picture) {
+        let chosen = negotiate::choose(view, context.headers, &kept.picture);
+        let better = chosen
+            .variant
+            .map(|variant| (Original::Picture(kept.picture.clone()), variant));
+        let (what, by_accept) = (What::Picture, chosen.by_accept);
+        return (better, Shown { what, by_accept });
+    }
+    let Fallback::Draw(style) = view.default else {
+        let (what, by_accept) = (What::Nothing, false);
+        return (None, Shown { what, by_accept });
+    };
+    let (format, by_accept) = negotiate::choose_drawing(view, context.headers);
+    let key = Key::new(context.instance, context.subject);
+    let sitter = Sitter {
+        key: &key,
+        subject: context.subject,
+        name: view.name.as_deref(),
+        look: view.look,
+    };
+    let size = view.size.unwrap_or(DRAWING_SIZE);
+    let fonts = match format {
+        Some(_) => Fonts::Ours,
+        None => Fonts::Theirs,
+    };
+    let svg = Bytes::from(images::draw(style, sitter, size, fonts));
+    let better = format.map(|format| {
+        let edge = Some(size);
+        (Original::Drawing(svg.clone()), Variant { edge, format })
+    });
+    let what = What::Drawing(svg);
+    (better, Shown { what, by_accept })
+}
