@@ -11,10 +11,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     clock::Clock,
     config::{self, Config},
-    http::{self, Clients, Front},
+    http::{self, Clients, Front, History},
     images::Studio,
     limits::{Budget, Crowd, Gate, Hold},
-    pipeline::{Faces, Instance},
+    pipeline::{Faces, Instance, Warmups},
     server::{self, Address, BadCertificate, Caps, Inherited, Listener, Peer, Tls},
     store::{OpenError, Store},
     telemetry::Metrics,
@@ -57,6 +57,7 @@ struct Live {
     operator: http::Admin,
     faces: Faces,
     instances: Vec<Arc<Instance>>,
+    warmups: Warmups,
 }
 
 /// What a reload keeps.
@@ -66,6 +67,7 @@ struct Parts {
     store: Arc<Store>,
     studio: Studio,
     metrics: Metrics,
+    history: History,
     edges: Edges,
 }
 
@@ -152,6 +154,7 @@ impl App {
             store,
             studio: Studio::new(config.images_memory, metrics.clone()),
             metrics,
+            history: History::default(),
             edges,
         };
         let live = Arc::new(ArcSwap::from_pointee(Live::new(
@@ -161,7 +164,7 @@ impl App {
         let shutdown = CancellationToken::new();
         let (front, operator) = (live.clone(), live.clone());
         let drain = caps.drain;
-        let served = vec![
+        let mut served = vec![
             tokio::spawn(serve(
                 listener,
                 caps,
@@ -183,6 +186,17 @@ impl App {
                 },
             )),
         ];
+        let (sampled, clock) = (live.clone(), parts.edges.clock.clone());
+        let sampling = async move {
+            loop {
+                clock.sleep_until(clock.now() + History::STEP).await;
+                sampled.load().operator.sample();
+            }
+        };
+        let until_stopped = shutdown.clone();
+        served.push(tokio::spawn(async move {
+            until_stopped.run_until_cancelled(sampling).await;
+        }));
         Ok(Self {
             address,
             admin,
@@ -213,6 +227,8 @@ impl App {
             tracing::error!(%error, "the certificate before stays");
         }
         let before = self.live.load();
+        // They go on with the instances as they are configured then.
+        before.warmups.stop();
         let faces = before.faces.with(config.pipeline.clone());
         let next = Live::new(config, faces, &self.parts, Some(&before));
         self.live.store(Arc::new(next));
@@ -227,22 +243,30 @@ impl App {
     pub async fn stop(self) {
         self.shutdown.cancel();
         for served in self.served {
-            // A listener's task that panicked has stopped too.
+            // A task that panicked has stopped too.
             let _ = served.await;
         }
-        let faces = self.live.load().faces.clone();
-        faces.all_landed(self.drain).await;
+        let live = self.live.load();
+        live.warmups.stopped().await;
+        live.faces.all_landed(self.drain).await;
     }
 }
 
 impl Live {
     fn new(config: Config, faces: Faces, parts: &Parts, before: Option<&Live>) -> Self {
-        let instances: Vec<_> = config
-            .instances
-            .into_iter()
-            .map(|instance| Arc::new(joined(instance, parts, before)))
-            .collect();
         let clock = &parts.edges.clock;
+        let warmups = Warmups::new(faces.clone());
+        let mut instances = Vec::new();
+        for instance in config.instances {
+            let schedule = instance.warm;
+            let known = before.and_then(|live| live.gate_of(&instance.name));
+            let joined = Arc::new(joined(instance, &parts.store, &parts.edges, known));
+            warmups.resume(&joined);
+            if let Some(schedule) = schedule {
+                warmups.daily(&joined, schedule);
+            }
+            instances.push(joined);
+        }
         let settings = http::Settings {
             access: config.access,
             clients: Clients {
@@ -257,12 +281,35 @@ impl Live {
         };
         let front = Front::new(faces.clone(), instances.clone(), settings);
         Self {
-            operator: http::Admin::new(front.clone(), config.admin_token),
+            operator: http::Admin::new(
+                front.clone(),
+                warmups.clone(),
+                parts.history.clone(),
+                config.admin_token,
+            ),
             front,
             faces,
             instances,
+            warmups,
         }
     }
+
+    fn gate_of(&self, name: &str) -> Option<&Gate> {
+        let mut instances = self.instances.iter();
+        let known = instances.find(|known| **known.name() == *name);
+        known.map(|known| known.gate())
+    }
+}
+
+/// The pipeline without a server, for commands that run where no server does.
+pub fn offline(config: Config) -> Result<(Faces, Vec<Arc<Instance>>), StartError> {
+    let edges = Edges::default();
+    let store = Arc::new(Store::open(&config.store, edges.clock.clone())?);
+    let instances = config.instances.into_iter();
+    let instances = instances.map(|instance| Arc::new(joined(instance, &store, &edges, None)));
+    let instances = instances.collect();
+    let faces = Faces::new(store, config.pipeline, edges.clock, Metrics::new());
+    Ok((faces, instances))
 }
 
 impl Fixed {
@@ -311,8 +358,13 @@ async fn serve<H, F>(
     server::run(listener, service, caps, tls, shutdown).await;
 }
 
-fn joined(instance: config::Instance, parts: &Parts, before: Option<&Live>) -> Instance {
-    let clock = &parts.edges.clock;
+fn joined(
+    instance: config::Instance,
+    store: &Store,
+    edges: &Edges,
+    known: Option<&Gate>,
+) -> Instance {
+    let clock = &edges.clock;
     let budget = Budget::new(
         instance.lookups,
         instance.refreshes,
@@ -322,14 +374,10 @@ fn joined(instance: config::Instance, parts: &Parts, before: Option<&Live>) -> I
     let hold = Hold::new(instance.pause);
     let gate = Gate::new(budget, hold, instance.sensitivity, clock.clone());
     // What was used up before, in this process or an earlier one, stays used up.
-    let known = before.and_then(|live| {
-        let mut known = live.instances.iter();
-        known.find(|known| **known.name() == *instance.name)
-    });
     match known {
-        Some(known) => gate.recall(known.gate().memory()),
+        Some(known) => gate.recall(known.memory()),
         None => {
-            if let Some(note) = parts.store.noted(&instance.name) {
+            if let Some(note) = store.noted(&instance.name) {
                 gate.recall(serde_json::from_slice(&note).unwrap_or_default());
             }
         }
@@ -338,7 +386,7 @@ fn joined(instance: config::Instance, parts: &Parts, before: Option<&Live>) -> I
         &instance.name,
         instance.vendor,
         instance.account,
-        Client::new(instance.client, parts.edges.resolver.clone()),
+        Client::new(instance.client, edges.resolver.clone()),
         gate,
     )
 }

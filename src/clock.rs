@@ -3,14 +3,11 @@
 use std::{
     fmt,
     ops::{Add, Sub},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::{sync::watch, time};
 
 /// A point in time: milliseconds since the Unix epoch.
 #[derive(
@@ -26,8 +23,11 @@ pub struct Clock(Source);
 #[derive(Clone)]
 enum Source {
     System,
-    Manual(Arc<AtomicU64>),
+    Manual(watch::Sender<Timestamp>),
 }
+
+/// How long a sleeper sleeps before it looks at the system's clock again.
+const STEP: Duration = Duration::from_secs(30);
 
 // === impl Timestamp ===
 
@@ -89,7 +89,7 @@ impl Clock {
 
     /// A clock that stands at `start` until [`Clock::advance`] moves it; clones move together.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Source::Manual(Arc::new(AtomicU64::new(start.0))))
+        Self(Source::Manual(watch::Sender::new(start)))
     }
 
     /// The current time.
@@ -102,14 +102,32 @@ impl Clock {
                     .duration_since(UNIX_EPOCH)
                     .unwrap_or_default(),
             )),
-            Source::Manual(at) => Timestamp(at.load(Ordering::SeqCst)),
+            Source::Manual(at) => *at.borrow(),
         }
     }
 
     /// Moves a manual clock forward. The system's clock is nobody's to move, and stays.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(at) = &self.0 {
-            at.fetch_add(millis(by), Ordering::SeqCst);
+            at.send_modify(|at| *at = *at + by);
+        }
+    }
+
+    /// Returns when it is `at`, or at once if it was already.
+    pub async fn sleep_until(&self, at: Timestamp) {
+        match &self.0 {
+            Source::System => loop {
+                let left = at.since(self.now());
+                if left.is_zero() {
+                    return;
+                }
+                // In steps, for the machine may sleep meanwhile, or its clock be set.
+                time::sleep(left.min(STEP)).await;
+            },
+            Source::Manual(time) => {
+                // It cannot fail: we hold the sender.
+                let _ = time.subscribe().wait_for(|now| *now >= at).await;
+            }
         }
     }
 }
@@ -138,6 +156,21 @@ mod tests {
         let other = clock.clone();
         clock.advance(Duration::from_secs(86_400));
         assert_eq!(other.now(), Timestamp::from_secs(87_400));
+    }
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_its_time_has_come() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000));
+        clock.sleep_until(Timestamp::from_secs(1_000)).await;
+        let sleeper = clock.clone();
+        let sleeping = tokio::spawn(async move {
+            sleeper.sleep_until(Timestamp::from_secs(1_060)).await;
+            sleeper.now()
+        });
+        for _ in 0..6 {
+            clock.advance(Duration::from_secs(10));
+        }
+        assert_eq!(sleeping.await.unwrap(), Timestamp::from_secs(1_060));
     }
 
     #[test]

@@ -258,6 +258,14 @@ async fn healthcheck_tells_whether_a_server_is_ready() {
     };
     let admin = running.address("admin");
     assert!(ask(&admin).status.success());
+    // Named, it needs no configuration.
+    let named = |address: &str| {
+        let mut command = program.command(&["healthcheck", "--admin", address]);
+        let command = command.env("FACEPLATE_CACHE__TTL", "nonsense");
+        command.output().unwrap().status.success()
+    };
+    assert!(named(&admin));
+    assert!(!named("127.0.0.1:1"));
     drop(running);
     let output = ask(&admin);
     assert_eq!(output.status.code(), Some(1));

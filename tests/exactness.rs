@@ -166,6 +166,10 @@ checks.allow_header_conformance.enabled = false
 include-name = "POST /v1/purge"
 checks.positive_data_acceptance.enabled = false
 
+[[operations]]
+include-name = "POST /v1/warm"
+checks.positive_data_acceptance.enabled = false
+
 # Which of an event's members has the account's name.
 [[operations]]
 include-name = "POST /v1/hooks/{provider}"

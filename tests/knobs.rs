@@ -379,7 +379,7 @@ fn an_open_listener_that_others_can_reach_has_to_be_wanted() {
 }
 
 /// Every setting, and the test that turns it: `file::test`.
-const TURNED: [(&str, &str); 61] = [
+const TURNED: [(&str, &str); 63] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -499,6 +499,10 @@ const TURNED: [(&str, &str); 61] = [
         "knobs::fewer_confirmations_drop_a_picture_sooner",
     ),
     (
+        "cache.retain",
+        "archive::every_distinct_picture_is_kept_with_its_dates_and_the_newest_is_served",
+    ),
+    (
         "cache.forget_for",
         "forget::after_its_days_the_face_may_be_asked_for_again",
     ),
@@ -606,6 +610,10 @@ const TURNED: [(&str, &str); 61] = [
     (
         "instances.sales.empty_answers",
         "knobs::the_share_of_empty_answers_is_judged_as_its_knobs_say",
+    ),
+    (
+        "instances.sales.warm",
+        "warm::the_schedule_runs_once_a_day_at_its_hour",
     ),
     (
         "instances.sales.picture_hosts",

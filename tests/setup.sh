@@ -18,6 +18,7 @@ cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version "$DEN
 missing=""
 have cc || missing="$missing gcc libc6-dev"
 have c++ || missing="$missing g++"
+have curl || missing="$missing curl"
 have openssl || missing="$missing openssl"
 have python3 || missing="$missing python3"
 have node || missing="$missing nodejs"
@@ -25,6 +26,14 @@ have php || missing="$missing php-cli"
 have go || missing="$missing golang-go"
 have unshare || missing="$missing util-linux"
 have chromium || have chromium-browser || have google-chrome || missing="$missing chromium"
+have chromedriver || missing="$missing chromium-driver"
+have systemd-analyze || missing="$missing systemd"
+have prometheus || missing="$missing prometheus"
+# For the images, where there is a Docker engine.
+if have docker; then
+    have debootstrap || missing="$missing debootstrap"
+    docker compose version >/dev/null 2>&1 || have docker-compose || missing="$missing docker-compose"
+fi
 python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 
 install_packages() {

@@ -31,7 +31,7 @@ const FLOORS: [(&str, u8); 15] = [
 const OWNERS: [(&str, &[&str], &str); 9] = [
     (
         "cacache::",
-        &["store/disk.rs"],
+        &["store/disk.rs", "store/archive.rs"],
         "one file knows the crate and its traps",
     ),
     ("governor::", &["limits/"], "budgets are kept in limits/"),

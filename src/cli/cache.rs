@@ -1,12 +1,13 @@
 //! `faceplate cache`: looks at the cache directory, and tends it. Looking only reads, so a server may
 //! run meanwhile. What changes something is done by the server, if one runs, and else here.
 
+mod export;
 mod report;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Subcommand;
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, body::Bytes};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{ConfigArg, server};
@@ -42,6 +43,14 @@ enum Action {
     Verify,
     /// Keep the limits, and remove what nothing refers to, now.
     Gc,
+    /// Write the archive (cache.retain = "forever") as files, with a manifest.
+    Export {
+        /// A folder that is empty, or not there yet.
+        folder: PathBuf,
+        /// One instance's pictures alone.
+        #[arg(long)]
+        instance: Option<String>,
+    },
     /// Forget a face: its bytes, and for cache.forget_for the wish to have it.
     Forget {
         /// The instance's name.
@@ -78,6 +87,19 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             }
         }
         Action::Gc => gc(&config, args.json).await,
+        Action::Export { folder, instance } => {
+            let bar = bar(0);
+            let dir = &config.store.dir;
+            let exported = export::export(dir, &folder, instance.as_deref(), &bar)?;
+            bar.finish_and_clear();
+            report::exported(&exported, args.json);
+            match exported.damaged {
+                0 => Ok(()),
+                _ => Err(
+                    "damaged pictures of the archive are lost; restore them from a backup".into(),
+                ),
+            }
+        }
         Action::Forget { instance, subject } => forget(&config, &instance, &subject).await,
     }
 }
@@ -88,10 +110,7 @@ fn look(
     check: impl Fn(&Survey, &Row) -> Result<(), Damage>,
 ) -> Result<(Vec<Row>, Vec<Damage>), String> {
     let survey = survey(config)?;
-    // Draws nothing where standard error is no terminal.
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} eta {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(survey.size()).with_style(style);
+    let bar = bar(survey.size());
     let (mut rows, mut damage) = (Vec::new(), Vec::new());
     for row in survey.rows() {
         bar.inc(1);
@@ -103,6 +122,13 @@ fn look(
     }
     bar.finish_and_clear();
     Ok((rows, damage))
+}
+
+/// Draws nothing where standard error is no terminal.
+fn bar(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} eta {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
 }
 
 fn survey(config: &Config) -> Result<Survey, String> {
@@ -134,7 +160,14 @@ async fn gc(config: &Config, json: bool) -> Result<(), String> {
             report::health(health.totals.entries, health.totals.bytes, health.evicted)
         }
         None => {
-            let answer = server::ask(config, Method::POST, "/v1/cache/tend", PATIENCE).await?;
+            let answer = server::ask(
+                config,
+                Method::POST,
+                "/v1/cache/tend",
+                Bytes::new(),
+                PATIENCE,
+            )
+            .await?;
             expect(answer.status, StatusCode::OK)?;
             serde_json::from_slice(&answer.body)
                 .map_err(|error| format!("the server's answer is no JSON: {error}"))?
@@ -173,7 +206,7 @@ async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), St
         }
         None => {
             let path = format!("/v1/avatars/{instance}/{}", subject.as_str());
-            let answer = server::ask(config, Method::DELETE, &path, PATIENCE).await?;
+            let answer = server::ask(config, Method::DELETE, &path, Bytes::new(), PATIENCE).await?;
             expect(answer.status, StatusCode::NO_CONTENT)?;
         }
     }

@@ -19,6 +19,9 @@ pub(super) struct Args {
     /// Where the gallery is to be seen.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: Address,
+    /// Where the operator's page is; on a free port if this is left out.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    admin: Address,
 }
 
 /// Accounts on which the emulator makes something go wrong for good.
@@ -39,7 +42,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     spoil(&emulator)?;
     let cache =
         tempfile::tempdir().map_err(|error| format!("cannot make a cache directory: {error}"))?;
-    let config = configured(&args.listen, &emulator, &cache)?;
+    let config = configured(&args, &emulator, &cache)?;
     let edges = Edges {
         home: Some(gallery::page().into()),
         ..Edges::default()
@@ -53,6 +56,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         "or   http://{}/avatar/waha/628100000004@c.us for one face",
         app.address
     );
+    println!("the operator's page: http://{}/", app.admin);
     println!(
         "the vendors behind it: curl http://{}/_emulator/",
         emulator.api()
@@ -89,13 +93,14 @@ fn spoil(emulator: &Emulator) -> Result<(), String> {
 
 /// The demo is configured in the operator's own words, so that it shows nothing that an operator
 /// could not have.
-fn configured(listen: &Address, emulator: &Emulator, cache: &TempDir) -> Result<Config, String> {
+fn configured(args: &Args, emulator: &Emulator, cache: &TempDir) -> Result<Config, String> {
+    let Args { listen, admin } = args;
     let mut text = format!(
         r#"
         [server]
         listen = "{listen}"
         [admin]
-        listen = "127.0.0.1:0"
+        listen = "{admin}"
         [access]
         mode = "open"
         allow_public = true

@@ -71,7 +71,14 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
 
 /// Whether a server runs with this configuration; it is well if none does.
 async fn is_running(config: &Config) -> Finding {
-    let asked = server::ask(config, hyper::Method::GET, "/readyz", server::SOON).await;
+    let asked = server::ask(
+        config,
+        hyper::Method::GET,
+        "/readyz",
+        bytes::Bytes::new(),
+        server::SOON,
+    )
+    .await;
     let about = "admin.listen";
     match asked {
         Err(_) => Finding::ok(about, format!("no server answers at {}", config.admin)),

@@ -1,15 +1,39 @@
 //! `faceplate healthcheck`: exit 0 when `/readyz` answers 200.
 
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, body::Bytes};
 
-use super::server;
-use crate::config::Config;
+use super::{ConfigArg, server};
+use crate::server::Address;
 
-pub(super) async fn run(config: Config) -> Result<(), String> {
-    let answer = server::ask(&config, Method::GET, "/readyz", server::SOON).await?;
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The admin listener, instead of the one in the configuration.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<Address>,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), String> {
+    let (address, token) = match args.admin {
+        Some(address) => (address, None),
+        None => {
+            let config = args.config.load()?;
+            (config.admin, config.admin_token)
+        }
+    };
+    let asked = server::ask_at(
+        &address,
+        token.as_ref(),
+        Method::GET,
+        "/readyz",
+        Bytes::new(),
+        server::SOON,
+    );
+    let answer = asked.await?;
     if answer.status == StatusCode::OK {
         Ok(())
     } else {
-        Err(format!("{} is not ready: {}", config.admin, answer.status))
+        Err(format!("{address} is not ready: {}", answer.status))
     }
 }

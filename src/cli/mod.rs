@@ -9,6 +9,7 @@ mod healthcheck;
 mod serve;
 mod server;
 mod sign;
+mod warm;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -45,10 +46,12 @@ enum Command {
     Doctor(doctor::Args),
     /// Print a signed URL.
     Sign(sign::Args),
+    /// Fetch many faces ahead, inside the instance's budget.
+    Warm(warm::Args),
     /// Look at the cache directory, and tend it. Safe while a server runs.
     Cache(cache::Args),
     /// Ask a running server's /readyz, for container probes.
-    Healthcheck(ConfigArg),
+    Healthcheck(healthcheck::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,8 +84,9 @@ pub fn run() -> ExitCode {
             Command::Check(args) => check::run(&args),
             Command::Doctor(args) => doctor::run(args).await,
             Command::Sign(args) => sign::run(&args),
+            Command::Warm(args) => warm::run(args).await,
             Command::Cache(args) => cache::run(args).await,
-            Command::Healthcheck(args) => healthcheck::run(args.load()?).await,
+            Command::Healthcheck(args) => healthcheck::run(args).await,
         }
     });
     lines::flush();

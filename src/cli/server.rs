@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -28,15 +28,28 @@ pub(super) async fn ask(
     config: &Config,
     method: Method,
     path: &str,
+    body: Bytes,
     patience: Duration,
 ) -> Result<Answer, String> {
-    let address = &config.admin;
-    let mut request = Request::new(Empty::new());
+    let token = config.admin_token.as_ref();
+    ask_at(&config.admin, token, method, path, body, patience).await
+}
+
+/// Asks the server whose admin listener is there.
+pub(super) async fn ask_at(
+    address: &Address,
+    token: Option<&SecretString>,
+    method: Method,
+    path: &str,
+    body: Bytes,
+    patience: Duration,
+) -> Result<Answer, String> {
+    let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().map_err(|error| format!("{path}: {error}"))?;
     let headers = request.headers_mut();
     headers.insert(header::HOST, header::HeaderValue::from_static("faceplate"));
-    if let Some(token) = &config.admin_token {
+    if let Some(token) = token {
         let bearer = format!("Bearer {}", token.expose_secret());
         let bearer = bearer
             .parse()
@@ -51,7 +64,7 @@ pub(super) async fn ask(
 
 async fn connect(
     address: &Address,
-    request: Request<Empty<Bytes>>,
+    request: Request<Full<Bytes>>,
 ) -> Result<Answer, Box<dyn std::error::Error>> {
     match address {
         Address::Tcp(address) => send(TcpStream::connect(address).await?, request).await,
@@ -61,7 +74,7 @@ async fn connect(
 
 async fn send<S>(
     stream: S,
-    request: Request<Empty<Bytes>>,
+    request: Request<Full<Bytes>>,
 ) -> Result<Answer, Box<dyn std::error::Error>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

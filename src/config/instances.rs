@@ -1,6 +1,6 @@
 //! `[instances.NAME]`: the accounts, and what their clients have in common (`[upstream]`).
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
 
 use http::HeaderValue;
 use ipnet::IpNet;
@@ -9,13 +9,14 @@ use url::Url;
 
 use super::{
     Instance, is_loopback,
-    read::{Parsed, Size},
+    read::{Parsed, Size, TimeOfDay},
     section::Section,
     units::count,
 };
 use crate::{
     avatar::Jid,
     limits::{Pause, Quota, Sensitivity},
+    pipeline::Schedule,
     upstream::{self, Account, Guard, HostPattern, Vendor},
 };
 
@@ -81,6 +82,10 @@ fn instance(name: &str, section: &Section<'_>, limits: &Limits, pause: &Pause) -
     let refreshes = quota(&section.section("refreshes"), 4, 2);
     let daily = section.optional("daily");
     let sensitivity = sensitivity(&section.section("empty_answers"));
+    let warm = schedule(
+        &section.section("warm"),
+        vendor.as_ref().map(|vendor| vendor.0),
+    );
     section.finish();
 
     let guard = Guard {
@@ -121,7 +126,27 @@ fn instance(name: &str, section: &Section<'_>, limits: &Limits, pause: &Pause) -
         daily,
         pause: pause.clone(),
         sensitivity,
+        warm,
     })
+}
+
+/// A warm-up every day, where `at` is set.
+fn schedule(section: &Section<'_>, vendor: Option<Vendor>) -> Option<Schedule> {
+    let at: Option<TimeOfDay> = section.optional("at");
+    let top: Option<NonZeroU32> = section.optional("top");
+    section.finish();
+    if at.is_none() && top.is_some() {
+        section.problem(
+            "at",
+            "is missing; write a time of day in UTC such as \"03:00\"".into(),
+        );
+    }
+    let at = at?.0;
+    let top = top.unwrap_or(count(50)).get() as usize;
+    if vendor.is_some_and(|vendor| !vendor.lists_chats()) {
+        section.problem("at", "this vendor's API has no list of chats; leave it out, and run faceplate warm with a list of JIDs".into());
+    }
+    Some(Schedule { at, top })
 }
 
 fn base_url(section: &Section<'_>, vendor: Option<Vendor>) -> Option<Url> {

@@ -87,6 +87,8 @@ pub struct Instance {
     pub pause: limits::Pause,
     /// When empty answers are read as a rate limit.
     pub sensitivity: limits::Sensitivity,
+    /// When its faces are fetched ahead, every day.
+    pub warm: Option<pipeline::Schedule>,
 }
 
 /// Whether only this machine can reach `host`.

@@ -20,6 +20,24 @@ pub(super) struct Parsed<T>(pub(super) T);
 /// A size in bytes.
 pub(super) struct Size(pub(super) u64);
 
+/// A time of day, from midnight.
+pub(super) struct TimeOfDay(pub(super) Duration);
+
+impl Setting for TimeOfDay {
+    fn read(value: &Value) -> Result<Self, String> {
+        let text = String::read(value)?;
+        let number = |part: &str, below: u64| {
+            let is_number = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+            let number = part.parse().ok().filter(|_| is_number);
+            number.filter(|number: &u64| *number < below)
+        };
+        text.split_once(':')
+            .and_then(|(hour, minute)| Some((number(hour, 24)?, number(minute, 60)?)))
+            .map(|(hour, minute)| TimeOfDay(Duration::from_secs(hour * 3600 + minute * 60)))
+            .ok_or_else(|| wrong(value, "a time of day in UTC such as \"03:00\""))
+    }
+}
+
 impl Setting for String {
     fn read(value: &Value) -> Result<Self, String> {
         match value {

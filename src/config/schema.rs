@@ -42,6 +42,15 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
             files_per_second: cache.or("tend_files_per_second", count(500)).get(),
         },
         max_picture: upstream.max_picture,
+        archive: match cache.or("retain", "newest".to_owned()).as_str() {
+            "newest" => false,
+            "forever" => true,
+            other => {
+                let wrong = format!("{other:?} is not right here; write newest or forever");
+                cache.problem("retain", wrong);
+                false
+            }
+        },
     };
     cache.finish();
     let images = root.section("images");

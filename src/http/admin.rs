@@ -1,6 +1,8 @@
 //! The admin listener's answers. It is not the faces' listener, so that a crowd at the front never
 //! makes an orchestrator believe that the server is dead.
 //!
+//! * `GET /`: a page to look at; see [`dashboard`].
+//! * `GET /v1/overview`: what stands there, for programs.
 //! * `GET /livez`: the process runs.
 //! * `GET /readyz`: it serves faces. It does so without its disk, and then says so.
 //! * `GET /metrics`: figures for Prometheus.
@@ -9,23 +11,31 @@
 //! * `GET /v1/cache`: how the cache is.
 //! * `POST /v1/cache/tend`: keep its limits and collect its garbage now; answers when that is done.
 //! * `POST /v1/purge?instance=&jid=&all=&hard=`: let what is known count for less; see [`purge`].
+//! * `GET|POST|DELETE /v1/warm`: fetch many faces ahead; see [`warm`].
 //! * `POST /v1/hooks/{provider}`: a gateway's event; see [`hooks`].
 //! * `GET /v1/avatars/{instance}/{jid}`: what is known of a face.
+//! * `POST /v1/avatars/{instance}/{jid}`: ask the vendor for it anew.
 //! * `DELETE /v1/avatars/{instance}/{jid}`: forget it.
+//! * `GET /v1/avatars/{instance}/{jid}/picture`: the picture, if it is known.
+
+pub(super) mod records;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use percent_encoding::percent_decode_str;
+use records::{CacheRecord, InstanceRecord, Record, date};
 use secrecy::SecretString;
-use serde::Serialize;
 
-use super::{Body, Front, access, hooks, problem::Problem, purge, represent};
+use super::{
+    Body, Front, access, dashboard, dashboard::History, hooks, problem::Problem, purge, represent,
+    warm,
+};
 use crate::{
-    avatar::{Entry, Outcome, Subject},
-    clock::Timestamp,
-    limits::SessionState,
-    pipeline::Instance,
+    avatar::{Ask, Subject},
+    pipeline::{Instance, Warmups},
     telemetry::StoreFigures,
 };
 
@@ -38,77 +48,31 @@ const ADMIN_API: &str = include_str!("openapi/admin.json");
 #[derive(Clone, Debug)]
 pub struct Admin {
     front: Front,
+    warmups: Warmups,
+    history: History,
     /// What opens everything but the probes.
     token: Option<SecretString>,
 }
 
-/// What is known of a face.
-#[derive(Serialize)]
-struct Record<'a> {
-    instance: &'a str,
-    jid: &'a str,
-    picture: Option<PictureRecord<'a>>,
-    last: LastRecord,
-    forgotten: bool,
-}
-
-#[derive(Serialize)]
-struct PictureRecord<'a> {
-    media_type: &'static str,
-    bytes: usize,
-    width: u32,
-    height: u32,
-    etag: String,
-    link_name: Option<&'a str>,
-    changed: String,
-    confirmed: String,
-    fresh: bool,
-}
-
-/// How an instance is.
-#[derive(Serialize)]
-struct InstanceRecord<'a> {
-    instance: &'a str,
-    provider: &'static str,
-    /// Calls that could be made at once now.
-    budget: u64,
-    paused: Option<&'static str>,
-    paused_until: Option<String>,
-    /// The vendor's session with WhatsApp, as its answers tell: `unknown`, `working`, `down` or
-    /// `refused` (our credential).
-    session: SessionState,
-    session_since: Option<String>,
-}
-
-/// How the cache is.
-#[derive(Serialize)]
-struct CacheRecord {
-    entries: u64,
-    bytes: u64,
-    /// Whether all of the disk has been looked at since the start.
-    counted: bool,
-    damaged: u64,
-    evicted: u64,
-    trouble: Option<TroubleRecord>,
-}
-
-#[derive(Serialize)]
-struct TroubleRecord {
-    what: String,
-    since: String,
-}
-
-#[derive(Serialize)]
-struct LastRecord {
-    outcome: Outcome,
-    asked: String,
-    retry_at: String,
-}
-
 impl Admin {
     /// Probes for everybody; the rest for those who know `token`, if there is one.
-    pub fn new(front: Front, token: Option<SecretString>) -> Self {
-        Self { front, token }
+    pub fn new(
+        front: Front,
+        warmups: Warmups,
+        history: History,
+        token: Option<SecretString>,
+    ) -> Self {
+        Self {
+            front,
+            warmups,
+            history,
+            token,
+        }
+    }
+
+    /// Notes how much was served and asked for until now.
+    pub fn sample(&self) {
+        self.history.note(&self.front);
     }
 
     /// Answers a request.
@@ -118,9 +82,13 @@ impl Admin {
         B::Error: Into<BoxError>,
     {
         let (head, body) = request.into_parts();
-        let answered = match head.uri.path().strip_prefix("/v1/hooks/") {
-            Some(provider) => self.hook(provider, &head.method, &head.headers, body).await,
-            None => self.answer(&head.method, &head.uri, &head.headers).await,
+        let path = head.uri.path();
+        let answered = if let Err(problem) = self.admit(&head) {
+            Err(problem)
+        } else if path.starts_with("/v1/hooks/") || path == "/v1/warm" {
+            self.with_body(&head, body).await
+        } else {
+            self.answer(&head.method, &head.uri).await
         };
         let mut response = answered.unwrap_or_else(Problem::into_response);
         if head.method == Method::HEAD {
@@ -129,12 +97,7 @@ impl Admin {
         response
     }
 
-    async fn answer(
-        &self,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-    ) -> Result<Response<Body>, Problem> {
+    async fn answer(&self, method: &Method, uri: &Uri) -> Result<Response<Body>, Problem> {
         let path = uri.path();
         let is_read = matches!(*method, Method::GET | Method::HEAD);
         if matches!(path, "/livez" | "/readyz") {
@@ -144,16 +107,27 @@ impl Admin {
                 Err(Problem::Method("GET, HEAD"))
             };
         }
-        if !self.is_open_to(headers) {
-            return Err(Problem::AdminToken);
-        }
-        if let "/metrics" | "/v1/instances" | "/v1/cache" | "/openapi.json" = path {
+        if let "/" | "/v1/overview" | "/metrics" | "/v1/instances" | "/v1/cache" | "/openapi.json" =
+            path
+        {
             return match path {
                 _ if !is_read => Err(Problem::Method("GET, HEAD")),
+                "/" => Ok(represent::page(Bytes::from_static(
+                    dashboard::PAGE.as_bytes(),
+                ))),
+                "/v1/overview" => {
+                    let overview =
+                        dashboard::overview(&self.front, &self.warmups, &self.history).await;
+                    Ok(represent::json(&overview))
+                }
                 "/metrics" => Ok(self.metrics()),
                 "/openapi.json" => Ok(represent::document(ADMIN_API)),
-                "/v1/instances" => Ok(represent::json(&self.instances())),
-                _ => Ok(represent::json(&self.cache())),
+                "/v1/instances" => Ok(represent::json(&InstanceRecord::all(
+                    self.front.instances(),
+                ))),
+                _ => Ok(represent::json(&CacheRecord::of(
+                    self.front.faces().health(),
+                ))),
             };
         }
         if path == "/v1/cache/tend" {
@@ -161,7 +135,9 @@ impl Admin {
                 return Err(Problem::Method("POST"));
             }
             self.front.faces().tend_now().await;
-            return Ok(represent::json(&self.cache()));
+            return Ok(represent::json(&CacheRecord::of(
+                self.front.faces().health(),
+            )));
         }
         if path == "/v1/purge" {
             if *method != Method::POST {
@@ -170,38 +146,55 @@ impl Admin {
             let purged = purge::run(&self.front, uri.query().unwrap_or_default()).await?;
             return Ok(represent::json(&purged));
         }
+        if let Some(path) = path.strip_suffix("/picture") {
+            let (instance, subject) = self.face(path)?;
+            return match is_read {
+                true => dashboard::picture(&self.front, instance, subject).await,
+                false => Err(Problem::Method("GET, HEAD")),
+            };
+        }
         let (instance, subject) = self.face(path)?;
         match *method {
             Method::GET | Method::HEAD => self.record(instance, subject).await,
+            Method::POST => {
+                let refreshed = self.front.faces().face(instance, subject, Ask::Refresh);
+                refreshed.await.map_err(Problem::Unsupported)?;
+                self.record(instance, subject).await
+            }
             Method::DELETE => self.forget(instance, subject).await,
-            _ => Err(Problem::Method("GET, HEAD, DELETE")),
+            _ => Err(Problem::Method("GET, HEAD, POST, DELETE")),
         }
     }
 
-    async fn hook<B>(
-        &self,
-        provider: &str,
-        method: &Method,
-        headers: &HeaderMap,
-        body: B,
-    ) -> Result<Response<Body>, Problem>
+    /// What comes with a body is read only for those who may send it, and no further than it may go.
+    async fn with_body<B>(&self, head: &Parts, body: B) -> Result<Response<Body>, Problem>
     where
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        if !self.is_open_to(headers) {
-            return Err(Problem::AdminToken);
-        }
-        if *method != Method::POST {
+        let provider = head.uri.path().strip_prefix("/v1/hooks/");
+        if provider.is_some() && head.method != Method::POST {
             return Err(Problem::Method("POST"));
         }
-        let body = Limited::new(body, hooks::LONGEST).collect().await;
+        let longest = match provider {
+            Some(_) => hooks::LONGEST,
+            None => warm::LONGEST,
+        };
+        let body = Limited::new(body, longest).collect().await;
         let body = body.map_err(|_| Problem::TooLarge)?.to_bytes();
-        let heard = hooks::take(&self.front, provider, &body).await?;
-        Ok(represent::json(&heard))
+        match provider {
+            Some(provider) => {
+                let heard = hooks::take(&self.front, provider, &body).await?;
+                Ok(represent::json(&heard))
+            }
+            None => {
+                let query = head.uri.query().unwrap_or_default();
+                warm::answer(&self.front, &self.warmups, &head.method, query, &body).await
+            }
+        }
     }
 
-    fn face(&self, path: &str) -> Result<(&Instance, Subject), Problem> {
+    fn face(&self, path: &str) -> Result<(&Arc<Instance>, Subject), Problem> {
         let (instance, jid) = path
             .strip_prefix("/v1/avatars/")
             .and_then(|rest| rest.split_once('/'))
@@ -283,87 +276,25 @@ impl Admin {
         )
     }
 
-    fn instances(&self) -> Vec<InstanceRecord<'_>> {
-        let mut records: Vec<_> = self
-            .front
-            .instances()
-            .map(|instance| {
-                let paused = instance.gate().paused();
-                let session = instance.gate().session();
-                let is_told = session.state != SessionState::Unknown;
-                InstanceRecord {
-                    session: session.state,
-                    session_since: is_told.then(|| date(session.since)),
-                    instance: instance.name(),
-                    provider: instance.vendor().as_str(),
-                    budget: instance.gate().left(),
-                    paused: paused.map(|(_, why)| why.as_str()),
-                    paused_until: paused.map(|(until, _)| date(until)),
-                }
-            })
-            .collect();
-        records.sort_by_key(|record| record.instance);
-        records
-    }
-
-    fn cache(&self) -> CacheRecord {
-        let health = self.front.faces().health();
-        CacheRecord {
-            entries: health.totals.entries,
-            bytes: health.totals.bytes,
-            counted: health.is_complete,
-            damaged: health.damaged,
-            evicted: health.evicted,
-            trouble: health.trouble.map(|trouble| TroubleRecord {
-                since: date(trouble.since),
-                what: trouble.what,
-            }),
+    /// Lets a request pass that may: the probes of everybody; else of those who know the token, and of
+    /// no page of anybody else's in the operator's browser, which may know it too.
+    fn admit(&self, head: &Parts) -> Result<(), Problem> {
+        let path = head.uri.path();
+        if matches!(path, "/livez" | "/readyz") {
+            return Ok(());
         }
-    }
-
-    fn is_open_to(&self, headers: &HeaderMap) -> bool {
-        self.token
-            .as_ref()
-            .is_none_or(|token| access::has_bearer(headers, std::slice::from_ref(token)))
-    }
-}
-
-impl<'a> Record<'a> {
-    fn of(
-        instance: &'a str,
-        subject: &'a Subject,
-        entry: &'a Entry,
-        now: Timestamp,
-        is_fresh: impl Fn(std::time::Duration) -> bool,
-    ) -> Self {
-        let picture = entry.picture.as_ref().map(|kept| {
-            let (width, height) = kept.picture.dimensions();
-            PictureRecord {
-                media_type: kept.picture.media().as_str(),
-                bytes: kept.picture.bytes().len(),
-                width,
-                height,
-                etag: represent::etag(&kept.picture.digest()).to_string(),
-                link_name: kept.name.as_deref(),
-                changed: date(kept.changed),
-                confirmed: date(kept.confirmed),
-                fresh: is_fresh(kept.age(now)),
-            }
-        });
-        Self {
-            instance,
-            jid: subject.as_str(),
-            picture,
-            last: LastRecord {
-                outcome: entry.last.outcome,
-                asked: date(entry.last.asked),
-                retry_at: date(entry.last.retry_at),
-            },
-            forgotten: entry.is_forgotten(now),
+        let headers = &head.headers;
+        match &self.token {
+            Some(token) if access::has_token(headers, token) => {}
+            Some(_) if path == "/" => return Err(Problem::AdminPage),
+            Some(_) => return Err(Problem::AdminToken),
+            None if access::names_us(headers) => {}
+            None => return Err(Problem::AdminHost),
         }
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        if !is_read && access::is_of_another_site(headers) {
+            return Err(Problem::AnotherSite);
+        }
+        Ok(())
     }
-}
-
-fn date(time: Timestamp) -> String {
-    httpdate::fmt_http_date(time.as_system_time())
 }

@@ -12,6 +12,7 @@ mod admin;
 mod avatar;
 mod clients;
 mod conditional;
+mod dashboard;
 mod dropin;
 mod hooks;
 mod log;
@@ -21,7 +22,9 @@ mod purge;
 mod range;
 mod represent;
 mod route;
+mod shown;
 mod signature;
+mod warm;
 
 use std::{
     collections::HashMap,
@@ -40,11 +43,13 @@ use tracing::Instrument;
 pub use access::{Access, Mode};
 pub use admin::Admin;
 pub use clients::{Clients, Proxies, Via};
+pub use dashboard::History;
 pub use dropin::Origin;
 use log::Line;
 use problem::Problem;
 use route::Route;
 pub use signature::{Scope, SigningKey, Ticket};
+pub use warm::WarmRecord;
 
 use crate::{
     images::Studio,

@@ -148,6 +148,11 @@ impl Budget {
         self.lookups.left()
     }
 
+    /// How many calls could be made at once after a rest.
+    pub(super) fn full(&self) -> u64 {
+        self.lookups.burst
+    }
+
     pub(super) fn memory(&self) -> Memory {
         Memory {
             lookups: self.lookups.arrival(),

@@ -140,6 +140,11 @@ impl Gate {
         }
     }
 
+    /// How many calls could be made at once after a rest.
+    pub fn full(&self) -> u64 {
+        self.budget.full()
+    }
+
     /// The pause in force: until when, and why.
     pub fn paused(&self) -> Option<(Timestamp, Trouble)> {
         self.hold.current(self.clock.now())

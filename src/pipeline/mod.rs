@@ -9,8 +9,10 @@
 
 mod flight;
 mod instance;
+mod newest;
 mod served;
 mod transaction;
+mod warm;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +23,10 @@ use tokio::{
 
 use flight::Flights;
 pub use instance::Instance;
+use newest::Newest;
 pub use served::{Landed, Served};
+use transaction::Told;
+pub use warm::{Job, Progress, Schedule, State, Stopped, UnderWay, Warmups};
 
 use crate::{
     avatar::{Ask, Entry, Forward, Key, Plan, Policy, Subject, decide},
@@ -86,6 +91,7 @@ struct Shared {
     clock: Clock,
     metrics: Metrics,
     turns: Turns,
+    newest: Newest,
 }
 
 /// Changes to one entry take turns: each is made to what the one before left, or an older answer
@@ -114,6 +120,7 @@ impl Faces {
                 clock,
                 metrics,
                 turns: Turns::new(),
+                newest: Newest::default(),
             }),
         }
     }
@@ -129,6 +136,7 @@ impl Faces {
                 clock: shared.clock.clone(),
                 metrics: shared.metrics.clone(),
                 turns: shared.turns.clone(),
+                newest: shared.newest.clone(),
             }),
         }
     }
@@ -159,7 +167,7 @@ impl Faces {
             Plan::Wait(_) => Ok(None),
             Plan::Serve => Ok(Some(Served::cached(Some(entry)))),
             Plan::ServeAndRefresh => {
-                self.join(&wanted, Ask::View, Lane::Background)?;
+                self.join(&wanted, Ask::View, Lane::Background, None)?;
                 Ok(Some(Served::revalidating(Some(entry))))
             }
         }
@@ -180,7 +188,7 @@ impl Faces {
         match decide(entry.as_deref(), ask, self.now(), self.policy()) {
             Plan::Serve => Ok(Served::cached(entry)),
             Plan::ServeAndRefresh => {
-                self.join(&wanted, Ask::View, Lane::Background)?;
+                self.join(&wanted, Ask::View, Lane::Background, None)?;
                 Ok(Served::revalidating(entry))
             }
             Plan::Wait(why) => self.wait(&wanted, ask, why, entry).await,
@@ -240,7 +248,10 @@ impl Faces {
         let now = self.now();
         Some(match how {
             // A tombstone is a promise, and no purge breaks it.
-            Purge::Hard if !entry.is_forgotten(now) => store.remove(&key).await,
+            Purge::Hard if !entry.is_forgotten(now) => {
+                self.shared.newest.went(owner);
+                store.remove(&key).await
+            }
             _ => {
                 let expired = Entry::clone(&entry).expired(now, self.policy().ttl);
                 store.put(&key, owner, Arc::new(expired)).await
@@ -261,6 +272,7 @@ impl Faces {
         };
         let key = Key::new(instance.name(), &subject);
         let _turn = self.shared.turns.of(&key).await;
+        self.shared.newest.went(&owner);
         let forgotten = self.shared.store.forget(&key, &owner, Arc::new(tombstone));
         Ok(forgotten.await)
     }
@@ -287,7 +299,7 @@ impl Faces {
             Ask::View => Lane::Interactive,
             Ask::Refresh => Lane::Refresh,
         };
-        let (mut flight, collapsed) = self.join(wanted, ask, lane)?;
+        let (mut flight, collapsed) = self.join(wanted, ask, lane, None)?;
         if collapsed {
             self.shared.metrics.collapsed();
         }
@@ -306,6 +318,7 @@ impl Faces {
         wanted: &Wanted<'_>,
         ask: Ask,
         lane: Lane,
+        told: Option<Told>,
     ) -> Result<(flight::Flight, bool), Unsupported> {
         // Refused before it becomes a flight: a face that can never be asked for has no entry.
         wanted.instance.call(wanted.subject, false)?;
@@ -316,6 +329,7 @@ impl Faces {
             key: wanted.key,
             ask,
             lane,
+            told,
             patience: self
                 .deadline()
                 .unwrap_or_else(|| Instant::now() + LONGEST_PATIENCE),
@@ -348,6 +362,16 @@ impl<'a> Wanted<'a> {
             subject,
             key: Key::new(instance.name(), &subject),
         })
+    }
+}
+
+impl Shared {
+    /// Writes down what an instance has used up, before it is used: a crash must not give it back.
+    async fn remember(&self, instance: &Arc<Instance>) {
+        let instance = instance.clone();
+        let name = instance.name().clone();
+        let note = move || serde_json::to_vec(&instance.gate().memory()).unwrap_or_default();
+        self.store.note(name, note).await;
     }
 }
 

@@ -31,8 +31,16 @@ pub(super) struct Transaction {
     pub(super) key: Key,
     pub(super) ask: Ask,
     pub(super) lane: Lane,
+    /// What the vendor said of the face already, unasked.
+    pub(super) told: Option<Told>,
     /// Until when a person who waits is willing to wait for the budget.
     pub(super) patience: Instant,
+}
+
+/// A face that came along with a list, and when that was asked for.
+pub(super) struct Told {
+    pub(super) found: Found,
+    pub(super) asked: Timestamp,
 }
 
 /// The trouble that ended a transaction early.
@@ -46,14 +54,18 @@ struct Ended {
 }
 
 impl Transaction {
-    pub(super) async fn run(self) -> Landed {
+    pub(super) async fn run(mut self) -> Landed {
         let entry = self.shared.store.find(&self.key).await;
+        let mut status = None;
+        if let Some(Told { found, asked }) = self.told.take() {
+            let answer = self.followed(found, entry.as_deref(), &mut status).await;
+            return self.settle(entry, asked, answer, status).await;
+        }
         let refresh = match self.granted(self.wants_refresh(entry.as_deref())).await {
             Ok(refresh) => refresh,
             Err(ended) => return self.refused(entry, &ended),
         };
         let asked_at = self.shared.clock.now();
-        let mut status = None;
         let answer = self.answer(entry.as_deref(), refresh, &mut status).await;
         self.settle(entry, asked_at, answer, status).await
     }
@@ -70,7 +82,7 @@ impl Transaction {
     async fn granted(&self, mut refresh: bool) -> Result<bool, Ended> {
         loop {
             let Err(closed) = self.instance.gate().admit(self.lane, refresh) else {
-                self.remember().await;
+                self.shared.remember(&self.instance).await;
                 return Ok(refresh);
             };
             let is_spent = closed.why == Trouble::OverBudget;
@@ -88,25 +100,24 @@ impl Transaction {
         }
     }
 
-    /// Writes down what was used up, before it is used: a crash must not give it back.
-    async fn remember(&self) {
-        let instance = self.instance.clone();
-        self.shared
-            .store
-            .note(instance.name().clone(), move || {
-                serde_json::to_vec(&instance.gate().memory()).unwrap_or_default()
-            })
-            .await;
-    }
-
     async fn answer(
         &self,
         entry: Option<&Entry>,
         refresh: bool,
         status: &mut Option<u16>,
     ) -> Result<Answer, Ended> {
-        let known = entry.and_then(|entry| entry.picture.as_ref()?.name.as_deref());
         let first = self.resolve(refresh, status).await?;
+        self.followed(first, entry, status).await
+    }
+
+    /// The answer that `first` leads to; if that is a link which leads nowhere, the vendor's second.
+    async fn followed(
+        &self,
+        first: Found,
+        entry: Option<&Entry>,
+        status: &mut Option<u16>,
+    ) -> Result<Answer, Ended> {
+        let known = entry.and_then(|entry| entry.picture.as_ref()?.name.as_deref());
         match self.fetch(first, known).await? {
             Ok(answer) => Ok(answer),
             Err(Gone) => {
@@ -116,7 +127,7 @@ impl Transaction {
                     .map_err(|_| {
                         Ended::by_vendor("the link has expired, and no refresh is left")
                     })?;
-                self.remember().await;
+                self.shared.remember(&self.instance).await;
                 let second = self.resolve(true, status).await?;
                 self.fetch(second, known)
                     .await?
@@ -217,7 +228,7 @@ impl Transaction {
                 }
             }
         };
-        self.remember().await;
+        self.shared.remember(&self.instance).await;
         let outcome = answer.outcome();
         let provider = self.instance.vendor().as_str();
         self.shared.metrics.asked(provider, outcome.as_str());
@@ -231,11 +242,20 @@ impl Transaction {
         let Some(next) = absorb(current.as_deref(), report, policy) else {
             return landed(current, outcome, status, false);
         };
+        let is_new = |next: &Entry| {
+            let digest = |entry: &Entry| entry.picture.as_ref().map(|kept| kept.picture.digest());
+            let known = current.as_deref().and_then(digest);
+            digest(next).is_some_and(|digest| known != Some(digest))
+        };
+        let is_new = is_new(&next);
         let next = Arc::new(next);
         let owner = Owner {
             instance: self.instance.name().clone(),
             subject: self.subject,
         };
+        if is_new {
+            self.shared.newest.came(&owner, now);
+        }
         let stored = self.shared.store.put(&self.key, &owner, next.clone()).await;
         landed(
             Some(next),

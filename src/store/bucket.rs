@@ -182,6 +182,12 @@ pub(super) fn newest(bytes: &[u8]) -> Bucket {
     bucket
 }
 
+/// Every whole line of a bucket, oldest first.
+pub(super) fn lines(bytes: &[u8]) -> Vec<Line> {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| Some(whole(line)?.0)).collect()
+}
+
 /// Rewrites a bucket that has grown longer than `longest` with its last whole line alone.
 pub(super) fn compact(root: &Path, path: &Path, longest: u64) -> io::Result<()> {
     if fs::metadata(path)?.len() <= longest {

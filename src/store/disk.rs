@@ -55,6 +55,8 @@ type Change<'a> = MutexGuard<'a, ()>;
 pub struct Health {
     /// What is on disk, as far as it is known.
     pub totals: Totals,
+    /// Bytes that may be on disk.
+    pub max_bytes: u64,
     /// Whether all of it is known: the look around after the start takes a while.
     pub is_complete: bool,
     /// Entries found unreadable since the start.
@@ -105,9 +107,10 @@ impl Disk {
         &self.books
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(super) fn health(&self, max_bytes: u64) -> Health {
         Health {
             totals: self.books.totals(),
+            max_bytes,
             is_complete: self.books.is_complete(),
             damaged: self.damaged.load(Ordering::Relaxed),
             evicted: self.evicted.load(Ordering::Relaxed),

@@ -1,6 +1,7 @@
 //! Finds and keeps entries: in memory, then on disk. Knows nothing of HTTP, nor of why an entry is
 //! worth keeping.
 
+mod archive;
 mod books;
 mod bucket;
 mod catalogue;
@@ -16,6 +17,7 @@ mod tend;
 mod trouble;
 
 use std::{
+    cmp::Reverse,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,6 +25,8 @@ use std::{
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use archive::Archive;
+pub use archive::{Past, archived};
 pub use catalogue::Totals;
 use directory::Directory;
 pub use directory::OpenError;
@@ -37,7 +41,7 @@ pub use trouble::Trouble;
 
 use crate::{
     avatar::{Entry, Key, Subject},
-    clock::Clock,
+    clock::{Clock, Timestamp},
 };
 
 /// A file system's room, in bytes.
@@ -69,6 +73,8 @@ pub struct Settings {
     pub memory: u64,
     /// The largest picture in bytes.
     pub max_picture: usize,
+    /// Whether every distinct picture is kept for good.
+    pub archive: bool,
 }
 
 /// Many more than there are disk threads, so that faces seldom wait for each other.
@@ -86,6 +92,12 @@ pub struct Store {
     /// answers takes no turn. Whoever works on disk keeps the turn until that is done, even if the
     /// one who asked for it goes away.
     turns: Box<[Arc<Mutex<()>>]>,
+    max_bytes: u64,
+    /// Every distinct picture that a face has had.
+    archive: Arc<Archive>,
+    /// Whether those of today are kept there, too.
+    keeps_all: bool,
+    clock: Clock,
 }
 
 /// Whose entry it is, written beside it so that the cache directory explains itself.
@@ -104,7 +116,7 @@ impl Store {
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
         let memory = Arc::new(Memory::new(settings.memory, settings.max_picture));
         let directory = Arc::new(Directory::take(&settings.dir)?);
-        let disk = Arc::new(Disk::new(directory.clone(), clock));
+        let disk = Arc::new(Disk::new(directory.clone(), clock.clone()));
         let tending = settings.tending.clone();
         Ok(Self {
             notes: Arc::new(Notes::new(directory)),
@@ -112,12 +124,16 @@ impl Store {
             memory,
             disk,
             turns: (0..TURNS).map(|_| Arc::default()).collect(),
+            max_bytes: settings.tending.max_bytes,
+            archive: Arc::new(Archive::of(&settings.dir)),
+            keeps_all: settings.archive,
+            clock,
         })
     }
 
     /// How the disk tier is.
     pub fn health(&self) -> Health {
-        self.disk.health()
+        self.disk.health(self.max_bytes)
     }
 
     /// Tends the cache without pausing, and returns when that is done.
@@ -161,8 +177,14 @@ impl Store {
     /// Keeps `entry`. Returns whether it reached the disk; memory has it in any case.
     pub async fn put(&self, key: &Key, owner: &Owner, entry: Arc<Entry>) -> bool {
         let (turn, owner) = (self.turn(key).await, owner.clone());
+        let archive = self
+            .keeps_all
+            .then(|| (self.archive.clone(), self.clock.now()));
         let kept = self.in_turn(turn, key, move |disk, memory, key| {
             let is_on_disk = disk.write(key, &owner, &entry);
+            if let Some((archive, now)) = archive {
+                archive.keep(key, &owner, &entry, now);
+            }
             memory.put(*key, entry);
             is_on_disk
         });
@@ -170,12 +192,16 @@ impl Store {
     }
 
     /// Puts `tombstone` in the place of the entry, and removes its picture's bytes unless another
-    /// entry has the same. Returns whether that reached the disk.
+    /// entry has the same; the archive's, too. Returns whether that reached the disk.
     pub async fn forget(&self, key: &Key, owner: &Owner, tombstone: Arc<Entry>) -> bool {
         let (turn, owner) = (self.turn(key).await, owner.clone());
+        let archive = self.archive.clone();
         let forgotten = self.in_turn(turn, key, move |disk, memory, key| {
             memory.put(*key, tombstone.clone());
-            disk.forget(key, &owner, &tombstone)
+            let archived = archive.forget(key).inspect_err(|error| {
+                tracing::error!(%error, "what the archive has of a face could not be removed");
+            });
+            disk.forget(key, &owner, &tombstone) && archived.is_ok()
         });
         forgotten.await.unwrap_or(false)
     }
@@ -191,6 +217,22 @@ impl Store {
         removed.await.unwrap_or(false)
     }
 
+    /// The faces whose entries were written last, newest first, of those that have a picture. Reads the
+    /// whole index.
+    pub async fn newest(&self, count: usize) -> Vec<(Owner, Timestamp)> {
+        let disk = self.disk.clone();
+        let newest = blocking(move || {
+            let survey = Survey::of(disk.root())?;
+            let rows = survey.rows().filter_map(Result::ok);
+            let mut rows: Vec<_> = rows.filter(|row| row.picture.is_some()).collect();
+            rows.sort_by_key(|row| Reverse(row.written));
+            let newest = rows.into_iter().take(count);
+            let newest = newest.filter_map(|row| Some((row.owner()?, row.written)));
+            io::Result::Ok(newest.collect())
+        });
+        newest.await.and_then(Result::ok).unwrap_or_default()
+    }
+
     /// Everybody who has an entry, of one instance or of all. Reads the whole index.
     pub async fn owners(&self, instance: Option<Arc<str>>) -> Vec<Owner> {
         let disk = self.disk.clone();
@@ -199,13 +241,8 @@ impl Store {
             let rows = survey.rows().filter_map(Result::ok);
             let wanted =
                 rows.filter(|row| instance.as_ref().is_none_or(|name| **name == *row.instance));
-            let owners = wanted.filter_map(|row| {
-                Some(Owner {
-                    instance: row.instance.as_str().into(),
-                    subject: row.subject.parse().ok()?,
-                })
-            });
-            std::io::Result::Ok(owners.collect())
+            let owners = wanted.filter_map(|row| row.owner());
+            io::Result::Ok(owners.collect())
         });
         owners.await.and_then(Result::ok).unwrap_or_default()
     }

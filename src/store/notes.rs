@@ -1,5 +1,5 @@
 //! Small facts that have to outlive the process, one file each, replaced whole: how much of an
-//! instance's budget is used up, and until when it pauses.
+//! instance's budget is used up, until when it pauses, and which faces it is to fetch.
 
 use std::{
     error::Error,
@@ -38,7 +38,7 @@ impl Notes {
     pub(super) fn write(&self, name: &str, text: impl FnOnce() -> Vec<u8>) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = self.try_write(name, &text()) {
-            tracing::warn!(instance = name, %error, "cannot note how much of the budget is used up; a restart will forget it");
+            tracing::warn!(note = name, %error, "cannot note what an instance has used up, or is to do; a restart will forget it");
         }
     }
 

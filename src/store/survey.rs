@@ -10,7 +10,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{bucket, catalogue::ContentId, line};
+use super::{Owner, bucket, catalogue::ContentId, line};
 use crate::{avatar::Outcome, clock::Timestamp};
 
 /// A cache directory to be looked at.
@@ -122,6 +122,14 @@ fn calm(path: &Path) -> io::Result<bucket::Bucket> {
 }
 
 impl Row {
+    /// Whose entry it is, if it names somebody.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        Some(Owner {
+            instance: self.instance.as_str().into(),
+            subject: self.subject.parse().ok()?,
+        })
+    }
+
     fn of(line: bucket::Line) -> Option<Self> {
         let about: line::Line = serde_json::from_str(line.metadata.get()).ok()?;
         let has_picture = about.picture.is_some();

@@ -278,6 +278,19 @@ impl Metrics {
             .inc();
     }
 
+    /// How many requests for faces the cache answered so.
+    pub fn count_served(&self, cache: &'static str) -> u64 {
+        let labels = CacheLabels { status: cache };
+        self.inner.cache.get(&labels).map_or(0, |count| count.get())
+    }
+
+    /// How many upstream transactions with a vendor came to that.
+    pub fn count_asked(&self, provider: &'static str, outcome: &'static str) -> u64 {
+        let labels = UpstreamLabels { provider, outcome };
+        let count = self.inner.upstream.get(&labels);
+        count.map_or(0, |count| count.get())
+    }
+
     /// A request rode on another one's transaction.
     pub fn collapsed(&self) {
         self.inner.collapsed.inc();

@@ -17,5 +17,8 @@ pub use client::{Client, Failed, Gone, Settings};
 pub use collector::Collector;
 pub use guard::{Forbidden, Guard, HostPattern};
 pub use link::{BadLink, Link};
-pub use provider::{Account, Call, Failure, Found, Provider, Question, Reply, Unsupported, Vendor};
+pub use provider::{
+    Account, Call, Chat, Chats, Failure, Found, List, Page, Provider, Question, Reply, Unsupported,
+    Vendor,
+};
 pub use resolver::Resolver;

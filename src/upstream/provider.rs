@@ -18,6 +18,17 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// What the reply to that question means.
     fn read(&self, question: &Question, reply: &Reply) -> Result<Found, Failure>;
 
+    /// How to ask for the chats that the account had last, newest first; `None` for a vendor that does
+    /// not say.
+    fn chats(&self, _: &Account, _: Page) -> Option<List> {
+        None
+    }
+
+    /// What the reply to that says. Only asked where [`Provider::chats`] had a call.
+    fn read_chats(&self, _: &Reply) -> Result<Chats, Failure> {
+        Ok(Chats::default())
+    }
+
     /// Whether the vendor has a call for the account's own picture. Where it has none, the
     /// account's own picture is the one of its configured JID.
     fn has_own_profile(&self) -> bool {
@@ -64,6 +75,44 @@ pub struct Question {
     pub subject: Subject,
     /// Whether the vendor is to bypass its own cache.
     pub refresh: bool,
+}
+
+/// A part of the list of chats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// How many chats come before it.
+    pub offset: usize,
+    /// How many it has, at most.
+    pub limit: usize,
+}
+
+/// How to ask for chats.
+#[derive(Debug)]
+pub struct List {
+    /// The call.
+    pub call: Call,
+    /// Whether the vendor knows of pages. One that does not answers with all it has.
+    pub is_paged: bool,
+    /// Lookups of the budget: what the call makes the account ask WhatsApp.
+    pub cost: usize,
+}
+
+/// A list of chats, or a page of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chats {
+    /// How many rows it had, those included that are no chats with faces.
+    pub rows: usize,
+    /// The others.
+    pub chats: Vec<Chat>,
+}
+
+/// A chat in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chat {
+    /// With whom.
+    pub jid: Jid,
+    /// The face, where the list has it.
+    pub face: Option<Found>,
 }
 
 /// A GET to the vendor, relative to its base URL. It carries the credential, so its `Debug` shows
@@ -155,6 +204,11 @@ impl Vendor {
             Vendor::Wappfy => Some("https://api.wappfy.com.br"),
             Vendor::Waha => None,
         }
+    }
+
+    /// Whether the vendor can be asked for the chats that an account has.
+    pub fn lists_chats(self) -> bool {
+        !matches!(self, Vendor::Wachat | Vendor::Hypersender)
     }
 
     /// The vendor's dialect.

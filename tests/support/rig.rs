@@ -39,6 +39,8 @@ pub struct Settings {
     cdn_host: Option<String>,
     /// Lines added to every instance; a line there replaces the rig's line of the same key.
     instance: String,
+    /// Lines for one of them.
+    only: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -52,6 +54,12 @@ impl Settings {
     pub fn instance(mut self, lines: &str) -> Self {
         self.instance.push_str(lines);
         self.instance.push('\n');
+        self
+    }
+
+    /// Adds a line to the instance named after `vendor`.
+    pub fn only(mut self, vendor: &str, line: &str) -> Self {
+        self.only.push((vendor.to_owned(), line.to_owned()));
         self
     }
 
@@ -132,7 +140,10 @@ impl Rig {
                 ("picture_hosts", format!("[\"{}\"]", self.cdn())),
                 ("allow_private", "[\"127.0.0.0/8\"]".to_owned()),
             ]);
-            for line in self.settings.instance.lines() {
+            let only = self.settings.only.iter();
+            let only = only.filter(|(name, _)| name == vendor);
+            let only = only.map(|(_, line)| line.as_str());
+            for line in self.settings.instance.lines().chain(only) {
                 let (key, value) = line.split_once('=').unwrap();
                 keys.insert(key.trim(), value.trim().to_owned());
             }
@@ -174,6 +185,13 @@ impl Rig {
     pub async fn restart(&mut self) {
         self.stop().await;
         self.app = Some(self.try_start().await.unwrap());
+    }
+
+    /// Starts the server again with other lines in a section.
+    pub async fn turn(&mut self, section: &str, lines: &str) {
+        let sections = &mut self.settings.sections;
+        sections.insert(section.to_owned(), lines.to_owned());
+        self.restart().await;
     }
 
     /// Stops the server.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Value, json};
 
+use super::export::Exported;
 use crate::{
     clock::Timestamp,
     store::{Damage, Row},
@@ -90,6 +91,17 @@ pub(super) fn verify(good: usize, damage: &[Damage], as_json: bool) {
         for (kind, count) in kinds {
             println!("  {count:>8} {kind}");
         }
+    }
+}
+
+pub(super) fn exported(exported: &Exported, as_json: bool) {
+    if as_json {
+        println!("{}", json!(exported));
+    } else {
+        println!(
+            "{} pictures exported, {} damaged",
+            exported.pictures, exported.damaged
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     avatar::{Empty, Trouble},
-    upstream::{Failure, Found, Reply},
+    upstream::{Chat, Chats, Failure, Found, Reply},
 };
 
 /// Under which a link has been seen, newest projects first.
@@ -84,6 +84,54 @@ pub(super) fn read_json(reply: &Reply) -> Result<Found, Failure> {
     }
     // A null that says why it is null.
     meaning(&json).unwrap_or(Ok(Found::Nothing(Empty::Unknown)))
+}
+
+/// Reads a list of chats: an array, or an object with the index as key. A chat whose JID is none, such
+/// as `status@broadcast`, has no face. An explicit null is the answer that a call of its own would get.
+pub(super) fn read_chats(reply: &Reply) -> Result<Chats, Failure> {
+    if !reply.status.is_success() {
+        return Err(read_status(reply));
+    }
+    let rows = match serde_json::from_slice(&reply.body) {
+        Ok(Value::Array(rows)) => rows,
+        Ok(Value::Object(rows)) if rows.keys().all(|key| key.parse::<usize>().is_ok()) => {
+            // In the order of their indices: a map has another.
+            let mut rows: Vec<_> = rows.into_iter().collect();
+            rows.sort_by_key(|(index, _)| index.parse::<usize>().unwrap_or(usize::MAX));
+            rows.into_iter().map(|(_, row)| row).collect()
+        }
+        Ok(json) => {
+            return match meaning(&json) {
+                Some(Err(failure)) => Err(failure),
+                _ => Err(Failure::new(
+                    Trouble::VendorError,
+                    "the vendor's list of chats is none",
+                )),
+            };
+        }
+        Err(_) => {
+            return Err(Failure::new(
+                Trouble::VendorError,
+                "the vendor's list of chats is not valid JSON",
+            ));
+        }
+    };
+    Ok(Chats {
+        rows: rows.len(),
+        chats: rows.iter().filter_map(chat).collect(),
+    })
+}
+
+fn chat(row: &Value) -> Option<Chat> {
+    let face = match row.get("picture") {
+        Some(Value::String(link)) if !link.is_empty() => Some(Found::Link(link.clone())),
+        Some(_) => Some(Found::Nothing(Empty::Unknown)),
+        None => None,
+    };
+    Some(Chat {
+        jid: row.get("id")?.as_str()?.parse().ok()?,
+        face,
+    })
 }
 
 /// What an error's words mean, where they are WhatsApp's own or a project's known ones.

@@ -9,8 +9,14 @@ use secrecy::ExposeSecret;
 use super::family;
 use crate::{
     avatar::{Empty, Subject},
-    upstream::{Account, Call, Failure, Found, Provider, Question, Reply, Unsupported},
+    upstream::{
+        Account, Call, Chats, Failure, Found, List, Page, Provider, Question, Reply, Unsupported,
+    },
 };
+
+/// Where each wants its credential.
+const KEY: HeaderName = HeaderName::from_static("x-api-key");
+const WAPPFY_KEY: HeaderName = HeaderName::from_static("apikey");
 
 /// WAHA's dialect.
 #[derive(Debug)]
@@ -28,10 +34,7 @@ impl Provider for Waha {
         };
         Ok(Call {
             target,
-            headers: family::secret(
-                HeaderName::from_static("x-api-key"),
-                account.token.expose_secret(),
-            ),
+            headers: family::secret(KEY, account.token.expose_secret()),
         })
     }
 
@@ -41,6 +44,14 @@ impl Provider for Waha {
 
     fn has_own_profile(&self) -> bool {
         true
+    }
+
+    fn chats(&self, account: &Account, page: Page) -> Option<List> {
+        Some(overview(KEY, account, page))
+    }
+
+    fn read_chats(&self, reply: &Reply) -> Result<Chats, Failure> {
+        family::read_chats(reply)
     }
 
     fn keeps_answers(&self) -> bool {
@@ -53,15 +64,20 @@ impl Provider for Wappfy {
     fn call(&self, account: &Account, question: &Question) -> Result<Call, Unsupported> {
         Ok(Call {
             target: picture(account, question)?,
-            headers: family::secret(
-                HeaderName::from_static("apikey"),
-                account.token.expose_secret(),
-            ),
+            headers: family::secret(WAPPFY_KEY, account.token.expose_secret()),
         })
     }
 
     fn read(&self, _: &Question, reply: &Reply) -> Result<Found, Failure> {
         read(reply)
+    }
+
+    fn chats(&self, account: &Account, page: Page) -> Option<List> {
+        Some(overview(WAPPFY_KEY, account, page))
+    }
+
+    fn read_chats(&self, reply: &Reply) -> Result<Chats, Failure> {
+        family::read_chats(reply)
     }
 
     fn keeps_answers(&self) -> bool {
@@ -80,6 +96,24 @@ fn picture(account: &Account, question: &Question) -> Result<String, Unsupported
         family::encode(jid.as_str()),
         question.refresh,
     ))
+}
+
+/// For each row of it, WAHA asks WhatsApp for the picture, all at once.
+fn overview(key: HeaderName, account: &Account, page: Page) -> List {
+    let call = Call {
+        target: format!(
+            "/api/{}/chats/overview?limit={}&offset={}",
+            family::encode(&account.name),
+            page.limit,
+            page.offset,
+        ),
+        headers: family::secret(key, account.token.expose_secret()),
+    };
+    List {
+        call,
+        is_paged: true,
+        cost: page.limit,
+    }
 }
 
 fn read(reply: &Reply) -> Result<Found, Failure> {
@@ -152,6 +186,50 @@ mod tests {
             Wappfy.call(&account(), &me).unwrap_err(),
             Unsupported::OwnUnknown
         );
+    }
+
+    #[test]
+    fn a_page_of_chats_costs_a_lookup_for_each_of_its_rows() {
+        let page = Page {
+            offset: 20,
+            limit: 10,
+        };
+        let list = Waha.chats(&account(), page).unwrap();
+        let target = "/api/my-session/chats/overview?limit=10&offset=20";
+        assert_eq!(list.call.target, target);
+        assert_eq!((list.is_paged, list.cost), (true, 10));
+    }
+
+    #[test]
+    fn a_chat_brings_its_face_along_or_the_news_that_there_is_none() {
+        let body = r#"[
+            {"id":"628123@c.us","name":"Ana","picture":"https://pps.whatsapp.net/v/a.jpg","lastMessage":{},"_chat":{}},
+            {"id":"628124@s.whatsapp.net","name":null,"picture":null},
+            {"id":"status@broadcast","picture":null}
+        ]"#;
+        let chats = Waha.read_chats(&reply(200, body)).unwrap();
+        assert_eq!(chats.rows, 3);
+        let [ana, other] = chats.chats.as_slice() else {
+            panic!("{chats:?}");
+        };
+        assert_eq!(ana.jid.as_str(), "628123@c.us");
+        let link = "https://pps.whatsapp.net/v/a.jpg".to_owned();
+        assert_eq!(ana.face, Some(Found::Link(link)));
+        assert_eq!(other.jid.as_str(), "628124@c.us");
+        assert_eq!(other.face, Some(Found::Nothing(Empty::Unknown)));
+        for (status, body, why) in [
+            (401, "{}", Trouble::Auth),
+            (422, "{}", Trouble::SessionDown),
+            (
+                200,
+                r#"{"error":"rate-overlimit","code":429}"#,
+                Trouble::RateLimited,
+            ),
+            (200, "<html>", Trouble::VendorError),
+        ] {
+            let failure = Waha.read_chats(&reply(status, body)).unwrap_err();
+            assert_eq!(failure.why, why, "{status} {body}");
+        }
     }
 
     #[test]

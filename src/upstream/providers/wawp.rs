@@ -1,7 +1,8 @@
 //! Wawp: contacts and groups by two calls, the credential in the query.
 //!
-//! Sources: <https://api.wawp.net/en/docs/v2/chats/picture> and
-//! <https://api.wawp.net/en/docs/v2/contacts/profile-picture>.
+//! Sources: <https://api.wawp.net/en/docs/v2/chats/picture>,
+//! <https://api.wawp.net/en/docs/v2/contacts/profile-picture> and
+//! <https://api.wawp.net/en/docs/v2/chats/overview>.
 
 use http::StatusCode;
 use secrecy::ExposeSecret;
@@ -9,7 +10,9 @@ use secrecy::ExposeSecret;
 use super::family;
 use crate::{
     avatar::{Empty, Jid, Kind, Subject, Trouble},
-    upstream::{Account, Call, Failure, Found, Provider, Question, Reply, Unsupported},
+    upstream::{
+        Account, Call, Chats, Failure, Found, List, Page, Provider, Question, Reply, Unsupported,
+    },
 };
 
 /// Wawp's dialect.
@@ -55,6 +58,25 @@ impl Provider for Wawp {
         }
     }
 
+    // Documented without pages, and without pictures.
+    fn chats(&self, account: &Account, _: Page) -> Option<List> {
+        let target = format!(
+            "/v2/chats/overview?instance_id={}&access_token={}",
+            family::encode(&account.name),
+            family::encode(account.token.expose_secret()),
+        );
+        let headers = Vec::new();
+        Some(List {
+            call: Call { target, headers },
+            is_paged: false,
+            cost: 1,
+        })
+    }
+
+    fn read_chats(&self, reply: &Reply) -> Result<Chats, Failure> {
+        family::read_chats(reply)
+    }
+
     fn keeps_answers(&self) -> bool {
         true
     }
@@ -74,6 +96,15 @@ fn route(jid: &Jid, account: &Account) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::{family::reply, *};
+
+    #[test]
+    fn chats_come_in_the_order_of_their_index() {
+        let body = r#"{"0":{"id":"447@c.us"},"10":{"id":"4410@c.us"},"2":{"id":"442@c.us"}}"#;
+        let chats = Wawp.read_chats(&reply(200, body)).unwrap();
+        let jids: Vec<_> = chats.chats.iter().map(|chat| chat.jid.as_str()).collect();
+        assert_eq!(jids, ["447@c.us", "442@c.us", "4410@c.us"]);
+        assert!(chats.chats.iter().all(|chat| chat.face.is_none()));
+    }
 
     fn account() -> Account {
         Account {

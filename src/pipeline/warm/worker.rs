@@ -1,0 +1,254 @@
+//! One run at work: hands faces to a small crew, and waits where the budget or a pause says so.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
+
+use super::{DAY, Job, Progress, State, Stopped, lock};
+use crate::{
+    avatar::{Ask, Outcome, Plan, Subject, Trouble, decide},
+    clock::Timestamp,
+    limits::Lane,
+    pipeline::{Faces, Instance, Wanted, transaction::Told},
+    upstream::{Chats, Failed, Failure, Page},
+};
+
+/// One run.
+#[derive(Clone)]
+pub(super) struct Worker {
+    pub(super) faces: Faces,
+    pub(super) instance: Arc<Instance>,
+    pub(super) progress: Arc<Mutex<Progress>>,
+    pub(super) tasks: TaskTracker,
+}
+
+type Crew = JoinSet<Result<(), Stopped>>;
+
+/// Faces at once. The budget sets the pace; this only covers the time that answers take.
+const AT_ONCE: usize = 4;
+/// Chats asked for at once: each makes the account ask WhatsApp for a picture, all at the same time.
+const PAGE: usize = 10;
+/// A list that cannot be had is asked for so often.
+const TRIES: usize = 3;
+const BETWEEN_TRIES: Duration = Duration::from_secs(30);
+
+// === impl Worker ===
+
+impl Worker {
+    pub(super) async fn run(self, job: Job) {
+        self.faces.noted(&self.instance, Some(&job)).await;
+        let started = self.progress().started;
+        let ended = tokio::select! {
+            ended = self.work(job) => ended,
+            () = self.faces.shared.clock.sleep_until(started + DAY) => Err(Stopped::TooLong),
+        };
+        self.faces.noted(&self.instance, None).await;
+        let mut progress = self.progress();
+        progress.ended = Some(self.faces.now());
+        progress.state = match ended {
+            Ok(()) => State::Done,
+            Err(stopped) => State::Stopped(stopped),
+        };
+        tracing::info!(
+            instance = %self.instance.name(),
+            faces = progress.done,
+            outcomes = %Counts(&progress.outcomes),
+            stopped = ended.err().map(|stopped| stopped.to_string()),
+            "the warm-up ended"
+        );
+    }
+
+    async fn work(&self, job: Job) -> Result<(), Stopped> {
+        let mut crew = JoinSet::new();
+        match job {
+            Job::List(subjects) => {
+                for subject in subjects {
+                    self.hand(&mut crew, subject, None).await?;
+                }
+            }
+            Job::Chats(top) => self.chats(&mut crew, top).await?,
+        }
+        while let Some(done) = crew.join_next().await {
+            done.unwrap_or(Ok(()))?;
+        }
+        Ok(())
+    }
+
+    async fn chats(&self, crew: &mut Crew, top: usize) -> Result<(), Stopped> {
+        let (mut seen, mut offset) = (HashSet::new(), 0);
+        while seen.len() < top {
+            let limit = PAGE.min(top - seen.len());
+            let (asked, list, is_paged) = self.list(Page { offset, limit }).await?;
+            // Chats move while pages are turned: the same one may come again.
+            for chat in list.chats {
+                let subject = Subject::Chat(chat.jid);
+                if seen.len() < top && seen.insert(subject) {
+                    let told = chat.face.map(|found| Told { found, asked });
+                    self.hand(crew, subject, told).await?;
+                }
+            }
+            offset += list.rows;
+            if !is_paged || list.rows < limit {
+                break;
+            }
+        }
+        self.progress().total = seen.len();
+        Ok(())
+    }
+
+    /// A page of the vendor's list, and when it was asked for.
+    async fn list(&self, page: Page) -> Result<(Timestamp, Chats, bool), Stopped> {
+        let provider = self.instance.provider();
+        for _ in 0..TRIES {
+            let list = provider.chats(self.instance.account(), page);
+            let list = list.ok_or(Stopped::NoChats)?;
+            for _ in 0..list.cost {
+                self.admitted().await?;
+            }
+            self.faces.shared.remember(&self.instance).await;
+            let asked = self.faces.now();
+            let reply = self.instance.client.call(list.call).await;
+            let failure = match reply.map(|reply| provider.read_chats(&reply)) {
+                Ok(Ok(chats)) => return Ok((asked, chats, list.is_paged)),
+                Ok(Err(failure)) => failure,
+                Err(failed) => self.unreachable(&failed),
+            };
+            self.troubled(&failure).await?;
+        }
+        Err(Stopped::NoList)
+    }
+
+    fn unreachable(&self, failed: &Failed) -> Failure {
+        tracing::warn!(instance = %self.instance.name(), error = %failed, "the vendor cannot be reached");
+        Failure::new(Trouble::VendorError, "the vendor cannot be reached")
+    }
+
+    /// Tells of trouble with the list, and waits until it can be over.
+    async fn troubled(&self, failure: &Failure) -> Result<(), Stopped> {
+        let vendor = self.instance.vendor().as_str();
+        self.faces
+            .shared
+            .metrics
+            .asked(vendor, failure.why.as_str());
+        tracing::warn!(
+            instance = %self.instance.name(),
+            outcome = failure.why.as_str(),
+            detail = failure.detail,
+            "asking the vendor for its chats brought no answer"
+        );
+        let gate = self.instance.gate();
+        let paused = gate.troubled(failure.why, failure.retry_after);
+        self.faces.shared.remember(&self.instance).await;
+        let until = paused.unwrap_or(self.faces.now() + BETWEEN_TRIES);
+        self.wait(until, failure.why).await
+    }
+
+    /// Takes a call from the budget, as soon as there is one.
+    async fn admitted(&self) -> Result<(), Stopped> {
+        while let Err(closed) = self.instance.gate().admit(Lane::Background, false) {
+            self.wait(closed.retry_at, closed.why).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets one of the crew fetch a face, as soon as one is free.
+    async fn hand(
+        &self,
+        crew: &mut Crew,
+        subject: Subject,
+        told: Option<Told>,
+    ) -> Result<(), Stopped> {
+        while crew.len() >= AT_ONCE {
+            if let Some(done) = crew.join_next().await {
+                done.unwrap_or(Ok(()))?;
+            }
+        }
+        let worker = self.clone();
+        let fetch = async move { worker.fetch(subject, told).await };
+        crew.spawn(self.tasks.track_future(fetch));
+        Ok(())
+    }
+
+    async fn fetch(&self, subject: Subject, mut told: Option<Told>) -> Result<(), Stopped> {
+        let Ok(wanted) = Wanted::new(&self.instance, subject) else {
+            self.settled("unsupported");
+            return Ok(());
+        };
+        let faces = &self.faces;
+        loop {
+            let entry = faces.shared.store.find(&wanted.key).await;
+            let plan = decide(entry.as_deref(), Ask::View, faces.now(), faces.policy());
+            if matches!(plan, Plan::Serve) {
+                self.settled("known");
+                return Ok(());
+            }
+            let joined = faces.join(&wanted, Ask::View, Lane::Background, told.take());
+            let Ok((mut flight, _)) = joined else {
+                self.settled("unsupported");
+                return Ok(());
+            };
+            let landed = flight.landed().await;
+            match (landed.outcome, landed.retry_at) {
+                (
+                    Outcome::Trouble(
+                        why @ (Trouble::OverBudget
+                        | Trouble::RateLimited
+                        | Trouble::SessionDown
+                        | Trouble::Auth),
+                    ),
+                    Some(until),
+                ) => self.wait(until, why).await?,
+                (outcome, _) => {
+                    self.settled(outcome.as_str());
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, until: Timestamp, why: Trouble) -> Result<(), Stopped> {
+        if why == Trouble::Auth {
+            return Err(Stopped::Refused);
+        }
+        self.is_now(State::Waiting(until, why));
+        self.faces.shared.clock.sleep_until(until).await;
+        self.is_now(State::Running);
+        Ok(())
+    }
+
+    /// One of the crew may be on its way when the run has ended already.
+    fn is_now(&self, state: State) {
+        let mut progress = self.progress();
+        if progress.ended.is_none() {
+            progress.state = state;
+        }
+    }
+
+    fn settled(&self, outcome: &'static str) {
+        let mut progress = self.progress();
+        progress.done += 1;
+        *progress.outcomes.entry(outcome).or_default() += 1;
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.progress)
+    }
+}
+
+struct Counts<'a>(&'a BTreeMap<&'static str, usize>);
+
+impl fmt::Display for Counts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (outcome, count)) in self.0.iter().enumerate() {
+            let glue = if index == 0 { "" } else { ", " };
+            write!(f, "{glue}{count} {outcome}")?;
+        }
+        Ok(())
+    }
+}
