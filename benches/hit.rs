@@ -11,7 +11,7 @@ use faceplate::{
     clock::{Clock, Timestamp},
     config,
     http::{Scope, SigningKey, Ticket},
-    images::{self, Sitter, Style},
+    images::{self, Fonts, Look, Sitter, Style},
     server::Peer,
 };
 use image::{DynamicImage, ImageFormat};
@@ -94,8 +94,9 @@ fn draw_initials(bencher: Bencher) {
             key: &key,
             subject: &subject,
             name: Some(black_box("John Doe")),
+            look: Look::default(),
         };
-        images::draw(Style::Initials, sitter, 96)
+        images::draw(Style::Initials, sitter, 96, Fonts::Theirs)
     });
 }
 

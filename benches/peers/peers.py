@@ -12,9 +12,15 @@ from pathlib import Path
 from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
+# How our own programs were built: `debug` to see that the measuring works.
+PROFILE = "release"
 KEY = "a signing key for benchmarks"
 SERVER_CORE, LOAD_CORE = "0", "1"
 ORIGIN = "127.0.0.1:7100"
+
+
+def built(name):
+    return str(ROOT / "target" / PROFILE / name)
 
 
 def jid(number):
@@ -99,7 +105,7 @@ class Origin(Peer):
         self.delay_ms = delay_ms
 
     def command(self):
-        return [str(ROOT / "target/release/examples/floor"), ORIGIN, "--origin", str(self.delay_ms)]
+        return [built("examples/floor"), ORIGIN, "--origin", str(self.delay_ms)]
 
 
 class Floor(Peer):
@@ -112,7 +118,7 @@ class Floor(Peer):
         self.length = length
 
     def command(self):
-        floor = str(ROOT / "target/release/examples/floor")
+        floor = built("examples/floor")
         return [floor, f"127.0.0.1:{self.port}", str(self.length)]
 
 
@@ -213,7 +219,7 @@ class Faceplate(Peer):
             downloads = 256
             {instances}
         """)
-        return [str(ROOT / "target/release/faceplate"), "serve", "--config", str(config)]
+        return [built("faceplate"), "serve", "--config", str(config)]
 
     def environment(self):
         return {"TOKEN": "any", "SIGNING_KEY": KEY}
