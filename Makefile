@@ -1,6 +1,6 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup lint deny unit test check demo fuzz torture bench bench-peers bench-smoke
+.PHONY: help setup lint deny unit test check demo fuzz torture bench bench-peers bench-smoke bench-images container-test
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -41,6 +41,13 @@ bench-peers: ## Faceplate beside nginx, Varnish and a bare server; writes docs/b
 	@sh benches/peers/setup.sh
 	@python3 benches/peers/run.py
 
+bench-images: ## thumbnails beside libvips'; writes docs/benchmarks-images.md
+	@sh benches/images/setup.sh
+	@target/bench-tools/bin/python benches/images/run.py
+
 bench-smoke: ## the same once and briefly, to see that the measuring works
 	@sh benches/peers/setup.sh
 	@python3 benches/peers/run.py --smoke
+
+container-test: ## the real Dockerfile and compose file, on a Docker engine
+	@python3 tests/container/run.py
