@@ -16,5 +16,5 @@ pub use entry::{Entry, Kept, Last};
 pub use jid::{Jid, Kind, MalformedJid, Subject};
 pub use key::Key;
 pub use outcome::{Empty, Outcome, Trouble};
-pub use picture::{Digest, MediaType, Picture, Rejected};
+pub use picture::{Digest, MediaType, Picture, Proof, Rejected};
 pub use policy::{Negative, OnHidden, Policy};

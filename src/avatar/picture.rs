@@ -5,12 +5,21 @@ use std::fmt;
 
 use arrayvec::ArrayString;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A validated picture.
 #[derive(Clone, PartialEq)]
 pub struct Picture {
     bytes: Bytes,
+    digest: Digest,
+    media: MediaType,
+    width: u32,
+    height: u32,
+}
+
+/// What a picture is known again by: its bytes may lie elsewhere, and come back proven.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
     digest: Digest,
     media: MediaType,
     width: u32,
@@ -82,6 +91,33 @@ impl Picture {
         })
     }
 
+    /// The picture that `proof` was taken of, if these are its bytes: they were validated then.
+    pub fn proven(bytes: Bytes, proof: &Proof) -> Option<Self> {
+        let Proof {
+            digest,
+            media,
+            width,
+            height,
+        } = *proof;
+        (Digest::of(&bytes) == digest).then_some(Self {
+            bytes,
+            digest,
+            media,
+            width,
+            height,
+        })
+    }
+
+    /// What it is known again by.
+    pub fn proof(&self) -> Proof {
+        Proof {
+            digest: self.digest,
+            media: self.media,
+            width: self.width,
+            height: self.height,
+        }
+    }
+
     /// The picture, byte for byte as it came.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -128,6 +164,20 @@ impl Digest {
     pub fn short(&self) -> ArrayString<32> {
         let hex = blake3::Hash::from_bytes(self.0).to_hex();
         ArrayString::from(&hex[..32]).unwrap_or_default()
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let hex = <&str>::deserialize(deserializer)?;
+        let hash = blake3::Hash::from_hex(hex).map_err(de::Error::custom)?;
+        Ok(Self(*hash.as_bytes()))
     }
 }
 
@@ -244,6 +294,21 @@ mod tests {
                 assert!(Picture::validate(cut).is_err(), "{format:?} cut at {end}");
             }
         }
+    }
+
+    #[test]
+    fn a_picture_comes_back_by_its_proof_and_no_other_bytes_do() {
+        let picture = Picture::validate(drawn(ImageFormat::Png).into()).unwrap();
+        let written = serde_json::to_string(&picture.proof()).unwrap();
+        let proof: Proof = serde_json::from_str(&written).unwrap();
+        let bytes = picture.bytes().clone();
+        assert_eq!(Picture::proven(bytes.clone(), &proof), Some(picture));
+        for at in 0..bytes.len() {
+            let mut other = bytes.to_vec();
+            other[at] ^= 1;
+            assert_eq!(Picture::proven(other.into(), &proof), None);
+        }
+        assert_eq!(Picture::proven(bytes.slice(1..), &proof), None);
     }
 
     #[test]

@@ -18,6 +18,8 @@ use rustix::{
 
 /// What is set aside at most for what is expected: an index may say anything.
 const MOST: usize = 1024 * 1024;
+/// The smallest page that Linux has.
+const PAGE: usize = 4096;
 
 /// The file's bytes, about `expected` many, if that takes no waiting.
 pub(super) fn read(path: &Path, expected: usize) -> io::Result<Vec<u8>> {
@@ -26,12 +28,16 @@ pub(super) fn read(path: &Path, expected: usize) -> io::Result<Vec<u8>> {
     let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED)?;
     let mut bytes = vec![0; expected.min(MOST) + 1];
     let mut length = 0;
-    // Fewer bytes than asked for may be all there are, or all that need no waiting.
+    // Fewer bytes than asked for may be all there are, or all that need no waiting; the latter is
+    // counted in pages.
     loop {
         let mut rest = [IoSliceMut::new(&mut bytes[length..])];
         match preadv2(&file, &mut rest, length as u64, ReadWriteFlags::NOWAIT)? {
             0 => break,
             read => length += read,
+        }
+        if !length.is_multiple_of(PAGE) && length < bytes.len() {
+            break;
         }
         if length == bytes.len() {
             bytes.resize(2 * length, 0);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Owner;
 use crate::{
-    avatar::{Entry, Last},
+    avatar::{Entry, Last, Proof},
     clock::Timestamp,
 };
 
@@ -22,6 +22,9 @@ pub(super) struct PictureLine {
     pub(super) name: Option<String>,
     pub(super) changed: Timestamp,
     pub(super) confirmed: Timestamp,
+    /// Entries that were written by the first versions have none.
+    #[serde(default)]
+    pub(super) proof: Option<Proof>,
 }
 
 impl Line {
@@ -34,6 +37,7 @@ impl Line {
                 name: kept.name.clone(),
                 changed: kept.changed,
                 confirmed: kept.confirmed,
+                proof: Some(kept.picture.proof()),
             }),
         }
     }

@@ -2,10 +2,8 @@
 
 use std::{error::Error, io};
 
-use bytes::Bytes;
-
 use super::{bucket, line::Line};
-use crate::avatar::{Entry, Kept, Picture};
+use crate::avatar::{Entry, Kept, Picture, Proof};
 
 /// Why an entry could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -30,19 +28,18 @@ impl Unreadable {
     }
 }
 
-/// The entry that a line tells of, whose picture `content` brings by its name and length.
+/// The entry that a line tells of, whose picture `picture` brings by its content's name and length,
+/// and by its proof if there is one.
 pub(super) fn entry(
     line: bucket::Line,
-    content: impl FnOnce(&str, usize) -> Result<Vec<u8>, Unreadable>,
+    picture: impl FnOnce(&str, usize, Option<&Proof>) -> Result<Picture, Unreadable>,
 ) -> Result<Entry, Unreadable> {
     let about: Line = serde_json::from_str(line.metadata.get())?;
     let picture = match (about.picture, line.integrity) {
         (Some(about), Some(name)) => {
             let length = usize::try_from(line.size).unwrap_or_default();
-            let bytes = Bytes::from(content(&name, length)?);
-            let picture = Picture::validate(bytes).map_err(|_| Unreadable::NotAPicture)?;
             Some(Kept {
-                picture,
+                picture: picture(&name, length, about.proof.as_ref())?,
                 name: about.name,
                 changed: about.changed,
                 confirmed: about.confirmed,
