@@ -52,6 +52,8 @@ struct Work {
 /// The store is gone.
 struct Gone;
 
+/// As `nice` counts.
+const LOWEST_PRIORITY: i32 = 19;
 /// How often the limits are looked at.
 const ROUND: Duration = Duration::from_secs(5);
 /// How many of the oldest are looked up at once: that takes a look at all of them.
@@ -113,6 +115,10 @@ impl Drop for Tender {
 
 impl Work {
     fn run(mut self) {
+        // Whoever asks for a face goes first. On Linux this is the thread's own priority.
+        if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
+            tracing::debug!(%error, "the cache is tended at the priority of all else");
+        }
         let _: Result<(), Gone> = self.tend_until_gone();
     }
 
