@@ -16,7 +16,11 @@ use hyper::body::Body as _;
 use tracing::Span;
 
 use super::{Body, problem::Problem, represent};
-use crate::telemetry::{Metrics, lines, traces};
+use crate::telemetry::{
+    Metrics,
+    lines::{self, Access},
+    traces,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -106,19 +110,18 @@ impl Line {
             let span = Span::current();
             traces::answered(&span, &self.method, self.route, instance, status, outcome);
         }
-        tracing::info!(
-            target: lines::ACCESS,
-            request = self.id.as_str(),
-            method = self.method.as_str(),
-            route = self.route,
-            instance = self.instance.as_deref().unwrap_or("-"),
-            status = response.status().as_u16(),
+        lines::access(&Access {
+            request: &self.id,
+            method: self.method.as_str(),
+            route: self.route,
+            instance: self.instance.as_deref().unwrap_or("-"),
+            status: response.status().as_u16(),
             cache,
             source,
             reason,
-            ms = took.as_micros() as f64 / 1000.0,
-            bytes = response.body().size_hint().lower(),
-        );
+            took,
+            bytes: response.body().size_hint().lower(),
+        });
     }
 }
 

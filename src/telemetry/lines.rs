@@ -1,179 +1,188 @@
-//! How lines of the log are written. The one about a request is written for every request, so it has a
-//! formatter of its own that asks `core::fmt` for next to nothing, and is not written one by one but some
-//! tens of milliseconds' worth at once. Whatever else is told goes out at once, after what is waiting.
+//! How lines of the log are written. The one about a request is written for every request, so it passes by
+//! the log's machinery, and is not written one by one but some tens of milliseconds' worth at once. Whatever
+//! else is told goes out at once, after what is waiting.
 //!
-//! `cargo bench --bench hit` shows what a line costs either way.
+//! `cargo bench --bench hit` shows what a line costs.
 
 use std::{
     cell::RefCell,
-    fmt::{self, Write as _},
+    fmt::Write as _,
     io::{self, Write},
-    sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
 
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-};
-use tracing_subscriber::{
-    fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
-    registry::LookupSpan,
-};
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::log::Format;
 use crate::clock::{Clock, Timestamp};
 
 /// The target of the lines about requests.
-pub const ACCESS: &str = "faceplate::access";
+pub(super) const ACCESS: &str = "faceplate::access";
 
-/// Formats lines about requests itself, and leaves the rest to `Other`.
-pub(super) struct Lines<Other> {
-    pub(super) format: Format,
-    pub(super) is_ansi: bool,
-    pub(super) other: Other,
+/// What a line about a request tells. Names no JID, no token, no link.
+#[derive(Debug)]
+pub struct Access<'a> {
+    /// The request's own name.
+    pub request: &'a str,
+    /// Its method, as the client wrote it.
+    pub method: &'a str,
+    /// Its route.
+    pub route: &'static str,
+    /// The instance asked for, if it exists.
+    pub instance: &'a str,
+    /// The answer's status.
+    pub status: u16,
+    /// Its `Cache-Status`.
+    pub cache: &'a str,
+    /// Whether it is a picture.
+    pub source: &'static str,
+    /// Why not a better one.
+    pub reason: &'static str,
+    /// How long it took.
+    pub took: Duration,
+    /// The length of its body.
+    pub bytes: u64,
 }
 
-impl<S, N, Other> FormatEvent<S, N> for Lines<Other>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    Other: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        if self.is_ansi || event.metadata().target() != ACCESS {
-            return self.other.format_event(context, writer, event);
-        }
-        let (mut failed, level) = (Ok(()), event.metadata().level());
-        match self.format {
+/// How lines about requests are written; unset if they are not, or not yet.
+static FORMAT: OnceLock<Format> = OnceLock::new();
+
+/// Lines about requests are written like this from now on.
+pub(super) fn start(format: Format) {
+    // A second log of the process changes nothing.
+    let _ = FORMAT.set(format);
+}
+
+/// Tells of a request, if such lines are written.
+pub fn access(line: &Access<'_>) {
+    thread_local! {
+        static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    let Some(format) = FORMAT.get() else {
+        return;
+    };
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        line.write(*format, text);
+        WAITING.add(text.as_bytes());
+    });
+}
+
+impl Access<'_> {
+    fn write(&self, format: Format, text: &mut String) {
+        match format {
             Format::Text => {
-                write_time(&mut writer)?;
-                writer.write_str("  ")?;
-                writer.write_str(level.as_str())?;
-                writer.write_str(" ")?;
-                writer.write_str(ACCESS)?;
-                writer.write_str(":")?;
+                write_time(text);
+                text.push_str("  INFO ");
+                text.push_str(ACCESS);
+                text.push(':');
             }
             Format::Json => {
-                writer.write_str("{\"timestamp\":\"")?;
-                write_time(&mut writer)?;
-                writer.write_str("\",\"level\":\"")?;
-                writer.write_str(level.as_str())?;
-                writer.write_str("\"")?;
+                text.push_str("{\"timestamp\":\"");
+                write_time(text);
+                text.push_str("\",\"level\":\"INFO\"");
             }
         }
-        event.record(&mut Fields {
-            format: self.format,
-            writer: &mut writer,
-            failed: &mut failed,
-        });
-        failed?;
-        match self.format {
-            Format::Text => writer.write_str("\n"),
-            Format::Json => {
-                writer.write_str(",\"target\":\"")?;
-                writer.write_str(ACCESS)?;
-                writer.write_str("\"}\n")
-            }
+        let mut fields = Fields { format, text };
+        fields.quoted("request", self.request);
+        fields.quoted("method", self.method);
+        fields.quoted("route", self.route);
+        fields.quoted("instance", self.instance);
+        fields.number("status", self.status.into());
+        fields.quoted("cache", self.cache);
+        fields.quoted("source", self.source);
+        fields.quoted("reason", self.reason);
+        fields.millis("ms", self.took);
+        fields.number("bytes", self.bytes);
+        if format == Format::Json {
+            fields.quoted("target", ACCESS);
+            text.push('}');
         }
+        text.push('\n');
     }
 }
 
-/// Writes fields as they are visited.
-struct Fields<'a, 'w> {
+/// Fields of a line, one after the other.
+struct Fields<'a> {
     format: Format,
-    writer: &'a mut Writer<'w>,
-    failed: &'a mut fmt::Result,
+    text: &'a mut String,
 }
 
-impl Fields<'_, '_> {
-    fn field(&mut self, name: &str, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        if self.failed.is_err() {
-            return;
-        }
+impl Fields<'_> {
+    fn name(&mut self, name: &str) {
         let (before, after) = match self.format {
             Format::Text => (" ", "="),
             Format::Json => (",\"", "\":"),
         };
-        *self.failed = self
-            .writer
-            .write_str(before)
-            .and_then(|()| self.writer.write_str(name))
-            .and_then(|()| self.writer.write_str(after))
-            .and_then(|()| value(self.writer));
-    }
-}
-
-impl Visit for Fields<'_, '_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.field(field.name(), |writer| quoted(writer, value));
+        self.text.push_str(before);
+        self.text.push_str(name);
+        self.text.push_str(after);
     }
 
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.field(field.name(), |writer| {
-            writer.write_str(itoa::Buffer::new().format(value))
-        });
+    fn number(&mut self, name: &str, number: u64) {
+        self.name(name);
+        self.text.push_str(itoa::Buffer::new().format(number));
     }
 
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.field(field.name(), |writer| {
-            writer.write_str(ryu::Buffer::new().format(value))
-        });
+    fn millis(&mut self, name: &str, time: Duration) {
+        let micros = time.as_micros() as u64;
+        self.number(name, micros / 1000);
+        self.text.push('.');
+        three_digits(self.text, micros % 1000);
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = format!("{value:?}");
-        self.record_str(field, &text);
+    fn quoted(&mut self, name: &str, value: &str) {
+        self.name(name);
+        quoted(self.text, value);
     }
 }
 
 /// The text in quotes, with what would break out of them escaped as JSON does it.
-fn quoted(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
-    writer.write_str("\"")?;
+fn quoted(text: &mut String, value: &str) {
+    text.push('"');
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\' && byte != 0x7F;
-    if text.bytes().all(is_plain) {
-        writer.write_str(text)?;
+    if value.bytes().all(is_plain) {
+        text.push_str(value);
     } else {
-        for character in text.chars() {
+        for character in value.chars() {
             match character {
-                '"' | '\\' => write!(writer, "\\{character}")?,
+                '"' | '\\' => text.extend(['\\', character]),
                 control if control < ' ' || control == '\x7F' => {
-                    write!(writer, "\\u{:04x}", u32::from(control))?;
+                    // Writing to a `String` cannot fail.
+                    let _ = write!(text, "\\u{:04x}", u32::from(control));
                 }
-                other => writer.write_char(other)?,
+                other => text.push(other),
             }
         }
     }
-    writer.write_str("\"")
+    text.push('"');
+}
+
+fn three_digits(text: &mut String, number: u64) {
+    for digit in [number / 100, number / 10 % 10, number % 10] {
+        text.push(char::from(b'0' + digit as u8));
+    }
 }
 
 /// The time in RFC 3339, to the millisecond. The part before the seconds'
 /// fraction is kept from one line to the next.
-fn write_time(writer: &mut Writer<'_>) -> fmt::Result {
+fn write_time(text: &mut String) {
     thread_local! {
         static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
     }
     let now = Clock::system().now();
-    SECOND.with_borrow_mut(|(second, text)| {
-        if *second != now.as_secs() || text.is_empty() {
+    SECOND.with_borrow_mut(|(second, known)| {
+        if *second != now.as_secs() || known.is_empty() {
             *second = now.as_secs();
-            text.clear();
-            date(text, now);
+            known.clear();
+            date(known, now);
         }
-        writer.write_str(text)
-    })?;
-    let fraction = now.as_millis() % 1000;
-    let digits = [fraction / 100, fraction / 10 % 10, fraction % 10];
-    for digit in digits {
-        writer.write_char(char::from(b'0' + digit as u8))?;
-    }
-    writer.write_str("Z")
+        text.push_str(known);
+    });
+    three_digits(text, now.as_millis() % 1000);
+    text.push('Z');
 }
 
 /// `2026-11-20T18:40:00.`
@@ -192,15 +201,9 @@ fn date(text: &mut String, time: Timestamp) {
     );
 }
 
-/// Standard output, where lines about requests wait for a moment.
+/// Standard output, behind what waits.
 #[derive(Clone, Copy)]
 pub(super) struct Out;
-
-/// Writes one line.
-pub(super) enum Line {
-    Waits,
-    AtOnce,
-}
 
 /// What waits.
 static WAITING: LazyLock<Waiting> = LazyLock::new(Waiting::start);
@@ -238,6 +241,20 @@ impl Waiting {
         Self::default()
     }
 
+    /// Adds a line that may wait.
+    fn add(&self, line: &[u8]) {
+        let mut bytes = self.bytes();
+        let is_first = bytes.is_empty();
+        bytes.extend_from_slice(line);
+        if bytes.len() >= Self::MOST {
+            // A reader of our output that went away is nothing to us.
+            let _ = write_out(&mut bytes);
+        } else if is_first {
+            drop(bytes);
+            self.began.notify_one();
+        }
+    }
+
     fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -257,35 +274,18 @@ fn write_out(bytes: &mut Vec<u8>) -> io::Result<()> {
 }
 
 impl<'a> MakeWriter<'a> for Out {
-    type Writer = Line;
+    type Writer = Self;
 
-    fn make_writer(&'a self) -> Line {
-        Line::AtOnce
-    }
-
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
-        if metadata.target() == ACCESS {
-            Line::Waits
-        } else {
-            Line::AtOnce
-        }
+    fn make_writer(&'a self) -> Self {
+        Self
     }
 }
 
-impl Write for Line {
+impl Write for Out {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut bytes = WAITING.bytes();
-        let is_first = bytes.is_empty();
         bytes.extend_from_slice(line);
-        match self {
-            Line::Waits if bytes.len() < Waiting::MOST => {
-                drop(bytes);
-                if is_first {
-                    WAITING.began.notify_one();
-                }
-            }
-            _ => write_out(&mut bytes)?,
-        }
+        write_out(&mut bytes)?;
         Ok(line.len())
     }
 
@@ -315,7 +315,39 @@ mod tests {
     fn nothing_breaks_out_of_its_quotes() {
         let text = "a \"b\" \\ \n \x1b[31m ü";
         let mut line = String::new();
-        quoted(&mut Writer::new(&mut line), text).unwrap();
+        quoted(&mut line, text);
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
+
+    #[test]
+    fn a_line_is_json_for_machines_and_pairs_for_people() {
+        let line = Access {
+            request: "f1-2",
+            method: "G\"T",
+            route: "avatar",
+            instance: "sales",
+            status: 200,
+            cache: "faceplate; hit; ttl=60",
+            source: "picture",
+            reason: "-",
+            took: Duration::from_micros(12_034),
+            bytes: 4096,
+        };
+        let mut json = String::new();
+        line.write(Format::Json, &mut json);
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["method"], "G\"T");
+        assert_eq!(
+            (&value["ms"], &value["bytes"]),
+            (&12.034.into(), &4096.into())
+        );
+        let mut text = String::new();
+        line.write(Format::Text, &mut text);
+        let fields = text.split_once("faceplate::access: ").unwrap().1;
+        assert_eq!(
+            fields,
+            "request=\"f1-2\" method=\"G\\\"T\" route=\"avatar\" instance=\"sales\" status=200 \
+             cache=\"faceplate; hit; ttl=60\" source=\"picture\" reason=\"-\" ms=12.034 bytes=4096\n"
+        );
     }
 }

@@ -16,7 +16,7 @@ use tracing_subscriber::{
 };
 
 use super::{
-    lines::{Lines, Out},
+    lines::{self, Out},
     traces::{self, Traces},
 };
 
@@ -56,12 +56,25 @@ pub fn start(settings: &Settings, traces: Option<&Traces>) {
         Ok(()) => settings.level.as_str(),
         Err(_) => "info",
     };
+    if tells_of_requests(level) {
+        lines::start(settings.format);
+    }
     let filter = filter(level);
     // Tests start more than one server in a process; the first one's log serves them all.
     let _ = match traces {
         Some(traces) => with_spans(settings.format, filter, traces),
         None => without_spans(settings.format, filter),
     };
+}
+
+/// Asked once: the filter stays what it is, and a layer that was asked and then told nothing would be
+/// wrong about what it is told next.
+fn tells_of_requests(level: &str) -> bool {
+    let asked = registry().with(filter(level));
+    tracing::subscriber::with_default(
+        asked,
+        || tracing::enabled!(target: lines::ACCESS, tracing::Level::INFO),
+    )
 }
 
 /// What is written at `level`, which may be a filter: never what libraries say of their requests.
@@ -75,18 +88,18 @@ type Started = Result<(), Box<dyn Error + Send + Sync>>;
 fn without_spans(format: Format, filter: EnvFilter) -> Started {
     let registry = registry().with(filter);
     match format {
-        Format::Text => registry.with(lines().event_format(text())).try_init(),
+        Format::Text => registry.with(layer().event_format(text())).try_init(),
         Format::Json => registry
-            .with(lines().fmt_fields(JsonFields::new()).event_format(json()))
+            .with(layer().fmt_fields(JsonFields::new()).event_format(json()))
             .try_init(),
     }
     .map_err(Into::into)
 }
 
 fn with_spans(format: Format, filter: EnvFilter, traces: &Traces) -> Started {
-    let lines = match format {
-        Format::Text => lines().event_format(text()).boxed(),
-        Format::Json => lines()
+    let layer = match format {
+        Format::Text => layer().event_format(text()).boxed(),
+        Format::Json => layer()
             .fmt_fields(JsonFields::new())
             .event_format(json())
             .boxed(),
@@ -99,34 +112,26 @@ fn with_spans(format: Format, filter: EnvFilter, traces: &Traces) -> Started {
     // The collector gets the spans, the log gets the rest.
     let is_span = |metadata: &Metadata<'_>| metadata.target() == traces::TARGET;
     registry()
-        .with(lines.with_filter(filter.and(filter_fn(move |metadata| !is_span(metadata)))))
+        .with(layer.with_filter(filter.and(filter_fn(move |metadata| !is_span(metadata)))))
         .with(spans.with_filter(filter_fn(is_span)))
         .try_init()
         .map_err(Into::into)
 }
 
-fn lines<S>() -> fmt::Layer<S, DefaultFields, fmt::format::Format, Out> {
+fn layer<S>() -> fmt::Layer<S, DefaultFields, fmt::format::Format, Out> {
     fmt::layer().with_ansi(is_ansi()).with_writer(Out)
 }
 
-fn text() -> Lines<fmt::format::Format<Full>> {
-    Lines {
-        format: Format::Text,
-        is_ansi: is_ansi(),
-        other: fmt::format().with_ansi(is_ansi()),
-    }
+fn text() -> fmt::format::Format<Full> {
+    fmt::format().with_ansi(is_ansi())
 }
 
-fn json() -> Lines<fmt::format::Format<Json>> {
-    let other = fmt::format().json();
-    Lines {
-        format: Format::Json,
-        is_ansi: false,
-        other: other
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false),
-    }
+fn json() -> fmt::format::Format<Json> {
+    fmt::format()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
 }
 
 fn is_ansi() -> bool {
