@@ -1,6 +1,7 @@
 //! The floor under every HTTP server written with hyper: one thread, HTTP/1.1, an answer from memory with
 //! eight headers, no product. With `--origin` it is what the peers cache instead: pictures of an exact
-//! size, a different one for each number, and links to them as WAHA writes them, each after `MILLIS`.
+//! size, a different one for each number, and links to them as WAHA writes them, each after `MILLIS`. With
+//! `--work-stealing` it has tokio's other runtime, with a thread for each core that it may use.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -11,15 +12,26 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, time};
+use tokio::{net::TcpListener, runtime, time};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
     let args: Vec<String> = std::env::args().collect();
     let [_, address, role, rest @ ..] = args.as_slice() else {
-        eprintln!("floor ADDRESS --origin MILLIS | floor ADDRESS BYTES");
+        eprintln!("floor ADDRESS --origin MILLIS | floor ADDRESS BYTES [--work-stealing]");
         return;
     };
+    let mut runtime = match rest {
+        [flavor] if flavor == "--work-stealing" => runtime::Builder::new_multi_thread(),
+        _ => runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build().expect("a runtime");
+    // Not in `block_on`'s thread, which is none of the work-stealing runtime's.
+    let (address, role, rest) = (address.clone(), role.clone(), rest.to_vec());
+    let served = runtime.spawn(serve(address, role, rest));
+    runtime.block_on(served).expect("no panic");
+}
+
+async fn serve(address: String, role: String, rest: Vec<String>) {
     let delay = rest.first().and_then(|millis| millis.parse().ok());
     let delay = Duration::from_millis(delay.unwrap_or_default());
     let address: SocketAddr = address.parse().expect("an address and port");

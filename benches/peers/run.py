@@ -191,7 +191,7 @@ def main():
     given = arguments.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    build = ["cargo", "build", "--locked", "--bin", "faceplate", "--example", "floor"]
+    build = ["cargo", "build", "--locked", "--bin", "faceplate", "--example", "floor", "--example", "herd"]
     if given.smoke:
         # Nothing is judged by its time, and the tests have built it.
         peers.PROFILE = "debug"
