@@ -1,11 +1,11 @@
 //! Builds every part from the configuration and joins them. The only file that knows all rooms.
 
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use ::http::{Request, Response};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use hyper::service::service_fn;
+use hyper::{body::Incoming, service::Service};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     images::Studio,
     limits::{Budget, Crowd, Gate, Hold},
     pipeline::{Faces, Instance, Warmups},
-    server::{self, Address, BadCertificate, Caps, Inherited, Listener, Peer, Tls},
+    server::{self, Address, BadCertificate, Caps, Express, Inherited, Listener, Peer, Plain, Tls},
     store::{OpenError, Store},
     telemetry::Metrics,
     upstream::{Client, Resolver},
@@ -69,6 +69,12 @@ struct Parts {
     metrics: Metrics,
     history: History,
     edges: Edges,
+}
+
+/// Where a client comes in: to whatever counts when it asks.
+struct Door {
+    live: Arc<ArcSwap<Live>>,
+    peer: Peer,
 }
 
 /// What only a restart can change, in words, to be compared.
@@ -165,25 +171,28 @@ impl App {
         let (front, operator) = (live.clone(), live.clone());
         let drain = caps.drain;
         let mut served = vec![
-            tokio::spawn(serve(
+            tokio::spawn(server::run(
                 listener,
+                move |peer| {
+                    let live = front.clone();
+                    Door { live, peer }
+                },
                 caps,
                 tls,
                 shutdown.clone(),
-                move |request, peer| {
-                    let front = front.load().front.clone();
-                    front.handle(request, peer)
-                },
             )),
-            tokio::spawn(serve(
+            tokio::spawn(server::run(
                 admin_listener,
+                move |_| {
+                    let operator = operator.clone();
+                    Plain(move |request| {
+                        let operator = operator.load().operator.clone();
+                        async move { Ok(operator.handle(request).await) }
+                    })
+                },
                 Caps::default(),
                 None,
                 shutdown.clone(),
-                move |request, _| {
-                    let operator = operator.load().operator.clone();
-                    async move { Ok(operator.handle(request).await) }
-                },
             )),
         ];
         let (sampled, clock) = (live.clone(), parts.edges.clock.clone());
@@ -341,21 +350,30 @@ impl Fixed {
     }
 }
 
-async fn serve<H, F>(
-    listener: Listener,
-    caps: Caps,
-    tls: Option<Tls>,
-    shutdown: CancellationToken,
-    handle: H,
-) where
-    H: Fn(Request<hyper::body::Incoming>, Peer) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Response<http::Body>, Infallible>> + Send + 'static,
-{
-    let service = move |peer| {
-        let handle = handle.clone();
-        service_fn(move |request| handle(request, peer))
-    };
-    server::run(listener, service, caps, tls, shutdown).await;
+// === impl Door ===
+
+impl Door {
+    fn answer<B: Send + Sync + 'static>(&self, request: Request<B>) -> http::Answer {
+        self.live.load().front.handle(request, self.peer)
+    }
+}
+
+impl Service<Request<Incoming>> for Door {
+    type Response = Response<http::Body>;
+    type Error = Infallible;
+    type Future = http::Answer;
+
+    fn call(&self, request: Request<Incoming>) -> http::Answer {
+        self.answer(request)
+    }
+}
+
+impl Express for Door {
+    type Answer = http::Answer;
+
+    fn express(&self, request: Request<()>) -> Option<http::Answer> {
+        Some(self.answer(request))
+    }
 }
 
 fn joined(

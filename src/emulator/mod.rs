@@ -45,7 +45,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Method, Request, Response, body::Incoming, header::ALLOW, service::service_fn};
+use hyper::{Method, Request, Response, body::Incoming, header::ALLOW};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
@@ -54,7 +54,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    server::{self, Address, Caps, Listener},
+    server::{self, Address, Caps, Listener, Plain},
 };
 
 pub use self::{
@@ -122,7 +122,7 @@ impl Emulator {
         let hand = control.clone();
         let service = move |_| {
             let hand = hand.clone();
-            service_fn(move |request| api_answer(hand.clone(), request))
+            Plain(move |request| api_answer(hand.clone(), request))
         };
         tokio::spawn(server::run(
             api_listener,
@@ -134,7 +134,7 @@ impl Emulator {
         let hand = control.clone();
         let service = move |_| {
             let hand = hand.clone();
-            service_fn(move |request| cdn_answer(hand.clone(), request))
+            Plain(move |request| cdn_answer(hand.clone(), request))
         };
         tokio::spawn(server::run(
             cdn_listener,

@@ -1,29 +1,34 @@
 //! One connection: TLS where it is wanted, then HTTP/2 or HTTP/1.1 with their timers, ended gracefully
-//! when the server shuts down.
+//! when the server shuts down. HTTP/1.1 begins in the express lane.
 //!
 //! Over TLS, ALPN says which HTTP it is; in the clear, the client's first bytes do (RFC 9113 §3.3). No
 //! client may take longer over either than over a request's head.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, pin::pin};
 
 use hyper::{
-    Request, Response,
-    body::{Body, Incoming},
+    Response,
+    body::Body,
     server::conn::{http1, http2},
-    service::Service,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::{GracefulConnection, Watcher},
+    server::graceful::GracefulConnection,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time,
 };
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
 
-use super::{Caps, Tls, listen::Stream};
+use super::{
+    Caps, Tls,
+    express::{self, End, Express},
+    listen::Stream,
+    rewound::Rewound,
+};
 
 /// What an HTTP/2 client with prior knowledge begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -41,9 +46,9 @@ pub(super) async fn serve<S, B>(
     service: S,
     caps: &Caps,
     tls: Option<&Tls>,
-    watcher: Watcher,
+    stop: &CancellationToken,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
@@ -60,15 +65,15 @@ pub(super) async fn serve<S, B>(
                 Some(b"h2") => Version::Http2,
                 _ => Version::Http1,
             };
-            speak(version, stream, service, caps, watcher).await;
+            speak(version, stream, service, caps, stop).await;
         }
         (Stream::Tcp(stream), None) => {
             if let Ok(version) = time::timeout(caps.header_read, told(&stream)).await {
-                speak(version, stream, service, caps, watcher).await;
+                speak(version, stream, service, caps, stop).await;
             }
         }
         (Stream::Unix(stream), _) => {
-            speak(Version::Http1, stream, service, caps, watcher).await;
+            speak(Version::Http1, stream, service, caps, stop).await;
         }
     }
 }
@@ -91,10 +96,15 @@ async fn told(stream: &TcpStream) -> Version {
     }
 }
 
-async fn speak<I, S, B>(version: Version, stream: I, service: S, caps: &Caps, watcher: Watcher)
-where
+async fn speak<I, S, B>(
+    version: Version,
+    stream: I,
+    service: S,
+    caps: &Caps,
+    stop: &CancellationToken,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
@@ -103,15 +113,24 @@ where
     // A client that stops reading would hold its connection for ever.
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(caps.send));
-    let stream = TokioIo::new(Box::pin(stream));
+    let mut stream = Box::pin(stream);
     match version {
         Version::Http1 => {
+            let sent = match express::serve(&mut stream, &service, caps, stop).await {
+                Ok(End::Unusual(sent)) => sent,
+                Ok(End::Closed) => {
+                    // A client that is gone already needs no farewell.
+                    let _ = stream.shutdown().await;
+                    return;
+                }
+                Err(error) => return tracing::debug!(%error, "connection ended early"),
+            };
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(caps.header_read)
                 .max_header_size(caps.header_bytes)
-                .serve_connection(stream, service);
-            watched(connection, watcher).await;
+                .serve_connection(TokioIo::new(Rewound::new(sent, stream)), service);
+            ended(connection, stop).await;
         }
         Version::Http2 => {
             let connection = http2::Builder::new(TokioExecutor::new())
@@ -121,17 +140,26 @@ where
                 // A client that is gone without a word is found out within this time.
                 .keep_alive_interval(caps.header_read)
                 .keep_alive_timeout(caps.header_read)
-                .serve_connection(stream, service);
-            watched(connection, watcher).await;
+                .serve_connection(TokioIo::new(stream), service);
+            ended(connection, stop).await;
         }
     }
 }
 
-async fn watched<C>(connection: C, watcher: Watcher)
+/// Returns when the connection has ended, gracefully if the server stops.
+async fn ended<C>(connection: C, stop: &CancellationToken)
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
-    if let Err(error) = watcher.watch(connection).await {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         // A client that leaves early is everyday; nothing here is ours to mend.
         tracing::debug!(%error, "connection ended early");
     }

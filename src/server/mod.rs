@@ -2,23 +2,21 @@
 //! emulator and the admin pages all run on this one accept loop.
 
 mod connection;
+mod express;
 mod listen;
+mod rewound;
 mod tls;
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
-use hyper::{
-    Request, Response,
-    body::{Body, Incoming},
-    service::Service,
-};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::{Response, body::Body};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use express::{Express, Plain};
 pub use listen::{Address, Inherited, Listener};
 pub use tls::{BadCertificate, CertificateFiles, Tls};
 
@@ -72,14 +70,14 @@ pub async fn run<M, S, B>(
     shutdown: CancellationToken,
 ) where
     M: Fn(Peer) -> S,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let connections = Arc::new(Semaphore::new(caps.connections));
-    let graceful = GracefulShutdown::new();
+    let open = TaskTracker::new();
 
     loop {
         let accepted = tokio::select! {
@@ -89,20 +87,17 @@ pub async fn run<M, S, B>(
         let Some((stream, peer, permit)) = accepted else {
             break;
         };
-        let watcher = graceful.watcher();
         let service = service(peer);
-        let (caps, tls) = (caps.clone(), tls.clone());
-        tokio::spawn(async move {
-            connection::serve(stream, service, &caps, tls.as_ref(), watcher).await;
+        let (caps, tls, stop) = (caps.clone(), tls.clone(), shutdown.clone());
+        open.spawn(async move {
+            connection::serve(stream, service, &caps, tls.as_ref(), &stop).await;
             drop(permit);
         });
     }
 
     drop(listener);
-    if time::timeout(caps.drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    open.close();
+    if time::timeout(caps.drain, open.wait()).await.is_err() {
         tracing::warn!(
             limit_ms = caps.drain.as_millis(),
             "shutdown: some requests did not finish in time and were cut off"
