@@ -154,6 +154,7 @@ async fn warm() -> (App, tempfile::TempDir) {
         .body(())
         .unwrap();
     let answer = app.front().handle(request, Peer::Local).await.unwrap();
-    assert_eq!(answer.headers()["x-faceplate-source"], "picture");
+    let source = answer.fields.get(&"x-faceplate-source".parse().unwrap());
+    assert_eq!(source, Some("picture"));
     (app, cache)
 }

@@ -1,6 +1,6 @@
 //! Builds every part from the configuration and joins them. The only file that knows all rooms.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::Pin, sync::Arc, time::Duration};
 
 use ::http::{Request, Response};
 use arc_swap::ArcSwap;
@@ -361,10 +361,11 @@ impl Door {
 impl Service<Request<Incoming>> for Door {
     type Response = Response<http::Body>;
     type Error = Infallible;
-    type Future = http::Answer;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> http::Answer {
-        self.answer(request)
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let answer = self.answer(request);
+        Box::pin(async move { answer.await.map(Response::from) })
     }
 }
 

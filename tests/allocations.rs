@@ -33,7 +33,7 @@ async fn fewest(front: &Front, path: &str, etag: Option<&str>, status: u16) -> u
         let region = Region::new(ALLOCATOR);
         let answer = front.handle(request, Peer::Local).await.unwrap();
         fewest = fewest.min(region.change().allocations);
-        assert_eq!(answer.status(), status);
+        assert_eq!(answer.status, status);
     }
     fewest
 }

@@ -157,7 +157,8 @@ async fn both_answer_alike_to_the_letter() {
 async fn a_connection_passes_to_hyper_with_every_byte() {
     let rig = warm().await;
     let mut client = Raw::to(&rig).await;
-    let odd = "POST /avatar/waha/628100000001 HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello";
+    let odd =
+        "POST /avatar/waha/628100000001 HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello";
     let all = get(FACE, "") + &get("/nowhere", "") + odd + &get(FACE, "") + &get("/nowhere", "");
     client.send(&all).await;
     for status in [

@@ -122,6 +122,15 @@ class Floor(Peer):
         return [floor, f"127.0.0.1:{self.port}", str(self.length)]
 
 
+class Stealing(Floor):
+    """The same on the work-stealing runtime."""
+
+    name, port = "floor-stealing", 7106
+
+    def command(self):
+        return [*super().command(), "--work-stealing"]
+
+
 class Nginx(Peer):
     """nginx with proxy_cache, its access log on, as its documentation sets it up."""
 
@@ -230,3 +239,12 @@ class Faceplate(Peer):
         digest = hmac.new(KEY.encode(), message.encode(), hashlib.sha256).digest()
         signature = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         return f"/avatar/{instance}/{jid(number)}@c.us?exp={until}&sig={signature}"
+
+
+class Glibc(Faceplate):
+    """The same with glibc's allocator."""
+
+    name, port, admin = "faceplate-glibc", 7107, 7108
+
+    def command(self):
+        return [built("examples/glibc"), *super().command()[1:]]

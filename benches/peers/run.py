@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import herd
 import measure
 import peers
-from peers import ROOT, Faceplate, Floor, Nginx, Origin, Varnish
+from peers import ROOT, Faceplate, Floor, Glibc, Nginx, Origin, Stealing, Varnish
 from report import Report
 
 
@@ -62,6 +62,14 @@ class Bench:
             self.report.goal(f"CPU of a {kb} KB memory hit / nginx's", ratio(found, "nginx"), 0.70)
             p99s = [statistics.median(r.p99 for r in found[name]) for name in ("faceplate", "nginx")]
             self.report.goal(f"p99 of a {kb} KB memory hit / nginx's", p99s[0] / p99s[1], 1.0)
+
+    def choices(self):
+        """What was chosen by measuring: the runtime, on the bare server, and the allocator."""
+        length = 4096
+        peers = [Floor(self.work, length), Stealing(self.work, length)]
+        peers += [Glibc(self.work), Faceplate(self.work)]
+        with running(*peers):
+            self.compare("choices, 4 KB", peers, length)
 
     def not_modified(self, faceplate, length, whole):
         """The same, by browsers that have the picture."""
@@ -146,6 +154,7 @@ class Bench:
         for length in (4096, 40960, 102400):
             self.memory_hit(length)
         self.crowd_of_hits()
+        self.choices()
         # Before the disk has gigabytes to write.
         self.misses()
         self.one_cold_face()
@@ -191,7 +200,8 @@ def main():
     given = arguments.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    build = ["cargo", "build", "--locked", "--bin", "faceplate", "--example", "floor", "--example", "herd"]
+    build = ["cargo", "build", "--locked", "--bin", "faceplate"]
+    build += [part for example in ("floor", "glibc", "herd") for part in ("--example", example)]
     if given.smoke:
         # Nothing is judged by its time, and the tests have built it.
         peers.PROFILE = "debug"

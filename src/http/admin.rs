@@ -23,7 +23,7 @@ pub(super) mod records;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, request::Parts};
+use http::{Method, Request, Response, StatusCode, Uri, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use percent_encoding::percent_decode_str;
 use records::{CacheRecord, InstanceRecord, Record, date};
@@ -36,6 +36,7 @@ use super::{
 use crate::{
     avatar::{Ask, Subject},
     pipeline::{Instance, Warmups},
+    server::Reply,
     telemetry::StoreFigures,
 };
 
@@ -90,14 +91,14 @@ impl Admin {
         } else {
             self.answer(&head.method, &head.uri).await
         };
-        let mut response = answered.unwrap_or_else(Problem::into_response);
+        let mut response = answered.unwrap_or_else(Problem::into_reply);
         if head.method == Method::HEAD {
             represent::without_body(&mut response);
         }
-        response
+        response.into()
     }
 
-    async fn answer(&self, method: &Method, uri: &Uri) -> Result<Response<Body>, Problem> {
+    async fn answer(&self, method: &Method, uri: &Uri) -> Result<Reply, Problem> {
         let path = uri.path();
         let is_read = matches!(*method, Method::GET | Method::HEAD);
         if matches!(path, "/livez" | "/readyz") {
@@ -167,7 +168,7 @@ impl Admin {
     }
 
     /// What comes with a body is read only for those who may send it, and no further than it may go.
-    async fn with_body<B>(&self, head: &Parts, body: B) -> Result<Response<Body>, Problem>
+    async fn with_body<B>(&self, head: &Parts, body: B) -> Result<Reply, Problem>
     where
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -206,11 +207,7 @@ impl Admin {
         Ok((instance, jid.parse().map_err(Problem::Jid)?))
     }
 
-    async fn record(
-        &self,
-        instance: &Instance,
-        subject: Subject,
-    ) -> Result<Response<Body>, Problem> {
+    async fn record(&self, instance: &Instance, subject: Subject) -> Result<Reply, Problem> {
         let faces = self.front.faces();
         let entry = faces
             .record(instance, subject)
@@ -223,16 +220,10 @@ impl Admin {
         Ok(represent::json(&record))
     }
 
-    async fn forget(
-        &self,
-        instance: &Instance,
-        subject: Subject,
-    ) -> Result<Response<Body>, Problem> {
+    async fn forget(&self, instance: &Instance, subject: Subject) -> Result<Reply, Problem> {
         let forgotten = self.front.faces().forget(instance, subject).await;
         if forgotten.map_err(Problem::Unsupported)? {
-            let mut response = Response::new(Body::new(Bytes::new()));
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            Ok(response)
+            Ok(Reply::empty(StatusCode::NO_CONTENT))
         } else {
             Err(Problem::NotOnDisk)
         }
@@ -240,7 +231,7 @@ impl Admin {
 
     /// Faces are served from memory and the vendors while the disk is in trouble, so that is no
     /// reason to take the server out of service; but whoever looks shall see it.
-    fn probe(&self, path: &str) -> Response<Body> {
+    fn probe(&self, path: &str) -> Reply {
         let trouble = self.front.faces().health().trouble;
         let text = match trouble.filter(|_| path == "/readyz") {
             Some(trouble) => Bytes::from(format!(
@@ -250,14 +241,10 @@ impl Admin {
             )),
             None => Bytes::from_static(b"ok\n"),
         };
-        represent::plain(
-            StatusCode::OK,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-            text,
-        )
+        represent::plain(StatusCode::OK, "text/plain; charset=utf-8", text)
     }
 
-    fn metrics(&self) -> Response<Body> {
+    fn metrics(&self) -> Reply {
         let metrics = self.front.metrics();
         for instance in self.front.instances() {
             metrics.budget(instance.name(), instance.gate().left());
@@ -271,7 +258,7 @@ impl Admin {
         });
         represent::plain(
             StatusCode::OK,
-            HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
             metrics.text().into(),
         )
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method};
 
 use super::{
-    Body, Front,
+    Front,
     log::Line,
     problem::Problem,
     represent::{self, Context},
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     avatar::{Ask, Subject},
     pipeline::{Instance, Served},
+    server::Reply,
     telemetry::AVATAR,
 };
 
@@ -34,7 +35,7 @@ impl Front {
         method: &Method,
         headers: &HeaderMap,
         line: &mut Line,
-    ) -> Result<Option<Response<Body>>, Problem> {
+    ) -> Result<Option<Reply>, Problem> {
         let asked = self.asked(wanted, method, headers, line)?;
         self.known(&asked, line)
     }
@@ -46,7 +47,7 @@ impl Front {
         method: &Method,
         headers: &HeaderMap,
         line: &mut Line,
-    ) -> Result<Response<Body>, Problem> {
+    ) -> Result<Reply, Problem> {
         let asked = self.asked(wanted, method, headers, line)?;
         if let Some(response) = self.known(&asked, line)? {
             return Ok(response);
@@ -90,7 +91,7 @@ impl Front {
         shown.or_better(self.shared.settings.studio.make(original, variant).await)
     }
 
-    fn known(&self, asked: &Asked<'_>, line: &mut Line) -> Result<Option<Response<Body>>, Problem> {
+    fn known(&self, asked: &Asked<'_>, line: &mut Line) -> Result<Option<Reply>, Problem> {
         if asked.context.view.force_default {
             let shown = self.shown_at_once(None, &asked.context);
             return Ok(shown.map(|shown| forced(&shown, &asked.context, line)));
@@ -139,6 +140,7 @@ impl Front {
                 method,
                 headers,
                 settings: &shared.settings,
+                common: &shared.common,
                 policy: shared.faces.policy(),
                 now,
             },
@@ -146,7 +148,7 @@ impl Front {
     }
 }
 
-fn forced(shown: &Shown, context: &Context<'_>, line: &mut Line) -> Response<Body> {
+fn forced(shown: &Shown, context: &Context<'_>, line: &mut Line) -> Reply {
     line.served("bypass", "fallback", "forced");
     represent::forced(shown, context)
 }
@@ -156,7 +158,7 @@ pub(super) fn respond(
     shown: &Shown,
     context: &Context<'_>,
     line: &mut Line,
-) -> Response<Body> {
+) -> Reply {
     let source = if served.picture().is_some() {
         "picture"
     } else {

@@ -9,11 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Serialize;
 
 use super::{
-    Body, Front,
+    Front,
     admin::records::{CacheRecord, InstanceRecord, date},
     problem::Problem,
     represent,
@@ -24,6 +24,7 @@ use crate::{
     clock::Timestamp,
     images::{Format, Original, Variant},
     pipeline::{Instance, Warmups},
+    server::Reply,
 };
 
 /// The page.
@@ -149,7 +150,7 @@ pub(super) async fn picture(
     front: &Front,
     instance: &Instance,
     subject: Subject,
-) -> Result<Response<Body>, Problem> {
+) -> Result<Reply, Problem> {
     let record = front.faces().record(instance, subject).await;
     let entry = record.map_err(Problem::Unsupported)?;
     let kept = entry.as_ref().and_then(|entry| entry.picture.as_ref());
@@ -164,11 +165,11 @@ pub(super) async fn picture(
         Some(derived) => (derived.format.as_str(), derived.bytes.clone()),
         None => (picture.media().as_str(), picture.bytes().clone()),
     };
-    let mut response = represent::plain(StatusCode::OK, HeaderValue::from_static(media), bytes);
-    let headers = response.headers_mut();
-    headers.insert(
+    let mut response = represent::plain(StatusCode::OK, media, bytes);
+    let fields = &mut response.fields;
+    fields.add(
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; sandbox"),
+        "default-src 'none'; sandbox",
     );
     Ok(response)
 }

@@ -6,14 +6,14 @@ mod shapes;
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::{HeaderMap, Method, Response, Uri, header};
+use http::{HeaderMap, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
 use self::shapes::Shape;
 use super::{
-    Body, Front,
+    Front,
     access::Mode,
     avatar::respond,
     log::Line,
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     avatar::{Ask, Empty, Outcome, Subject, Trouble},
     pipeline::{Instance, Served},
+    server::Reply,
 };
 
 /// A call as one of the vendors documents it.
@@ -172,7 +173,7 @@ impl Front {
         uri: &Uri,
         headers: &HeaderMap,
         line: &mut Line,
-    ) -> Response<Body> {
+    ) -> Reply {
         line.route("dropin");
         let found = self.called(call, headers);
         let (instance, subject) = match found {
@@ -195,6 +196,7 @@ impl Front {
             method,
             headers,
             settings: &self.shared.settings,
+            common: &self.shared.common,
             policy: self.faces().policy(),
             now: self.faces().now(),
         };
@@ -211,7 +213,7 @@ impl Front {
             Ok(false) => call.shape.answer(call.chat.as_deref(), None),
             Err(failure) => {
                 let mut response = call.shape.failure(failure, &call.account);
-                represent::retry_after(&served, &context, response.headers_mut());
+                represent::retry_after(&served, &context, &mut response.fields);
                 response
             }
         }

@@ -11,11 +11,11 @@ use std::{
 };
 
 use arrayvec::ArrayString;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use hyper::body::Body as _;
+use http::{HeaderMap, HeaderName, Method};
 use tracing::Span;
 
-use super::{Body, problem::Problem, represent};
+use super::{problem::Problem, represent};
+use crate::server::Reply;
 use crate::telemetry::{
     Metrics,
     lines::{self, Access},
@@ -87,9 +87,9 @@ impl Line {
 
     /// Writes the line, and counts. The answer's own headers tell what became of the request, and
     /// get its name.
-    pub(super) fn end(self, response: &mut Response<Body>, metrics: &Metrics) {
+    pub(super) fn end(self, response: &mut Reply, metrics: &Metrics) {
         let took = self.began.elapsed();
-        metrics.answered(self.route, response.status().as_u16(), took);
+        metrics.answered(self.route, response.status.as_u16(), took);
         let (mut source, mut reason) = ("-", self.problem.unwrap_or("-"));
         if let Some(served) = self.served {
             metrics.served(served.cache, served.source, served.reason);
@@ -98,14 +98,11 @@ impl Line {
                 reason = served.reason;
             }
         }
-        if let Ok(id) = HeaderValue::from_str(&self.id) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
-        let headers = response.headers();
-        let cache = text(headers, &represent::CACHE_STATUS);
+        response.fields.add(REQUEST_ID, &self.id);
+        let cache = response.fields.get(&represent::CACHE_STATUS).unwrap_or("-");
         if traces::are_on() {
             let instance = self.instance.as_deref();
-            let status = response.status();
+            let status = response.status;
             let outcome = (cache, reason);
             let span = Span::current();
             traces::answered(&span, &self.method, self.route, instance, status, outcome);
@@ -115,12 +112,12 @@ impl Line {
             method: self.method.as_str(),
             route: self.route,
             instance: self.instance.as_deref().unwrap_or("-"),
-            status: response.status().as_u16(),
+            status: response.status.as_u16(),
             cache,
             source,
             reason,
             took,
-            bytes: response.body().size_hint().lower(),
+            bytes: response.body.len() as u64,
         });
     }
 }
@@ -152,11 +149,4 @@ fn next() -> RequestId {
     let mut id = *PROCESS;
     id.push_str(itoa::Buffer::new().format(COUNT.fetch_add(1, Ordering::Relaxed)));
     id
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("-")
 }

@@ -36,7 +36,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
 use tracing::Instrument;
 
@@ -54,7 +54,7 @@ pub use warm::WarmRecord;
 use crate::{
     images::Studio,
     pipeline::{Faces, Instance},
-    server::Peer,
+    server::{Fields, Peer, Reply},
     telemetry::{Metrics, traces},
 };
 
@@ -68,9 +68,9 @@ pub type Body = Full<Bytes>;
 /// kept, which costs more to make and to move than the hit itself.
 pub enum Answer {
     /// It is there.
-    Now(Ready<Result<Response<Body>, Infallible>>),
+    Now(Ready<Result<Reply, Infallible>>),
     /// It will be.
-    Later(Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>),
+    Later(Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>),
 }
 
 /// What the front goes by.
@@ -102,6 +102,8 @@ pub struct Front {
 struct Shared {
     faces: Faces,
     instances: HashMap<String, Arc<Instance>>,
+    /// What all images have in common.
+    common: Fields,
     settings: Settings,
 }
 
@@ -116,6 +118,7 @@ impl Front {
             shared: Arc::new(Shared {
                 faces,
                 instances,
+                common: represent::common(&settings.allow_origin),
                 settings,
             }),
         }
@@ -142,7 +145,7 @@ impl Front {
         self,
         request: Request<B>,
         mut line: Line,
-    ) -> Result<Response<Body>, Infallible> {
+    ) -> Result<Reply, Infallible> {
         let answered = self.answer(&request, &mut line).await;
         Ok(self.end(&request, line, answered))
     }
@@ -152,14 +155,14 @@ impl Front {
         &self,
         request: &Request<B>,
         mut line: Line,
-        answered: Result<Response<Body>, Problem>,
-    ) -> Response<Body> {
+        answered: Result<Reply, Problem>,
+    ) -> Reply {
         let mut response = answered.unwrap_or_else(|problem| {
             if matches!(problem, Problem::Access(_)) {
                 self.shared.settings.metrics.rejected();
             }
             line.refused(&problem);
-            problem.into_response()
+            problem.into_reply()
         });
         if request.method() == Method::HEAD {
             represent::without_body(&mut response);
@@ -190,11 +193,7 @@ impl Front {
     }
 
     /// The answer, if it is a face in memory. Whatever else it is, [`Front::answer`] finds out.
-    fn at_once<B>(
-        &self,
-        request: &Request<B>,
-        line: &mut Line,
-    ) -> Option<Result<Response<Body>, Problem>> {
+    fn at_once<B>(&self, request: &Request<B>, line: &mut Line) -> Option<Result<Reply, Problem>> {
         if !is_read(request.method()) {
             return None;
         }
@@ -210,7 +209,7 @@ impl Front {
         &self,
         request: &Request<B>,
         line: &mut Line,
-    ) -> Result<Response<Body>, Problem> {
+    ) -> Result<Reply, Problem> {
         let is_read = is_read(request.method());
         match Route::parse(request.uri())? {
             Route::Avatar(wanted) if is_read => {
@@ -238,14 +237,14 @@ impl Front {
         }
     }
 
-    fn home(&self) -> Result<Response<Body>, Problem> {
+    fn home(&self) -> Result<Reply, Problem> {
         let page = self.shared.settings.home.clone();
         page.map(represent::page).ok_or(Problem::NoRoute)
     }
 }
 
 impl Future for Answer {
-    type Output = Result<Response<Body>, Infallible>;
+    type Output = Result<Reply, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {

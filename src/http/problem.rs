@@ -1,12 +1,12 @@
 //! Every way in which a request can be wrong, and its RFC 9457 answer, in one match.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Serialize;
 
-use super::{Body, hooks, represent, signature::Refusal};
-use crate::{avatar::MalformedJid, upstream::Unsupported};
+use super::{hooks, represent, signature::Refusal};
+use crate::{avatar::MalformedJid, server::Reply, upstream::Unsupported};
 
 /// What is wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +223,7 @@ impl Problem {
 
     /// The answer.
     #[cold]
-    pub(super) fn into_response(self) -> Response<Body> {
+    pub(super) fn into_reply(self) -> Reply {
         let (status, kind, title, detail) = self.parts();
         let body = serde_json::to_vec(&Details {
             kind: format!("urn:faceplate:problem:{kind}"),
@@ -233,27 +233,27 @@ impl Problem {
         });
         let mut response = represent::plain(
             status,
-            HeaderValue::from_static("application/problem+json"),
+            "application/problem+json",
             // Texts and a number cannot fail to be JSON.
             body.unwrap_or_default().into(),
         );
-        let owed = match self {
-            Problem::Method(allowed) => Some((header::ALLOW, HeaderValue::from_static(allowed))),
+        let owed: Option<(_, Cow<'static, str>)> = match self {
+            Problem::Method(allowed) => Some((header::ALLOW, allowed.into())),
             Problem::AdminToken | Problem::PurgeToken => {
-                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+                Some((header::WWW_AUTHENTICATE, "Bearer".into()))
             }
             Problem::AdminPage => {
-                let ask = HeaderValue::from_static("Basic realm=\"Faceplate\", charset=\"UTF-8\"");
-                Some((header::WWW_AUTHENTICATE, ask))
+                let ask = "Basic realm=\"Faceplate\", charset=\"UTF-8\"";
+                Some((header::WWW_AUTHENTICATE, ask.into()))
             }
             Problem::TooMany(wait) => {
                 let secs = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
-                Some((header::RETRY_AFTER, HeaderValue::from(secs)))
+                Some((header::RETRY_AFTER, secs.to_string().into()))
             }
             _ => None,
         };
         if let Some((name, value)) = owed {
-            response.headers_mut().insert(name, value);
+            response.fields.add(name, &value);
         }
         response
     }

@@ -4,11 +4,12 @@
 //! `all=true`; `hard=true` removes them, and else they are shown once more while they are asked for
 //! again. `PURGE /avatar/{instance}/{jid}` with a bearer token does the same for one face, softly.
 
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 use serde::Serialize;
 
-use super::{Body, Front, access, problem::Problem, represent, route::Wanted};
+use super::{Front, access, problem::Problem, represent, route::Wanted};
 use crate::pipeline::{Instance, Purge, Which};
+use crate::server::Reply;
 
 /// How many faces were purged.
 #[derive(Serialize)]
@@ -60,7 +61,7 @@ impl Front {
         &self,
         wanted: &Wanted<'_>,
         headers: &HeaderMap,
-    ) -> Result<Response<Body>, Problem> {
+    ) -> Result<Reply, Problem> {
         if !access::has_bearer(headers, &self.shared.settings.access.bearer_tokens) {
             return Err(Problem::PurgeToken);
         }

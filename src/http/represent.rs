@@ -9,12 +9,12 @@ use std::{fmt::Write, time::Duration};
 
 use arrayvec::ArrayString;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use httpdate::HttpDate;
 use serde::Serialize;
 
 use super::{
-    Body, Mode, Settings,
+    Mode, Settings,
     conditional::{self, Verdict},
     problem::Problem,
     range::{self, Part},
@@ -25,6 +25,7 @@ use crate::{
     avatar::{Digest, Forward, Kept, Outcome, Policy, Subject},
     clock::Timestamp,
     pipeline::Served,
+    server::{Fields, Reply},
 };
 
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -34,15 +35,14 @@ const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy")
 const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
 
 /// Nothing in an image may run or be fetched; a drawing may style itself.
-const IMAGE_CSP: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
-);
+const IMAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
 /// A page of our own, which shows faces and styles and scripts itself.
-const PAGE_CSP: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self'; connect-src 'self'",
-);
+const PAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self'; connect-src 'self'";
 /// How long a drawing for a truthful "there is none" may be kept.
 const DRAWING_MAX_AGE: Duration = Duration::from_secs(300);
+
+/// `Cache-Control`; the longest is `private, max-age=` and twenty digits.
+type Directives = ArrayString<48>;
 
 /// What a response depends on, beside the face.
 #[derive(Clone, Copy)]
@@ -53,107 +53,92 @@ pub(super) struct Context<'a> {
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
     pub(super) settings: &'a Settings,
+    /// What all images have in common.
+    pub(super) common: &'a Fields,
     pub(super) policy: &'a Policy,
     pub(super) now: Timestamp,
 }
 
 /// The response for a face, or for the want of one.
-pub(super) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Response<Body> {
+pub(super) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Reply {
     let mut response = match served.picture() {
         Some(kept) => picture(kept, shown, served, context),
         None => drawing(shown, context, drawing_cache_control(served, context)),
     };
-    let headers = response.headers_mut();
-    headers.insert(CACHE_STATUS, cache_status(served, context));
+    let fields = &mut response.fields;
+    fields.add(CACHE_STATUS, &cache_status(served, context));
     if let Some(reason) = reason(served, context) {
-        headers.insert(REASON, HeaderValue::from_static(reason));
+        fields.add(REASON, reason);
     }
-    retry_after(served, context, headers);
+    retry_after(served, context, fields);
     response
 }
 
 /// When trouble that left nothing to show may be over.
-pub(super) fn retry_after(served: &Served, context: &Context<'_>, headers: &mut HeaderMap) {
+pub(super) fn retry_after(served: &Served, context: &Context<'_>, fields: &mut Fields) {
     let retry_at = served.retry_at().filter(|at| *at > context.now);
     if served.picture().is_none()
         && served.trouble().is_some()
         && let Some(retry_at) = retry_at
     {
         let seconds = retry_at.since(context.now).as_millis().div_ceil(1000);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
+        fields.add_number(header::RETRY_AFTER, seconds as u64);
     }
 }
 
 /// The drawing that was asked for although there may be a picture (`f=y`).
-pub(super) fn forced(shown: &Shown, context: &Context<'_>) -> Response<Body> {
+pub(super) fn forced(shown: &Shown, context: &Context<'_>) -> Reply {
     let mut response = drawing(shown, context, max_age(context, DRAWING_MAX_AGE));
-    let headers = response.headers_mut();
-    headers.insert(
-        CACHE_STATUS,
-        HeaderValue::from_static("faceplate; fwd=bypass; detail=forced-default"),
-    );
-    headers.insert(REASON, HeaderValue::from_static("forced"));
+    let fields = &mut response.fields;
+    fields.add(CACHE_STATUS, "faceplate; fwd=bypass; detail=forced-default");
+    fields.add(REASON, "forced");
     response
 }
 
 /// A page of our own.
-pub(super) fn page(html: Bytes) -> Response<Body> {
-    let mut response = plain(
-        StatusCode::OK,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-        html,
-    );
+pub(super) fn page(html: Bytes) -> Reply {
+    let mut response = plain(StatusCode::OK, "text/html; charset=utf-8", html);
     response
-        .headers_mut()
-        .insert(header::CONTENT_SECURITY_POLICY, PAGE_CSP);
+        .fields
+        .add(header::CONTENT_SECURITY_POLICY, PAGE_CSP);
     response
 }
 
 /// A response that is not to be kept.
-pub(super) fn plain(status: StatusCode, media: HeaderValue, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::new(Bytes::new()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, media);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
-    *response.body_mut() = Body::new(body);
+pub(super) fn plain(status: StatusCode, media: &str, body: Bytes) -> Reply {
+    let mut response = Reply::whole(status, media, body);
+    let fields = &mut response.fields;
+    fields.add(header::CACHE_CONTROL, "no-store");
+    fields.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    fields.add(header::REFERRER_POLICY, "no-referrer");
     response
 }
 
 /// A document about us.
-pub(super) fn document(text: &'static str) -> Response<Body> {
+pub(super) fn document(text: &'static str) -> Reply {
     plain(
         StatusCode::OK,
-        HeaderValue::from_static("application/json"),
+        "application/json",
         Bytes::from_static(text.as_bytes()),
     )
 }
 
 /// An answer for programs.
-pub(super) fn json(value: &impl Serialize) -> Response<Body> {
+pub(super) fn json(value: &impl Serialize) -> Reply {
     plain(
         StatusCode::OK,
-        HeaderValue::from_static("application/json"),
+        "application/json",
         // Texts and numbers cannot fail to be JSON.
         serde_json::to_vec(value).unwrap_or_default().into(),
     )
 }
 
 /// Leaves the headers, `Content-Length` included, as GET would have sent them.
-pub(super) fn without_body(response: &mut Response<Body>) {
-    *response.body_mut() = Body::new(Bytes::new());
+pub(super) fn without_body(response: &mut Reply) {
+    response.body = Bytes::new();
 }
 
-fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -> Response<Body> {
+fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -> Reply {
     let picture = &kept.picture;
     let (media, bytes, digest) = match &shown.what {
         What::Derived(derived) => (derived.format.as_str(), &derived.bytes, derived.digest),
@@ -162,42 +147,39 @@ fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -
     let etag = etag(&digest);
     let modified = kept.changed.as_system_time();
     let mut response = image(
-        HeaderValue::from_static(media),
+        media,
         bytes.clone(),
         &etag,
         conditional::check(context.headers, &etag, Some(modified)),
         context,
     );
     // Range is for GET alone (§14.2).
-    if response.status() == StatusCode::OK && context.method == Method::GET {
+    if response.status == StatusCode::OK && context.method == Method::GET {
         let length = bytes.len() as u64;
         let part = range::part(context.headers, length, &etag, modified);
         cut(&mut response, bytes, part);
     }
     let age = kept.age(context.now);
-    let is_an_error = response.status().is_client_error();
-    let headers = response.headers_mut();
+    let is_an_error = response.status.is_client_error();
+    let fields = &mut response.fields;
     if shown.by_accept {
-        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        fields.add(header::VARY, "Accept");
     }
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::LAST_MODIFIED, date(kept.changed));
-    headers.insert(header::AGE, number(age.as_secs()));
-    headers.insert(SOURCE, HeaderValue::from_static("picture"));
+    fields.add(header::ACCEPT_RANGES, "bytes");
+    fields.add(header::LAST_MODIFIED, &date(kept.changed));
+    fields.add_number(header::AGE, age.as_secs());
+    fields.add(SOURCE, "picture");
     let is_fresh = !is_an_error && age < context.policy.ttl && !served.is_deferred();
-    headers.insert(
-        header::CACHE_CONTROL,
-        if is_fresh {
-            max_age(context, context.policy.ttl)
-        } else {
-            HeaderValue::from_static("no-cache")
-        },
-    );
+    if is_fresh {
+        fields.add(header::CACHE_CONTROL, &max_age(context, context.policy.ttl));
+    } else {
+        fields.add(header::CACHE_CONTROL, "no-cache");
+    }
     response
 }
 
 /// Leaves of a response with all of `bytes` the part that was asked for.
-fn cut(response: &mut Response<Body>, bytes: &Bytes, part: Part) {
+fn cut(response: &mut Reply, bytes: &Bytes, part: Part) {
     let length = bytes.len();
     let (status, range, bytes) = match part {
         Part::Whole => return,
@@ -212,19 +194,18 @@ fn cut(response: &mut Response<Body>, bytes: &Bytes, part: Part) {
             bytes.slice(part.start as usize..part.end as usize),
         ),
     };
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
+    response.status = status;
+    let fields = &mut response.fields;
     if bytes.is_empty() {
-        headers.remove(header::CONTENT_TYPE);
+        fields.remove(&header::CONTENT_TYPE);
     }
-    headers.insert(header::CONTENT_LENGTH, number(bytes.len() as u64));
-    if let Ok(range) = HeaderValue::from_str(&range) {
-        headers.insert(header::CONTENT_RANGE, range);
-    }
-    *response.body_mut() = Body::new(bytes);
+    fields.remove(&header::CONTENT_LENGTH);
+    fields.add_number(header::CONTENT_LENGTH, bytes.len() as u64);
+    fields.add(header::CONTENT_RANGE, &range);
+    response.body = bytes;
 }
 
-fn drawing(shown: &Shown, context: &Context<'_>, cache_control: HeaderValue) -> Response<Body> {
+fn drawing(shown: &Shown, context: &Context<'_>, cache_control: Directives) -> Reply {
     let (media, bytes, digest) = match &shown.what {
         What::Derived(derived) => (
             derived.format.as_str(),
@@ -233,64 +214,46 @@ fn drawing(shown: &Shown, context: &Context<'_>, cache_control: HeaderValue) -> 
         ),
         What::Drawing(svg) => ("image/svg+xml", svg.clone(), Digest::of(svg)),
         What::Nothing | What::Picture => {
-            let mut response = Problem::NoPicture.into_response();
-            let headers = response.headers_mut();
-            headers.insert(header::CACHE_CONTROL, cache_control);
-            headers.insert(SOURCE, HeaderValue::from_static("fallback"));
+            let mut response = Problem::NoPicture.into_reply();
+            let fields = &mut response.fields;
+            fields.replace(header::CACHE_CONTROL, &cache_control);
+            fields.add(SOURCE, "fallback");
             return response;
         }
     };
     let etag = etag(&digest);
     let verdict = conditional::check(context.headers, &etag, None);
-    let media = HeaderValue::from_static(media);
     let mut response = image(media, bytes, &etag, verdict, context);
-    let headers = response.headers_mut();
+    let fields = &mut response.fields;
     if shown.by_accept {
-        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        fields.add(header::VARY, "Accept");
     }
-    headers.insert(SOURCE, HeaderValue::from_static("fallback"));
-    headers.insert(header::CACHE_CONTROL, cache_control);
+    fields.add(SOURCE, "fallback");
+    fields.add(header::CACHE_CONTROL, &cache_control);
     response
 }
 
-fn image(
-    media: HeaderValue,
-    bytes: Bytes,
-    etag: &str,
-    verdict: Verdict,
-    context: &Context<'_>,
-) -> Response<Body> {
-    let mut response = Response::new(Body::new(Bytes::new()));
-    let headers = response.headers_mut();
-    headers.reserve(16);
-    match verdict {
-        Verdict::Send => {
-            headers.insert(header::CONTENT_TYPE, media);
-            headers.insert(header::CONTENT_LENGTH, number(bytes.len() as u64));
-            *response.body_mut() = Body::new(bytes);
-        }
-        Verdict::NotModified => *response.status_mut() = StatusCode::NOT_MODIFIED,
-    }
-    let headers = response.headers_mut();
-    if let Ok(etag) = HeaderValue::from_str(etag) {
-        headers.insert(header::ETAG, etag);
-    }
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::CONTENT_SECURITY_POLICY, IMAGE_CSP);
-    headers.insert(CORP, HeaderValue::from_static("cross-origin"));
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        context.settings.allow_origin.clone(),
-    );
-    headers.insert(TIMING, HeaderValue::from_static("*"));
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
+fn image(media: &str, bytes: Bytes, etag: &str, verdict: Verdict, context: &Context<'_>) -> Reply {
+    let mut response = match verdict {
+        Verdict::Send => Reply::whole(StatusCode::OK, media, bytes),
+        Verdict::NotModified => Reply::empty(StatusCode::NOT_MODIFIED),
+    };
+    response.fields.add(header::ETAG, etag);
+    response.fields.add_all(context.common);
     response
+}
+
+/// What all images have in common.
+pub(super) fn common(allow_origin: &HeaderValue) -> Fields {
+    let mut fields = Fields::default();
+    fields.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    fields.add(header::CONTENT_SECURITY_POLICY, IMAGE_CSP);
+    fields.add(CORP, "cross-origin");
+    let allow_origin = allow_origin.to_str().unwrap_or_default();
+    fields.add(header::ACCESS_CONTROL_ALLOW_ORIGIN, allow_origin);
+    fields.add(TIMING, "*");
+    fields.add(header::REFERRER_POLICY, "no-referrer");
+    fields
 }
 
 pub(super) fn etag(digest: &Digest) -> ArrayString<34> {
@@ -301,36 +264,31 @@ pub(super) fn etag(digest: &Digest) -> ArrayString<34> {
     etag
 }
 
-/// The number in one piece of memory; `HeaderValue::from` takes two.
-fn number(number: u64) -> HeaderValue {
-    HeaderValue::from_str(itoa::Buffer::new().format(number))
-        .unwrap_or_else(|_| HeaderValue::from(number))
-}
-
-fn date(time: Timestamp) -> HeaderValue {
-    let mut text = ArrayString::<32>::new();
+fn date(time: Timestamp) -> ArrayString<32> {
+    let mut text = ArrayString::new();
     // 29 bytes.
     let _ = write!(text, "{}", HttpDate::from(time.as_system_time()));
-    HeaderValue::from_str(&text)
-        .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+    text
 }
 
-fn max_age(context: &Context<'_>, age: Duration) -> HeaderValue {
+fn max_age(context: &Context<'_>, age: Duration) -> Directives {
     let scope = match context.settings.access.mode {
         Mode::Signed => "private",
         Mode::Open => "public",
     };
-    let mut text = ArrayString::<48>::new();
+    let mut text = Directives::new();
     text.push_str(scope);
     text.push_str(", max-age=");
     text.push_str(itoa::Buffer::new().format(age.as_secs()));
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("no-cache"))
+    text
 }
 
-fn drawing_cache_control(served: &Served, context: &Context<'_>) -> HeaderValue {
+fn drawing_cache_control(served: &Served, context: &Context<'_>) -> Directives {
     let is_truth = !served.is_deferred() && matches!(served.outcome(), Some(Outcome::Empty(_)));
     if !is_truth {
-        return HeaderValue::from_static("no-store");
+        let mut text = Directives::new();
+        text.push_str("no-store");
+        return text;
     }
     let believed = served
         .retry_at()
@@ -354,9 +312,9 @@ pub(super) fn reason(served: &Served, context: &Context<'_>) -> Option<&'static 
 
 /// `Cache-Status` (RFC 9211). Its parameters are all tokens and integers, so no structured-field
 /// library is needed to write it.
-fn cache_status(served: &Served, context: &Context<'_>) -> HeaderValue {
+fn cache_status(served: &Served, context: &Context<'_>) -> ArrayString<160> {
     // All of it together is a hundred bytes.
-    let mut text = ArrayString::<160>::new();
+    let mut text = ArrayString::new();
     text.push_str("faceplate");
     match served.forward {
         None => text.push_str("; hit"),
@@ -384,7 +342,7 @@ fn cache_status(served: &Served, context: &Context<'_>) -> HeaderValue {
         text.push_str("; detail=");
         text.push_str(detail);
     }
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("faceplate"))
+    text
 }
 
 /// Seconds of freshness left; negative for a stale picture.

@@ -111,7 +111,9 @@ impl SigningKey {
         for part in ["avatar\n", instance, "\n", subject, "\n"] {
             mac.update(part.as_bytes());
         }
-        mac.update(format!("{}\n{grant}", ticket.expires).as_bytes());
+        mac.update(itoa::Buffer::new().format(ticket.expires).as_bytes());
+        mac.update(b"\n");
+        mac.update(grant.as_bytes());
         mac
     }
 }

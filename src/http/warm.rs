@@ -8,11 +8,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Body, Front, admin::records::date, problem::Problem, represent};
+use super::{Front, admin::records::date, problem::Problem, represent};
 use crate::pipeline::{Job, Progress, State, Warmups};
+use crate::server::Reply;
 
 /// The longest list: a hundred thousand JIDs.
 pub(super) const LONGEST: usize = 4 << 20;
@@ -52,7 +53,7 @@ pub(super) async fn answer(
     method: &Method,
     query: &str,
     body: &Bytes,
-) -> Result<Response<Body>, Problem> {
+) -> Result<Reply, Problem> {
     match *method {
         Method::GET | Method::HEAD => {
             let records: Vec<_> = warmups
@@ -71,7 +72,7 @@ pub(super) async fn answer(
             };
             warmups.start(instance, job).map_err(|_| Problem::Warming)?;
             let mut response = represent::json(&told(warmups, &name));
-            *response.status_mut() = StatusCode::ACCEPTED;
+            response.status = StatusCode::ACCEPTED;
             Ok(response)
         }
         Method::DELETE => {
@@ -80,9 +81,7 @@ pub(super) async fn answer(
             if !warmups.cancel(instance).await {
                 return Err(Problem::NotWarming);
             }
-            let mut response = Response::new(Body::new(Bytes::new()));
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            Ok(response)
+            Ok(Reply::empty(StatusCode::NO_CONTENT))
         }
         _ => Err(Problem::Method("GET, HEAD, POST, DELETE")),
     }

@@ -18,8 +18,7 @@ use std::{
     task::{Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
-use http_body_util::{BodyExt, Full};
+use bytes::Buf;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri, body::Incoming, header, service::Service,
 };
@@ -32,13 +31,13 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFuture},
 };
 
-use super::Caps;
+use super::{Caps, Reply};
 use crate::clock::Clock;
 
 /// A service that answers requests without a body by itself.
 pub trait Express: Service<Request<Incoming>> {
     /// An answer on its way.
-    type Answer: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send;
+    type Answer: Future<Output = Result<Reply, Infallible>> + Send;
 
     /// The answer; nothing, if the service wants its requests through hyper.
     fn express(&self, request: Request<()>) -> Option<Self::Answer>;
@@ -65,7 +64,7 @@ impl<F> Express for Plain<F>
 where
     Self: Service<Request<Incoming>>,
 {
-    type Answer = Ready<Result<Response<Full<Bytes>>, Infallible>>;
+    type Answer = Ready<Result<Reply, Infallible>>;
 
     fn express(&self, _: Request<()>) -> Option<Self::Answer> {
         None
@@ -141,16 +140,15 @@ where
             },
             Head::Partial | Head::Unusual => return Ok(End::Unusual(lane.received)),
         };
-        let is_head = request.method() == Method::HEAD;
         let Some(answer) = service.express(request) else {
             return Ok(End::Unusual(lane.received));
         };
         lane.received.drain(..length);
-        let Some(Ok(response)) = lane.unless_gone(answer).await? else {
+        let Some(Ok(reply)) = lane.unless_gone(answer).await? else {
             return Ok(End::Closed);
         };
         let is_last = stop.is_cancelled();
-        lane.write(response, is_head, is_last).await?;
+        lane.write(reply, is_last).await?;
         if is_last {
             return Ok(End::Closed);
         }
@@ -202,25 +200,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
         .await
     }
 
-    async fn write(
-        &mut self,
-        response: Response<Full<Bytes>>,
-        is_head: bool,
-        is_last: bool,
-    ) -> io::Result<()> {
-        let (parts, body) = response.into_parts();
-        // It is whole, so there is nothing to wait for.
-        let body = body
-            .collect()
-            .await
-            .map_or_else(|never| match never {}, |body| body.to_bytes());
+    async fn write(&mut self, reply: Reply, is_last: bool) -> io::Result<()> {
         self.head.clear();
-        write_head(&mut self.head, parts.status, &parts.headers, &body, is_head);
+        write_status(&mut self.head, reply.status);
+        self.head.extend_from_slice(reply.fields.as_bytes());
+        write_date(&mut self.head);
         if is_last {
             self.head.extend_from_slice(b"connection: close\r\n");
         }
         self.head.extend_from_slice(b"\r\n");
-        let mut answer = self.head.as_slice().chain(body);
+        let mut answer = self.head.as_slice().chain(reply.body);
         self.stream.write_all_buf(&mut answer).await?;
         self.stream.flush().await
     }
@@ -280,35 +269,11 @@ fn is_about_the_connection(name: &header::HeaderName, value: &[u8]) -> bool {
     }
 }
 
-/// Everything of the head but the empty line at its end.
-fn write_head(
-    text: &mut Vec<u8>,
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-    is_head: bool,
-) {
-    text.extend_from_slice(b"HTTP/1.1 ");
-    text.extend_from_slice(status.as_str().as_bytes());
-    text.push(b' ');
-    text.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    text.extend_from_slice(b"\r\n");
-    for (name, value) in headers {
-        field(text, name.as_str(), value.as_bytes());
+fn write_status(text: &mut Vec<u8>, status: StatusCode) {
+    let reason = status.canonical_reason().unwrap_or_default();
+    for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
+        text.extend_from_slice(part.as_bytes());
     }
-    let has_body = !is_head && status != StatusCode::NOT_MODIFIED;
-    if has_body && !headers.contains_key(header::CONTENT_LENGTH) {
-        let length = itoa::Buffer::new().format(body.len()).to_owned();
-        field(text, "content-length", length.as_bytes());
-    }
-    write_date(text);
-}
-
-fn field(text: &mut Vec<u8>, name: &str, value: &[u8]) {
-    text.extend_from_slice(name.as_bytes());
-    text.extend_from_slice(b": ");
-    text.extend_from_slice(value);
-    text.extend_from_slice(b"\r\n");
 }
 
 /// `Date` (RFC 9110 §6.6.1), which is kept from one answer to the next of the same second.
@@ -322,6 +287,8 @@ fn write_date(text: &mut Vec<u8>) {
             *second = now.as_secs();
             *known = httpdate::fmt_http_date(now.as_system_time());
         }
-        field(text, "date", known.as_bytes());
+        for part in ["date: ", known, "\r\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
     });
 }

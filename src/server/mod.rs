@@ -4,6 +4,7 @@
 mod connection;
 mod express;
 mod listen;
+mod reply;
 mod rewound;
 mod tls;
 
@@ -18,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use express::{Express, Plain};
 pub use listen::{Address, Inherited, Listener};
+pub use reply::{Fields, Reply};
 pub use tls::{BadCertificate, CertificateFiles, Tls};
 
 /// What one listener grants its clients.

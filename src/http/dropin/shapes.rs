@@ -1,14 +1,11 @@
 //! What each vendor's answers look like, by its documentation: the success, the "none", and the status
 //! and body of every failure.
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::{
-    http::{Body, represent},
-    upstream::Vendor,
-};
+use crate::{http::represent, server::Reply, upstream::Vendor};
 
 /// One documented call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +82,7 @@ impl Shape {
     }
 
     /// The answer with a link, or with the vendor's word for none.
-    pub(super) fn answer(self, chat: Option<&str>, link: Option<&str>) -> Response<Body> {
+    pub(super) fn answer(self, chat: Option<&str>, link: Option<&str>) -> Reply {
         let body = match self {
             Shape::Wachat => return self.failure(Failure::NoContact, ""),
             Shape::WawpChat => json!({
@@ -107,7 +104,7 @@ impl Shape {
     }
 
     /// The answer to a call that failed.
-    pub(super) fn failure(self, failure: Failure, account: &str) -> Response<Body> {
+    pub(super) fn failure(self, failure: Failure, account: &str) -> Reply {
         match self {
             Shape::Wachat => wachat(failure),
             Shape::WawpChat | Shape::WawpContact => wawp(failure),
@@ -117,7 +114,7 @@ impl Shape {
     }
 }
 
-fn wachat(failure: Failure) -> Response<Body> {
+fn wachat(failure: Failure) -> Reply {
     let (status, message) = match failure {
         Failure::Malformed => (400, "Missing instanceName query parameter."),
         Failure::Unauthorized => (401, "Missing or invalid API key."),
@@ -131,7 +128,7 @@ fn wachat(failure: Failure) -> Response<Body> {
     answer(status, &json!({ "success": false, "message": message }))
 }
 
-fn wawp(failure: Failure) -> Response<Body> {
+fn wawp(failure: Failure) -> Reply {
     let (status, message) = match failure {
         Failure::Malformed => (400, "Bad Request - Invalid Parameter Format"),
         Failure::Unauthorized => (401, "Unauthorized - Invalid or Missing Access Token"),
@@ -147,7 +144,7 @@ fn wawp(failure: Failure) -> Response<Body> {
     )
 }
 
-fn hypersender(failure: Failure) -> Response<Body> {
+fn hypersender(failure: Failure) -> Reply {
     let (status, message) = match failure {
         Failure::Malformed => {
             let told = "The chat id field is required and must be a phone number or a chat ID.";
@@ -167,7 +164,7 @@ fn hypersender(failure: Failure) -> Response<Body> {
     answer(status, &json!({ "message": message }))
 }
 
-fn waha(failure: Failure, session: &str) -> Response<Body> {
+fn waha(failure: Failure, session: &str) -> Reply {
     let plain = |status: u16, message: &str| {
         let error = phrase(status);
         json!({ "message": message, "error": error, "statusCode": status })
@@ -202,8 +199,7 @@ fn phrase(status: u16) -> &'static str {
         .unwrap_or_default()
 }
 
-fn answer(status: u16, body: &Value) -> Response<Body> {
+fn answer(status: u16, body: &Value) -> Reply {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let json = HeaderValue::from_static("application/json");
-    represent::plain(status, json, body.to_string().into())
+    represent::plain(status, "application/json", body.to_string().into())
 }
