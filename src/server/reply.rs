@@ -1,7 +1,7 @@
 //! An answer, whole. Its fields are the text that goes over the wire, written once and in order: a map of
 //! them costs more to fill, to walk and to free than all that a hit in memory does besides.
 
-use std::{fmt, str};
+use std::{fmt, iter, ops::Range, str};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -118,22 +118,23 @@ impl Fields {
         lines.collect()
     }
 
-    fn find(&self, name: &HeaderName) -> Option<std::ops::Range<usize>> {
+    fn find(&self, name: &HeaderName) -> Option<Range<usize>> {
         self.lines().find(|line| {
             let rest = self.0[line.clone()].strip_prefix(name.as_str().as_bytes());
             rest.is_some_and(|rest| rest.starts_with(b": "))
         })
     }
 
-    fn lines(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
-        let mut start = 0;
-        self.0
-            .split_inclusive(|byte| *byte == b'\n')
-            .map(move |line| {
-                let range = start..start + line.len();
-                start = range.end;
-                range
-            })
+    /// The lines, the last one first: who looks for one mostly looks for what was added last.
+    fn lines(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut end = self.0.len();
+        iter::from_fn(move || {
+            let above = end.checked_sub(1)?;
+            let before = self.0[..above].iter().rposition(|byte| *byte == b'\n');
+            let line = before.map_or(0, |before| before + 1)..end;
+            end = line.start;
+            Some(line)
+        })
     }
 }
 

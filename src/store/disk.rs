@@ -210,6 +210,11 @@ impl Disk {
         })
     }
 
+    /// Whether there is surely no entry of `key`, as far as can be told without waiting for the disk.
+    pub(super) fn is_absent(&self, key: &Key) -> bool {
+        glance::is_absent(&self.path(key))
+    }
+
     /// The entry of `key`, if it is whole and can be read without waiting for the disk.
     pub(super) fn glance(&self, key: &Key) -> Option<Entry> {
         let bucket = bucket::newest(&glance::read(&self.path(key), Self::USUAL_BUCKET).ok()?);

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::{
     fs::{CWD, Mode, OFlags, ResolveFlags, openat2},
-    io::{ReadWriteFlags, preadv2},
+    io::{Errno, ReadWriteFlags, preadv2},
 };
 
 /// What is set aside at most for what is expected: an index may say anything.
@@ -47,6 +47,13 @@ pub(super) fn read(path: &Path, expected: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether surely nothing lies at `path`: the kernel knows, and need not look.
+pub(super) fn is_absent(path: &Path) -> bool {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let found = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED);
+    matches!(found, Err(Errno::NOENT))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -62,6 +69,16 @@ mod tests {
         for expected in [1, 9_999, 10_001, 100_000] {
             assert_eq!(read(&path, expected).unwrap(), bytes, "{expected}");
         }
+    }
+
+    #[test]
+    fn what_was_looked_for_in_vain_is_known_to_be_absent_until_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        assert!(fs::read(&path).is_err());
+        assert!(is_absent(&path));
+        fs::write(&path, b"here").unwrap();
+        assert!(!is_absent(&path));
     }
 
     #[test]

@@ -161,6 +161,10 @@ impl Store {
         if let Some(entry) = self.memory.get(key) {
             return Some(entry);
         }
+        // A crowd that waits for one cold face would wait for its turn at the disk, one by one.
+        if self.disk.is_absent(key) {
+            return None;
+        }
         let turn = self.turn(key).await;
         // Whoever had the turn before may have brought it.
         if let Some(entry) = self.memory.get(key) {
