@@ -55,6 +55,8 @@ pub struct Derived {
 pub(super) enum Underivable {
     #[error("it cannot be decoded: {0}")]
     Decode(image::ImageError),
+    #[error("it has {0} pixels, more than are worked on")]
+    TooLarge(u64),
     #[error("it cannot be drawn: {0}")]
     Draw(String),
     #[error("it cannot be resized: {0}")]
@@ -72,11 +74,18 @@ const WEBP_QUALITY: f32 = 78.0;
 const AVIF_QUALITY: u8 = 65;
 /// The fastest: a slower one gains a tenth of the bytes for ten times the time.
 const AVIF_SPEED: u8 = 10;
-/// Memory for the decoded picture: 16 megapixels. WhatsApp's have less than half of one.
-const MOST_DECODED: u64 = 64 << 20;
+/// Pixels of a picture that is worked on. WhatsApp's have less than half a million.
+const MOST_PIXELS: u64 = 16 << 20;
+/// Memory for the decoder: that many, of four samples.
+const MOST_DECODED: u64 = 4 * MOST_PIXELS;
 
 /// Makes `variant` of `original`.
 pub(super) fn derive(original: &Picture, variant: Variant) -> Result<Derived, Underivable> {
+    let (width, height) = original.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MOST_PIXELS {
+        return Err(Underivable::TooLarge(pixels));
+    }
     let image = decoded(original).map_err(Underivable::Decode)?;
     let canvas = match variant.edge {
         Some(edge) => squared(&image, edge)?,
@@ -314,6 +323,22 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_of_too_many_pixels_is_not_even_decoded() {
+        // Small as a file, and as one sample a pixel; as four, it would be 256 MiB.
+        let gray = DynamicImage::new_luma8(8192, 4096);
+        let bomb = picture(&gray, ImageFormat::Png);
+        let variant = Variant {
+            edge: Some(32),
+            format: Format::Jpeg,
+        };
+        assert!(bomb.bytes().len() < 1_000_000);
+        assert!(matches!(
+            derive(&bomb, variant),
+            Err(Underivable::TooLarge(_))
+        ));
+    }
+
+    #[test]
     fn without_an_edge_only_the_format_changes() {
         let original = picture(&flag(300, 100), ImageFormat::Png);
         let image = made(&original, None, Format::Jpeg);
@@ -377,13 +402,13 @@ mod tests {
         assert_eq!((image.width(), image.height()), (60, 90));
         // What was left is on top.
         assert!(image.to_rgb8().get_pixel(30, 5).0[0] > 200);
-        let variant = Variant {
-            edge: Some(32),
-            format: Format::Jpeg,
-        };
-        let derived = derive(&sideways, variant).unwrap();
         let tells = |bytes: &[u8]| bytes.windows(13).any(|text| text == b"taken at home");
-        assert!(tells(sideways.bytes()) && !tells(&derived.bytes));
+        assert!(tells(sideways.bytes()));
+        for format in [Format::Jpeg, Format::Png, Format::Webp, Format::Avif] {
+            let edge = Some(32);
+            let derived = derive(&sideways, Variant { edge, format }).unwrap();
+            assert!(!tells(&derived.bytes), "{format:?}");
+        }
     }
 
     #[test]
