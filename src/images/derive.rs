@@ -373,16 +373,26 @@ mod tests {
 
     #[test]
     fn an_animation_gives_its_first_frame() {
-        let mut file = Vec::new();
-        let mut encoder = GifEncoder::new(&mut file);
-        for color in [[250, 0, 0, 255], [0, 0, 250, 255]] {
-            let frame = image::Frame::new(RgbaImage::from_pixel(40, 40, Rgba(color)));
+        let frames = [[250, 0, 0, 255], [0, 0, 250, 255]];
+        let frames = frames.map(|color| RgbaImage::from_pixel(40, 40, Rgba(color)));
+        let mut gif = Vec::new();
+        let mut encoder = GifEncoder::new(&mut gif);
+        for frame in &frames {
+            let frame = image::Frame::new(frame.clone());
             encoder.encode_frame(frame).unwrap();
         }
         drop(encoder);
-        let original = Picture::validate(file.into()).unwrap();
-        let image = made(&original, Some(32), Format::Png).to_rgb8();
-        assert!(image.get_pixel(16, 16).0[0] > 200);
+        let config = webp::WebPConfig::new().unwrap();
+        let mut encoder = webp::AnimEncoder::new(40, 40, &config);
+        for (frame, time) in frames.iter().zip([0, 100]) {
+            encoder.add_frame(webp::AnimFrame::from_rgba(frame, 40, 40, time));
+        }
+        for file in [gif, encoder.encode().to_vec()] {
+            let original = Picture::validate(file.into()).unwrap();
+            let image = made(&original, Some(32), Format::Png).to_rgb8();
+            let Rgb([red, _, blue]) = *image.get_pixel(16, 16);
+            assert!(red > 200 && blue < 50, "{:?}", original.media());
+        }
     }
 
     #[test]
