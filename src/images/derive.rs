@@ -196,7 +196,9 @@ impl Canvas {
     }
 
     pub(super) fn derived(self, format: Format) -> Result<Derived, Underivable> {
-        let bytes = Bytes::from(self.encoded(format)?);
+        // A copy is as long as it is: what encoders write into has room for as much again, which
+        // would be kept, and not counted, as long as the picture is.
+        let bytes = Bytes::copy_from_slice(&self.encoded(format)?);
         Ok(Derived {
             digest: Digest::of(&bytes),
             bytes,
