@@ -45,6 +45,7 @@ fn entry(now: Timestamp) -> Entry {
             against: 0,
             against_since: now,
             forgotten: false,
+            outdated: false,
         },
     }
 }

@@ -60,5 +60,23 @@ async fn a_hit_asks_for_memory_no_more_often_than_it_did() {
     assert!(known <= KNOWN, "{known} allocations for a 304");
 }
 
+/// A size and a format cost the choice of them, and nothing that grows with the picture.
+#[tokio::test]
+async fn a_hit_in_another_size_asks_for_little_more() {
+    let rig = Settings::default().start().await;
+    let path = format!("/avatar/waha/{FACE}");
+    let derived = format!("{path}?s=96&format=webp");
+    rig.get(&derived).await;
+    let front = rig.front();
+    let whole = fewest(&front, &path, None, 200).await;
+    let other = fewest(&front, &derived, None, 200).await;
+    println!("a 200 takes {whole} allocations, in another size {other}");
+    assert!(
+        other <= whole + MORE,
+        "{other} allocations instead of {whole}"
+    );
+}
+
+const MORE: usize = 2;
 const WHOLE: usize = 1;
 const KNOWN: usize = 1;

@@ -4,15 +4,13 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use faceplate::emulator::{Fault, Rule};
 use serde_json::Value;
 use support::{
     Answer,
     rig::{Rig, Settings},
-    webdriver::Browser,
+    webdriver::{Browser, picture},
 };
 
 const FACE: &str = "628100000001";
@@ -50,18 +48,7 @@ async fn traffic(rig: &Rig) {
     rig.face("wappfy", FACE).await;
 }
 
-/// With FACEPLATE_WRITE_DOCS, the pictures in the documents are taken anew.
-fn picture(folder: &Path, name: &str) -> PathBuf {
-    match std::env::var_os("FACEPLATE_WRITE_DOCS") {
-        Some(_) => Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("docs")
-            .join(name),
-        None => folder.join(name),
-    }
-}
-
-async fn looked_at(rig: &Rig, width: u32, height: u32, more: &[&str]) -> Browser {
-    let browser = Browser::open(width, height, more).await;
+async fn looked_at(rig: &Rig, browser: Browser) -> Browser {
     browser.go(&format!("http://{}/", rig.admin())).await;
     browser.until("document.body.dataset.looked").await;
     browser
@@ -73,14 +60,14 @@ const ALL_SHOWN: &str = "document.images.length && [...document.images].every((i
 async fn the_page_shows_instances_traffic_and_faces_and_loads_nothing_from_elsewhere() {
     let rig = Rig::start().await;
     traffic(&rig).await;
-    let browser = looked_at(&rig, 1280, 1400, &[]).await;
+    let browser = looked_at(&rig, Browser::open(1280, 1400, &[]).await).await;
     browser.until(ALL_SHOWN).await;
     let text = browser.run("return document.body.innerText").await;
     let text = text.as_str().unwrap();
     for words in [
         "paused: rate_limited",
         "working",
-        "not asked yet",
+        "session unknown",
         "Hit ratio",
         "on disk",
         "2 unknown",
@@ -107,12 +94,9 @@ async fn the_page_shows_instances_traffic_and_faces_and_loads_nothing_from_elsew
 async fn the_page_is_readable_on_a_phone_in_the_dark() {
     let rig = Rig::start().await;
     traffic(&rig).await;
-    let dark = [
-        "--force-dark-mode",
-        "--blink-settings=preferredColorScheme=0",
-    ];
-    let browser = looked_at(&rig, 500, 1000, &dark).await;
+    let browser = looked_at(&rig, Browser::dark_phone(360, 740).await).await;
     browser.until(ALL_SHOWN).await;
+    assert_eq!(browser.run("return window.innerWidth").await, 360);
     let wide = "return document.documentElement.scrollWidth - window.innerWidth";
     assert_eq!(
         browser.run(wide).await,
@@ -130,7 +114,7 @@ async fn the_page_is_readable_on_a_phone_in_the_dark() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_lives_without_reloading_and_its_buttons_work() {
     let rig = Rig::start().await;
-    let browser = looked_at(&rig, 1000, 1000, &[]).await;
+    let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
     browser
         .until("document.body.innerText.includes('Nobody was looked at yet')")
         .await;

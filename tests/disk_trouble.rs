@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use faceplate::emulator::{Emulator, Options};
+use faceplate::emulator::{Emulator, Options, Picture};
 use support::{
     Answer,
     program::{Program, Running},
@@ -308,6 +308,42 @@ async fn what_an_unreadable_index_refers_to_is_not_collected() {
         tended.text()
     );
     assert_eq!(everything(cache.join("content-v2")), contents);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_the_archive_while_it_cannot_be_told_who_else_has_it() {
+    let scene = Scene::set(&as_nobody(&["env", "FACEPLATE_CACHE__RETAIN=forever"])).await;
+    let control = scene.emulator.control();
+    for number in 0..2 {
+        let jid = format!("62855500{number:03}");
+        control.set_picture(&jid, Picture::Face(31)).unwrap();
+        scene.face(number).await;
+    }
+    let archive = scene.program.folder.path().join("cache/archive");
+    let files = |folder: &str| {
+        let all = everything(archive.join(folder)).into_iter();
+        all.filter(|path| path.is_file()).collect::<Vec<_>>()
+    };
+    let contents = files("content-v2");
+    assert_eq!(contents.len(), 1);
+    let is_others = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("62855500001");
+    let others: Vec<_> = files("index-v5").into_iter().filter(is_others).collect();
+    let folder = others[0].parent().unwrap().to_owned();
+    let admin = scene.server.address("admin");
+    for hidden in [others, vec![folder]] {
+        set_mode(&hidden, 0o000);
+        let path = "/v1/avatars/waha/62855500000";
+        let refused = Answer::to(&admin, "DELETE", path, &[]).await;
+        set_mode(&hidden, 0o777);
+        assert_eq!(refused.status, 500, "{hidden:?}");
+        assert_eq!(files("index-v5").len(), 2);
+    }
+    // It can be tried again, and the other one keeps the picture.
+    let path = "/v1/avatars/waha/62855500000";
+    let done = Answer::to(&admin, "DELETE", path, &[]).await;
+    assert_eq!(done.status, 204);
+    assert_eq!(files("index-v5").len(), 1);
+    assert_eq!(files("content-v2"), contents);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,36 @@ const NOBODY: &str = "628100000102";
 /// What mail programs and some mobile apps accept.
 const NO_SVG: &str = "image/png,image/jpeg,image/webp;q=0";
 
+/// In every script that there are letters for.
+const NAMES: [&str; 26] = [
+    "John Doe",
+    "Øystein Åse",
+    "Иван Петров",
+    "Γιώργος Παπαδόπουλος",
+    "محمد علي",
+    "דוד כהן",
+    "राम शर्मा",
+    "สมชาย ใจดี",
+    "李小龙",
+    "陳大文",
+    "山田 太郎",
+    "さくら",
+    "김 민준",
+    "রহিম",
+    "தமிழ்",
+    "తెలుగు",
+    "ગુજરાતી",
+    "ਗੁਰਪ੍ਰੀਤ",
+    "ಕನ್ನಡ",
+    "മലയാളം",
+    "Արամ",
+    "გიორგი",
+    "አበበ",
+    "😀 Ana",
+    "❤️",
+    "👩‍👩‍👧",
+];
+
 async fn drawn(rig: &Rig, query: &str) -> Answer {
     let answer = rig.get(&format!("/avatar/waha/{NOBODY}?{query}")).await;
     assert_eq!(answer.status, 200, "{query}: {}", answer.text());
@@ -79,6 +109,8 @@ async fn who_shows_no_svg_gets_pixels() {
         ),
         (Some(NO_SVG), "image/png"),
         (Some("image/webp,image/png"), "image/webp"),
+        (Some("image/jpeg"), "image/jpeg"),
+        (Some("image/svg+xml;q=0,*/*"), "image/png"),
     ] {
         let headers: Vec<_> = accept
             .map(|accept| ("accept", accept))
@@ -96,39 +128,51 @@ async fn who_shows_no_svg_gets_pixels() {
 #[tokio::test]
 async fn every_script_has_letters() {
     let rig = Rig::start().await;
-    for name in [
-        "John Doe",
-        "Øystein Åse",
-        "Иван Петров",
-        "Γιώργος Παπαδόπουλος",
-        "محمد علي",
-        "דוד כהן",
-        "राम शर्मा",
-        "สมชาย ใจดี",
-        "李小龙",
-        "陳大文",
-        "山田 太郎",
-        "さくら",
-        "김 민준",
-        "রহিম",
-        "தமிழ்",
-        "తెలుగు",
-        "ગુજરાતી",
-        "ਗੁਰਪ੍ਰੀਤ",
-        "ಕನ್ನಡ",
-        "മലയാളം",
-        "Արամ",
-        "გიორგი",
-        "አበበ",
-        "😀 Ana",
-        "❤️",
-        "👩‍👩‍👧",
-    ] {
+    for name in NAMES {
         let letters = pixels(&rig, &named(name)).await;
         let silhouette = pixels(&rig, "").await;
         let ink = inked(&letters);
         assert!((60..4000).contains(&ink), "{name}: {ink} pixels");
         assert_ne!(letters, silhouette, "{name}");
+    }
+}
+
+/// With FACEPLATE_WRITE_DOCS, the picture in the documents is made anew.
+#[tokio::test]
+async fn all_drawings_fit_on_one_sheet() {
+    const COLUMNS: u32 = 9;
+    const STEP: u32 = 100;
+    let rig = Rig::start().await;
+    let looks = [
+        "d=mp",
+        "d=identicon",
+        "name=A+B&background=0D8ABC&rounded=1",
+        "name=A+B&bold=1",
+        "name=A+B&background=ffe",
+        "name=A+B&length=1&color=ff0",
+        "d=mp&rounded=1",
+        "d=identicon&background=fff&color=0D8ABC",
+        "name=",
+    ];
+    let queries = NAMES
+        .map(named)
+        .into_iter()
+        .chain(["name=Queen+Gaia".into()]);
+    let queries: Vec<_> = queries.chain(looks.map(str::to_owned)).collect();
+    let rows = (queries.len() as u32).div_ceil(COLUMNS);
+    let white = image::Rgba([255; 4]);
+    let mut sheet = RgbaImage::from_pixel(COLUMNS * STEP - 4, rows * STEP - 4, white);
+    let mut seen = Vec::new();
+    for (query, place) in queries.iter().zip(0_u32..) {
+        let drawing = pixels(&rig, query).await;
+        let (left, top) = (place % COLUMNS * STEP, place / COLUMNS * STEP);
+        image::imageops::overlay(&mut sheet, &drawing, left.into(), top.into());
+        assert!(!seen.contains(&drawing), "{query} looks like another one");
+        seen.push(drawing);
+    }
+    if std::env::var_os("FACEPLATE_WRITE_DOCS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/drawings.png");
+        sheet.save(path).unwrap();
     }
 }
 

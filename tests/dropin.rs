@@ -271,6 +271,87 @@ async fn trouble_shows_in_the_status_until_there_is_a_picture() {
     }
 }
 
+/// The statuses of all documented calls, Wachat's last, and what they say of when to come back.
+async fn answered(rig: &Rig) -> (Vec<u16>, Vec<String>) {
+    let token = rig.vendors().token().to_owned();
+    let wachat = format!("/api/v1/instance/profile-picture?instanceName=shop&apiKey={token}");
+    let mut all = calls(&token, FACE);
+    all.push(("wachat", wachat, vec![]));
+    let (mut statuses, mut retries) = (Vec::new(), Vec::new());
+    for (vendor, path, headers) in all {
+        let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let answer = rig.ask("GET", &path, &headers).await;
+        assert_eq!(
+            answer.header("content-type"),
+            "application/json",
+            "{vendor}"
+        );
+        statuses.push(answer.status.as_u16());
+        retries.push(answer.header("retry-after").to_owned());
+    }
+    (statuses, retries)
+}
+
+#[tokio::test]
+async fn each_trouble_has_the_status_that_the_vendor_has_for_it() {
+    let status = |status, retry_after| Fault::Status {
+        status,
+        retry_after,
+    };
+    let stopped = Fault::SessionDown {
+        status: "SCAN_QR_CODE".to_owned(),
+    };
+    for (fault, expected, retry) in [
+        (
+            status(429, Some(120)),
+            [429, 429, 429, 429, 429, 429],
+            "120",
+        ),
+        (status(401, None), [401, 401, 401, 401, 401, 401], "60"),
+        (stopped, [422, 422, 422, 422, 422, 502], "60"),
+        (Fault::BadImage, [500, 500, 500, 500, 500, 502], "30"),
+    ] {
+        let rig = Rig::start().await;
+        rig.inject(Rule::api(fault.clone()));
+        let (statuses, retries) = answered(&rig).await;
+        assert_eq!(statuses, expected, "{fault:?}");
+        // Wachat knows one kind of trouble.
+        for said in &retries[..5] {
+            let (said, expected): (u64, u64) = (said.parse().unwrap(), retry.parse().unwrap());
+            // Times after errors are spread a little.
+            assert!(
+                (expected * 9 / 10..=expected).contains(&said),
+                "{fault:?}: {said}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn our_own_limit_is_told_as_the_vendor_s() {
+    let settings = Settings::default().instance("daily = 1");
+    let rig = settings.start().await;
+    for vendor in ["wawp", "hypersender", "wappfy", "waha"] {
+        rig.face(vendor, "628100000009").await;
+    }
+    let token = rig.vendors().token().to_owned();
+    for (vendor, path, headers) in calls(&token, FACE) {
+        let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let answer = rig.ask("GET", &path, &headers).await;
+        assert_eq!(answer.status, 429, "{vendor}");
+        assert!(answer.header("retry-after").parse::<u64>().unwrap() > 3600);
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_takes_too_long_is_told_as_its_own_time_out() {
+    let settings = Settings::default().section("cache", "first_paint = \"50ms\"");
+    let rig = settings.start().await;
+    rig.inject(Rule::api(Fault::Hang));
+    let (statuses, _) = answered(&rig).await;
+    assert_eq!(statuses, [500, 500, 500, 500, 500, 504]);
+}
+
 #[tokio::test]
 async fn refresh_goes_past_the_cache_as_it_does_at_the_vendor() {
     let rig = Rig::start().await;

@@ -4,8 +4,12 @@
 
 mod support;
 
-use faceplate::emulator::{Fault, Rule, Vendor};
-use support::{frontend, rig::Rig, webdriver::Browser};
+use faceplate::emulator::{Fault, Picture, Rule, Vendor};
+use support::{
+    Answer, frontend,
+    rig::{Rig, Settings},
+    webdriver::Browser,
+};
 
 /// A page with these images, sized as the page says.
 fn page(images: impl IntoIterator<Item = String>) -> String {
@@ -18,7 +22,7 @@ fn page(images: impl IntoIterator<Item = String>) -> String {
 
 async fn shown(html: String, more: &[&str]) -> Browser {
     let origin = frontend::serve(html).await;
-    let browser = Browser::open(1200, 900, more).await;
+    let browser = Browser::open(720, 480, more).await;
     browser.go(&origin).await;
     browser.until("document.readyState === 'complete'").await;
     browser
@@ -34,6 +38,20 @@ fn stranger(number: usize) -> String {
     format!("62899{number:07}@c.us")
 }
 
+fn image(rig: &Rig, vendor: &str, jid: &str, query: &str) -> String {
+    let address = rig.address();
+    format!(r#"<img src="http://{address}/avatar/{vendor}/{jid}?s=48{query}" alt="">"#)
+}
+
+/// How many answers had this source and reason.
+async fn told(rig: &Rig, source: &str, reason: &str) -> u64 {
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    let name = format!("faceplate_served_total{{source=\"{source}\",reason=\"{reason}\"}} ");
+    let mut lines = metrics.text().lines();
+    let count = lines.find_map(|line| line.strip_prefix(&name)?.parse().ok());
+    count.unwrap_or(0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hundreds_of_faces_of_every_outcome_show_no_broken_icon() {
     let rig = Rig::start().await;
@@ -41,28 +59,28 @@ async fn hundreds_of_faces_of_every_outcome_show_no_broken_icon() {
         status,
         retry_after: None,
     };
-    // One vendor limits us, one is out of order, one hands out links that lead nowhere.
-    rig.inject(Rule::api(status(429)).vendor(Vendor::Wawp));
-    rig.inject(Rule::api(status(502)).vendor(Vendor::Hypersender));
-    rig.inject(
-        Rule::api(Fault::ExpiredLink {
-            even_when_refreshed: true,
-        })
-        .vendor(Vendor::Wappfy),
-    );
-    let image = |vendor: &str, jid: &str, query: &str| {
-        let address = rig.address();
-        format!(r#"<img src="http://{address}/avatar/{vendor}/{jid}?s=48{query}" alt="">"#)
+    let dead_link = Fault::ExpiredLink {
+        even_when_refreshed: true,
     };
-    let faces = (0..300).map(|number| image("waha", &stranger(number), ""));
-    let troubled = ["wawp", "hypersender", "wappfy"].into_iter();
-    let troubled = troubled.flat_map(|vendor| (0..30).map(move |number| (vendor, number)));
-    let troubled = troubled
-        .map(|(vendor, number)| image(vendor, &stranger(number), &format!("&name=Ana+{number}")));
+    // Every trouble that a single face can have, each with a face of its own.
+    let (outage, reset, dead, slow, spoiled) = (901, 902, 903, 904, 905);
+    for (number, fault) in [
+        (outage, status(502)),
+        (reset, Fault::Reset),
+        (dead, dead_link),
+        (slow, Fault::Hang),
+        (spoiled, Fault::Html),
+    ] {
+        rig.inject(Rule::api(fault).jid(&stranger(number)));
+    }
+    let hidden = "120363000000000002@g.us";
+    rig.vendors().set_picture(hidden, Picture::Hidden).unwrap();
+    let faces = (0..400).map(|number| image(&rig, "waha", &stranger(number), ""));
     let others = [
-        ("waha", "628100000101", ""),
+        ("wawp", hidden, "&name=Family"),
+        ("wawp", "628100000101", "&name=Ana"),
         ("waha", "628100000102", "&d=mp"),
-        ("waha", "628100000103", "&d=identicon"),
+        ("hypersender", "628100000103", "&d=identicon"),
         ("waha", "120363000000000001@g.us", ""),
         ("waha", "100875997589545@lid", ""),
         ("waha", "120363000000000201@newsletter", ""),
@@ -72,23 +90,73 @@ async fn hundreds_of_faces_of_every_outcome_show_no_broken_icon() {
         ("waha", "628100000001", "&f=y&format=png&name=Ana"),
         ("waha", "628100000102", "&d=blank"),
     ]
-    .map(|(vendor, jid, query)| image(vendor, jid, query));
-    let images: Vec<_> = faces.chain(troubled).chain(others).collect();
+    .map(|(vendor, jid, query)| image(&rig, vendor, jid, query));
+    let troubled = [outage, reset, dead, slow, spoiled]
+        .map(|number| image(&rig, "waha", &stranger(number), "&name=Ana+Silva"));
+    let images: Vec<_> = others.into_iter().chain(troubled).chain(faces).collect();
     let count = images.len();
-    assert!(count > 400);
 
     let browser = shown(page(images), &[]).await;
     assert_eq!(broken(&browser).await, Vec::<String>::new());
     assert_eq!(browser.run("return document.images.length").await, count);
+    assert!(told(&rig, "picture", "none").await >= 400);
+    for (reason, least) in [
+        ("hidden", 1),
+        ("unknown", 2),
+        ("not_found", 1),
+        ("vendor_error", 4),
+        ("deferred", 1),
+        ("forced", 1),
+    ] {
+        assert!(told(&rig, "fallback", reason).await >= least, "{reason}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = support::webdriver::picture(folder.path(), "frontend.png");
+    browser.screenshot(&path).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_is_no_help_at_all_shows_no_broken_icon_and_is_forgiven() {
+    let settings = Settings::default().only("waha", "daily = 30");
+    let rig = settings.start().await;
+    let status = |status| Fault::Status {
+        status,
+        retry_after: None,
+    };
+    let stopped = Fault::SessionDown {
+        status: "STOPPED".to_owned(),
+    };
+    rig.inject(Rule::api(status(429)).vendor(Vendor::Wawp));
+    rig.inject(Rule::api(status(401)).vendor(Vendor::Wappfy));
+    rig.inject(Rule::api(stopped).vendor(Vendor::Hypersender));
+    let vendors = ["wawp", "wappfy", "hypersender", "waha"];
+    let images = vendors.into_iter().flat_map(|vendor| {
+        let names = (0..60).map(|number| (number, format!("&name=Ana+{number}")));
+        names.map(move |(number, name)| (vendor, number, name))
+    });
+    let images: Vec<_> = images
+        .map(|(vendor, number, name)| image(&rig, vendor, &stranger(number), &name))
+        .collect();
+    let browser = shown(page(images), &[]).await;
+    assert_eq!(broken(&browser).await, Vec::<String>::new());
+    for (reason, least) in [
+        ("rate_limited", 60),
+        ("auth", 60),
+        ("session_down", 60),
+        ("over_budget", 30),
+    ] {
+        assert!(told(&rig, "fallback", reason).await >= least, "{reason}");
+    }
     // A drawing for trouble is not kept: once that is over, so is the drawing.
     rig.vendors().clear_faults();
-    rig.seconds(6 * 3600);
+    rig.hours(24);
     rig.traffic();
     let page = browser.run("return location.href").await;
     browser.go(page.as_str().unwrap()).await;
     browser.until("document.readyState === 'complete'").await;
     let calls = rig.traffic().0;
-    assert!(calls >= 90, "the browser asked for {calls} of 90 again");
+    assert!(calls >= 180, "the browser asked for {calls} of 180 again");
+    assert_eq!(broken(&browser).await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,12 +85,37 @@ async fn the_format_is_the_best_that_the_client_accepts() {
         (LARGE, Some("image/webp;q=0, */*"), ImageFormat::Jpeg),
         (LARGE, Some("*/*"), ImageFormat::Jpeg),
         (LARGE, None, ImageFormat::Jpeg),
+        (
+            LARGE,
+            Some("image/webp;q=0.5, image/jpeg"),
+            ImageFormat::Jpeg,
+        ),
+        (
+            LARGE,
+            Some("image/webp;q=0.5, image/jpeg;q=0.2, */*"),
+            ImageFormat::WebP,
+        ),
         (PNG, None, ImageFormat::Png),
         (WEBP, Some("image/*"), ImageFormat::Png),
     ] {
         let answer = ask(&rig, &format!("{jid}?s=96"), accept).await;
         assert_eq!(shape(&answer), (96, format), "{accept:?}");
         // A cache in between must not hand one's to the other.
+        assert_eq!(answer.header("vary"), "Accept");
+    }
+}
+
+#[tokio::test]
+async fn who_takes_avif_and_likes_webp_less_gets_avif() {
+    let rig = Rig::start().await;
+    for (accept, media) in [
+        ("image/avif", "image/avif"),
+        ("image/avif,image/webp;q=0.9,*/*;q=0.5", "image/avif"),
+        ("image/avif;q=0.9,image/webp", "image/webp"),
+        ("image/avif;q=0,image/jpeg", "image/jpeg"),
+    ] {
+        let answer = ask(&rig, &format!("{LARGE}?s=32"), Some(accept)).await;
+        assert_eq!(answer.header("content-type"), media, "{accept}");
         assert_eq!(answer.header("vary"), "Accept");
     }
 }

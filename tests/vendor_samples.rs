@@ -7,7 +7,7 @@ mod support;
 use std::{fs, process::Command};
 
 use support::{
-    Answer, frontend,
+    frontend,
     rig::{Rig, Settings},
     webdriver::Browser,
 };
@@ -130,14 +130,25 @@ async fn wachat_s_image_shows_with_another_base_url() {
         .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn wappfy_s_and_waha_s_documented_requests_are_answered() {
     let rig = signed().await;
-    for header in ["apikey", "x-api-key"] {
-        let path = format!("/api/shop/chats/{FACE}/picture");
-        let credential = [(header, rig.vendors().token())];
-        let answer: Answer = rig.ask("GET", &path, &credential).await;
-        let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let path = format!("http://{}/api/shop/chats/{FACE}/picture", rig.address());
+    let token = rig.vendors().token();
+    for curl in [
+        format!("curl -s -H 'apikey: {token}' '{path}?refresh=false'"),
+        // WAHA's form of it; the second is for images, which have no headers.
+        format!("curl -s -H 'X-Api-Key: {token}' {path}"),
+        format!("curl -s '{path}?x-api-key={token}'"),
+    ] {
+        let said = printed("sh", "sample.sh", curl).await;
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
         assert_leads_to_the_face(&rig, said["url"].as_str().unwrap()).await;
     }
+    let image = format!(r#"<img src="{path}?x-api-key={token}" alt="">"#);
+    let browser = Browser::open(800, 600, &[]).await;
+    browser.go(&frontend::serve(image).await).await;
+    browser
+        .until("document.images[0].naturalWidth === 640")
+        .await;
 }

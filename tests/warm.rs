@@ -415,6 +415,54 @@ async fn the_command_lets_a_running_server_do_it() {
     assert_eq!(scene.calls(), 5);
 }
 
+/// What the command writes to a terminal.
+fn on_a_terminal(scene: &Scene, args: &[&str]) -> String {
+    let command = scene.program.command(args);
+    let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    let words: Vec<_> = words.map(quoted).collect();
+    let mut script = std::process::Command::new("script");
+    script
+        .args([
+            "--quiet",
+            "--return",
+            "--command",
+            &words.join(" "),
+            "/dev/null",
+        ])
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("TERM", "xterm")
+        .stdin(Stdio::null());
+    let output = script.output().expect("there is no script: run make setup");
+    assert!(output.status.success(), "{}", errors(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_a_bar_shows_rate_remaining_time_and_outcomes() {
+    let scene = Scene::set().await;
+    // Slow enough for the bar to be seen on its way.
+    let control = scene.emulator.control();
+    control
+        .inject(Rule::api(Fault::Latency { ms: 800 }))
+        .unwrap();
+    let list = scene.program.folder.path().join("faces");
+    let said = on_a_terminal(&scene, &["warm", "waha", list.to_str().unwrap()]);
+    for part in ["/s eta ", "4/5", "4 picture"] {
+        assert!(said.contains(part), "no {part:?} in {said:?}");
+    }
+    assert!(said.contains("5 of 5 faces"), "{said:?}");
+    // Elsewhere it would only be in the way.
+    let output = scene.program.run(&["warm", "waha", list.to_str().unwrap()]);
+    assert!(!errors(&output).contains("eta"), "{}", errors(&output));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_that_can_never_run_is_told() {
     let emulator = Emulator::start(Options::default()).await.unwrap();

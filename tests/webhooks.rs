@@ -6,7 +6,10 @@ mod support;
 
 use faceplate::emulator::Picture;
 use serde_json::{Value, json};
-use support::{Answer, rig::Rig};
+use support::{
+    Answer,
+    rig::{Rig, Settings},
+};
 
 const FACE: &str = "628100000001@c.us";
 
@@ -81,9 +84,8 @@ async fn a_face_that_changed_is_asked_for_at_the_next_look_and_shown_meanwhile()
         }
         rig.vendors().set_picture(FACE, Picture::Face(1)).unwrap();
         let before = rig.face(vendor, FACE).await;
+        // WAHA's family keeps the old one's link for a day itself.
         rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
-        // WAHA's family keeps links for a day itself.
-        rig.vendors().forget_vendor_cache();
         rig.traffic();
         assert_eq!(event(&rig, vendor, &told).await, (1, 0), "{vendor}");
         // The event by itself costs no call.
@@ -92,6 +94,31 @@ async fn a_face_that_changed_is_asked_for_at_the_next_look_and_shown_meanwhile()
         until_new(&rig, vendor).await;
         assert_eq!(rig.traffic(), (1, 1), "{vendor}");
     }
+}
+
+#[tokio::test]
+async fn what_the_vendor_keeps_is_gone_past_as_soon_as_there_is_budget_for_it() {
+    let settings = Settings::default().instance("refreshes = { per_minute = 4, burst = 1 }");
+    let mut rig = settings.start().await;
+    rig.vendors().set_picture(FACE, Picture::Face(1)).unwrap();
+    let before = rig.face("waha", FACE).await;
+    rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
+    // Somebody uses up the refreshes.
+    let other = "/avatar/waha/628100000002?refresh=true";
+    rig.get(other).await;
+    let (_, told) = events().swap_remove(2);
+    assert_eq!(event(&rig, "waha", &told).await, (1, 0));
+    rig.traffic();
+    for _ in 0..20 {
+        rig.face("waha", FACE).await.assert_picture(&before.body);
+    }
+    // An ordinary look would bring the old one back, and be believed for a day.
+    assert_eq!(rig.traffic(), (0, 0));
+    // Neither is it forgotten.
+    rig.restart().await;
+    rig.seconds(60);
+    until_new(&rig, "waha").await;
+    assert_eq!(rig.traffic(), (1, 1));
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
-//! Makes thumbnails as the server does: `thumbs pictures COUNT FOLDER` draws pictures of 640 pixels to make them of;
-//! `thumbs jpeg|webp|png EDGE TO FILE…` makes one of each file, and writes it into the folder `TO`.
+//! Makes thumbnails as the server does: `thumbs jpeg|webp|png EDGE TO FILE…` makes one of each file, and writes it into the
+//! folder `TO`.
 
 use std::{env, error::Error, fs, path::Path};
 
 use faceplate::{
     avatar::Picture,
-    emulator::{Emulator, Options},
     images::{Format, Original, Studio, Variant},
     telemetry::Metrics,
 };
@@ -14,23 +13,6 @@ use faceplate::{
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.as_slice() {
-        [pictures, count, folder] if pictures == "pictures" => {
-            let emulator = Emulator::start(Options::default()).await?;
-            let mut written = 0;
-            for number in 0.. {
-                let jid = format!("62899{number:07}@c.us");
-                let bytes = emulator.control().face_bytes(&jid).ok_or("no such face")?;
-                let picture = Picture::validate(bytes.clone())?;
-                if picture.dimensions() != (640, 640) || picture.media().as_str() != "image/jpeg" {
-                    continue;
-                }
-                fs::write(Path::new(folder).join(format!("{written:04}.jpg")), bytes)?;
-                written += 1;
-                if written == count.parse::<usize>()? {
-                    break;
-                }
-            }
-        }
         [format, edge, to, files @ ..] => {
             let format = match format.as_str() {
                 "jpeg" => Format::Jpeg,
@@ -49,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 fs::write(Path::new(to).join(name), &made.bytes)?;
             }
         }
-        _ => return Err("write pictures COUNT FOLDER, or FORMAT EDGE TO FILE…".into()),
+        _ => return Err("write FORMAT EDGE TO FILE…".into()),
     }
     Ok(())
 }

@@ -135,6 +135,7 @@ fn answered(outcome: Outcome, asked: Timestamp, retry_at: Timestamp) -> Last {
         against: 0,
         against_since: Timestamp::default(),
         forgotten: false,
+        outdated: false,
     }
 }
 
@@ -226,6 +227,7 @@ fn troubled(
         against,
         against_since,
         forgotten: false,
+        outdated: before.is_some_and(|last| last.outdated),
     }
 }
 

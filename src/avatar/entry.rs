@@ -52,6 +52,10 @@ pub struct Last {
     /// look brings it back.
     #[serde(default)]
     pub forgotten: bool,
+    /// Whether somebody told that the picture changed, and no answer came since: what the vendor
+    /// keeps is the old one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outdated: bool,
 }
 
 impl Entry {
@@ -69,6 +73,7 @@ impl Entry {
                 against: 0,
                 against_since: Timestamp::default(),
                 forgotten: true,
+                outdated: false,
             },
         }
     }
@@ -84,6 +89,14 @@ impl Entry {
         }
         self.last.retry_at = now;
         self
+    }
+
+    /// The same, due to be asked for past what the vendor keeps: the picture is said to have changed.
+    /// What was forgotten stays so.
+    pub fn outdated(self, now: Timestamp, ttl: Duration) -> Self {
+        let mut entry = self.expired(now, ttl);
+        entry.last.outdated = !entry.is_forgotten(now);
+        entry
     }
 
     /// The same, believed by nobody: it is asked for at once, and shown only if nothing better can

@@ -137,8 +137,13 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
+/// Quotes the value, so that it is found again. A list or a table may hold anything, even a secret
+/// that belongs elsewhere.
 fn wrong(value: &Value, wanted: &str) -> String {
-    format!("{value} is not right here; write {wanted}")
+    match value {
+        Value::Array(_) | Value::Table(_) => wrong_kind(value, wanted),
+        scalar => format!("{scalar} is not right here; write {wanted}"),
+    }
 }
 
 /// The same where the value may be a secret, or somebody's number.
@@ -147,4 +152,51 @@ fn wrong_kind(value: &Value, wanted: &str) -> String {
         "a value of type {} is not right here; write {wanted}",
         value.type_str()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said about `text` where a single word belongs.
+    fn complaints(text: &str) -> Vec<String> {
+        let table: toml::Table = format!("key = {text}").parse().expect("TOML");
+        let value = &table["key"];
+        [
+            bool::read(value).err(),
+            NonZeroU32::read(value).err(),
+            Duration::read(value).err(),
+            Size::read(value).err(),
+            TimeOfDay::read(value).err(),
+            PathBuf::read(value).err(),
+            IpNet::read(value).err(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    #[test]
+    fn what_holds_other_values_is_told_by_its_type_alone() {
+        for text in ["[\"hunter2\"]", "{ a = \"hunter2\" }", "[[\"hunter2\"]]"] {
+            let complaints = complaints(text);
+            assert_eq!(complaints.len(), 7, "{text}: {complaints:?}");
+            for complaint in complaints {
+                assert!(!complaint.contains("hunter2"), "{complaint}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_wrong_is_quoted_back() {
+        for complaint in [
+            bool::read(&Value::String("maybe".into())).err(),
+            NonZeroU32::read(&Value::String("maybe".into())).err(),
+            Duration::read(&Value::String("maybe".into())).err(),
+            IpNet::read(&Value::String("maybe".into())).err(),
+            Vec::<IpNet>::read(&Value::Array(vec!["maybe".into()])).err(),
+        ] {
+            assert!(complaint.is_some_and(|complaint| complaint.contains("\"maybe\"")));
+        }
+    }
 }

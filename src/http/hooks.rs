@@ -1,6 +1,6 @@
 //! Webhooks of the gateways: a contact's picture may have changed, so it is asked for again when it is
-//! looked at next, inside the budget. A hint, and no more: nothing is lost by one that lies, is lost,
-//! or comes twice.
+//! looked at next, inside the budget and past what the gateway itself keeps. A hint, and no more:
+//! nothing is lost by one that lies, is lost, or comes twice.
 //!
 //! `POST /v1/hooks/{provider}` takes what WAHA's family and Evolution's send: an object that names the
 //! account in `session` or `instance`, the kind of event in `event`, and the contacts somewhere below
@@ -63,7 +63,7 @@ pub(super) async fn take(front: &Front, provider: &str, body: &Bytes) -> Result<
         let purged = match subject {
             Some(subject) => {
                 let which = Which::Face(&instance, subject);
-                front.faces().purge(which, Purge::Soft).await.ok()
+                front.faces().purge(which, Purge::Changed).await.ok()
             }
             None => None,
         };

@@ -55,6 +55,8 @@ pub struct Derived {
 pub(super) enum Underivable {
     #[error("it cannot be decoded: {0}")]
     Decode(image::ImageError),
+    #[error("it has {0} pixels, more than are worked on")]
+    TooLarge(u64),
     #[error("it cannot be drawn: {0}")]
     Draw(String),
     #[error("it cannot be resized: {0}")]
@@ -72,11 +74,18 @@ const WEBP_QUALITY: f32 = 78.0;
 const AVIF_QUALITY: u8 = 65;
 /// The fastest: a slower one gains a tenth of the bytes for ten times the time.
 const AVIF_SPEED: u8 = 10;
-/// Memory for the decoded picture: 16 megapixels. WhatsApp's have less than half of one.
-const MOST_DECODED: u64 = 64 << 20;
+/// Pixels of a picture that is worked on. WhatsApp's have less than half a million.
+const MOST_PIXELS: u64 = 16 << 20;
+/// Memory for the decoder: that many, of four samples.
+const MOST_DECODED: u64 = 4 * MOST_PIXELS;
 
 /// Makes `variant` of `original`.
 pub(super) fn derive(original: &Picture, variant: Variant) -> Result<Derived, Underivable> {
+    let (width, height) = original.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MOST_PIXELS {
+        return Err(Underivable::TooLarge(pixels));
+    }
     let image = decoded(original).map_err(Underivable::Decode)?;
     let canvas = match variant.edge {
         Some(edge) => squared(&image, edge)?,
@@ -187,7 +196,9 @@ impl Canvas {
     }
 
     pub(super) fn derived(self, format: Format) -> Result<Derived, Underivable> {
-        let bytes = Bytes::from(self.encoded(format)?);
+        // A copy is as long as it is: what encoders write into has room for as much again, which
+        // would be kept, and not counted, as long as the picture is.
+        let bytes = Bytes::copy_from_slice(&self.encoded(format)?);
         Ok(Derived {
             digest: Digest::of(&bytes),
             bytes,
@@ -314,6 +325,22 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_of_too_many_pixels_is_not_even_decoded() {
+        // Small as a file, and as one sample a pixel; as four, it would be 256 MiB.
+        let gray = DynamicImage::new_luma8(8192, 4096);
+        let bomb = picture(&gray, ImageFormat::Png);
+        let variant = Variant {
+            edge: Some(32),
+            format: Format::Jpeg,
+        };
+        assert!(bomb.bytes().len() < 1_000_000);
+        assert!(matches!(
+            derive(&bomb, variant),
+            Err(Underivable::TooLarge(_))
+        ));
+    }
+
+    #[test]
     fn without_an_edge_only_the_format_changes() {
         let original = picture(&flag(300, 100), ImageFormat::Png);
         let image = made(&original, None, Format::Jpeg);
@@ -348,16 +375,26 @@ mod tests {
 
     #[test]
     fn an_animation_gives_its_first_frame() {
-        let mut file = Vec::new();
-        let mut encoder = GifEncoder::new(&mut file);
-        for color in [[250, 0, 0, 255], [0, 0, 250, 255]] {
-            let frame = image::Frame::new(RgbaImage::from_pixel(40, 40, Rgba(color)));
+        let frames = [[250, 0, 0, 255], [0, 0, 250, 255]];
+        let frames = frames.map(|color| RgbaImage::from_pixel(40, 40, Rgba(color)));
+        let mut gif = Vec::new();
+        let mut encoder = GifEncoder::new(&mut gif);
+        for frame in &frames {
+            let frame = image::Frame::new(frame.clone());
             encoder.encode_frame(frame).unwrap();
         }
         drop(encoder);
-        let original = Picture::validate(file.into()).unwrap();
-        let image = made(&original, Some(32), Format::Png).to_rgb8();
-        assert!(image.get_pixel(16, 16).0[0] > 200);
+        let config = webp::WebPConfig::new().unwrap();
+        let mut encoder = webp::AnimEncoder::new(40, 40, &config);
+        for (frame, time) in frames.iter().zip([0, 100]) {
+            encoder.add_frame(webp::AnimFrame::from_rgba(frame, 40, 40, time));
+        }
+        for file in [gif, encoder.encode().to_vec()] {
+            let original = Picture::validate(file.into()).unwrap();
+            let image = made(&original, Some(32), Format::Png).to_rgb8();
+            let Rgb([red, _, blue]) = *image.get_pixel(16, 16);
+            assert!(red > 200 && blue < 50, "{:?}", original.media());
+        }
     }
 
     #[test]
@@ -377,13 +414,13 @@ mod tests {
         assert_eq!((image.width(), image.height()), (60, 90));
         // What was left is on top.
         assert!(image.to_rgb8().get_pixel(30, 5).0[0] > 200);
-        let variant = Variant {
-            edge: Some(32),
-            format: Format::Jpeg,
-        };
-        let derived = derive(&sideways, variant).unwrap();
         let tells = |bytes: &[u8]| bytes.windows(13).any(|text| text == b"taken at home");
-        assert!(tells(sideways.bytes()) && !tells(&derived.bytes));
+        assert!(tells(sideways.bytes()));
+        for format in [Format::Jpeg, Format::Png, Format::Webp, Format::Avif] {
+            let edge = Some(32);
+            let derived = derive(&sideways, Variant { edge, format }).unwrap();
+            assert!(!tells(&derived.bytes), "{format:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::{fmt, sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
-use tokio::{sync::Semaphore, task, time};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task, time,
+};
 
 use super::{
     derive::{Derived, Variant, derive},
@@ -34,9 +37,13 @@ pub struct Studio {
 
 struct Shared {
     kept: Cache<Wanted, Option<Arc<Derived>>, ByBytes>,
-    desks: Semaphore,
+    desks: Desks,
     metrics: Metrics,
 }
+
+/// Threads of our own, one for each core: a disk that hangs takes all of the server's, and pictures
+/// would take them from the disk. Idle ones end, and give their memory back.
+struct Desks(Option<Runtime>);
 
 type Wanted = (Digest, Variant);
 
@@ -59,10 +66,9 @@ impl Studio {
             .build()
             .expect("all required options are set above");
         let kept = Cache::with_options(options, ByBytes, Default::default(), Default::default());
-        let desks = thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             kept,
-            desks: Semaphore::new(desks),
+            desks: Desks::new(),
             metrics,
         };
         Self {
@@ -95,11 +101,9 @@ impl Shared {
         original: Original,
         variant: Variant,
     ) -> Result<Option<Arc<Derived>>, task::JoinError> {
-        // The semaphore is never closed.
-        let _desk = self.desks.acquire().await;
         self.metrics.derived(variant.format.as_str());
         // A decoder that panics takes its thread's work with it, and nothing else.
-        let made = task::spawn_blocking(move || match &original {
+        let made = self.desks.work(move || match &original {
             Original::Picture(picture) => derive(picture, variant),
             Original::Drawing(svg) => raster::render(svg, variant),
         });
@@ -115,6 +119,37 @@ impl Shared {
                 None
             }
         })
+    }
+}
+
+impl Desks {
+    fn new() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        // Of a runtime, these threads are all that is used.
+        let runtime = Builder::new_current_thread()
+            .thread_name("images")
+            .max_blocking_threads(cores)
+            .build();
+        Self(runtime.ok())
+    }
+
+    fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> task::JoinHandle<T> {
+        match &self.0 {
+            Some(runtime) => runtime.spawn_blocking(work),
+            None => task::spawn_blocking(work),
+        }
+    }
+}
+
+impl Drop for Desks {
+    fn drop(&mut self) {
+        // Whoever drops it may be a task, which must not wait.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -141,5 +176,69 @@ impl fmt::Debug for Studio {
         f.debug_struct("Studio")
             .field("kept", &self.shared.kept.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::images::Format;
+
+    const DOT: &[u8] = br##"<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"><rect width="32" height="32" fill="#f00"/></svg>"##;
+
+    fn dot() -> (Original, Variant) {
+        let (edge, format) = (Some(32), Format::Png);
+        let drawing = Original::Drawing(Bytes::from_static(DOT));
+        (drawing, Variant { edge, format })
+    }
+
+    #[test]
+    fn pictures_are_made_although_all_of_the_server_s_threads_hang() {
+        let server = Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let (release, hangs) = mpsc::channel::<()>();
+        let made = server.block_on(async {
+            let disk = task::spawn_blocking(move || hangs.recv());
+            let (original, variant) = dot();
+            let made = Studio::new(1 << 20, Metrics::new())
+                .make(original, variant)
+                .await;
+            drop(release);
+            let _ = disk.await;
+            made
+        });
+        assert!(made.is_some());
+    }
+
+    #[tokio::test]
+    async fn no_more_are_made_at_once_than_there_are_cores() {
+        let desks = Arc::new(Desks::new());
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let (begun, beginnings) = mpsc::channel();
+        let (release, hangs) = mpsc::channel::<()>();
+        let hangs = Arc::new(std::sync::Mutex::new(hangs));
+        let work: Vec<_> = (0..cores + 3)
+            .map(|_| {
+                let (begun, hangs) = (begun.clone(), hangs.clone());
+                desks.work(move || {
+                    begun.send(()).unwrap();
+                    let _ = hangs.lock().unwrap().recv();
+                })
+            })
+            .collect();
+        for _ in 0..cores {
+            beginnings.recv().unwrap();
+        }
+        assert!(beginnings.try_recv().is_err());
+        drop(release);
+        for work in work {
+            work.await.unwrap();
+        }
+        assert_eq!(beginnings.try_iter().count(), 3);
     }
 }

@@ -78,6 +78,8 @@ pub struct Purged {
 pub enum Purge {
     /// They are asked for again at the next look, and shown meanwhile.
     Soft,
+    /// The same, and the vendor is not to answer from its own cache: they are said to have changed.
+    Changed,
     /// They are gone.
     Hard,
 }
@@ -251,6 +253,10 @@ impl Faces {
             Purge::Hard if !entry.is_forgotten(now) => {
                 self.shared.newest.went(owner);
                 store.remove(&key).await
+            }
+            Purge::Changed => {
+                let outdated = Entry::clone(&entry).outdated(now, self.policy().ttl);
+                store.put(&key, owner, Arc::new(outdated)).await
             }
             _ => {
                 let expired = Entry::clone(&entry).expired(now, self.policy().ttl);

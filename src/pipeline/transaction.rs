@@ -43,6 +43,16 @@ pub(super) struct Told {
     pub(super) asked: Timestamp,
 }
 
+/// Whether the vendor is to bypass its own cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refresh {
+    No,
+    /// If there is budget for it; an ordinary look is better than none.
+    IfLeft,
+    /// An ordinary look would bring back what is known to be old.
+    Needed,
+}
+
 /// The trouble that ended a transaction early.
 struct Ended {
     why: Trouble,
@@ -57,11 +67,14 @@ impl Transaction {
     pub(super) async fn run(mut self) -> Landed {
         let entry = self.shared.store.find(&self.key).await;
         let mut status = None;
-        if let Some(Told { found, asked }) = self.told.take() {
+        let refresh = self.refresh(entry.as_deref());
+        if let Some(Told { found, asked }) = self.told.take()
+            && refresh != Refresh::Needed
+        {
             let answer = self.followed(found, entry.as_deref(), &mut status).await;
             return self.settle(entry, asked, answer, status).await;
         }
-        let refresh = match self.granted(self.wants_refresh(entry.as_deref())).await {
+        let refresh = match self.granted(refresh).await {
             Ok(refresh) => refresh,
             Err(ended) => return self.refused(entry, &ended),
         };
@@ -70,24 +83,33 @@ impl Transaction {
         self.settle(entry, asked_at, answer, status).await
     }
 
-    /// Whether the vendor is to bypass its own cache: when somebody wants a fresh look, and when
-    /// its last answer was a null, for a vendor that keeps answers keeps that one for a day.
-    fn wants_refresh(&self, entry: Option<&Entry>) -> bool {
-        let was_unknown = entry.is_some_and(|e| e.last.outcome == Outcome::Empty(Empty::Unknown));
-        self.ask == Ask::Refresh || (was_unknown && self.instance.provider().keeps_answers())
+    /// When somebody wants a fresh look; and with a vendor that keeps its answers for a day, when the
+    /// last one was a null, and when the picture is said to have changed since.
+    fn refresh(&self, entry: Option<&Entry>) -> Refresh {
+        let last = entry.map(|entry| entry.last);
+        let was_unknown = last.is_some_and(|last| last.outcome == Outcome::Empty(Empty::Unknown));
+        let is_outdated = last.is_some_and(|last| last.outdated);
+        let keeps_answers = self.instance.provider().keeps_answers();
+        if self.ask == Ask::Refresh || (is_outdated && keeps_answers) {
+            Refresh::Needed
+        } else if was_unknown && keeps_answers {
+            Refresh::IfLeft
+        } else {
+            Refresh::No
+        }
     }
 
     /// Takes a call from the budget; waits for it if somebody waits for the face anyway. Returns
     /// whether the vendor may be made to bypass its cache.
-    async fn granted(&self, mut refresh: bool) -> Result<bool, Ended> {
+    async fn granted(&self, wanted: Refresh) -> Result<bool, Ended> {
+        let mut refresh = wanted != Refresh::No;
         loop {
             let Err(closed) = self.instance.gate().admit(self.lane, refresh) else {
                 self.shared.remember(&self.instance).await;
                 return Ok(refresh);
             };
             let is_spent = closed.why == Trouble::OverBudget;
-            if is_spent && refresh && self.ask == Ask::View {
-                // Nobody asked for it; an ordinary look is better than none.
+            if is_spent && refresh && wanted == Refresh::IfLeft {
                 refresh = false;
                 continue;
             }

@@ -96,12 +96,8 @@ struct Lane<'a, 's, I> {
     stopped: Pin<&'a mut WaitForCancellationFuture<'s>>,
 }
 
-/// A request's head.
-enum Head {
-    Whole(Request<()>, usize),
-    Partial,
-    Unusual,
-}
+/// What is hyper's to answer.
+struct Unusual;
 
 /// How many headers a usual request has at most.
 const HEADERS: usize = 48;
@@ -133,12 +129,12 @@ where
     };
     loop {
         let (request, length) = match head(&lane.received) {
-            Head::Whole(request, length) => (request, length),
-            Head::Partial if lane.received.len() < caps.header_bytes => match lane.more().await? {
+            Ok(Some((request, length))) => (request, length),
+            Ok(None) if lane.received.len() < caps.header_bytes => match lane.more().await? {
                 0 => return Ok(End::Closed),
                 _ => continue,
             },
-            Head::Partial | Head::Unusual => return Ok(End::Unusual(lane.received)),
+            Ok(None) | Err(Unusual) => return Ok(End::Unusual(lane.received)),
         };
         let Some(answer) = service.express(request) else {
             return Ok(End::Unusual(lane.received));
@@ -215,19 +211,20 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
     }
 }
 
-/// The first head in `received`, if it is whole and usual.
-fn head(received: &[u8]) -> Head {
+/// The request whose head `received` begins with, and the head's length; nothing as long as it is not whole.
+fn head(received: &[u8]) -> Result<Option<(Request<()>, usize)>, Unusual> {
     if received.is_empty() {
-        return Head::Partial;
+        return Ok(None);
     }
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS];
     let mut parsed = httparse::Request::new(&mut []);
     let length = match parsed.parse_with_uninit_headers(received, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Head::Partial,
-        Err(_) => return Head::Unusual,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(Unusual),
     };
-    usual(&parsed).map_or(Head::Unusual, |request| Head::Whole(request, length))
+    let request = usual(&parsed).ok_or(Unusual)?;
+    Ok(Some((request, length)))
 }
 
 fn usual(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {

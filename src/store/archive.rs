@@ -111,7 +111,12 @@ impl Archive {
             Err(error) => return Err(error),
         };
         let mut contents: Vec<_> = lines.into_iter().filter_map(|l| l.integrity).collect();
-        for bucket in bucket::files(&self.root).filter(|bucket| *bucket != path) {
+        for bucket in bucket::try_files(&self.root) {
+            // What cannot be looked into may have any of them.
+            let bucket = bucket?;
+            if bucket == path {
+                continue;
+            }
             let others = bucket::lines(&fs::read(bucket)?);
             let others: Vec<_> = others.into_iter().filter_map(|l| l.integrity).collect();
             contents.retain(|content| !others.contains(content));

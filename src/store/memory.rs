@@ -97,6 +97,7 @@ mod tests {
                 against: 0,
                 against_since: now,
                 forgotten: false,
+                outdated: false,
             },
         })
     }

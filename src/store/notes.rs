@@ -1,10 +1,15 @@
-//! Small facts that have to outlive the process, one file each, replaced whole: how much of an
-//! instance's budget is used up, until when it pauses, and which faces it is to fetch.
+//! Small facts that have to outlive the process, one file each: how much of an instance's budget is used
+//! up, until when it pauses, and which faces it is to fetch.
+//!
+//! A note is written before every call, and to make a file costs some file systems thirty times what it
+//! costs to write one. So a note takes the place of the one before in its file, in one write, which a kill
+//! does not cut, with blanks where the one before was longer.
 
 use std::{
     error::Error,
-    fs,
+    fs::{self, File},
     io::Write,
+    os::unix::fs::FileExt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -44,6 +49,13 @@ impl Notes {
 
     fn try_write(&self, name: &str, text: &[u8]) -> Result<(), Box<dyn Error>> {
         self.directory.retake()?;
+        if let Ok(file) = File::options().write(true).open(self.path(name)) {
+            let longest = usize::try_from(file.metadata()?.len())?.max(text.len());
+            let mut padded = text.to_vec();
+            padded.resize(longest, b' ');
+            file.write_all_at(&padded, 0)?;
+            return Ok(());
+        }
         fs::create_dir_all(self.dir())?;
         let mut file = NamedTempFile::new_in(self.dir())?;
         file.write_all(text)?;
@@ -57,5 +69,22 @@ impl Notes {
 
     fn dir(&self) -> PathBuf {
         self.directory.root().join("instances")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_takes_the_place_of_a_longer_one_and_of_a_shorter_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let notes = Notes::new(Arc::new(Directory::take(folder.path()).unwrap()));
+        for text in ["[1,2,3]", "[4]", "[5,6,7,8,9]", "[]"] {
+            notes.write("sales", || text.into());
+            let read = notes.read("sales").unwrap();
+            let numbers: Vec<u8> = serde_json::from_slice(&read).unwrap();
+            assert_eq!(serde_json::to_string(&numbers).unwrap(), text);
+        }
     }
 }

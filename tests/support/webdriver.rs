@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -21,9 +21,34 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// Where a screenshot goes. With FACEPLATE_WRITE_DOCS, the pictures in the documents are taken anew.
+pub fn picture(folder: &Path, name: &str) -> PathBuf {
+    match std::env::var_os("FACEPLATE_WRITE_DOCS") {
+        Some(_) => Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs")
+            .join(name),
+        None => folder.join(name),
+    }
+}
+
 impl Browser {
     /// Opens a window of this size.
     pub async fn open(width: u32, height: u32, more: &[&str]) -> Self {
+        Self::with(width, height, more, json!({})).await
+    }
+
+    /// A telephone's browser, in the dark: no window of a desktop's is as narrow.
+    pub async fn dark_phone(width: u32, height: u32) -> Self {
+        let metrics = json!({ "width": width, "height": height, "pixelRatio": 2.0, "touch": true });
+        let dark = [
+            "--force-dark-mode",
+            "--blink-settings=preferredColorScheme=0",
+        ];
+        let phone = json!({ "mobileEmulation": { "deviceMetrics": metrics } });
+        Self::with(width, height, &dark, phone).await
+    }
+
+    async fn with(width: u32, height: u32, more: &[&str], mut options: Value) -> Self {
         let mut driver = Command::new("chromedriver")
             .args(["--port=0", "--allowed-ips=127.0.0.1"])
             .stdout(Stdio::piped())
@@ -54,8 +79,9 @@ impl Browser {
             session: String::new(),
             _profile: profile,
         };
+        options["args"] = json!(arguments);
         let wanted = json!({ "capabilities": { "alwaysMatch": {
-            "goog:chromeOptions": { "args": arguments },
+            "goog:chromeOptions": options,
             "timeouts": { "script": 60000, "pageLoad": 60000 },
         }}});
         let opened = browser.ask("POST", "/session", &wanted).await;
