@@ -57,6 +57,7 @@ class Project:
     """One project of the compose file, in a folder of its own; gone when it is left, with its volumes."""
 
     def __init__(self, name, folder, files=(), **env):
+        self.folder = folder
         files = [ROOT / "docker-compose.yml", *files]
         self.command = [*compose_command(), "-p", name, "--project-directory", str(folder)]
         self.command += [part for file in files for part in ("-f", str(file))]
@@ -76,8 +77,8 @@ class Project:
     def __call__(self, *command, **more):
         return run(*self.command, *command, env=self.env, **more)
 
-    def container(self, service):
-        return self("ps", "-q", service).stdout.split()[-1]
+    def container(self, service, *which):
+        return self("ps", "-q", *which, service).stdout.split()[-1]
 
     def inspect(self, service):
         return json.loads(docker("inspect", self.container(service)))[0]
