@@ -54,5 +54,4 @@ container-test: ## the real Dockerfile and compose file, on a Docker engine, as 
 	@python3 tests/container/run.py
 
 container-clean: ## take away the images that these tests made
-	@docker images -q --filter label=faceplate.test | sort -u | xargs -r docker rmi -f >/dev/null
 	@sh tests/container/standins.sh --remove

@@ -3,7 +3,7 @@
 # reach no registry: rust:1-bookworm from this machine's toolchain, nginx:1.27-alpine from Debian's nginx.
 #
 #   standins.sh            makes what is missing, or was made from another Cargo.lock or toolchain
-#   standins.sh --remove   takes away what it made; images of a registry are never touched
+#   standins.sh --remove   takes away what it and run.py made; images of a registry are never touched
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -14,7 +14,13 @@ SYSTEM=faceplate-stand-in:system
 LABEL=faceplate.stand-in
 
 if [ "${1:-}" = --remove ]; then
-    docker images --filter "label=$LABEL" --format '{{.Repository}}:{{.Tag}}' | sort -r | xargs -r docker rmi >/dev/null
+    for label in faceplate.test "$LABEL"; do
+        # The newest first, for what was built upon cannot go; some go with others, before their turn.
+        docker images -q --filter "label=$label" | while read -r image; do
+            docker rmi -f "$image" >/dev/null 2>&1 || true
+        done
+        [ -z "$(docker images -q --filter "label=$label")" ]
+    done
     exit 0
 fi
 
