@@ -1,6 +1,6 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup lint deny unit test check demo fuzz torture bench bench-peers bench-smoke bench-images container-test
+.PHONY: help setup lint deny unit test check demo fuzz torture bench bench-peers bench-smoke bench-images container-test container-clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,6 +22,7 @@ test: setup lint deny ## everything that has to pass
 	cargo test --locked
 	FUZZ_SECONDS=5 sh fuzz/run.sh
 	$(MAKE) bench-smoke
+	@python3 tests/container/run.py --quick
 
 check: lint unit ## the quick look before a commit
 
@@ -49,5 +50,8 @@ bench-smoke: ## the same once and briefly, to see that the measuring works
 	@sh benches/peers/setup.sh
 	@python3 benches/peers/run.py --smoke
 
-container-test: ## the real Dockerfile and compose file, on a Docker engine
+container-test: ## the real Dockerfile and compose file, on a Docker engine, as they would be released
 	@python3 tests/container/run.py
+
+container-clean: ## take away the images that these tests made
+	@sh tests/container/standins.sh --remove

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Deserialize;
 use serde_json::Value;
 use support::{
     Answer,
@@ -105,6 +106,17 @@ fn promtool_understands_the_rules_and_their_tests_hold() {
             .args(["check", "config"])
             .arg(config),
     );
+    let mut check = Command::new("promtool");
+    let said = content(
+        check
+            .args(["check", "rules"])
+            .arg(deploy("monitoring/alerts.yml")),
+    );
+    let alerts = read("monitoring/alerts.yml").matches("- alert:").count();
+    assert!(
+        said.contains(&format!("SUCCESS: {alerts} rules found")),
+        "{said}"
+    );
     let tests = deploy("monitoring/alerts_test.yml");
     content(Command::new("promtool").args(["test", "rules"]).arg(tests));
 }
@@ -144,6 +156,27 @@ async fn every_metric_that_is_charted_or_watched_exists() {
         assert!(named.len() >= 5, "{file}: {named:?}");
         let strangers: Vec<_> = named.difference(&there).collect();
         assert!(strangers.is_empty(), "{file} names {strangers:?}");
+    }
+}
+
+/// An alert that never fires would pass a test that only sees it quiet.
+#[test]
+fn every_alert_fires_in_a_test() {
+    let (alerts, tests) = (
+        read("monitoring/alerts.yml"),
+        read("monitoring/alerts_test.yml"),
+    );
+    let fired: BTreeSet<_> = tests
+        .split("- alertname: ")
+        .skip(1)
+        .filter(|test| test.contains("exp_labels:"))
+        .filter_map(|test| test.lines().next())
+        .collect();
+    for alert in alerts
+        .lines()
+        .filter_map(|line| line.split_once("- alert: "))
+    {
+        assert!(fired.contains(alert.1), "{} is not seen to fire", alert.1);
     }
 }
 
@@ -258,22 +291,29 @@ async fn prometheus_scrapes_a_running_server_with_the_configuration_as_it_is() {
 
 // --- Kubernetes ---
 
+/// What an overlay gives to Faceplate.
+#[derive(Deserialize)]
+struct Told {
+    config: String,
+    env: BTreeMap<String, String>,
+}
+
 #[test]
 fn kubernetes_understands_the_manifests_and_faceplate_their_configuration() {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deploy.py");
     let said = content(Command::new(python).arg(script));
-    let environments: BTreeMap<String, BTreeMap<String, String>> =
-        serde_json::from_str(&said).unwrap();
-    assert_eq!(environments.len(), 2);
-    for (manifest, environment) in environments {
+    let told: BTreeMap<String, Told> = serde_json::from_str(&said).unwrap();
+    assert_eq!(told.len(), 2);
+    let folder = tempfile::tempdir().unwrap();
+    for (overlay, Told { config, env }) in told {
+        let file = folder.path().join(&overlay);
+        fs::write(&file, config).unwrap();
         let mut check = Command::new(env!("CARGO_BIN_EXE_faceplate"));
-        check
-            .args(["check", "--config"])
-            .arg(deploy("kubernetes/base/faceplate.toml"));
-        let output = check.envs(environment).output().unwrap();
+        check.args(["check", "--config"]).arg(file);
+        let output = check.envs(env).output().unwrap();
         // Warnings are told there, too.
-        assert_eq!(errors(&output), "", "{manifest}");
+        assert_eq!(errors(&output), "", "{overlay}");
         assert!(output.status.success());
     }
 }

@@ -1,110 +1,32 @@
 """The real Dockerfile, built, and the real compose file, run: `make container-test`.
 
-With --quick, the image is built without optimization, and its size is not judged. Needs a Docker engine; without one it says so, and fails where FACEPLATE_NEED_DOCKER is set, as in CI.
+With --quick, as in `make test`, the image is built without optimization, and its size is not judged. With --twice it is
+built twice from nothing, and has to come out the same. --faces and --memory measure other sizes than 10,000 in 64m.
+Needs a Docker engine; without one it says so, and fails in CI.
 """
 
+import argparse
 import concurrent.futures
 import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
-import ssl
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-HERE = ROOT / "tests/container"
-VERSION = "container-test"
-PORT, ADMIN, TLS = 18080, 19090, 18443
+from engine import (
+    ADMIN, IN_CI, PORT, ROOT, TLS, VENDOR, Project, docker, expect, get, image, is_there, processes, run, say, until_ready,
+)
+
+HERE = pathlib.Path(__file__).parent
+VERSION, NEXT = "container-test", "container-test-next"
 MOST_BYTES = 25_000_000
-FACES = 10_000
-MEMORY = "64m"
-
-
-def run(*command, check=True, stdin=None, quiet=True, env=None):
-    done = subprocess.run(
-        command, input=stdin, text=True, cwd=ROOT, env=env,
-        stdout=subprocess.PIPE if quiet else None, stderr=subprocess.STDOUT if quiet else None,
-    )
-    if check and done.returncode:
-        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}")
-    return done
-
-
-def docker(*command, **more):
-    return run("docker", *command, **more).stdout.strip()
-
-
-def say(text):
-    print(f"container: {text}", flush=True)
-
-
-def expect(condition, what):
-    if not condition:
-        raise SystemExit(f"container: FAILED: {what}")
-    say(f"ok: {what}")
-
-
-def compose_command():
-    if run("docker", "compose", "version", check=False).returncode == 0:
-        return ["docker", "compose"]
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    sys.exit("container: there is neither docker compose nor docker-compose; run make setup")
-
-
-class Project:
-    """One `docker compose` project, gone when it is left, with its volumes."""
-
-    def __init__(self, name, folder, files=(), **env):
-        files = [ROOT / "docker-compose.yml", *files]
-        self.command = [*compose_command(), "-p", name, "--project-directory", str(folder)]
-        self.command += [part for file in files for part in ("-f", str(file))]
-        self.name = name
-        self.env = os.environ | {"FACEPLATE_VERSION": VERSION, "FACEPLATE_PORT": str(PORT)} | env
-
-    def __enter__(self):
-        self("down", "-v", "--remove-orphans", check=False)
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind:
-            print(self("logs", "--no-color", "--tail", "60", check=False).stdout)
-        self("down", "-v", "--remove-orphans", "-t", "2", check=False)
-
-    def __call__(self, *command, **more):
-        return run(*self.command, *command, env=self.env, **more)
-
-    def container(self, service):
-        return self("ps", "-q", service).stdout.split()[-1]
-
-    def inspect(self, service):
-        return json.loads(docker("inspect", self.container(service)))[0]
-
-    def until_healthy(self, service):
-        for _ in range(300):
-            health = self.inspect(service)["State"].get("Health", {}).get("Status")
-            if health == "healthy":
-                return say(f"ok: {service} is healthy")
-            time.sleep(0.2)
-        sys.exit(f"container: {service} never became healthy: {health}\n{self('logs', service).stdout}")
-
-
-def get(path, port=PORT, headers={}, tls=False, body=None):
-    if tls:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
-    else:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("POST" if body else "GET", path, body=body, headers=headers)
-    answer = connection.getresponse()
-    said = answer.read()
-    connection.close()
-    return answer.status, answer.headers, said
+BEARER = {"authorization": "Bearer an admin token of a container test"}
+FACE = "628100000001@c.us"
 
 
 def is_picture(answer):
@@ -117,26 +39,60 @@ def is_hit(answer):
     return is_picture(answer) and "; hit" in answer[1]["cache-status"]
 
 
-def build(profile):
-    run("sh", str(HERE / "standins.sh"), quiet=False)
-    date = run("git", "log", "-1", "--format=%ct", check=False).stdout.strip() or "0"
+# --- the image ---
+
+
+# What the images of this suite are labelled with, so that those that lost their names can be told from others'.
+LABEL = "faceplate.test"
+
+
+def build(tag, profile, *more):
+    date = run("git", "log", "-1", "--format=%ct", "--", "src", "Cargo.toml", "Cargo.lock", check=False).stdout.strip()
+    fixed = ("--build-arg", f"SOURCE_DATE_EPOCH={date or 0}", "--build-arg", f"PROFILE={profile}")
     began = time.monotonic()
-    tag = f"faceplate:{VERSION}"
-    docker("build", "-t", tag, "--build-arg", f"SOURCE_DATE_EPOCH={date}", "--build-arg", f"PROFILE={profile}", ".")
-    say(f"built in {time.monotonic() - began:.0f} s")
-    image = json.loads(docker("image", "inspect", tag))[0]
-    config = image["Config"]
-    say(f"the image has {image['Size'] / 1e6:.1f} MB")
+    docker("build", "-t", tag, "--label", f"{LABEL}=1", *fixed, *more, ".")
+    docker("image", "prune", "-f", "--filter", f"label={LABEL}")
+    say(f"{tag} built in {time.monotonic() - began:.0f} s")
+
+
+def packed(stage):
+    """The digest of what the last stage takes over: bytes, modes, owners and dates."""
+    packing = f"id=$(docker create {stage}) && docker cp $id:/root-of-image - | sha256sum; docker rm -v $id >/dev/null"
+    return run("sh", "-c", packing).stdout
+
+
+def images(profile, twice):
+    run("sh", str(HERE / "standins.sh"), shown=True)
+    tag, stage = f"faceplate:{VERSION}", f"faceplate-build:{VERSION}"
+    # The stage that compiles gets a name, or each build would leave gigabytes without one.
+    build(stage, profile, "--target", "build")
+    if twice:
+        build(f"{stage}-again", profile, "--target", "build", "--no-cache")
+        same = packed(stage) == packed(f"{stage}-again")
+        docker("rmi", f"{stage}-again")
+        expect(same, "built again from nothing, what goes into the image is the same to the byte")
+    build(tag, profile)
+    made = image(tag)
+    config = made["Config"]
+    say(f"the image has {made['Size'] / 1e6:.1f} MB ({profile})")
     if profile == "release":
-        expect(image["Size"] <= MOST_BYTES, f"it is at most {MOST_BYTES / 1e6:.0f} MB")
+        expect(made["Size"] <= MOST_BYTES, f"it is at most {MOST_BYTES / 1e6:.0f} MB")
     expect(config["User"] == "65532:65532", "its user is a number, and not root")
     expect(config["StopSignal"] == "SIGTERM", "it says how it is stopped")
     expect(config["Healthcheck"]["Test"][1:3] == ["/faceplate", "healthcheck"], "it checks its health")
     expect("org.opencontainers.image.licenses" in config["Labels"], "it has the OCI labels")
     expect(list(config["Volumes"]) == ["/cache"], "its only volume is the cache")
-    shell = run("docker", "run", "--rm", "--entrypoint", "/bin/sh", tag, "-c", "true", check=False)
-    expect(shell.returncode != 0, "there is no shell in it")
-    return tag
+    content = run("sh", "-c", f"id=$(docker create {tag}) && docker export $id | tar -t; docker rm -v $id >/dev/null")
+    # The engine itself adds what it mounts over.
+    mounted = re.compile(r"(cache|dev|proc|sys|etc)/|\.dockerenv")
+    files = [name for name in content.stdout.split() if not mounted.match(name)]
+    expect(files == ["faceplate"], "there is one file in it, and so no shell")
+    # What an upgrade goes to: another image, though of the same program.
+    build(f"faceplate:{NEXT}", profile, "--build-arg", f"VERSION={NEXT}")
+    expect(image(f"faceplate:{NEXT}")["Id"] != made["Id"], "there is another version to upgrade to")
+
+
+# --- what is run ---
 
 
 def is_careful(info):
@@ -144,16 +100,18 @@ def is_careful(info):
     expect(host["ReadonlyRootfs"], "its root file system is read-only")
     expect([cap.upper() for cap in host["CapDrop"]] == ["ALL"], "it has no capability")
     expect("no-new-privileges:true" in host["SecurityOpt"], "it can gain no privilege")
-    status = pathlib.Path(f"/proc/{info['State']['Pid']}/status")
-    if status.exists():
-        lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
-        expect(lines["Uid"].split()[0] == "65532", "it runs as 65532")
-        expect(int(lines["CapEff"], 16) == 0, "the kernel grants it nothing")
+    expect(host["Memory"] > 0 and host["PidsLimit"] > 0, "its memory and its threads are limited")
+    status, root = processes(info)
+    if status:
+        expect(status["Uid"].split() == ["65532"] * 4, "it runs as 65532")
+        expect(int(status["CapEff"], 16) == 0 and int(status["CapBnd"], 16) == 0, "the kernel grants it nothing")
+        expect(status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", "and filters its system calls")
+        expect("ro" in root, "its root is mounted read-only")
 
 
 def demo(folder):
     say("docker compose up, with no file edited")
-    with Project("faceplate-demo", folder) as project:
+    with Project("faceplate-demo", folder, FACEPLATE_VERSION=VERSION, FACEPLATE_PORT=str(PORT)) as project:
         project("up", "-d", "--no-build")
         project.until_healthy("demo")
         is_careful(project.inspect("demo"))
@@ -162,130 +120,230 @@ def demo(folder):
         expect(is_picture(get("/avatar/waha/628100000004@c.us")), "a face is served")
 
 
-def secrets(folder):
+def filled_in(folder, settings):
+    """What docs/deploy.md asks of an operator: .env, secrets and certificates, beside the project's own files."""
+    text = (ROOT / ".env.example").read_text()
+    wanted = set(re.findall(r"\$\{(FACEPLATE_\w+)", (ROOT / "docker-compose.yml").read_text()))
+    told = set(re.findall(r"^#?(FACEPLATE_\w+)=", text, re.M))
+    expect(told == wanted, ".env.example has what docker-compose.yml reads, and nothing else")
+    for name, value in settings.items():
+        text, found = re.subn(rf"^#?{name}=.*$", f"{name}={value}", text, flags=re.M)
+        expect(found == 1, f".env says {name}={value}")
+    (folder / ".env").write_text(text)
+    shutil.copytree(ROOT / "config", folder / "config")
+    shutil.copytree(ROOT / "deploy", folder / "deploy")
     keys = folder / "secrets"
     keys.mkdir(mode=0o700)
     for name, text in (
         ("vendor_token", "emulator-token"),
         ("signing_key", "a signing key of a container test"),
-        ("admin_token", "an admin token of a container test"),
+        ("admin_token", BEARER["authorization"].removeprefix("Bearer ")),
     ):
         (keys / name).write_text(text + "\n")
         (keys / name).chmod(0o444)
-    shutil.copytree(ROOT / "config", folder / "config")
-    shutil.copytree(ROOT / "deploy", folder / "deploy")
     certificates = folder / "certificates"
     certificates.mkdir()
     run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
         "-keyout", str(certificates / "privkey.pem"), "-out", str(certificates / "fullchain.pem"))
 
 
-def signed(project, subject="*"):
-    text = docker("exec", project.container("faceplate"), "/faceplate", "sign", "sales", subject,
-                  "--config", "/etc/faceplate.toml", "--ttl", "2h")
+def signed(project):
+    text = docker("exec", project.container("faceplate"), "/faceplate", "sign", "sales", "*", "--ttl", "2h")
     return text.split("?", 1)[1].split()[0]
 
 
-def real(folder):
-    say("docker compose up faceplate tls, with secrets as files")
-    env = {"FACEPLATE_VENDOR": "waha", "FACEPLATE_ACCOUNT": "shop", "FACEPLATE_MEMORY": "4MiB",
-           "FACEPLATE_MEMORY_LIMIT": MEMORY, "FACEPLATE_ADMIN_PORT": str(ADMIN),
-           "FACEPLATE_TLS_PORT": str(TLS)}
-    with Project("faceplate-real", folder, [HERE / "override.yml"], **env) as project:
+def real(folder, faces, memory):
+    say("docker compose up faceplate tls, with .env and secrets as files")
+    filled_in(folder, {
+        "FACEPLATE_VERSION": VERSION, "FACEPLATE_VENDOR": "waha", "FACEPLATE_ACCOUNT": "shop",
+        "FACEPLATE_PORT": PORT, "FACEPLATE_ADMIN_PORT": ADMIN, "FACEPLATE_TLS_PORT": TLS,
+        "FACEPLATE_MEMORY": "4MiB", "FACEPLATE_MEMORY_LIMIT": memory,
+    })
+    with Project("faceplate-real", folder, [HERE / "override.yml"]) as project:
         project("up", "-d", "--no-build", "vendor", "faceplate", "tls")
         project.until_healthy("faceplate")
         info = project.inspect("faceplate")
         is_careful(info)
         expect(info["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped", "it comes back by itself")
-        expect(info["HostConfig"]["Memory"] == 64 << 20, f"its memory is limited to {MEMORY}")
         environment = " ".join(info["Config"]["Env"])
         expect("container test" not in environment, "no secret is in its environment")
         query = signed(project)
-        face = f"/avatar/sales/628100000001@c.us?{query}"
-        expect(get("/avatar/sales/628100000001@c.us")[0] == 403, "an unsigned URL is refused")
+        face = f"/avatar/sales/{FACE}?{query}"
+        expect(get(face.split("?")[0])[0] == 403, "an unsigned URL is refused")
         expect(is_picture(get(face)), "a face is served")
         expect(get("/metrics", ADMIN)[0] == 401, "the admin listener wants its token")
-        bearer = {"authorization": "Bearer an admin token of a container test"}
-        expect(get("/metrics", ADMIN, bearer)[0] == 200, "and answers with it")
+        expect(get("/metrics", ADMIN, BEARER)[0] == 200, "and answers with it")
         expect(is_hit(get(face, TLS, {"host": "localhost"}, tls=True)), "nginx serves it over TLS")
-        logs = project("logs", "--no-color", "--no-log-prefix", "faceplate", check=False)
-        if logs.returncode:
-            logs = run("docker", "logs", project.container("faceplate"))
-        lines = [line for line in logs.stdout.splitlines() if line.startswith("{")]
-        expect(lines and all(json.loads(line) for line in lines), f"its log is JSON ({len(lines)} lines)")
-        expect("628100000001" not in logs.stdout and "container test" not in logs.stdout, "the log is discreet")
-        crowd(project, query)
-        lasting(project, face)
+        is_discreet(project)
+        jids = [f"62899{number:07}@c.us" for number in range(faces)]
+        crowd(project, query, jids, info["HostConfig"]["Memory"])
+        draining(project, query)
+        killed(project, query, jids)
+        upgraded(project, face, query, jids)
+        restored(project, query, jids)
 
 
-def crowd(project, query):
-    """Ten thousand faces in 64 MB, with load."""
-    jids = [f"62899{number:07}@c.us" for number in range(FACES)]
-    began = time.monotonic()
-    admin = {"authorization": "Bearer an admin token of a container test"}
-    status, _, said = get("/v1/warm?instance=sales", ADMIN, admin, body="\n".join(jids))
-    expect(status == 202, f"{FACES} faces are asked for")
-    record = json.loads(said)
-    while not record["ended"]:
-        time.sleep(0.5)
-        record = json.loads(get("/v1/warm", ADMIN, admin)[2])[0]
-    say(f"{record['outcomes']} after {time.monotonic() - began:.0f} s")
-    expect(record["outcomes"].get("picture") == FACES, f"{FACES} faces are warm")
+def is_discreet(project):
+    logs = run("docker", "logs", project.container("faceplate"))
+    lines = logs.stdout.splitlines()
+    expect(lines and not logs.stderr and all(line.startswith("{") and json.loads(line) for line in lines),
+           f"its log is JSON on standard output, and nothing else ({len(lines)} lines)")
+    expect(FACE.split("@")[0] not in logs.stdout and "container test" not in logs.stdout, "the log is discreet")
 
-    def look(start):
-        connection, hits = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20), 0
+
+# --- with many faces ---
+
+
+def warm(jids):
+    """Has the faces fetched, a thousand calls a second at most."""
+    for start in range(0, len(jids), 10_000):
+        status, _, said = get("/v1/warm?instance=sales", ADMIN, BEARER, body="\n".join(jids[start:start + 10_000]))
+        expect(status == 202, f"{len(jids[start:start + 10_000])} faces are asked for")
+        record = json.loads(said)
+        while not record["ended"]:
+            time.sleep(0.2)
+            record = json.loads(get("/v1/warm", ADMIN, BEARER)[2])[0]
+            yield record
+
+
+def look(jids, query, size=""):
+    """Eight clients ask for all of them: how many are hits, how many bytes came, how long it took."""
+    def client(start):
+        connection, hits, length = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20), 0, 0
         for jid in jids[start::8]:
-            connection.request("GET", f"/avatar/sales/{jid}?{query}")
+            connection.request("GET", f"/avatar/sales/{jid}?{query}{size}")
             answer = connection.getresponse()
-            answer.read()
+            length += len(answer.read())
             hits += answer.status == 200 and "; hit" in answer.headers["cache-status"]
-        return hits
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        hits = sum(pool.map(look, range(8)))
-    expect(hits == FACES, f"all {FACES} are hits while eight clients ask at once")
-    state = project.inspect("faceplate")["State"]
-    expect(state["Running"] and not state["OOMKilled"], f"{MEMORY} of memory was enough")
-    pid = pathlib.Path(f"/proc/{state['Pid']}/status")
-    if pid.exists():
-        peak = next(line for line in pid.read_text().splitlines() if line.startswith("VmHWM"))
-        say(f"at most {int(peak.split()[1]) / 1024:.0f} MiB were resident")
-
-
-def lasting(project, face):
-    """The cache outlives the vendor, a kill, a stop and an upgrade."""
-    project("stop", "-t", "1", "vendor")
-    docker("kill", "-s", "KILL", project.container("faceplate"))
-    # Docker takes a kill for the operator's wish and starts nothing again.
-    project("up", "-d", "--no-build", "faceplate")
-    project.until_healthy("faceplate")
-    expect(is_hit(get(face)), "after kill -9 and a restart the face is there, without the vendor")
+        return hits, length
 
     began = time.monotonic()
-    name = project.container("faceplate")
-    project("stop", "faceplate")
-    took, code = time.monotonic() - began, json.loads(docker("inspect", name))[0]["State"]["ExitCode"]
-    expect(code == 0 and took < 15, f"SIGTERM ends it within its limit ({took:.1f} s, exit {code})")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        hits, lengths = zip(*pool.map(client, range(8)))
+    return sum(hits), sum(lengths), time.monotonic() - began
 
-    docker("tag", f"faceplate:{VERSION}", f"faceplate:{VERSION}-next")
-    project.env["FACEPLATE_VERSION"] = f"{VERSION}-next"
+
+def crowd(project, query, jids, memory):
+    """Ten thousand faces in 64 MB, with load."""
+    began = time.monotonic()
+    for record in warm(jids):
+        pass
+    say(f"{record['outcomes']} after {time.monotonic() - began:.0f} s")
+    expect(json.loads(get("/v1/cache", ADMIN, BEARER)[2])["entries"] > len(jids), f"{len(jids)} faces are warm")
+    hits, length, took = look(jids, query)
+    expect(hits == len(jids), f"all {hits} are hits while eight clients ask at once ({hits / took:.0f}/s)")
+    small, _, took = look(jids, query, "&s=64")
+    expect(small == len(jids), f"and in another size ({small / took:.0f}/s)")
+    info = project.inspect("faceplate")
+    state = info["State"]
+    expect(state["Running"] and not state["OOMKilled"] and info["RestartCount"] == 0,
+           f"{memory / (1 << 20):.0f} MiB of memory were enough")
+    status, _ = processes(info)
+    if status:
+        say(f"at most {int(status['VmHWM'].split()[0]) / 1024:.0f} MiB were resident")
+    kept = json.loads(get("/v1/cache", ADMIN, BEARER)[2])
+    say(f"{kept['entries']} faces of {length / hits / 1024:.1f} KiB take {kept['bytes'] / 1e6:.0f} MB of disk: "
+        f"{kept['bytes'] / kept['entries'] / 1024:.1f} KiB a face")
+
+
+def fault(rule):
+    expect(get("/_emulator/faults", VENDOR, body=json.dumps(rule))[0] == 201, f"the vendor does this: {rule['fault']}")
+
+
+def draining(project, query):
+    """SIGTERM lets what is under way end, and waits for nothing longer than server.drain_timeout."""
+    slow, hung = "628970000001@c.us", "628970000002@c.us"
+    fault({"match": {"jid": slow}, "fault": {"kind": "latency", "ms": 3000}})
+    fault({"match": {"jid": hung}, "fault": {"kind": "hang"}})
+    name = project.container("faceplate")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        answer = pool.submit(get, f"/avatar/sales/{slow}?{query}")
+        pool.submit(get, f"/avatar/sales/{hung}?{query}")
+        time.sleep(1)
+        began = time.monotonic()
+        project("stop", "faceplate")
+        took = time.monotonic() - began
+        expect(is_picture(answer.result()), "a request that was under way at SIGTERM gets its picture")
+    code = json.loads(docker("inspect", name))[0]["State"]["ExitCode"]
+    expect(code == 0 and took < 14, f"SIGTERM ends it within its limit, though the vendor hangs ({took:.1f} s, exit {code})")
     project("up", "-d", "--no-build", "faceplate")
-    project.until_healthy("faceplate")
-    expect(project.inspect("faceplate")["Config"]["Image"].endswith("-next"), "it runs from another image")
-    expect(is_hit(get(face)), "the cache survived the upgrade")
-    docker("rmi", f"faceplate:{VERSION}-next", check=False)
+    until_ready()
+
+
+def killed(project, query, jids):
+    """kill -9 while it writes: all that it had told of is there, without the vendor."""
+    more = [f"62898{number:07}@c.us" for number in range(3000)]
+    told = 0
+    for record in warm(more):
+        told = record["outcomes"].get("picture", 0)
+        if told > 300:
+            break
+    expect(told < len(more), f"it has told of {told} new faces, and is at work")
+    info = project.inspect("faceplate")
+    status, _ = processes(info)
+    if status and status["Name"] == "faceplate" and os.geteuid() == 0:
+        os.kill(info["State"]["Pid"], signal.SIGKILL)
+    else:
+        # Docker takes this for the operator's wish, and starts nothing again.
+        docker("kill", "-s", "KILL", info["Id"])
+        project("up", "-d", "--no-build", "faceplate")
+    project("stop", "-t", "1", "vendor")
+    until_ready()
+    info = project.inspect("faceplate")
+    expect(info["State"]["Running"], f"after kill -9 it is back ({info['RestartCount']} restart)")
+    hits = look(jids, query)[0]
+    expect(hits == len(jids), f"all {hits} faces are there, without the vendor")
+    known = sum(json.loads(said).get("picture") is not None for status, _, said in
+                (get(f"/v1/avatars/sales/{jid}", ADMIN, BEARER) for jid in more) if status == 200)
+    expect(known >= told, f"and so are {known} of the new ones")
+
+
+def upgraded(project, face, query, jids):
+    before = project.inspect("faceplate")["Image"]
+    dotenv = project.folder / ".env"
+    for version in (NEXT, VERSION):
+        old = dotenv.read_text()
+        dotenv.write_text(re.sub(r"^FACEPLATE_VERSION=.*$", f"FACEPLATE_VERSION={version}", old, flags=re.M))
+        project("up", "-d", "--no-build", "faceplate")
+        project.until_healthy("faceplate")
+        info = project.inspect("faceplate")
+        expect(info["Config"]["Image"] == f"faceplate:{version}", f"it runs from faceplate:{version}")
+        expect((info["Image"] == before) == (version == VERSION), "which is another image, or the first one again")
+        hits = look(jids, query)[0]
+        expect(hits == len(jids), f"the volume outlived it: all {hits} faces are there")
+        expect(is_hit(get(face, TLS, {"host": "localhost"}, tls=True)), "nginx finds it")
+
+
+def restored(project, query, jids):
+    """The backup of docs/deploy.md, taken from a running server, and put into a new volume."""
+    backup = project.folder / "faceplate.tar"
+    run("sh", "-c", f"docker cp {project.container('faceplate')}:/cache/. - > {backup}")
+    say(f"the backup has {backup.stat().st_size / 1e6:.0f} MB")
+    project("down", "-v", "-t", "1")
+    project("up", "--no-start", "--no-build", "faceplate")
+    run("sh", "-c", f"docker cp - {project.container('faceplate', '-a')}:/cache < {backup}")
+    project("up", "-d", "--no-build", "faceplate")
+    until_ready()
+    hits = look(jids, query)[0]
+    expect(hits == len(jids), f"all {hits} faces are there in a new volume")
 
 
 def main():
-    if not shutil.which("docker") or run("docker", "info", check=False).returncode:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--quick", action="store_true")
+    arguments.add_argument("--twice", action="store_true")
+    arguments.add_argument("--faces", type=int, default=10_000)
+    arguments.add_argument("--memory", default="64m")
+    asked = arguments.parse_args()
+    if not is_there():
         print("container: skipped: no Docker engine")
-        sys.exit(1 if os.environ.get("FACEPLATE_NEED_DOCKER") else 0)
-    build("quick" if "--quick" in sys.argv else "release")
+        sys.exit(1 if IN_CI else 0)
+    images("quick" if asked.quick else "release", asked.twice)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         demo(folder)
-        secrets(folder)
-        real(folder)
+        real(folder, asked.faces, asked.memory)
+    docker("rmi", f"faceplate:{NEXT}", check=False)
     say("all is well")
 
 

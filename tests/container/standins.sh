@@ -1,62 +1,127 @@
 #!/bin/sh
 # Makes images under the official names that the Dockerfile and the compose file build on, for machines that
 # reach no registry: rust:1-bookworm from this machine's toolchain, nginx:1.27-alpine from Debian's nginx.
-# Images that are there already are left alone.
+#
+#   standins.sh            makes what is missing, or was made from another Cargo.lock or toolchain
+#   standins.sh --remove   takes away what it and run.py made; images of a registry are never touched
 set -eu
-
-there() { docker image inspect "$1" >/dev/null 2>&1; }
+cd "$(dirname "$0")/../.."
 
 RUST=rust:1-bookworm
 NGINX=nginx:1.27-alpine
-there "$RUST" && there "$NGINX" && exit 0
+# Debian and the toolchain, without crates; what is in a stand-in, its label says.
+SYSTEM=faceplate-stand-in:system
+LABEL=faceplate.stand-in
 
-# A registry, if one is in reach, has the real ones.
-if timeout 20 docker pull -q "$RUST" >/dev/null 2>&1 && timeout 60 docker pull -q "$NGINX" >/dev/null 2>&1; then
+if [ "${1:-}" = --remove ]; then
+    for label in faceplate.test "$LABEL"; do
+        # The newest first, for what was built upon cannot go; some go with others, before their turn.
+        docker images -q --filter "label=$label" | while read -r image; do
+            docker rmi -f "$image" >/dev/null 2>&1 || true
+        done
+        [ -z "$(docker images -q --filter "label=$label")" ]
+    done
+    exit 0
+fi
+
+digest() { sha256sum | cut -c 1-16; }
+system_of=$({ cat tests/container/standins.sh && rustc -vV; } | digest)
+rust_of=$({ echo "$system_of" && cat Cargo.lock; } | digest)
+
+there() { docker image inspect "$1" >/dev/null 2>&1; }
+label() { docker image inspect -f "{{index .Config.Labels \"$LABEL\"}}" "$1" 2>/dev/null || true; }
+# Whether the image $1 is a registry's, or a stand-in made from $2.
+serves() { there "$1" && { [ -z "$(label "$1")" ] || [ "$(label "$1")" = "$2" ]; }; }
+
+serves "$RUST" "$rust_of" && serves "$NGINX" "$system_of" && exit 0
+
+# A registry that answers has the real ones; whether one does shows in seconds.
+if ! there "$RUST" && timeout 10 docker manifest inspect "$RUST" >/dev/null 2>&1; then
+    docker pull -q "$RUST"
+    there "$NGINX" || docker pull -q "$NGINX"
     exit 0
 fi
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 root=""
 [ "$(id -u)" = 0 ] || root="sudo"
-mirror=$(sed -n 's/^URIs: *//p; s/^deb [^h]*\(http[^ ]*\).*/\1/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)
-mirror=${mirror:-http://deb.debian.org/debian}
-
-echo "standins: making $RUST and $NGINX from Debian and this machine's toolchain"
-system="$work/system"
-$root debootstrap --variant=minbase --include=gcc,g++,make,libc6-dev,ca-certificates,nginx-light \
-    bookworm "$system" "$mirror" >"$work/log" 2>&1 || {
-    tail -n 20 "$work/log" >&2
-    exit 1
+tidy() {
+    # debootstrap leaves these mounted when it is interrupted.
+    $root umount -q "$work/system/proc" "$work/system/sys" 2>/dev/null || true
+    $root rm -rf --one-file-system "$work"
 }
-for leftover in var/cache/apt var/lib/apt/lists usr/share/doc usr/share/man usr/share/locale; do
-    $root rm -rf "$system/$leftover"
-done
+trap tidy EXIT
+# Without this, an interrupted shell skips the line above.
+trap 'exit 1' HUP INT TERM
 
-toolchain="$system/usr/local/rust"
-cargo_home="$system/usr/local/cargo"
-sysroot=$(rustc --print sysroot)
-$root mkdir -p "$toolchain" "$cargo_home/registry"
-$root mkdir -p "$toolchain/bin" "$toolchain/lib/rustlib"
-$root cp -a "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$toolchain/bin/"
-$root cp -a "$sysroot"/lib/*.so* "$toolchain/lib/"
-$root cp -a "$sysroot/lib/rustlib/$(uname -m)-unknown-linux-gnu" "$toolchain/lib/rustlib/"
+make_system() {
+    echo "standins: making $SYSTEM from Debian and this machine's toolchain"
+    system="$work/system"
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Codename: bookworm' 2>/dev/null | head -n 1)
+    $root debootstrap --variant=minbase --include=gcc,g++,make,libc6-dev,ca-certificates,nginx-light \
+        bookworm "$system" "${mirror:-http://deb.debian.org/debian}" >"$work/log" 2>&1 || {
+        tail -n 20 "$work/log" >&2
+        exit 1
+    }
+    for leftover in var/cache/apt var/lib/apt/lists usr/share/doc usr/share/man usr/share/locale; do
+        $root rm -rf "${system:?}/$leftover"
+    done
+
+    toolchain="$system/usr/local/rust"
+    sysroot=$(rustc --print sysroot)
+    $root mkdir -p "$toolchain/bin" "$toolchain/lib/rustlib" "$system/usr/local/cargo"
+    $root cp -a "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$toolchain/bin/"
+    $root cp -a "$sysroot"/lib/*.so* "$toolchain/lib/"
+    $root cp -a "$sysroot/lib/rustlib/$(uname -m)-unknown-linux-gnu" "$toolchain/lib/rustlib/"
+
+    $root rm -f "$system/etc/nginx/sites-enabled/default"
+    # Where the official image keeps what Debian's keeps here.
+    $root rm -rf "$system/var/lib/nginx"
+    $root ln -s /var/cache/nginx "$system/var/lib/nginx"
+    $root sed -i 's#^error_log .*#error_log stderr;#; s#^[[:space:]]*access_log .*#access_log /dev/stdout;#' \
+        "$system/etc/nginx/nginx.conf"
+
+    $root tar -C "$system" -c . | docker import \
+        --change 'ENV PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+        --change 'ENV CARGO_HOME=/usr/local/cargo' \
+        --change 'ENV CARGO_NET_OFFLINE=true' \
+        --change "LABEL $LABEL=$system_of" - "$SYSTEM" >/dev/null
+}
+
 # The crates of Cargo.lock, as this machine has them: the build asks no registry.
-cargo fetch --locked -q
-mine=${CARGO_HOME:-$HOME/.cargo}
-$root cp -a "$mine/registry/cache" "$mine/registry/index" "$cargo_home/registry/"
-[ ! -f "$mine/config.toml" ] || $root cp "$mine/config.toml" "$cargo_home/"
+crates() {
+    cargo fetch --locked -q
+    mine=${CARGO_HOME:-$HOME/.cargo}/registry
+    mkdir "$work/crates"
+    cp -a "$mine/index" "$work/crates/"
+    for from in "$mine"/cache/*; do
+        to="$work/crates/cache/$(basename "$from")"
+        mkdir -p "$to"
+        awk -F '"' '/^name = /{name = $2} /^version = /{print name "-" $2 ".crate"}' Cargo.lock |
+            while read -r crate; do
+                [ ! -f "$from/$crate" ] || cp -a "$from/$crate" "$to/"
+            done
+    done
+}
 
-$root rm -f "$system/etc/nginx/sites-enabled/default"
-$root mkdir -p "$system/etc/nginx/certificates"
-# Where the official image keeps what Debian's keeps here.
-$root rm -rf "$system/var/lib/nginx"
-$root ln -s /var/cache/nginx "$system/var/lib/nginx"
-$root sed -i 's#^error_log .*#error_log stderr;#; s#^[[:space:]]*access_log .*#access_log /dev/stdout;#' \
-    "$system/etc/nginx/nginx.conf"
+# The image $1, labelled $2, from the Dockerfile on standard input and the folder $3.
+image() {
+    DOCKER_BUILDKIT=0 docker build -q -t "$1" --label "$LABEL=$2" -f - "$3" >/dev/null 2>"$work/log" || {
+        cat "$work/log" >&2
+        exit 1
+    }
+}
 
-$root tar -C "$system" -c . | docker import \
-    --change 'ENV PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-    --change 'ENV CARGO_HOME=/usr/local/cargo' \
-    --change 'ENV CARGO_NET_OFFLINE=true' - "$RUST" >/dev/null
-printf 'FROM %s\nCMD ["nginx", "-g", "daemon off;"]\n' "$RUST" | docker build -q -t "$NGINX" - >/dev/null
+serves "$SYSTEM" "$system_of" || make_system
+serves "$RUST" "$rust_of" || {
+    echo "standins: making $RUST"
+    crates
+    printf 'FROM %s\nCOPY . /usr/local/cargo/registry/\n' "$SYSTEM" | image "$RUST" "$rust_of" "$work/crates"
+}
+serves "$NGINX" "$system_of" || {
+    echo "standins: making $NGINX"
+    mkdir "$work/nothing"
+    printf 'FROM %s\nCMD ["nginx", "-g", "daemon off;"]\n' "$SYSTEM" | image "$NGINX" "$system_of" "$work/nothing"
+}
+# What an outdated stand-in was.
+docker image prune -f --filter "label=$LABEL" >/dev/null
