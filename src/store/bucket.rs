@@ -11,6 +11,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use arrayvec::ArrayString;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -44,9 +45,22 @@ pub(super) struct Line {
 
 /// The path of the bucket of `key`.
 pub(super) fn path(root: &Path, key: &str) -> PathBuf {
-    let hex = hex(&sha1::Sha1::digest(key.as_bytes()));
-    let (first, second, rest) = (&hex[..2], &hex[2..4], &hex[4..]);
-    root.join(format!("{INDEX}/{first}/{second}/{rest}"))
+    sharded(root, &[INDEX], &hex(&sha1::Sha1::digest(key.as_bytes())))
+}
+
+/// Where cacache files what is named by `hex`: two folders of two digits, and the rest.
+fn sharded(root: &Path, folders: &[&str], hex: &str) -> PathBuf {
+    // One piece of memory, for this is done at every look at the disk.
+    let mut path = PathBuf::with_capacity(root.as_os_str().len() + 32 + hex.len());
+    path.push(root);
+    for part in folders
+        .iter()
+        .copied()
+        .chain([&hex[..2], &hex[2..4], &hex[4..]])
+    {
+        path.push(part);
+    }
+    path
 }
 
 /// Every bucket below `root`, and every folder that could not be looked into: who counts what is
@@ -100,8 +114,11 @@ pub(super) fn is_content(bytes: &[u8], integrity: &str) -> bool {
 
 /// Where that content lies.
 pub(super) fn content_path(root: &Path, integrity: &str) -> Option<PathBuf> {
-    let hex = hex(&digest(integrity)?);
-    Some(folder_of(root, &hex).join(hex.get(4..)?))
+    Some(sharded(
+        root,
+        &[CONTENT, "sha256"],
+        &hex(&digest(integrity)?),
+    ))
 }
 
 /// The content that lies at `path`.
@@ -139,21 +156,23 @@ fn folder_of(root: &Path, hex: &str) -> PathBuf {
     root.join(format!("{CONTENT}/sha256/{first}/{second}"))
 }
 
-fn digest(integrity: &str) -> Option<Vec<u8>> {
+fn digest(integrity: &str) -> Option<[u8; 32]> {
     let text = integrity.strip_prefix("sha256-")?;
-    let digest = STANDARD.decode(text).ok()?;
-    (digest.len() == 32).then_some(digest)
+    // A decoder that sees where the text ends only when it is there wants some room.
+    let mut digest = [0; 33];
+    let length = STANDARD.decode_slice(text, &mut digest).ok()?;
+    digest[..length].try_into().ok()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hexadecimal; of a SHA-256 at most.
+fn hex(bytes: &[u8]) -> ArrayString<64> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| {
-        [
-            DIGITS[usize::from(byte >> 4)],
-            DIGITS[usize::from(byte & 15)],
-        ]
-    });
-    digits.map(char::from).collect()
+    let mut hex = ArrayString::new();
+    for byte in bytes {
+        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    hex
 }
 
 /// What a bucket says.
