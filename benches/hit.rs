@@ -12,8 +12,10 @@ use faceplate::{
     config,
     http::{Scope, SigningKey, Ticket},
     images::{self, Fonts, Look, Sitter, Style},
-    server::Peer,
+    server::{Fields, Peer, Reply},
+    store::{self, Owner, Store, Tending},
 };
+use hyper::{StatusCode, header};
 use image::{DynamicImage, ImageFormat};
 
 fn main() {
@@ -98,6 +100,74 @@ fn draw_initials(bencher: Bencher) {
             look: Look::default(),
         };
         images::draw(Style::Initials, sitter, 96, Fonts::Theirs)
+    });
+}
+
+/// An entry that was put into a store with this much memory.
+fn look_up(bencher: Bencher<'_, '_>, memory: u64) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let now = Timestamp::from_secs(1_795_200_000);
+    let settings = store::Settings {
+        dir: folder.path().to_path_buf(),
+        tending: Tending {
+            max_bytes: 1 << 30,
+            max_entries: 1 << 20,
+            min_free: 0,
+            gc_grace: Duration::from_secs(3600),
+            files_per_second: 1,
+        },
+        memory,
+        max_picture: 1 << 20,
+        archive: false,
+    };
+    let store = Store::open(&settings, Clock::manual(now)).unwrap();
+    let owner = Owner {
+        instance: "sales".into(),
+        subject: "628123456789".parse().unwrap(),
+    };
+    let key = Key::new("sales", &owner.subject);
+    runtime.block_on(store.put(&key, &owner, Arc::new(entry(now))));
+    bencher.bench(|| store.peek(black_box(&key)).unwrap());
+}
+
+#[divan::bench]
+fn look_up_in_memory(bencher: Bencher) {
+    look_up(bencher, 64 << 20);
+}
+
+/// Both files opened and read from the kernel's memory, and the picture proven.
+#[divan::bench]
+fn look_up_on_disk(bencher: Bencher) {
+    look_up(bencher, 0);
+}
+
+/// The fields of a picture, as they are sent.
+#[divan::bench]
+fn head(bencher: Bencher) {
+    let mut common = Fields::default();
+    for name in [
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::CONTENT_SECURITY_POLICY,
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        header::REFERRER_POLICY,
+    ] {
+        common.add(name, "default-src 'none'; sandbox");
+    }
+    let picture = picture();
+    bencher.bench(|| {
+        let bytes = picture.bytes().clone();
+        let mut reply = Reply::whole(StatusCode::OK, picture.media().as_str(), bytes);
+        reply.fields.add(header::ETAG, &picture.digest().short());
+        reply.fields.add_all(black_box(&common));
+        reply
+            .fields
+            .add(header::LAST_MODIFIED, "Fri, 20 Nov 2026 18:40:00 GMT");
+        reply.fields.add_number(header::AGE, black_box(60));
+        reply
+            .fields
+            .add(header::CACHE_CONTROL, "private, max-age=86400");
+        reply
     });
 }
 
