@@ -35,10 +35,8 @@ LABEL org.opencontainers.image.title="Faceplate" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build --chown=65532:65532 /root-of-image/ /
 USER 65532:65532
-# With huge pages, the allocator takes three times the memory.
 ENV FACEPLATE_CACHE__DIR=/cache \
     FACEPLATE_LOG__FORMAT=json \
-    MIMALLOC_ALLOW_THP=0 \
     TMPDIR=/cache
 VOLUME /cache
 EXPOSE 8080

@@ -289,3 +289,15 @@ fn write_date(text: &mut Vec<u8>) {
         }
     });
 }
+
+/// Reads a head, for the fuzzer.
+#[cfg(fuzzing)]
+pub fn fuzzed_head(received: &[u8]) {
+    if let Ok(Some((request, length))) = head(received) {
+        assert!(request.uri().path().starts_with('/'));
+        assert!(matches!(*request.method(), Method::GET | Method::HEAD));
+        // It ends where it ends, whatever comes behind, and not before.
+        assert!(matches!(head(&received[..length]), Ok(Some((_, same))) if same == length));
+        assert!(matches!(head(&received[..length - 1]), Ok(None)));
+    }
+}

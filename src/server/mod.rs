@@ -17,6 +17,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[cfg(fuzzing)]
+pub use express::fuzzed_head;
 pub use express::{Express, Plain};
 pub use listen::{Address, Inherited, Listener};
 pub use reply::{Fields, Reply};
