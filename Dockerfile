@@ -11,7 +11,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 # the fractions of seconds off, and then cargo takes everything for changed.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src benches/images benches/peers \
- && echo 'fn main() {}' | tee src/main.rs benches/hit.rs benches/images/thumbs.rs benches/peers/floor.rs benches/peers/glibc.rs benches/peers/herd.rs > src/lib.rs \
+ && echo 'fn main() {}' | tee src/main.rs benches/hit.rs benches/images/thumbs.rs benches/peers/floor.rs benches/peers/herd.rs benches/peers/mimalloc.rs > src/lib.rs \
  && cargo build --profile "${PROFILE}" --locked --bin faceplate --target "$(uname -m)-unknown-linux-gnu" \
  && find target "${CARGO_HOME}/registry" -exec touch -h -d @0 {} +
 

@@ -9,14 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::{
-    Request, StatusCode,
-    client::conn::http1::{self, SendRequest},
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Semaphore,
+    task::JoinSet,
+    time,
 };
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet, time};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Waiting = Arc<Mutex<VecDeque<String>>>;
@@ -65,34 +64,50 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn connect(port: u16) -> Result<SendRequest<Empty<Bytes>>, Failure> {
+async fn connect(port: u16) -> Result<TcpStream, Failure> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
+    Ok(stream)
 }
 
 /// Asks for paths until none is left.
-async fn ask(
-    mut connection: SendRequest<Empty<Bytes>>,
-    waiting: &Waiting,
-) -> Result<Vec<Duration>, Failure> {
-    let mut took = Vec::new();
+async fn ask(mut stream: TcpStream, waiting: &Waiting) -> Result<Vec<Duration>, Failure> {
+    let (mut took, mut received) = (Vec::new(), Vec::with_capacity(16 * 1024));
     loop {
         let next = waiting.lock().map_err(|_| "another failed")?.pop_front();
         let Some(path) = next else {
             return Ok(took);
         };
-        let request = Request::get(path).header("host", "localhost");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         let began = Instant::now();
-        let answer = connection.send_request(request.body(Empty::new())?).await?;
-        let (head, body) = answer.into_parts();
-        body.collect().await?;
-        took.push(began.elapsed());
-        let source = head.headers.get("x-faceplate-source");
-        if head.status != StatusCode::OK || source.is_some_and(|source| source != "picture") {
-            return Err(format!("no picture: {head:?}").into());
+        stream.write_all(request.as_bytes()).await?;
+        received.clear();
+        while !is_whole(&received)? {
+            if stream.read_buf(&mut received).await? == 0 {
+                return Err("hung up".into());
+            }
         }
+        took.push(began.elapsed());
     }
+}
+
+/// Whether all of an answer is there; an answer that is no picture is an error.
+fn is_whole(received: &[u8]) -> Result<bool, Failure> {
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut answer = httparse::Response::new(&mut fields);
+    let httparse::Status::Complete(head) = answer.parse(received)? else {
+        return Ok(false);
+    };
+    let field = |name: &str| {
+        let mut fields = answer.headers.iter();
+        let field = fields.find(|field| field.name.eq_ignore_ascii_case(name))?;
+        str::from_utf8(field.value).ok()
+    };
+    let source = field("x-faceplate-source").unwrap_or("picture");
+    if answer.code != Some(200) || source != "picture" {
+        let said = String::from_utf8_lossy(received);
+        return Err(format!("no picture: {said}").into());
+    }
+    let length: usize = field("content-length").ok_or("no length")?.parse()?;
+    Ok(received.len() >= head + length)
 }

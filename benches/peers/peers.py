@@ -241,10 +241,10 @@ class Faceplate(Peer):
         return f"/avatar/{instance}/{jid(number)}@c.us?exp={until}&sig={signature}"
 
 
-class Glibc(Faceplate):
-    """The same with glibc's allocator."""
+class Mimalloc(Faceplate):
+    """The same with another allocator."""
 
-    name, port, admin = "faceplate-glibc", 7107, 7108
+    name, port, admin = "faceplate-mimalloc", 7107, 7108
 
     def command(self):
-        return [built("examples/glibc"), *super().command()[1:]]
+        return [built("examples/mimalloc"), *super().command()[1:]]

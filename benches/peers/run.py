@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import herd
 import measure
 import peers
-from peers import ROOT, Faceplate, Floor, Glibc, Nginx, Origin, Stealing, Varnish
+from peers import ROOT, Faceplate, Floor, Mimalloc, Nginx, Origin, Stealing, Varnish
 from report import Report
 
 
@@ -66,7 +66,7 @@ class Bench:
         """What was chosen by measuring: the runtime, on the bare server, and the allocator."""
         length = 4096
         peers = [Floor(self.work, length), Stealing(self.work, length)]
-        peers += [Glibc(self.work), Faceplate(self.work)]
+        peers += [Mimalloc(self.work), Faceplate(self.work)]
         with running(*peers):
             self.compare("choices, 4 KB", peers, length)
 
@@ -205,7 +205,7 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     build = ["cargo", "build", "--locked", "--bin", "faceplate"]
-    build += [part for example in ("floor", "glibc", "herd") for part in ("--example", example)]
+    build += [part for example in ("floor", "herd", "mimalloc") for part in ("--example", example)]
     if given.smoke:
         # Nothing is judged by its time, and the tests have built it.
         peers.PROFILE = "debug"

@@ -68,8 +68,8 @@ const BLOCKING_THREADS: usize = 32;
 /// Runs the command that this process was called with.
 pub fn run() -> ExitCode {
     let command = Args::parse().command;
-    // The allocator asks for them wherever the kernel leaves that to programs, and what images are made in
-    // would stay resident by the two megabytes. A kernel without them has nothing to be told.
+    // What images are made in would stay resident by the two megabytes. A kernel without them has nothing
+    // to be told.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
