@@ -1,6 +1,6 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup lint deny unit test check demo fuzz torture bench bench-peers bench-smoke bench-images container-test container-clean
+.PHONY: help setup lint deny unit test check demo fuzz torture bench bench-peers bench-profile bench-smoke bench-images container-test container-clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -45,6 +45,10 @@ bench-peers: ## Faceplate beside nginx, Varnish and a bare server; writes docs/b
 bench-images: ## thumbnails beside libvips'; writes docs/benchmarks-images.md
 	@sh benches/images/setup.sh
 	@target/bench-tools/bin/python benches/images/run.py
+
+bench-profile: ## where the time of a hit goes, by perf; puts it into docs/benchmarks.md
+	@sh benches/peers/setup.sh linux-perf
+	@python3 benches/peers/profile.py
 
 bench-smoke: ## the same once and briefly, to see that the measuring works
 	@sh benches/peers/setup.sh

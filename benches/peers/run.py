@@ -26,7 +26,7 @@ class Bench:
 
     def __init__(self, smoke, keys):
         self.work = tempfile.mkdtemp(prefix="faceplate-bench-")
-        self.rounds = 1 if smoke else 7
+        self.rounds = 1 if smoke else 5
         self.seconds = 1 if smoke else 3
         self.many = 300 if smoke else 10_000
         self.keys = 2_000 if smoke else keys

@@ -2,7 +2,9 @@
 # Installs what Faceplate is measured against, and the load generator. Safe to run again.
 set -eu
 
-missing=""
+# Packages beyond those, that the caller needs.
+missing="$*"
+[ "$missing" != linux-perf ] || ! command -v perf >/dev/null 2>&1 || missing=""
 command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
 command -v varnishd >/dev/null 2>&1 || [ -x /usr/sbin/varnishd ] || missing="$missing varnish"
 command -v wrk >/dev/null 2>&1 || missing="$missing wrk"

@@ -1,9 +1,9 @@
 //! Small facts that have to outlive the process, one file each: how much of an instance's budget is used
 //! up, until when it pauses, and which faces it is to fetch.
 //!
-//! A note is written before every call, and to make a file costs some file systems thirty times what it
-//! costs to write one. So a note takes the place of the one before in its file, in one write, which a kill
-//! does not cut, with blanks where the one before was longer.
+//! A note is written before every call, and to make a file costs many times what it costs to write into
+//! one. So a note takes the place of the one before in its file, in one write, which a kill does not cut,
+//! with blanks where the one before was longer.
 
 use std::{
     error::Error,
