@@ -286,10 +286,11 @@ impl Faces {
     /// Returns when the transactions under way have landed, or after `limit`: a picture that was
     /// paid for should not be lost to a restart.
     pub async fn all_landed(&self, limit: Duration) {
-        if time::timeout(limit, self.shared.flights.all_landed())
-            .await
-            .is_err()
-        {
+        let landed = async {
+            self.shared.flights.all_landed().await;
+            self.shared.store.at_rest().await;
+        };
+        if time::timeout(limit, landed).await.is_err() {
             tracing::warn!("some pictures were still being fetched and will be fetched again");
         }
     }
