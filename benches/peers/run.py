@@ -24,9 +24,9 @@ from report import Report
 class Bench:
     """How long, how often, how many."""
 
-    def __init__(self, smoke, keys):
+    def __init__(self, smoke, keys, rounds=5):
         self.work = tempfile.mkdtemp(prefix="faceplate-bench-")
-        self.rounds = 1 if smoke else 5
+        self.rounds = 1 if smoke else rounds
         self.seconds = 1 if smoke else 3
         self.many = 300 if smoke else 10_000
         self.keys = 2_000 if smoke else keys
@@ -201,6 +201,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--smoke", action="store_true", help="everything once and briefly")
     arguments.add_argument("--keys", type=int, default=300_000, help="pictures on disk")
+    arguments.add_argument("--rounds", type=int, default=5, help="of three seconds, of which the median counts")
     given = arguments.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -212,7 +213,7 @@ def main():
     else:
         build.append("--release")
     subprocess.run(build, cwd=ROOT, check=True)
-    bench = Bench(given.smoke, given.keys)
+    bench = Bench(given.smoke, given.keys, given.rounds)
     try:
         bench.all()
     finally:
