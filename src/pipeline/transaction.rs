@@ -250,7 +250,6 @@ impl Transaction {
                 }
             }
         };
-        self.shared.remember(&self.instance).await;
         let outcome = answer.outcome();
         let provider = self.instance.vendor().as_str();
         self.shared.metrics.asked(provider, outcome.as_str());
@@ -262,6 +261,7 @@ impl Transaction {
         };
         let policy = &self.shared.settings.policy;
         let Some(next) = absorb(current.as_deref(), report, policy) else {
+            self.shared.remember(&self.instance).await;
             return landed(current, outcome, status, false);
         };
         let is_new = |next: &Entry| {
@@ -278,7 +278,11 @@ impl Transaction {
         if is_new {
             self.shared.newest.came(&owner, now);
         }
-        let stored = self.shared.store.put(&self.key, &owner, next.clone()).await;
+        // Somebody waits for both.
+        let (stored, ()) = tokio::join!(
+            self.shared.store.put(&self.key, &owner, next.clone()),
+            self.shared.remember(&self.instance),
+        );
         landed(
             Some(next),
             outcome,

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Caps, Tls,
     express::{self, End, Express},
+    files::{Files, Outlet},
     listen::Stream,
     rewound::Rewound,
 };
@@ -46,6 +47,7 @@ pub(super) async fn serve<S, B>(
     service: S,
     caps: &Caps,
     tls: Option<&Tls>,
+    files: &Files,
     stop: &CancellationToken,
 ) where
     S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
@@ -65,15 +67,15 @@ pub(super) async fn serve<S, B>(
                 Some(b"h2") => Version::Http2,
                 _ => Version::Http1,
             };
-            speak(version, stream, service, caps, stop).await;
+            speak(version, stream, service, caps, files, stop).await;
         }
         (Stream::Tcp(stream), None) => {
             if let Ok(version) = time::timeout(caps.header_read, told(&stream)).await {
-                speak(version, stream, service, caps, stop).await;
+                speak(version, stream, service, caps, files, stop).await;
             }
         }
         (Stream::Unix(stream), _) => {
-            speak(Version::Http1, stream, service, caps, stop).await;
+            speak(Version::Http1, stream, service, caps, files, stop).await;
         }
     }
 }
@@ -101,9 +103,10 @@ async fn speak<I, S, B>(
     stream: I,
     service: S,
     caps: &Caps,
+    files: &Files,
     stop: &CancellationToken,
 ) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    I: Outlet + AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
@@ -116,7 +119,7 @@ async fn speak<I, S, B>(
     let mut stream = Box::pin(stream);
     match version {
         Version::Http1 => {
-            let sent = match express::serve(&mut stream, &service, caps, stop).await {
+            let sent = match express::serve(&mut stream, &service, caps, files, stop).await {
                 Ok(End::Unusual(sent)) => sent,
                 Ok(End::Closed) => {
                     // A client that is gone already needs no farewell.

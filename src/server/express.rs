@@ -31,7 +31,10 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFuture},
 };
 
-use super::{Caps, Reply};
+use super::{
+    Caps, Reply,
+    files::{Files, Outlet},
+};
 use crate::clock::Clock;
 
 /// A service that answers requests without a body by itself.
@@ -83,6 +86,7 @@ pub(super) enum End {
 struct Lane<'a, 's, I> {
     stream: &'a mut I,
     caps: &'a Caps,
+    files: &'a Files,
     /// What the client sent and was not answered yet.
     received: Vec<u8>,
     /// The head of an answer; kept for its memory.
@@ -109,10 +113,11 @@ pub(super) async fn serve<I, S>(
     stream: &mut I,
     service: &S,
     caps: &Caps,
+    files: &Files,
     stop: &CancellationToken,
 ) -> io::Result<End>
 where
-    I: AsyncRead + AsyncWrite + Unpin,
+    I: Outlet + AsyncRead + AsyncWrite + Unpin,
     S: Express,
 {
     let deadline = Instant::now() + caps.header_read;
@@ -121,6 +126,7 @@ where
     let mut lane = Lane {
         stream,
         caps,
+        files,
         received: Vec::new(),
         head: Vec::new(),
         deadline,
@@ -152,7 +158,7 @@ where
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
+impl<I: Outlet + AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
     /// Reads something; 0 if the connection is to end.
     async fn more(&mut self) -> io::Result<usize> {
         self.received.reserve(CHUNK);
@@ -205,7 +211,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
             self.head.extend_from_slice(b"connection: close\r\n");
         }
         self.head.extend_from_slice(b"\r\n");
+        let mut sent = 0;
+        if let Some(socket) = self.stream.socket()
+            && let Some(file) = self.files.of(&reply.body)
+        {
+            sent = file.send(&self.head, socket);
+        }
         let mut answer = self.head.as_slice().chain(reply.body);
+        answer.advance(sent);
         self.stream.write_all_buf(&mut answer).await?;
         self.stream.flush().await
     }

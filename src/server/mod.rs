@@ -3,6 +3,7 @@
 
 mod connection;
 mod express;
+mod files;
 mod listen;
 mod reply;
 mod rewound;
@@ -20,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[cfg(fuzzing)]
 pub use express::fuzzed_head;
 pub use express::{Express, Plain};
+use files::Files;
 pub use listen::{Address, Inherited, Listener};
 pub use reply::{Fields, Reply};
 pub use tls::{BadCertificate, CertificateFiles, Tls};
@@ -82,6 +84,7 @@ pub async fn run<M, S, B>(
 {
     let connections = Arc::new(Semaphore::new(caps.connections));
     let open = TaskTracker::new();
+    let files = Arc::new(Files::new());
 
     loop {
         let accepted = tokio::select! {
@@ -93,8 +96,9 @@ pub async fn run<M, S, B>(
         };
         let service = service(peer);
         let (caps, tls, stop) = (caps.clone(), tls.clone(), shutdown.clone());
+        let files = files.clone();
         open.spawn(async move {
-            connection::serve(stream, service, &caps, tls.as_ref(), &stop).await;
+            connection::serve(stream, service, &caps, tls.as_ref(), &files, &stop).await;
             drop(permit);
         });
     }

@@ -41,14 +41,17 @@ impl Books {
     }
 
     /// The directory is that of `epoch`. If these are another's books, nothing is known any more.
-    pub(super) fn follow(&self, epoch: u64) {
+    /// Returns whether that is so.
+    pub(super) fn follow(&self, epoch: u64) -> bool {
         let mut ledger = self.ledger();
-        if ledger.epoch != epoch {
+        let is_another = ledger.epoch != epoch;
+        if is_another {
             *ledger = Ledger {
                 epoch,
                 ..Ledger::default()
             };
         }
+        is_another
     }
 
     /// Notes a use.

@@ -3,18 +3,24 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::fd::OwnedFd,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
+
+use arc_swap::{ArcSwap, Guard};
+use rustix::fs::{Mode, OFlags, open};
 
 /// A cache directory that is ours.
 #[derive(Debug)]
 pub(super) struct Directory {
     root: PathBuf,
+    /// Where paths below it begin that are looked up often: the kernel need not walk to it each time.
+    start: ArcSwap<OwnedFd>,
     /// The lock goes when the file is closed.
     lock: Mutex<File>,
     /// Counts how often it was taken anew.
@@ -56,6 +62,7 @@ impl Directory {
         Ok(Self {
             root: dir.to_path_buf(),
             lock: Mutex::new(lock(dir)?),
+            start: ArcSwap::from_pointee(start(dir)?),
             taken: AtomicU64::new(0),
         })
     }
@@ -66,6 +73,7 @@ impl Directory {
         let mut ours = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_same_file(&ours, &self.root.join(LOCK)) {
             *ours = lock(&self.root)?;
+            self.start.store(Arc::new(start(&self.root)?));
             self.taken.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(dir = %self.root.display(), "the cache directory was removed or replaced; it is taken anew");
         }
@@ -74,6 +82,11 @@ impl Directory {
 
     pub(super) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The directory, for paths that are relative to it.
+    pub(super) fn start(&self) -> Guard<Arc<OwnedFd>> {
+        self.start.load()
     }
 }
 
@@ -103,6 +116,14 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: at() }),
         Err(TryLockError::Error(error)) => Err(read_only(error)),
     }
+}
+
+fn start(dir: &Path) -> Result<OwnedFd, OpenError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open(dir, flags, Mode::empty()).map_err(|error| OpenError::Missing {
+        dir: dir.to_path_buf(),
+        error: error.into(),
+    })
 }
 
 fn is_same_file(open: &File, path: &Path) -> bool {

@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -24,7 +24,7 @@ use super::{
     directory::{Directory, OpenError},
     glance,
     line::Line,
-    reading::{Unreadable, entry},
+    outline::{Outline, Outlines, Unreadable},
     trouble::{Doing, Trouble, Troubles},
 };
 use crate::{
@@ -41,6 +41,7 @@ pub(super) struct Disk {
     /// Held for as long as the disk takes, so nobody but the disk's own threads may wait for it.
     change: Mutex<()>,
     books: Books,
+    outlines: Outlines,
     troubles: Troubles,
     damaged: AtomicU64,
     evicted: AtomicU64,
@@ -92,6 +93,7 @@ impl Disk {
             directory,
             change: Mutex::default(),
             books: Books::default(),
+            outlines: Outlines::new(),
             troubles: Troubles::default(),
             damaged: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
@@ -162,6 +164,7 @@ impl Disk {
                 if let Err(error) = bucket::compact(self.root(), &self.path(key), 0) {
                     tracing::debug!(%key, %error, "a damaged line stays in the index");
                 }
+                self.outlines.remove(key);
                 return Ok(Some(entry.doubted(self.clock.now())));
             }
             Ok(None) if bucket.is_damaged => Unreadable::Torn,
@@ -195,7 +198,7 @@ impl Disk {
     }
 
     fn entry(&self, line: bucket::Line) -> Result<Entry, Unreadable> {
-        entry(line, |content, _, _| {
+        Outline::of(line)?.entry(|content, _, _| {
             let content: Integrity = content.parse().map_err(|_| Unreadable::NotAPicture)?;
             let bytes =
                 cacache::read_hash_sync(self.root(), &content).map_err(|error| match error {
@@ -212,16 +215,17 @@ impl Disk {
 
     /// Whether there is surely no entry of `key`, as far as can be told without waiting for the disk.
     pub(super) fn is_absent(&self, key: &Key) -> bool {
-        glance::is_absent(&self.path(key))
+        glance::is_absent(&**self.directory.start(), &below(key))
     }
 
     /// The entry of `key`, if it is whole and can be read without waiting for the disk.
     pub(super) fn glance(&self, key: &Key) -> Option<Entry> {
-        let bucket = bucket::newest(&glance::read(&self.path(key), Self::USUAL_BUCKET).ok()?);
-        let line = bucket.line.filter(|_| !bucket.is_damaged)?;
-        let read = entry(line, |content, size, proof| {
-            let path = bucket::content_path(self.root(), content).ok_or(Unreadable::NotAPicture)?;
-            let bytes = glance::read(&path, size).map_err(Unreadable::Now)?;
+        let start = self.directory.start();
+        let outline = self.outlines.get_or(key, || self.outline(key))?;
+        let read = outline.entry(|content, size, proof| {
+            let path =
+                bucket::content_path(Path::new(""), content).ok_or(Unreadable::NotAPicture)?;
+            let bytes = glance::read(&**start, &path, size).map_err(Unreadable::Now)?;
             // One hash is enough to know the bytes again, and BLAKE3 is the quicker one.
             let proven = proof.and_then(|proof| Picture::proven(bytes.into(), proof));
             proven.ok_or(Unreadable::NotAPicture)
@@ -229,6 +233,15 @@ impl Disk {
         let entry = read.ok()?;
         self.books.touch(key, seconds(self.clock.now()));
         Some(entry)
+    }
+
+    /// What the index says of `key`, if its line is whole and can be read without waiting for the disk.
+    fn outline(&self, key: &Key) -> Option<Outline> {
+        let start = self.directory.start();
+        let bytes = glance::read(&**start, &below(key), Self::USUAL_BUCKET).ok()?;
+        let bucket = bucket::newest(&bytes);
+        let line = bucket.line.filter(|_| !bucket.is_damaged)?;
+        Outline::of(line).ok()
     }
 
     // --- writing ---
@@ -299,7 +312,9 @@ impl Disk {
             .size(bytes.len())
             .time(u128::from(self.clock.now().as_millis()))
             .metadata(serde_json::to_value(Line::new(owner, entry))?);
-        index::insert(self.root(), &key.to_string(), opts)?;
+        let inserted = index::insert(self.root(), &key.to_string(), opts);
+        self.outlines.remove(key);
+        inserted?;
         if let Err(error) = bucket::compact(self.root(), &self.path(key), Self::LONGEST_BUCKET) {
             tracing::debug!(%key, %error, "an index file could not be shortened, and grows on");
         }
@@ -360,7 +375,9 @@ impl Disk {
 
     /// Removes an entry, and its content unless another entry has the same.
     fn discard(&self, change: &Change<'_>, key: &Key) -> Result<(), Unchanged> {
-        match fs::remove_file(self.path(key)) {
+        let removed = fs::remove_file(self.path(key));
+        self.outlines.remove(key);
+        match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
@@ -406,7 +423,9 @@ impl Disk {
     /// Waits for the right to change what is on disk, and sees to it that the directory is ours.
     fn change(&self) -> Result<Change<'_>, Unchanged> {
         let change = self.waiting();
-        self.books.follow(self.directory.retake()?);
+        if self.books.follow(self.directory.retake()?) {
+            self.outlines.clear();
+        }
         Ok(change)
     }
 
@@ -419,9 +438,14 @@ impl Disk {
             .note(doing, went, self.root(), self.clock.now());
     }
 
-    fn path(&self, key: &Key) -> std::path::PathBuf {
+    fn path(&self, key: &Key) -> PathBuf {
         bucket::path(self.root(), &key.to_string())
     }
+}
+
+/// Where the bucket of `key` lies below the cache directory.
+fn below(key: &Key) -> PathBuf {
+    bucket::path(Path::new(""), &key.to_string())
 }
 
 fn seconds(time: Timestamp) -> u32 {

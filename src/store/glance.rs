@@ -8,11 +8,12 @@
 
 use std::{
     io::{self, IoSliceMut},
+    os::fd::AsFd,
     path::Path,
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags, openat2},
+    fs::{Mode, OFlags, ResolveFlags, openat2},
     io::{Errno, ReadWriteFlags, preadv2},
 };
 
@@ -21,11 +22,11 @@ const MOST: usize = 1024 * 1024;
 /// The smallest page that Linux has.
 const PAGE: usize = 4096;
 
-/// The file's bytes, about `expected` many, if that takes no waiting.
-pub(super) fn read(path: &Path, expected: usize) -> io::Result<Vec<u8>> {
+/// The bytes of the file at `path` below `start`, about `expected` many, if that takes no waiting.
+pub(super) fn read(start: impl AsFd, path: &Path, expected: usize) -> io::Result<Vec<u8>> {
     // Whatever else may lie there, a FIFO say, is not waited for either.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED)?;
+    let file = openat2(start, path, flags, Mode::empty(), ResolveFlags::CACHED)?;
     let mut bytes = vec![0; expected.min(MOST) + 1];
     let mut length = 0;
     // Fewer bytes than asked for may be all there are, or all that need no waiting; the latter is
@@ -47,16 +48,18 @@ pub(super) fn read(path: &Path, expected: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether surely nothing lies at `path`: the kernel knows, and need not look.
-pub(super) fn is_absent(path: &Path) -> bool {
+/// Whether surely nothing lies at `path` below `start`: the kernel knows, and need not look.
+pub(super) fn is_absent(start: impl AsFd, path: &Path) -> bool {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let found = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED);
+    let found = openat2(start, path, flags, Mode::empty(), ResolveFlags::CACHED);
     matches!(found, Err(Errno::NOENT))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use rustix::fs::CWD;
 
     use super::*;
 
@@ -67,7 +70,7 @@ mod tests {
         let bytes: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
         fs::write(&path, &bytes).unwrap();
         for expected in [1, 9_999, 10_001, 100_000] {
-            assert_eq!(read(&path, expected).unwrap(), bytes, "{expected}");
+            assert_eq!(read(CWD, &path, expected).unwrap(), bytes, "{expected}");
         }
     }
 
@@ -76,15 +79,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         assert!(fs::read(&path).is_err());
-        assert!(is_absent(&path));
+        assert!(is_absent(CWD, &path));
         fs::write(&path, b"here").unwrap();
-        assert!(!is_absent(&path));
+        assert!(!is_absent(CWD, &path));
     }
 
     #[test]
     fn what_is_not_there_or_no_file_is_an_error_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(read(&folder.path().join("none"), 10).is_err());
-        assert!(read(folder.path(), 10).is_err());
+        assert!(read(CWD, &folder.path().join("none"), 10).is_err());
+        assert!(read(CWD, folder.path(), 10).is_err());
     }
 }

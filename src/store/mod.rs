@@ -11,7 +11,7 @@ mod glance;
 mod line;
 mod memory;
 mod notes;
-mod reading;
+mod outline;
 mod survey;
 mod tend;
 mod trouble;
