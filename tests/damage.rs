@@ -71,6 +71,31 @@ async fn a_flipped_bit_in_the_index_is_never_believed_and_healed_by_a_fetch() {
 }
 
 #[tokio::test]
+async fn a_picture_that_is_read_from_disk_again_and_again_is_proven_each_time() {
+    // No memory to speak of, so that every look goes to the disk.
+    let rig = Settings::default()
+        .section("cache", "memory = \"1b\"")
+        .start()
+        .await;
+    for _ in 0..3 {
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+    }
+    rig.traffic();
+    let file = only_file(&rig, "content-v2");
+    let mut bad = fs::read(&file).unwrap();
+    bad[1000] ^= 1;
+    fs::write(&file, bad).unwrap();
+    for _ in 0..3 {
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+    }
+    assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
 async fn damage_is_counted() {
     let mut rig = Rig::start().await;
     rig.face("waha", FACE).await;

@@ -188,3 +188,25 @@ async fn a_look_that_races_with_forgetting_brings_nothing_back() {
         rig.get(&path).await.assert_fallback("hidden");
     }
 }
+
+#[tokio::test]
+async fn what_changes_of_a_face_that_only_the_disk_has_is_seen_at_the_next_look() {
+    let rig = Settings::default()
+        .section("cache", "memory = \"1b\"")
+        .start()
+        .await;
+    let path = format!("/avatar/waha/{FACE}");
+    let seen = async || [rig.get(&path).await.body, rig.get(&path).await.body];
+    let first = rig.bytes(FACE);
+    // Once from the vendor, then from the disk.
+    assert_eq!(seen().await, [&first, &first]);
+    assert_eq!(seen().await, [&first, &first]);
+    rig.vendors().set_picture(FACE, Picture::Face(7)).unwrap();
+    let second = rig.bytes(FACE);
+    rig.get(&format!("{path}?refresh=true")).await;
+    assert_eq!(seen().await, [&second, &second]);
+    forget(&rig, "waha").await;
+    for _ in 0..2 {
+        rig.get(&path).await.assert_fallback("hidden");
+    }
+}

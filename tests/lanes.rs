@@ -237,6 +237,43 @@ async fn a_client_that_wants_the_connection_closed_gets_that() {
 }
 
 #[tokio::test]
+async fn a_long_picture_is_the_same_however_often_it_is_sent_and_however_slowly_it_is_read() {
+    let rig = warm().await;
+    // Nobody else here has a picture of that length.
+    let face = "/avatar/waha/628100000007";
+    let bytes = rig.bytes("628100000007");
+    rig.face("waha", "628100000007").await;
+    assert!(bytes.len() > 16 * 1024, "{} bytes", bytes.len());
+    let mut client = Raw::to(&rig).await;
+    for _ in 0..3 {
+        client.send(&get(face, "")).await;
+        assert_eq!(client.answer(false).await.body, bytes);
+    }
+    // From the second time on it is sent from a file in memory.
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let is_it = |path: &std::path::PathBuf| {
+        std::fs::read_link(path).is_ok_and(|to| to.starts_with("/memfd:faceplate (deleted)"))
+            && std::fs::metadata(path).is_ok_and(|about| about.len() == bytes.len() as u64)
+    };
+    assert_eq!(
+        open.filter(|item| is_it(&item.as_ref().unwrap().path()))
+            .count(),
+        1
+    );
+    // More than the kernel takes at once, for a client that reads nothing until it has asked for all.
+    let many = 400;
+    client.send(&get(face, "").repeat(many)).await;
+    for _ in 0..many {
+        assert_eq!(client.answer(false).await.body, bytes);
+    }
+    let part = get(face, "range: bytes=100-199\r\n");
+    client.send(&part).await;
+    assert_eq!(client.answer(false).await.body, bytes[100..200]);
+    client.send(&get(face, "").replacen("GET", "HEAD", 1)).await;
+    assert!(client.answer(true).await.body.is_empty());
+}
+
+#[tokio::test]
 async fn a_stop_ends_idle_connections_and_lets_requests_end() {
     let mut rig = warm().await;
     let mut idle = Raw::to(&rig).await;

@@ -22,9 +22,9 @@ use super::{
     bucket::{self, Bucket},
     catalogue::{ContentId, Totals},
     directory::{Directory, OpenError},
-    glance,
+    glance::Glances,
     line::Line,
-    outline::{Outline, Outlines, Unreadable},
+    outline::{Outline, Unreadable},
     trouble::{Doing, Trouble, Troubles},
 };
 use crate::{
@@ -41,7 +41,7 @@ pub(super) struct Disk {
     /// Held for as long as the disk takes, so nobody but the disk's own threads may wait for it.
     change: Mutex<()>,
     books: Books,
-    outlines: Outlines,
+    glances: Glances,
     troubles: Troubles,
     damaged: AtomicU64,
     evicted: AtomicU64,
@@ -84,16 +84,14 @@ pub(super) enum Unchanged {
 impl Disk {
     /// The longest bucket: some forty changes of an entry.
     const LONGEST_BUCKET: u64 = 16 * 1024;
-    /// The bucket of an entry that was written once.
-    const USUAL_BUCKET: usize = 1024;
 
     /// The entries in `directory`.
     pub(super) fn new(directory: Arc<Directory>, clock: Clock) -> Self {
         Self {
+            glances: Glances::new(directory.clone()),
             directory,
             change: Mutex::default(),
             books: Books::default(),
-            outlines: Outlines::new(),
             troubles: Troubles::default(),
             damaged: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
@@ -164,7 +162,7 @@ impl Disk {
                 if let Err(error) = bucket::compact(self.root(), &self.path(key), 0) {
                     tracing::debug!(%key, %error, "a damaged line stays in the index");
                 }
-                self.outlines.remove(key);
+                self.glances.changed(key);
                 return Ok(Some(entry.doubted(self.clock.now())));
             }
             Ok(None) if bucket.is_damaged => Unreadable::Torn,
@@ -213,35 +211,16 @@ impl Disk {
         })
     }
 
-    /// Whether there is surely no entry of `key`, as far as can be told without waiting for the disk.
-    pub(super) fn is_absent(&self, key: &Key) -> bool {
-        glance::is_absent(&**self.directory.start(), &below(key))
+    /// What can be told without waiting for the disk.
+    pub(super) fn glances(&self) -> &Glances {
+        &self.glances
     }
 
     /// The entry of `key`, if it is whole and can be read without waiting for the disk.
     pub(super) fn glance(&self, key: &Key) -> Option<Entry> {
-        let start = self.directory.start();
-        let outline = self.outlines.get_or(key, || self.outline(key))?;
-        let read = outline.entry(|content, size, proof| {
-            let path =
-                bucket::content_path(Path::new(""), content).ok_or(Unreadable::NotAPicture)?;
-            let bytes = glance::read(&**start, &path, size).map_err(Unreadable::Now)?;
-            // One hash is enough to know the bytes again, and BLAKE3 is the quicker one.
-            let proven = proof.and_then(|proof| Picture::proven(bytes.into(), proof));
-            proven.ok_or(Unreadable::NotAPicture)
-        });
-        let entry = read.ok()?;
+        let entry = self.glances.entry(key)?;
         self.books.touch(key, seconds(self.clock.now()));
         Some(entry)
-    }
-
-    /// What the index says of `key`, if its line is whole and can be read without waiting for the disk.
-    fn outline(&self, key: &Key) -> Option<Outline> {
-        let start = self.directory.start();
-        let bytes = glance::read(&**start, &below(key), Self::USUAL_BUCKET).ok()?;
-        let bucket = bucket::newest(&bytes);
-        let line = bucket.line.filter(|_| !bucket.is_damaged)?;
-        Outline::of(line).ok()
     }
 
     // --- writing ---
@@ -313,7 +292,7 @@ impl Disk {
             .time(u128::from(self.clock.now().as_millis()))
             .metadata(serde_json::to_value(Line::new(owner, entry))?);
         let inserted = index::insert(self.root(), &key.to_string(), opts);
-        self.outlines.remove(key);
+        self.glances.changed(key);
         inserted?;
         if let Err(error) = bucket::compact(self.root(), &self.path(key), Self::LONGEST_BUCKET) {
             tracing::debug!(%key, %error, "an index file could not be shortened, and grows on");
@@ -376,7 +355,7 @@ impl Disk {
     /// Removes an entry, and its content unless another entry has the same.
     fn discard(&self, change: &Change<'_>, key: &Key) -> Result<(), Unchanged> {
         let removed = fs::remove_file(self.path(key));
-        self.outlines.remove(key);
+        self.glances.changed(key);
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -424,7 +403,7 @@ impl Disk {
     fn change(&self) -> Result<Change<'_>, Unchanged> {
         let change = self.waiting();
         if self.books.follow(self.directory.retake()?) {
-            self.outlines.clear();
+            self.glances.all_changed();
         }
         Ok(change)
     }
@@ -441,11 +420,6 @@ impl Disk {
     fn path(&self, key: &Key) -> PathBuf {
         bucket::path(self.root(), &key.to_string())
     }
-}
-
-/// Where the bucket of `key` lies below the cache directory.
-fn below(key: &Key) -> PathBuf {
-    bucket::path(Path::new(""), &key.to_string())
 }
 
 fn seconds(time: Timestamp) -> u32 {

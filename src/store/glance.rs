@@ -9,7 +9,8 @@
 use std::{
     io::{self, IoSliceMut},
     os::fd::AsFd,
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rustix::{
@@ -17,13 +18,77 @@ use rustix::{
     io::{Errno, ReadWriteFlags, preadv2},
 };
 
+use super::{
+    bucket,
+    directory::Directory,
+    outline::{Outline, Outlines, Unreadable},
+};
+use crate::avatar::{Entry, Key, Picture};
+
+/// What can be told of a cache directory without waiting.
+#[derive(Debug)]
+pub(super) struct Glances {
+    directory: Arc<Directory>,
+    outlines: Outlines,
+}
+
+/// The bucket of an entry that was written once.
+const USUAL_BUCKET: usize = 1024;
 /// What is set aside at most for what is expected: an index may say anything.
 const MOST: usize = 1024 * 1024;
 /// The smallest page that Linux has.
 const PAGE: usize = 4096;
 
+impl Glances {
+    /// Of this directory.
+    pub(super) fn new(directory: Arc<Directory>) -> Self {
+        Self {
+            directory,
+            outlines: Outlines::new(),
+        }
+    }
+
+    /// Whether there is surely no entry of `key`.
+    pub(super) fn is_absent(&self, key: &Key) -> bool {
+        is_absent(&**self.directory.start(), &below(key))
+    }
+
+    /// The entry of `key`, if it is whole.
+    pub(super) fn entry(&self, key: &Key) -> Option<Entry> {
+        let start = self.directory.start();
+        let outline = self.outlines.get_or(key, || {
+            let bucket = bucket::newest(&read(&**start, &below(key), USUAL_BUCKET).ok()?);
+            let line = bucket.line.filter(|_| !bucket.is_damaged)?;
+            Outline::of(line).ok()
+        })?;
+        let entry = outline.entry(|content, size, proof| {
+            let path = bucket::content_path(Path::new(""), content);
+            let bytes = read(&**start, &path.ok_or(Unreadable::NotAPicture)?, size)?;
+            // One hash is enough to know the bytes again, and BLAKE3 is the quicker one.
+            let proven = proof.and_then(|proof| Picture::proven(bytes.into(), proof));
+            proven.ok_or(Unreadable::NotAPicture)
+        });
+        entry.ok()
+    }
+
+    /// The index has come to say something else of `key`.
+    pub(super) fn changed(&self, key: &Key) {
+        self.outlines.remove(key);
+    }
+
+    /// It is another directory.
+    pub(super) fn all_changed(&self) {
+        self.outlines.clear();
+    }
+}
+
+/// Where the bucket of `key` lies below the cache directory.
+fn below(key: &Key) -> PathBuf {
+    bucket::path(Path::new(""), &key.to_string())
+}
+
 /// The bytes of the file at `path` below `start`, about `expected` many, if that takes no waiting.
-pub(super) fn read(start: impl AsFd, path: &Path, expected: usize) -> io::Result<Vec<u8>> {
+fn read(start: impl AsFd, path: &Path, expected: usize) -> io::Result<Vec<u8>> {
     // Whatever else may lie there, a FIFO say, is not waited for either.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = openat2(start, path, flags, Mode::empty(), ResolveFlags::CACHED)?;
@@ -49,7 +114,7 @@ pub(super) fn read(start: impl AsFd, path: &Path, expected: usize) -> io::Result
 }
 
 /// Whether surely nothing lies at `path` below `start`: the kernel knows, and need not look.
-pub(super) fn is_absent(start: impl AsFd, path: &Path) -> bool {
+fn is_absent(start: impl AsFd, path: &Path) -> bool {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let found = openat2(start, path, flags, Mode::empty(), ResolveFlags::CACHED);
     matches!(found, Err(Errno::NOENT))

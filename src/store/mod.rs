@@ -162,7 +162,7 @@ impl Store {
             return Some(entry);
         }
         // A crowd that waits for one cold face would wait for its turn at the disk, one by one.
-        if self.disk.is_absent(key) {
+        if self.disk.glances().is_absent(key) {
             return None;
         }
         let turn = self.turn(key).await;

@@ -117,12 +117,12 @@ impl Outlines {
         }
     }
 
-    /// The index has come to say something else of `key`.
+    /// Lets it go.
     pub(super) fn remove(&self, key: &Key) {
         self.0.remove(key);
     }
 
-    /// It is another index.
+    /// Lets all go.
     pub(super) fn clear(&self) {
         self.0.clear();
     }
