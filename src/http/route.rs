@@ -223,12 +223,7 @@ fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
 }
 
 fn form_decoded(text: &str) -> Cow<'_, str> {
-    // Without branches, this takes several bytes at a time.
-    let is_coded = |byte: u8| (byte == b'%') | (byte == b'+');
-    if !text
-        .bytes()
-        .fold(false, |coded, byte| coded | is_coded(byte))
-    {
+    if !text.contains(['%', '+']) {
         return text.into();
     }
     let spaced = text.replace('+', " ");

@@ -142,12 +142,8 @@ impl Fields<'_> {
 /// The text in quotes, with what would break out of them escaped as JSON does it.
 fn quoted(text: &mut String, value: &str) {
     text.push('"');
-    // Without branches, this takes several bytes at a time.
-    let is_plain = |byte: u8| (byte >= b' ') & (byte != b'"') & (byte != b'\\') & (byte != 0x7F);
-    if value
-        .bytes()
-        .fold(true, |plain, byte| plain & is_plain(byte))
-    {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\' && byte != 0x7F;
+    if value.bytes().all(is_plain) {
         text.push_str(value);
     } else {
         for character in value.chars() {
