@@ -278,11 +278,17 @@ impl Transaction {
         if is_new {
             self.shared.newest.came(&owner, now);
         }
-        // Somebody waits for both.
-        let (stored, ()) = tokio::join!(
-            self.shared.store.put(&self.key, &owner, next.clone()),
-            self.shared.remember(&self.instance),
-        );
+        let put = self.shared.store.put(&self.key, &owner, next.clone());
+        let stored = if outcome == Outcome::Picture {
+            let stored = put.await;
+            // What the account is known by got better, if anything, and nobody need wait for that.
+            let (shared, instance) = (self.shared.clone(), self.instance.clone());
+            let noted = async move { shared.remember(&instance).await };
+            self.shared.flights.follow_up(noted);
+            stored
+        } else {
+            tokio::join!(put, self.shared.remember(&self.instance)).0
+        };
         landed(
             Some(next),
             outcome,
