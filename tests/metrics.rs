@@ -185,4 +185,6 @@ async fn an_instance_tells_how_its_session_is() {
     rig.hours(48);
     rig.get("/avatar/waha/628100000001?refresh=true").await;
     assert_eq!(session(&rig).await, "working");
+    rig.restart().await;
+    assert_eq!(session(&rig).await, "working");
 }

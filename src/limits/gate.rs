@@ -69,6 +69,13 @@ pub struct Memory {
     session: Session,
 }
 
+/// How an account stands with its vendor, whatever is used up of its budget.
+#[derive(Debug, PartialEq)]
+pub struct Standing {
+    hold: hold::Memory,
+    session: Session,
+}
+
 impl Gate {
     /// A gate in front of a vendor that was never called.
     pub fn new(budget: Budget, hold: Hold, sensitivity: Sensitivity, clock: Clock) -> Self {
@@ -148,6 +155,14 @@ impl Gate {
     /// The pause in force: until when, and why.
     pub fn paused(&self) -> Option<(Timestamp, Trouble)> {
         self.hold.current(self.clock.now())
+    }
+
+    /// How the account stands.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            hold: self.hold.memory(),
+            session: self.session(),
+        }
     }
 
     /// What has to outlive the process.

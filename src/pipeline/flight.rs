@@ -75,11 +75,6 @@ impl Flights {
         (flight, false)
     }
 
-    /// Does `work` that is left of a transaction, and that nobody waits for but a stop.
-    pub(super) fn follow_up(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(work);
-    }
-
     /// Returns when every transaction under way has landed.
     pub(super) async fn all_landed(&self) {
         self.tasks.close();

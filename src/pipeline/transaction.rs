@@ -239,6 +239,7 @@ impl Transaction {
         let _turn = self.shared.turns.of(&self.key).await;
         // Another transaction may have landed meanwhile.
         let current = self.shared.store.find(&self.key).await.or(entry);
+        let standing = self.instance.gate().standing();
         let answer = match answer {
             Ok(answer) => self.believed(answer, current.as_deref()),
             Err(ended) => {
@@ -278,17 +279,15 @@ impl Transaction {
         if is_new {
             self.shared.newest.came(&owner, now);
         }
-        let put = self.shared.store.put(&self.key, &owner, next.clone());
-        let stored = if outcome == Outcome::Picture {
-            let stored = put.await;
-            // What the account is known by got better, if anything, and nobody need wait for that.
-            let (shared, instance) = (self.shared.clone(), self.instance.clone());
-            let noted = async move { shared.remember(&instance).await };
-            self.shared.flights.follow_up(noted);
-            stored
-        } else {
-            tokio::join!(put, self.shared.remember(&self.instance)).0
+        let noted = async {
+            // A picture of an account that is as well as before teaches nothing that could not wait
+            // for the next call's note.
+            if outcome != Outcome::Picture || self.instance.gate().standing() != standing {
+                self.shared.remember(&self.instance).await;
+            }
         };
+        let put = self.shared.store.put(&self.key, &owner, next.clone());
+        let (stored, ()) = tokio::join!(put, noted);
         landed(
             Some(next),
             outcome,
