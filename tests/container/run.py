@@ -57,7 +57,7 @@ def build(tag, profile, *more):
 
 def packed(stage):
     """The digest of what the last stage takes over: bytes, modes, owners and dates."""
-    packing = f"id=$(docker create {stage}) && docker cp $id:/root-of-image - | sha256sum; docker rm -v $id >/dev/null"
+    packing = f"id=$(docker create {stage} none) && docker cp $id:/root-of-image - | sha256sum; docker rm -v $id >/dev/null"
     return run("sh", "-c", packing).stdout
 
 
