@@ -195,7 +195,13 @@ async fn what_changes_of_a_face_that_only_the_disk_has_is_seen_at_the_next_look(
         .section("cache", "memory = \"1b\"")
         .start()
         .await;
+    // Somebody else has the same pictures, so that their files stay.
+    let other = "628100000002@c.us";
     let path = format!("/avatar/waha/{FACE}");
+    for jid in [FACE, other] {
+        rig.vendors().set_picture(jid, Picture::Face(5)).unwrap();
+    }
+    rig.face("waha", other).await;
     let seen = async || [rig.get(&path).await.body, rig.get(&path).await.body];
     let first = rig.bytes(FACE);
     // Once from the vendor, then from the disk.
@@ -205,6 +211,8 @@ async fn what_changes_of_a_face_that_only_the_disk_has_is_seen_at_the_next_look(
     let second = rig.bytes(FACE);
     rig.get(&format!("{path}?refresh=true")).await;
     assert_eq!(seen().await, [&second, &second]);
+    rig.vendors().set_picture(other, Picture::Face(7)).unwrap();
+    rig.get(&format!("/avatar/waha/{other}?refresh=true")).await;
     forget(&rig, "waha").await;
     for _ in 0..2 {
         rig.get(&path).await.assert_fallback("hidden");

@@ -1,5 +1,5 @@
 //! Content that is sent again and again lies in a file in memory, from where the kernel sends it as it is.
-//! To copy 40 KB into a socket's buffers for each client costs more than all else that a hit costs
+//! To copy 40 KB into a socket's buffers for each client is a good part of what a hit costs
 //! (`make bench-peers`).
 //!
 //! Whoever answers knows nothing of it: content is known again by where in memory it lies. A file keeps it

@@ -72,8 +72,9 @@ impl Directory {
     pub(super) fn retake(&self) -> Result<u64, OpenError> {
         let mut ours = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_same_file(&ours, &self.root.join(LOCK)) {
-            *ours = lock(&self.root)?;
-            self.start.store(Arc::new(start(&self.root)?));
+            let (lock, start) = (lock(&self.root)?, start(&self.root)?);
+            *ours = lock;
+            self.start.store(Arc::new(start));
             self.taken.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(dir = %self.root.display(), "the cache directory was removed or replaced; it is taken anew");
         }
