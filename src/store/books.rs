@@ -16,6 +16,8 @@ struct Ledger {
     /// Whether the catalogue knows all that is on disk. Until then, "nobody refers to it" is
     /// nothing to act on.
     is_complete: bool,
+    /// Whether something lies on disk of which nobody can tell whose it is.
+    has_strangers: bool,
     /// Which of the directories that were there, one after the other, the books are about.
     epoch: u64,
 }
@@ -52,6 +54,17 @@ impl Books {
             };
         }
         is_another
+    }
+
+    /// Something on disk cannot be told from an entry of any key.
+    pub(super) fn found_a_stranger(&self) {
+        self.ledger().has_strangers = true;
+    }
+
+    /// Whether there is surely no entry of `key` on disk.
+    pub(super) fn lack(&self, key: &Key) -> bool {
+        let ledger = self.ledger();
+        ledger.is_complete && !ledger.has_strangers && ledger.catalogue.used(key).is_none()
     }
 
     /// Notes a use.
@@ -108,5 +121,33 @@ impl Books {
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u16) -> Key {
+        Key::new("sales", &format!("1{number}").parse().unwrap())
+    }
+
+    #[test]
+    fn what_was_not_found_is_known_to_be_absent_once_all_was_seen_and_understood() {
+        let books = Books::default();
+        books.found(key(1), None, 1);
+        assert!(!books.lack(&key(1)) && !books.lack(&key(2)));
+        books.completed(books.epoch());
+        assert!(!books.lack(&key(1)) && books.lack(&key(2)));
+        books.put(key(2), None, 2);
+        assert!(!books.lack(&key(2)));
+        books.remove(&key(1));
+        assert!(books.lack(&key(1)));
+        books.found_a_stranger();
+        assert!(!books.lack(&key(1)));
+        // Of another directory, nothing is known.
+        books.follow(1);
+        books.completed(0);
+        assert!(!books.lack(&key(1)));
     }
 }

@@ -211,9 +211,9 @@ impl Disk {
         })
     }
 
-    /// What can be told without waiting for the disk.
-    pub(super) fn glances(&self) -> &Glances {
-        &self.glances
+    /// Whether there is surely no entry of `key`, as far as can be told without waiting for the disk.
+    pub(super) fn lacks(&self, key: &Key) -> bool {
+        self.books.lack(key) || self.glances.is_absent(key)
     }
 
     /// The entry of `key`, if it is whole and can be read without waiting for the disk.
@@ -385,10 +385,9 @@ impl Disk {
     pub(super) fn take_in(&self, path: &Path) -> io::Result<()> {
         // An entry that is removed between the look and the note would be in the books for ever.
         let _change = self.waiting();
-        let Some(line) = bucket::newest(&fs::read(path)?).line else {
-            return Ok(());
-        };
-        let Ok(key) = line.key.parse() else {
+        let line = bucket::newest(&fs::read(path)?).line;
+        let Some((key, line)) = line.and_then(|line| Some((line.key.parse().ok()?, line))) else {
+            self.books.found_a_stranger();
             return Ok(());
         };
         let size = u32::try_from(line.size).unwrap_or(u32::MAX);

@@ -161,8 +161,9 @@ impl Store {
         if let Some(entry) = self.memory.get(key) {
             return Some(entry);
         }
-        // A crowd that waits for one cold face would wait for its turn at the disk, one by one.
-        if self.disk.glances().is_absent(key) {
+        // Nobody waits for the disk to hear that it has nothing. A crowd that asks for one cold face would
+        // wait for its turn, one by one.
+        if self.disk.lacks(key) {
             return None;
         }
         let turn = self.turn(key).await;
