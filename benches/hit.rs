@@ -7,7 +7,7 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use divan::Bencher;
 use faceplate::{
     app::{App, Edges},
-    avatar::{Ask, Entry, Jid, Kept, Key, Last, Outcome, Picture, Policy, Subject, decide},
+    avatar::{Ask, Entry, Jid, Kept, Key, Last, Memo, Outcome, Picture, Policy, Subject, decide},
     clock::{Clock, Timestamp},
     config,
     http::{Scope, SigningKey, Ticket},
@@ -37,6 +37,7 @@ fn entry(now: Timestamp) -> Entry {
             name: None,
             changed: now,
             confirmed: now,
+            memo: Memo::default(),
         }),
         last: Last {
             outcome: Outcome::Picture,

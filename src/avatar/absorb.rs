@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::{Empty, Entry, Kept, Last, OnHidden, Outcome, Picture, Policy, Trouble};
+use super::{Empty, Entry, Kept, Last, Memo, OnHidden, Outcome, Picture, Policy, Trouble};
 use crate::clock::Timestamp;
 
 /// What one upstream transaction brought.
@@ -121,6 +121,7 @@ fn vouched(kept: Option<Kept>, picture: Picture, name: Option<String>, now: Time
             name,
             changed: now,
             confirmed: now,
+            memo: Memo::default(),
         },
     }
 }

@@ -1,6 +1,10 @@
 //! All that is known of one face: the last good picture, and what came of asking last.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +32,14 @@ pub struct Kept {
     pub changed: Timestamp,
     /// When the vendor last vouched for them (`Age` counts from here).
     pub confirmed: Timestamp,
+    /// What is made of `picture` and `changed` once.
+    pub memo: Memo,
 }
+
+/// Bytes that somebody makes of a picture once, and finds again as long as it is kept: HTTP's fields
+/// about it, say. Copies share them. They tell nothing new, so all memos are equal.
+#[derive(Clone, Default)]
+pub struct Memo(Arc<OnceLock<Box<[u8]>>>);
 
 /// What came of asking last.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +126,26 @@ impl Entry {
     /// Whether the face is forgotten still.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
         self.last.forgotten && now < self.last.retry_at
+    }
+}
+
+impl Memo {
+    /// What was made before, or else what `make` makes.
+    pub fn get_or_make(&self, make: impl FnOnce() -> Box<[u8]>) -> &[u8] {
+        self.0.get_or_init(make)
+    }
+}
+
+impl PartialEq for Memo {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Memo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.0.get().map(|made| made.len());
+        write!(f, "Memo({length:?} bytes)")
     }
 }
 

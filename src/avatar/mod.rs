@@ -12,7 +12,7 @@ mod policy;
 
 pub use absorb::{Answer, Report, absorb};
 pub use decide::{Ask, Forward, Plan, decide};
-pub use entry::{Entry, Kept, Last};
+pub use entry::{Entry, Kept, Last, Memo};
 pub use jid::{Jid, Kind, MalformedJid, Subject};
 pub use key::Key;
 pub use outcome::{Empty, Outcome, Trouble};

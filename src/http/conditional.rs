@@ -15,11 +15,16 @@ pub(super) enum Verdict {
 
 /// Checks the preconditions of a GET or HEAD against the representation's validators.
 /// `If-None-Match`, where it stands, makes `If-Modified-Since` count for nothing (§13.2.2).
-pub(super) fn check(headers: &HeaderMap, etag: &str, modified: Option<SystemTime>) -> Verdict {
+pub(super) fn check<T: AsRef<str>>(
+    headers: &HeaderMap,
+    etag: impl FnOnce() -> T,
+    modified: Option<SystemTime>,
+) -> Verdict {
     let mut tags = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     let is_known = if tags.peek().is_some() {
+        let etag = etag();
         tags.filter_map(|tags| tags.to_str().ok())
-            .any(|tags| lists(tags, etag))
+            .any(|tags| lists(tags, etag.as_ref()))
     } else {
         modified.is_some_and(|modified| is_unmodified(headers, modified))
     };
@@ -73,7 +78,11 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let modified = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        check(&headers, ETAG, Some(modified + Duration::from_millis(400)))
+        check(
+            &headers,
+            || ETAG,
+            Some(modified + Duration::from_millis(400)),
+        )
     }
 
     #[test]

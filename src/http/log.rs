@@ -98,7 +98,6 @@ impl Line {
                 reason = served.reason;
             }
         }
-        response.fields.add(REQUEST_ID, &self.id);
         let cache = response.fields.get(&represent::CACHE_STATUS).unwrap_or("-");
         if traces::are_on() {
             let instance = self.instance.as_deref();
@@ -119,6 +118,7 @@ impl Line {
             took,
             bytes: response.body.len() as u64,
         });
+        response.fields.add(REQUEST_ID, &self.id);
     }
 }
 

@@ -144,31 +144,28 @@ fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -
         What::Derived(derived) => (derived.format.as_str(), &derived.bytes, derived.digest),
         _ => (picture.media().as_str(), picture.bytes(), picture.digest()),
     };
-    let etag = etag(&digest);
+    let etag = || etag(&digest);
     let modified = kept.changed.as_system_time();
-    let mut response = image(
-        media,
-        bytes.clone(),
-        &etag,
-        conditional::check(context.headers, &etag, Some(modified)),
-        context,
-    );
+    let verdict = conditional::check(context.headers, etag, Some(modified));
+    let mut response = image(media, bytes.clone(), verdict, context);
     // Range is for GET alone (§14.2).
     if response.status == StatusCode::OK && context.method == Method::GET {
         let length = bytes.len() as u64;
-        let part = range::part(context.headers, length, &etag, modified);
+        let part = range::part(context.headers, length, etag, modified);
         cut(&mut response, bytes, part);
     }
     let age = kept.age(context.now);
     let is_an_error = response.status.is_client_error();
     let fields = &mut response.fields;
+    let lines = || lines(&digest, kept.changed);
+    match &shown.what {
+        What::Derived(_) => fields.add_all(&lines()),
+        _ => fields.add_lines(kept.memo.get_or_make(|| lines().into_lines())),
+    }
     if shown.by_accept {
         fields.add(header::VARY, "Accept");
     }
-    fields.add(header::ACCEPT_RANGES, "bytes");
-    fields.add(header::LAST_MODIFIED, &date(kept.changed));
     fields.add_number(header::AGE, age.as_secs());
-    fields.add(SOURCE, "picture");
     let is_fresh = !is_an_error && age < context.policy.ttl && !served.is_deferred();
     if is_fresh {
         fields.add(header::CACHE_CONTROL, &max_age(context, context.policy.ttl));
@@ -176,6 +173,16 @@ fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -
         fields.add(header::CACHE_CONTROL, "no-cache");
     }
     response
+}
+
+/// What is told of a picture in every answer that has to do with it.
+fn lines(digest: &Digest, changed: Timestamp) -> Fields {
+    let mut fields = Fields::default();
+    fields.add(header::ETAG, &etag(digest));
+    fields.add(header::ACCEPT_RANGES, "bytes");
+    fields.add(header::LAST_MODIFIED, &date(changed));
+    fields.add(SOURCE, "picture");
+    fields
 }
 
 /// Leaves of a response with all of `bytes` the part that was asked for.
@@ -222,9 +229,10 @@ fn drawing(shown: &Shown, context: &Context<'_>, cache_control: Directives) -> R
         }
     };
     let etag = etag(&digest);
-    let verdict = conditional::check(context.headers, &etag, None);
-    let mut response = image(media, bytes, &etag, verdict, context);
+    let verdict = conditional::check(context.headers, || etag, None);
+    let mut response = image(media, bytes, verdict, context);
     let fields = &mut response.fields;
+    fields.add(header::ETAG, &etag);
     if shown.by_accept {
         fields.add(header::VARY, "Accept");
     }
@@ -233,12 +241,11 @@ fn drawing(shown: &Shown, context: &Context<'_>, cache_control: Directives) -> R
     response
 }
 
-fn image(media: &str, bytes: Bytes, etag: &str, verdict: Verdict, context: &Context<'_>) -> Reply {
+fn image(media: &str, bytes: Bytes, verdict: Verdict, context: &Context<'_>) -> Reply {
     let mut response = match verdict {
         Verdict::Send => Reply::whole(StatusCode::OK, media, bytes),
         Verdict::NotModified => Reply::empty(StatusCode::NOT_MODIFIED),
     };
-    response.fields.add(header::ETAG, etag);
     response.fields.add_all(context.common);
     response
 }

@@ -1,8 +1,9 @@
 //! Paths and queries. Behind this, no string is a path any more.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 use http::Uri;
+use memchr::{memchr, memchr2};
 use percent_encoding::percent_decode_str;
 
 use super::{dropin::Call, negotiate::Asked, problem::Problem};
@@ -96,23 +97,24 @@ impl<'a> Route<'a> {
         if uri.path().len() + uri.query().map_or(0, str::len) > Self::LONGEST {
             return Err(Problem::TooLong);
         }
-        let mut segments = uri.path().split('/').skip(1);
-        let parts = [(); 4].map(|()| segments.next());
-        match parts {
-            [Some(""), None, ..] => Ok(Route::Home),
-            [Some("openapi.json"), None, ..] => Ok(Route::OpenApi),
-            [Some("avatar"), Some(instance), Some(jid), None] => {
-                let subject = decoded(jid)?.parse().map_err(Problem::Jid)?;
-                let mut wanted = Wanted {
-                    instance: decoded(instance)?,
-                    subject,
-                    view: View::default(),
-                    refresh: false,
-                    ticket: RawTicket::default(),
-                };
-                wanted.read_query(uri.query().unwrap_or_default())?;
-                Ok(Route::Avatar(wanted))
-            }
+        let avatar = uri.path().strip_prefix("/avatar/");
+        if let Some((instance, jid)) = avatar.and_then(|face| split_once(face, b'/'))
+            && memchr(b'/', jid.as_bytes()).is_none()
+        {
+            let subject = decoded(jid)?.parse().map_err(Problem::Jid)?;
+            let mut wanted = Wanted {
+                instance: decoded(instance)?,
+                subject,
+                view: View::default(),
+                refresh: false,
+                ticket: RawTicket::default(),
+            };
+            wanted.read_query(uri.query().unwrap_or_default())?;
+            return Ok(Route::Avatar(wanted));
+        }
+        match uri.path() {
+            "/" => Ok(Route::Home),
+            "/openapi.json" => Ok(Route::OpenApi),
             _ => Call::read(uri).map(Route::Vendor).ok_or(Problem::NoRoute),
         }
     }
@@ -205,7 +207,7 @@ impl Default for Fallback {
 }
 
 fn decoded(segment: &str) -> Result<Cow<'_, str>, Problem> {
-    if !segment.contains('%') {
+    if memchr(b'%', segment.as_bytes()).is_none() {
         return Ok(segment.into());
     }
     percent_decode_str(segment)
@@ -215,17 +217,33 @@ fn decoded(segment: &str) -> Result<Cow<'_, str>, Problem> {
 
 /// The pairs of a query, as forms encode them. Nearly none of ours is encoded, and that is seen at once.
 fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (form_decoded(name), form_decoded(value))
+    let is_encoded = memchr2(b'%', b'+', query.as_bytes()).is_some();
+    let decoded = move |text| match is_encoded {
+        true => form_decoded(text),
+        false => Cow::Borrowed(text),
+    };
+    let mut rest = query;
+    let pairs = iter::from_fn(move || {
+        let (pair, after) = split_once(rest, b'&').unwrap_or((rest, ""));
+        let is_over = rest.is_empty();
+        rest = after;
+        (!is_over).then_some(pair)
+    });
+    let pairs = pairs.filter(|pair| !pair.is_empty());
+    pairs.map(move |pair| {
+        let (name, value) = split_once(pair, b'=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
     })
 }
 
+/// What stands before and behind the first `delimiter`, which is in ASCII. The standard library's own
+/// takes twice as long over texts as short as ours.
+fn split_once(text: &str, delimiter: u8) -> Option<(&str, &str)> {
+    let at = memchr(delimiter, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
 fn form_decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
-        return text.into();
-    }
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8_lossy();
     decoded.into_owned().into()

@@ -21,7 +21,6 @@ use tokio::{
     time,
 };
 use tokio_io_timeout::TimeoutStream;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Caps, Tls,
@@ -29,6 +28,7 @@ use super::{
     files::{Files, Outlet},
     listen::Stream,
     rewound::Rewound,
+    stop::Stop,
 };
 
 /// What an HTTP/2 client with prior knowledge begins with.
@@ -48,7 +48,7 @@ pub(super) async fn serve<S, B>(
     caps: &Caps,
     tls: Option<&Tls>,
     files: &Files,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) where
     S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
@@ -104,7 +104,7 @@ async fn speak<I, S, B>(
     service: S,
     caps: &Caps,
     files: &Files,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) where
     I: Outlet + AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
@@ -150,14 +150,14 @@ async fn speak<I, S, B>(
 }
 
 /// Returns when the connection has ended, gracefully if the server stops.
-async fn ended<C>(connection: C, stop: &CancellationToken)
+async fn ended<C>(connection: C, stop: &Stop)
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = stop.coming() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

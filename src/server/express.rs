@@ -26,14 +26,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::{Instant, Sleep, sleep_until},
 };
-use tokio_util::{
-    io::poll_read_buf,
-    sync::{CancellationToken, WaitForCancellationFuture},
-};
+use tokio_util::io::poll_read_buf;
 
 use super::{
     Caps, Reply,
     files::{Files, Outlet},
+    stop::{Stop, Stopped},
 };
 use crate::clock::Clock;
 
@@ -97,7 +95,7 @@ struct Lane<'a, 's, I> {
     /// again now and then.
     clock: Pin<&'a mut Sleep>,
     /// Wakes whoever waits for a client when the server stops.
-    stopped: Pin<&'a mut WaitForCancellationFuture<'s>>,
+    stopped: Stopped<'s>,
 }
 
 /// What is hyper's to answer.
@@ -114,7 +112,7 @@ pub(super) async fn serve<I, S>(
     service: &S,
     caps: &Caps,
     files: &Files,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) -> io::Result<End>
 where
     I: Outlet + AsyncRead + AsyncWrite + Unpin,
@@ -122,7 +120,6 @@ where
 {
     let deadline = Instant::now() + caps.header_read;
     let clock = pin!(sleep_until(deadline));
-    let stopped = pin!(stop.cancelled());
     let mut lane = Lane {
         stream,
         caps,
@@ -131,7 +128,7 @@ where
         head: Vec::new(),
         deadline,
         clock,
-        stopped,
+        stopped: stop.stopped(),
     };
     loop {
         let (request, length) = match head(&lane.received) {
@@ -149,7 +146,7 @@ where
         let Some(Ok(reply)) = lane.unless_gone(answer).await? else {
             return Ok(End::Closed);
         };
-        let is_last = stop.is_cancelled();
+        let is_last = stop.has_come();
         lane.write(reply, is_last).await?;
         if is_last {
             return Ok(End::Closed);
@@ -168,7 +165,7 @@ impl<I: Outlet + AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
                 return Poll::Ready(read);
             }
             // Whoever is in the middle of a request may finish it.
-            if self.received.is_empty() && self.stopped.as_mut().poll(context).is_ready() {
+            if self.received.is_empty() && self.stopped.poll(context).is_ready() {
                 return Poll::Ready(Ok(0));
             }
             loop {

@@ -7,6 +7,7 @@ mod files;
 mod listen;
 mod reply;
 mod rewound;
+mod stop;
 mod tls;
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ pub use express::{Express, Plain};
 use files::Files;
 pub use listen::{Address, Inherited, Listener};
 pub use reply::{Fields, Reply};
+use stop::Stop;
 pub use tls::{BadCertificate, CertificateFiles, Tls};
 
 /// What one listener grants its clients.
@@ -85,6 +87,7 @@ pub async fn run<M, S, B>(
     let connections = Arc::new(Semaphore::new(caps.connections));
     let open = TaskTracker::new();
     let files = Arc::new(Files::new());
+    let stop = Arc::new(Stop::default());
 
     loop {
         let accepted = tokio::select! {
@@ -95,7 +98,7 @@ pub async fn run<M, S, B>(
             break;
         };
         let service = service(peer);
-        let (caps, tls, stop) = (caps.clone(), tls.clone(), shutdown.clone());
+        let (caps, tls, stop) = (caps.clone(), tls.clone(), stop.clone());
         let files = files.clone();
         open.spawn(async move {
             connection::serve(stream, service, &caps, tls.as_ref(), &files, &stop).await;
@@ -104,6 +107,7 @@ pub async fn run<M, S, B>(
     }
 
     drop(listener);
+    stop.come();
     open.close();
     if time::timeout(caps.drain, open.wait()).await.is_err() {
         tracing::warn!(

@@ -81,7 +81,17 @@ impl Fields {
 
     /// Adds all of `others`, none of which is there yet.
     pub fn add_all(&mut self, others: &Fields) {
-        self.0.extend_from_slice(&others.0);
+        self.add_lines(&others.0);
+    }
+
+    /// Adds what [`Fields::into_lines`] gave, none of which is there yet.
+    pub fn add_lines(&mut self, lines: &[u8]) {
+        self.0.extend_from_slice(lines);
+    }
+
+    /// The lines, to be kept as they are.
+    pub fn into_lines(self) -> Box<[u8]> {
+        self.0.into()
     }
 
     /// Puts a field in the place of the one of its name.

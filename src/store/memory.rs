@@ -6,8 +6,8 @@ use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
 use crate::avatar::{Entry, Key};
 
-/// What an entry costs beside its picture: itself, its name, its place in the cache.
-const OVERHEAD: u64 = 512;
+/// What an entry costs beside its picture: itself, its name, its memo, its place in the cache.
+const OVERHEAD: u64 = 768;
 
 /// The memory tier.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        avatar::{Kept, Last, Outcome, Picture, Subject},
+        avatar::{Kept, Last, Memo, Outcome, Picture, Subject},
         clock::Timestamp,
     };
 
@@ -87,6 +87,7 @@ mod tests {
                 name: None,
                 changed: now,
                 confirmed: now,
+                memo: Memo::default(),
             }),
             last: Last {
                 outcome: Outcome::Picture,

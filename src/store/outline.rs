@@ -9,7 +9,7 @@ use super::{
     bucket,
     line::{Line, PictureLine},
 };
-use crate::avatar::{Entry, Kept, Key, Last, Picture, Proof};
+use crate::avatar::{Entry, Kept, Key, Last, Memo, Picture, Proof};
 
 /// Why an entry could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,7 @@ struct Lying {
     /// Its content's name.
     content: String,
     length: usize,
+    memo: Memo,
 }
 
 /// The outlines of faces that are asked for more often than others: with one, a picture is one file to
@@ -65,6 +66,7 @@ impl Outline {
                 about,
                 content,
                 length: usize::try_from(line.size).unwrap_or_default(),
+                memo: Memo::default(),
             }),
         })
     }
@@ -82,6 +84,7 @@ impl Outline {
                 name: about.name.clone(),
                 changed: about.changed,
                 confirmed: about.confirmed,
+                memo: lying.memo.clone(),
             })
         });
         Ok(Entry {

@@ -73,70 +73,70 @@ pub fn access(line: &Access<'_>) {
 impl Access<'_> {
     fn write(&self, format: Format, text: &mut String) {
         match format {
-            Format::Text => {
-                write_time(text);
-                text.push_str("  INFO ");
-                text.push_str(ACCESS);
-                text.push(':');
-            }
-            Format::Json => {
-                text.push_str("{\"timestamp\":\"");
-                write_time(text);
-                text.push_str("\",\"level\":\"INFO\"");
-            }
+            Format::Text => self.write_as::<false>(text),
+            Format::Json => self.write_as::<true>(text),
         }
-        let mut fields = Fields { format, text };
-        fields.quoted("request", self.request);
-        fields.quoted("method", self.method);
-        fields.quoted("route", self.route);
-        fields.quoted("instance", self.instance);
-        fields.number("status", self.status.into());
-        fields.quoted("cache", self.cache);
-        fields.quoted("source", self.source);
-        fields.quoted("reason", self.reason);
-        fields.millis("ms", self.took);
-        fields.number("bytes", self.bytes);
-        if format == Format::Json {
-            fields.quoted("target", ACCESS);
+    }
+
+    /// Once for each format, so that what is the same in every line is known beforehand and costs
+    /// nothing to put together.
+    fn write_as<const JSON: bool>(&self, text: &mut String) {
+        macro_rules! name {
+            ($name:literal) => {
+                text.push_str(match JSON {
+                    true => concat!(",\"", $name, "\":"),
+                    false => concat!(" ", $name, "="),
+                })
+            };
+        }
+        if JSON {
+            text.push_str("{\"timestamp\":\"");
+            write_time(text);
+            text.push_str("\",\"level\":\"INFO\"");
+        } else {
+            write_time(text);
+            text.push_str("  INFO ");
+            text.push_str(ACCESS);
+            text.push(':');
+        }
+        name!("request");
+        quoted(text, self.request);
+        name!("method");
+        quoted(text, self.method);
+        name!("route");
+        quoted(text, self.route);
+        name!("instance");
+        quoted(text, self.instance);
+        name!("status");
+        number(text, self.status.into());
+        name!("cache");
+        quoted(text, self.cache);
+        name!("source");
+        quoted(text, self.source);
+        name!("reason");
+        quoted(text, self.reason);
+        name!("ms");
+        millis(text, self.took);
+        name!("bytes");
+        number(text, self.bytes);
+        if JSON {
+            name!("target");
+            quoted(text, ACCESS);
             text.push('}');
         }
         text.push('\n');
     }
 }
 
-/// Fields of a line, one after the other.
-struct Fields<'a> {
-    format: Format,
-    text: &'a mut String,
+fn number(text: &mut String, number: u64) {
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
-impl Fields<'_> {
-    fn name(&mut self, name: &str) {
-        let (before, after) = match self.format {
-            Format::Text => (" ", "="),
-            Format::Json => (",\"", "\":"),
-        };
-        self.text.push_str(before);
-        self.text.push_str(name);
-        self.text.push_str(after);
-    }
-
-    fn number(&mut self, name: &str, number: u64) {
-        self.name(name);
-        self.text.push_str(itoa::Buffer::new().format(number));
-    }
-
-    fn millis(&mut self, name: &str, time: Duration) {
-        let micros = time.as_micros() as u64;
-        self.number(name, micros / 1000);
-        self.text.push('.');
-        three_digits(self.text, micros % 1000);
-    }
-
-    fn quoted(&mut self, name: &str, value: &str) {
-        self.name(name);
-        quoted(self.text, value);
-    }
+fn millis(text: &mut String, time: Duration) {
+    let micros = time.as_micros() as u64;
+    number(text, micros / 1000);
+    text.push('.');
+    three_digits(text, micros % 1000);
 }
 
 /// The text in quotes, with what would break out of them escaped as JSON does it.
