@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows where a hit's CPU time goes, by `perf`: `make bench-profile`.
+"""Shows where the CPU time of a hit and of a miss goes, by `perf`: `make bench-profile`.
 
 The same peers and loads as in run.py; Faceplate is built with its symbols, in a folder of its own. Prints a table,
 and puts it into docs/benchmarks.md.
@@ -8,36 +8,45 @@ and puts it into docs/benchmarks.md.
 import collections
 import os
 import re
+import statistics
 import subprocess
 import tempfile
 
+import herd
 import measure
 import peers
-from peers import ROOT, Faceplate, Nginx
+from peers import ROOT, Faceplate, Floor, Nginx
 from run import running
 
-SECONDS, KEYS = 5, 20_000
-# What a function is about, by its name; the first that fits.
-ABOUT = [
-    ("copying into the socket", r"_copy_from_iter|copy_from_iter"),
-    ("copying out of files", r"_copy_to_iter|filemap|page_cache|folio"),
-    ("opening files", r"lookup|path_|inode|dentry|openat|do_filp|lockref|alloc_fd|fput|filp|getname|walk_component|step_into|namei"),
-    ("hashing", r"blake3|sha2|sha1|digest"),
-    ("reading the index", r"serde|bucket|base64|from_utf8|memchr"),
+SECONDS, KEYS, DELAY = 5, 20_000, 250
+# What a function is about, by its name; the first that fits. The program's and the kernel's apart.
+PROGRAM = [
+    ("hashing: signature, key, bytes from disk", r"blake3|sha2|sha1|hmac|digest"),
+    ("the log and the counts", r"telemetry|prometheus|itoa|http::log"),
+    ("the runtime, and calls into the system", r"tokio|mio::|libc_|writev|recv|epoll|futex|syscall|clock_gettime"),
+    ("reading the index", r"serde|bucket|outline|base64"),
 ]
+KERNEL = [
+    ("copying into the socket", r"copy_from_iter"),
+    ("copying out of files", r"copy_to_iter|filemap|page_cache|folio|xas_"),
+    (
+        "files and folders",
+        r"lookup_(?!est)|path_|inode|dentry|openat|do_filp|lockref|alloc_fd|fput|filp|getname|walk_component|step_into|namei"
+        r"|ext4|jbd2|xfs|btrfs|ovl_|d_alloc|d_lookup|mkdir|rename|link_path|get_block|init_once",
+    ),
+    ("waking and switching threads", r"futex|sched|finish_task|eventfd|queue_entity|queue_task|pick_|update_curr|ttwu|wake_up|try_to_wake"),
+]
+REST = ("the rest of the program", "the rest of the kernel, mostly TCP")
 MARK = re.compile(r"(<!-- the profile -->).*?(<!-- the end of the profile -->)", re.S)
 
 
-def profile(peer, numbers, length):
-    """CPU microseconds a request, by what they are about."""
-    measure.check(peer, numbers[0], length)
-    urls = measure.write_urls(peer, numbers, length, "profile")
-    measure.load(peer, urls, 1)
+def profile(peer, work):
+    """CPU microseconds a request, by what they are about; `work` keeps the peer busy, and returns what each took."""
     data = peer.work / "perf.data"
     pids = ",".join(map(str, peer.pids()))
     record = ["perf", "record", "-q", "-F", "1999", "-o", str(data), "-p", pids, "--", "sleep", str(SECONDS)]
     recording = subprocess.Popen(record, stderr=subprocess.DEVNULL)
-    cpu = measure.load(peer, urls, SECONDS).cpu
+    cpu = work()
     recording.wait()
     report = ["perf", "report", "-i", str(data), "--sort", "dso,sym", "--stdio", "-q"]
     lines = subprocess.run(report, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -47,34 +56,65 @@ def profile(peer, numbers, length):
         if not found:
             continue
         share, _, level, symbol = found.groups()
-        rest = "the rest of the kernel, mostly TCP" if level == "k" else "the rest of the program"
-        about = next((about for about, names in ABOUT if re.search(names, symbol)), rest)
-        shares[about] += float(share)
+        names, rest = (KERNEL, REST[1]) if level == "k" else (PROGRAM, REST[0])
+        shares[next((about for about, name in names if re.search(name, symbol)), rest)] += float(share)
     whole = sum(shares.values())
     return {about: cpu * share / whole for about, share in shares.items()}
 
 
+def hits(peer, numbers, length):
+    """A profile of hits."""
+    measure.check(peer, numbers[0], length)
+    urls = measure.write_urls(peer, numbers, length, "profile")
+    measure.load(peer, urls, 1)
+    return profile(peer, lambda: measure.load(peer, urls, SECONDS).cpu)
+
+
+def misses(where):
+    """A profile of misses, 64 in flight, with the cache below `where`; and how many milliseconds each takes longer than its
+    two hops, at the median."""
+    count, took = 128 * SECONDS, []
+    ask = {"length": 4096, "in_flight": 64}
+    with tempfile.TemporaryDirectory(prefix="faceplate-bench-", dir=where) as work:
+        faceplate = Faceplate(work, first_paint="0s")
+        with running(faceplate, delay_ms=DELAY) as (origin, _):
+            hop = statistics.median(herd.latencies(origin, range(count), **ask, within=DELAY / 1000))
+
+            def work():
+                before = measure.cpu_seconds(faceplate)
+                took.extend(herd.latencies(faceplate, range(1, count + 1), **ask, within=2 * DELAY / 1000))
+                return (measure.cpu_seconds(faceplate) - before) / count * 1e6
+
+            found = profile(faceplate, work)
+    return found, (statistics.median(took) - 2 * hop) * 1000
+
+
 def main():
     target = ROOT / "target/profile"
-    build = ["cargo", "build", "--release", "--locked", "--bin", "faceplate", "--example", "floor"]
+    build = ["cargo", "build", "--release", "--locked", "--bin", "faceplate", "--example", "floor", "--example", "herd"]
     symbols = {"CARGO_PROFILE_RELEASE_STRIP": "false", "CARGO_PROFILE_RELEASE_DEBUG": "line-tables-only"}
     subprocess.run(build, cwd=ROOT, check=True, env={**os.environ, **symbols, "CARGO_TARGET_DIR": str(target)})
     peers.built = lambda name: str(target / "release" / name)
     columns = {}
     with tempfile.TemporaryDirectory(prefix="faceplate-bench-") as work:
-        for title, length, numbers in (("memory, 40 KB", 40960, [0]), ("disk, 8 KB", 8192, range(KEYS))):
+        for title, length, numbers in (("4 KB", 4096, [0]), ("40 KB", 40960, [0]), ("disk, 8 KB", 8192, range(KEYS))):
             memory = "1MiB" if len(numbers) > 1 else "1GiB"
             servers = [Nginx(work), Faceplate(work, memory=memory)]
+            if length == 4096:
+                servers.insert(0, Floor(work, length))
             with running(*servers):
                 for server in servers:
                     measure.fill(server, numbers, length)
                     chosen = measure.zipf(len(numbers), 20_000)
-                    columns[f"{title}: {server.name}"] = profile(server, chosen, length)
-    rows = [about for about, _ in ABOUT] + ["the rest of the program", "the rest of the kernel, mostly TCP"]
+                    columns[f"{title}: {server.name}"] = hits(server, chosen, length)
+    columns["a miss: faceplate"], on_disk = misses(None)
+    _, in_memory = misses("/dev/shm")
+    rows = [about for about, _ in PROGRAM] + [REST[0]] + [about for about, _ in KERNEL] + [REST[1]]
     table = [f"| CPU µs/request | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
     for row in rows:
         table.append(f"| {row} | " + " | ".join(f"{found.get(row, 0):.1f}" for found in columns.values()) + " |")
     table.append("| all | " + " | ".join(f"{sum(found.values()):.1f}" for found in columns.values()) + " |")
+    table += ["", f"A miss took {on_disk:.2f} ms longer than its two hops, and {in_memory:.2f} ms with the cache directory in memory (tmpfs)."]
     print("\n".join(table))
     path = ROOT / "docs/benchmarks.md"
     text = "\n\n" + "\n".join(table) + "\n\n"
