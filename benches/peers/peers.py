@@ -241,6 +241,12 @@ class Faceplate(Peer):
         return f"/avatar/{instance}/{jid(number)}@c.us?exp={until}&sig={signature}"
 
 
+class Few(Faceplate):
+    """The same with few pictures."""
+
+    name, port, admin = "faceplate-few", 7109, 7110
+
+
 class Mimalloc(Faceplate):
     """The same with another allocator."""
 
