@@ -75,8 +75,8 @@ def misses(where):
     two hops, at the median."""
     count, took = 128 * SECONDS, []
     ask = {"length": 4096, "in_flight": 64}
-    with tempfile.TemporaryDirectory(prefix="faceplate-bench-", dir=where) as work:
-        faceplate = Faceplate(work, first_paint="0s")
+    with tempfile.TemporaryDirectory(prefix="faceplate-bench-", dir=where) as place:
+        faceplate = Faceplate(place, first_paint="0s")
         with running(faceplate, delay_ms=DELAY) as (origin, _):
             hop = statistics.median(herd.latencies(origin, range(count), **ask, within=DELAY / 1000))
 

@@ -100,8 +100,8 @@ class Bench:
                 measure.fill(peer, range(self.keys), 8192)
             # Each picture alone fits in that memory, so most of these are on disk.
             few = measure.zipf(1000, 20_000)
-            rounds = self.compare("disk hit, 1,000 pictures of 8 KB", [small, faceplate], 8192, few)
-            at_1000, at_many = rounds[small.name], rounds[faceplate.name]
+            turns = self.compare("disk hit, 1,000 pictures of 8 KB", [small, faceplate], 8192, few)
+            at_1000, at_many = turns[small.name], turns[faceplate.name]
             chosen = measure.zipf(self.keys, 20_000)
             title = f"disk hit, {self.keys:,} pictures of 8 KB"
             found = self.compare(title, [nginx, faceplate], 8192, chosen)

@@ -459,6 +459,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_index_that_nobody_can_read_may_be_anybody_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Arc::new(Directory::take(folder.path()).unwrap());
+        let disk = Disk::new(directory, Clock::system());
+        let key = Key::new("sales", &"628123".parse().unwrap());
+        disk.books().completed(disk.books().epoch());
+        assert!(disk.books().lack(&key));
+        let path = disk.path(&key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "\nno line of an index").unwrap();
+        disk.take_in(&path).unwrap();
+        assert!(!disk.books().lack(&key));
+        assert!(!disk.lacks(&key));
+    }
+
+    #[test]
     fn our_names_of_contents_are_cacache_s_own() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
