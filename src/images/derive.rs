@@ -196,9 +196,7 @@ impl Canvas {
     }
 
     pub(super) fn derived(self, format: Format) -> Result<Derived, Underivable> {
-        // A copy is as long as it is: what encoders write into has room for as much again, which
-        // would be kept, and not counted, as long as the picture is.
-        let bytes = Bytes::copy_from_slice(&self.encoded(format)?);
+        let bytes = Bytes::from(self.encoded(format)?);
         Ok(Derived {
             digest: Digest::of(&bytes),
             bytes,
@@ -273,6 +271,17 @@ impl Format {
             Format::Png => "image/png",
             Format::Webp => "image/webp",
             Format::Avif => "image/avif",
+        }
+    }
+}
+
+impl Derived {
+    /// The same, to be kept. What encoders write into has room for as much again, and lies between
+    /// buffers that are given back, whose memory it would hold on to.
+    pub(super) fn repacked(self) -> Self {
+        Self {
+            bytes: Bytes::copy_from_slice(&self.bytes),
+            ..self
         }
     }
 }

@@ -109,7 +109,8 @@ impl Shared {
         });
         let made = made.await;
         Ok(match made {
-            Ok(Ok(derived)) => Some(Arc::new(derived)),
+            // Here and not at the desk: a thread's allocations come from a place of its own.
+            Ok(Ok(derived)) => Some(Arc::new(derived.repacked())),
             Ok(Err(error)) => {
                 tracing::warn!(%error, ?variant, "a picture is shown as it came");
                 None

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -24,13 +24,15 @@ pub(super) struct Flights {
 /// A place in a transaction under way.
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
-    result: watch::Receiver<Option<Landed>>,
+    /// Wakes who waits in the order of their coming: of a crowd, nobody waits for those who came later.
+    result: Arc<SetOnce<Landed>>,
 }
 
-/// Takes the flight off the board when its task ends, however it ends.
+/// Takes the flight off the board when its task ends, however it ends, and tells those who wait.
 struct Airborne {
     flights: Flights,
     id: (Key, Ask),
+    flight: Flight,
 }
 
 // === impl Flights ===
@@ -57,20 +59,19 @@ impl Flights {
         if let Some(flight) = under_way {
             return (flight.clone(), true);
         }
-        let (sender, result) = watch::channel(None);
-        let flight = Flight { result };
+        let flight = Flight {
+            result: Arc::default(),
+        };
         board.insert((key, ask), flight.clone());
         let airborne = Airborne {
             flights: self.clone(),
             id: (key, ask),
+            flight: flight.clone(),
         };
         // Traced as a part of the request that caused it, though it may outlive that.
         let transaction = transaction().in_current_span();
         self.tasks.spawn(async move {
-            let landed = transaction.await;
-            // Off the board before anybody wakes: who asks from now on asks anew.
-            drop(airborne);
-            sender.send_replace(Some(landed));
+            airborne.land(transaction.await);
         });
         (flight, false)
     }
@@ -86,22 +87,32 @@ impl Flights {
     }
 }
 
+// === impl Airborne ===
+
+impl Airborne {
+    fn land(&self, landed: Landed) {
+        // Off the board before anybody wakes: who asks from now on asks anew.
+        self.flights.board().remove(&self.id);
+        // It lands once.
+        let _ = self.flight.result.set(landed);
+    }
+}
+
 impl Drop for Airborne {
     fn drop(&mut self) {
-        self.flights.board().remove(&self.id);
+        if !self.flight.result.initialized() {
+            // A transaction that died without a result was a bug; those who wait are told that it failed.
+            self.land(crashed());
+        }
     }
 }
 
 // === impl Flight ===
 
 impl Flight {
-    /// The result, as soon as there is one. A transaction that died without one was a bug; those
-    /// who wait for it are told that it failed.
-    pub(super) async fn landed(&mut self) -> Landed {
-        match self.result.wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone().unwrap_or_else(crashed),
-            Err(_) => crashed(),
-        }
+    /// The result, as soon as there is one.
+    pub(super) async fn landed(&self) -> Landed {
+        self.result.wait().await.clone()
     }
 }
 
@@ -150,10 +161,36 @@ mod tests {
         }
         gate.notify_one();
         assert_eq!(waiting.iter().filter(|(_, joined)| !joined).count(), 1);
-        for (mut flight, _) in waiting {
+        for (flight, _) in waiting {
             assert_eq!(flight.landed().await.outcome, Outcome::Picture);
         }
         assert_eq!(runs.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn who_came_first_is_answered_first() {
+        let flights = Flights::default();
+        let (gate, answered) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
+        let mut waiting = Vec::new();
+        for place in 0..1000 {
+            let held = gate.clone();
+            let (flight, _) = flights.join(key(), Ask::View, || async move {
+                held.notified().await;
+                landed()
+            });
+            let answered = answered.clone();
+            waiting.push(tokio::spawn(async move {
+                flight.landed().await;
+                answered.lock().unwrap().push(place);
+            }));
+        }
+        // Each waits in its place.
+        tokio::task::yield_now().await;
+        gate.notify_one();
+        for asker in waiting {
+            asker.await.unwrap();
+        }
+        assert!(answered.lock().unwrap().is_sorted());
     }
 
     #[tokio::test]
@@ -166,7 +203,7 @@ mod tests {
             landed()
         });
         drop(flight);
-        let (mut other, joined) = flights.join(key(), Ask::View, || async { unreachable!() });
+        let (other, joined) = flights.join(key(), Ask::View, || async { unreachable!() });
         gate.notify_one();
         assert!(joined);
         assert_eq!(other.landed().await.outcome, Outcome::Picture);
@@ -175,12 +212,12 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_that_dies_frees_its_face_and_its_waiters() {
         let flights = Flights::default();
-        let (mut flight, _) = flights.join(key(), Ask::View, || async { panic!("a bug") });
+        let (flight, _) = flights.join(key(), Ask::View, || async { panic!("a bug") });
         assert_eq!(
             flight.landed().await.outcome,
             Outcome::Trouble(Trouble::VendorError)
         );
-        let (mut next, joined) = flights.join(key(), Ask::View, || async { landed() });
+        let (next, joined) = flights.join(key(), Ask::View, || async { landed() });
         assert!(!joined);
         assert_eq!(next.landed().await.outcome, Outcome::Picture);
     }

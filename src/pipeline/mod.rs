@@ -306,7 +306,7 @@ impl Faces {
             Ask::View => Lane::Interactive,
             Ask::Refresh => Lane::Refresh,
         };
-        let (mut flight, collapsed) = self.join(wanted, ask, lane, None)?;
+        let (flight, collapsed) = self.join(wanted, ask, lane, None)?;
         if collapsed {
             self.shared.metrics.collapsed();
         }

@@ -58,16 +58,8 @@ pub(super) async fn serve<S, B>(
 {
     match (stream, tls) {
         (Stream::Tcp(stream), Some(tls)) => {
-            let accepted = time::timeout(caps.header_read, tls.acceptor.accept(stream)).await;
-            let Ok(Ok(stream)) = accepted else {
-                tracing::debug!("a TLS handshake failed or took too long");
-                return;
-            };
-            let version = match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => Version::Http2,
-                _ => Version::Http1,
-            };
-            speak(version, stream, service, caps, files, stop).await;
+            // A handshake's state is large, and connections in the clear never have any.
+            Box::pin(secured(stream, service, caps, tls, files, stop)).await;
         }
         (Stream::Tcp(stream), None) => {
             if let Ok(version) = time::timeout(caps.header_read, told(&stream)).await {
@@ -78,6 +70,32 @@ pub(super) async fn serve<S, B>(
             speak(Version::Http1, stream, service, caps, files, stop).await;
         }
     }
+}
+
+async fn secured<S, B>(
+    stream: TcpStream,
+    service: S,
+    caps: &Caps,
+    tls: &Tls,
+    files: &Files,
+    stop: &Stop,
+) where
+    S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let accepted = time::timeout(caps.header_read, tls.acceptor.accept(stream)).await;
+    let Ok(Ok(stream)) = accepted else {
+        tracing::debug!("a TLS handshake failed or took too long");
+        return;
+    };
+    let version = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Version::Http2,
+        _ => Version::Http1,
+    };
+    speak(version, stream, service, caps, files, stop).await;
 }
 
 /// Looks at a client's first bytes without taking them. Nearly all clients differ from the preface
@@ -117,6 +135,7 @@ async fn speak<I, S, B>(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(caps.send));
     let mut stream = Box::pin(stream);
+    // hyper's state is large, and most connections never have any.
     match version {
         Version::Http1 => {
             let sent = match express::serve(&mut stream, &service, caps, files, stop).await {
@@ -133,7 +152,7 @@ async fn speak<I, S, B>(
                 .header_read_timeout(caps.header_read)
                 .max_header_size(caps.header_bytes)
                 .serve_connection(TokioIo::new(Rewound::new(sent, stream)), service);
-            ended(connection, stop).await;
+            Box::pin(ended(connection, stop)).await;
         }
         Version::Http2 => {
             let connection = http2::Builder::new(TokioExecutor::new())
@@ -144,7 +163,7 @@ async fn speak<I, S, B>(
                 .keep_alive_interval(caps.header_read)
                 .keep_alive_timeout(caps.header_read)
                 .serve_connection(TokioIo::new(stream), service);
-            ended(connection, stop).await;
+            Box::pin(ended(connection, stop)).await;
         }
     }
 }

@@ -208,12 +208,10 @@ impl<I: Outlet + AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
             self.head.extend_from_slice(b"connection: close\r\n");
         }
         self.head.extend_from_slice(b"\r\n");
-        let mut sent = 0;
-        if let Some(socket) = self.stream.socket()
-            && let Some(file) = self.files.of(&reply.body)
-        {
-            sent = file.send(&self.head, socket);
-        }
+        let sent = match self.stream.socket() {
+            Some(socket) => self.files.send(&self.head, &reply.body, socket),
+            None => 0,
+        };
         let mut answer = self.head.as_slice().chain(reply.body);
         answer.advance(sent);
         self.stream.write_all_buf(&mut answer).await?;

@@ -6,6 +6,7 @@
 //! there, so that nothing else can come to lie in its place, and is sealed, so that nothing can change it.
 
 use std::{
+    cell::RefCell,
     fmt,
     fs::File,
     io::{self, Write},
@@ -75,8 +76,18 @@ impl Files {
         }
     }
 
+    /// Sends `head` and `content`, as much of them as needs no waiting. Returns how much that was: the
+    /// rest is to be written, and if there is an error, that will meet it again.
+    pub(super) fn send(&self, head: &[u8], content: &Bytes, socket: &TcpStream) -> usize {
+        if content.len() < Self::SHORTEST {
+            return send_as_one(head, content, socket);
+        }
+        let file = self.of(content);
+        file.map_or(0, |file| file.send(head, socket))
+    }
+
     /// The file of `content`, if that was sent before, and is of a length that makes it worth while.
-    pub(super) fn of(&self, content: &Bytes) -> Option<Arc<SentAgain>> {
+    fn of(&self, content: &Bytes) -> Option<Arc<SentAgain>> {
         if !(Self::SHORTEST..=Self::LONGEST).contains(&content.len()) {
             return None;
         }
@@ -106,20 +117,32 @@ impl SentAgain {
         Ok(Self { content, file })
     }
 
-    /// Sends `head` and the content, as much of it as needs no waiting. Returns how much that was: the
-    /// rest is to be written, and if there is an error, that will meet it again.
-    pub(super) fn send(&self, head: &[u8], socket: &TcpStream) -> usize {
-        let at_once = |work: &dyn Fn() -> io::Result<usize>| {
-            socket.try_io(Interest::WRITABLE, work).unwrap_or_default()
-        };
+    fn send(&self, head: &[u8], socket: &TcpStream) -> usize {
         // The head waits for the content, to go with it.
-        let sent = at_once(&|| Ok(send(socket, head, SendFlags::MORE)?));
+        let sent = at_once(socket, || Ok(send(socket, head, SendFlags::MORE)?));
         if sent < head.len() {
             return sent;
         }
-        let length = self.content.len();
-        sent + at_once(&|| Ok(sendfile(socket, &self.file, Some(&mut 0), length)?))
+        let (file, length) = (&self.file, self.content.len());
+        sent + at_once(socket, || Ok(sendfile(socket, file, Some(&mut 0), length)?))
     }
+}
+
+/// Two short pieces are copied into one sooner than the kernel takes them as two.
+fn send_as_one(head: &[u8], content: &[u8], socket: &TcpStream) -> usize {
+    thread_local! {
+        static WHOLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    WHOLE.with_borrow_mut(|whole| {
+        whole.clear();
+        whole.extend_from_slice(head);
+        whole.extend_from_slice(content);
+        at_once(socket, || Ok(send(socket, whole, SendFlags::empty())?))
+    })
+}
+
+fn at_once(socket: &TcpStream, work: impl FnOnce() -> io::Result<usize>) -> usize {
+    socket.try_io(Interest::WRITABLE, work).unwrap_or_default()
 }
 
 impl Weighter<Place, Arc<SentAgain>> for ByLength {

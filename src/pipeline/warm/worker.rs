@@ -189,7 +189,7 @@ impl Worker {
                 return Ok(());
             }
             let joined = faces.join(&wanted, Ask::View, Lane::Background, told.take());
-            let Ok((mut flight, _)) = joined else {
+            let Ok((flight, _)) = joined else {
                 self.settled("unsupported");
                 return Ok(());
             };
