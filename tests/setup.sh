@@ -13,7 +13,8 @@ have cargo || {
 }
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
-cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version "$DENY" --locked
+# To be built soon counts for more than to run fast.
+cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version "$DENY" --locked --debug
 
 missing=""
 have cc || missing="$missing gcc libc6-dev"

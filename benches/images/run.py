@@ -171,16 +171,17 @@ def burst(work):
         ask = lambda jids, query: look(jids, query, server)
         jids = [f"{FIRST + number}@c.us" for number in range(CROWD)]
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda n: ask(jids[n::16], ""), range(16)))
-            time.sleep(15)
-            before = resident(server)
             queries = [f"?s={size}&format={format}" for size in LADDER for format in FORMATS]
-            crowd = lambda: max(max(pool.map(lambda n: ask(jids[n::16], query), range(16))) for query in queries)
-            peak = crowd()
+            crowd = lambda queries: max(max(pool.map(lambda n: ask(jids[n::16], query), range(16))) for query in queries)
+            # As many looks at the pictures as they came: a server in use, whose memory tier was filled and emptied.
+            crowd([""] * len(queries))
+            time.sleep(30)
+            before = resident(server)
+            peak = crowd(queries)
             count = made()
             time.sleep(30)
             after = resident(server)
-            crowd()
+            crowd(queries)
             time.sleep(30)
         return count, before, peak, after, resident(server)
     finally:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from urllib.request import urlopen
@@ -34,9 +35,8 @@ class Peer:
     port = 0
 
     def __init__(self, work):
-        self.work = Path(work) / self.name
-        shutil.rmtree(self.work, ignore_errors=True)
-        self.work.mkdir(parents=True)
+        # A new one each time, for ext4 looks for room longer as long as much was deleted in the last minutes.
+        self.work = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=work))
         self.process = None
 
     def command(self):

@@ -8,9 +8,10 @@ HEAD = """# Benchmarks
 
 Written by `make bench-peers`, which installs nginx and Varnish, starts each of them, Faceplate and a bare
 hyper server over the same origin, and loads them with `wrk -t1 -c64`. Each server has one core and the load
-another; rounds are interleaved, and figures are medians. CPU time is the server's, user and system, from
-`/proc`. Faceplate does all its work: signatures, every header, metrics, and an access log to a file. nginx
-writes its access log, buffered as ours is; Varnish writes none. Compare the ratios: the rest is this machine.
+another; rounds are interleaved. Figures are medians, and ratios the medians of each round's ratio to the one
+beside it. CPU time is the server's, user and system, from `/proc`. Faceplate does all its work: signatures,
+every header, metrics, and an access log to a file. nginx writes its access log, buffered as ours is; Varnish
+writes none. Compare the ratios: the rest is this machine.
 """
 
 
@@ -32,12 +33,11 @@ class Report:
         lines = ["| scenario | server | CPU µs/request | faceplate / it | requests/s | p50 µs | p99 µs | MiB |"]
         lines.append("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         for title, rounds in self.scenarios:
-            ours = median(rounds["faceplate"], "cpu")
             for name, found in rounds.items():
-                cpu = median(found, "cpu")
+                cpu, ours = median(found, "cpu"), ratio(rounds["faceplate"], found)
                 figures = [median(found, key) for key in ("per_second", "p50", "p99", "memory")]
                 row = " | ".join(f"{figure:,.0f}" for figure in figures)
-                lines.append(f"| {title} | {name} | {cpu:.1f} | {ours / cpu:.2f} | {row} |")
+                lines.append(f"| {title} | {name} | {cpu:.1f} | {ours:.2f} | {row} |")
         lines += ["", "| goal | bound | reached | holds |", "| --- | ---: | ---: | --- |"]
         for what, bound, reached, holds in self.goals:
             lines.append(f"| {what} | {bound} | {reached:.3g} | {'yes' if holds else 'no'} |")
@@ -53,3 +53,8 @@ class Report:
 
 def median(rounds, key):
     return statistics.median(getattr(r, key) for r in rounds)
+
+
+def ratio(ours, theirs, key="cpu"):
+    """The median of each round's ratio to the one beside it: the machine's pace changes from minute to minute."""
+    return statistics.median(getattr(a, key) / getattr(b, key) for a, b in zip(ours, theirs))
