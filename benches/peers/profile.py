@@ -28,7 +28,7 @@ PROGRAM = [
 ]
 KERNEL = [
     ("copying into the socket", r"copy_from_iter"),
-    ("copying out of files", r"copy_to_iter|filemap|page_cache|folio|xas_"),
+    ("taking pages out of files, and to the socket", r"copy_to_iter|filemap|page_cache|folio|xas_|shmem|splice|pagefrag|sendfile"),
     (
         "files and folders",
         r"lookup_(?!est)|path_|inode|dentry|openat|do_filp|lockref|alloc_fd|fput|filp|getname|walk_component|step_into|namei"
@@ -103,7 +103,7 @@ def main():
         for title, length, numbers in (("4 KB", 4096, [0]), ("40 KB", 40960, [0]), ("disk, 8 KB", 8192, range(KEYS))):
             memory = "1MiB" if len(numbers) > 1 else "1GiB"
             servers = [Nginx(work), Faceplate(work, memory=memory)]
-            if length == 4096:
+            if len(numbers) == 1:
                 servers.insert(0, Floor(work, length))
             with running(*servers):
                 for server in servers:

@@ -186,3 +186,26 @@ where
         tracing::debug!(%error, "connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Empty;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::server::Plain;
+
+    #[tokio::test]
+    async fn ten_thousand_connections_wait_in_a_few_megabytes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let stream = Stream::Tcp(accepted.unwrap().0);
+        let service = Plain(|_| async { Ok(Response::new(Empty::<Bytes>::new())) });
+        let (caps, files, stop) = (Caps::default(), Files::new(), Stop::default());
+        // What it needs later is in boxes of its own.
+        let connection = serve(stream, service, &caps, None, &files, &stop);
+        assert!(size_of_val(&connection) <= 2048);
+    }
+}
