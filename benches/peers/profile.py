@@ -103,7 +103,7 @@ def main():
         for title, length, numbers in (("4 KB", 4096, [0]), ("40 KB", 40960, [0]), ("disk, 8 KB", 8192, range(KEYS))):
             memory = "1MiB" if len(numbers) > 1 else "1GiB"
             servers = [Nginx(work), Faceplate(work, memory=memory)]
-            if len(numbers) == 1:
+            if length == 4096:
                 servers.insert(0, Floor(work, length))
             with running(*servers):
                 for server in servers:
