@@ -210,11 +210,12 @@ def main():
     bench = Bench(given.smoke, given.keys, given.rounds)
     try:
         bench.all()
+        print(bench.report.text())
+        if not given.smoke:
+            bench.report.write(ROOT / "docs/benchmarks.md")
     finally:
+        # This takes minutes.
         subprocess.run(["rm", "-rf", bench.work], check=False)
-    print(bench.report.text())
-    if not given.smoke:
-        bench.report.write(ROOT / "docs/benchmarks.md")
 
 
 if __name__ == "__main__":
