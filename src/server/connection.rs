@@ -58,7 +58,7 @@ pub(super) async fn serve<S, B>(
 {
     match (stream, tls) {
         (Stream::Tcp(stream), Some(tls)) => {
-            // A handshake's state is large, and connections in the clear never have any.
+            // Boxed, for connections in the clear have no handshake's state.
             Box::pin(secured(stream, service, caps, tls, files, stop)).await;
         }
         (Stream::Tcp(stream), None) => {
@@ -135,7 +135,7 @@ async fn speak<I, S, B>(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(caps.send));
     let mut stream = Box::pin(stream);
-    // hyper's state is large, and most connections never have any.
+    // hyper's state is large, and most connections never have any, so it is boxed.
     match version {
         Version::Http1 => {
             let sent = match express::serve(&mut stream, &service, caps, files, stop).await {
