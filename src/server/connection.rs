@@ -4,7 +4,7 @@
 //! Over TLS, ALPN says which HTTP it is; in the clear, the client's first bytes do (RFC 9113 §3.3). No
 //! client may take longer over either than over a request's head.
 
-use std::{convert::Infallible, pin::pin};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use hyper::{
     Response,
@@ -21,6 +21,7 @@ use tokio::{
     time,
 };
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::server::TlsStream;
 
 use super::{
     Caps, Tls,
@@ -58,8 +59,13 @@ pub(super) async fn serve<S, B>(
 {
     match (stream, tls) {
         (Stream::Tcp(stream), Some(tls)) => {
-            // Boxed, for connections in the clear have no handshake's state.
-            Box::pin(secured(stream, service, caps, tls, files, stop)).await;
+            // Boxed, for connections in the clear have none of its state.
+            let secured = async move {
+                if let Some((version, stream)) = handshake(stream, caps.header_read, tls).await {
+                    speak(version, stream, service, caps, files, stop).await;
+                }
+            };
+            Box::pin(secured).await;
         }
         (Stream::Tcp(stream), None) => {
             if let Ok(version) = time::timeout(caps.header_read, told(&stream)).await {
@@ -72,30 +78,21 @@ pub(super) async fn serve<S, B>(
     }
 }
 
-async fn secured<S, B>(
+async fn handshake(
     stream: TcpStream,
-    service: S,
-    caps: &Caps,
+    limit: Duration,
     tls: &Tls,
-    files: &Files,
-    stop: &Stop,
-) where
-    S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let accepted = time::timeout(caps.header_read, tls.acceptor.accept(stream)).await;
+) -> Option<(Version, TlsStream<TcpStream>)> {
+    let accepted = time::timeout(limit, tls.acceptor.accept(stream)).await;
     let Ok(Ok(stream)) = accepted else {
         tracing::debug!("a TLS handshake failed or took too long");
-        return;
+        return None;
     };
     let version = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Version::Http2,
         _ => Version::Http1,
     };
-    speak(version, stream, service, caps, files, stop).await;
+    Some((version, stream))
 }
 
 /// Looks at a client's first bytes without taking them. Nearly all clients differ from the preface
