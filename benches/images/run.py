@@ -118,9 +118,9 @@ def as_large(format, bytes, to, files):
     return quality
 
 
-def resident(process):
+def resident(process, which="VmRSS"):
     status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    line = next(line for line in status.splitlines() if line.startswith(f"{which}:"))
     return int(line.split()[1]) / 1024
 
 
@@ -154,7 +154,8 @@ def made():
 
 
 def burst(work):
-    """How many thumbnails a burst was, none made before, and MiB before it, at its peak, after it, and after it came again."""
+    """How many thumbnails a burst was, none made before; MiB before it, at its peak, after it, and after it came again; and how many
+    of them are code that was not in use before."""
     host, port = API.split(":")
     gateway = http.server.ThreadingHTTPServer((host, int(port)), Gateway)
     gateway.folder = work / "crowd"
@@ -176,14 +177,14 @@ def burst(work):
             # As many looks at the pictures as they came: a server in use, whose memory tier was filled and emptied.
             crowd([""] * len(queries))
             time.sleep(30)
-            before = resident(server)
+            before, code = resident(server), resident(server, "RssFile")
             peak = crowd(queries)
             count = made()
             time.sleep(30)
             after = resident(server)
             crowd(queries)
             time.sleep(30)
-        return count, before, peak, after, resident(server)
+        return count, before, peak, after, resident(server), resident(server, "RssFile") - code
     finally:
         server.terminate()
         gateway.shutdown()
@@ -231,7 +232,7 @@ def main():
                     f"| {format} | {who} | {cost:.2f} | {cost / other:.2f} | {total(folder, pattern) / PICTURES:.0f} "
                     f"| {psnr:.1f} | {ssim:.4f} | {plain_psnr:.1f} | {plain_ssim:.4f} |"
                 )
-        count, before, peak, after, again = burst(work)
+        count, before, peak, after, again, code = burst(work)
     text = "\n".join([
         "# Thumbnails beside libvips'",
         "",
@@ -248,7 +249,8 @@ def main():
         "",
         f"{count:,} pictures in another size or format that nobody asked for before, sixteen at a time, of {CROWD} faces, with `cache.memory` and",
         f"`images.memory` at 16 MiB each: **{before:.0f} MiB** are resident before, **{peak:.0f} MiB** at most, **{after:.0f} MiB** half a minute later,",
-        f"of which the pictures just made, which are kept, are 16; and **{again:.0f} MiB** half a minute after such a burst came again.",
+        f"of which the pictures just made, which are kept, are 16, and {code:.1f} are code that was not in use before; and **{again:.0f} MiB** half a",
+        "minute after such a burst came again.",
         "",
     ])
     print(text)

@@ -6,15 +6,14 @@
 use std::{fmt, io::Cursor};
 
 use bytes::Bytes;
-use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image as Pixels,
-};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, images::Image as Pixels};
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
     codecs::{avif::AvifEncoder, png::PngEncoder},
 };
 use moxcms::{ColorProfile, Layout, TransformOptions};
 
+use super::spare::Spare;
 use crate::avatar::{Digest, MediaType, Picture};
 
 /// How a picture is to be had.
@@ -86,16 +85,20 @@ pub(super) fn derive(original: &Picture, variant: Variant) -> Result<Derived, Un
     if pixels > MOST_PIXELS {
         return Err(Underivable::TooLarge(pixels));
     }
-    let image = decoded(original).map_err(Underivable::Decode)?;
-    let canvas = match variant.edge {
-        Some(edge) => squared(&image, edge)?,
-        None => Canvas::of(&image),
-    };
+    let canvas = Spare::lend(|spare| {
+        let image = decoded(original, spare).map_err(Underivable::Decode)?;
+        let canvas = match variant.edge {
+            Some(edge) => squared(&image, edge, spare)?,
+            None => Canvas::of(&image),
+        };
+        spare.take_back(image);
+        Ok::<_, Underivable>(canvas)
+    })?;
     canvas.derived(variant.format)
 }
 
 /// The first frame, upright and in sRGB.
-fn decoded(original: &Picture) -> Result<DynamicImage, image::ImageError> {
+fn decoded(original: &Picture, spare: &mut Spare) -> image::ImageResult<DynamicImage> {
     let format = match original.media() {
         MediaType::Jpeg => ImageFormat::Jpeg,
         MediaType::Png => ImageFormat::Png,
@@ -109,7 +112,7 @@ fn decoded(original: &Picture) -> Result<DynamicImage, image::ImageError> {
     let mut decoder = reader.into_decoder()?;
     let orientation = decoder.orientation()?;
     let profile = decoder.icc_profile().ok().flatten();
-    let mut image = DynamicImage::from_decoder(decoder)?;
+    let mut image = spare.read(decoder)?;
     image.apply_orientation(orientation);
     Ok(match profile {
         Some(profile) => in_srgb(image, &profile),
@@ -136,21 +139,18 @@ fn in_srgb(image: DynamicImage, profile: &[u8]) -> DynamicImage {
 }
 
 /// The largest centered square, scaled down to `edge`.
-fn squared(image: &DynamicImage, edge: u16) -> Result<Canvas, Underivable> {
+fn squared(image: &DynamicImage, edge: u16, spare: &mut Spare) -> Result<Canvas, Underivable> {
     let (width, height) = (image.width(), image.height());
     let has_alpha = image.color().has_alpha();
     let side = width.min(height);
     let edge = u32::from(edge).min(side);
     let (left, top) = ((width - side) / 2, (height - side) / 2);
-    // The resizer is built for four samples a pixel alone: for every kind, it would be three megabytes.
-    let pixels = image.to_rgba8().into_raw();
-    let pixels = Pixels::from_vec_u8(width, height, pixels, PixelType::U8x4)?;
     let mut scaled = Pixels::new(edge, edge, PixelType::U8x4);
     let options = ResizeOptions::new()
         .use_alpha(has_alpha)
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .crop(left.into(), top.into(), side.into(), side.into());
-    Resizer::new().resize(&pixels, &mut scaled, &options)?;
+    spare.resize(image, &mut scaled, &options)?;
     Ok(Canvas::new(edge, edge, scaled.into_vec(), has_alpha))
 }
 

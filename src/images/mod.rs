@@ -7,6 +7,7 @@ mod identicon;
 mod initials;
 mod raster;
 mod silhouette;
+mod spare;
 mod studio;
 
 pub use color::Color;
