@@ -35,9 +35,11 @@ LABEL org.opencontainers.image.title="Faceplate" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build --chown=65532:65532 /root-of-image/ /
 USER 65532:65532
+# The last has glibc give memory back: it would keep twice its largest buffer, for each thread.
 ENV FACEPLATE_CACHE__DIR=/cache \
     FACEPLATE_LOG__FORMAT=json \
-    TMPDIR=/cache
+    TMPDIR=/cache \
+    MALLOC_TRIM_THRESHOLD_=131072
 VOLUME /cache
 EXPOSE 8080
 STOPSIGNAL SIGTERM

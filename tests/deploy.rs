@@ -96,6 +96,16 @@ fn the_unit_waits_for_readiness_and_grants_longer_than_the_drain() {
     assert!(stop > 10, "the server drains for ten seconds by default");
 }
 
+#[test]
+fn the_image_and_the_unit_have_the_allocator_give_memory_back() {
+    let setting = "MALLOC_TRIM_THRESHOLD_=131072";
+    let dockerfile = fs::read_to_string(deploy("../Dockerfile")).unwrap();
+    assert!(dockerfile.lines().any(|line| line.trim() == setting));
+    let unit = read("systemd/faceplate.service");
+    let line = format!("Environment={setting}");
+    assert!(unit.lines().any(|known| known == line));
+}
+
 // --- monitoring ---
 
 #[test]

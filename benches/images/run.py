@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import resource
 import statistics
 import subprocess
@@ -53,6 +54,9 @@ LADDER = (32, 48, 64, 96, 128, 192, 256, 320, 480, 640)
 PICTURES, ROUNDS, EDGE, CROWD = 200, 5, 96, 500
 FORMATS = {"jpeg": "jpg", "webp": "webp"}
 FIRST = 628990000000
+UNIT = (ROOT / "deploy/systemd/faceplate.service").read_text()
+# What the allocator is told wherever Faceplate is deployed.
+MALLOC = dict(re.findall(r"^Environment=(MALLOC_\w+)=(.+)$", UNIT, re.MULTILINE))
 
 
 def pictures(count, folder):
@@ -70,7 +74,7 @@ def pictures(count, folder):
 def cpu(*command):
     """Seconds of CPU time, user and system."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(["taskset", "-c", "0", *map(str, command)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["taskset", "-c", "0", *map(str, command)], env=os.environ | MALLOC, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -164,7 +168,7 @@ def burst(work):
     threading.Thread(target=gateway.serve_forever, daemon=True).start()
     config = work / "faceplate.toml"
     config.write_text(CONFIG)
-    environment = os.environ | {"TOKEN": "token", "FACEPLATE_CACHE__DIR": str(work / "cache")}
+    environment = os.environ | MALLOC | {"TOKEN": "token", "FACEPLATE_CACHE__DIR": str(work / "cache")}
     server = subprocess.Popen([FACEPLATE, "serve", "--config", config], env=environment, stdout=subprocess.DEVNULL)
     try:
         while subprocess.run([FACEPLATE, "healthcheck", "--config", config], env=environment, capture_output=True).returncode:
@@ -250,7 +254,7 @@ def main():
         f"{count:,} pictures in another size or format that nobody asked for before, sixteen at a time, of {CROWD} faces, with `cache.memory` and",
         f"`images.memory` at 16 MiB each: **{before:.0f} MiB** are resident before, **{peak:.0f} MiB** at most, **{after:.0f} MiB** half a minute later,",
         f"of which the pictures just made, which are kept, are 16, and {code:.1f} are code that was not in use before; and **{again:.0f} MiB** half a",
-        "minute after such a burst came again.",
+        "minute after such a burst came again. The allocator is told what the image and the systemd unit tell it.",
         "",
     ])
     print(text)
