@@ -52,9 +52,11 @@ impl Spare {
         Ok(image.expect("it has three samples a pixel").into())
     }
 
-    /// Leaves the image's buffer to the next.
+    /// Leaves the image's buffer to the next, if it is of the kind that `read` can use.
     pub(super) fn take_back(&mut self, image: DynamicImage) {
-        self.decoded = image.into_bytes();
+        if let DynamicImage::ImageRgb8(image) = image {
+            self.decoded = image.into_raw();
+        }
     }
 
     /// Fills `scaled`, of four samples a pixel, for which alone the resizer is built: for every kind, it would be three
@@ -157,12 +159,14 @@ mod tests {
             Rgba([9, x as u8, y as u8, (x + y) as u8])
         }));
         let gray = picture(DynamicImage::new_luma8(80, 40));
+        let deep = picture(DynamicImage::new_rgb16(300, 200));
         let originals = [
             opaque(300, 200, 250),
             opaque(40, 40, 0),
             clear,
             opaque(100, 33, 128),
             gray,
+            deep,
             opaque(300, 200, 40),
             damaged(),
             opaque(301, 199, 90),
