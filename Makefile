@@ -33,7 +33,7 @@ fuzz: ## every fuzz target, FUZZ_SECONDS each (10)
 	@sh fuzz/run.sh
 
 torture: ## the kill loop at full length
-	FACEPLATE_KILLS=300 cargo test --locked --release --test kill -- --nocapture
+	FACEPLATE_KILLS=300 cargo test --locked --release --test it kill:: -- --nocapture
 
 bench: ## the pieces of a hit, timed
 	cargo bench --locked --bench hit

@@ -1,7 +1,7 @@
 //! Faceplate: a self-hosted, avatar-caching reverse proxy in front of WhatsApp-gateway picture APIs.
 //!
 //! The rooms, from what can be run down to what is known. A room uses only rooms on lower floors;
-//! `tests/tidy.rs` sees to it.
+//! `tests/it/tidy.rs` sees to it.
 //!
 //! | floor | room | what it is for |
 //! | --- | --- | --- |

@@ -1,0 +1,211 @@
+//! Who gets in: signatures, expiry, grants and bearer tokens.
+
+use crate::support::{Answer, Rig, rig::Settings};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use faceplate::emulator::OWN_JID;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+const KEY: &str = "a signing key for tests";
+const FACE: &str = "628100000001@c.us";
+/// The rig's clock stands in November 2026; this is a year later.
+const LATER: u64 = 1_826_700_000;
+
+/// The signature, made from the contract's words and not with the library's code.
+fn signature(key: &str, instance: &str, jid: &str, exp: u64, grant: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(format!("avatar\n{instance}\n{jid}\n{exp}\n{grant}").as_bytes());
+    URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+}
+
+fn signed(jid: &str, exp: u64) -> String {
+    format!(
+        "/avatar/waha/{jid}?exp={exp}&sig={}",
+        signature(KEY, "waha", jid, exp, "")
+    )
+}
+
+async fn rig() -> Rig {
+    Settings::default()
+        .section(
+            "access",
+            "mode = \"signed\"\nsigning_keys = [\"env:OTHER_KEY\", \"env:SIGNING_KEY\"]\nbearer_tokens = [\"env:BEARER\"]",
+        )
+        .start()
+        .await
+}
+
+#[track_caller]
+fn assert_refused(answer: &Answer, remedy: &str) {
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert!(answer.text().contains(remedy), "{}", answer.text());
+    for secret in [KEY, "628100000001"] {
+        assert!(!answer.text().contains(secret), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_good_signature_by_any_of_the_keys_shows_the_face() {
+    let rig = rig().await;
+    rig.get(&signed(FACE, LATER))
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    let other = signature("another signing key", "waha", FACE, LATER, "");
+    let path = format!("/avatar/waha/{FACE}?exp={LATER}&sig={other}");
+    rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+    // Neither signature nor expiry is part of the cache's key.
+    rig.get(&signed(FACE, LATER + 1)).await;
+    assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
+async fn the_canonical_jid_is_signed_however_the_url_spells_it() {
+    let rig = rig().await;
+    let sig = signature(KEY, "waha", FACE, LATER, "");
+    for spelling in [
+        "628100000001",
+        "+628100000001",
+        "628100000001%40s.whatsapp.net",
+    ] {
+        let path = format!("/avatar/waha/{spelling}?s=640&name=X&exp={LATER}&sig={sig}");
+        rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+    }
+}
+
+#[tokio::test]
+async fn an_unsigned_url_is_refused_and_asks_nobody() {
+    let rig = rig().await;
+    assert_refused(&rig.face("waha", FACE).await, "faceplate sign");
+    assert_refused(&rig.get(&format!("/avatar/waha/{FACE}?sig=x")).await, "exp");
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn an_expired_url_is_refused() {
+    let rig = rig().await;
+    let path = signed(FACE, LATER);
+    rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+    rig.hours(366 * 24);
+    assert_refused(&rig.get(&path).await, "expired");
+}
+
+#[tokio::test]
+async fn every_byte_of_every_signed_part_counts() {
+    let rig = rig().await;
+    let good = signed(FACE, LATER);
+    let (path, query) = good.split_once('?').unwrap();
+    let sig = signature(KEY, "waha", FACE, LATER, "");
+    for tampered in [
+        good.replace("waha", "wappfy"),
+        good.replace("628100000001", "628100000002"),
+        good.replace(&LATER.to_string(), &(LATER + 1).to_string()),
+        format!("{good}&grant=refresh"),
+        format!("{good}&scope=instance"),
+        format!("{path}?exp={LATER}&sig={}", sig.to_lowercase()),
+        format!("{path}?exp={LATER}&sig="),
+        format!("{path}?exp=&{query}"),
+    ] {
+        assert_eq!(rig.get(&tampered).await.status, 403, "{tampered}");
+    }
+    for at in 0..sig.len() {
+        let mut bytes = sig.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(bytes).unwrap();
+        let path = format!("{path}?exp={LATER}&sig={changed}");
+        assert_eq!(rig.get(&path).await.status, 403, "byte {at}");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_over_the_instance_is_good_for_all_its_faces_and_no_other() {
+    let rig = rig().await;
+    let query = format!(
+        "exp={LATER}&scope=instance&sig={}",
+        signature(KEY, "waha", "*", LATER, "")
+    );
+    for jid in [FACE, "628100000002", "me"] {
+        assert_eq!(
+            rig.get(&format!("/avatar/waha/{jid}?{query}")).await.status,
+            200
+        );
+    }
+    assert_eq!(
+        rig.get(&format!("/avatar/wawp/{FACE}?{query}"))
+            .await
+            .status,
+        403
+    );
+}
+
+#[tokio::test]
+async fn the_own_picture_is_signed_as_me() {
+    let rig = rig().await;
+    let sig = signature(KEY, "waha", "me", LATER, "");
+    let query = format!("exp={LATER}&sig={sig}");
+    let own = rig.get(&format!("/avatar/waha/me?{query}")).await;
+    own.assert_picture(&rig.bytes(OWN_JID));
+    assert_refused(
+        &rig.get(&format!("/avatar/waha/{FACE}?{query}")).await,
+        "does not match",
+    );
+}
+
+#[tokio::test]
+async fn an_expiry_is_kept_to_the_second() {
+    let rig = rig().await;
+    let now = rig.clock.now().as_secs();
+    let path = signed(FACE, now + 60);
+    rig.seconds(59);
+    assert_eq!(rig.get(&path).await.status, 200);
+    rig.seconds(1);
+    assert_refused(&rig.get(&path).await, "expired");
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_does_not_learn_which_instances_there_are() {
+    let rig = rig().await;
+    let known = rig.get("/avatar/waha/628100000001").await;
+    let unknown = rig.get("/avatar/nope/628100000001").await;
+    assert_refused(&unknown, "faceplate sign");
+    assert_eq!(known.body, unknown.body);
+}
+
+#[tokio::test]
+async fn a_fresh_look_needs_its_grant() {
+    let rig = rig().await;
+    assert_refused(
+        &rig.get(&format!("{}&refresh=true", signed(FACE, LATER)))
+            .await,
+        "grant=refresh",
+    );
+    let sig = signature(KEY, "waha", FACE, LATER, "refresh");
+    let path = format!("/avatar/waha/{FACE}?exp={LATER}&grant=refresh&sig={sig}&refresh=true");
+    rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+    assert!(rig.calls().list[0].refresh);
+    // The grant lets ask for a fresh look; without the wish for one, the cache answers.
+    rig.traffic();
+    let path = format!("/avatar/waha/{FACE}?exp={LATER}&grant=refresh&sig={sig}");
+    rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_server_may_send_a_bearer_token_instead() {
+    let rig = rig().await;
+    let path = format!("/avatar/waha/{FACE}?refresh=true");
+    let good = [("authorization", "Bearer a bearer token for tests")];
+    rig.ask("GET", &path, &good)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    for bad in [
+        "Bearer a bearer token for test",
+        "Bearer ",
+        "Basic YTpi",
+        "a bearer token for tests",
+    ] {
+        let refused = rig.ask("GET", &path, &[("authorization", bad)]).await;
+        assert_refused(&refused, "bearer token");
+        assert!(!refused.text().contains("for test"), "{}", refused.text());
+    }
+}

@@ -1,0 +1,229 @@
+//! Every picture that a face has had, where the operator wants to keep them.
+
+use std::{fs, path::Path};
+
+use crate::support::{
+    Answer,
+    program::{Program, errors},
+    rig::{Rig, Settings},
+};
+use faceplate::emulator::Picture;
+use hyper::body::Bytes;
+use serde_json::Value;
+
+const FACE: &str = "628100000001@c.us";
+const OTHER: &str = "628100000002@c.us";
+
+async fn keeping() -> Rig {
+    let settings = Settings::default().section("cache", "retain = \"forever\"");
+    settings.start().await
+}
+
+/// The face has another picture from now on, and that is seen.
+async fn shows(rig: &Rig, jid: &str, picture: u32) -> Bytes {
+    let control = rig.vendors();
+    control.set_picture(jid, Picture::Face(picture)).unwrap();
+    control.forget_vendor_cache();
+    rig.hours(1);
+    let answer = rig.get(&format!("/avatar/waha/{jid}?refresh=true")).await;
+    answer.assert_picture(&rig.bytes(jid));
+    answer.body
+}
+
+/// What `faceplate cache export` tells and writes.
+fn export(cache: &Path, more: &[&str]) -> (tempfile::TempDir, Vec<Value>, Value, bool) {
+    let program = Program::with(&format!(
+        r#"
+        [cache]
+        dir = "{}"
+        [access]
+        signing_keys = ["env:SIGNING_KEY"]
+        [instances.waha]
+        provider = "waha"
+        account = "shop"
+        token = "env:TOKEN"
+        base_url = "https://waha.example"
+        "#,
+        cache.display()
+    ));
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().to_str().unwrap();
+    let args = [&["cache", "export", to, "--json"], more].concat();
+    let output = program.run(&args);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let said = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{}", errors(&output)));
+    let manifest = fs::read(folder.path().join("manifest.json")).unwrap();
+    let manifest = serde_json::from_slice(&manifest).unwrap();
+    (folder, manifest, said, output.status.success())
+}
+
+fn files(folder: &Path) -> usize {
+    let Ok(items) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let paths = items.map(|item| item.unwrap().path());
+    paths
+        .map(|path| if path.is_dir() { files(&path) } else { 1 })
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_distinct_picture_is_kept_with_its_dates_and_the_newest_is_served() {
+    let rig = keeping().await;
+    let (mut had, mut since) = (Vec::new(), Vec::new());
+    for picture in [31, 32, 31] {
+        had.push(shows(&rig, FACE, picture).await);
+        since.push(httpdate::fmt_http_date(rig.clock.now().as_system_time()));
+        // Seen again, it is the same one.
+        rig.hours(25);
+        rig.face("waha", FACE).await;
+    }
+    let (folder, rows, said, is_good) = export(rig.cache.path(), &[]);
+    assert!(is_good);
+    assert_eq!(
+        (&said["pictures"], &said["damaged"]),
+        (&3.into(), &0.into())
+    );
+    assert_eq!(rows.len(), 3);
+    for ((row, bytes), since) in rows.iter().zip(&had).zip(&since) {
+        assert_eq!(row["since"], **since);
+        let file = folder.path().join(row["file"].as_str().unwrap());
+        assert_eq!(fs::read(file).unwrap(), *bytes);
+        assert_eq!(
+            (&row["instance"], &row["jid"]),
+            (&"waha".into(), &FACE.into())
+        );
+        assert_eq!(row["media_type"], "image/jpeg");
+    }
+    // One follows the other.
+    assert_eq!(rows[0]["until"], rows[1]["since"]);
+    assert_eq!(rows[1]["until"], rows[2]["since"]);
+    assert_eq!(rows[2]["until"], Value::Null);
+    assert_ne!(rows[0]["since"], rows[1]["since"]);
+    // Two contents, for three times.
+    assert_eq!(files(&rig.cache.path().join("archive/content-v2")), 2);
+    assert_eq!(rig.face("waha", FACE).await.body, had[2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_pictures_in_one_second_are_two_files() {
+    let rig = keeping().await;
+    let control = rig.vendors();
+    let mut had = Vec::new();
+    for picture in [31, 32] {
+        control.set_picture(FACE, Picture::Face(picture)).unwrap();
+        control.forget_vendor_cache();
+        rig.clock.advance(std::time::Duration::from_millis(5));
+        had.push(
+            rig.get(&format!("/avatar/waha/{FACE}?refresh=true"))
+                .await
+                .body,
+        );
+    }
+    let (folder, rows, ..) = export(rig.cache.path(), &[]);
+    let file = |row: &Value| fs::read(folder.path().join(row["file"].as_str().unwrap())).unwrap();
+    assert_eq!(rows.iter().map(file).collect::<Vec<_>>(), had);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_off_by_default() {
+    let rig = Rig::start().await;
+    shows(&rig, FACE, 31).await;
+    shows(&rig, FACE, 32).await;
+    assert!(!rig.cache.path().join("archive").exists());
+    let (_, rows, ..) = export(rig.cache.path(), &[]);
+    assert_eq!(rows, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_purge_nor_a_limit_takes_from_it() {
+    let lines = "retain = \"forever\"\nmax_entries = 1";
+    let rig = Settings::default().section("cache", lines).start().await;
+    for jid in [FACE, OTHER] {
+        shows(&rig, jid, 31).await;
+        shows(&rig, jid, 32).await;
+    }
+    rig.tend().await;
+    let purge = "/v1/purge?all=true&hard=true";
+    assert_eq!(
+        Answer::to(&rig.admin(), "POST", purge, &[]).await.status,
+        200
+    );
+    let (_, rows, ..) = export(rig.cache.path(), &[]);
+    assert_eq!(rows.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_forgotten_is_forgotten_there_too() {
+    let rig = keeping().await;
+    shows(&rig, FACE, 31).await;
+    shows(&rig, FACE, 32).await;
+    // Somebody else has had one of these.
+    shows(&rig, OTHER, 32).await;
+    let path = format!("/v1/avatars/waha/{FACE}");
+    assert_eq!(
+        Answer::to(&rig.admin(), "DELETE", &path, &[]).await.status,
+        204
+    );
+    let (_, rows, ..) = export(rig.cache.path(), &[]);
+    let jids: Vec<_> = rows
+        .iter()
+        .map(|row| row["jid"].as_str().unwrap())
+        .collect();
+    assert_eq!(jids, [OTHER]);
+    assert_eq!(files(&rig.cache.path().join("archive/content-v2")), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_is_forgotten_even_after_keeping_was_turned_off() {
+    let mut rig = keeping().await;
+    shows(&rig, FACE, 31).await;
+    rig.turn("cache", "").await;
+    let path = format!("/v1/avatars/waha/{FACE}");
+    assert_eq!(
+        Answer::to(&rig.admin(), "DELETE", &path, &[]).await.status,
+        204
+    );
+    assert_eq!(files(&rig.cache.path().join("archive")), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_instance_can_be_exported_and_damage_is_told() {
+    let rig = keeping().await;
+    let bytes = shows(&rig, FACE, 31).await;
+    rig.face("wappfy", OTHER).await;
+    let (_, rows, ..) = export(rig.cache.path(), &["--instance", "wappfy"]);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["jid"], OTHER);
+
+    let mut folders = vec![rig.cache.path().join("archive/content-v2")];
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if fs::read(&path).unwrap() == bytes {
+                fs::write(&path, b"spoiled").unwrap();
+            }
+        }
+    }
+    let (_, rows, said, is_good) = export(rig.cache.path(), &[]);
+    assert!(!is_good);
+    assert_eq!((rows.len(), &said["damaged"]), (1, &1.into()));
+}
+
+#[test]
+fn nothing_is_written_over() {
+    let program = Program::with(
+        "[access]\nsigning_keys = [\"env:SIGNING_KEY\"]\n[cache]\ndir = \"DIR/cache\"\n[instances.waha]\nprovider = \"waha\"\naccount = \"shop\"\n\
+         token = \"env:TOKEN\"\nbase_url = \"https://waha.example\"\n",
+    );
+    let to = program.folder.path().to_str().unwrap();
+    let output = program.run(&["cache", "export", to]);
+    assert!(!output.status.success());
+    assert!(
+        errors(&output).contains("is not empty"),
+        "{}",
+        errors(&output)
+    );
+}

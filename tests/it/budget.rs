@@ -1,0 +1,224 @@
+//! An instance's budget: what it grants, what it refuses, and what the browser sees of that.
+
+use std::time::Duration;
+
+use crate::support::{Rig, rig::Settings};
+use faceplate::emulator::{Fault, Rule};
+
+fn impatient(instance: &str) -> Settings {
+    Settings::default()
+        .section("cache", "first_paint = \"500ms\"")
+        .instance(instance)
+}
+
+/// Asks for so many faces that were never seen, and counts those that the budget refused.
+async fn strangers(rig: &Rig, from: usize, count: usize) -> usize {
+    let mut refused = 0;
+    for n in from..from + count {
+        let answer = rig.face("waha", &format!("62855500{n:03}")).await;
+        if answer.reason() == "over_budget" {
+            assert_eq!(answer.header("cache-control"), "no-store");
+            let wait: u64 = answer.header("retry-after").parse().unwrap();
+            assert!(wait >= 1);
+            refused += 1;
+        }
+    }
+    refused
+}
+
+#[tokio::test]
+async fn beyond_the_burst_a_face_waits_for_its_turn_behind_a_drawing() {
+    let rig = impatient("lookups = { per_minute = 30, burst = 10 }")
+        .start()
+        .await;
+    assert_eq!(strangers(&rig, 0, 25).await, 15);
+    assert_eq!(rig.calls().api, 10);
+    rig.seconds(4);
+    assert_eq!(strangers(&rig, 100, 5).await, 3);
+}
+
+#[tokio::test]
+async fn who_comes_back_when_told_to_is_served() {
+    let rig = impatient("lookups = { per_minute = 2, burst = 1 }")
+        .start()
+        .await;
+    rig.face("waha", "628100000001").await;
+    rig.traffic();
+    let refused = rig.face("waha", "628100000002").await;
+    refused.assert_fallback("over_budget");
+    assert_eq!(refused.header("retry-after"), "30");
+    rig.seconds(29);
+    // A refusal is not remembered against the face, and costs nothing.
+    for _ in 0..5 {
+        let refused = rig.face("waha", "628100000002").await;
+        refused.assert_fallback("over_budget");
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+    assert_eq!(rig.traffic(), (0, 0));
+    rig.seconds(1);
+    rig.face("waha", "628100000002")
+        .await
+        .assert_picture(&rig.bytes("628100000002"));
+}
+
+#[tokio::test]
+async fn a_wait_shorter_than_the_deadline_is_waited_for() {
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"20s\"")
+        .instance("lookups = { per_minute = 600, burst = 1 }")
+        .start()
+        .await;
+    rig.face("waha", "628100000001").await;
+    // The budget has the next call in 100 ms, and the clock stands still until it is moved.
+    let mut second = std::pin::pin!(rig.face("waha", "628100000002"));
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut second).await;
+    assert!(early.is_err(), "answered without waiting: {early:?}");
+    rig.seconds(1);
+    second.await.assert_picture(&rig.bytes("628100000002"));
+    assert_eq!(rig.traffic(), (2, 2));
+}
+
+#[tokio::test]
+async fn a_spent_budget_hides_no_picture_that_is_there() {
+    let rig = impatient("lookups = { per_minute = 1, burst = 1 }")
+        .start()
+        .await;
+    let good = rig.face("waha", "628100000001").await;
+    // So old that the request waits for a refresh.
+    rig.hours(9 * 24);
+    rig.face("waha", "628100000002").await;
+    rig.traffic();
+    let old = rig.face("waha", "628100000001").await;
+    old.assert_picture(&good.body);
+    assert_eq!(old.reason(), "over_budget");
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn refreshes_come_out_of_the_lookups() {
+    let rig = impatient("lookups = { per_minute = 1, burst = 2 }")
+        .start()
+        .await;
+    for path in [
+        "/avatar/waha/628100000001?refresh=true",
+        "/avatar/waha/628100000001?refresh=true",
+    ] {
+        assert_eq!(rig.get(path).await.source(), "picture");
+    }
+    rig.face("waha", "628100000002")
+        .await
+        .assert_fallback("over_budget");
+    assert_eq!(rig.calls().api, 2);
+}
+
+#[tokio::test]
+async fn a_hit_costs_nothing() {
+    let rig = impatient("lookups = { per_minute = 1, burst = 1 }")
+        .start()
+        .await;
+    let mut answer = rig.face("waha", "628100000001").await;
+    while answer.source() != "picture" {
+        answer = rig.face("waha", "628100000001").await;
+    }
+    for _ in 0..50 {
+        assert_eq!(rig.face("waha", "628100000001").await.source(), "picture");
+    }
+    assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
+async fn refreshes_have_their_own_small_budget_and_keep_the_picture() {
+    let rig = Settings::default()
+        .instance("refreshes = { per_minute = 1, burst = 2 }")
+        .section("cache", "first_paint = \"1s\"")
+        .start()
+        .await;
+    rig.face("waha", "628100000001").await;
+    rig.traffic();
+    for expected in ["", "", "over_budget"] {
+        let answer = rig.get("/avatar/waha/628100000001?refresh=true").await;
+        answer.assert_picture(&rig.bytes("628100000001"));
+        assert_eq!(
+            answer.cache_status().contains("over_budget"),
+            !expected.is_empty(),
+            "{}",
+            answer.cache_status()
+        );
+    }
+    assert_eq!(rig.calls().api, 2);
+}
+
+#[tokio::test]
+async fn a_day_has_no_more_calls_than_its_cap() {
+    let rig = impatient("daily = 5").start().await;
+    assert_eq!(strangers(&rig, 0, 12).await, 7);
+    rig.hours(24);
+    assert_eq!(strangers(&rig, 100, 12).await, 7);
+}
+
+#[tokio::test]
+async fn each_instance_has_a_budget_of_its_own() {
+    let rig = impatient("lookups = { per_minute = 1, burst = 1 }")
+        .start()
+        .await;
+    strangers(&rig, 0, 3).await;
+    assert_eq!(rig.calls().api, 1);
+    rig.face("wappfy", "628100000002").await;
+    assert_eq!(rig.calls().api, 2);
+}
+
+#[tokio::test]
+async fn a_pause_asked_for_by_the_vendor_is_kept_and_then_over() {
+    let rig = Rig::start().await;
+    rig.inject(
+        Rule::api(Fault::Status {
+            status: 429,
+            retry_after: Some(90),
+        })
+        .times(1),
+    );
+    let limited = rig.face("waha", "628100000001").await;
+    limited.assert_fallback("rate_limited");
+    assert_eq!(limited.header("retry-after"), "90");
+    rig.seconds(89);
+    rig.face("waha", "628100000002")
+        .await
+        .assert_fallback("rate_limited");
+    assert_eq!(rig.traffic(), (1, 0));
+    rig.seconds(1);
+    for jid in ["628100000001", "628100000002"] {
+        rig.face("waha", jid).await.assert_picture(&rig.bytes(jid));
+    }
+}
+
+#[tokio::test]
+async fn without_a_word_from_the_vendor_pauses_double() {
+    let rig = Rig::start().await;
+    rig.inject(Rule::api(Fault::Status {
+        status: 429,
+        retry_after: None,
+    }));
+    for minutes in [5, 10, 20, 40] {
+        let limited = rig.face("waha", "628100000001").await;
+        assert_eq!(limited.header("retry-after"), (minutes * 60).to_string());
+        // Nobody is asked meanwhile, not even for another face.
+        rig.traffic();
+        rig.seconds(minutes * 60 - 1);
+        rig.face("waha", "628100000002")
+            .await
+            .assert_fallback("rate_limited");
+        assert_eq!(rig.traffic(), (0, 0));
+        rig.seconds(1);
+    }
+    rig.vendors().clear_faults();
+    for jid in ["628100000001", "628100000002"] {
+        rig.face("waha", jid).await.assert_picture(&rig.bytes(jid));
+    }
+    // One good answer, and the next limit is a first one again.
+    rig.inject(Rule::api(Fault::Status {
+        status: 429,
+        retry_after: None,
+    }));
+    let limited = rig.face("waha", "628100000003").await;
+    assert_eq!(limited.header("retry-after"), "300");
+}

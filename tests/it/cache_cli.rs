@@ -1,0 +1,202 @@
+//! `faceplate cache`, with a server running and without one.
+
+use std::{fs, path::PathBuf};
+
+use crate::support::{
+    Answer,
+    program::{Program, Running, errors},
+};
+use faceplate::emulator::{Emulator, Options};
+
+struct Scene {
+    emulator: Emulator,
+    program: Program,
+    server: Option<Running>,
+}
+
+impl Scene {
+    /// A server with five faces and one contact without a picture.
+    async fn set() -> Self {
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let program = Program::before(&emulator, "");
+        let mut scene = Self {
+            emulator,
+            program,
+            server: None,
+        };
+        scene.serve();
+        for number in 1..=5 {
+            let jid = format!("62810000000{number}");
+            scene
+                .face(&jid)
+                .await
+                .assert_picture(&scene.emulator.control().face_bytes(&jid).unwrap());
+        }
+        scene.face("628100000102").await.assert_fallback("unknown");
+        scene
+    }
+
+    fn serve(&mut self) {
+        self.server = Some(self.program.serve());
+    }
+
+    fn stop(&mut self) {
+        let server = self.server.take().unwrap();
+        server.signal("TERM");
+        server.end();
+    }
+
+    async fn face(&self, jid: &str) -> Answer {
+        let address = self.server.as_ref().unwrap().address("listen");
+        Answer::to(&address, "GET", &format!("/avatar/waha/{jid}"), &[]).await
+    }
+
+    /// What the command prints, and its exit code.
+    fn cache(&self, args: &[&str]) -> (String, String, Option<i32>) {
+        let mut command = self.program.command(&[&["cache"], args].concat());
+        if let Some(server) = &self.server {
+            command.env("FACEPLATE_ADMIN__LISTEN", server.address("admin"));
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (said, errors(&output), output.status.code())
+    }
+
+    fn json(&self, args: &[&str]) -> serde_json::Value {
+        let (said, wrong, _) = self.cache(&[args, &["--json"]].concat());
+        serde_json::from_str(&said).unwrap_or_else(|_| panic!("no JSON: {said}{wrong}"))
+    }
+
+    fn pictures(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.program.folder.path().join("cache/content-v2")];
+        while let Some(folder) = folders.pop() {
+            for item in fs::read_dir(folder).unwrap() {
+                let path = item.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    found.push(path)
+                }
+            }
+        }
+        found
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_count_what_is_there_while_the_server_runs() {
+    let scene = Scene::set().await;
+    let stats = scene.json(&["stats"]);
+    assert_eq!(
+        (stats["entries"].as_u64(), stats["pictures"].as_u64()),
+        (Some(6), Some(5))
+    );
+    assert_eq!(
+        (stats["files"].as_u64(), stats["orphans"].as_u64()),
+        (Some(5), Some(0))
+    );
+    assert_eq!(stats["outcomes"]["picture"], 5);
+    assert_eq!(stats["outcomes"]["unknown"], 1);
+    let (said, _, code) = scene.cache(&["stats"]);
+    assert!(said.contains("6 entries, 5 with a picture"), "{said}");
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_hides_numbers_unless_asked_not_to() {
+    let scene = Scene::set().await;
+    let (said, ..) = scene.cache(&["list"]);
+    assert_eq!(said.lines().count(), 6);
+    assert!(
+        said.contains("628…102@c.us") && !said.contains("628100000102"),
+        "{said}"
+    );
+    let (said, ..) = scene.cache(&["list", "--show-jids"]);
+    assert!(said.contains("628100000102@c.us"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_finds_what_is_damaged_and_says_so_in_its_exit_code() {
+    let scene = Scene::set().await;
+    let (said, _, code) = scene.cache(&["verify"]);
+    assert!(said.contains("6 entries are good, 0 damaged"), "{said}");
+    assert_eq!(code, Some(0));
+    let pictures = scene.pictures();
+    fs::write(&pictures[0], "damaged").unwrap();
+    fs::remove_file(&pictures[1]).unwrap();
+    let (said, wrong, code) = scene.cache(&["verify"]);
+    assert!(said.contains("4 entries are good, 2 damaged"), "{said}");
+    assert!(wrong.contains("fetched again"), "{wrong}");
+    assert_eq!(code, Some(1));
+    let found = scene.json(&["verify"]);
+    assert_eq!(
+        (
+            found["kinds"]["content"].as_u64(),
+            found["kinds"]["missing"].as_u64()
+        ),
+        (Some(1), Some(1))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forget_works_with_a_server_and_without_one() {
+    let mut scene = Scene::set().await;
+    let (said, wrong, code) = scene.cache(&["forget", "waha", "628100000001"]);
+    assert_eq!((said.as_str(), code), ("forgotten\n", Some(0)), "{wrong}");
+    assert_eq!(scene.pictures().len(), 4);
+    // The running server's memory has let go too.
+    scene.face("628100000001").await.assert_fallback("hidden");
+    scene.stop();
+    let (said, wrong, _) = scene.cache(&["forget", "waha", "+628100000002"]);
+    assert_eq!(said, "forgotten\n", "{wrong}");
+    assert_eq!(scene.pictures().len(), 3);
+    scene.serve();
+    scene.face("628100000002").await.assert_fallback("hidden");
+    let (_, wrong, code) = scene.cache(&["forget", "nobody", "1"]);
+    assert!(wrong.contains("no instance") && code == Some(1), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gc_collects_with_a_server_and_without_one() {
+    let mut scene = Scene::set().await;
+    let orphan = || {
+        let folder = scene
+            .program
+            .folder
+            .path()
+            .join("cache/content-v2/sha256/ab/cd");
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("ef".repeat(30));
+        fs::write(&path, "left by a crash").unwrap();
+        let file = fs::File::options().append(true).open(&path).unwrap();
+        // File dates are the file system's.
+        #[allow(clippy::disallowed_methods)]
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200))
+            .unwrap();
+        path
+    };
+    let left = orphan();
+    assert_eq!(scene.json(&["gc"])["entries"], 6);
+    assert!(!left.exists());
+    let left = orphan();
+    scene.stop();
+    let (said, wrong, code) = scene.cache(&["gc"]);
+    assert!(said.starts_with("6 entries"), "{said}{wrong}");
+    assert_eq!(code, Some(0));
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let program = Program::with(
+        "[access]\nmode = \"open\"\n[cache]\ndir = \"DIR/nothing\"\n[instances.a]\nprovider = \"wawp\"\naccount = \"1\"\ntoken = \"env:TOKEN\"",
+    );
+    let output = program.run(&["cache", "stats"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        errors(&output).contains("/nothing") && errors(&output).contains("cache.dir"),
+        "{}",
+        errors(&output)
+    );
+}

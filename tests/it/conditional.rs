@@ -1,0 +1,219 @@
+//! What a browser may keep, for how long, and how it finds out that it still has the right thing:
+//! validators, preconditions and `Cache-Control`, to the letter.
+
+use crate::support::{Answer, Rig, rig::Settings};
+use faceplate::emulator::{Fault, Picture, Rule};
+use hyper::HeaderMap;
+
+const FACE: &str = "/avatar/waha/628100000001@c.us";
+/// A contact without a picture.
+const NOBODY: &str = "/avatar/waha/628100000102@c.us";
+/// The rig's clock as it stands at the start, and a second before and after.
+const NOW: &str = "Fri, 20 Nov 2026 18:40:00 GMT";
+const BEFORE: &str = "Fri, 20 Nov 2026 18:39:59 GMT";
+const AFTER: &str = "Fri, 20 Nov 2026 18:40:01 GMT";
+
+async fn status(rig: &Rig, method: &str, path: &str, fields: &[(&str, &str)]) -> u16 {
+    rig.ask(method, path, fields).await.status.as_u16()
+}
+
+/// The headers but for those that only a whole answer has.
+fn lasting(answer: &Answer) -> HeaderMap {
+    let mut headers = answer.headers.clone();
+    for name in ["date", "x-request-id", "content-type", "content-length"] {
+        headers.remove(name);
+    }
+    headers
+}
+
+#[tokio::test]
+async fn the_headers_of_a_picture_are_exactly_these() {
+    let rig = Rig::start().await;
+    let first = rig.get(FACE).await;
+    rig.seconds(10);
+    let second = rig.get(FACE).await;
+    let digest = blake3::hash(&first.body).to_hex();
+    for (answer, age, cache_status) in [
+        (
+            &first,
+            "0",
+            "faceplate; fwd=uri-miss; fwd-status=200; stored; ttl=86400",
+        ),
+        (&second, "10", "faceplate; hit; ttl=86390"),
+    ] {
+        for (name, value) in [
+            ("etag", format!("\"{}\"", &digest[..32]).as_str()),
+            ("last-modified", NOW),
+            ("age", age),
+            ("cache-control", "public, max-age=86400"),
+            ("cache-status", cache_status),
+            ("x-faceplate-source", "picture"),
+            ("x-faceplate-reason", ""),
+            ("content-type", "image/jpeg"),
+        ] {
+            assert_eq!(answer.header(name), value, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_drawing_is_kept_for_minutes_and_one_for_trouble_not_at_all() {
+    let rig = Rig::start().await;
+    rig.inject(Rule::api(Fault::NotJson).jid("628100000003"));
+    for (path, control) in [
+        (NOBODY.to_owned(), "public, max-age=300"),
+        (format!("{NOBODY}?d=404"), "public, max-age=300"),
+        (format!("{FACE}?f=y"), "public, max-age=300"),
+        ("/avatar/waha/628100000003".to_owned(), "no-store"),
+        ("/avatar/waha/628100000003?d=404".to_owned(), "no-store"),
+        ("/avatar/nope/628100000003".to_owned(), "no-store"),
+    ] {
+        let answer = rig.get(&path).await;
+        assert_eq!(answer.header("cache-control"), control, "{path}");
+        assert_eq!(answer.header("age"), "", "{path}");
+        assert_eq!(answer.header("last-modified"), "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_signed_for_is_for_one_browser_alone() {
+    let rig = Settings::default()
+        .section("access", "bearer_tokens = [\"env:BEARER\"]")
+        .start()
+        .await;
+    let bearer = [("authorization", "Bearer a bearer token for tests")];
+    for (path, control) in [
+        (FACE, "private, max-age=86400"),
+        (NOBODY, "private, max-age=300"),
+    ] {
+        let answer = rig.ask("GET", path, &bearer).await;
+        assert_eq!(answer.header("cache-control"), control);
+    }
+}
+
+#[tokio::test]
+async fn the_operator_says_which_pages_may_read_pictures() {
+    let rig = Settings::default()
+        .section(
+            "access",
+            "mode = \"open\"\nallow_origin = \"https://crm.example\"",
+        )
+        .start()
+        .await;
+    for path in [FACE, NOBODY] {
+        let answer = rig.get(path).await;
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            "https://crm.example"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_304_has_every_header_that_the_200_would_have_had() {
+    let rig = Rig::start().await;
+    for path in [FACE, NOBODY] {
+        rig.get(path).await;
+        let whole = rig.get(path).await;
+        let etag = [("if-none-match", whole.header("etag"))];
+        for method in ["GET", "HEAD"] {
+            let known = rig.ask(method, path, &etag).await;
+            assert_eq!(known.status, 304, "{method} {path}");
+            assert!(known.body.is_empty());
+            assert_eq!(lasting(&known), lasting(&whole), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_date_counts_for_pictures_from_its_own_second_on() {
+    let rig = Rig::start().await;
+    rig.get(FACE).await;
+    for (date, expected) in [
+        (BEFORE, 200),
+        (NOW, 304),
+        (AFTER, 304),
+        ("yesterday", 200),
+        ("", 200),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let since = [("if-modified-since", date)];
+            let is = status(&rig, method, FACE, &since).await;
+            assert_eq!(is, expected, "{method} {date:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_drawing_has_no_date_to_go_by() {
+    let rig = Rig::start().await;
+    let since = [("if-modified-since", AFTER)];
+    assert_eq!(status(&rig, "GET", NOBODY, &since).await, 200);
+}
+
+#[tokio::test]
+async fn tags_make_dates_count_for_nothing() {
+    let rig = Rig::start().await;
+    let etag = rig.get(FACE).await.header("etag").to_owned();
+    for (tag, date, expected) in [
+        (etag.as_str(), BEFORE, 304),
+        ("\"other\"", AFTER, 200),
+        ("", AFTER, 200),
+    ] {
+        let fields = [("if-none-match", tag), ("if-modified-since", date)];
+        let is = status(&rig, "GET", FACE, &fields).await;
+        assert_eq!(is, expected, "{tag} {date}");
+    }
+}
+
+#[tokio::test]
+async fn tags_are_compared_whole() {
+    let rig = Rig::start().await;
+    for path in [FACE, NOBODY] {
+        let etag = rig.get(path).await.header("etag").to_owned();
+        let bare = etag.trim_matches('"');
+        for (tags, expected) in [
+            (etag.clone(), 304),
+            (format!("W/{etag}"), 304),
+            (format!("\"a,b\" , W/\"x\",{etag}"), 304),
+            ("*".to_owned(), 304),
+            (bare.to_owned(), 200),
+            (format!("\"{}\"", &bare[1..]), 200),
+            (format!("\"{bare}x\""), 200),
+            (format!("\"x\", W/\"{}\"", bare.to_uppercase()), 200),
+        ] {
+            let known = [("if-none-match", tags.as_str())];
+            let is = status(&rig, "GET", path, &known).await;
+            assert_eq!(is, expected, "{path} {tags}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_browser_with_the_old_picture_gets_the_new_one() {
+    let rig = Rig::start().await;
+    let old = rig.get(FACE).await;
+    rig.hours(25);
+    rig.vendors()
+        .set_picture("628100000001", Picture::Face(24))
+        .unwrap();
+    let known = [("if-none-match", old.header("etag"))];
+    let path = format!("{FACE}?refresh=true");
+    let new = rig.ask("GET", &path, &known).await;
+    new.assert_picture(&rig.bytes("628100000001"));
+    assert_ne!(new.header("etag"), old.header("etag"));
+    assert_eq!(new.header("last-modified"), "Sat, 21 Nov 2026 19:40:00 GMT");
+}
+
+#[tokio::test]
+async fn a_browser_with_the_picture_is_told_that_it_has_been_confirmed() {
+    let rig = Rig::start().await;
+    let old = rig.get(FACE).await;
+    rig.hours(25);
+    let known = [("if-none-match", old.header("etag"))];
+    let path = format!("{FACE}?refresh=true");
+    let same = rig.ask("GET", &path, &known).await;
+    assert_eq!(same.status, 304);
+    assert_eq!(same.header("age"), "0");
+    assert_eq!(same.header("cache-control"), "public, max-age=86400");
+}

@@ -1,0 +1,324 @@
+//! Flipped bits and broken disks: never a wrong picture, never a failed request.
+
+use std::{
+    fs::{self, TryLockError},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use crate::support::{Answer, Rig, rig::Settings};
+use faceplate::emulator::{Fault, Picture, Rule};
+use sha2::{Digest, Sha256};
+
+const FACE: &str = "628100000008";
+
+fn only_file(rig: &Rig, folder: &str) -> PathBuf {
+    let mut folders = vec![rig.cache.path().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                return path;
+            }
+        }
+    }
+    panic!("no file in {folder}");
+}
+
+/// Flips one bit at each of many places in turn, restarts, and looks at the face.
+async fn flip_everywhere(folder: &str, step: usize) {
+    let mut rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    let (file, mut damaged) = (only_file(&rig, folder), 0);
+    let good = fs::read(&file).unwrap();
+    for at in (0..good.len()).step_by(step) {
+        rig.stop().await;
+        let file = only_file(&rig, folder);
+        let mut bad = fs::read(&file).unwrap();
+        let at = at.min(bad.len() - 1);
+        bad[at] ^= 1 << (at % 8);
+        fs::write(&file, bad).unwrap();
+        rig.restart().await;
+        rig.traffic();
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+        damaged += usize::from(rig.traffic().0 > 0);
+        // Healed: the next restart finds it whole.
+        rig.restart().await;
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+        assert_eq!(rig.traffic(), (0, 0), "offset {at} was not healed");
+    }
+    assert!(damaged > 0);
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_a_picture_is_never_served_and_healed_by_a_fetch() {
+    flip_everywhere("content-v2", 97).await;
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_index_is_never_believed_and_healed_by_a_fetch() {
+    flip_everywhere("index-v5", 13).await;
+}
+
+#[tokio::test]
+async fn a_picture_that_is_read_from_disk_again_and_again_is_proven_each_time() {
+    // No memory to speak of, so that every look goes to the disk.
+    let rig = Settings::default()
+        .section("cache", "memory = \"1b\"")
+        .start()
+        .await;
+    for _ in 0..3 {
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+    }
+    rig.traffic();
+    let file = only_file(&rig, "content-v2");
+    let mut bad = fs::read(&file).unwrap();
+    bad[1000] ^= 1;
+    fs::write(&file, bad).unwrap();
+    for _ in 0..3 {
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+    }
+    assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
+async fn damage_is_counted() {
+    let mut rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    rig.stop().await;
+    fs::write(only_file(&rig, "content-v2"), "not a picture").unwrap();
+    rig.restart().await;
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    let cache = Answer::to(&rig.admin(), "GET", "/v1/cache", &[]).await;
+    assert!(cache.text().contains("\"damaged\":1"), "{}", cache.text());
+}
+
+#[tokio::test]
+async fn a_picture_whose_file_is_gone_is_fetched_again() {
+    let mut rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    rig.stop().await;
+    fs::remove_dir_all(rig.cache.path().join("content-v2")).unwrap();
+    rig.restart().await;
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    assert_eq!(rig.calls().cdn, 2);
+}
+
+async fn readiness(rig: &Rig) -> String {
+    let answer = Answer::to(&rig.admin(), "GET", "/readyz", &[]).await;
+    assert_eq!(answer.status, 200);
+    answer.text().to_owned()
+}
+
+#[tokio::test]
+async fn damage_to_the_last_change_never_brings_back_an_older_picture_unasked() {
+    let mut rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    let old = rig.bytes(FACE);
+    rig.seconds(60);
+    rig.vendors().set_picture(FACE, Picture::Face(5)).unwrap();
+    rig.get(&format!("/avatar/waha/{FACE}?refresh=true"))
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    let damage = |rig: &Rig| {
+        let path = only_file(rig, "index-v5");
+        let mut bytes = fs::read(&path).unwrap();
+        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 2);
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    rig.stop().await;
+    let saved = fs::read(only_file(&rig, "index-v5")).unwrap();
+    damage(&rig);
+    // The vendor can be asked: what it says counts.
+    rig.restart().await;
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    // It cannot: the older picture is better than none, and said to be stale.
+    rig.stop().await;
+    fs::write(only_file(&rig, "index-v5"), saved).unwrap();
+    // Only the index is put back; the older picture's bytes went when it was replaced.
+    let content = rig.cache.path().join("content-v2");
+    cacache_content(&content, &old);
+    damage(&rig);
+    rig.restart().await;
+    rig.inject(Rule::api(Fault::Status {
+        status: 502,
+        retry_after: None,
+    }));
+    let answer = rig.face("waha", FACE).await;
+    answer.assert_picture(&old);
+    assert_eq!(answer.header("x-faceplate-reason"), "vendor_error");
+}
+
+/// Puts a picture where cacache looks for it.
+fn cacache_content(folder: &Path, bytes: &[u8]) {
+    let hex: String = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let folder = folder.join("sha256").join(&hex[..2]).join(&hex[2..4]);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(&hex[4..]), bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_cache_directory_removed_while_running_is_made_anew() {
+    let mut rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    rig.tend().await;
+    fs::remove_dir_all(rig.cache.path()).unwrap();
+    for jid in [FACE, "628100000001", "628100000002"] {
+        rig.face("waha", jid).await.assert_picture(&rig.bytes(jid));
+    }
+    assert_eq!(readiness(&rig).await, "ok\n");
+    // As private as before, and ours alone.
+    let mode = fs::metadata(rig.cache.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let lock = fs::File::open(rig.cache.path().join("lock")).unwrap();
+    assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
+    // What went with it is not counted. (The first face is in memory and was not written again.)
+    rig.tend().await;
+    let cache = Answer::to(&rig.admin(), "GET", "/v1/cache", &[]).await;
+    assert!(cache.text().contains("\"entries\":2,"), "{}", cache.text());
+    rig.restart().await;
+    rig.traffic();
+    rig.face("waha", "628100000002")
+        .await
+        .assert_picture(&rig.bytes("628100000002"));
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_cache_directory_that_another_server_took_is_left_alone() {
+    let rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    fs::remove_dir_all(rig.cache.path()).unwrap();
+    fs::create_dir(rig.cache.path()).unwrap();
+    let theirs = fs::File::create(rig.cache.path().join("lock")).unwrap();
+    theirs.try_lock().unwrap();
+    let answer = rig.face("waha", "628100000001").await;
+    answer.assert_picture(&rig.bytes("628100000001"));
+    assert!(!answer.cache_status().contains("stored"));
+    let ready = readiness(&rig).await;
+    assert!(ready.contains("in use by another faceplate"), "{ready}");
+    drop(theirs);
+    rig.tend().await;
+    assert_eq!(readiness(&rig).await, "ok\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_keeps_nobody_from_the_probes_or_from_faces_in_memory() {
+    let rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    rig.tend().await;
+    let index = hang(&rig);
+    let address = rig.address();
+    let hanging = tokio::spawn(async move {
+        let path = format!("/avatar/waha/{FACE}?refresh=true");
+        Answer::to(&address, "GET", &path, &[]).await
+    });
+    while rig.calls().cdn < 2 && rig.calls().api < 2 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        assert_eq!(readiness(&rig).await, "ok\n");
+        for probe in ["/livez", "/metrics", "/v1/cache"] {
+            let answer = Answer::to(&rig.admin(), "GET", probe, &[]).await;
+            assert_eq!(answer.status, 200);
+        }
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+    }
+    let pipe = release(&index);
+    hanging.await.unwrap().assert_picture(&rig.bytes(FACE));
+    fs::remove_file(&index).unwrap();
+    drop(pipe);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_face_on_a_disk_that_hangs_is_drawn_in_time() {
+    let cache = "memory = \"1b\"\nfirst_paint = \"50ms\"";
+    let rig = Settings::default().section("cache", cache).start().await;
+    rig.face("waha", FACE).await;
+    rig.tend().await;
+    let index = hang(&rig);
+    let answer = rig.face("waha", FACE).await;
+    assert_eq!(answer.source(), "fallback");
+    assert!(answer.cache_status().contains("deferred"));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let pipe = release(&index);
+    fs::remove_file(&index).unwrap();
+    drop(pipe);
+}
+
+/// Puts a pipe in the place of the entry: who opens it waits for somebody at the other end, as for
+/// a network disk that went away.
+fn hang(rig: &Rig) -> PathBuf {
+    let index = only_file(rig, "index-v5");
+    fs::remove_file(&index).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&index).status();
+    assert!(made.unwrap().success());
+    index
+}
+
+/// Opens both ends, which lets everybody else in and does not wait itself.
+fn release(index: &Path) -> fs::File {
+    let pipe = fs::File::options().read(true).write(true).open(index);
+    pipe.unwrap()
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_no_writes_costs_caching_and_never_answers() {
+    let rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    // A file where the cache's folder was: nothing can be written, whoever tries.
+    fs::remove_dir_all(rig.cache.path()).unwrap();
+    fs::write(rig.cache.path(), "in the way").unwrap();
+    for jid in [FACE, "628100000001", "628100000002"] {
+        let first = rig.face("waha", jid).await;
+        first.assert_picture(&rig.bytes(jid));
+        assert!(
+            !first.cache_status().contains("stored"),
+            "{}",
+            first.cache_status()
+        );
+        // From memory.
+        let second = rig.face("waha", jid).await;
+        second.assert_picture(&rig.bytes(jid));
+        assert!(second.cache_status().starts_with("faceplate; hit"));
+    }
+    assert!(
+        readiness(&rig).await.contains("degraded"),
+        "{}",
+        readiness(&rig).await
+    );
+    // And it resumes by itself, without a picture to write.
+    fs::remove_file(rig.cache.path()).unwrap();
+    rig.tend().await;
+    assert_eq!(readiness(&rig).await, "ok\n");
+    let answer = rig.face("waha", "628100000003").await;
+    assert!(
+        answer.cache_status().contains("stored"),
+        "{}",
+        answer.cache_status()
+    );
+    assert_eq!(readiness(&rig).await, "ok\n");
+}

@@ -1,0 +1,288 @@
+//! The operator's page, in a real browser.
+
+use crate::support::{
+    Answer,
+    rig::{Rig, Settings},
+    webdriver::{Browser, picture},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use faceplate::emulator::{Fault, Rule};
+use serde_json::Value;
+
+const FACE: &str = "628100000001";
+
+async fn overview(rig: &Rig) -> Value {
+    let answer = Answer::to(&rig.admin(), "GET", "/v1/overview", &[]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// Some traffic of every kind.
+async fn traffic(rig: &Rig) {
+    for number in 1..=24 {
+        for vendor in ["waha", "wawp", "hypersender"] {
+            rig.face(vendor, &format!("6281000000{number:02}")).await;
+        }
+        for _ in 0..number % 5 {
+            rig.face("waha", &format!("6281000000{number:02}")).await;
+        }
+        if number % 3 == 0 {
+            rig.seconds(150);
+        }
+    }
+    for group in 1..=4 {
+        rig.face("waha", &format!("12036300000000000{group}@g.us"))
+            .await;
+    }
+    rig.face("waha", "628100000102").await;
+    rig.face("hypersender", "628100000101").await;
+    let limited = Fault::Status {
+        status: 429,
+        retry_after: Some(600),
+    };
+    rig.inject(Rule::api(limited).vendor(faceplate::emulator::Vendor::Wappfy));
+    rig.face("wappfy", FACE).await;
+}
+
+async fn looked_at(rig: &Rig, browser: Browser) -> Browser {
+    browser.go(&format!("http://{}/", rig.admin())).await;
+    browser.until("document.body.dataset.looked").await;
+    browser
+}
+
+const ALL_SHOWN: &str = "document.images.length && [...document.images].every((image) => !image.src || image.closest('dialog') || (image.complete && image.naturalWidth > 0))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_instances_traffic_and_faces_and_loads_nothing_from_elsewhere() {
+    let rig = Rig::start().await;
+    traffic(&rig).await;
+    let browser = looked_at(&rig, Browser::open(1280, 1400, &[]).await).await;
+    browser.until(ALL_SHOWN).await;
+    let text = browser.run("return document.body.innerText").await;
+    let text = text.as_str().unwrap();
+    for words in [
+        "paused: rate_limited",
+        "working",
+        "session unknown",
+        "Hit ratio",
+        "on disk",
+        "2 unknown",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let wall = browser
+        .run("return document.querySelectorAll('#wall img').length")
+        .await;
+    assert_eq!(wall, 60);
+    let origins = "return [...new Set(performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin))]";
+    let origins = browser.run(origins).await;
+    assert_eq!(
+        origins,
+        serde_json::json!([format!("http://{}", rig.admin())])
+    );
+    let folder = tempfile::tempdir().unwrap();
+    browser
+        .screenshot(&picture(folder.path(), "dashboard.png"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_readable_on_a_phone_in_the_dark() {
+    let rig = Rig::start().await;
+    traffic(&rig).await;
+    let browser = looked_at(&rig, Browser::dark_phone(360, 740).await).await;
+    browser.until(ALL_SHOWN).await;
+    assert_eq!(browser.run("return window.innerWidth").await, 360);
+    let wide = "return document.documentElement.scrollWidth - window.innerWidth";
+    assert_eq!(
+        browser.run(wide).await,
+        0,
+        "the page is wider than the phone"
+    );
+    let ground = "return getComputedStyle(document.body).backgroundColor";
+    assert_eq!(browser.run(ground).await, "rgb(18, 21, 26)");
+    let folder = tempfile::tempdir().unwrap();
+    browser
+        .screenshot(&picture(folder.path(), "dashboard-phone.png"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_lives_without_reloading_and_its_buttons_work() {
+    let rig = Rig::start().await;
+    let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
+    browser
+        .until("document.body.innerText.includes('Nobody was looked at yet')")
+        .await;
+    rig.face("waha", FACE).await;
+    browser
+        .until("document.querySelectorAll('#wall img').length === 1")
+        .await;
+    rig.traffic();
+
+    browser
+        .run("document.querySelector('#wall button').click()")
+        .await;
+    browser
+        .until("document.querySelector('dialog dl').innerText.includes('image/jpeg, 640 × 640')")
+        .await;
+    browser
+        .run("document.querySelector('[data-do=POST]').click()")
+        .await;
+    browser
+        .until("document.querySelector('dialog output').innerText === 'asked anew'")
+        .await;
+    assert_eq!(rig.traffic().0, 1);
+
+    // The question is answered with yes.
+    browser
+        .run("window.confirm = () => true; document.querySelector('[data-do=DELETE]').click()")
+        .await;
+    browser
+        .until("document.querySelectorAll('#wall img').length === 0")
+        .await;
+    rig.face("waha", FACE).await.assert_fallback("hidden");
+    assert_eq!(rig.traffic().0, 0);
+}
+
+#[tokio::test]
+async fn the_overview_remembers_an_hour_and_no_more() {
+    let rig = Rig::start().await;
+    let hits = |overview: &Value| {
+        let history = overview["history"].as_array().unwrap().clone();
+        let count = |sample: &Value| sample["cache"]["hit"].as_u64().unwrap();
+        count(history.last().unwrap()) - count(history.first().unwrap())
+    };
+    for _ in 0..3 {
+        rig.face("waha", FACE).await;
+        step(&rig).await;
+    }
+    assert_eq!(hits(&overview(&rig).await), 2);
+    for _ in 0..70 {
+        step(&rig).await;
+    }
+    let overview = overview(&rig).await;
+    assert_eq!(hits(&overview), 0);
+    assert_eq!(overview["history"].as_array().unwrap().len(), 62);
+}
+
+/// Lets a minute pass, and the totals be noted.
+async fn step(rig: &Rig) {
+    let before = overview(rig).await["history"].as_array().unwrap().len();
+    rig.seconds(60);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        if overview(rig).await["history"].as_array().unwrap().len() > before || before >= 62 {
+            return;
+        }
+    }
+    panic!("the totals were not noted");
+}
+
+#[tokio::test]
+async fn the_wall_has_the_faces_of_before_the_restart() {
+    let mut rig = Rig::start().await;
+    for number in 1..=3 {
+        rig.face("waha", &format!("62810000000{number}")).await;
+        rig.seconds(60);
+    }
+    rig.restart().await;
+    rig.face("waha", "628100000004").await;
+    let overview = overview(&rig).await;
+    let faces = overview["faces"].as_array().unwrap().iter();
+    let faces: Vec<_> = faces.map(|face| face["jid"].as_str().unwrap()).collect();
+    let expected = [4, 3, 2, 1].map(|number| format!("62810000000{number}@c.us"));
+    assert_eq!(faces, expected);
+}
+
+#[tokio::test]
+async fn with_a_token_the_page_asks_for_it_as_a_password() {
+    let settings =
+        Settings::default().section("admin", "listen = \"127.0.0.1:0\"\ntoken = \"env:BEARER\"");
+    let rig = settings.start().await;
+    let refused = Answer::to(&rig.admin(), "GET", "/", &[]).await;
+    assert_eq!(refused.status, 401);
+    assert!(
+        refused
+            .header("www-authenticate")
+            .starts_with("Basic realm=")
+    );
+    let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+    for (authorization, status) in [
+        (basic("operator:a bearer token for tests"), 200),
+        (basic(":a bearer token for tests"), 200),
+        ("Bearer a bearer token for tests".to_owned(), 200),
+        (basic("operator:wrong"), 401),
+        (basic("a bearer token for tests"), 401),
+        ("Basic !".to_owned(), 401),
+    ] {
+        let headers = [("authorization", authorization.as_str())];
+        for path in ["/", "/v1/overview"] {
+            let answer = Answer::to(&rig.admin(), "GET", path, &headers).await;
+            assert_eq!(answer.status, status, "{authorization} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_page_of_another_site_changes_anything_through_the_operator_s_browser() {
+    let rig = Rig::start().await;
+    let (admin, own) = (rig.admin(), format!("http://{}", rig.admin()));
+    let purge = "/v1/purge?all=true&hard=true";
+    for (headers, status) in [
+        (vec![("sec-fetch-site", "cross-site")], 403),
+        (vec![("sec-fetch-site", "same-site")], 403),
+        (vec![("origin", "https://evil.example")], 403),
+        (vec![("origin", "null")], 403),
+        (
+            vec![("sec-fetch-site", "same-origin"), ("origin", own.as_str())],
+            200,
+        ),
+        (vec![("origin", own.as_str())], 200),
+        (vec![], 200),
+    ] {
+        let answer = Answer::to(&admin, "POST", purge, &headers).await;
+        assert_eq!(answer.status, status, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_a_name_of_another_s_is_not_answered() {
+    let rig = Rig::start().await;
+    for (host, status) in [
+        ("evil.example", 421),
+        ("localhost:9090", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:9090", 200),
+        ("faceplate", 200),
+    ] {
+        let request =
+            format!("GET /v1/cache HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let said = crate::support::raw(&rig.admin(), &request).await;
+        assert!(
+            said.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{host}: {said}"
+        );
+        // Probes name whom they like.
+        let probe = request.replace("/v1/cache", "/livez");
+        assert!(
+            crate::support::raw(&rig.admin(), &probe)
+                .await
+                .starts_with("HTTP/1.1 200 ")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_picture_on_the_wall_asks_nobody() {
+    let rig = Rig::start().await;
+    let path = format!("/v1/avatars/waha/{FACE}/picture");
+    let nobody = Answer::to(&rig.admin(), "GET", &path, &[]).await;
+    assert_eq!(nobody.status, 404);
+    assert_eq!(rig.traffic(), (0, 0));
+    rig.face("waha", FACE).await;
+    let small = Answer::to(&rig.admin(), "GET", &path, &[]).await;
+    let image = image::load_from_memory(&small.body).unwrap();
+    assert_eq!((image.width(), image.height()), (96, 96));
+    assert_eq!(small.header("x-content-type-options"), "nosniff");
+}

@@ -1,0 +1,325 @@
+//! What stands in `deploy/`, held against the tools and against the program.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::support::{
+    Answer,
+    program::errors,
+    rig::{Rig, Settings},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(deploy(path)).unwrap()
+}
+
+/// What a tool prints, if it is content.
+#[track_caller]
+fn content(command: &mut Command) -> String {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{name}: {error}: run make setup"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{name}: {said}{}", errors(&output));
+    said
+}
+
+// --- systemd ---
+
+/// The units, with the binary that was built.
+fn units() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for item in fs::read_dir(deploy("systemd")).unwrap() {
+        let path = item.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.replace("/usr/local/bin/faceplate", env!("CARGO_BIN_EXE_faceplate"));
+        fs::write(folder.path().join(path.file_name().unwrap()), text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn systemd_understands_the_units() {
+    let folder = units();
+    let names = [
+        "faceplate.service",
+        "faceplate.socket",
+        "faceplate-admin.socket",
+    ];
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no", "--recursive-errors=no"]);
+    content(verify.args(names.map(|name| folder.path().join(name))));
+}
+
+#[test]
+fn systemd_finds_the_service_well_guarded() {
+    let folder = units();
+    let mut security = Command::new("systemd-analyze");
+    // In tenths; what systemd calls safe begins at 2.0.
+    security.args(["security", "--offline=true", "--threshold=15"]);
+    let said = content(security.arg(folder.path().join("faceplate.service")));
+    assert!(said.contains("Overall exposure level"), "{said}");
+}
+
+#[test]
+fn the_unit_waits_for_readiness_and_grants_longer_than_the_drain() {
+    let unit = read("systemd/faceplate.service");
+    for line in [
+        "Type=notify",
+        "DynamicUser=yes",
+        "StateDirectory=faceplate",
+        "ProtectSystem=strict",
+    ] {
+        assert!(unit.lines().any(|known| known == line), "{line}");
+    }
+    let (_, after) = unit.split_once("TimeoutStopSec=").unwrap();
+    let stop: u64 = after.split('s').next().unwrap().parse().unwrap();
+    assert!(stop > 10, "the server drains for ten seconds by default");
+}
+
+#[test]
+fn the_image_and_the_unit_have_the_allocator_give_memory_back() {
+    let setting = "MALLOC_TRIM_THRESHOLD_=131072";
+    let dockerfile = fs::read_to_string(deploy("../Dockerfile")).unwrap();
+    assert!(dockerfile.lines().any(|line| line.trim() == setting));
+    let unit = read("systemd/faceplate.service");
+    let line = format!("Environment={setting}");
+    assert!(unit.lines().any(|known| known == line));
+}
+
+// --- monitoring ---
+
+#[test]
+fn promtool_understands_the_rules_and_their_tests_hold() {
+    let config = deploy("monitoring/prometheus.yml");
+    content(
+        Command::new("promtool")
+            .args(["check", "config"])
+            .arg(config),
+    );
+    let mut check = Command::new("promtool");
+    let said = content(
+        check
+            .args(["check", "rules"])
+            .arg(deploy("monitoring/alerts.yml")),
+    );
+    let alerts = read("monitoring/alerts.yml").matches("- alert:").count();
+    assert!(
+        said.contains(&format!("SUCCESS: {alerts} rules found")),
+        "{said}"
+    );
+    let tests = deploy("monitoring/alerts_test.yml");
+    content(Command::new("promtool").args(["test", "rules"]).arg(tests));
+}
+
+/// The metrics that a text names.
+fn named(text: &str) -> BTreeSet<String> {
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !is_of_a_name(c))
+        .filter(|word| {
+            ["faceplate_", "http_server_", "http_client_"]
+                .iter()
+                .any(|start| word.starts_with(start))
+        })
+        .map(|word| {
+            let word = ["_bucket", "_count", "_sum", "_total", "_info"]
+                .iter()
+                .fold(word, |word, end| word.strip_suffix(end).unwrap_or(word));
+            word.to_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_metric_that_is_charted_or_watched_exists() {
+    let rig = Rig::start().await;
+    // What was never counted is not told.
+    rig.face("waha", "628100000001?s=32").await;
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    let there: BTreeSet<_> = metrics
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .map(str::to_owned)
+        .collect();
+    for file in ["alerts.yml", "dashboard.json"] {
+        let named = named(&read(&format!("monitoring/{file}")));
+        assert!(named.len() >= 5, "{file}: {named:?}");
+        let strangers: Vec<_> = named.difference(&there).collect();
+        assert!(strangers.is_empty(), "{file} names {strangers:?}");
+    }
+}
+
+/// An alert that never fires would pass a test that only sees it quiet.
+#[test]
+fn every_alert_fires_in_a_test() {
+    let (alerts, tests) = (
+        read("monitoring/alerts.yml"),
+        read("monitoring/alerts_test.yml"),
+    );
+    let fired: BTreeSet<_> = tests
+        .split("- alertname: ")
+        .skip(1)
+        .filter(|test| test.contains("exp_labels:"))
+        .filter_map(|test| test.lines().next())
+        .collect();
+    for alert in alerts
+        .lines()
+        .filter_map(|line| line.split_once("- alert: "))
+    {
+        assert!(fired.contains(alert.1), "{} is not seen to fire", alert.1);
+    }
+}
+
+#[test]
+fn every_alert_says_what_to_do() {
+    let alerts = read("monitoring/alerts.yml");
+    let count = |what: &str| alerts.matches(what).count();
+    assert!(count("- alert:") >= 8);
+    for part in ["severity:", "summary:", "action:"] {
+        assert_eq!(count("- alert:"), count(part), "{part}");
+    }
+}
+
+#[test]
+fn the_dashboard_is_one_that_grafana_can_import() {
+    let dashboard: Value = serde_json::from_str(&read("monitoring/dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() >= 8);
+    let mut ids = BTreeSet::new();
+    for panel in panels {
+        assert!(
+            ids.insert(panel["id"].as_u64().unwrap()),
+            "two panels with one id"
+        );
+        assert!(
+            panel["title"]
+                .as_str()
+                .is_some_and(|title| !title.is_empty())
+        );
+        assert!(panel["gridPos"]["w"].as_u64().unwrap() <= 24);
+        for target in panel["targets"].as_array().unwrap() {
+            assert!(target["expr"].as_str().is_some_and(|expr| !expr.is_empty()));
+        }
+    }
+    assert!(dashboard["schemaVersion"].as_u64().unwrap() >= 36);
+    assert!(dashboard["uid"].is_string() && dashboard["id"].is_null());
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_scrapes_a_running_server_with_the_configuration_as_it_is() {
+    let settings =
+        Settings::default().section("admin", "listen = \"127.0.0.1:0\"\ntoken = \"env:BEARER\"");
+    let rig = settings.start().await;
+    for number in 1..=3 {
+        rig.face("waha", &format!("62810000000{number}")).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "a bearer token for tests").unwrap();
+    let config = read("monitoring/prometheus.yml")
+        .replace("127.0.0.1:9090", &rig.admin())
+        .replace("scrape_interval: 15s", "scrape_interval: 1s")
+        .replace("    # authorization:", "    authorization:")
+        .replace("    #   credentials_file:", "      credentials_file:")
+        .replace(
+            "/etc/prometheus/faceplate-admin-token",
+            token.to_str().unwrap(),
+        );
+    fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+    fs::copy(
+        deploy("monitoring/alerts.yml"),
+        folder.path().join("alerts.yml"),
+    )
+    .unwrap();
+
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut prometheus = Command::new("prometheus")
+        .arg(format!(
+            "--config.file={}",
+            folder.path().join("prometheus.yml").display()
+        ))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            folder.path().join("data").display()
+        ))
+        .arg(format!("--web.listen-address={address}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("there is no prometheus: run make setup");
+    let query = |expr: &str| format!("/api/v1/query?query={expr}");
+    let mut found = Value::Null;
+    for _ in 0..300 {
+        let path = query("faceplate_store_entries");
+        if let Ok(answer) = Answer::attempt(&address, "GET", &path, &[]).await {
+            found = serde_json::from_slice(&answer.body).unwrap_or_default();
+            if found["data"]["result"][0]["value"][1] == "3" {
+                break;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let asked = query("sum(faceplate_upstream_requests_total)");
+    let asked = Answer::attempt(&address, "GET", &asked, &[]).await;
+    let budget = query("count(faceplate_upstream_budget)");
+    let budget = Answer::attempt(&address, "GET", &budget, &[]).await;
+    let _ = prometheus.kill();
+    let _ = prometheus.wait();
+    assert_eq!(found["data"]["result"][0]["value"][1], "3", "{found}");
+    let value = |answer: &Answer| -> Value {
+        let said: Value = serde_json::from_slice(&answer.body).unwrap();
+        said["data"]["result"][0]["value"][1].clone()
+    };
+    assert_eq!(value(&asked.unwrap()), "3");
+    assert_eq!(value(&budget.unwrap()), "5");
+}
+
+// --- Kubernetes ---
+
+/// What an overlay gives to Faceplate.
+#[derive(Deserialize)]
+struct Told {
+    config: String,
+    env: BTreeMap<String, String>,
+}
+
+#[test]
+fn kubernetes_understands_the_manifests_and_faceplate_their_configuration() {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/bin/python");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deploy.py");
+    let said = content(Command::new(python).arg(script));
+    let told: BTreeMap<String, Told> = serde_json::from_str(&said).unwrap();
+    assert_eq!(told.len(), 2);
+    let folder = tempfile::tempdir().unwrap();
+    for (overlay, Told { config, env }) in told {
+        let file = folder.path().join(&overlay);
+        fs::write(&file, config).unwrap();
+        let mut check = Command::new(env!("CARGO_BIN_EXE_faceplate"));
+        check.args(["check", "--config"]).arg(file);
+        let output = check.envs(env).output().unwrap();
+        // Warnings are told there, too.
+        assert_eq!(errors(&output), "", "{overlay}");
+        assert!(output.status.success());
+    }
+}

@@ -1,0 +1,391 @@
+//! A disk that is full, read-only or somebody else's: answers go on, the log and `/readyz` say what
+//! is wrong, and writing resumes by itself.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::PathBuf,
+    process::Command,
+};
+
+use crate::support::{
+    Answer,
+    program::{Program, Running},
+};
+use faceplate::emulator::{Emulator, Options, Picture};
+
+struct Scene {
+    emulator: Emulator,
+    program: Program,
+    wrapper: Vec<String>,
+    server: Running,
+}
+
+fn start(program: &Program, wrapper: &[String]) -> Running {
+    let served = program.command(&["serve"]);
+    let mut command = Command::new(&wrapper[0]);
+    command
+        .args(&wrapper[1..])
+        .arg(served.get_program())
+        .args(served.get_args())
+        .env("TOKEN", "emulator-token")
+        .env("SIGNING_KEY", "a signing key for tests")
+        .env("FACEPLATE_CACHE__MIN_FREE", "0b");
+    let mut server = Running::start(command);
+    server.wait_for("serving faces");
+    server
+}
+
+impl Scene {
+    /// A server started by `wrapper`, a command that runs another: `$0` and what follows.
+    async fn set(wrapper: &[&str]) -> Self {
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let program = Program::before(&emulator, "");
+        let dir = program.folder.path().join("cache");
+        fs::create_dir(&dir).unwrap();
+        // Whoever the server runs as has to reach its directory.
+        for path in [program.folder.path(), &dir] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        let dir = dir.to_str().unwrap();
+        let wrapper: Vec<_> = wrapper
+            .iter()
+            .map(|word| {
+                if *word == "env" || word.starts_with("FACEPLATE_") {
+                    (*word).to_owned()
+                } else {
+                    word.replace("CACHE", dir)
+                }
+            })
+            .collect();
+        let server = start(&program, &wrapper);
+        Self {
+            emulator,
+            program,
+            wrapper,
+            server,
+        }
+    }
+
+    fn restart(&mut self) {
+        self.server.signal("TERM");
+        self.server.process.wait().unwrap();
+        self.server = start(&self.program, &self.wrapper);
+    }
+
+    /// The face, which must be right whatever the disk does. Returns whether it was stored.
+    async fn face(&self, number: usize) -> bool {
+        let jid = format!("62855500{number:03}");
+        let address = self.server.address("listen");
+        let answer = Answer::to(&address, "GET", &format!("/avatar/waha/{jid}"), &[]).await;
+        answer.assert_picture(&self.emulator.control().face_bytes(&jid).unwrap());
+        answer.cache_status().contains("stored")
+    }
+
+    /// Mounts the server's own disk anew.
+    fn remount(&self, how: &str) {
+        let pid = self.server.process.id().to_string();
+        let folder = self.program.folder.path().join("cache");
+        let done = Command::new("nsenter")
+            .args([
+                "--target",
+                &pid,
+                "--user",
+                "--mount",
+                "--preserve-credentials",
+            ])
+            .args(["mount", "-o", &format!("remount,{how}")])
+            .arg(folder)
+            .status()
+            .unwrap();
+        assert!(done.success());
+    }
+
+    async fn readiness(&self) -> String {
+        let answer = Answer::to(&self.server.address("admin"), "GET", "/readyz", &[]).await;
+        assert_eq!(answer.status, 200);
+        answer.text().to_owned()
+    }
+
+    /// Trouble is on, and known.
+    async fn assert_degraded(&mut self) {
+        assert!(
+            self.readiness().await.contains("degraded"),
+            "{}",
+            self.readiness().await
+        );
+        let log = self.server.wait_for("cannot write to the cache");
+        // Once, not once per request.
+        assert_eq!(
+            log.matches("cannot write to the cache; faces").count(),
+            1,
+            "{log}"
+        );
+    }
+
+    async fn tend(&self) {
+        let answer = Answer::to(&self.server.address("admin"), "POST", "/v1/cache/tend", &[]).await;
+        assert_eq!(answer.status, 200);
+    }
+
+    /// Trouble is over, and known before anybody asks for a face.
+    async fn assert_resumed(&mut self, number: usize) {
+        self.tend().await;
+        assert_eq!(self.readiness().await, "ok\n");
+        assert!(self.face(number).await, "writing did not resume");
+        self.server.wait_for("can be written to again");
+    }
+
+    /// The cache directory as the server sees it, through a mount of its own.
+    fn cache(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.server.process.id()));
+        let dir = self.program.folder.path().join("cache");
+        root.join(dir.strip_prefix("/").unwrap())
+    }
+}
+
+/// Root may do everything, so root's tests run the server as nobody.
+fn as_nobody<'a>(wrapper: &[&'a str]) -> Vec<&'a str> {
+    const NOBODY: [&str; 4] = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let nobody: &[&str] = if is_root { &NOBODY } else { &[] };
+    [nobody, wrapper].concat()
+}
+
+/// A disk of its own, half a megabyte large, that nobody else sees.
+const OWN_DISK: [&str; 7] = [
+    "unshare",
+    "--mount",
+    "--map-root-user",
+    "sh",
+    "-c",
+    "mount -t tmpfs -o size=512k tmpfs CACHE && exec \"$@\"",
+    "sh",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_costs_caching_and_never_answers() {
+    let mut scene = Scene::set(&OWN_DISK).await;
+    assert!(scene.face(0).await);
+    let filler = scene.cache().join("filler");
+    let mut size = 512 * 1024;
+    while fs::write(&filler, vec![0; size]).is_err() {
+        size -= 4096;
+    }
+    for number in 1..6 {
+        assert!(!scene.face(number).await);
+    }
+    scene.assert_degraded().await;
+    // What was in memory and on disk still is.
+    assert!(!scene.face(0).await);
+    fs::remove_file(&filler).unwrap();
+    scene.assert_resumed(10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_turns_read_only_costs_caching_and_never_answers() {
+    let mut scene = Scene::set(&OWN_DISK).await;
+    assert!(scene.face(0).await);
+    scene.remount("ro");
+    for number in 1..4 {
+        assert!(!scene.face(number).await);
+    }
+    scene.remount("rw");
+    scene.server.wait_for("cannot write to the cache");
+    scene.assert_resumed(10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_without_permission_costs_caching_and_never_answers() {
+    let mut scene = Scene::set(&as_nobody(&["env"])).await;
+    assert!(scene.face(0).await);
+    let folder = scene.program.folder.path().join("cache");
+    let forbid = |mode| {
+        let mut folders = vec![folder.clone()];
+        while let Some(folder) = folders.pop() {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+            let items = fs::read_dir(&folder)
+                .unwrap()
+                .map(|item| item.unwrap().path());
+            folders.extend(items.filter(|path| path.is_dir()));
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    forbid(0o555);
+    for number in 1..4 {
+        assert!(!scene.face(number).await);
+    }
+    scene.assert_degraded().await;
+    forbid(0o777);
+    scene.assert_resumed(10).await;
+}
+
+/// Everything below a folder, the folder first.
+fn everything(folder: PathBuf) -> Vec<PathBuf> {
+    let mut found = vec![folder];
+    let mut next = 0;
+    while next < found.len() {
+        if let Ok(items) = fs::read_dir(&found[next]) {
+            found.extend(items.map(|item| item.unwrap().path()));
+        }
+        next += 1;
+    }
+    found
+}
+
+fn set_mode(paths: &[PathBuf], mode: u32) {
+    for path in paths {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_read_for_now_is_not_thrown_away() {
+    // No memory to speak of, so that every look goes to the disk.
+    let wrapper = ["env", "FACEPLATE_CACHE__MEMORY=1b"];
+    let scene = Scene::set(&as_nobody(&wrapper)).await;
+    assert!(scene.face(0).await);
+    let cache = scene.program.folder.path().join("cache");
+    for folder in ["index-v5", "content-v2"] {
+        let files: Vec<_> = everything(cache.join(folder))
+            .into_iter()
+            .filter(|path| path.is_file())
+            .collect();
+        let before: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+        set_mode(&files, 0o000);
+        scene.face(0).await;
+        set_mode(&files, 0o666);
+        let after = files.iter().map(|path| fs::read(path).unwrap());
+        for (before, after) in before.iter().zip(after) {
+            assert!(
+                after.starts_with(before),
+                "something in {folder} was thrown away"
+            );
+        }
+        scene.emulator.control().reset_calls();
+        assert!(!scene.face(0).await);
+        assert_eq!(scene.emulator.control().calls().api, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_unreadable_index_refers_to_is_not_collected() {
+    let mut scene = Scene::set(&as_nobody(&["env", "FACEPLATE_CACHE__GC_GRACE=0"])).await;
+    for number in 0..5 {
+        scene.face(number).await;
+    }
+    let cache = scene.program.folder.path().join("cache");
+    let index: Vec<_> = everything(cache.join("index-v5"))
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .skip(1)
+        .collect();
+    let contents = everything(cache.join("content-v2"));
+    set_mode(&index, 0o000);
+    scene.restart();
+    let admin = scene.server.address("admin");
+    let tended = Answer::to(&admin, "POST", "/v1/cache/tend", &[]).await;
+    assert!(
+        tended.text().contains("\"counted\":false"),
+        "{}",
+        tended.text()
+    );
+    set_mode(&index, 0o777);
+    assert_eq!(everything(cache.join("content-v2")), contents);
+    let tended = Answer::to(&admin, "POST", "/v1/cache/tend", &[]).await;
+    assert!(
+        tended.text().contains("\"counted\":true"),
+        "{}",
+        tended.text()
+    );
+    assert_eq!(everything(cache.join("content-v2")), contents);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_leaves_the_archive_while_it_cannot_be_told_who_else_has_it() {
+    let scene = Scene::set(&as_nobody(&["env", "FACEPLATE_CACHE__RETAIN=forever"])).await;
+    let control = scene.emulator.control();
+    for number in 0..2 {
+        let jid = format!("62855500{number:03}");
+        control.set_picture(&jid, Picture::Face(31)).unwrap();
+        scene.face(number).await;
+    }
+    let archive = scene.program.folder.path().join("cache/archive");
+    let files = |folder: &str| {
+        let all = everything(archive.join(folder)).into_iter();
+        all.filter(|path| path.is_file()).collect::<Vec<_>>()
+    };
+    let contents = files("content-v2");
+    assert_eq!(contents.len(), 1);
+    let is_others = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("62855500001");
+    let others: Vec<_> = files("index-v5").into_iter().filter(is_others).collect();
+    let folder = others[0].parent().unwrap().to_owned();
+    let admin = scene.server.address("admin");
+    for hidden in [others, vec![folder]] {
+        set_mode(&hidden, 0o000);
+        let path = "/v1/avatars/waha/62855500000";
+        let refused = Answer::to(&admin, "DELETE", path, &[]).await;
+        set_mode(&hidden, 0o777);
+        assert_eq!(refused.status, 500, "{hidden:?}");
+        assert_eq!(files("index-v5").len(), 2);
+    }
+    // It can be tried again, and the other one keeps the picture.
+    let path = "/v1/avatars/waha/62855500000";
+    let done = Answer::to(&admin, "DELETE", path, &[]).await;
+    assert_eq!(done.status, 204);
+    assert_eq!(files("index-v5").len(), 1);
+    assert_eq!(files("content-v2"), contents);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_that_cannot_be_made_is_told_once_and_made_later() {
+    let mut scene = Scene::set(&as_nobody(&["env"])).await;
+    for number in 0..5 {
+        assert!(scene.face(number).await);
+    }
+    let cache = scene.program.folder.path().join("cache");
+    let folders: Vec<_> = everything(cache)
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .collect();
+    scene
+        .wrapper
+        .push("FACEPLATE_CACHE__MAX_ENTRIES=2".to_owned());
+    set_mode(&folders, 0o555);
+    scene.restart();
+    for _ in 0..3 {
+        scene.tend().await;
+    }
+    let ready = scene.readiness().await;
+    assert!(ready.contains("degraded"), "{ready}");
+    let log = scene.server.wait_for("cannot remove faces from the cache");
+    assert_eq!(log.matches("cannot remove").count(), 1, "{log}");
+    set_mode(&folders, 0o777);
+    scene.tend().await;
+    assert_eq!(scene.readiness().await, "ok\n");
+    scene
+        .server
+        .wait_for("faces can be removed from the cache again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_did_not_reach_the_disk_is_no_success() {
+    let scene = Scene::set(&OWN_DISK).await;
+    assert!(scene.face(0).await);
+    scene.remount("ro");
+    for how in ["", "&hard=true"] {
+        let path = format!("/v1/purge?all=true{how}");
+        let answer = Answer::to(&scene.server.address("admin"), "POST", &path, &[]).await;
+        assert_eq!(answer.status, 500, "{}", answer.text());
+        assert!(answer.text().contains("not on disk"), "{}", answer.text());
+    }
+    scene.remount("rw");
+    let path = "/v1/purge?all=true&hard=true";
+    let answer = Answer::to(&scene.server.address("admin"), "POST", path, &[]).await;
+    assert_eq!(answer.text(), "{\"purged\":1}");
+}

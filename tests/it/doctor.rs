@@ -1,0 +1,170 @@
+//! `faceplate doctor` finds what is wrong before users do.
+
+use crate::support::program::{Program, errors};
+use faceplate::emulator::{Emulator, Fault, Options, Rule};
+use serde_json::Value;
+
+async fn emulator() -> Emulator {
+    Emulator::start(Options::default()).await.unwrap()
+}
+
+/// The exit code, and the verdict and words about each thing.
+fn examine(program: &Program, env: &[(&str, &str)]) -> (i32, Vec<(String, String, String)>) {
+    let mut command = program.command(&["doctor", "--json"]);
+    command.envs(env.iter().copied());
+    let output = command.output().unwrap();
+    let all: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", errors(&output)));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let findings = all["findings"].as_array().unwrap().iter().map(|finding| {
+        let said = text(&finding["found"]) + " → " + &text(&finding["remedy"]);
+        (text(&finding["verdict"]), text(&finding["about"]), said)
+    });
+    (output.status.code().unwrap(), findings.collect())
+}
+
+#[track_caller]
+fn assert_found(findings: &[(String, String, String)], verdict: &str, about: &str, word: &str) {
+    assert!(
+        findings
+            .iter()
+            .any(|(v, a, said)| v == verdict && a == about && said.contains(word)),
+        "no {verdict} about {about} with {word:?} in {findings:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sound_installation_gets_a_clean_bill() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    let (code, findings) = examine(&program, &[]);
+    assert_eq!(code, 0, "{findings:#?}");
+    for (about, word) in [
+        ("admin.listen", "no server answers"),
+        ("cache.dir", "can be written to"),
+        ("instances.waha.base_url", "127.0.0.1"),
+        ("instances.waha.picture_hosts", "127.0.0.1"),
+        ("instances.waha.token", "the session answers"),
+        ("clock", "differs from the vendor's by"),
+    ] {
+        assert_found(&findings, "ok", about, word);
+    }
+    assert_eq!(emulator.control().calls().api, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_is_no_trouble() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    let running = program.serve();
+    let admin = running.address("admin");
+    let (code, findings) = examine(&program, &[("FACEPLATE_ADMIN__LISTEN", &admin)]);
+    assert_eq!(code, 0, "{findings:#?}");
+    assert_found(&findings, "ok", "admin.listen", "is ready");
+    assert_found(&findings, "ok", "cache.dir", "in use by a running server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_credential_and_a_session_that_is_down_are_told_apart() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    let (code, findings) = examine(&program, &[("TOKEN", "wrong-secret-token")]);
+    assert_eq!(code, 1);
+    let about = "instances.waha.token";
+    assert_found(&findings, "fail", about, "check token");
+    assert!(!format!("{findings:?}").contains("wrong-secret-token"));
+
+    let down = Fault::Status {
+        status: 422,
+        retry_after: None,
+    };
+    emulator.control().inject(Rule::api(down)).unwrap();
+    let (code, findings) = examine(&program, &[]);
+    assert_eq!(code, 1);
+    assert_found(&findings, "fail", about, "QR code");
+
+    emulator.control().clear_faults();
+    let limited = Fault::Status {
+        status: 429,
+        retry_after: Some(60),
+    };
+    emulator.control().inject(Rule::api(limited)).unwrap();
+    let (code, findings) = examine(&program, &[]);
+    assert_eq!(code, 0);
+    assert_found(&findings, "warn", about, "leave the account alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_the_guard_forbids_is_named_with_the_way_to_allow_it() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    let env = [("FACEPLATE_INSTANCES__WAHA__BASE_URL", "https://10.11.12.13")];
+    let (code, findings) = examine(&program, &env);
+    assert_eq!(code, 1);
+    let about = "instances.waha.base_url";
+    assert_found(
+        &findings,
+        "fail",
+        about,
+        "allow_private = [\"10.11.12.13/32\"]",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_not_there_is_told() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    drop(emulator);
+    let (code, findings) = examine(&program, &[]);
+    assert_eq!(code, 1);
+    assert_found(&findings, "fail", "instances.waha.token", "cannot be asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_cannot_be_kept_is_told() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    let impossible = crate::support::program::impossible(program.folder.path());
+    let (code, findings) = examine(&program, &[("FACEPLATE_CACHE__DIR", &impossible)]);
+    assert_eq!(code, 1);
+    assert_found(&findings, "fail", "cache.dir", "cache.dir");
+    for (key, value, verdict) in [
+        ("MIN_FREE", "900TiB", "fail"),
+        ("MAX_BYTES", "900TiB", "warn"),
+    ] {
+        let name = format!("FACEPLATE_CACHE__{key}");
+        let (_, findings) = examine(&program, &[(&name, value)]);
+        let about = format!("cache.{}", key.to_lowercase());
+        assert_found(&findings, verdict, &about, "MiB");
+    }
+}
+
+#[test]
+fn for_people_every_line_says_what_and_what_to_do() {
+    let program = Program::with(
+        r#"
+        [access]
+        signing_keys = ["env:SIGNING_KEY"]
+        [admin]
+        listen = "127.0.0.1:1"
+        [cache]
+        dir = "DIR/cache"
+        [instances.sales]
+        provider = "wawp"
+        account = "123456789"
+        token = "env:TOKEN"
+        base_url = "https://192.168.1.1"
+        "#,
+    );
+    let output = program.run(&["doctor"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("fail  instances.sales.base_url: 192.168.1.1"),
+        "{said}"
+    );
+    assert!(
+        said.contains("→ if that is right, write allow_private"),
+        "{said}"
+    );
+    assert!(errors(&output).contains("checks failed"));
+}

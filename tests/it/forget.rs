@@ -1,0 +1,216 @@
+//! A face that is to be forgotten is forgotten: on disk, in memory, and for a while to come.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Answer, Rig, rig::Settings};
+use faceplate::emulator::{Fault, Picture, Rule};
+
+const FACE: &str = "628100000001@c.us";
+
+async fn admin(rig: &Rig, method: &str, path: &str) -> Answer {
+    Answer::to(&rig.admin(), method, path, &[]).await
+}
+
+async fn forget(rig: &Rig, instance: &str) {
+    let answer = admin(rig, "DELETE", &format!("/v1/avatars/{instance}/{FACE}")).await;
+    assert_eq!(answer.status, 204, "{}", answer.text());
+}
+
+/// Every file below `folder` that holds these bytes.
+fn holding(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for item in std::fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path();
+        if path.is_dir() {
+            found.extend(holding(&path, bytes));
+        } else if std::fs::read(&path).is_ok_and(|content| content == bytes) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_bytes_go_at_once_and_the_face_is_not_asked_for_again() {
+    let mut rig = Rig::start().await;
+    let bytes = rig.face("waha", FACE).await.body;
+    forget(&rig, "waha").await;
+    assert_eq!(holding(rig.cache.path(), &bytes), Vec::<PathBuf>::new());
+    rig.traffic();
+    rig.face("waha", FACE).await.assert_fallback("hidden");
+    rig.get(&format!("/avatar/waha/{FACE}?refresh=true"))
+        .await
+        .assert_fallback("hidden");
+    rig.restart().await;
+    rig.hours(29 * 24);
+    rig.face("waha", FACE).await.assert_fallback("hidden");
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn after_its_days_the_face_may_be_asked_for_again() {
+    let rig = Settings::default()
+        .section("cache", "forget_for = \"2d\"")
+        .start()
+        .await;
+    rig.face("waha", FACE).await;
+    forget(&rig, "waha").await;
+    rig.hours(48);
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+}
+
+#[tokio::test]
+async fn bytes_that_another_face_has_too_stay() {
+    let rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    let bytes = rig.face("wappfy", FACE).await.body;
+    forget(&rig, "waha").await;
+    assert_eq!(holding(rig.cache.path(), &bytes).len(), 1);
+    rig.face("wappfy", FACE).await.assert_picture(&bytes);
+    forget(&rig, "wappfy").await;
+    assert_eq!(holding(rig.cache.path(), &bytes), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn a_fetch_under_way_brings_nothing_back() {
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"10ms\"")
+        .start()
+        .await;
+    rig.inject(Rule::cdn(Fault::Latency { ms: 200 }).times(1));
+    rig.face("waha", FACE).await.assert_fallback("deferred");
+    while rig.calls().cdn == 0 {
+        tokio::task::yield_now().await;
+    }
+    rig.seconds(1);
+    forget(&rig, "waha").await;
+    let mut rig = rig;
+    rig.restart().await;
+    rig.face("waha", FACE).await.assert_fallback("hidden");
+    assert_eq!(
+        holding(rig.cache.path(), &rig.bytes(FACE)),
+        Vec::<PathBuf>::new()
+    );
+}
+
+#[tokio::test]
+async fn a_picture_removed_at_the_vendor_does_not_come_back_from_an_older_fetch() {
+    let rig = Settings::default()
+        .section(
+            "cache",
+            "first_paint = \"10ms\"\non_hidden = \"drop\"\nconfirmations = 1",
+        )
+        .start()
+        .await;
+    rig.inject(Rule::cdn(Fault::Latency { ms: 300 }).times(1));
+    rig.face("waha", FACE).await.assert_fallback("deferred");
+    while rig.calls().cdn == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Asked later, answered sooner: it is gone.
+    rig.seconds(1);
+    rig.vendors().set_picture(FACE, Picture::NotSet).unwrap();
+    rig.get(&format!("/avatar/waha/{FACE}?refresh=true")).await;
+    let mut rig = rig;
+    rig.restart().await;
+    rig.face("waha", FACE).await.assert_fallback("unknown");
+}
+
+#[tokio::test]
+async fn the_record_says_what_is_known() {
+    let rig = Rig::start().await;
+    let path = format!("/v1/avatars/waha/{FACE}");
+    assert_eq!(admin(&rig, "GET", &path).await.status, 404);
+    let face = rig.face("waha", FACE).await;
+    let record: serde_json::Value =
+        serde_json::from_slice(&admin(&rig, "GET", &path).await.body).unwrap();
+    assert_eq!(record["last"]["outcome"], "picture");
+    assert_eq!(record["picture"]["etag"], face.header("etag"));
+    assert_eq!(record["picture"]["bytes"], face.body.len());
+    assert_eq!(record["picture"]["fresh"], true);
+    forget(&rig, "waha").await;
+    let record: serde_json::Value =
+        serde_json::from_slice(&admin(&rig, "GET", &path).await.body).unwrap();
+    assert_eq!(record["forgotten"], true);
+    assert!(record["picture"].is_null());
+}
+
+#[tokio::test]
+async fn the_admin_token_guards_everything_but_the_probes() {
+    let rig = Settings::default()
+        .section("admin", "listen = \"127.0.0.1:0\"\ntoken = \"env:BEARER\"")
+        .start()
+        .await;
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(admin(&rig, "GET", path).await.status, 200);
+    }
+    let path = format!("/v1/avatars/waha/{FACE}");
+    let refused = admin(&rig, "DELETE", &path).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.header("www-authenticate"), "Bearer");
+    let bearer = [("authorization", "Bearer a bearer token for tests")];
+    assert_eq!(
+        Answer::to(&rig.admin(), "DELETE", &path, &bearer)
+            .await
+            .status,
+        204
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_races_with_forgetting_brings_nothing_back() {
+    let mut rig = Rig::start().await;
+    let jids: Vec<String> = (0..150).map(|n| format!("62855500{n:03}")).collect();
+    for jid in &jids {
+        rig.face("waha", jid).await;
+    }
+    // Out of memory, so that every look goes to the disk.
+    rig.restart().await;
+    for jid in &jids {
+        let (path, record) = (
+            format!("/avatar/waha/{jid}"),
+            format!("/v1/avatars/waha/{jid}"),
+        );
+        let (public, operator) = (rig.address(), rig.admin());
+        tokio::join!(
+            Answer::to(&public, "GET", &path, &[]),
+            Answer::to(&public, "GET", &path, &[]),
+            Answer::to(&operator, "DELETE", &record, &[]),
+            Answer::to(&public, "GET", &path, &[]),
+            Answer::to(&public, "GET", &path, &[]),
+        );
+        rig.get(&path).await.assert_fallback("hidden");
+    }
+}
+
+#[tokio::test]
+async fn what_changes_of_a_face_that_only_the_disk_has_is_seen_at_the_next_look() {
+    let rig = Settings::default()
+        .section("cache", "memory = \"1b\"")
+        .start()
+        .await;
+    // Somebody else has the same pictures, so that their files stay.
+    let other = "628100000002@c.us";
+    let path = format!("/avatar/waha/{FACE}");
+    for jid in [FACE, other] {
+        rig.vendors().set_picture(jid, Picture::Face(5)).unwrap();
+    }
+    rig.face("waha", other).await;
+    let seen = async || [rig.get(&path).await.body, rig.get(&path).await.body];
+    let first = rig.bytes(FACE);
+    // Once from the vendor, then from the disk.
+    assert_eq!(seen().await, [&first, &first]);
+    assert_eq!(seen().await, [&first, &first]);
+    rig.vendors().set_picture(FACE, Picture::Face(7)).unwrap();
+    let second = rig.bytes(FACE);
+    rig.get(&format!("{path}?refresh=true")).await;
+    assert_eq!(seen().await, [&second, &second]);
+    rig.vendors().set_picture(other, Picture::Face(7)).unwrap();
+    rig.get(&format!("/avatar/waha/{other}?refresh=true")).await;
+    forget(&rig, "waha").await;
+    for _ in 0..2 {
+        rig.get(&path).await.assert_fallback("hidden");
+    }
+}

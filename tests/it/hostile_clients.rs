@@ -1,0 +1,251 @@
+//! Clients that mean no good, or are broken: they get what they deserve, and everybody else is
+//! answered meanwhile. How fast is printed (`--nocapture`) and not judged.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Answer, Rig, rig::Settings};
+use http_body_util::Empty;
+use hyper::{Request, body::Bytes, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+const FACE: &str = "628100000001";
+
+async fn rig(server: &str) -> Rig {
+    let server = format!("listen = \"127.0.0.1:0\"\n{server}");
+    let rig = Settings::default().section("server", &server).start().await;
+    rig.face("waha", FACE).await;
+    rig
+}
+
+/// Asks as a decent client does, many times, and prints how long that took.
+async fn others_are_served(rig: &Rig, meanwhile: &str) {
+    let mut took = Vec::new();
+    for _ in 0..200 {
+        let began = Instant::now();
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+        took.push(began.elapsed());
+        let probe = Answer::to(&rig.admin(), "GET", "/readyz", &[]).await;
+        assert_eq!(probe.status, 200);
+    }
+    took.sort();
+    println!(
+        "{meanwhile}: others wait {:?} at the median, {:?} at the 99th percentile",
+        took[100], took[198]
+    );
+}
+
+async fn connect(rig: &Rig) -> TcpStream {
+    TcpStream::connect(rig.address()).await.unwrap()
+}
+
+fn request(line: &str) -> String {
+    format!("GET {line} HTTP/1.1\r\nhost: faces.test\r\n\r\n")
+}
+
+/// What the server still says before it hangs up; it does, or the test would not end.
+async fn last_words(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset is a way of hanging up.
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_never_finish_their_request_are_let_go() {
+    let rig = rig("header_timeout = \"400ms\"").await;
+    let mut slow = Vec::new();
+    for _ in 0..300 {
+        let mut stream = connect(&rig).await;
+        stream.write_all(b"GET /avatar/waha/6281").await.unwrap();
+        slow.push(stream);
+    }
+    others_are_served(&rig, "300 half requests").await;
+    for stream in &mut slow {
+        last_words(stream).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_send_a_byte_at_a_time_get_no_more_time() {
+    let rig = rig("header_timeout = \"400ms\"").await;
+    let mut stream = connect(&rig).await;
+    let drip = tokio::spawn(async move {
+        for byte in b"GET /".iter().chain(std::iter::repeat(&b'x')) {
+            if stream.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    drip.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_never_read_their_answers_are_let_go() {
+    let rig = rig("send_timeout = \"300ms\"").await;
+    let mut deaf = Vec::new();
+    for _ in 0..100 {
+        let mut stream = connect(&rig).await;
+        let many = request(&format!("/avatar/waha/{FACE}")).repeat(400);
+        // The server stops reading when it cannot write.
+        let _ = tokio::time::timeout(Duration::from_millis(20), stream.write_all(many.as_bytes()))
+            .await;
+        deaf.push(stream);
+    }
+    others_are_served(&rig, "100 clients that do not read").await;
+    for stream in &deaf {
+        let_go(stream).await;
+    }
+}
+
+/// Returns when the server has closed the connection, of which nothing is read.
+async fn let_go(stream: &TcpStream) {
+    for _ in 0..3000 {
+        match stream.try_write(b"x") {
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    panic!("the server still waits for a client that reads nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_that_are_too_large_are_refused() {
+    let rig = rig("max_header = \"16KiB\"").await;
+    let mut large = JoinSet::new();
+    for _ in 0..50 {
+        let mut stream = connect(&rig).await;
+        large.spawn(async move {
+            let head = format!(
+                "GET / HTTP/1.1\r\nhost: faces.test\r\nx: {}\r\n\r\n",
+                "y".repeat(64 * 1024)
+            );
+            let _ = stream.write_all(head.as_bytes()).await;
+            last_words(&mut stream).await
+        });
+    }
+    others_are_served(&rig, "50 heads of 64 KiB").await;
+    for words in large.join_all().await {
+        // The rest of the head was not read, and a reset may overtake the answer.
+        assert!(
+            words.is_empty() || words.starts_with("HTTP/1.1 431"),
+            "{words}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_that_are_too_long_are_refused_with_a_reason() {
+    let rig = rig("").await;
+    let long = format!("/avatar/waha/{FACE}?name={}", "x".repeat(9000));
+    let answer = rig.get(&long).await;
+    assert_eq!(answer.status, 414);
+    assert!(answer.text().contains("8192"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelined_requests_are_answered_in_order() {
+    let rig = rig("").await;
+    let length = rig.bytes(FACE).len();
+    let mut many = JoinSet::new();
+    for _ in 0..20 {
+        let mut stream = connect(&rig).await;
+        many.spawn(async move {
+            let (mut read, mut write) = stream.split();
+            let pair = request(&format!("/avatar/waha/{FACE}"))
+                + &request("/nowhere")
+                + &request(&format!("/avatar/waha/{FACE}?d=blank&f=y"));
+            let sent = async {
+                write.write_all(pair.repeat(100).as_bytes()).await.unwrap();
+                let last = "GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+                write.write_all(last.as_bytes()).await.unwrap();
+            };
+            let mut bytes = Vec::new();
+            let (_, got) = tokio::join!(sent, read.read_to_end(&mut bytes));
+            got.unwrap();
+            bytes
+        });
+    }
+    others_are_served(&rig, "6,000 pipelined requests").await;
+    for bytes in many.join_all().await {
+        let text = String::from_utf8_lossy(&bytes);
+        let heads: Vec<_> = text
+            .match_indices("HTTP/1.1 ")
+            .map(|(at, _)| &text[at + 9..at + 12])
+            .collect();
+        assert_eq!(heads.len(), 301);
+        for (index, status) in heads.iter().enumerate() {
+            let expected = if index % 3 == 1 || index == 300 {
+                "404"
+            } else {
+                "200"
+            };
+            assert_eq!(*status, expected, "answer {index}");
+        }
+        assert!(bytes.len() > 100 * length);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_are_reset_as_soon_as_they_are_opened_hurt_nobody() {
+    let rig = rig("").await;
+    let stream = connect(&rig).await;
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let attack = tokio::spawn(async move {
+        for _ in 0..20_000 {
+            if sender.ready().await.is_err() {
+                break;
+            }
+            let request = Request::get(format!("http://faces.test/avatar/waha/{FACE}"))
+                .body(Empty::<Bytes>::new())
+                .unwrap();
+            let mut asked = Box::pin(sender.send_request(request));
+            // Polled once, so that it is sent, and then let go, which resets it.
+            let _ = polled_once(&mut asked).await;
+        }
+    });
+    others_are_served(&rig, "20,000 streams opened and reset").await;
+    attack.await.unwrap();
+    connection.abort();
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+}
+
+async fn polled_once<F: Future + Unpin>(future: &mut F) -> bool {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_ready())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_answer_while_the_faces_listener_is_full() {
+    let rig = rig("max_connections = 4").await;
+    let mut idle = Vec::new();
+    for _ in 0..50 {
+        idle.push(connect(&rig).await);
+    }
+    let address = rig.address();
+    let waiting = tokio::spawn(async move {
+        Answer::to(&address, "GET", &format!("/avatar/waha/{FACE}"), &[]).await
+    });
+    for probe in ["/livez", "/readyz", "/metrics", "/v1/instances"] {
+        let answer = Answer::to(&rig.admin(), "GET", probe, &[]).await;
+        assert_eq!(answer.status, 200, "{probe}");
+    }
+    assert!(!waiting.is_finished());
+    // Room again, and whoever waited is served.
+    drop(idle);
+    waiting.await.unwrap().assert_picture(&rig.bytes(FACE));
+}

@@ -1,0 +1,174 @@
+//! One line a request, and nothing in it that is nobody's business.
+
+use crate::support::{Answer, program::Program};
+use faceplate::emulator::{Emulator, Fault, Options, Rule};
+
+/// Requests of every kind: a hit, a miss, none, trouble, and what is refused.
+async fn drive(address: &str, emulator: &Emulator) -> usize {
+    let broken = Fault::Status {
+        status: 502,
+        retry_after: None,
+    };
+    emulator
+        .control()
+        .inject(Rule::api(broken).jid("628100000003"))
+        .unwrap();
+    let expired = Fault::ExpiredLink {
+        even_when_refreshed: true,
+    };
+    emulator
+        .control()
+        .inject(Rule::api(expired).jid("628100000004"))
+        .unwrap();
+    let requests = [
+        ("GET", "/avatar/waha/628100000001@c.us?name=Secret%20Name"),
+        ("GET", "/avatar/waha/628100000001@c.us"),
+        ("HEAD", "/avatar/waha/628100000102"),
+        ("GET", "/avatar/waha/628100000003"),
+        ("GET", "/avatar/waha/628100000004?refresh=true"),
+        ("GET", "/avatar/waha/0628100000001"),
+        ("GET", "/avatar/nobody/628100000001"),
+        ("GET", "/628100000001"),
+        (
+            "GET",
+            "/avatar/waha/628100000001?exp=1999999999&sig=c2lnbmVk",
+        ),
+        ("POST", "/avatar/waha/628100000001"),
+    ];
+    for (method, path) in requests {
+        Answer::to(
+            address,
+            method,
+            path,
+            &[("authorization", "Bearer 628100000009")],
+        )
+        .await;
+    }
+    requests.len()
+}
+
+async fn logged(format: &str) -> (usize, String) {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(
+        &emulator,
+        &format!("[log]\nformat = \"{format}\"\nlevel = \"debug\""),
+    );
+    let running = program.serve();
+    let requests = drive(&running.address("listen"), &emulator).await;
+    running.signal("TERM");
+    let (_, output) = running.end();
+    for private in [
+        "62810000",
+        "emulator-token",
+        "a signing key",
+        "Secret",
+        "pps.",
+        "t61.24694",
+        "oe=",
+        "_nc_",
+        "1999999999",
+        "c2lnbmVk",
+        "sig=",
+    ] {
+        assert!(
+            !output.contains(private),
+            "{private} is in the log:\n{output}"
+        );
+    }
+    (requests, output)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_lines_have_every_field_and_nothing_private() {
+    let (requests, output) = logged("json").await;
+    let lines: Vec<serde_json::Value> = output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .filter(|line: &serde_json::Value| line["target"] == "faceplate::access")
+        .collect();
+    assert_eq!(lines.len(), requests);
+    for line in &lines {
+        for field in ["method", "route", "instance", "cache", "source", "reason"] {
+            assert!(line[field].is_string(), "{field}: {line}");
+        }
+        for field in ["status", "ms", "bytes"] {
+            assert!(line[field].is_number(), "{field}: {line}");
+        }
+    }
+    let first = &lines[0];
+    for (field, value) in [
+        ("method", "GET"),
+        ("route", "avatar"),
+        ("instance", "waha"),
+        (
+            "cache",
+            "faceplate; fwd=uri-miss; fwd-status=200; stored; ttl=86400",
+        ),
+    ] {
+        assert_eq!(first[field], value, "{first}");
+    }
+    assert!(first["bytes"].as_u64() > Some(1000), "{first}");
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["status"].as_u64().unwrap(),
+                line["source"].as_str().unwrap(),
+                line["reason"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (200, "picture", "-"),
+            (200, "picture", "-"),
+            (200, "fallback", "unknown"),
+            (200, "fallback", "vendor_error"),
+            (200, "fallback", "vendor_error"),
+            (400, "-", "malformed-jid"),
+            (404, "-", "unknown-instance"),
+            (404, "-", "no-route"),
+            (200, "picture", "-"),
+            (405, "-", "method"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_lines_hold_nothing_private_either() {
+    let (requests, output) = logged("text").await;
+    assert_eq!(output.matches("faceplate::access").count(), requests);
+    assert!(output.contains("the vendor could not reach its own upstream (502)"));
+}
+
+#[tokio::test]
+async fn a_request_is_called_the_same_in_its_answer_and_in_the_log() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(&emulator, "[log]\nformat = \"json\"");
+    let running = program.serve();
+    let address = running.address("listen");
+    let ask = async |id: &str| {
+        let headers = [("x-request-id", id)];
+        let answer = Answer::to(&address, "GET", "/avatar/waha/628100000001", &headers).await;
+        answer.header("x-request-id").to_owned()
+    };
+    // The client's own name for it, if it is one.
+    assert_eq!(ask("crm-7f3a.page_2").await, "crm-7f3a.page_2");
+    let mut given = vec![];
+    for id in ["628100000001", "short", "with space 1", &"long".repeat(40)] {
+        let name = ask(id).await;
+        assert_ne!(name, id);
+        given.push(name);
+    }
+    running.signal("TERM");
+    let (_, output) = running.end();
+    assert!(
+        output.contains("\"request\":\"crm-7f3a.page_2\""),
+        "{output}"
+    );
+    for name in &given {
+        let count = output.matches(name.as_str()).count();
+        assert_eq!(count, 1, "{name} in {output}");
+    }
+}

@@ -1,0 +1,53 @@
+//! The black-box tests: one program, a module for each behavior. They share `support`.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod access;
+mod account_safety;
+mod archive;
+mod browser;
+mod budget;
+mod cache_cli;
+mod cli;
+mod clients;
+mod conditional;
+mod damage;
+mod dashboard;
+mod deploy;
+mod disk_trouble;
+mod doctor;
+mod drawings;
+mod dropin;
+mod emulator;
+mod exactness;
+mod fault_matrix;
+mod forget;
+mod freshness;
+mod frontend;
+mod guard;
+mod histories;
+mod hostile_clients;
+mod http;
+mod kill;
+mod knobs;
+mod lanes;
+mod logs;
+mod metrics;
+mod one_call;
+mod providers;
+mod purge;
+mod reload;
+mod signing_docs;
+mod sizes;
+mod sockets;
+mod tending;
+mod tidy;
+mod tls;
+mod traces;
+mod two_hops;
+mod untrusted_bytes;
+mod vendor_samples;
+mod warm;
+mod webhooks;

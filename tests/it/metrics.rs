@@ -1,0 +1,186 @@
+//! What Prometheus sees, and what the admin listener tells of instances.
+
+use crate::support::{Answer, Rig, rig::Settings};
+use faceplate::emulator::{Fault, Rule};
+
+async fn admin(rig: &Rig, path: &str) -> String {
+    let answer = Answer::to(&rig.admin(), "GET", path, &[]).await;
+    assert_eq!(answer.status, 200);
+    answer.text().to_owned()
+}
+
+/// The value of a metric with these labels.
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[tokio::test]
+async fn every_metric_of_the_contract_counts_what_it_says() {
+    let rig = Settings::default()
+        .section(
+            "access",
+            "signing_keys = [\"env:SIGNING_KEY\"]\nbearer_tokens = [\"env:BEARER\"]",
+        )
+        .start()
+        .await;
+    let bearer = [("authorization", "Bearer a bearer token for tests")];
+    rig.inject(
+        Rule::api(Fault::Status {
+            status: 502,
+            retry_after: None,
+        })
+        .jid("628100000003"),
+    );
+    let elsewhere = Some("http://169.254.169.254/latest".to_owned());
+    rig.inject(
+        Rule::cdn(Fault::Redirect {
+            location: elsewhere,
+        })
+        .jid("628100000004"),
+    );
+    for jid in [
+        "628100000001",
+        "628100000001",
+        "628100000102",
+        "628100000003",
+        "628100000004",
+    ] {
+        rig.ask("GET", &format!("/avatar/waha/{jid}"), &bearer)
+            .await;
+    }
+    rig.get("/avatar/waha/628100000001").await;
+    rig.tend().await;
+    let metrics = admin(&rig, "/metrics").await;
+    for (name, expected) in [
+        (
+            "http_server_request_duration_seconds_count{route=\"avatar\",status=\"200\"}",
+            5.0,
+        ),
+        (
+            "http_server_request_duration_seconds_count{route=\"avatar\",status=\"403\"}",
+            1.0,
+        ),
+        (
+            "http_client_request_duration_seconds_count{provider=\"waha\",hop=\"api\"}",
+            4.0,
+        ),
+        (
+            "http_client_request_duration_seconds_count{provider=\"waha\",hop=\"cdn\"}",
+            2.0,
+        ),
+        ("faceplate_cache_requests_total{status=\"hit\"}", 1.0),
+        ("faceplate_cache_requests_total{status=\"miss\"}", 4.0),
+        (
+            "faceplate_served_total{source=\"picture\",reason=\"none\"}",
+            2.0,
+        ),
+        (
+            "faceplate_served_total{source=\"fallback\",reason=\"unknown\"}",
+            1.0,
+        ),
+        (
+            "faceplate_served_total{source=\"fallback\",reason=\"vendor_error\"}",
+            2.0,
+        ),
+        (
+            "faceplate_upstream_requests_total{provider=\"waha\",outcome=\"picture\"}",
+            1.0,
+        ),
+        (
+            "faceplate_upstream_requests_total{provider=\"waha\",outcome=\"vendor_error\"}",
+            2.0,
+        ),
+        ("faceplate_upstream_budget{instance=\"waha\"}", 1996.0),
+        ("faceplate_store_entries", 4.0),
+        ("faceplate_evictions_total", 0.0),
+        ("faceplate_damaged_total", 0.0),
+        ("faceplate_collapsed_requests_total", 0.0),
+        ("faceplate_signature_rejects_total", 1.0),
+        ("faceplate_ssrf_blocked_total", 1.0),
+    ] {
+        assert_eq!(
+            value(&metrics, name),
+            Some(expected),
+            "{name} in\n{metrics}"
+        );
+    }
+    assert!(value(&metrics, "faceplate_store_bytes").unwrap() >= 8192.0);
+    assert!(metrics.contains("faceplate_build_info{version="));
+    assert!(
+        !metrics.contains("62810000") && !metrics.contains("169.254"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn an_instance_tells_its_budget_and_its_pause() {
+    let rig = Settings::default()
+        .instance("lookups = { per_minute = 30, burst = 10 }")
+        .start()
+        .await;
+    rig.face("waha", "628100000001").await;
+    let instances: serde_json::Value =
+        serde_json::from_str(&admin(&rig, "/v1/instances").await).unwrap();
+    let waha = instances
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["instance"] == "waha")
+        .unwrap();
+    assert_eq!(
+        (waha["budget"].as_u64(), waha["paused"].is_null()),
+        (Some(9), true)
+    );
+    rig.inject(Rule::api(Fault::Status {
+        status: 429,
+        retry_after: Some(60),
+    }));
+    rig.face("waha", "628100000002").await;
+    let instances: serde_json::Value =
+        serde_json::from_str(&admin(&rig, "/v1/instances").await).unwrap();
+    let waha = instances
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["instance"] == "waha")
+        .unwrap();
+    assert_eq!(
+        (waha["budget"].as_u64(), waha["paused"].as_str()),
+        (Some(0), Some("rate_limited"))
+    );
+}
+
+#[tokio::test]
+async fn an_instance_tells_how_its_session_is() {
+    let mut rig = Rig::start().await;
+    let session = async |rig: &Rig| {
+        let instances: serde_json::Value =
+            serde_json::from_str(&admin(rig, "/v1/instances").await).unwrap();
+        let all = instances.as_array().unwrap();
+        let waha = all.iter().find(|one| one["instance"] == "waha").unwrap();
+        waha["session"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(session(&rig).await, "unknown");
+    rig.face("waha", "628100000001").await;
+    assert_eq!(session(&rig).await, "working");
+    for (status, state) in [(422, "down"), (401, "refused")] {
+        rig.inject(Rule::api(Fault::Status {
+            status,
+            retry_after: None,
+        }));
+        rig.hours(48);
+        rig.get("/avatar/waha/628100000001?refresh=true").await;
+        assert_eq!(session(&rig).await, state);
+        // What a gateway said is true of it after our restart, too.
+        rig.restart().await;
+        assert_eq!(session(&rig).await, state);
+        rig.vendors().clear_faults();
+    }
+    rig.hours(48);
+    rig.get("/avatar/waha/628100000001?refresh=true").await;
+    assert_eq!(session(&rig).await, "working");
+    rig.restart().await;
+    assert_eq!(session(&rig).await, "working");
+}

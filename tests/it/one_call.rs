@@ -1,0 +1,99 @@
+//! However many ask, the vendor is asked once.
+
+use crate::support::{Rig, rig::Settings};
+use faceplate::emulator::{Fault, Rule};
+use tokio::task::JoinSet;
+
+const FACE: &str = "628100000001";
+
+/// `count` requests for one face at once, each on a connection of its own.
+async fn at_once(rig: &Rig, count: usize, path: &str) -> Vec<crate::support::Answer> {
+    let address = rig.address();
+    let mut requests = JoinSet::new();
+    for _ in 0..count {
+        let (address, path) = (address.clone(), path.to_owned());
+        requests
+            .spawn(async move { crate::support::Answer::to(&address, "GET", &path, &[]).await });
+    }
+    requests.join_all().await
+}
+
+fn patient() -> Settings {
+    Settings::default().section("cache", "first_paint = \"0\"")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_requests_for_one_cold_face_are_one_transaction() {
+    let rig = patient().start().await;
+    rig.inject(Rule::api(Fault::Latency { ms: 300 }));
+    let answers = at_once(&rig, 1000, &format!("/avatar/waha/{FACE}")).await;
+    let picture = rig.bytes(FACE);
+    for answer in &answers {
+        answer.assert_picture(&picture);
+    }
+    let collapsed = answers
+        .iter()
+        .filter(|a| a.cache_status().contains("; collapsed"));
+    assert!(collapsed.count() > 0);
+    assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_shared_and_not_tried_once_per_waiter() {
+    let rig = patient().start().await;
+    rig.inject(Rule::api(Fault::Latency { ms: 200 }));
+    rig.inject(Rule::api(Fault::Status {
+        status: 502,
+        retry_after: None,
+    }));
+    for answer in at_once(&rig, 100, &format!("/avatar/waha/{FACE}")).await {
+        answer.assert_fallback("vendor_error");
+    }
+    assert_eq!(rig.traffic(), (1, 0));
+    // And who comes later is spared the wait until the next try is due.
+    rig.face("waha", FACE).await.assert_fallback("vendor_error");
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn past_the_deadline_the_browser_gets_a_drawing_and_the_fetch_goes_on() {
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"30ms\"")
+        .start()
+        .await;
+    rig.inject(Rule::api(Fault::Latency { ms: 300 }).times(1));
+    let early = rig.face("waha", FACE).await;
+    early.assert_fallback("deferred");
+    assert_eq!(early.header("cache-control"), "no-store");
+    assert!(early.cache_status().contains("detail=deferred"));
+    let picture = rig.bytes(FACE);
+    // The one transaction lands by itself; asking again meanwhile only joins it.
+    let mut answer = rig.face("waha", FACE).await;
+    for _ in 0..100 {
+        if answer.source() == "picture" {
+            break;
+        }
+        answer = rig.face("waha", FACE).await;
+    }
+    answer.assert_picture(&picture);
+    assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_does_not_end_the_transaction() {
+    let rig = patient().start().await;
+    rig.inject(Rule::api(Fault::Latency { ms: 100 }).times(1));
+    let address = rig.address();
+    let leaving = tokio::spawn(async move {
+        crate::support::Answer::to(&address, "GET", &format!("/avatar/waha/{FACE}"), &[]).await
+    });
+    while rig.calls().api == 0 {
+        tokio::task::yield_now().await;
+    }
+    leaving.abort();
+    let _ = leaving.await;
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    assert_eq!(rig.traffic(), (1, 1));
+}

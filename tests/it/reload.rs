@@ -1,0 +1,170 @@
+//! A configuration that is read again, while connections stay and pictures too.
+
+use std::fs;
+
+use crate::support::{
+    Answer,
+    program::{Program, Running},
+};
+use faceplate::emulator::{Emulator, Fault, Options, Rule};
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+
+const FACE: &str = "/avatar/waha/628100000001";
+
+struct Scene {
+    emulator: Emulator,
+    program: Program,
+    server: Running,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let program = Program::before(&emulator, "");
+        let server = program.serve();
+        Self {
+            emulator,
+            program,
+            server,
+        }
+    }
+
+    fn rewrite(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.program.config()).unwrap();
+        assert!(text.contains(from));
+        fs::write(self.program.config(), text.replace(from, to)).unwrap();
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        Answer::to(&self.server.address("listen"), "GET", path, &[]).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_makes_a_new_configuration_count() {
+    let mut scene = Scene::set().await;
+    assert_eq!(scene.get(FACE).await.status, 200);
+    scene.rewrite("mode = \"open\"", "mode = \"signed\"");
+    scene.server.signal("HUP");
+    scene.server.wait_for("was read again");
+    assert_eq!(scene.get(FACE).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_a_changed_file() {
+    let mut scene = Scene::set().await;
+    scene.rewrite("[instances.waha]", "[instances.support]");
+    scene.server.wait_for("was read again");
+    assert_eq!(scene.get(FACE).await.status, 404);
+    assert_eq!(scene.get("/avatar/support/628100000001").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_configuration_is_told_and_the_one_before_stays() {
+    let mut scene = Scene::set().await;
+    scene.rewrite("provider = \"waha\"", "provider = \"whatsapp\"");
+    scene.server.signal("HUP");
+    let said = scene.server.wait_for("the one before stays");
+    assert!(said.contains("instances.waha.provider"), "{said}");
+    assert_eq!(scene.get(FACE).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_s_file_is_read_again() {
+    let mut scene = Scene::set().await;
+    let secret = scene.program.folder.path().join("bearer");
+    let address = scene.server.address("listen");
+    let purge = async |token: &str| {
+        let bearer = [("authorization", token)];
+        Answer::to(&address, "PURGE", FACE, &bearer).await.status
+    };
+    fs::write(&secret, "the-first-secret\n").unwrap();
+    scene.rewrite(
+        "mode = \"open\"",
+        &format!(
+            "mode = \"open\"\nbearer_tokens = [\"file:{}\"]",
+            secret.display()
+        ),
+    );
+    scene.server.wait_for("was read again");
+    assert_eq!(purge("Bearer the-first-secret").await, 200);
+    fs::write(&secret, "the-second-secret\n").unwrap();
+    scene.server.output.lock().unwrap().clear();
+    scene.server.signal("HUP");
+    scene.server.wait_for("was read again");
+    assert_eq!(purge("Bearer the-first-secret").await, 401);
+    assert_eq!(purge("Bearer the-second-secret").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_a_restart_is_named() {
+    let mut scene = Scene::set().await;
+    let dir = scene
+        .program
+        .folder
+        .path()
+        .join("cache")
+        .display()
+        .to_string();
+    scene.rewrite(&dir, &format!("{dir}-elsewhere"));
+    scene.server.signal("HUP");
+    let said = scene.server.wait_for("a restart is needed");
+    assert!(said.contains("cache.dir"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_outlives_a_reload_and_so_do_pictures_and_pauses() {
+    let mut scene = Scene::set().await;
+    let address = scene.server.address("listen");
+    let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut ask = async |path: &str| {
+        let request = Request::get(path)
+            .header("host", "faces")
+            .body(Empty::<Bytes>::new())
+            .unwrap();
+        sender.ready().await.unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let status = response.headers()["cache-status"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        response.into_body().collect().await.unwrap();
+        status
+    };
+    assert!(ask(FACE).await.contains("fwd=uri-miss"));
+    let limited = Fault::Status {
+        status: 429,
+        retry_after: Some(600),
+    };
+    scene
+        .emulator
+        .control()
+        .inject(Rule::api(limited).times(1))
+        .unwrap();
+    assert!(
+        ask("/avatar/waha/628100000002")
+            .await
+            .contains("rate_limited")
+    );
+    scene.rewrite(
+        "mode = \"open\"",
+        "mode = \"open\"\nallow_origin = \"https://crm.example\"",
+    );
+    scene.server.signal("HUP");
+    scene.server.wait_for("was read again");
+    // On the same connection.
+    assert!(ask(FACE).await.contains("; hit"));
+    assert!(
+        ask("/avatar/waha/628100000003")
+            .await
+            .contains("rate_limited")
+    );
+    assert_eq!(
+        scene.get(FACE).await.header("access-control-allow-origin"),
+        "https://crm.example"
+    );
+}

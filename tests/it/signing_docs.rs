@@ -1,0 +1,74 @@
+//! The programs in `docs/signing.md`, run as they stand there, against a real server.
+
+use std::{fs, process::Command};
+
+use crate::support::{Rig, rig::Settings};
+
+const KEY: &str = "a signing key for tests";
+const FACE: &str = "628100000001@c.us";
+const EXP: &str = "1826700000";
+
+/// The code in the section of this language.
+fn code(language: &str) -> String {
+    let docs = include_str!("../../docs/signing.md");
+    let (_, rest) = docs.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("\n```").unwrap().0.to_owned() + "\n"
+}
+
+/// Runs a program, and returns what it prints.
+fn printed(language: &str, file: &str, command: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(file);
+    fs::write(&path, code(language)).unwrap();
+    let output = Command::new(command[0])
+        .args(&command[1..])
+        .arg(&path)
+        .args([KEY, "waha", FACE, EXP])
+        .env("HOME", folder.path())
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}: run make setup", command[0]));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+async fn signed() -> Rig {
+    Settings::default()
+        .section("access", "signing_keys = [\"env:SIGNING_KEY\"]")
+        .start()
+        .await
+}
+
+async fn accepted(language: &str, file: &str, command: &[&str]) {
+    let rig = signed().await;
+    let path = printed(language, file, command);
+    rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+}
+
+#[tokio::test]
+async fn the_javascript_of_the_docs_signs() {
+    accepted("js", "sign.cjs", &["node"]).await;
+}
+
+#[tokio::test]
+async fn the_python_of_the_docs_signs() {
+    accepted("python", "sign.py", &["python3"]).await;
+}
+
+#[tokio::test]
+async fn the_php_of_the_docs_signs() {
+    accepted("php", "sign.php", &["php"]).await;
+}
+
+#[tokio::test]
+async fn the_go_of_the_docs_signs() {
+    accepted("go", "sign.go", &["go", "run"]).await;
+}
+
+#[tokio::test]
+async fn the_shell_of_the_docs_signs() {
+    accepted("sh", "sign.sh", &["sh"]).await;
+}

@@ -1,0 +1,205 @@
+//! The cache keeps itself in order: its limits, its orphans, its index.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use crate::support::{Answer, Rig, rig::Settings};
+
+fn jid(number: usize) -> String {
+    format!("62855500{number:03}")
+}
+
+/// All files below a folder of the cache directory.
+fn files(rig: &Rig, folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![rig.cache.path().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(folder).into_iter().flatten() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                found.push(path)
+            }
+        }
+    }
+    found
+}
+
+async fn cache(rig: &Rig) -> serde_json::Value {
+    let answer = Answer::to(&rig.admin(), "GET", "/v1/cache", &[]).await;
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// Pictures still in the cache, asked for without asking anybody.
+async fn kept(rig: &Rig, numbers: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut kept = Vec::new();
+    for number in numbers {
+        let record = Answer::to(
+            &rig.admin(),
+            "GET",
+            &format!("/v1/avatars/waha/{}", jid(number)),
+            &[],
+        )
+        .await;
+        if record.status == 200 {
+            kept.push(number);
+        }
+    }
+    kept
+}
+
+fn make_old(path: &Path, age: Duration) {
+    let file = fs::File::options().append(true).open(path).unwrap();
+    // File dates are the file system's, not the rig's clock's.
+    #[allow(clippy::disallowed_methods)]
+    file.set_modified(SystemTime::now() - age).unwrap();
+}
+
+#[tokio::test]
+async fn beyond_max_entries_the_least_recently_used_go() {
+    let rig = Settings::default()
+        .section("cache", "max_entries = 20")
+        .start()
+        .await;
+    for number in 0..30 {
+        rig.face("waha", &jid(number)).await;
+        rig.seconds(1);
+    }
+    rig.tend().await;
+    assert_eq!(kept(&rig, 0..30).await, (11..30).collect::<Vec<_>>());
+    assert_eq!(cache(&rig).await["evicted"], 11);
+    assert_eq!(files(&rig, "index-v5").len(), 19);
+    assert_eq!(files(&rig, "content-v2").len(), 19);
+}
+
+#[tokio::test]
+async fn beyond_max_bytes_as_many_go_as_it_takes() {
+    let rig = Settings::default()
+        .section("cache", "max_bytes = \"256KiB\"")
+        .start()
+        .await;
+    for number in 0..40 {
+        rig.face("waha", &jid(number)).await;
+        rig.seconds(1);
+    }
+    rig.tend().await;
+    let bytes = cache(&rig).await["bytes"].as_u64().unwrap();
+    assert!(bytes <= 256 * 1024 && bytes > 128 * 1024, "{bytes}");
+    let left = kept(&rig, 0..40).await;
+    assert_eq!(*left.last().unwrap(), 39);
+    assert!(!left.contains(&0));
+}
+
+#[tokio::test]
+async fn a_file_system_that_runs_short_is_relieved() {
+    let rig = Settings::default()
+        .section("cache", "min_free = \"1000TiB\"")
+        .start()
+        .await;
+    for number in 0..5 {
+        rig.face("waha", &jid(number)).await;
+    }
+    rig.tend().await;
+    assert_eq!(cache(&rig).await["entries"], 0);
+    // And faces are shown all the same.
+    rig.face("waha", &jid(1))
+        .await
+        .assert_picture(&rig.bytes(&jid(1)));
+}
+
+#[tokio::test]
+async fn a_restart_knows_what_is_there_and_goes_on_evicting_by_age() {
+    let mut rig = Settings::default()
+        .section("cache", "max_entries = 10")
+        .start()
+        .await;
+    for number in 0..10 {
+        rig.face("waha", &jid(number)).await;
+        rig.seconds(1);
+    }
+    rig.restart().await;
+    rig.tend().await;
+    assert_eq!(cache(&rig).await["entries"], 10);
+    assert_eq!(cache(&rig).await["counted"], true);
+    // A look from disk is a use.
+    rig.face("waha", &jid(0)).await;
+    rig.seconds(1);
+    rig.face("waha", &jid(10)).await;
+    rig.tend().await;
+    let left = kept(&rig, 0..11).await;
+    assert!(
+        left.contains(&0) && left.contains(&10) && !left.contains(&1),
+        "{left:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_picture_that_was_replaced_takes_its_file_along() {
+    let rig = Rig::start().await;
+    rig.tend().await;
+    rig.face("waha", "628100000001").await;
+    for face in [2, 3, 4] {
+        let picture = faceplate::emulator::Picture::Face(face);
+        rig.vendors().set_picture("628100000001", picture).unwrap();
+        rig.get("/avatar/waha/628100000001?refresh=true").await;
+    }
+    assert_eq!(files(&rig, "content-v2").len(), 1);
+}
+
+#[tokio::test]
+async fn what_nobody_refers_to_is_collected_when_it_is_old_and_not_before() {
+    let rig = Rig::start().await;
+    rig.face("waha", &jid(1)).await;
+    let ours = files(&rig, "content-v2");
+    let folder = rig.cache.path().join("content-v2/sha256/ab/cd");
+    fs::create_dir_all(&folder).unwrap();
+    let orphan = folder.join("ef".repeat(30));
+    fs::write(&orphan, "left by a crash").unwrap();
+    let unfinished = rig.cache.path().join("tmp/.tmp7Qk2");
+    fs::write(&unfinished, "half a picture").unwrap();
+    rig.tend().await;
+    assert!(orphan.exists() && unfinished.exists());
+    for path in [&orphan, &unfinished, &ours[0]] {
+        make_old(path, Duration::from_secs(3601));
+    }
+    rig.tend().await;
+    assert!(!orphan.exists() && !unfinished.exists());
+    assert_eq!(files(&rig, "content-v2"), ours);
+}
+
+#[tokio::test]
+async fn the_grace_is_the_operator_s_choice() {
+    let rig = Settings::default()
+        .section("cache", "gc_grace = \"0\"")
+        .start()
+        .await;
+    let folder = rig.cache.path().join("content-v2/sha256/ab/cd");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("ef".repeat(30)), "left by a crash").unwrap();
+    rig.tend().await;
+    assert_eq!(files(&rig, "content-v2").len(), 0);
+}
+
+#[tokio::test]
+async fn a_thousand_confirmations_do_not_lengthen_the_index() {
+    let rig = Settings::default()
+        .instance("refreshes = { per_minute = 100000, burst = 100000 }\nlookups = { per_minute = 100000, burst = 100000 }")
+        .start()
+        .await;
+    for _ in 0..1000 {
+        rig.get("/avatar/waha/628100000008?refresh=true").await;
+        rig.seconds(1);
+    }
+    let buckets = files(&rig, "index-v5");
+    assert_eq!(buckets.len(), 1);
+    assert!(fs::metadata(&buckets[0]).unwrap().len() <= 17 * 1024);
+    let mut rig = rig;
+    rig.restart().await;
+    rig.face("waha", "628100000008")
+        .await
+        .assert_picture(&rig.bytes("628100000008"));
+}

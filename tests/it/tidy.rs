@@ -1,0 +1,454 @@
+//! The rules of style that a machine can check. Each failure says where, and what to do.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The rooms and their floors. A room may use rooms on lower floors, and itself.
+const FLOORS: [(&str, u8); 15] = [
+    ("clock", 0),
+    ("telemetry", 1),
+    ("avatar", 1),
+    ("store", 2),
+    ("upstream", 2),
+    ("limits", 2),
+    ("images", 2),
+    ("server", 2),
+    ("pipeline", 3),
+    ("http", 4),
+    ("config", 5),
+    ("emulator", 5),
+    ("app", 6),
+    ("cli", 7),
+    ("main", 8),
+];
+
+/// What only some places may name, and why.
+const OWNERS: [(&str, &[&str], &str); 9] = [
+    (
+        "cacache::",
+        &["store/disk.rs", "store/archive.rs"],
+        "one file knows the crate and its traps",
+    ),
+    ("governor::", &["limits/"], "budgets are kept in limits/"),
+    (
+        "std::env",
+        &["config/", "cli/"],
+        "the environment is the operator's word, and read in config/",
+    ),
+    (
+        "hickory_resolver",
+        &["upstream/resolver.rs", "telemetry/log.rs"],
+        "names are resolved in one place",
+    ),
+    (
+        "client::legacy",
+        &["upstream/client.rs"],
+        "one outbound client, behind the guard",
+    ),
+    (
+        "imagesize::",
+        &["avatar/picture.rs"],
+        "one place says what a picture is",
+    ),
+    (
+        "SystemTime::now",
+        &["clock.rs"],
+        "time is injected: take a Clock",
+    ),
+    (
+        "TcpStream::connect",
+        &["upstream/dial.rs", "cli/server.rs"],
+        "only guarded addresses are dialled",
+    ),
+    ("println!", &["cli/"], "a library tells through tracing"),
+];
+
+/// What some rooms must not know.
+const STRANGERS: [(&str, &[&str], &str); 3] = [
+    (
+        "hyper",
+        &["store/", "avatar/", "limits/", "images/"],
+        "these rooms know nothing of HTTP",
+    ),
+    (
+        "http::",
+        &["store/", "avatar/", "limits/", "images/"],
+        "these rooms know nothing of HTTP",
+    ),
+    (
+        "Instant::now",
+        &["store/", "avatar/", "limits/", "images/"],
+        "these rooms are told the time",
+    ),
+];
+
+/// Words that mean that something is not finished.
+const UNFINISHED: [&str; 6] = [
+    "todo!",
+    "unimplemented!",
+    "dbg!",
+    "#[ignore",
+    "TODO",
+    "FIXME",
+];
+
+/// The longest file, without its tests.
+const LONGEST: usize = 450;
+
+struct Source {
+    /// The path below `src/`, `tests/` or `benches/`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The code, without tests, comments and doc comments, with line numbers.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let end = self
+            .text
+            .find("#[cfg(test)]\nmod tests")
+            .unwrap_or(self.text.len());
+        self.text[..end]
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line))
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    fn room(&self) -> &str {
+        let room = self.path.split('/').next().unwrap();
+        room.strip_suffix(".rs").unwrap_or(room)
+    }
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        let Ok(items) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for path in items.map(|item| item.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let path = path.strip_prefix(&root).unwrap();
+                found.push(Source {
+                    path: path.to_str().unwrap().to_owned(),
+                    text,
+                });
+            }
+        }
+    }
+    assert!(
+        !found.is_empty() || folder == "benches",
+        "no source under {folder}"
+    );
+    found
+}
+
+fn everything() -> Vec<Source> {
+    ["src", "tests", "benches"]
+        .into_iter()
+        .flat_map(sources)
+        .collect()
+}
+
+fn assert_none(violations: Vec<String>) {
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+fn floor(room: &str) -> Option<u8> {
+    FLOORS
+        .iter()
+        .find(|(name, _)| *name == room)
+        .map(|(_, floor)| *floor)
+}
+
+/// The rooms that a text names after `crate::`, grouped imports included.
+fn named_rooms(text: &str) -> BTreeSet<String> {
+    let mut rooms = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => rooms.extend(first_names(group)),
+            None => rooms.extend(name_at(rest)),
+        }
+    }
+    rooms
+}
+
+/// The first name of each path in a group such as `avatar::{Key, Jid}, clock::Clock}`.
+fn first_names(group: &str) -> Vec<String> {
+    let (mut names, mut depth, mut is_start) = (Vec::new(), 0, true);
+    for (at, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => is_start = true,
+            _ if is_start && depth == 0 && !character.is_whitespace() => {
+                names.extend(name_at(&group[at..]));
+                is_start = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn name_at(text: &str) -> Option<String> {
+    let end = text
+        .find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+        .unwrap_or(text.len());
+    // Macros and items at the crate's root are no rooms.
+    (end > 0).then(|| text[..end].to_owned())
+}
+
+fn layer_violations(source: &Source) -> Vec<String> {
+    let text: String = source.code().flat_map(|(_, line)| [line, "\n"]).collect();
+    let room = source.room();
+    if room == "lib" {
+        return Vec::new();
+    }
+    let Some(own) = floor(room) else {
+        return vec![format!(
+            "src/{}: the room {room} has no floor; put it on one in tests/tidy.rs",
+            source.path
+        )];
+    };
+    named_rooms(&text)
+        .into_iter()
+        .filter(|other| other != room)
+        .filter_map(|other| match floor(&other) {
+            Some(floor) if floor < own => None,
+            _ => Some(format!("src/{}: {room} (floor {own}) uses {other}; use lower floors only, or move what is shared down", source.path)),
+        })
+        .collect()
+}
+
+#[test]
+fn rooms_use_only_rooms_on_lower_floors() {
+    assert_none(sources("src").iter().flat_map(layer_violations).collect());
+}
+
+#[test]
+fn the_emulator_shares_no_parser_with_the_proxy() {
+    let shared = sources("src").into_iter().filter(|source| {
+        source.room() == "emulator" && source.code().any(|(_, line)| line.contains("upstream"))
+    });
+    assert_none(
+        shared
+            .map(|source| {
+                format!(
+                    "src/{}: a mock that shares the parser agrees with the bug",
+                    source.path
+                )
+            })
+            .collect(),
+    );
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent = everything()
+        .into_iter()
+        .filter(|source| !source.text.starts_with("//!"));
+    assert_none(
+        silent
+            .map(|source| format!("{}: open it with a //! sentence", source.path))
+            .collect(),
+    );
+}
+
+#[test]
+fn no_file_is_about_more_than_one_thing() {
+    let long = sources("src").into_iter().filter_map(|source| {
+        let lines = source.code().last().map_or(0, |(line, _)| line);
+        (lines > LONGEST).then(|| {
+            format!(
+                "src/{}: {lines} lines without tests; cut it by idea (at most {LONGEST})",
+                source.path
+            )
+        })
+    });
+    assert_none(long.collect());
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let mut left = Vec::new();
+    for source in everything()
+        .iter()
+        .filter(|source| source.path != "tidy.rs")
+    {
+        for (index, line) in source.text.lines().enumerate() {
+            if let Some(word) = UNFINISHED.iter().find(|word| line.contains(**word)) {
+                left.push(format!("{}:{}: {word}: finish it", source.path, index + 1));
+            }
+            let comment = line.trim_start().strip_prefix("// ").unwrap_or_default();
+            if comment.ends_with(';') || comment.ends_with(" {") {
+                left.push(format!(
+                    "{}:{}: code in a comment: remove it",
+                    source.path,
+                    index + 1
+                ));
+            }
+        }
+    }
+    assert_none(left);
+}
+
+#[test]
+fn what_has_one_owner_is_named_nowhere_else() {
+    let mut strays = Vec::new();
+    for source in sources("src")
+        .iter()
+        .filter(|source| source.path != "lib.rs")
+    {
+        for (line, text) in source.code() {
+            for (name, owners, why) in OWNERS {
+                if text.contains(name) && !owners.iter().any(|owner| source.path.starts_with(owner))
+                {
+                    strays.push(format!(
+                        "src/{}:{line}: {name} belongs to {owners:?}: {why}",
+                        source.path
+                    ));
+                }
+            }
+        }
+    }
+    assert_none(strays);
+}
+
+#[test]
+fn the_lower_rooms_do_not_know_what_is_not_theirs() {
+    let mut known = Vec::new();
+    for source in sources("src") {
+        for (line, text) in source.code() {
+            for (name, rooms, why) in STRANGERS {
+                if text.contains(name) && rooms.iter().any(|room| source.path.starts_with(room)) {
+                    known.push(format!("src/{}:{line}: {name}: {why}", source.path));
+                }
+            }
+        }
+    }
+    assert_none(known);
+}
+
+#[test]
+fn every_setting_of_the_sample_configuration_is_read_and_every_setting_read_is_in_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sample = fs::read_to_string(root.join("config/faceplate.toml")).unwrap();
+    let config = sources("src")
+        .into_iter()
+        .filter(|source| source.room() == "config");
+    let schema: String = config.map(|source| source.text).collect();
+    let mut missing = Vec::new();
+    for call in [
+        ".or(\"",
+        ".or(\n",
+        ".optional(\"",
+        ".required(\"",
+        "secrets(\"",
+        "percent(\"",
+        ".required(\n",
+    ] {
+        for (at, _) in schema.match_indices(call) {
+            let rest = &schema[at + call.len()..];
+            let rest = rest.trim_start().trim_start_matches('"');
+            let key: String = rest
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
+            if !key.is_empty() && !sample.contains(&format!("{key} = ")) {
+                missing.push(format!(
+                    "config/faceplate.toml: {key} is read by src/config/ and not shown"
+                ));
+            }
+        }
+    }
+    assert_none(missing);
+}
+
+#[test]
+fn no_path_of_a_developer_s_machine_is_in_the_tree() {
+    // Put together here, so that this file does not find itself.
+    let needles = [
+        ["/wo", "rk/"].concat(),
+        ["/ho", "me/"].concat(),
+        ["/fa", "rm"].concat(),
+    ];
+    let mut found = Vec::new();
+    for path in tracked_files() {
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        for (index, line) in text.lines().enumerate() {
+            if needles.iter().any(|needle| line.contains(needle)) {
+                found.push(format!(
+                    "{}:{}: a path of one machine",
+                    path.display(),
+                    index + 1
+                ));
+            }
+        }
+    }
+    assert_none(found);
+}
+
+fn tracked_files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = std::process::Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root)
+        .output();
+    let listed = listed.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&listed)
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(|name| root.join(name))
+        .collect()
+}
+
+mod the_rules_can_fail {
+    use super::*;
+
+    fn source(path: &str, text: &str) -> Source {
+        Source {
+            path: path.into(),
+            text: text.into(),
+        }
+    }
+
+    #[test]
+    fn on_an_import_from_above_or_beside() {
+        for text in [
+            "//! x\nuse crate::http::Front;",
+            "//! x\nuse crate::{\n    avatar::{Key, Jid},\n    limits::Gate,\n};",
+            "//! x\nfn f() -> crate::pipeline::Served {}",
+        ] {
+            assert_eq!(
+                layer_violations(&source("store/mod.rs", text)).len(),
+                1,
+                "{text}"
+            );
+        }
+        let fine =
+            "//! x\nuse crate::{avatar::{Key, Jid}, clock::Clock};\n// crate::http is not for us";
+        assert!(layer_violations(&source("store/mod.rs", fine)).is_empty());
+    }
+
+    #[test]
+    fn on_a_room_without_a_floor() {
+        assert_eq!(
+            layer_violations(&source("helpers/mod.rs", "//! x")).len(),
+            1
+        );
+    }
+}

@@ -1,0 +1,246 @@
+//! TLS and HTTP/2: what a browser negotiates, and a certificate that changes under way.
+
+use std::{path::Path, sync::Arc};
+
+use crate::support::{
+    Rig,
+    program::{Program, Running, errors},
+};
+use faceplate::emulator::{Emulator, Options};
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    Request, Version,
+    body::Bytes,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer},
+};
+
+const FACE: &str = "/avatar/waha/628100000001";
+
+/// A certificate for `faces.test`, written where the server looks; returns it as a trust anchor.
+fn certificate(folder: &Path) -> CertificateDer<'static> {
+    let issued = rcgen::generate_simple_self_signed(["faces.test".to_owned()]).unwrap();
+    std::fs::write(folder.join("key.pem"), issued.signing_key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("cert.pem"), issued.cert.pem()).unwrap();
+    issued.cert.der().clone()
+}
+
+async fn handshake(
+    address: &str,
+    anchor: &CertificateDer<'static>,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(anchor.clone()).unwrap();
+    let mut config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let stream = TcpStream::connect(address).await?;
+    let name = "faces.test".try_into().unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+}
+
+struct Scene {
+    emulator: Emulator,
+    program: Program,
+    server: Running,
+    anchor: CertificateDer<'static>,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let program = Program::before(&emulator, "");
+        let anchor = certificate(program.folder.path());
+        let mut command = program.command(&["serve"]);
+        for (key, file) in [("CERTIFICATE", "cert.pem"), ("KEY", "key.pem")] {
+            let path = program.folder.path().join(file);
+            command.env(format!("FACEPLATE_SERVER__{key}"), path);
+        }
+        let mut server = Running::start(command);
+        server.wait_for("serving faces");
+        Self {
+            emulator,
+            program,
+            server,
+            anchor,
+        }
+    }
+
+    fn bytes(&self) -> Bytes {
+        self.emulator.control().face_bytes("628100000001").unwrap()
+    }
+}
+
+async fn over_http2<I>(stream: I, count: usize) -> Vec<(Version, Bytes)>
+where
+    I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let mut streams = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let mut sender = sender.clone();
+        streams.spawn(async move {
+            let request = Request::get(format!("https://faces.test{FACE}"))
+                .body(Empty::<Bytes>::new())
+                .unwrap();
+            let response = sender.send_request(request).await.unwrap();
+            let version = response.version();
+            (
+                version,
+                response.into_body().collect().await.unwrap().to_bytes(),
+            )
+        });
+    }
+    streams.join_all().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_gets_http2_over_tls_and_many_faces_at_once() {
+    let scene = Scene::set().await;
+    let stream = handshake(
+        &scene.server.address("listen"),
+        &scene.anchor,
+        &["h2", "http/1.1"],
+    )
+    .await
+    .unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    for (version, body) in over_http2(stream, 50).await {
+        assert_eq!((version, body), (Version::HTTP_2, scene.bytes()));
+    }
+    assert_eq!(scene.emulator.control().calls().api, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_client_gets_http_1_over_tls() {
+    let scene = Scene::set().await;
+    let stream = handshake(
+        &scene.server.address("listen"),
+        &scene.anchor,
+        &["http/1.1"],
+    )
+    .await
+    .unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get(FACE)
+        .header("host", "faces.test")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        scene.bytes()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_shown_without_a_restart() {
+    let mut scene = Scene::set().await;
+    let address = scene.server.address("listen");
+    let renewed = certificate(scene.program.folder.path());
+    scene.server.wait_for("was read again");
+    handshake(&address, &renewed, &["h2"]).await.unwrap();
+    handshake(&address, &scene.anchor, &["h2"])
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_certificate_is_told_and_the_one_before_stays() {
+    let mut scene = Scene::set().await;
+    std::fs::write(
+        scene.program.folder.path().join("cert.pem"),
+        "not a certificate",
+    )
+    .unwrap();
+    let said = scene.server.wait_for("the one before stays");
+    assert!(
+        said.contains("server.certificate") && said.contains("cert.pem"),
+        "{said}"
+    );
+    handshake(&scene.server.address("listen"), &scene.anchor, &["h2"])
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn http2_with_prior_knowledge_works_in_the_clear() {
+    let rig = Rig::start().await;
+    let stream = TcpStream::connect(rig.address()).await.unwrap();
+    for (version, body) in over_http2(stream, 5).await {
+        assert_eq!(
+            (version, body),
+            (Version::HTTP_2, rig.bytes("628100000001"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_or_half_a_word_is_let_go() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let rig = crate::support::rig::Settings::default()
+        .section(
+            "server",
+            "listen = \"127.0.0.1:0\"\nheader_timeout = \"50ms\"",
+        )
+        .start()
+        .await;
+    for words in ["", "PRI * HT", "GET /avatar"] {
+        let mut stream = TcpStream::connect(rig.address()).await.unwrap();
+        stream.write_all(words.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(
+            std::time::Duration::from_secs(5),
+            stream.read_to_end(&mut rest),
+        );
+        assert!(ended.await.is_ok(), "{words:?} is waited for without end");
+    }
+    assert_eq!(rig.face("waha", "628100000001").await.status, 200);
+}
+
+#[test]
+fn a_certificate_without_its_key_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path());
+    let config = |more: &str| {
+        let text = format!(
+            "[server]\n{more}\n[access]\nmode = \"open\"\n[instances.a]\nprovider = \"wawp\"\naccount = \"1\"\ntoken = \"env:TOKEN\""
+        );
+        let output = Program::with(&text).run(&["check"]);
+        (output.status.success(), errors(&output))
+    };
+    let (cert, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    let (cert, key) = (cert.display(), key.display());
+    assert!(config(&format!("certificate = \"{cert}\"\nkey = \"{key}\"")).0);
+    for (lines, words) in [
+        (format!("certificate = \"{cert}\""), "go together"),
+        (
+            format!("certificate = \"{key}\"\nkey = \"{key}\""),
+            "certificates",
+        ),
+        (
+            format!("certificate = \"{cert}\"\nkey = \"{cert}\""),
+            "private key",
+        ),
+    ] {
+        let (fine, said) = config(&lines);
+        assert!(!fine && said.contains(words), "{said}");
+    }
+}

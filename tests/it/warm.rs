@@ -1,0 +1,497 @@
+//! Many faces, fetched before anybody looks.
+
+use std::{fs, process::Stdio, time::Duration};
+
+use crate::support::{
+    Answer,
+    program::{Program, Running, errors},
+    rig::{Rig, Settings},
+};
+use faceplate::emulator::{Emulator, Endpoint, Fault, Options, Rule};
+use serde_json::{Value, json};
+
+const FACES: [&str; 5] = [
+    "628100000001",
+    "628100000002",
+    "628100000003",
+    "628100000004",
+    "628100000005",
+];
+
+async fn post(rig: &Rig, query: &str, list: &str) -> Answer {
+    let path = format!("/v1/warm?{query}");
+    Answer::send(&rig.admin(), "POST", &path, &[], list.as_bytes()).await
+}
+
+async fn begin(rig: &Rig, query: &str, list: &str) {
+    let answer = post(rig, query, list).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+}
+
+/// The run of an instance.
+async fn run(rig: &Rig, instance: &str) -> Value {
+    let answer = Answer::to(&rig.admin(), "GET", "/v1/warm", &[]).await;
+    let runs: Value = serde_json::from_slice(&answer.body).unwrap();
+    let mut runs = runs.as_array().unwrap().iter();
+    let run = runs.find(|run| run["instance"] == instance);
+    run.cloned().unwrap_or(Value::Null)
+}
+
+/// The run of an instance once it is in one of these states.
+async fn run_in(rig: &Rig, instance: &str, states: &[&str]) -> Value {
+    run_when(rig, instance, |run| {
+        states.iter().any(|state| run["state"] == *state)
+    })
+    .await
+}
+
+async fn run_when(rig: &Rig, instance: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..4000 {
+        let run = run(rig, instance).await;
+        if is_it(&run) {
+            return run;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came to that: {}", run(rig, instance).await);
+}
+
+/// The run of an instance once it waits with so many faces settled.
+async fn waiting_with(rig: &Rig, instance: &str, done: u64) -> Value {
+    run_when(rig, instance, |run| {
+        run["state"] == "waiting" && run["done"] == done
+    })
+    .await
+}
+
+async fn ended(rig: &Rig, instance: &str) -> Value {
+    run_in(rig, instance, &["done", "stopped"]).await
+}
+
+fn calls_of(rig: &Rig, endpoint: Endpoint) -> usize {
+    let calls = rig.calls();
+    let of = |call: &&faceplate::emulator::Call| call.endpoint == endpoint;
+    calls.list.iter().filter(of).count()
+}
+
+#[tokio::test]
+async fn a_list_is_fetched_and_then_every_face_is_a_hit() {
+    let rig = Rig::start().await;
+    begin(&rig, "instance=waha", &FACES.join("\n")).await;
+    let run = ended(&rig, "waha").await;
+    assert_eq!(run["state"], "done");
+    assert_eq!((&run["total"], &run["done"]), (&json!(5), &json!(5)));
+    assert_eq!(run["outcomes"], json!({ "picture": 5 }));
+    assert_eq!(rig.traffic(), (5, 5));
+    for face in FACES {
+        let answer = rig.face("waha", face).await;
+        answer.assert_picture(&rig.bytes(face));
+        assert!(answer.cache_status().contains("; hit"));
+    }
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_known_is_not_asked_for() {
+    let rig = Rig::start().await;
+    rig.face("waha", FACES[0]).await;
+    // No picture, and that is believed for six hours.
+    rig.face("waha", "628100000102").await;
+    rig.traffic();
+    let list = format!("{}\n628100000102\n", FACES.join("\n"));
+    begin(&rig, "instance=waha", &list).await;
+    let run = ended(&rig, "waha").await;
+    assert_eq!(run["outcomes"], json!({ "known": 2, "picture": 4 }));
+    assert_eq!(rig.traffic(), (4, 4));
+}
+
+#[tokio::test]
+async fn the_list_of_chats_brings_the_faces_along() {
+    for vendor in ["waha", "wappfy"] {
+        let rig = Rig::start().await;
+        begin(&rig, &format!("instance={vendor}&chats=true&top=24"), "").await;
+        let run = ended(&rig, vendor).await;
+        assert_eq!(run["outcomes"], json!({ "picture": 24 }), "{vendor}");
+        // Pages of ten at most, and no call for a single face.
+        assert_eq!(calls_of(&rig, Endpoint::Overview), 3);
+        assert_eq!(rig.traffic(), (3, 24));
+        let answer = rig.face(vendor, FACES[0]).await;
+        assert!(answer.cache_status().contains("; hit"));
+        // The next day, the same links confirm the same pictures.
+        rig.hours(25);
+        begin(&rig, &format!("instance={vendor}&chats=true&top=24"), "").await;
+        ended(&rig, vendor).await;
+        assert_eq!(rig.traffic(), (3, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_paid_for_with_a_lookup_for_each_row() {
+    let settings = Settings::default().instance("daily = 15");
+    let rig = settings.start().await;
+    begin(&rig, "instance=waha&chats=true&top=24", "").await;
+    // Five of the second page's ten are paid; the rest is for tomorrow.
+    let run = waiting_with(&rig, "waha", 10).await;
+    assert_eq!(run["why"], "over_budget");
+    assert_eq!(calls_of(&rig, Endpoint::Overview), 1);
+}
+
+#[tokio::test]
+async fn a_list_without_faces_costs_a_call_for_each() {
+    let rig = Rig::start().await;
+    begin(&rig, "instance=wawp&chats=true&top=5", "").await;
+    let run = ended(&rig, "wawp").await;
+    assert_eq!(run["outcomes"], json!({ "picture": 5 }));
+    assert_eq!(calls_of(&rig, Endpoint::Overview), 1);
+    assert_eq!(rig.traffic(), (6, 5));
+}
+
+#[tokio::test]
+async fn chats_end_where_the_list_ends() {
+    let rig = Rig::start().await;
+    begin(&rig, "instance=waha&chats=true&top=500", "").await;
+    let run = ended(&rig, "waha").await;
+    assert_eq!(run["state"], "done");
+    assert_eq!((&run["total"], &run["done"]), (&json!(34), &json!(34)));
+}
+
+#[tokio::test]
+async fn a_run_waits_for_the_background_lane_and_leaves_the_rest_to_people() {
+    let settings = Settings::default().instance("lookups = { per_minute = 6, burst = 4 }");
+    let rig = settings.start().await;
+    begin(&rig, "instance=waha", &FACES.join("\n")).await;
+    let waiting = waiting_with(&rig, "waha", 2).await;
+    assert_eq!(waiting["why"], "over_budget");
+    assert_eq!(rig.traffic().0, 2);
+    // Somebody looks meanwhile, and is not made to wait.
+    rig.face("waha", "628100000010")
+        .await
+        .assert_picture(&rig.bytes("628100000010"));
+    rig.traffic();
+    // Three a minute are for work that nobody waits for.
+    let mut calls = Vec::new();
+    while run(&rig, "waha").await["ended"].is_null() {
+        rig.seconds(20);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        calls.push(rig.traffic().0);
+    }
+    assert_eq!(calls.iter().sum::<usize>(), 3, "{calls:?}");
+    assert!(calls.iter().all(|calls| *calls <= 1), "{calls:?}");
+    let run = run(&rig, "waha").await;
+    assert_eq!(run["outcomes"], json!({ "picture": 5 }));
+}
+
+#[tokio::test]
+async fn a_rate_limit_pauses_a_run_and_does_not_end_it() {
+    let rig = Rig::start().await;
+    let limited = Fault::Status {
+        status: 429,
+        retry_after: Some(120),
+    };
+    rig.inject(Rule::api(limited).times(1));
+    begin(&rig, "instance=waha", FACES[0]).await;
+    let waiting = run_in(&rig, "waha", &["waiting"]).await;
+    assert_eq!(waiting["why"], "rate_limited");
+    assert_eq!(rig.traffic(), (1, 0));
+    rig.seconds(121);
+    let run = ended(&rig, "waha").await;
+    assert_eq!(run["outcomes"], json!({ "picture": 1 }));
+    assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
+async fn a_refused_credential_ends_a_run() {
+    for query in ["instance=waha", "instance=waha&chats=true"] {
+        let rig = Rig::start().await;
+        rig.inject(Rule::api(Fault::Status {
+            status: 401,
+            retry_after: None,
+        }));
+        let list = if query.contains("chats") {
+            ""
+        } else {
+            FACES[0]
+        };
+        begin(&rig, query, list).await;
+        let run = ended(&rig, "waha").await;
+        assert_eq!(run["state"], "stopped");
+        assert!(
+            run["why"]
+                .as_str()
+                .unwrap()
+                .contains("check this instance's token")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_chats_that_cannot_be_had_is_tried_three_times() {
+    let rig = Rig::start().await;
+    rig.inject(Rule::api(Fault::NotJson));
+    begin(&rig, "instance=waha&chats=true", "").await;
+    for _ in 0..3 {
+        run_in(&rig, "waha", &["waiting", "stopped"]).await;
+        rig.seconds(30);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let run = ended(&rig, "waha").await;
+    assert!(
+        run["why"].as_str().unwrap().contains("could not be had"),
+        "{run}"
+    );
+    assert_eq!(rig.traffic().0, 3);
+}
+
+#[tokio::test]
+async fn a_run_goes_on_after_a_restart_and_asks_for_nothing_twice() {
+    let settings = Settings::default().instance("lookups = { per_minute = 6, burst = 4 }");
+    let mut rig = settings.start().await;
+    begin(&rig, "instance=waha", &FACES.join("\n")).await;
+    waiting_with(&rig, "waha", 2).await;
+    rig.restart().await;
+    while run(&rig, "waha").await["ended"].is_null() {
+        rig.seconds(20);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let run = run(&rig, "waha").await;
+    assert_eq!(run["outcomes"], json!({ "known": 2, "picture": 3 }));
+    assert_eq!(rig.traffic().0, 5);
+    // What is done is not done again.
+    rig.restart().await;
+    assert_eq!(self::run(&rig, "waha").await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_run_that_is_ended_does_not_come_back() {
+    let settings = Settings::default().instance("lookups = { per_minute = 6, burst = 2 }");
+    let mut rig = settings.start().await;
+    begin(&rig, "instance=waha", &FACES.join("\n")).await;
+    run_in(&rig, "waha", &["waiting"]).await;
+    let path = "/v1/warm?instance=waha";
+    let admin = rig.admin();
+    assert_eq!(Answer::to(&admin, "DELETE", path, &[]).await.status, 204);
+    assert_eq!(Answer::to(&admin, "DELETE", path, &[]).await.status, 404);
+    rig.restart().await;
+    assert_eq!(run(&rig, "waha").await, Value::Null);
+}
+
+#[tokio::test]
+async fn one_run_at_a_time_for_each_instance() {
+    let settings = Settings::default().instance("lookups = { per_minute = 6, burst = 2 }");
+    let rig = settings.start().await;
+    begin(&rig, "instance=waha", &FACES.join("\n")).await;
+    let second = post(&rig, "instance=waha", FACES[0]).await;
+    assert_eq!(second.status, 409);
+    assert!(second.text().contains("GET /v1/warm"));
+    begin(&rig, "instance=wappfy", FACES[0]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_request_is_told_so_without_its_numbers() {
+    let rig = Rig::start().await;
+    for (query, list, status, says) in [
+        ("instance=nobody", FACES[0], 404, "no instance"),
+        ("", FACES[0], 400, "instance=NAME"),
+        ("instance=waha", "", 400, "a JID a line"),
+        ("instance=waha&top=3", FACES[0], 400, "chats=true"),
+        ("instance=waha&chats=true&top=0", "", 400, "top=50"),
+        (
+            "instance=waha",
+            "628100000001\n0628100000002\n",
+            400,
+            "line 2",
+        ),
+    ] {
+        let answer = post(&rig, query, list).await;
+        assert_eq!(answer.status, status, "{query}");
+        assert!(answer.text().contains(says), "{}", answer.text());
+        assert!(!answer.text().contains("6281"));
+    }
+    let put = Answer::to(&rig.admin(), "PUT", "/v1/warm", &[]).await;
+    assert_eq!(put.status, 405);
+    // A vendor without a list of chats.
+    begin(&rig, "instance=hypersender&chats=true", "").await;
+    let run = ended(&rig, "hypersender").await;
+    assert!(run["why"].as_str().unwrap().contains("no list of chats"));
+    assert_eq!(rig.traffic(), (0, 0));
+    // One that has the account's own picture alone.
+    begin(&rig, "instance=wachat", "628100000001\nme\n").await;
+    let run = ended(&rig, "wachat").await;
+    assert_eq!(run["outcomes"], json!({ "picture": 1, "unsupported": 1 }));
+}
+
+#[tokio::test]
+async fn the_schedule_runs_once_a_day_at_its_hour() {
+    // It is 18:40 UTC when the rig starts.
+    let settings = Settings::default().only("waha", "warm = { at = \"03:00\", top = 7 }");
+    let rig = settings.start().await;
+    rig.hours(8);
+    assert_eq!(run(&rig, "waha").await, Value::Null);
+    rig.seconds(20 * 60);
+    let first = ended(&rig, "waha").await;
+    assert_eq!(first["outcomes"], json!({ "picture": 7 }));
+    rig.hours(23);
+    assert_eq!(run(&rig, "waha").await["started"], first["started"]);
+    rig.hours(1);
+    for _ in 0..1000 {
+        if run(&rig, "waha").await["started"] != first["started"] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let second = ended(&rig, "waha").await;
+    assert_ne!(second["started"], first["started"]);
+}
+
+struct Scene {
+    emulator: Emulator,
+    program: Program,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let program = Program::before(&emulator, "");
+        fs::write(program.folder.path().join("faces"), FACES.join("\n")).unwrap();
+        Self { emulator, program }
+    }
+
+    /// What `faceplate warm` tells.
+    fn warm(&self, server: Option<&Running>, args: &[&str]) -> Value {
+        let list = self.program.folder.path().join("faces");
+        let args = args.iter().map(|arg| match *arg {
+            "FILE" => list.to_str().unwrap(),
+            arg => arg,
+        });
+        let args: Vec<_> = ["warm", "waha", "--json"].into_iter().chain(args).collect();
+        let mut command = self.program.command(&args);
+        if let Some(server) = server {
+            command.env("FACEPLATE_ADMIN__LISTEN", server.address("admin"));
+        }
+        let standard_input = fs::File::open(&list).unwrap();
+        let output = command.stdin(Stdio::from(standard_input)).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}{}", errors(&output)))
+    }
+
+    fn calls(&self) -> usize {
+        self.emulator.control().calls().api
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_warms_without_a_server_and_finds_it_done_the_second_time() {
+    let scene = Scene::set().await;
+    for (args, expected) in [
+        (["FILE"].as_slice(), json!({ "picture": 5 })),
+        (&["-"], json!({ "known": 5 })),
+        (
+            &["--chats", "--top", "7"],
+            json!({ "known": 5, "picture": 2 }),
+        ),
+    ] {
+        let run = scene.warm(None, args);
+        assert_eq!(
+            (&run["state"], &run["outcomes"]),
+            (&json!("done"), &expected)
+        );
+    }
+    assert_eq!(scene.calls(), 5 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_lets_a_running_server_do_it() {
+    let scene = Scene::set().await;
+    let server = scene.program.serve();
+    let run = scene.warm(Some(&server), &["FILE"]);
+    assert_eq!(run["outcomes"], json!({ "picture": 5 }));
+    let path = format!("/avatar/waha/{}", FACES[0]);
+    let answer = Answer::to(&server.address("listen"), "GET", &path, &[]).await;
+    assert!(answer.cache_status().contains("; hit"));
+    assert_eq!(scene.calls(), 5);
+}
+
+/// What the command writes to a terminal.
+fn on_a_terminal(scene: &Scene, args: &[&str]) -> String {
+    let command = scene.program.command(args);
+    let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    let words: Vec<_> = words.map(quoted).collect();
+    let mut script = std::process::Command::new("script");
+    script
+        .args([
+            "--quiet",
+            "--return",
+            "--command",
+            &words.join(" "),
+            "/dev/null",
+        ])
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("TERM", "xterm")
+        .stdin(Stdio::null());
+    let output = script.output().expect("there is no script: run make setup");
+    assert!(output.status.success(), "{}", errors(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_a_bar_shows_rate_remaining_time_and_outcomes() {
+    let scene = Scene::set().await;
+    // Slow enough for the bar to be seen on its way.
+    let control = scene.emulator.control();
+    control
+        .inject(Rule::api(Fault::Latency { ms: 800 }))
+        .unwrap();
+    let list = scene.program.folder.path().join("faces");
+    let said = on_a_terminal(&scene, &["warm", "waha", list.to_str().unwrap()]);
+    for part in ["/s eta ", "4/5", "4 picture"] {
+        assert!(said.contains(part), "no {part:?} in {said:?}");
+    }
+    assert!(said.contains("5 of 5 faces"), "{said:?}");
+    // Elsewhere it would only be in the way.
+    let output = scene.program.run(&["warm", "waha", list.to_str().unwrap()]);
+    assert!(!errors(&output).contains("eta"), "{}", errors(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_can_never_run_is_told() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    for (provider, schedule, says) in [
+        ("waha", "{ top = 7 }", "at: is missing"),
+        ("waha", "{ at = \"3am\" }", "a time of day in UTC"),
+        ("hypersender", "{ at = \"03:00\" }", "no list of chats"),
+    ] {
+        let program = Program::before(&emulator, "");
+        let config = fs::read_to_string(program.config()).unwrap();
+        let config = config.replace("provider = \"waha\"", &format!("provider = \"{provider}\""));
+        fs::write(program.config(), format!("{config}\nwarm = {schedule}\n")).unwrap();
+        let output = program.run(&["check"]);
+        assert!(errors(&output).contains(says), "{}", errors(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_explains_what_it_cannot_do() {
+    let scene = Scene::set().await;
+    let list = scene.program.folder.path().join("wrong");
+    fs::write(&list, "628100000001\nBob\n").unwrap();
+    for (args, says) in [
+        (vec!["warm", "waha"], "FILE"),
+        (vec!["warm", "nobody", "--chats"], "no instance"),
+        (
+            vec!["warm", "waha", "missing.txt"],
+            "cannot read missing.txt",
+        ),
+        (vec!["warm", "waha", list.to_str().unwrap()], "line 2"),
+    ] {
+        let output = scene.program.run(&args);
+        assert!(!output.status.success());
+        assert!(errors(&output).contains(says), "{}", errors(&output));
+    }
+}

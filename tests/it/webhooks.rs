@@ -1,0 +1,193 @@
+//! Gateways tell of contacts that changed.
+
+use crate::support::{
+    Answer,
+    rig::{Rig, Settings},
+};
+use faceplate::emulator::Picture;
+use serde_json::{Value, json};
+
+const FACE: &str = "628100000001@c.us";
+
+async fn post(rig: &Rig, provider: &str, body: &[u8]) -> Answer {
+    let path = format!("/v1/hooks/{provider}");
+    Answer::send(
+        &rig.admin(),
+        "POST",
+        &path,
+        &[("content-type", "application/json")],
+        body,
+    )
+    .await
+}
+
+async fn event(rig: &Rig, provider: &str, event: &Value) -> (u64, u64) {
+    let answer = post(rig, provider, event.to_string().as_bytes()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let heard: Value = serde_json::from_slice(&answer.body).unwrap();
+    let count = |name: &str| heard[name].as_u64().unwrap();
+    (count("marked"), count("ignored"))
+}
+
+/// Asks until the refresh behind the answer has landed.
+async fn until_new(rig: &Rig, vendor: &str) {
+    for _ in 0..500 {
+        if rig.face(vendor, FACE).await.body == rig.bytes(FACE) {
+            return;
+        }
+    }
+    panic!("the refresh behind the answer never landed");
+}
+
+/// Each kind of event that a gateway sends when a picture changed.
+fn events() -> Vec<(&'static str, Value)> {
+    let number = FACE.split('@').next().unwrap();
+    let long = format!("{number}@s.whatsapp.net");
+    vec![
+        // Evolution, one and several contacts.
+        (
+            "wachat",
+            json!({ "event": "contacts.update", "instance": "shop",
+                    "data": { "remoteJid": long, "profilePicUrl": "https://pps.whatsapp.net/new" } }),
+        ),
+        (
+            "hypersender",
+            json!({ "event": "CONTACTS_UPDATE", "instance": "shop", "data": [{ "id": long, "imgUrl": "changed" }] }),
+        ),
+        // WAHA's, from whatsmeow and of groups.
+        (
+            "waha",
+            json!({ "event": "engine.event", "session": "shop",
+                    "payload": { "event": "events.Picture", "data": { "JID": long, "Remove": false } } }),
+        ),
+        (
+            "wappfy",
+            json!({ "event": "group.v2.update", "session": "shop", "payload": { "group": { "id": FACE } } }),
+        ),
+        (
+            "wawp",
+            json!({ "event": "contact.update", "instance_id": "shop", "data": { "contact": { "chatId": FACE } } }),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_face_that_changed_is_asked_for_at_the_next_look_and_shown_meanwhile() {
+    let rig = Rig::start().await;
+    for (vendor, told) in events() {
+        if vendor == "wachat" {
+            continue;
+        }
+        rig.vendors().set_picture(FACE, Picture::Face(1)).unwrap();
+        let before = rig.face(vendor, FACE).await;
+        // WAHA's family keeps the old one's link for a day itself.
+        rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
+        rig.traffic();
+        assert_eq!(event(&rig, vendor, &told).await, (1, 0), "{vendor}");
+        // The event by itself costs no call.
+        assert_eq!(rig.traffic(), (0, 0), "{vendor}");
+        rig.face(vendor, FACE).await.assert_picture(&before.body);
+        until_new(&rig, vendor).await;
+        assert_eq!(rig.traffic(), (1, 1), "{vendor}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_vendor_keeps_is_gone_past_as_soon_as_there_is_budget_for_it() {
+    let settings = Settings::default().instance("refreshes = { per_minute = 4, burst = 1 }");
+    let mut rig = settings.start().await;
+    rig.vendors().set_picture(FACE, Picture::Face(1)).unwrap();
+    let before = rig.face("waha", FACE).await;
+    rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
+    // Somebody uses up the refreshes.
+    let other = "/avatar/waha/628100000002?refresh=true";
+    rig.get(other).await;
+    let (_, told) = events().swap_remove(2);
+    assert_eq!(event(&rig, "waha", &told).await, (1, 0));
+    rig.traffic();
+    for _ in 0..20 {
+        rig.face("waha", FACE).await.assert_picture(&before.body);
+    }
+    // An ordinary look would bring the old one back, and be believed for a day.
+    assert_eq!(rig.traffic(), (0, 0));
+    // Neither is it forgotten.
+    rig.restart().await;
+    rig.seconds(60);
+    until_new(&rig, "waha").await;
+    assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
+async fn who_has_no_face_here_is_counted_and_harmless() {
+    let rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    let told = |event: &str, account: &str, ids: Value| json!({ "event": event, "session": account, "payload": ids });
+    for (told, expected) in [
+        (
+            told(
+                "contacts.update",
+                "shop",
+                json!([{ "id": "628100000099@c.us" }]),
+            ),
+            (0, 1),
+        ),
+        (
+            told(
+                "contacts.update",
+                "shop",
+                json!([{ "id": "no JID" }, { "id": "me" }]),
+            ),
+            (0, 2),
+        ),
+        // An unresolvable LID, and one contact twice.
+        (
+            told(
+                "contacts.update",
+                "shop",
+                json!([{ "id": "123456@lid" }, { "id": FACE }, { "id": FACE }]),
+            ),
+            (1, 1),
+        ),
+        // Another account at the same gateway, and an event about something else.
+        (
+            told("contacts.update", "else", json!([{ "id": FACE }])),
+            (0, 1),
+        ),
+        (told("message", "shop", json!({ "id": FACE })), (0, 0)),
+        (told("contacts.update", "shop", json!("text")), (0, 0)),
+        (json!({ "session": "shop" }), (0, 0)),
+    ] {
+        assert_eq!(event(&rig, "waha", &told).await, expected, "{told}");
+    }
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    for line in [
+        "faceplate_hook_contacts_total{result=\"marked\"} 1",
+        "faceplate_hook_contacts_total{result=\"ignored\"} 5",
+    ] {
+        assert!(metrics.text().contains(line), "{}", metrics.text());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_event_is_refused_with_a_remedy() {
+    let rig = Rig::start().await;
+    let long = vec![b' '; 300 * 1024];
+    for (provider, body, status, remedy) in [
+        ("waha", &b"not JSON"[..], 400, "JSON object"),
+        ("waha", b"[]", 400, "JSON object"),
+        (
+            "waha",
+            b"{\"event\":\"contacts.update\"}",
+            400,
+            "session or instance",
+        ),
+        ("waha", &long, 413, "262144 bytes"),
+        ("nobody", b"{}", 404, "[instances.NAME]"),
+    ] {
+        let answer = post(&rig, provider, body).await;
+        assert_eq!(answer.status, status);
+        assert!(answer.text().contains(remedy), "{}", answer.text());
+    }
+    let get = Answer::to(&rig.admin(), "GET", "/v1/hooks/waha", &[]).await;
+    assert_eq!((get.status.as_u16(), get.header("allow")), (405, "POST"));
+}
