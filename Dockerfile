@@ -10,8 +10,10 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 # The dependencies in a layer of their own, which stays as long as they do. Their dates are set, for some builders cut
 # the fractions of seconds off, and then cargo takes everything for changed.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches/images benches/peers \
- && echo 'fn main() {}' | tee src/main.rs benches/hit.rs benches/images/thumbs.rs benches/peers/floor.rs benches/peers/herd.rs benches/peers/mimalloc.rs > src/lib.rs \
+COPY benches/tools/Cargo.toml benches/tools/
+RUN mkdir src \
+ && (cd benches/tools && touch floor.rs herd.rs mimalloc.rs thumbs.rs) \
+ && echo 'fn main() {}' | tee src/main.rs benches/hit.rs > src/lib.rs \
  && cargo build --profile "${PROFILE}" --locked --bin faceplate --target "$(uname -m)-unknown-linux-gnu" \
  && find target "${CARGO_HOME}/registry" -exec touch -h -d @0 {} +
 

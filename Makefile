@@ -9,8 +9,8 @@ setup: ## install what the tests need
 	@sh tests/setup.sh
 
 lint: ## formatting and lints
-	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 deny: ## licenses, bans and sources of the dependencies
 	cargo deny --locked check licenses bans sources

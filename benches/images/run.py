@@ -27,7 +27,7 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-THUMBS = ROOT / "target/release/examples/thumbs"
+THUMBS = ROOT / "target/release/thumbs"
 FACEPLATE = ROOT / "target/release/faceplate"
 API, FACES, ADMIN = (f"127.0.0.1:{port}" for port in (7200, 7202, 7203))
 CONFIG = f"""
@@ -206,7 +206,7 @@ def look(jids, query, server):
 
 
 def main():
-    build = ["cargo", "build", "--release", "--locked", "--example", "thumbs", "--bin", "faceplate"]
+    build = ["cargo", "build", "--release", "--locked", "--workspace", "--bins"]
     subprocess.run(build, cwd=ROOT, check=True)
     rows = []
     with tempfile.TemporaryDirectory() as work:

@@ -11,7 +11,7 @@ def latencies(peer, numbers, length, in_flight, within=0):
 
     The first requests of all are spread over `within` seconds."""
     paths = "".join(peer.path(number, length) + "\n" for number in numbers)
-    herd = [peers.built("examples/herd"), str(peer.port), str(in_flight), str(int(within * 1000))]
+    herd = [peers.built("herd"), str(peer.port), str(in_flight), str(int(within * 1000))]
     command = ["taskset", "-c", LOAD_CORE, *herd]
     done = subprocess.run(command, input=paths, capture_output=True, text=True)
     if done.returncode:

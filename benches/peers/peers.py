@@ -105,7 +105,7 @@ class Origin(Peer):
         self.delay_ms = delay_ms
 
     def command(self):
-        return [built("examples/floor"), ORIGIN, "--origin", str(self.delay_ms)]
+        return [built("floor"), ORIGIN, "--origin", str(self.delay_ms)]
 
 
 class Floor(Peer):
@@ -118,7 +118,7 @@ class Floor(Peer):
         self.length = length
 
     def command(self):
-        floor = built("examples/floor")
+        floor = built("floor")
         return [floor, f"127.0.0.1:{self.port}", str(self.length)]
 
 
@@ -253,4 +253,4 @@ class Mimalloc(Faceplate):
     name, port, admin = "faceplate-mimalloc", 7107, 7108
 
     def command(self):
-        return [built("examples/mimalloc"), *super().command()[1:]]
+        return [built("mimalloc"), *super().command()[1:]]

@@ -91,7 +91,7 @@ def misses(where):
 
 def main():
     target = ROOT / "target/profile"
-    build = ["cargo", "build", "--release", "--locked", "--bin", "faceplate", "--example", "floor", "--example", "herd"]
+    build = ["cargo", "build", "--release", "--locked", "--workspace", "--bins"]
     symbols = {"CARGO_PROFILE_RELEASE_STRIP": "false", "CARGO_PROFILE_RELEASE_DEBUG": "line-tables-only"}
     subprocess.run(build, cwd=ROOT, check=True, env={**os.environ, **symbols, "CARGO_TARGET_DIR": str(target)})
     peers.built = lambda name: str(target / "release" / name)

@@ -199,8 +199,7 @@ def main():
     given = arguments.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    build = ["cargo", "build", "--locked", "--bin", "faceplate"]
-    build += [part for example in ("floor", "herd", "mimalloc") for part in ("--example", example)]
+    build = ["cargo", "build", "--locked", "--workspace", "--bins", "--features", "faceplate-bench-tools/mimalloc"]
     if given.smoke:
         # Nothing is judged by its time, and the tests have built it.
         peers.PROFILE = "debug"
