@@ -6,7 +6,7 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 
 use divan::Bencher;
 use faceplate::{
-    app::{App, Edges},
+    app::{App, Dependencies},
     avatar::{Ask, Entry, Jid, Kept, Key, Last, Memo, Outcome, Picture, Policy, Subject, decide},
     clock::{Clock, Timestamp},
     config,
@@ -217,11 +217,11 @@ async fn warm() -> (App, tempfile::TempDir) {
     );
     let env = [("TOKEN", emulator.control().token().to_owned())];
     let config = config::from_text("the bench", &text, env.into_iter()).unwrap();
-    let edges = Edges {
+    let dependencies = Dependencies {
         clock: Clock::system(),
-        ..Edges::default()
+        ..Dependencies::default()
     };
-    let app = App::start(config, edges).await.unwrap();
+    let app = App::start(config, dependencies).await.unwrap();
     let request = hyper::Request::get("/avatar/waha/628100000001@c.us")
         .body(())
         .unwrap();

@@ -23,7 +23,7 @@ use crate::{
 
 /// What a server is given from outside.
 #[derive(Debug)]
-pub struct Edges {
+pub struct Dependencies {
     /// The time it goes by.
     pub clock: Clock,
     /// How it looks up names.
@@ -44,8 +44,8 @@ pub struct App {
     shutdown: CancellationToken,
     served: Vec<tokio::task::JoinHandle<()>>,
     live: Arc<ArcSwap<Live>>,
-    parts: Parts,
-    fixed: Fixed,
+    parts: SharedParts,
+    restart_only: RestartOnly,
     drain: Duration,
     _stops: DropGuard,
 }
@@ -62,24 +62,24 @@ struct Live {
 
 /// What a reload keeps.
 #[derive(Debug)]
-struct Parts {
+struct SharedParts {
     tls: Option<Tls>,
     store: Arc<Store>,
     studio: Studio,
     metrics: Metrics,
     history: History,
-    edges: Edges,
+    dependencies: Dependencies,
 }
 
 /// Where a client comes in: to whatever counts when it asks.
-struct Door {
+struct PublicService {
     live: Arc<ArcSwap<Live>>,
     peer: Peer,
 }
 
 /// What only a restart can change, in words, to be compared.
 #[derive(Debug)]
-struct Fixed([(&'static str, String); 6]);
+struct RestartOnly([(&'static str, String); 6]);
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -94,10 +94,10 @@ pub enum StartError {
     #[error(
         "access.mode = \"open\" would show every face to everybody who can reach the inherited socket {0}; write signed, or set access.allow_public = true if that is what you want"
     )]
-    Open(Address),
+    PublicSocket(Address),
     /// The same, for operators.
     #[error("the inherited admin socket {0} can be reached from elsewhere; set admin.token")]
-    Unguarded(Address),
+    AdminSocket(Address),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} ({key}): {error}; {remedy}")]
     Listen {
@@ -112,7 +112,7 @@ pub enum StartError {
     },
 }
 
-impl Default for Edges {
+impl Default for Dependencies {
     fn default() -> Self {
         Self {
             clock: Clock::system(),
@@ -125,12 +125,12 @@ impl Default for Edges {
 
 impl App {
     /// Starts a server. When this returns, its listeners are bound and take connections.
-    pub async fn start(config: Config, mut edges: Edges) -> Result<Self, StartError> {
-        let listener = match edges.inherited.take("faces") {
+    pub async fn start(config: Config, mut dependencies: Dependencies) -> Result<Self, StartError> {
+        let listener = match dependencies.inherited.take("faces") {
             Some(listener) => listener,
             None => bind(&config.listen, "server.listen").await?,
         };
-        let admin_listener = match edges.inherited.take("admin") {
+        let admin_listener = match dependencies.inherited.take("admin") {
             Some(listener) => listener,
             None => bind(&config.admin, "admin.listen").await?,
         };
@@ -138,30 +138,30 @@ impl App {
         let admin = actual(&admin_listener, &config.admin);
         // The configuration was checked for the addresses that it names; others may be inherited.
         if !config.may_be_public && !address.is_local() {
-            return Err(StartError::Open(address));
+            return Err(StartError::PublicSocket(address));
         }
         if config.admin_token.is_none() && !admin.is_local() {
-            return Err(StartError::Unguarded(admin));
+            return Err(StartError::AdminSocket(admin));
         }
 
         let metrics = Metrics::new();
-        let store = Arc::new(Store::open(&config.store, edges.clock.clone())?);
+        let store = Arc::new(Store::open(&config.store, dependencies.clock.clone())?);
         let faces = Faces::new(
             store.clone(),
             config.pipeline.clone(),
-            edges.clock.clone(),
+            dependencies.clock.clone(),
             metrics.clone(),
         );
-        let fixed = Fixed::of(&config);
+        let restart_only = RestartOnly::of(&config);
         let caps = config.caps.clone();
         let tls = config.tls.as_ref().map(Tls::new).transpose()?;
-        let parts = Parts {
+        let parts = SharedParts {
             tls: tls.clone(),
             store,
             studio: Studio::new(config.images_memory, metrics.clone()),
             metrics,
             history: History::default(),
-            edges,
+            dependencies,
         };
         let live = Arc::new(ArcSwap::from_pointee(Live::new(
             config, faces, &parts, None,
@@ -175,7 +175,7 @@ impl App {
                 listener,
                 move |peer| {
                     let live = front.clone();
-                    Door { live, peer }
+                    PublicService { live, peer }
                 },
                 caps,
                 tls,
@@ -195,7 +195,7 @@ impl App {
                 shutdown.clone(),
             )),
         ];
-        let (sampled, clock) = (live.clone(), parts.edges.clock.clone());
+        let (sampled, clock) = (live.clone(), parts.dependencies.clock.clone());
         let sampling = async move {
             loop {
                 clock.sleep_until(clock.now() + History::STEP).await;
@@ -214,7 +214,7 @@ impl App {
             served,
             live,
             parts,
-            fixed,
+            restart_only,
             drain,
         })
     }
@@ -227,7 +227,7 @@ impl App {
     /// Goes by another configuration from the next request on. Connections, memory, pauses and
     /// used-up budgets stay. What only a restart can change is told in the log.
     pub fn reload(&self, config: Config) {
-        for key in self.fixed.differs_from(&Fixed::of(&config)) {
+        for key in self.restart_only.differs_from(&RestartOnly::of(&config)) {
             tracing::warn!(key, "a restart is needed for this change to count");
         }
         if let (Some(tls), Some(files)) = (&self.parts.tls, &config.tls)
@@ -262,19 +262,24 @@ impl App {
 }
 
 impl Live {
-    fn new(config: Config, faces: Faces, parts: &Parts, before: Option<&Live>) -> Self {
-        let clock = &parts.edges.clock;
+    fn new(config: Config, faces: Faces, parts: &SharedParts, before: Option<&Live>) -> Self {
+        let clock = &parts.dependencies.clock;
         let warmups = Warmups::new(faces.clone());
         let mut instances = Vec::new();
         for instance in config.instances {
             let schedule = instance.warm;
             let known = before.and_then(|live| live.gate_of(&instance.name));
-            let joined = Arc::new(joined(instance, &parts.store, &parts.edges, known));
-            warmups.resume(&joined);
+            let built = Arc::new(build_instance(
+                instance,
+                &parts.store,
+                &parts.dependencies,
+                known,
+            ));
+            warmups.resume(&built);
             if let Some(schedule) = schedule {
-                warmups.daily(&joined, schedule);
+                warmups.daily(&built, schedule);
             }
-            instances.push(joined);
+            instances.push(built);
         }
         let settings = http::Settings {
             access: config.access,
@@ -284,7 +289,7 @@ impl Live {
             },
             allow_origin: config.allow_origin,
             origin: config.origin,
-            home: parts.edges.home.clone(),
+            home: parts.dependencies.home.clone(),
             studio: parts.studio.clone(),
             metrics: parts.metrics.clone(),
         };
@@ -312,16 +317,17 @@ impl Live {
 
 /// The pipeline without a server, for commands that run where no server does.
 pub fn offline(config: Config) -> Result<(Faces, Vec<Arc<Instance>>), StartError> {
-    let edges = Edges::default();
-    let store = Arc::new(Store::open(&config.store, edges.clock.clone())?);
+    let dependencies = Dependencies::default();
+    let store = Arc::new(Store::open(&config.store, dependencies.clock.clone())?);
     let instances = config.instances.into_iter();
-    let instances = instances.map(|instance| Arc::new(joined(instance, &store, &edges, None)));
+    let instances =
+        instances.map(|instance| Arc::new(build_instance(instance, &store, &dependencies, None)));
     let instances = instances.collect();
-    let faces = Faces::new(store, config.pipeline, edges.clock, Metrics::new());
+    let faces = Faces::new(store, config.pipeline, dependencies.clock, Metrics::new());
     Ok((faces, instances))
 }
 
-impl Fixed {
+impl RestartOnly {
     fn of(config: &Config) -> Self {
         Self([
             (
@@ -350,15 +356,15 @@ impl Fixed {
     }
 }
 
-// === impl Door ===
+// === impl PublicService ===
 
-impl Door {
+impl PublicService {
     fn answer<B: Send + Sync + 'static>(&self, request: Request<B>) -> http::Answer {
         self.live.load().front.handle(request, self.peer)
     }
 }
 
-impl Service<Request<Incoming>> for Door {
+impl Service<Request<Incoming>> for PublicService {
     type Response = Response<http::Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -369,7 +375,7 @@ impl Service<Request<Incoming>> for Door {
     }
 }
 
-impl Express for Door {
+impl Express for PublicService {
     type Answer = http::Answer;
 
     fn express(&self, request: Request<()>) -> Option<http::Answer> {
@@ -377,13 +383,13 @@ impl Express for Door {
     }
 }
 
-fn joined(
+fn build_instance(
     instance: config::Instance,
     store: &Store,
-    edges: &Edges,
+    dependencies: &Dependencies,
     known: Option<&Gate>,
 ) -> Instance {
-    let clock = &edges.clock;
+    let clock = &dependencies.clock;
     let budget = Budget::new(
         instance.lookups,
         instance.refreshes,
@@ -405,7 +411,7 @@ fn joined(
         &instance.name,
         instance.vendor,
         instance.account,
-        Client::new(instance.client, edges.resolver.clone()),
+        Client::new(instance.client, dependencies.resolver.clone()),
         gate,
     )
 }

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use hyper::{Method, StatusCode, body::Bytes};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{ConfigArg, server};
+use super::{ConfigArg, admin_client};
 use crate::{
     avatar::{Entry, Key, Subject},
     clock::Clock,
@@ -160,7 +160,7 @@ async fn gc(config: &Config, json: bool) -> Result<(), String> {
             report::health(health.totals.entries, health.totals.bytes, health.evicted)
         }
         None => {
-            let answer = server::ask(
+            let answer = admin_client::ask(
                 config,
                 Method::POST,
                 "/v1/cache/tend",
@@ -206,7 +206,8 @@ async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), St
         }
         None => {
             let path = format!("/v1/avatars/{instance}/{}", subject.as_str());
-            let answer = server::ask(config, Method::DELETE, &path, Bytes::new(), PATIENCE).await?;
+            let answer =
+                admin_client::ask(config, Method::DELETE, &path, Bytes::new(), PATIENCE).await?;
             expect(answer.status, StatusCode::NO_CONTENT)?;
         }
     }

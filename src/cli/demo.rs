@@ -5,9 +5,9 @@ mod gallery;
 
 use tempfile::TempDir;
 
-use super::Stop;
+use super::StopSignals;
 use crate::{
-    app::{App, Edges},
+    app::{App, Dependencies},
     config::{self, Config},
     emulator::{Emulator, Fault, Options, Rule},
     server::Address,
@@ -35,7 +35,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         ..log::Settings::default()
     };
     log::start(&settings, None);
-    let mut stop = Stop::listen()?;
+    let mut stop = StopSignals::listen()?;
     let emulator = Emulator::start(Options::default())
         .await
         .map_err(|error| format!("cannot start the emulator: {error}"))?;
@@ -43,11 +43,11 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     let cache =
         tempfile::tempdir().map_err(|error| format!("cannot make a cache directory: {error}"))?;
     let config = configured(&args, &emulator, &cache)?;
-    let edges = Edges {
+    let dependencies = Dependencies {
         home: Some(gallery::page().into()),
-        ..Edges::default()
+        ..Dependencies::default()
     };
-    let app = App::start(config, edges)
+    let app = App::start(config, dependencies)
         .await
         .map_err(|error| error.to_string())?;
 
@@ -61,7 +61,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         "the vendors behind it: curl http://{}/_emulator/",
         emulator.api()
     );
-    stop.told().await;
+    stop.received().await;
     app.stop().await;
     Ok(())
 }

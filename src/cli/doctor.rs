@@ -7,7 +7,7 @@ mod vendor;
 use clap::ValueEnum as _;
 use serde::Serialize;
 
-use super::{ConfigArg, server};
+use super::{ConfigArg, admin_client};
 use crate::{
     clock::Clock,
     config::{Config, Instance},
@@ -71,12 +71,12 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
 
 /// Whether a server runs with this configuration; it is well if none does.
 async fn is_running(config: &Config) -> Finding {
-    let asked = server::ask(
+    let asked = admin_client::ask(
         config,
         hyper::Method::GET,
         "/readyz",
         bytes::Bytes::new(),
-        server::SOON,
+        admin_client::TIMEOUT,
     )
     .await;
     let about = "admin.listen";

@@ -1,6 +1,6 @@
 //! `faceplate emulate`: the vendors alone.
 
-use super::Stop;
+use super::StopSignals;
 use crate::{
     emulator::{Emulator, Options},
     server::Address,
@@ -22,7 +22,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
     log::start(&log::Settings::default(), None);
-    let mut stop = Stop::listen()?;
+    let mut stop = StopSignals::listen()?;
     let emulator = Emulator::start(Options {
         api: args.listen.clone(),
         cdn: args.cdn.clone(),
@@ -43,6 +43,6 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     );
     println!("their CDN:   http://{}/", emulator.cdn());
     println!("what to try: curl http://{}/_emulator/", emulator.api());
-    stop.told().await;
+    stop.received().await;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use hyper::{Method, StatusCode, body::Bytes};
 
-use super::{ConfigArg, server};
+use super::{ConfigArg, admin_client};
 use crate::server::Address;
 
 #[derive(Debug, clap::Args)]
@@ -22,13 +22,13 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             (config.admin, config.admin_token)
         }
     };
-    let asked = server::ask_at(
+    let asked = admin_client::ask_at(
         &address,
         token.as_ref(),
         Method::GET,
         "/readyz",
         Bytes::new(),
-        server::SOON,
+        admin_client::TIMEOUT,
     );
     let answer = asked.await?;
     if answer.status == StatusCode::OK {

@@ -1,5 +1,6 @@
 //! The command line: one file a command, each a list of what happens.
 
+mod admin_client;
 mod cache;
 mod check;
 mod demo;
@@ -7,7 +8,6 @@ mod doctor;
 mod emulate;
 mod healthcheck;
 mod serve;
-mod server;
 mod sign;
 mod warm;
 
@@ -113,12 +113,12 @@ impl ConfigArg {
 }
 
 /// SIGTERM and SIGINT, heard from the moment this exists.
-struct Stop {
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
+impl StopSignals {
     fn listen() -> Result<Self, String> {
         let on = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
         Ok(Self {
@@ -128,7 +128,7 @@ impl Stop {
     }
 
     /// Returns when this process is told to stop.
-    async fn told(&mut self) {
+    async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

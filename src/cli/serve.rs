@@ -12,9 +12,9 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
-use super::Stop;
+use super::StopSignals;
 use crate::{
-    app::{App, Edges},
+    app::{App, Dependencies},
     config::{self, Config},
     server::Inherited,
     telemetry::{log, traces::Traces},
@@ -30,15 +30,15 @@ pub(super) async fn run(path: &Path) -> Result<(), String> {
     });
     let traces = traces.transpose()?;
     log::start(&config.log, traces.as_ref());
-    let mut stop = Stop::listen()?;
+    let mut stop = StopSignals::listen()?;
     warn(&config);
     let instances = config.instances.len();
-    let edges = Edges {
+    let dependencies = Dependencies {
         inherited: Inherited::from_manager(&std::env::var("LISTEN_FDNAMES").unwrap_or_default())
             .map_err(|error| format!("cannot use the sockets of LISTEN_FDS: {error}; they must be listening TCP or Unix sockets"))?,
-        ..Edges::default()
+        ..Dependencies::default()
     };
-    let app = App::start(config, edges)
+    let app = App::start(config, dependencies)
         .await
         .map_err(|error| error.to_string())?;
     tracing::info!(listen = %app.address, admin = %app.admin, instances, "serving faces");
@@ -46,7 +46,7 @@ pub(super) async fn run(path: &Path) -> Result<(), String> {
 
     loop {
         tokio::select! {
-            () = stop.told() => break,
+            () = stop.received() => break,
             () = changes.next() => reload(&app, path),
         }
     }

@@ -12,7 +12,7 @@ use hyper::{Method, StatusCode, body::Bytes};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time;
 
-use super::{ConfigArg, server};
+use super::{ConfigArg, admin_client};
 use crate::{
     app::{self, StartError},
     config::Config,
@@ -114,7 +114,8 @@ async fn begin(config: &Config, name: &str, list: Option<String>, top: u32) -> R
             (path, Bytes::new())
         }
     };
-    let answer = server::ask(config, Method::POST, &path, body, server::SOON).await?;
+    let answer =
+        admin_client::ask(config, Method::POST, &path, body, admin_client::TIMEOUT).await?;
     match answer.status {
         StatusCode::ACCEPTED => Ok(()),
         StatusCode::CONFLICT => {
@@ -167,8 +168,13 @@ impl Run<'_> {
                 .map(|(name, progress)| WarmRecord::of(name, progress))
                 .collect(),
             Run::There(config) => {
-                let asked =
-                    server::ask(config, Method::GET, "/v1/warm", Bytes::new(), server::SOON);
+                let asked = admin_client::ask(
+                    config,
+                    Method::GET,
+                    "/v1/warm",
+                    Bytes::new(),
+                    admin_client::TIMEOUT,
+                );
                 let answer = asked.await?;
                 serde_json::from_slice::<Vec<WarmRecord>>(&answer.body)
                     .map_err(|error| format!("the server's answer is no JSON: {error}"))?

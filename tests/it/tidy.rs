@@ -60,7 +60,7 @@ const OWNERS: [(&str, &[&str], &str); 9] = [
     ),
     (
         "TcpStream::connect",
-        &["upstream/dial.rs", "cli/server.rs"],
+        &["upstream/dial.rs", "cli/admin_client.rs"],
         "only guarded addresses are dialled",
     ),
     ("println!", &["cli/"], "a library tells through tracing"),

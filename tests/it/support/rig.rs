@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use faceplate::{
-    app::{App, Edges, StartError},
+    app::{App, Dependencies, StartError},
     clock::{Clock, Timestamp},
     config,
     emulator::{Calls, Control, Emulator, OWN_JID, Options, Rule},
@@ -173,12 +173,12 @@ impl Rig {
         ];
         let config = config::from_text("the test's configuration", &self.config(), env.into_iter())
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let edges = Edges {
+        let dependencies = Dependencies {
             clock: self.clock.clone(),
             resolver: self.settings.resolver.clone().unwrap_or_default(),
-            ..Edges::default()
+            ..Dependencies::default()
         };
-        App::start(config, edges).await
+        App::start(config, dependencies).await
     }
 
     /// Stops the server and starts it again on the same cache directory.

@@ -1,4 +1,4 @@
-//! Asks a running server, on its admin listener.
+//! Sends requests to the admin listener of a running server.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::{
 use crate::{config::Config, server::Address};
 
 /// Shorter than any prober's own patience.
-pub(super) const SOON: Duration = Duration::from_secs(2);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the server said.
 pub(super) struct Answer {
