@@ -8,7 +8,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use super::{Config, Problem, Problems, schema};
+use super::{Config, Problem, Problems, sections};
 
 /// Overrides are spelled `FACEPLATE_SECTION__KEY`.
 const PREFIX: &str = "FACEPLATE_";
@@ -73,7 +73,7 @@ where
         root: PathBuf::new(),
     };
     source.apply_overrides();
-    schema::check(&source)
+    sections::check(&source)
 }
 
 impl Source {

@@ -4,13 +4,11 @@
 //! Reading never stops at the first problem: all of them are told at once, each with its place,
 //! its key and its remedy.
 
-mod front;
-mod instances;
 mod load;
 mod problem;
 mod read;
-mod schema;
 mod section;
+mod sections;
 mod units;
 
 use std::net::IpAddr;

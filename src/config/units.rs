@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use crate::server::Address;
+
 /// `250ms`, `30s`, `12m`, `24h`, `7d`, or `0`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
@@ -50,6 +52,11 @@ pub(super) fn count(number: usize) -> NonZeroU32 {
         .ok()
         .and_then(NonZeroU32::new)
         .unwrap_or(NonZeroU32::MAX)
+}
+
+/// A default that is a TCP address.
+pub(super) fn address(ip: [u8; 4], port: u16) -> Address {
+    Address::Tcp((ip, port).into())
 }
 
 fn split(text: &str) -> (&str, &str) {

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::{
+use crate::config::{
     Instance, is_loopback,
     read::{Parsed, Size, TimeOfDay},
     section::Section,

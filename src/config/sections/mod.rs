@@ -1,12 +1,18 @@
 //! What may be written, what it means, and what it must not be.
 
+mod access;
+mod admin;
+mod instances;
+mod server;
+
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use url::Url;
 
+use instances::Limits;
+
 use super::{
-    Config, Problems, Source, front,
-    instances::{self, Limits},
+    Config, Problems, Source,
     read::Size,
     section::{Findings, Section},
     units::count,
@@ -23,9 +29,9 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     let findings = Findings::default();
     let root = Section::root(source, &findings);
 
-    let server = front::server(&root.section("server"));
-    let (admin, admin_token) = front::admin(&root.section("admin"));
-    let entrance = front::access(&root.section("access"), &server.listen);
+    let server = server::server(&root.section("server"));
+    let (admin, admin_token) = admin::admin(&root.section("admin"));
+    let access_settings = access::access(&root.section("access"), &server.listen);
     let upstream = Limits::read(&root.section("upstream"));
     let cache = root.section("cache");
     let (pipeline, pause) = pipeline(&cache);
@@ -73,9 +79,9 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
         client_rate: server.client_rate,
         admin,
         admin_token,
-        access: entrance.access,
-        allow_origin: entrance.allow_origin,
-        may_be_public: entrance.may_be_public,
+        access: access_settings.access,
+        allow_origin: access_settings.allow_origin,
+        may_be_public: access_settings.may_be_public,
         origin: server.origin,
         store,
         images_memory,
