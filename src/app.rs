@@ -13,7 +13,7 @@ use crate::{
     config::{self, Config},
     http::{self, Clients, Front, History},
     images::Studio,
-    limits::{Budget, Crowd, Gate, Hold},
+    limits::{Admission, Budget, ClientLimiter, Cooldown},
     pipeline::{Faces, Instance, Warmups},
     server::{self, Address, BadCertificate, Caps, Express, Inherited, Listener, Peer, Plain, Tls},
     store::{OpenError, Store},
@@ -268,7 +268,7 @@ impl Live {
         let mut instances = Vec::new();
         for instance in config.instances {
             let schedule = instance.warm;
-            let known = before.and_then(|live| live.gate_of(&instance.name));
+            let known = before.and_then(|live| live.admission_of(&instance.name));
             let built = Arc::new(build_instance(
                 instance,
                 &parts.store,
@@ -285,7 +285,7 @@ impl Live {
             access: config.access,
             clients: Clients {
                 proxies: config.proxies,
-                crowd: Crowd::new(config.client_rate, clock.clone()),
+                limiter: ClientLimiter::new(config.client_rate, clock.clone()),
             },
             allow_origin: config.allow_origin,
             origin: config.origin,
@@ -308,10 +308,10 @@ impl Live {
         }
     }
 
-    fn gate_of(&self, name: &str) -> Option<&Gate> {
+    fn admission_of(&self, name: &str) -> Option<&Admission> {
         let mut instances = self.instances.iter();
         let known = instances.find(|known| **known.name() == *name);
-        known.map(|known| known.gate())
+        known.map(|known| known.admission())
     }
 }
 
@@ -387,7 +387,7 @@ fn build_instance(
     instance: config::Instance,
     store: &Store,
     dependencies: &Dependencies,
-    known: Option<&Gate>,
+    known: Option<&Admission>,
 ) -> Instance {
     let clock = &dependencies.clock;
     let budget = Budget::new(
@@ -396,14 +396,14 @@ fn build_instance(
         instance.daily,
         clock.clone(),
     );
-    let hold = Hold::new(instance.pause);
-    let gate = Gate::new(budget, hold, instance.sensitivity, clock.clone());
+    let cooldown = Cooldown::new(instance.cooldown);
+    let admission = Admission::new(budget, cooldown, instance.sensitivity, clock.clone());
     // What was used up before, in this process or an earlier one, stays used up.
     match known {
-        Some(known) => gate.recall(known.memory()),
+        Some(known) => admission.restore(known.save()),
         None => {
             if let Some(note) = store.noted(&instance.name) {
-                gate.recall(serde_json::from_slice(&note).unwrap_or_default());
+                admission.restore(serde_json::from_slice(&note).unwrap_or_default());
             }
         }
     }
@@ -412,7 +412,7 @@ fn build_instance(
         instance.vendor,
         instance.account,
         Client::new(instance.client, dependencies.resolver.clone()),
-        gate,
+        admission,
     )
 }
 

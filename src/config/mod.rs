@@ -82,7 +82,7 @@ pub struct Instance {
     /// Calls a day.
     pub daily: Option<std::num::NonZeroU32>,
     /// Pauses after trouble.
-    pub pause: limits::Pause,
+    pub cooldown: limits::CooldownPolicy,
     /// When empty answers are read as a rate limit.
     pub sensitivity: limits::Sensitivity,
     /// When its faces are fetched ahead, every day.

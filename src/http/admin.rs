@@ -247,7 +247,7 @@ impl Admin {
     fn metrics(&self) -> Reply {
         let metrics = self.front.metrics();
         for instance in self.front.instances() {
-            metrics.budget(instance.name(), instance.gate().left());
+            metrics.budget(instance.name(), instance.admission().available());
         }
         let health = self.front.faces().health();
         metrics.store(StoreFigures {

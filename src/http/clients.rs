@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
 use super::problem::Problem;
-use crate::{limits::Crowd, server::Peer};
+use crate::{limits::ClientLimiter, server::Peer};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -17,7 +17,7 @@ pub struct Clients {
     /// The proxies in front of us.
     pub proxies: Proxies,
     /// How often a client may ask.
-    pub crowd: Crowd,
+    pub limiter: ClientLimiter,
 }
 
 /// The proxies in front of us, and how they name their clients.
@@ -47,7 +47,7 @@ impl Clients {
     pub(super) fn admit(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
         match self.proxies.client(peer, headers) {
             Some(client) if !client.is_loopback() => {
-                self.crowd.take(client).map_err(Problem::TooMany)
+                self.limiter.take(client).map_err(Problem::TooMany)
             }
             _ => Ok(()),
         }

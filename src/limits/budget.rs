@@ -21,7 +21,7 @@ use governor::{
     state::{NotKeyed, StateStore},
 };
 
-use super::ticks::{Tick, Ticks, wait};
+use super::governor_clock::{GovernorClock, GovernorInstant, wait};
 use crate::clock::{Clock, Timestamp};
 
 /// How many calls, and how many at once.
@@ -35,7 +35,7 @@ pub struct Quota {
 
 /// What a call is for, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub enum Priority {
     /// Somebody waits for a face that is not there.
     Interactive,
     /// Somebody asked for a fresh look.
@@ -46,7 +46,7 @@ pub enum Lane {
 
 /// No call now; when there may be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct OverBudget {
     /// The earliest time at which the same request can succeed.
     pub retry_at: Timestamp,
 }
@@ -57,13 +57,13 @@ pub struct Budget {
     lookups: Limiter,
     refreshes: Limiter,
     background: Limiter,
-    daily: Option<Daily>,
+    daily: Option<DailyCap>,
 }
 
 /// So many calls in a day. A day begins at midnight UTC, as vendors' quotas do; GCRA would let a
 /// day have nearly twice its calls.
 #[derive(Debug)]
-struct Daily {
+struct DailyCap {
     cap: u32,
     /// The day, counted from the Unix epoch, and its calls so far.
     count: Mutex<(u64, u32)>,
@@ -74,7 +74,7 @@ struct Daily {
 /// nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Memory {
+pub struct SavedBudget {
     lookups: u64,
     refreshes: u64,
     background: u64,
@@ -85,8 +85,8 @@ pub struct Memory {
 /// One GCRA limiter whose grants can be returned.
 #[derive(Debug)]
 struct Limiter {
-    gcra: RateLimiter<NotKeyed, State, Ticks, NoOpMiddleware<Tick>>,
-    state: State,
+    gcra: RateLimiter<NotKeyed, ArrivalTime, GovernorClock, NoOpMiddleware<GovernorInstant>>,
+    state: ArrivalTime,
     /// Nanoseconds that one call costs.
     cost: u64,
     /// The largest number of calls at once.
@@ -99,7 +99,7 @@ struct Limiter {
 /// GCRA's one number, the theoretical arrival time. `governor`'s own in-memory state keeps the
 /// same number but does not let it be read or lowered.
 #[derive(Clone, Debug, Default)]
-struct State(Arc<AtomicU64>);
+struct ArrivalTime(Arc<AtomicU64>);
 
 // === impl Budget ===
 
@@ -107,10 +107,10 @@ impl Budget {
     /// A full budget.
     pub fn new(lookups: Quota, refreshes: Quota, daily: Option<NonZeroU32>, clock: Clock) -> Self {
         Self {
-            lookups: Limiter::new(lookups.gcra(), clock.clone()),
-            refreshes: Limiter::new(refreshes.gcra(), clock.clone()),
-            background: Limiter::new(lookups.halved().gcra(), clock.clone()),
-            daily: daily.map(|cap| Daily {
+            lookups: Limiter::new(lookups.to_governor(), clock.clone()),
+            refreshes: Limiter::new(refreshes.to_governor(), clock.clone()),
+            background: Limiter::new(lookups.half().to_governor(), clock.clone()),
+            daily: daily.map(|cap| DailyCap {
                 cap: cap.get(),
                 count: Mutex::default(),
                 clock,
@@ -120,41 +120,41 @@ impl Budget {
 
     /// Takes one call from the budget, or nothing at all. `with_refresh` when the vendor is to
     /// bypass its cache.
-    pub fn take(&self, lane: Lane, with_refresh: bool) -> Result<(), Refused> {
+    pub fn take(&self, priority: Priority, with_refresh: bool) -> Result<(), OverBudget> {
         let asked = [
             with_refresh.then_some(&self.refreshes),
-            (lane == Lane::Background).then_some(&self.background),
+            (priority == Priority::Background).then_some(&self.background),
             Some(&self.lookups),
         ];
-        let give_back =
-            |granted: &[Option<&Limiter>]| granted.iter().flatten().for_each(|l| l.give_back());
+        let refund =
+            |granted: &[Option<&Limiter>]| granted.iter().flatten().for_each(|l| l.refund());
         for (index, limiter) in asked.into_iter().enumerate() {
-            if let Some(Err(refused)) = limiter.map(Limiter::take) {
-                give_back(&asked[..index]);
-                return Err(refused);
+            if let Some(Err(over_budget)) = limiter.map(Limiter::take) {
+                refund(&asked[..index]);
+                return Err(over_budget);
             }
         }
-        match self.daily.as_ref().map(Daily::take) {
-            Some(Err(refused)) => {
-                give_back(&asked);
-                Err(refused)
+        match self.daily.as_ref().map(DailyCap::take) {
+            Some(Err(over_budget)) => {
+                refund(&asked);
+                Err(over_budget)
             }
             _ => Ok(()),
         }
     }
 
     /// How many calls could be made at once now.
-    pub(super) fn left(&self) -> u64 {
-        self.lookups.left()
+    pub(super) fn available(&self) -> u64 {
+        self.lookups.available()
     }
 
     /// How many calls could be made at once after a rest.
-    pub(super) fn full(&self) -> u64 {
+    pub(super) fn burst(&self) -> u64 {
         self.lookups.burst
     }
 
-    pub(super) fn memory(&self) -> Memory {
-        Memory {
+    pub(super) fn save(&self) -> SavedBudget {
+        SavedBudget {
             lookups: self.lookups.arrival(),
             refreshes: self.refreshes.arrival(),
             background: self.background.arrival(),
@@ -162,12 +162,12 @@ impl Budget {
         }
     }
 
-    pub(super) fn recall(&self, memory: Memory) {
-        self.lookups.resume(memory.lookups);
-        self.refreshes.resume(memory.refreshes);
-        self.background.resume(memory.background);
+    pub(super) fn restore(&self, saved: SavedBudget) {
+        self.lookups.resume(saved.lookups);
+        self.refreshes.resume(saved.refreshes);
+        self.background.resume(saved.background);
         if let Some(daily) = &self.daily {
-            *daily.count() = memory.daily;
+            *daily.count() = saved.daily;
         }
     }
 }
@@ -176,29 +176,31 @@ impl Budget {
 
 impl Limiter {
     fn new(quota: governor::Quota, clock: Clock) -> Self {
-        let state = State::default();
+        let state = ArrivalTime::default();
         Self {
-            gcra: RateLimiter::new(quota, state.clone(), Ticks(clock.clone())),
+            gcra: RateLimiter::new(quota, state.clone(), GovernorClock(clock.clone())),
             state,
             cost: Nanos::from(quota.replenish_interval()).as_u64(),
             burst: u64::from(quota.burst_size().get()),
-            start: Tick::at(clock.now()).0,
+            start: GovernorInstant::at(clock.now()).0,
             clock,
         }
     }
 
-    fn take(&self) -> Result<(), Refused> {
+    fn take(&self) -> Result<(), OverBudget> {
         self.gcra.check().map_err(|not_until| {
             let now = self.clock.now();
-            Refused {
+            OverBudget {
                 retry_at: now + wait(&not_until, now),
             }
         })
     }
 
     /// How many calls would be granted now: the burst, less those whose cost has not passed yet.
-    fn left(&self) -> u64 {
-        let now = Tick::at(self.clock.now()).0.saturating_sub(self.start);
+    fn available(&self) -> u64 {
+        let now = GovernorInstant::at(self.clock.now())
+            .0
+            .saturating_sub(self.start);
         let ahead = self.state.0.load(Ordering::Acquire).saturating_sub(now);
         self.burst.saturating_sub(ahead.div_ceil(self.cost))
     }
@@ -221,15 +223,15 @@ impl Limiter {
 
     /// Returns what [`Limiter::take`] granted a moment ago: the arrival time can only be later
     /// than the cost of one call, for that call just moved it.
-    fn give_back(&self) {
+    fn refund(&self) {
         self.state.0.fetch_sub(self.cost, Ordering::AcqRel);
     }
 }
 
-// === impl Daily ===
+// === impl DailyCap ===
 
-impl Daily {
-    fn take(&self) -> Result<(), Refused> {
+impl DailyCap {
+    fn take(&self) -> Result<(), OverBudget> {
         const DAY: u64 = 24 * 3600;
         let today = self.clock.now().as_secs() / DAY;
         let mut count = self.count();
@@ -237,7 +239,7 @@ impl Daily {
             *count = (today, 0);
         }
         if count.1 >= self.cap {
-            return Err(Refused {
+            return Err(OverBudget {
                 retry_at: Timestamp::from_secs((today + 1) * DAY),
             });
         }
@@ -253,11 +255,11 @@ impl Daily {
 // === impl Quota ===
 
 impl Quota {
-    pub(super) fn gcra(self) -> governor::Quota {
+    pub(super) fn to_governor(self) -> governor::Quota {
         governor::Quota::per_minute(self.per_minute).allow_burst(self.burst)
     }
 
-    fn halved(self) -> Self {
+    fn half(self) -> Self {
         let half =
             |number: NonZeroU32| NonZeroU32::new(number.get() / 2).unwrap_or(NonZeroU32::MIN);
         Self {
@@ -267,7 +269,7 @@ impl Quota {
     }
 }
 
-impl StateStore for State {
+impl StateStore for ArrivalTime {
     type Key = NotKeyed;
 
     fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, measure: F) -> Result<T, E>
@@ -310,68 +312,68 @@ mod tests {
         (budget, clock)
     }
 
-    fn granted(budget: &Budget, lane: Lane, with_refresh: bool) -> usize {
+    fn granted(budget: &Budget, priority: Priority, with_refresh: bool) -> usize {
         (0..100)
-            .take_while(|_| budget.take(lane, with_refresh).is_ok())
+            .take_while(|_| budget.take(priority, with_refresh).is_ok())
             .count()
     }
 
     #[test]
     fn the_burst_is_granted_and_then_one_call_every_two_seconds() {
         let (budget, clock) = budget(None);
-        assert_eq!(budget.left(), 10);
-        assert_eq!(granted(&budget, Lane::Interactive, false), 10);
-        assert_eq!(budget.left(), 0);
+        assert_eq!(budget.available(), 10);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 10);
+        assert_eq!(budget.available(), 0);
         clock.advance(Duration::from_secs(2));
-        assert_eq!(budget.left(), 1);
-        assert_eq!(granted(&budget, Lane::Interactive, false), 1);
+        assert_eq!(budget.available(), 1);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 1);
     }
 
     #[test]
     fn a_refusal_says_when_to_come_back_and_keeps_its_word() {
         let (budget, clock) = budget(None);
-        granted(&budget, Lane::Interactive, false);
-        let refused = budget.take(Lane::Interactive, false).unwrap_err();
-        let wait = refused.retry_at.since(clock.now());
+        granted(&budget, Priority::Interactive, false);
+        let over_budget = budget.take(Priority::Interactive, false).unwrap_err();
+        let wait = over_budget.retry_at.since(clock.now());
         assert!(wait <= Duration::from_millis(2001), "{wait:?}");
         clock.advance(wait);
-        assert_eq!(budget.take(Lane::Interactive, false), Ok(()));
+        assert_eq!(budget.take(Priority::Interactive, false), Ok(()));
     }
 
     #[test]
     fn refreshes_have_a_smaller_budget_inside_the_lookups() {
         let (budget, _) = budget(None);
-        assert_eq!(granted(&budget, Lane::Refresh, true), 2);
-        assert_eq!(granted(&budget, Lane::Interactive, false), 8);
+        assert_eq!(granted(&budget, Priority::Refresh, true), 2);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 8);
     }
 
     #[test]
     fn what_is_refused_costs_nothing() {
         let (budget, clock) = budget(None);
-        granted(&budget, Lane::Interactive, false);
+        granted(&budget, Priority::Interactive, false);
         for _ in 0..50 {
-            budget.take(Lane::Refresh, true).unwrap_err();
+            budget.take(Priority::Refresh, true).unwrap_err();
         }
         clock.advance(Duration::from_secs(4));
-        assert_eq!(granted(&budget, Lane::Refresh, true), 2);
+        assert_eq!(granted(&budget, Priority::Refresh, true), 2);
     }
 
     #[test]
     fn background_work_leaves_half_to_people_who_wait() {
         let (budget, _) = budget(None);
-        assert_eq!(granted(&budget, Lane::Background, false), 5);
-        assert_eq!(granted(&budget, Lane::Interactive, false), 5);
+        assert_eq!(granted(&budget, Priority::Background, false), 5);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 5);
     }
 
     #[test]
     fn the_daily_cap_ends_the_day() {
         let (budget, clock) = budget(Some(12));
-        assert_eq!(granted(&budget, Lane::Interactive, false), 10);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 10);
         clock.advance(Duration::from_secs(60));
-        assert_eq!(granted(&budget, Lane::Interactive, false), 2);
-        let refused = budget.take(Lane::Interactive, false).unwrap_err();
-        assert_eq!(refused.retry_at.as_secs() % 86_400, 0);
-        clock.advance(refused.retry_at.since(clock.now()));
-        assert_eq!(granted(&budget, Lane::Interactive, false), 10);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 2);
+        let over_budget = budget.take(Priority::Interactive, false).unwrap_err();
+        assert_eq!(over_budget.retry_at.as_secs() % 86_400, 0);
+        clock.advance(over_budget.retry_at.since(clock.now()));
+        assert_eq!(granted(&budget, Priority::Interactive, false), 10);
     }
 }

@@ -2,15 +2,15 @@
 //! vendor's answer imposed, and the detector of answers that are not meant. All of it exists to
 //! keep a WhatsApp account from being suspended. And how much a client may ask of us.
 
+mod admission;
 mod budget;
-mod crowd;
-mod gate;
-mod hold;
-mod throttle;
-mod ticks;
+mod client_limiter;
+mod cooldown;
+mod governor_clock;
+mod soft_throttle;
 
-pub use budget::{Budget, Lane, Quota, Refused};
-pub use crowd::Crowd;
-pub use gate::{Closed, Gate, Memory, Session, SessionState};
-pub use hold::{Hold, Pause};
-pub use throttle::{Sensitivity, Sight, Throttle};
+pub use admission::{Admission, NotAdmitted, SavedAdmission, Session, SessionState};
+pub use budget::{Budget, OverBudget, Priority, Quota};
+pub use client_limiter::ClientLimiter;
+pub use cooldown::{Cooldown, CooldownPolicy};
+pub use soft_throttle::{Observation, Sensitivity, SoftThrottleDetector};

@@ -1,10 +1,10 @@
-//! One configured account, with everything that is its own: dialect, client, gate.
+//! One configured account, with everything that is its own: dialect, client, admission.
 
 use std::sync::Arc;
 
 use crate::{
     avatar::Subject,
-    limits::Gate,
+    limits::Admission,
     upstream::{Account, Call, Client, Provider, Question, Unsupported, Vendor},
 };
 
@@ -15,18 +15,24 @@ pub struct Instance {
     vendor: Vendor,
     account: Account,
     pub(super) client: Client,
-    gate: Gate,
+    admission: Admission,
 }
 
 impl Instance {
     /// An instance from its parts.
-    pub fn new(name: &str, vendor: Vendor, account: Account, client: Client, gate: Gate) -> Self {
+    pub fn new(
+        name: &str,
+        vendor: Vendor,
+        account: Account,
+        client: Client,
+        admission: Admission,
+    ) -> Self {
         Self {
             name: name.into(),
             vendor,
             account,
             client,
-            gate,
+            admission,
         }
     }
 
@@ -46,8 +52,8 @@ impl Instance {
     }
 
     /// What decides whether the vendor may be called.
-    pub fn gate(&self) -> &Gate {
-        &self.gate
+    pub fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     pub(super) fn provider(&self) -> &'static dyn Provider {

@@ -31,7 +31,7 @@ pub use warm::{Job, Progress, Schedule, State, Stopped, UnderWay, Warmups};
 use crate::{
     avatar::{Ask, Entry, Forward, Key, Plan, Policy, Subject, decide},
     clock::{Clock, Timestamp},
-    limits::Lane,
+    limits::Priority,
     store::{Health, Owner, Store},
     telemetry::Metrics,
     upstream::Unsupported,
@@ -169,7 +169,7 @@ impl Faces {
             Plan::Wait(_) => Ok(None),
             Plan::Serve => Ok(Some(Served::cached(Some(entry)))),
             Plan::ServeAndRefresh => {
-                self.join(&wanted, Ask::View, Lane::Background, None)?;
+                self.join(&wanted, Ask::View, Priority::Background, None)?;
                 Ok(Some(Served::revalidating(Some(entry))))
             }
         }
@@ -190,7 +190,7 @@ impl Faces {
         match decide(entry.as_deref(), ask, self.now(), self.policy()) {
             Plan::Serve => Ok(Served::cached(entry)),
             Plan::ServeAndRefresh => {
-                self.join(&wanted, Ask::View, Lane::Background, None)?;
+                self.join(&wanted, Ask::View, Priority::Background, None)?;
                 Ok(Served::revalidating(entry))
             }
             Plan::Wait(why) => self.wait(&wanted, ask, why, entry).await,
@@ -302,11 +302,11 @@ impl Faces {
         why: Forward,
         entry: Option<Arc<Entry>>,
     ) -> Result<Served, Unsupported> {
-        let lane = match ask {
-            Ask::View => Lane::Interactive,
-            Ask::Refresh => Lane::Refresh,
+        let priority = match ask {
+            Ask::View => Priority::Interactive,
+            Ask::Refresh => Priority::Refresh,
         };
-        let (flight, collapsed) = self.join(wanted, ask, lane, None)?;
+        let (flight, collapsed) = self.join(wanted, ask, priority, None)?;
         if collapsed {
             self.shared.metrics.collapsed();
         }
@@ -324,7 +324,7 @@ impl Faces {
         &self,
         wanted: &Wanted<'_>,
         ask: Ask,
-        lane: Lane,
+        priority: Priority,
         told: Option<Told>,
     ) -> Result<(flight::Flight, bool), Unsupported> {
         // Refused before it becomes a flight: a face that can never be asked for has no entry.
@@ -335,7 +335,7 @@ impl Faces {
             subject: wanted.subject,
             key: wanted.key,
             ask,
-            lane,
+            priority,
             told,
             patience: self
                 .deadline()
@@ -377,7 +377,7 @@ impl Shared {
     async fn remember(&self, instance: &Arc<Instance>) {
         let instance = instance.clone();
         let name = instance.name().clone();
-        let note = move || serde_json::to_vec(&instance.gate().memory()).unwrap_or_default();
+        let note = move || serde_json::to_vec(&instance.admission().save()).unwrap_or_default();
         self.store.note(name, note).await;
     }
 }

@@ -17,7 +17,7 @@ use super::{Instance, Landed, Shared};
 use crate::{
     avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Report, Subject, Trouble, absorb},
     clock::Timestamp,
-    limits::{Closed, Lane, Sight},
+    limits::{NotAdmitted, Observation, Priority},
     store::Owner,
     telemetry::traces,
     upstream::{Failed, Failure, Found, Gone, Link, Question},
@@ -30,7 +30,7 @@ pub(super) struct Transaction {
     pub(super) subject: Subject,
     pub(super) key: Key,
     pub(super) ask: Ask,
-    pub(super) lane: Lane,
+    pub(super) priority: Priority,
     /// What the vendor said of the face already, unasked.
     pub(super) told: Option<Told>,
     /// Until when a person who waits is willing to wait for the budget.
@@ -104,7 +104,7 @@ impl Transaction {
     async fn granted(&self, wanted: Refresh) -> Result<bool, Ended> {
         let mut refresh = wanted != Refresh::No;
         loop {
-            let Err(closed) = self.instance.gate().admit(self.lane, refresh) else {
+            let Err(closed) = self.instance.admission().admit(self.priority, refresh) else {
                 self.shared.remember(&self.instance).await;
                 return Ok(refresh);
             };
@@ -114,7 +114,7 @@ impl Transaction {
                 continue;
             }
             let wake = Instant::now() + closed.retry_at.since(self.shared.clock.now());
-            let waits = is_spent && self.lane != Lane::Background && wake < self.patience;
+            let waits = is_spent && self.priority != Priority::Background && wake < self.patience;
             if !waits {
                 return Err(Ended::closed(closed));
             }
@@ -144,8 +144,8 @@ impl Transaction {
             Ok(answer) => Ok(answer),
             Err(Gone) => {
                 self.instance
-                    .gate()
-                    .admit(Lane::Refresh, true)
+                    .admission()
+                    .admit(Priority::Refresh, true)
                     .map_err(|_| {
                         Ended::by_vendor("the link has expired, and no refresh is left")
                     })?;
@@ -239,12 +239,15 @@ impl Transaction {
         let _turn = self.shared.turns.of(&self.key).await;
         // Another transaction may have landed meanwhile.
         let current = self.shared.store.find(&self.key).await.or(entry);
-        let standing = self.instance.gate().standing();
+        let standing = self.instance.admission().status();
         let answer = match answer {
             Ok(answer) => self.believed(answer, current.as_deref()),
             Err(ended) => {
                 self.report(&ended);
-                let paused = self.instance.gate().troubled(ended.why, ended.retry_after);
+                let paused = self
+                    .instance
+                    .admission()
+                    .record_trouble(ended.why, ended.retry_after);
                 Answer::Trouble {
                     why: ended.why,
                     retry_at: paused.or(ended.retry_at),
@@ -282,7 +285,7 @@ impl Transaction {
         let noted = async {
             // A picture of an account that is as well as before teaches nothing that could not wait
             // for the next call's note.
-            if outcome != Outcome::Picture || self.instance.gate().standing() != standing {
+            if outcome != Outcome::Picture || self.instance.admission().status() != standing {
                 self.shared.remember(&self.instance).await;
             }
         };
@@ -299,13 +302,17 @@ impl Transaction {
     /// The answer, unless it is one of too many empty ones: then it is a rate limit.
     fn believed(&self, answer: Answer, entry: Option<&Entry>) -> Answer {
         let had_picture = entry.is_some_and(|entry| entry.picture.is_some());
-        let sight = match &answer {
-            Answer::Picture(..) | Answer::Unchanged(_) => Sight::Picture,
+        let observation = match &answer {
+            Answer::Picture(..) | Answer::Unchanged(_) => Observation::Picture,
             Answer::Empty(Empty::NotFound) | Answer::Trouble { .. } => return answer,
-            Answer::Empty(_) if had_picture => Sight::Lost,
-            Answer::Empty(_) => Sight::Empty,
+            Answer::Empty(_) if had_picture => Observation::Lost,
+            Answer::Empty(_) => Observation::Empty,
         };
-        match self.instance.gate().answered(self.key, sight) {
+        match self
+            .instance
+            .admission()
+            .record_answer(self.key, observation)
+        {
             Ok(()) => answer,
             Err(retry_at) => {
                 let ended = Ended {
@@ -376,7 +383,7 @@ impl Ended {
         }
     }
 
-    fn closed(closed: Closed) -> Self {
+    fn closed(closed: NotAdmitted) -> Self {
         Self {
             why: closed.why,
             retry_at: Some(closed.retry_at),

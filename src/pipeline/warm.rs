@@ -1,4 +1,4 @@
-//! Warm-up: many faces fetched before anybody looks at them, in the background lane of the budget.
+//! Warm-up: many faces fetched before anybody looks at them, in the background priority of the budget.
 //!
 //! A run has its faces from a list, or from the vendor's own list of chats. It skips those that are
 //! known, and waits wherever the budget or a pause tells it to. What it is to do is noted in the

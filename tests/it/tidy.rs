@@ -430,7 +430,7 @@ mod the_rules_can_fail {
     fn on_an_import_from_above_or_beside() {
         for text in [
             "//! x\nuse crate::http::Front;",
-            "//! x\nuse crate::{\n    avatar::{Key, Jid},\n    limits::Gate,\n};",
+            "//! x\nuse crate::{\n    avatar::{Key, Jid},\n    limits::Admission,\n};",
             "//! x\nfn f() -> crate::pipeline::Served {}",
         ] {
             assert_eq!(

@@ -15,7 +15,7 @@ use crate::config::{
 };
 use crate::{
     avatar::Jid,
-    limits::{Pause, Quota, Sensitivity},
+    limits::{CooldownPolicy, Quota, Sensitivity},
     pipeline::Schedule,
     upstream::{self, Account, Guard, HostPattern, Vendor},
 };
@@ -28,7 +28,11 @@ pub(super) struct Limits {
     downloads: usize,
 }
 
-pub(super) fn instances(section: &Section<'_>, limits: &Limits, pause: &Pause) -> Vec<Instance> {
+pub(super) fn instances(
+    section: &Section<'_>,
+    limits: &Limits,
+    cooldown: &CooldownPolicy,
+) -> Vec<Instance> {
     let tables = section.children();
     if tables.is_empty() {
         section.problem(
@@ -47,12 +51,17 @@ pub(super) fn instances(section: &Section<'_>, limits: &Limits, pause: &Pause) -
                         .into(),
                 );
             }
-            instance(name, &table, limits, pause)
+            instance(name, &table, limits, cooldown)
         })
         .collect()
 }
 
-fn instance(name: &str, section: &Section<'_>, limits: &Limits, pause: &Pause) -> Option<Instance> {
+fn instance(
+    name: &str,
+    section: &Section<'_>,
+    limits: &Limits,
+    cooldown: &CooldownPolicy,
+) -> Option<Instance> {
     let known = Vendor::ALL.map(Vendor::as_str).join(", ");
     let vendor: Option<Parsed<Vendor>> =
         section.required("provider", &format!("write one of {known}"));
@@ -124,7 +133,7 @@ fn instance(name: &str, section: &Section<'_>, limits: &Limits, pause: &Pause) -
         lookups,
         refreshes,
         daily,
-        pause: pause.clone(),
+        cooldown: cooldown.clone(),
         sensitivity,
         warm,
     })

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     avatar::{Negative, OnHidden, Policy},
-    limits::Pause,
+    limits::CooldownPolicy,
     pipeline, store,
     telemetry::{log, traces},
 };
@@ -34,7 +34,7 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     let access_settings = access::access(&root.section("access"), &server.listen);
     let upstream = Limits::read(&root.section("upstream"));
     let cache = root.section("cache");
-    let (pipeline, pause) = pipeline(&cache);
+    let (pipeline, cooldown) = pipeline(&cache);
     let store = store::Settings {
         dir: cache.or("dir", PathBuf::from("cache")),
         memory: cache.or("memory", Size(256 << 20)).0,
@@ -64,7 +64,7 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     images.finish();
     let log = log(&root.section("log"));
     let traces = traces(&root.section("traces"));
-    let instances = instances::instances(&root.section("instances"), &upstream, &pause);
+    let instances = instances::instances(&root.section("instances"), &upstream, &cooldown);
     root.finish();
 
     let problems = findings.problems.into_inner();
@@ -93,7 +93,7 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     })
 }
 
-fn pipeline(cache: &Section<'_>) -> (pipeline::Settings, Pause) {
+fn pipeline(cache: &Section<'_>) -> (pipeline::Settings, CooldownPolicy) {
     let defaults = Policy::default();
     let on_hidden = match cache.or("on_hidden", "keep".to_owned()).as_str() {
         "keep" => OnHidden::Keep,
@@ -106,7 +106,7 @@ fn pipeline(cache: &Section<'_>) -> (pipeline::Settings, Pause) {
             OnHidden::Keep
         }
     };
-    let (negative, pause) = negative(&cache.section("negative"));
+    let (negative, cooldown) = negative(&cache.section("negative"));
     let settings = pipeline::Settings {
         policy: Policy {
             ttl: cache.or("ttl", defaults.ttl),
@@ -119,17 +119,17 @@ fn pipeline(cache: &Section<'_>) -> (pipeline::Settings, Pause) {
         },
         first_paint: cache.or("first_paint", Duration::from_secs(2)),
     };
-    (settings, pause)
+    (settings, cooldown)
 }
 
-fn negative(section: &Section<'_>) -> (Negative, Pause) {
-    let (negative, pause) = (Negative::default(), Pause::default());
+fn negative(section: &Section<'_>) -> (Negative, CooldownPolicy) {
+    let (negative, cooldown) = (Negative::default(), CooldownPolicy::default());
     let rate_limited = section.or("rate_limited", negative.rate_limited);
     let session_down = section.or("session_down", negative.session_down);
     let auth = section.or("auth", negative.auth);
-    let pause = Pause {
+    let cooldown = CooldownPolicy {
         rate_limited_first: rate_limited,
-        rate_limited_longest: section.or("rate_limited_longest", pause.rate_limited_longest),
+        rate_limited_longest: section.or("rate_limited_longest", cooldown.rate_limited_longest),
         session_down,
         auth,
     };
@@ -143,7 +143,7 @@ fn negative(section: &Section<'_>) -> (Negative, Pause) {
         rate_limited,
     };
     section.finish();
-    (negative, pause)
+    (negative, cooldown)
 }
 
 fn log(section: &Section<'_>) -> log::Settings {

@@ -116,16 +116,16 @@ impl<'a> Record<'a> {
 
 impl<'a> InstanceRecord<'a> {
     pub(in crate::http) fn of(instance: &'a Instance) -> Self {
-        let gate = instance.gate();
-        let (paused, session) = (gate.paused(), gate.session());
+        let admission = instance.admission();
+        let (paused, session) = (admission.cooldown(), admission.session());
         let is_told = session.state != SessionState::Unknown;
         Self {
             session: session.state,
             session_since: is_told.then(|| date(session.since)),
             instance: instance.name(),
             provider: instance.vendor().as_str(),
-            budget: gate.left(),
-            budget_full: gate.full(),
+            budget: admission.available(),
+            budget_full: admission.burst(),
             paused: paused.map(|(_, why)| why.as_str()),
             paused_until: paused.map(|(until, _)| date(until)),
         }

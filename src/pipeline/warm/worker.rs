@@ -14,7 +14,7 @@ use super::{DAY, Job, Progress, State, Stopped, lock};
 use crate::{
     avatar::{Ask, Outcome, Plan, Subject, Trouble, decide},
     clock::Timestamp,
-    limits::Lane,
+    limits::Priority,
     pipeline::{Faces, Instance, Wanted, transaction::Told},
     upstream::{Chats, Failed, Failure, Page},
 };
@@ -142,8 +142,8 @@ impl Worker {
             detail = failure.detail,
             "asking the vendor for its chats brought no answer"
         );
-        let gate = self.instance.gate();
-        let paused = gate.troubled(failure.why, failure.retry_after);
+        let admission = self.instance.admission();
+        let paused = admission.record_trouble(failure.why, failure.retry_after);
         self.faces.shared.remember(&self.instance).await;
         let until = paused.unwrap_or(self.faces.now() + BETWEEN_TRIES);
         self.wait(until, failure.why).await
@@ -151,7 +151,7 @@ impl Worker {
 
     /// Takes a call from the budget, as soon as there is one.
     async fn admitted(&self) -> Result<(), Stopped> {
-        while let Err(closed) = self.instance.gate().admit(Lane::Background, false) {
+        while let Err(closed) = self.instance.admission().admit(Priority::Background, false) {
             self.wait(closed.retry_at, closed.why).await?;
         }
         Ok(())
@@ -188,7 +188,7 @@ impl Worker {
                 self.settled("known");
                 return Ok(());
             }
-            let joined = faces.join(&wanted, Ask::View, Lane::Background, told.take());
+            let joined = faces.join(&wanted, Ask::View, Priority::Background, told.take());
             let Ok((flight, _)) = joined else {
                 self.settled("unsupported");
                 return Ok(());

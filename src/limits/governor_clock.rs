@@ -12,47 +12,49 @@ use crate::clock::{Clock, Timestamp};
 
 /// A clock.
 #[derive(Clone, Debug)]
-pub(super) struct Ticks(pub(super) Clock);
+pub(super) struct GovernorClock(pub(super) Clock);
 
 /// Nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Tick(pub(super) u64);
+pub(super) struct GovernorInstant(pub(super) u64);
 
-impl Tick {
+impl GovernorInstant {
     pub(super) fn at(time: Timestamp) -> Self {
-        Tick(time.as_millis().saturating_mul(1_000_000))
+        GovernorInstant(time.as_millis().saturating_mul(1_000_000))
     }
 }
 
-impl clock::Clock for Ticks {
-    type Instant = Tick;
+impl clock::Clock for GovernorClock {
+    type Instant = GovernorInstant;
 
-    fn now(&self) -> Tick {
-        Tick::at(self.0.now())
+    fn now(&self) -> GovernorInstant {
+        GovernorInstant::at(self.0.now())
     }
 }
 
-impl Add<Nanos> for Tick {
-    type Output = Tick;
+impl Add<Nanos> for GovernorInstant {
+    type Output = GovernorInstant;
 
-    fn add(self, later: Nanos) -> Tick {
-        Tick(self.0.saturating_add(later.as_u64()))
+    fn add(self, later: Nanos) -> GovernorInstant {
+        GovernorInstant(self.0.saturating_add(later.as_u64()))
     }
 }
 
-impl Reference for Tick {
+impl Reference for GovernorInstant {
     fn duration_since(&self, earlier: Self) -> Nanos {
         self.0.saturating_sub(earlier.0).into()
     }
 
     fn saturating_sub(&self, earlier: Nanos) -> Self {
-        Tick(self.0.saturating_sub(earlier.as_u64()))
+        GovernorInstant(self.0.saturating_sub(earlier.as_u64()))
     }
 }
 
 /// How long after `now` a refused request can succeed, in whole milliseconds. Rounded up: the same
 /// request a moment too early would be refused again.
-pub(super) fn wait(not_until: &NotUntil<Tick>, now: Timestamp) -> Duration {
-    let wait = not_until.wait_time_from(Tick::at(now)).as_nanos();
+pub(super) fn wait(not_until: &NotUntil<GovernorInstant>, now: Timestamp) -> Duration {
+    let wait = not_until
+        .wait_time_from(GovernorInstant::at(now))
+        .as_nanos();
     Duration::from_millis(u64::try_from(wait.div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }

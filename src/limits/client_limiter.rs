@@ -11,34 +11,39 @@ use governor::{RateLimiter, middleware::NoOpMiddleware, state::keyed::DashMapSta
 
 use super::{
     Quota,
-    ticks::{Tick, Ticks, wait},
+    governor_clock::{GovernorClock, GovernorInstant, wait},
 };
 use crate::clock::Clock;
 
 /// Every client's limiter.
-pub struct Crowd {
-    limiters: RateLimiter<IpAddr, DashMapStateStore<IpAddr>, Ticks, NoOpMiddleware<Tick>>,
+pub struct ClientLimiter {
+    limiters: RateLimiter<
+        IpAddr,
+        DashMapStateStore<IpAddr>,
+        GovernorClock,
+        NoOpMiddleware<GovernorInstant>,
+    >,
     /// Requests since the start, to look after the limiters now and then.
-    asked: AtomicUsize,
+    requests: AtomicUsize,
     /// The number of limiters at which those of clients who have gone are dropped.
-    full: AtomicUsize,
+    eviction_size: AtomicUsize,
     clock: Clock,
 }
 
-impl Crowd {
-    const FEW: usize = 8192;
-    const LOOKED_AFTER_EVERY: usize = 1024;
+impl ClientLimiter {
+    const MIN_EVICTION_SIZE: usize = 8192;
+    const EVICTION_INTERVAL: usize = 1024;
 
     /// Nobody has asked yet.
     pub fn new(each: Quota, clock: Clock) -> Self {
         Self {
             limiters: RateLimiter::new(
-                each.gcra(),
+                each.to_governor(),
                 DashMapStateStore::default(),
-                Ticks(clock.clone()),
+                GovernorClock(clock.clone()),
             ),
-            asked: AtomicUsize::new(0),
-            full: AtomicUsize::new(Self::FEW),
+            requests: AtomicUsize::new(0),
+            eviction_size: AtomicUsize::new(Self::MIN_EVICTION_SIZE),
             clock,
         }
     }
@@ -46,36 +51,36 @@ impl Crowd {
     /// Lets one request of `client` through, or says how long it has to wait.
     pub fn take(&self, client: IpAddr) -> Result<(), Duration> {
         if self
-            .asked
+            .requests
             .fetch_add(1, Ordering::Relaxed)
-            .is_multiple_of(Self::LOOKED_AFTER_EVERY)
+            .is_multiple_of(Self::EVICTION_INTERVAL)
         {
-            self.look_after();
+            self.evict_idle();
         }
         self.limiters
-            .check_key(&household(client))
+            .check_key(&subnet_key(client))
             .map_err(|not_until| wait(&not_until, self.clock.now()))
     }
 
     /// Drops the limiters that are as good as new. Their number doubles before this is done again,
     /// so that it costs each request little.
-    fn look_after(&self) {
-        if self.limiters.len() >= self.full.load(Ordering::Relaxed) {
+    fn evict_idle(&self) {
+        if self.limiters.len() >= self.eviction_size.load(Ordering::Relaxed) {
             self.limiters.retain_recent();
-            let full = (2 * self.limiters.len()).max(Self::FEW);
-            self.full.store(full, Ordering::Relaxed);
+            let eviction_size = (2 * self.limiters.len()).max(Self::MIN_EVICTION_SIZE);
+            self.eviction_size.store(eviction_size, Ordering::Relaxed);
         }
     }
 }
 
-impl fmt::Debug for Crowd {
+impl fmt::Debug for ClientLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crowd").finish_non_exhaustive()
+        f.debug_struct("ClientLimiter").finish_non_exhaustive()
     }
 }
 
 /// One client is one IPv4 address, or one /64 of IPv6: whoever has one of its addresses has all.
-fn household(client: IpAddr) -> IpAddr {
+fn subnet_key(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
@@ -92,62 +97,62 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
 
-    fn crowd(clock: &Clock) -> Crowd {
+    fn limiter(clock: &Clock) -> ClientLimiter {
         let each = Quota {
             per_minute: NonZeroU32::new(60).unwrap(),
             burst: NonZeroU32::new(3).unwrap(),
         };
-        Crowd::new(each, clock.clone())
+        ClientLimiter::new(each, clock.clone())
     }
 
-    fn granted(crowd: &Crowd, clients: &[&str]) -> usize {
-        let taken = clients.iter().map(|c| crowd.take(c.parse().unwrap()));
+    fn granted(limiter: &ClientLimiter, clients: &[&str]) -> usize {
+        let taken = clients.iter().map(|c| limiter.take(c.parse().unwrap()));
         taken.filter(Result::is_ok).count()
     }
 
     #[test]
     fn each_client_has_a_burst_of_its_own_and_gets_it_back() {
         let clock = Clock::manual(Timestamp::from_secs(1_000_000));
-        let crowd = crowd(&clock);
-        assert_eq!(granted(&crowd, &["192.0.2.1"; 5]), 3);
-        assert_eq!(granted(&crowd, &["192.0.2.2"; 5]), 3);
-        let wait = crowd.take("192.0.2.1".parse().unwrap()).unwrap_err();
+        let limiter = limiter(&clock);
+        assert_eq!(granted(&limiter, &["192.0.2.1"; 5]), 3);
+        assert_eq!(granted(&limiter, &["192.0.2.2"; 5]), 3);
+        let wait = limiter.take("192.0.2.1".parse().unwrap()).unwrap_err();
         assert_eq!(wait, Duration::from_secs(1));
         clock.advance(wait);
-        assert_eq!(granted(&crowd, &["192.0.2.1"; 5]), 1);
+        assert_eq!(granted(&limiter, &["192.0.2.1"; 5]), 1);
     }
 
     #[test]
     fn a_client_has_as_many_addresses_as_its_network_gives_it() {
         let clock = Clock::manual(Timestamp::from_secs(1_000_000));
-        let crowd = crowd(&clock);
+        let limiter = limiter(&clock);
         let one = [
             "2001:db8::1",
             "2001:db8::2",
             "2001:db8::3",
             "2001:db8::ffff:4",
         ];
-        assert_eq!(granted(&crowd, &one), 3);
-        assert_eq!(granted(&crowd, &["2001:db8:0:1::1"]), 1);
+        assert_eq!(granted(&limiter, &one), 3);
+        assert_eq!(granted(&limiter, &["2001:db8:0:1::1"]), 1);
         assert_eq!(
-            granted(&crowd, &["192.0.2.9", "::ffff:192.0.2.9", "192.0.2.9"]),
+            granted(&limiter, &["192.0.2.9", "::ffff:192.0.2.9", "192.0.2.9"]),
             3
         );
-        assert_eq!(granted(&crowd, &["::ffff:192.0.2.9"]), 0);
+        assert_eq!(granted(&limiter, &["::ffff:192.0.2.9"]), 0);
     }
 
     #[test]
     fn clients_who_have_gone_take_no_memory() {
         let clock = Clock::manual(Timestamp::from_secs(1_000_000));
-        let crowd = crowd(&clock);
+        let limiter = limiter(&clock);
         for number in 0..200_000_u32 {
             clock.advance(Duration::from_millis(1));
-            crowd.take(IpAddr::V4(number.into())).unwrap();
+            limiter.take(IpAddr::V4(number.into())).unwrap();
         }
         assert!(
-            crowd.limiters.len() < 20_000,
+            limiter.limiters.len() < 20_000,
             "{} limiters",
-            crowd.limiters.len()
+            limiter.limiters.len()
         );
     }
 }

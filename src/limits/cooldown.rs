@@ -12,15 +12,15 @@ use crate::{
 
 /// One instance's pause.
 #[derive(Debug)]
-pub struct Hold {
-    pause: Pause,
+pub struct Cooldown {
+    policy: CooldownPolicy,
     /// Held for a few instructions, never across an await.
     state: Mutex<State>,
 }
 
 /// How long a pause lasts where the vendor does not say.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pause {
+pub struct CooldownPolicy {
     /// After the first rate limit; doubles with each further one.
     pub rate_limited_first: Duration,
     /// The longest pause after a rate limit.
@@ -33,7 +33,7 @@ pub struct Pause {
 
 /// A pause that has to outlive the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct SavedCooldown {
     until: Option<(Timestamp, Outcome)>,
     limited: u32,
 }
@@ -45,7 +45,7 @@ struct State {
     limited: u32,
 }
 
-impl Default for Pause {
+impl Default for CooldownPolicy {
     fn default() -> Self {
         Self {
             rate_limited_first: Duration::from_secs(5 * 60),
@@ -56,11 +56,11 @@ impl Default for Pause {
     }
 }
 
-impl Hold {
+impl Cooldown {
     /// No pause yet.
-    pub fn new(pause: Pause) -> Self {
+    pub fn new(policy: CooldownPolicy) -> Self {
         Self {
-            pause,
+            policy,
             state: Mutex::default(),
         }
     }
@@ -72,7 +72,7 @@ impl Hold {
 
     /// The vendor answered like one that is well. A pause in force goes on: the answer may be to
     /// a call that was made before it.
-    pub fn relieved(&self, now: Timestamp) {
+    pub fn record_answer(&self, now: Timestamp) {
         let mut state = self.lock();
         if state.until.is_none_or(|(until, _)| now >= until) {
             *state = State::default();
@@ -81,7 +81,7 @@ impl Hold {
 
     /// The vendor answered with trouble. Returns when the instance may be asked again, if the
     /// trouble concerns all of it.
-    pub fn troubled(
+    pub fn record_trouble(
         &self,
         why: Trouble,
         retry_after: Option<Duration>,
@@ -93,10 +93,10 @@ impl Hold {
                 // Calls that were under way together hear of one limit together.
                 let is_new = state.until.is_none_or(|(until, _)| now >= until);
                 state.limited = state.limited.saturating_add(u32::from(is_new));
-                retry_after.unwrap_or_else(|| self.doubled(state.limited))
+                retry_after.unwrap_or_else(|| self.backoff(state.limited))
             }
-            Trouble::SessionDown => retry_after.unwrap_or(self.pause.session_down),
-            Trouble::Auth => self.pause.auth,
+            Trouble::SessionDown => retry_after.unwrap_or(self.policy.session_down),
+            Trouble::Auth => self.policy.auth,
             Trouble::VendorError | Trouble::OverBudget => return None,
         };
         let until = now + wait;
@@ -104,33 +104,33 @@ impl Hold {
         Some(until)
     }
 
-    pub(super) fn memory(&self) -> Memory {
+    pub(super) fn save(&self) -> SavedCooldown {
         let State { until, limited } = *self.lock();
-        Memory {
+        SavedCooldown {
             until: until.map(|(until, why)| (until, Outcome::Trouble(why))),
             limited,
         }
     }
 
     /// No pause of another time lasts longer than a day: clocks have been wrong before.
-    pub(super) fn recall(&self, memory: Memory, now: Timestamp) {
+    pub(super) fn restore(&self, saved: SavedCooldown, now: Timestamp) {
         const LONGEST: Duration = Duration::from_secs(24 * 3600);
-        let until = memory.until.and_then(|(until, why)| match why {
+        let until = saved.until.and_then(|(until, why)| match why {
             Outcome::Trouble(why) => Some((until.min(now + LONGEST), why)),
             _ => None,
         });
         *self.lock() = State {
             until,
-            limited: memory.limited,
+            limited: saved.limited,
         };
     }
 
-    fn doubled(&self, times: u32) -> Duration {
+    fn backoff(&self, times: u32) -> Duration {
         let factor = 2u32.saturating_pow(times.saturating_sub(1));
-        self.pause
+        self.policy
             .rate_limited_first
             .saturating_mul(factor)
-            .min(self.pause.rate_limited_longest)
+            .min(self.policy.rate_limited_longest)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -152,23 +152,25 @@ mod tests {
 
     #[test]
     fn a_rate_limit_pauses_until_the_vendor_s_own_time() {
-        let hold = Hold::new(Pause::default());
-        let until = hold.troubled(Trouble::RateLimited, Some(secs(7)), NOW);
+        let cooldown = Cooldown::new(CooldownPolicy::default());
+        let until = cooldown.record_trouble(Trouble::RateLimited, Some(secs(7)), NOW);
         assert_eq!(until, Some(NOW + secs(7)));
         assert_eq!(
-            hold.current(NOW + secs(6)),
+            cooldown.current(NOW + secs(6)),
             Some((NOW + secs(7), Trouble::RateLimited))
         );
-        assert_eq!(hold.current(NOW + secs(7)), None);
+        assert_eq!(cooldown.current(NOW + secs(7)), None);
     }
 
     #[test]
     fn without_one_the_pause_doubles_up_to_its_longest() {
-        let hold = Hold::new(Pause::default());
+        let cooldown = Cooldown::new(CooldownPolicy::default());
         let mut now = NOW;
         let mut waits = Vec::new();
         for _ in 0..9 {
-            let until = hold.troubled(Trouble::RateLimited, None, now).unwrap();
+            let until = cooldown
+                .record_trouble(Trouble::RateLimited, None, now)
+                .unwrap();
             waits.push(until.since(now).as_secs() / 60);
             now = until;
         }
@@ -177,34 +179,41 @@ mod tests {
 
     #[test]
     fn answers_to_calls_that_were_under_way_together_count_once() {
-        let hold = Hold::new(Pause::default());
+        let cooldown = Cooldown::new(CooldownPolicy::default());
         for _ in 0..10 {
-            hold.troubled(Trouble::RateLimited, None, NOW);
+            cooldown.record_trouble(Trouble::RateLimited, None, NOW);
         }
-        assert_eq!(hold.current(NOW).unwrap().0, NOW + secs(300));
+        assert_eq!(cooldown.current(NOW).unwrap().0, NOW + secs(300));
     }
 
     #[test]
     fn a_good_answer_ends_the_doubling() {
-        let hold = Hold::new(Pause::default());
-        let until = hold.troubled(Trouble::RateLimited, None, NOW).unwrap();
-        hold.relieved(until);
-        let again = hold.troubled(Trouble::RateLimited, None, until);
+        let cooldown = Cooldown::new(CooldownPolicy::default());
+        let until = cooldown
+            .record_trouble(Trouble::RateLimited, None, NOW)
+            .unwrap();
+        cooldown.record_answer(until);
+        let again = cooldown.record_trouble(Trouble::RateLimited, None, until);
         assert_eq!(again, Some(until + secs(300)));
     }
 
     #[test]
     fn a_late_good_answer_does_not_end_a_pause() {
-        let hold = Hold::new(Pause::default());
-        let until = hold.troubled(Trouble::RateLimited, None, NOW).unwrap();
-        hold.relieved(NOW + secs(1));
-        assert_eq!(hold.current(NOW + secs(2)).unwrap().0, until);
+        let cooldown = Cooldown::new(CooldownPolicy::default());
+        let until = cooldown
+            .record_trouble(Trouble::RateLimited, None, NOW)
+            .unwrap();
+        cooldown.record_answer(NOW + secs(1));
+        assert_eq!(cooldown.current(NOW + secs(2)).unwrap().0, until);
     }
 
     #[test]
     fn one_face_s_vendor_error_pauses_nobody_else() {
-        let hold = Hold::new(Pause::default());
-        assert_eq!(hold.troubled(Trouble::VendorError, None, NOW), None);
-        assert_eq!(hold.current(NOW), None);
+        let cooldown = Cooldown::new(CooldownPolicy::default());
+        assert_eq!(
+            cooldown.record_trouble(Trouble::VendorError, None, NOW),
+            None
+        );
+        assert_eq!(cooldown.current(NOW), None);
     }
 }

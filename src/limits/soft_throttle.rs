@@ -17,7 +17,7 @@ use crate::avatar::Key;
 
 /// One instance's memory of answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Throttle {
+pub struct SoftThrottleDetector {
     /// Faces that had a picture and turned up empty, since the last one that did not.
     lost: Vec<Key>,
     /// The latest answers about faces without a picture, oldest first: was it empty?
@@ -41,7 +41,7 @@ pub struct Sensitivity {
 
 /// What an answer says about the face it was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum Observation {
     /// A picture.
     Picture,
     /// None, for a face that had one.
@@ -67,21 +67,26 @@ impl Default for Sensitivity {
     }
 }
 
-impl Throttle {
+impl SoftThrottleDetector {
     /// Takes in one answer. Returns whether it is to be read as a rate limit.
-    pub fn notes(&mut self, key: Key, sight: Sight, sensitivity: &Sensitivity) -> bool {
-        match sight {
-            Sight::Picture => self.lost.clear(),
-            Sight::Lost if !self.lost.contains(&key) => self.lost.push(key),
-            Sight::Lost => {}
-            Sight::Empty => {}
+    pub fn observe(
+        &mut self,
+        key: Key,
+        observation: Observation,
+        sensitivity: &Sensitivity,
+    ) -> bool {
+        match observation {
+            Observation::Picture => self.lost.clear(),
+            Observation::Lost if !self.lost.contains(&key) => self.lost.push(key),
+            Observation::Lost => {}
+            Observation::Empty => {}
         }
-        if sight != Sight::Lost {
-            self.remember(sight == Sight::Empty, sensitivity);
+        if observation != Observation::Lost {
+            self.remember(observation == Observation::Empty, sensitivity);
         }
         // The answer at hand must itself be one of the suspicious ones.
-        let loses = sight == Sight::Lost && self.lost.len() >= sensitivity.lost;
-        let jumps = sight == Sight::Empty && self.has_jumped(sensitivity);
+        let loses = observation == Observation::Lost && self.lost.len() >= sensitivity.lost;
+        let jumps = observation == Observation::Empty && self.has_jumped(sensitivity);
         if jumps {
             // Judged once: after the pause, a window full of new answers has to speak.
             self.latest.clear();
@@ -136,26 +141,29 @@ mod tests {
         Key::new("sales", &format!("1{number}").parse().unwrap())
     }
 
-    fn feed(throttle: &mut Throttle, sights: impl IntoIterator<Item = Sight>) -> Vec<bool> {
+    fn feed(
+        detector: &mut SoftThrottleDetector,
+        observations: impl IntoIterator<Item = Observation>,
+    ) -> Vec<bool> {
         let sensitivity = Sensitivity::default();
-        sights
+        observations
             .into_iter()
             .enumerate()
-            .map(|(number, sight)| throttle.notes(key(number), sight, &sensitivity))
+            .map(|(number, observation)| detector.observe(key(number), observation, &sensitivity))
             .collect()
     }
 
     #[test]
     fn three_faces_in_a_row_that_lose_their_picture_are_a_rate_limit() {
-        let mut throttle = Throttle::default();
+        let mut detector = SoftThrottleDetector::default();
         let verdicts = feed(
-            &mut throttle,
+            &mut detector,
             [
-                Sight::Picture,
-                Sight::Lost,
-                Sight::Lost,
-                Sight::Lost,
-                Sight::Lost,
+                Observation::Picture,
+                Observation::Lost,
+                Observation::Lost,
+                Observation::Lost,
+                Observation::Lost,
             ],
         );
         assert_eq!(verdicts, [false, false, false, true, true]);
@@ -163,33 +171,42 @@ mod tests {
 
     #[test]
     fn one_face_that_stays_empty_is_one_face() {
-        let mut throttle = Throttle::default();
+        let mut detector = SoftThrottleDetector::default();
         for _ in 0..10 {
-            assert!(!throttle.notes(key(1), Sight::Lost, &Sensitivity::default()));
+            assert!(!detector.observe(key(1), Observation::Lost, &Sensitivity::default()));
         }
     }
 
     #[test]
     fn a_picture_in_between_proves_that_the_vendor_means_it() {
-        let mut throttle = Throttle::default();
-        let sights = [Sight::Lost, Sight::Lost, Sight::Picture].repeat(10);
-        assert!(feed(&mut throttle, sights).iter().all(|limited| !limited));
+        let mut detector = SoftThrottleDetector::default();
+        let observations = [Observation::Lost, Observation::Lost, Observation::Picture].repeat(10);
+        assert!(
+            feed(&mut detector, observations)
+                .iter()
+                .all(|limited| !limited)
+        );
     }
 
     #[test]
     fn a_jump_in_the_share_of_empty_answers_is_a_rate_limit() {
-        let mut throttle = Throttle::default();
-        let usual = [Sight::Picture, Sight::Picture, Sight::Empty].repeat(20);
-        assert!(feed(&mut throttle, usual).iter().all(|limited| !limited));
-        let verdicts = feed(&mut throttle, [Sight::Empty; 20]);
+        let mut detector = SoftThrottleDetector::default();
+        let usual = [
+            Observation::Picture,
+            Observation::Picture,
+            Observation::Empty,
+        ]
+        .repeat(20);
+        assert!(feed(&mut detector, usual).iter().all(|limited| !limited));
+        let verdicts = feed(&mut detector, [Observation::Empty; 20]);
         assert_eq!(verdicts.iter().filter(|limited| **limited).count(), 1);
     }
 
     #[test]
     fn an_address_book_full_of_people_without_pictures_is_none() {
-        let mut throttle = Throttle::default();
+        let mut detector = SoftThrottleDetector::default();
         assert!(
-            feed(&mut throttle, [Sight::Empty; 200])
+            feed(&mut detector, [Observation::Empty; 200])
                 .iter()
                 .all(|limited| !limited)
         );
