@@ -12,7 +12,7 @@ use faceplate::{
     config,
     http::{Scope, SigningKey, Ticket},
     images::{self, Fonts, Look, Sitter, Style},
-    server::{Fields, Peer, Reply},
+    server::{HeaderBlock, Peer, Reply},
     store::{self, Owner, Store, Tending},
 };
 use hyper::{StatusCode, header};
@@ -146,7 +146,7 @@ fn look_up_on_disk(bencher: Bencher) {
 /// The fields of a picture, as they are sent.
 #[divan::bench]
 fn head(bencher: Bencher) {
-    let mut common = Fields::default();
+    let mut common = HeaderBlock::default();
     for name in [
         header::X_CONTENT_TYPE_OPTIONS,
         header::CONTENT_SECURITY_POLICY,
@@ -158,15 +158,15 @@ fn head(bencher: Bencher) {
     let picture = picture();
     bencher.bench(|| {
         let bytes = picture.bytes().clone();
-        let mut reply = Reply::whole(StatusCode::OK, picture.media().as_str(), bytes);
-        reply.fields.add(header::ETAG, &picture.digest().short());
-        reply.fields.add_all(black_box(&common));
+        let mut reply = Reply::with_body(StatusCode::OK, picture.media().as_str(), bytes);
+        reply.headers.add(header::ETAG, &picture.digest().short());
+        reply.headers.add_all(black_box(&common));
         reply
-            .fields
+            .headers
             .add(header::LAST_MODIFIED, "Fri, 20 Nov 2026 18:40:00 GMT");
-        reply.fields.add_number(header::AGE, black_box(60));
+        reply.headers.add_number(header::AGE, black_box(60));
         reply
-            .fields
+            .headers
             .add(header::CACHE_CONTROL, "private, max-age=86400");
         reply
     });
@@ -226,7 +226,7 @@ async fn warm() -> (App, tempfile::TempDir) {
         .body(())
         .unwrap();
     let answer = app.front().handle(request, Peer::Local).await.unwrap();
-    let source = answer.fields.get(&"x-faceplate-source".parse().unwrap());
+    let source = answer.headers.get(&"x-faceplate-source".parse().unwrap());
     assert_eq!(source, Some("picture"));
     (app, cache)
 }

@@ -15,7 +15,9 @@ use crate::{
     images::Studio,
     limits::{Admission, Budget, ClientLimiter, Cooldown},
     pipeline::{Faces, Instance, Warmups},
-    server::{self, Address, BadCertificate, Caps, Express, Inherited, Listener, Peer, Plain, Tls},
+    server::{
+        self, Address, BadCertificate, FastPath, HyperOnly, Inherited, Limits, Listener, Peer, Tls,
+    },
     store::{OpenError, Store},
     telemetry::Metrics,
     upstream::{Client, Resolver},
@@ -153,7 +155,7 @@ impl App {
             metrics.clone(),
         );
         let restart_only = RestartOnly::of(&config);
-        let caps = config.caps.clone();
+        let limits = config.limits.clone();
         let tls = config.tls.as_ref().map(Tls::new).transpose()?;
         let parts = SharedParts {
             tls: tls.clone(),
@@ -169,7 +171,7 @@ impl App {
 
         let shutdown = CancellationToken::new();
         let (front, operator) = (live.clone(), live.clone());
-        let drain = caps.drain;
+        let drain = limits.drain;
         let mut served = vec![
             tokio::spawn(server::run(
                 listener,
@@ -177,7 +179,7 @@ impl App {
                     let live = front.clone();
                     PublicService { live, peer }
                 },
-                caps,
+                limits,
                 tls,
                 shutdown.clone(),
             )),
@@ -185,12 +187,12 @@ impl App {
                 admin_listener,
                 move |_| {
                     let operator = operator.clone();
-                    Plain(move |request| {
+                    HyperOnly(move |request| {
                         let operator = operator.load().operator.clone();
                         async move { Ok(operator.handle(request).await) }
                     })
                 },
-                Caps::default(),
+                Limits::default(),
                 None,
                 shutdown.clone(),
             )),
@@ -335,7 +337,7 @@ impl RestartOnly {
                 format!(
                     "{} {:?} {}",
                     config.listen,
-                    config.caps,
+                    config.limits,
                     config.tls.is_some()
                 ),
             ),
@@ -375,10 +377,10 @@ impl Service<Request<Incoming>> for PublicService {
     }
 }
 
-impl Express for PublicService {
+impl FastPath for PublicService {
     type Answer = http::Answer;
 
-    fn express(&self, request: Request<()>) -> Option<http::Answer> {
+    fn fast_path(&self, request: Request<()>) -> Option<http::Answer> {
         Some(self.answer(request))
     }
 }

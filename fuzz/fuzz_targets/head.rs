@@ -1,4 +1,4 @@
-//! What the express lane takes for a request is one, and ends where it ends.
+//! What the fast path takes for a request is one, and ends where it ends.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

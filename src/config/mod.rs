@@ -31,7 +31,7 @@ pub struct Config {
     /// The certificate, where faces are served over TLS.
     pub tls: Option<server::CertificateFiles>,
     /// What a client is granted.
-    pub caps: server::Caps,
+    pub limits: server::Limits,
     /// The proxies in front of us.
     pub proxies: http::Proxies,
     /// How often a client may ask.

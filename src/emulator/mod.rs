@@ -54,7 +54,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    server::{self, Address, Caps, Listener, Plain},
+    server::{self, Address, HyperOnly, Limits, Listener},
 };
 
 pub use self::{
@@ -122,24 +122,24 @@ impl Emulator {
         let hand = control.clone();
         let service = move |_| {
             let hand = hand.clone();
-            Plain(move |request| api_answer(hand.clone(), request))
+            HyperOnly(move |request| api_answer(hand.clone(), request))
         };
         tokio::spawn(server::run(
             api_listener,
             service,
-            caps(),
+            limits(),
             None,
             shutdown.clone(),
         ));
         let hand = control.clone();
         let service = move |_| {
             let hand = hand.clone();
-            Plain(move |request| cdn_answer(hand.clone(), request))
+            HyperOnly(move |request| cdn_answer(hand.clone(), request))
         };
         tokio::spawn(server::run(
             cdn_listener,
             service,
-            caps(),
+            limits(),
             None,
             shutdown.clone(),
         ));
@@ -206,9 +206,9 @@ async fn bind(address: &Address) -> io::Result<(Listener, SocketAddr)> {
 }
 
 /// Calls that are under way when the emulator stops are cut off soon: nobody is waiting for them.
-fn caps() -> Caps {
-    Caps {
+fn limits() -> Limits {
+    Limits {
         drain: Duration::from_secs(1),
-        ..Caps::default()
+        ..Limits::default()
     }
 }

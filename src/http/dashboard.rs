@@ -166,7 +166,7 @@ pub(super) async fn picture(
         None => (picture.media().as_str(), picture.bytes().clone()),
     };
     let mut response = represent::plain(StatusCode::OK, media, bytes);
-    let fields = &mut response.fields;
+    let fields = &mut response.headers;
     fields.add(
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; sandbox",

@@ -213,7 +213,7 @@ impl Front {
             Ok(false) => call.shape.answer(call.chat.as_deref(), None),
             Err(failure) => {
                 let mut response = call.shape.failure(failure, &call.account);
-                represent::retry_after(&served, &context, &mut response.fields);
+                represent::retry_after(&served, &context, &mut response.headers);
                 response
             }
         }

@@ -98,7 +98,10 @@ impl Line {
                 reason = served.reason;
             }
         }
-        let cache = response.fields.get(&represent::CACHE_STATUS).unwrap_or("-");
+        let cache = response
+            .headers
+            .get(&represent::CACHE_STATUS)
+            .unwrap_or("-");
         if traces::are_on() {
             let instance = self.instance.as_deref();
             let status = response.status;
@@ -118,7 +121,7 @@ impl Line {
             took,
             bytes: response.body.len() as u64,
         });
-        response.fields.add(REQUEST_ID, &self.id);
+        response.headers.add(REQUEST_ID, &self.id);
     }
 }
 

@@ -54,7 +54,7 @@ pub use warm::WarmRecord;
 use crate::{
     images::Studio,
     pipeline::{Faces, Instance},
-    server::{Fields, Peer, Reply},
+    server::{HeaderBlock, Peer, Reply},
     telemetry::{Metrics, traces},
 };
 
@@ -103,7 +103,7 @@ struct Shared {
     faces: Faces,
     instances: HashMap<String, Arc<Instance>>,
     /// What all images have in common.
-    common: Fields,
+    common: HeaderBlock,
     settings: Settings,
 }
 

@@ -253,7 +253,7 @@ impl Problem {
             _ => None,
         };
         if let Some((name, value)) = owed {
-            response.fields.add(name, &value);
+            response.headers.add(name, &value);
         }
         response
     }

@@ -25,7 +25,7 @@ use crate::{
     avatar::{Digest, Forward, Kept, Outcome, Policy, Subject},
     clock::Timestamp,
     pipeline::Served,
-    server::{Fields, Reply},
+    server::{HeaderBlock, Reply},
 };
 
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -54,7 +54,7 @@ pub(super) struct Context<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) settings: &'a Settings,
     /// What all images have in common.
-    pub(super) common: &'a Fields,
+    pub(super) common: &'a HeaderBlock,
     pub(super) policy: &'a Policy,
     pub(super) now: Timestamp,
 }
@@ -65,7 +65,7 @@ pub(super) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Rep
         Some(kept) => picture(kept, shown, served, context),
         None => drawing(shown, context, drawing_cache_control(served, context)),
     };
-    let fields = &mut response.fields;
+    let fields = &mut response.headers;
     fields.add(CACHE_STATUS, &cache_status(served, context));
     if let Some(reason) = reason(served, context) {
         fields.add(REASON, reason);
@@ -75,7 +75,7 @@ pub(super) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Rep
 }
 
 /// When trouble that left nothing to show may be over.
-pub(super) fn retry_after(served: &Served, context: &Context<'_>, fields: &mut Fields) {
+pub(super) fn retry_after(served: &Served, context: &Context<'_>, fields: &mut HeaderBlock) {
     let retry_at = served.retry_at().filter(|at| *at > context.now);
     if served.picture().is_none()
         && served.trouble().is_some()
@@ -89,7 +89,7 @@ pub(super) fn retry_after(served: &Served, context: &Context<'_>, fields: &mut F
 /// The drawing that was asked for although there may be a picture (`f=y`).
 pub(super) fn forced(shown: &Shown, context: &Context<'_>) -> Reply {
     let mut response = drawing(shown, context, max_age(context, DRAWING_MAX_AGE));
-    let fields = &mut response.fields;
+    let fields = &mut response.headers;
     fields.add(CACHE_STATUS, "faceplate; fwd=bypass; detail=forced-default");
     fields.add(REASON, "forced");
     response
@@ -99,15 +99,15 @@ pub(super) fn forced(shown: &Shown, context: &Context<'_>) -> Reply {
 pub(super) fn page(html: Bytes) -> Reply {
     let mut response = plain(StatusCode::OK, "text/html; charset=utf-8", html);
     response
-        .fields
+        .headers
         .add(header::CONTENT_SECURITY_POLICY, PAGE_CSP);
     response
 }
 
 /// A response that is not to be kept.
 pub(super) fn plain(status: StatusCode, media: &str, body: Bytes) -> Reply {
-    let mut response = Reply::whole(status, media, body);
-    let fields = &mut response.fields;
+    let mut response = Reply::with_body(status, media, body);
+    let fields = &mut response.headers;
     fields.add(header::CACHE_CONTROL, "no-store");
     fields.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     fields.add(header::REFERRER_POLICY, "no-referrer");
@@ -156,7 +156,7 @@ fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -
     }
     let age = kept.age(context.now);
     let is_an_error = response.status.is_client_error();
-    let fields = &mut response.fields;
+    let fields = &mut response.headers;
     let lines = || lines(&digest, kept.changed);
     match &shown.what {
         What::Derived(_) => fields.add_all(&lines()),
@@ -176,8 +176,8 @@ fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -
 }
 
 /// What is told of a picture in every answer that has to do with it.
-fn lines(digest: &Digest, changed: Timestamp) -> Fields {
-    let mut fields = Fields::default();
+fn lines(digest: &Digest, changed: Timestamp) -> HeaderBlock {
+    let mut fields = HeaderBlock::default();
     fields.add(header::ETAG, &etag(digest));
     fields.add(header::ACCEPT_RANGES, "bytes");
     fields.add(header::LAST_MODIFIED, &date(changed));
@@ -202,7 +202,7 @@ fn cut(response: &mut Reply, bytes: &Bytes, part: Part) {
         ),
     };
     response.status = status;
-    let fields = &mut response.fields;
+    let fields = &mut response.headers;
     if bytes.is_empty() {
         fields.remove(&header::CONTENT_TYPE);
     }
@@ -222,7 +222,7 @@ fn drawing(shown: &Shown, context: &Context<'_>, cache_control: Directives) -> R
         What::Drawing(svg) => ("image/svg+xml", svg.clone(), Digest::of(svg)),
         What::Nothing | What::Picture => {
             let mut response = Problem::NoPicture.into_reply();
-            let fields = &mut response.fields;
+            let fields = &mut response.headers;
             fields.replace(header::CACHE_CONTROL, &cache_control);
             fields.add(SOURCE, "fallback");
             return response;
@@ -231,7 +231,7 @@ fn drawing(shown: &Shown, context: &Context<'_>, cache_control: Directives) -> R
     let etag = etag(&digest);
     let verdict = conditional::check(context.headers, || etag, None);
     let mut response = image(media, bytes, verdict, context);
-    let fields = &mut response.fields;
+    let fields = &mut response.headers;
     fields.add(header::ETAG, &etag);
     if shown.by_accept {
         fields.add(header::VARY, "Accept");
@@ -243,16 +243,16 @@ fn drawing(shown: &Shown, context: &Context<'_>, cache_control: Directives) -> R
 
 fn image(media: &str, bytes: Bytes, verdict: Verdict, context: &Context<'_>) -> Reply {
     let mut response = match verdict {
-        Verdict::Send => Reply::whole(StatusCode::OK, media, bytes),
+        Verdict::Send => Reply::with_body(StatusCode::OK, media, bytes),
         Verdict::NotModified => Reply::empty(StatusCode::NOT_MODIFIED),
     };
-    response.fields.add_all(context.common);
+    response.headers.add_all(context.common);
     response
 }
 
 /// What all images have in common.
-pub(super) fn common(allow_origin: &HeaderValue) -> Fields {
-    let mut fields = Fields::default();
+pub(super) fn common(allow_origin: &HeaderValue) -> HeaderBlock {
+    let mut fields = HeaderBlock::default();
     fields.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     fields.add(header::CONTENT_SECURITY_POLICY, IMAGE_CSP);
     fields.add(CORP, "cross-origin");

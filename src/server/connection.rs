@@ -1,5 +1,5 @@
 //! One connection: TLS where it is wanted, then HTTP/2 or HTTP/1.1 with their timers, ended gracefully
-//! when the server shuts down. HTTP/1.1 begins in the express lane.
+//! when the server shuts down. HTTP/1.1 begins on the fast path.
 //!
 //! Over TLS, ALPN says which HTTP it is; in the clear, the client's first bytes do (RFC 9113 §3.3). No
 //! client may take longer over either than over a request's head.
@@ -24,12 +24,12 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::server::TlsStream;
 
 use super::{
-    Caps, Tls,
-    express::{self, End, Express},
-    files::{Files, Outlet},
+    Limits, Tls,
+    fast_path::{self, End, FastPath},
     listen::Stream,
-    rewound::Rewound,
-    stop::Stop,
+    rewind::Rewind,
+    sendfile_cache::{SendfileCache, SocketAccess},
+    shutdown::Shutdown,
 };
 
 /// What an HTTP/2 client with prior knowledge begins with.
@@ -46,12 +46,12 @@ enum Version {
 pub(super) async fn serve<S, B>(
     stream: Stream,
     service: S,
-    caps: &Caps,
+    limits: &Limits,
     tls: Option<&Tls>,
-    files: &Files,
-    stop: &Stop,
+    files: &SendfileCache,
+    stop: &Shutdown,
 ) where
-    S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
+    S: FastPath<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
@@ -61,19 +61,19 @@ pub(super) async fn serve<S, B>(
         (Stream::Tcp(stream), Some(tls)) => {
             // Boxed, for connections in the clear have none of its state.
             let secured = async move {
-                if let Some((version, stream)) = handshake(stream, caps.header_read, tls).await {
-                    speak(version, stream, service, caps, files, stop).await;
+                if let Some((version, stream)) = handshake(stream, limits.header_read, tls).await {
+                    speak(version, stream, service, limits, files, stop).await;
                 }
             };
             Box::pin(secured).await;
         }
         (Stream::Tcp(stream), None) => {
-            if let Ok(version) = time::timeout(caps.header_read, told(&stream)).await {
-                speak(version, stream, service, caps, files, stop).await;
+            if let Ok(version) = time::timeout(limits.header_read, told(&stream)).await {
+                speak(version, stream, service, limits, files, stop).await;
             }
         }
         (Stream::Unix(stream), _) => {
-            speak(Version::Http1, stream, service, caps, files, stop).await;
+            speak(Version::Http1, stream, service, limits, files, stop).await;
         }
     }
 }
@@ -117,12 +117,12 @@ async fn speak<I, S, B>(
     version: Version,
     stream: I,
     service: S,
-    caps: &Caps,
-    files: &Files,
-    stop: &Stop,
+    limits: &Limits,
+    files: &SendfileCache,
+    stop: &Shutdown,
 ) where
-    I: Outlet + AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
+    I: SocketAccess + AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: FastPath<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
@@ -130,13 +130,13 @@ async fn speak<I, S, B>(
 {
     // A client that stops reading would hold its connection for ever.
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(caps.send));
+    stream.set_write_timeout(Some(limits.send));
     let mut stream = Box::pin(stream);
     // hyper's state is large, and most connections never have any, so it is boxed.
     match version {
         Version::Http1 => {
-            let sent = match express::serve(&mut stream, &service, caps, files, stop).await {
-                Ok(End::Unusual(sent)) => sent,
+            let sent = match fast_path::serve(&mut stream, &service, limits, files, stop).await {
+                Ok(End::Fallback(sent)) => sent,
                 Ok(End::Closed) => {
                     // A client that is gone already needs no farewell.
                     let _ = stream.shutdown().await;
@@ -146,19 +146,19 @@ async fn speak<I, S, B>(
             };
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(caps.header_read)
-                .max_header_size(caps.header_bytes)
-                .serve_connection(TokioIo::new(Rewound::new(sent, stream)), service);
+                .header_read_timeout(limits.header_read)
+                .max_header_size(limits.header_bytes)
+                .serve_connection(TokioIo::new(Rewind::new(sent, stream)), service);
             Box::pin(ended(connection, stop)).await;
         }
         Version::Http2 => {
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
-                .max_concurrent_streams(caps.streams)
-                .max_header_list_size(u32::try_from(caps.header_bytes).unwrap_or(u32::MAX))
+                .max_concurrent_streams(limits.streams)
+                .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
                 // A client that is gone without a word is found out within this time.
-                .keep_alive_interval(caps.header_read)
-                .keep_alive_timeout(caps.header_read)
+                .keep_alive_interval(limits.header_read)
+                .keep_alive_timeout(limits.header_read)
                 .serve_connection(TokioIo::new(stream), service);
             Box::pin(ended(connection, stop)).await;
         }
@@ -166,14 +166,14 @@ async fn speak<I, S, B>(
 }
 
 /// Returns when the connection has ended, gracefully if the server stops.
-async fn ended<C>(connection: C, stop: &Stop)
+async fn ended<C>(connection: C, stop: &Shutdown)
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.coming() => {
+        () = stop.triggered() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -191,7 +191,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::server::Plain;
+    use crate::server::HyperOnly;
 
     #[tokio::test]
     async fn ten_thousand_connections_wait_in_a_few_megabytes() {
@@ -199,10 +199,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let stream = Stream::Tcp(accepted.unwrap().0);
-        let service = Plain(|_| async { Ok(Response::new(Empty::<Bytes>::new())) });
-        let (caps, files, stop) = (Caps::default(), Files::new(), Stop::default());
+        let service = HyperOnly(|_| async { Ok(Response::new(Empty::<Bytes>::new())) });
+        let (limits, files, stop) = (Limits::default(), SendfileCache::new(), Shutdown::default());
         // What it needs later is in boxes of its own.
-        let connection = serve(stream, service, &caps, None, &files, &stop);
+        let connection = serve(stream, service, &limits, None, &files, &stop);
         assert!(size_of_val(&connection) <= 2048);
     }
 }

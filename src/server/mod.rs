@@ -2,12 +2,13 @@
 //! emulator and the admin pages all run on this one accept loop.
 
 mod connection;
-mod express;
-mod files;
+mod fast_path;
+mod header_block;
 mod listen;
 mod reply;
-mod rewound;
-mod stop;
+mod rewind;
+mod sendfile_cache;
+mod shutdown;
 mod tls;
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
@@ -20,17 +21,18 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 #[cfg(fuzzing)]
-pub use express::fuzzed_head;
-pub use express::{Express, Plain};
-use files::Files;
+pub use fast_path::fuzzed_head;
+pub use fast_path::{FastPath, HyperOnly};
+pub use header_block::HeaderBlock;
 pub use listen::{Address, Inherited, Listener};
-pub use reply::{Fields, Reply};
-use stop::Stop;
+pub use reply::Reply;
+use sendfile_cache::SendfileCache;
+use shutdown::Shutdown;
 pub use tls::{BadCertificate, CertificateFiles, Tls};
 
 /// What one listener grants its clients.
 #[derive(Clone, Debug)]
-pub struct Caps {
+pub struct Limits {
     /// Connections open at once; further ones wait in the kernel's queue.
     pub connections: usize,
     /// How long a client may take over a request's head, and how long a kept-alive connection may
@@ -55,7 +57,7 @@ pub enum Peer {
     Local,
 }
 
-impl Default for Caps {
+impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
@@ -73,21 +75,21 @@ impl Default for Caps {
 pub async fn run<M, S, B>(
     listener: Listener,
     service: M,
-    caps: Caps,
+    limits: Limits,
     tls: Option<Tls>,
     shutdown: CancellationToken,
 ) where
     M: Fn(Peer) -> S,
-    S: Express<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
+    S: FastPath<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let connections = Arc::new(Semaphore::new(caps.connections));
+    let connections = Arc::new(Semaphore::new(limits.connections));
     let open = TaskTracker::new();
-    let files = Arc::new(Files::new());
-    let stop = Arc::new(Stop::default());
+    let files = Arc::new(SendfileCache::new());
+    let stop = Arc::new(Shutdown::default());
 
     loop {
         let accepted = tokio::select! {
@@ -98,20 +100,20 @@ pub async fn run<M, S, B>(
             break;
         };
         let service = service(peer);
-        let (caps, tls, stop) = (caps.clone(), tls.clone(), stop.clone());
+        let (limits, tls, stop) = (limits.clone(), tls.clone(), stop.clone());
         let files = files.clone();
         open.spawn(async move {
-            connection::serve(stream, service, &caps, tls.as_ref(), &files, &stop).await;
+            connection::serve(stream, service, &limits, tls.as_ref(), &files, &stop).await;
             drop(permit);
         });
     }
 
     drop(listener);
-    stop.come();
+    stop.trigger();
     open.close();
-    if time::timeout(caps.drain, open.wait()).await.is_err() {
+    if time::timeout(limits.drain, open.wait()).await.is_err() {
         tracing::warn!(
-            limit_ms = caps.drain.as_millis(),
+            limit_ms = limits.drain.as_millis(),
             "shutdown: some requests did not finish in time and were cut off"
         );
     }

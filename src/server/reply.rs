@@ -1,11 +1,10 @@
-//! An answer, whole. Its fields are the text that goes over the wire, written once and in order: a map of
-//! them costs more to fill, to walk and to free than all that a hit in memory does besides.
-
-use std::{fmt, iter, ops::Range, str};
+//! A response that is complete in memory: status, headers and body.
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{HeaderMap, Response, StatusCode, header, header::HeaderName, header::HeaderValue};
+use hyper::{Response, StatusCode, header};
+
+use super::HeaderBlock;
 
 /// An answer.
 #[derive(Debug)]
@@ -13,14 +12,10 @@ pub struct Reply {
     /// Its status.
     pub status: StatusCode,
     /// Its header fields; `Content-Length` is among them unless the status has no content. `Date` is not.
-    pub fields: Fields,
+    pub headers: HeaderBlock,
     /// Its content.
     pub body: Bytes,
 }
-
-/// Header fields.
-#[derive(Clone, Default)]
-pub struct Fields(Vec<u8>);
 
 // === impl Reply ===
 
@@ -29,17 +24,17 @@ impl Reply {
     pub fn empty(status: StatusCode) -> Self {
         Self {
             status,
-            fields: Fields(Vec::with_capacity(Fields::USUAL)),
+            headers: HeaderBlock::for_reply(),
             body: Bytes::new(),
         }
     }
 
     /// An answer with content of type `media`.
-    pub fn whole(status: StatusCode, media: &str, body: Bytes) -> Self {
+    pub fn with_body(status: StatusCode, media: &str, body: Bytes) -> Self {
         let mut reply = Self::empty(status);
-        reply.fields.add(header::CONTENT_TYPE, media);
+        reply.headers.add(header::CONTENT_TYPE, media);
         reply
-            .fields
+            .headers
             .add_number(header::CONTENT_LENGTH, body.len() as u64);
         reply.body = body;
         reply
@@ -50,107 +45,8 @@ impl From<Reply> for Response<Full<Bytes>> {
     fn from(reply: Reply) -> Self {
         let mut response = Response::new(Full::new(reply.body));
         *response.status_mut() = reply.status;
-        *response.headers_mut() = reply.fields.to_map();
+        *response.headers_mut() = reply.headers.to_map();
         response
-    }
-}
-
-// === impl Fields ===
-
-impl Fields {
-    /// What the fields of a picture need.
-    const USUAL: usize = 1024;
-
-    /// Adds a field that is not there yet. A value that would break out of its line is left out.
-    pub fn add(&mut self, name: HeaderName, value: &str) {
-        debug_assert!(self.get(&name).is_none(), "{name} twice");
-        // Without branches, this takes several bytes at a time.
-        let is_odd = |byte: u8| (byte < b' ') | (byte == 0x7F);
-        if value.bytes().fold(false, |odd, byte| odd | is_odd(byte)) {
-            return;
-        }
-        for part in [name.as_str(), ": ", value, "\r\n"] {
-            self.0.extend_from_slice(part.as_bytes());
-        }
-    }
-
-    /// Adds a number.
-    pub fn add_number(&mut self, name: HeaderName, number: u64) {
-        self.add(name, itoa::Buffer::new().format(number));
-    }
-
-    /// Adds all of `others`, none of which is there yet.
-    pub fn add_all(&mut self, others: &Fields) {
-        self.add_lines(&others.0);
-    }
-
-    /// Adds what [`Fields::into_lines`] gave, none of which is there yet.
-    pub fn add_lines(&mut self, lines: &[u8]) {
-        self.0.extend_from_slice(lines);
-    }
-
-    /// The lines, to be kept as they are.
-    pub fn into_lines(self) -> Box<[u8]> {
-        self.0.into()
-    }
-
-    /// Puts a field in the place of the one of its name.
-    pub fn replace(&mut self, name: HeaderName, value: &str) {
-        self.remove(&name);
-        self.add(name, value);
-    }
-
-    /// Removes a field.
-    pub fn remove(&mut self, name: &HeaderName) {
-        if let Some(line) = self.find(name) {
-            self.0.drain(line);
-        }
-    }
-
-    /// The value of a field.
-    pub fn get(&self, name: &HeaderName) -> Option<&str> {
-        let line = &self.0[self.find(name)?];
-        let value = &line[name.as_str().len() + 2..line.len() - 2];
-        str::from_utf8(value).ok()
-    }
-
-    /// The lines.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn to_map(&self) -> HeaderMap {
-        let lines = self.lines().filter_map(|line| {
-            let (name, value) = str::from_utf8(&self.0[line]).ok()?.split_once(": ")?;
-            let value = HeaderValue::from_str(value.trim_end()).ok()?;
-            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
-        });
-        lines.collect()
-    }
-
-    fn find(&self, name: &HeaderName) -> Option<Range<usize>> {
-        self.lines().find(|line| {
-            let rest = self.0[line.clone()].strip_prefix(name.as_str().as_bytes());
-            rest.is_some_and(|rest| rest.starts_with(b": "))
-        })
-    }
-
-    /// The lines, the last one first: who looks for one mostly looks for what was added last.
-    fn lines(&self) -> impl Iterator<Item = Range<usize>> {
-        let mut end = self.0.len();
-        iter::from_fn(move || {
-            let above = end.checked_sub(1)?;
-            let before = self.0[..above].iter().rposition(|byte| *byte == b'\n');
-            let line = before.map_or(0, |before| before + 1)..end;
-            end = line.start;
-            Some(line)
-        })
-    }
-}
-
-impl fmt::Debug for Fields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0))
     }
 }
 
@@ -160,25 +56,16 @@ mod tests {
 
     #[test]
     fn fields_are_found_replaced_and_removed_by_their_whole_name() {
-        let mut reply = Reply::whole(StatusCode::OK, "image/png", Bytes::from_static(b"12"));
-        reply.fields.add(header::AGE, "7");
-        assert_eq!(reply.fields.get(&header::CONTENT_LENGTH), Some("2"));
-        assert_eq!(reply.fields.get(&header::CONTENT_TYPE), Some("image/png"));
-        assert_eq!(reply.fields.get(&header::ACCEPT), None);
-        reply.fields.replace(header::CONTENT_TYPE, "image/webp");
-        reply.fields.remove(&header::AGE);
-        reply.fields.remove(&header::AGE);
+        let mut reply = Reply::with_body(StatusCode::OK, "image/png", Bytes::from_static(b"12"));
+        reply.headers.add(header::AGE, "7");
+        assert_eq!(reply.headers.get(&header::CONTENT_LENGTH), Some("2"));
+        assert_eq!(reply.headers.get(&header::CONTENT_TYPE), Some("image/png"));
+        assert_eq!(reply.headers.get(&header::ACCEPT), None);
+        reply.headers.replace(header::CONTENT_TYPE, "image/webp");
+        reply.headers.remove(&header::AGE);
+        reply.headers.remove(&header::AGE);
         let response = Response::from(reply);
         assert_eq!(response.headers()["content-type"], "image/webp");
         assert_eq!(response.headers().len(), 2);
-    }
-
-    #[test]
-    fn no_value_breaks_out_of_its_line() {
-        let mut fields = Fields::default();
-        for value in ["a\r\nset-cookie: b", "a\nb", "\u{7f}", "a\tb\0"] {
-            fields.add(header::SERVER, value);
-        }
-        assert!(fields.as_bytes().is_empty());
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     Ok(Config {
         listen: server.listen,
         tls: server.tls,
-        caps: server.caps,
+        limits: server.limits,
         proxies: server.proxies,
         client_rate: server.client_rate,
         admin,

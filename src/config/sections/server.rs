@@ -14,13 +14,13 @@ use crate::config::{
 use crate::{
     http::{Origin, Proxies, Via},
     limits::Quota,
-    server::{Address, Caps, CertificateFiles, Tls},
+    server::{Address, CertificateFiles, Limits, Tls},
 };
 
 /// `[server]`, read.
 pub(super) struct Server {
     pub(super) listen: Address,
-    pub(super) caps: Caps,
+    pub(super) limits: Limits,
     pub(super) tls: Option<CertificateFiles>,
     pub(super) origin: Origin,
     pub(super) proxies: Proxies,
@@ -28,14 +28,14 @@ pub(super) struct Server {
 }
 
 pub(super) fn server(section: &Section<'_>) -> Server {
-    let defaults = Caps::default();
+    let defaults = Limits::default();
     let listen = section.or("listen", Parsed(address([127, 0, 0, 1], 8080)));
     let connections = section.or("max_connections", count(defaults.connections));
     let header_bytes = section.or("max_header", Size(defaults.header_bytes as u64));
     if !(8 * 1024..=1024 * 1024).contains(&header_bytes.0) {
         section.problem("max_header", "must be from 8KiB to 1MiB".into());
     }
-    let caps = Caps {
+    let limits = Limits {
         connections: connections.get() as usize,
         header_read: section.or("header_timeout", defaults.header_read),
         streams: section
@@ -47,7 +47,7 @@ pub(super) fn server(section: &Section<'_>) -> Server {
     };
     let tls = tls(section, &listen.0);
     let server = Server {
-        caps,
+        limits,
         origin: origin(section, tls.is_some()),
         tls,
         proxies: proxies(section),

@@ -9,14 +9,14 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The stream.
-pub(super) struct Rewound<I> {
+pub(super) struct Rewind<I> {
     read: Vec<u8>,
     /// How many of them were read again.
     again: usize,
     stream: I,
 }
 
-impl<I> Rewound<I> {
+impl<I> Rewind<I> {
     /// `stream` as it was before `read` was read from it.
     pub(super) fn new(read: Vec<u8>, stream: I) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl<I> Rewound<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Rewound<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for Rewind<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -48,7 +48,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Rewound<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Rewound<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for Rewind<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -29,17 +29,17 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 
 /// The files of what one listener sends.
-pub(super) struct Files {
-    files: Cache<Place, Arc<SentAgain>, ByLength>,
-    /// What was sent lately, by its place: a file is made the second time.
-    lately: [AtomicUsize; Files::LATELY],
+pub(super) struct SendfileCache {
+    files: Cache<BufferKey, Arc<SealedFile>, ByLength>,
+    /// What was sent recent, by its place: a file is made the second time.
+    recent: [AtomicUsize; SendfileCache::RECENT],
 }
 
 /// Where content lies, and how long it is.
-type Place = (usize, usize);
+type BufferKey = (usize, usize);
 
 /// Content that was sent more than once.
-pub(super) struct SentAgain {
+pub(super) struct SealedFile {
     content: Bytes,
     file: File,
 }
@@ -48,12 +48,12 @@ pub(super) struct SentAgain {
 struct ByLength;
 
 /// A stream, as far as the kernel can send files into it.
-pub(super) trait Outlet {
+pub(super) trait SocketAccess {
     /// The socket, where what is sent goes over the wire as it is.
     fn socket(&self) -> Option<&TcpStream>;
 }
 
-impl Files {
+impl SendfileCache {
     /// What lies in files at most, in bytes.
     const CAPACITY: u64 = 8 * 1024 * 1024;
     /// Shorter content is as quickly copied.
@@ -61,7 +61,7 @@ impl Files {
     /// Longer content would push too much out.
     const LONGEST: usize = 1024 * 1024;
     /// How many are remembered.
-    const LATELY: usize = 1024;
+    const RECENT: usize = 1024;
 
     pub(super) fn new() -> Self {
         let options = OptionsBuilder::new()
@@ -72,7 +72,7 @@ impl Files {
             .expect("all required options are set above");
         Self {
             files: Cache::with_options(options, ByLength, Default::default(), Default::default()),
-            lately: [const { AtomicUsize::new(0) }; Self::LATELY],
+            recent: [const { AtomicUsize::new(0) }; Self::RECENT],
         }
     }
 
@@ -87,7 +87,7 @@ impl Files {
     }
 
     /// The file of `content`, if that was sent before, and is of a length that makes it worth while.
-    fn of(&self, content: &Bytes) -> Option<Arc<SentAgain>> {
+    fn of(&self, content: &Bytes) -> Option<Arc<SealedFile>> {
         if !(Self::SHORTEST..=Self::LONGEST).contains(&content.len()) {
             return None;
         }
@@ -96,18 +96,18 @@ impl Files {
         if let Some(known) = self.files.get(&place) {
             return Some(known);
         }
-        let before = self.lately[(at / 64) % Self::LATELY].swap(at, Ordering::Relaxed);
+        let before = self.recent[(at / 64) % Self::RECENT].swap(at, Ordering::Relaxed);
         if before != at {
             return None;
         }
         // Where there are no such files, everything is copied.
-        let made = Arc::new(SentAgain::new(content.clone()).ok()?);
+        let made = Arc::new(SealedFile::new(content.clone()).ok()?);
         self.files.insert(place, made.clone());
         Some(made)
     }
 }
 
-impl SentAgain {
+impl SealedFile {
     fn new(content: Bytes) -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let mut file = File::from(memfd_create("faceplate", flags)?);
@@ -145,32 +145,32 @@ fn at_once(socket: &TcpStream, work: impl FnOnce() -> io::Result<usize>) -> usiz
     socket.try_io(Interest::WRITABLE, work).unwrap_or_default()
 }
 
-impl Weighter<Place, Arc<SentAgain>> for ByLength {
-    fn weight(&self, (_, length): &Place, _: &Arc<SentAgain>) -> u64 {
+impl Weighter<BufferKey, Arc<SealedFile>> for ByLength {
+    fn weight(&self, (_, length): &BufferKey, _: &Arc<SealedFile>) -> u64 {
         *length as u64
     }
 }
 
-impl Outlet for TcpStream {
+impl SocketAccess for TcpStream {
     fn socket(&self) -> Option<&TcpStream> {
         Some(self)
     }
 }
 
-impl Outlet for UnixStream {
+impl SocketAccess for UnixStream {
     fn socket(&self) -> Option<&TcpStream> {
         None
     }
 }
 
 /// What goes out is encrypted first.
-impl<I> Outlet for tokio_rustls::server::TlsStream<I> {
+impl<I> SocketAccess for tokio_rustls::server::TlsStream<I> {
     fn socket(&self) -> Option<&TcpStream> {
         None
     }
 }
 
-impl<I: Outlet> Outlet for TimeoutStream<I>
+impl<I: SocketAccess> SocketAccess for TimeoutStream<I>
 where
     I: tokio::io::AsyncRead + tokio::io::AsyncWrite,
 {
@@ -179,15 +179,15 @@ where
     }
 }
 
-impl<O: Outlet> Outlet for std::pin::Pin<Box<O>> {
+impl<O: SocketAccess> SocketAccess for std::pin::Pin<Box<O>> {
     fn socket(&self) -> Option<&TcpStream> {
         self.as_ref().get_ref().socket()
     }
 }
 
-impl fmt::Debug for Files {
+impl fmt::Debug for SendfileCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Files({})", self.files.len())
+        write!(f, "SendfileCache({})", self.files.len())
     }
 }
 
@@ -199,8 +199,8 @@ mod tests {
 
     #[test]
     fn a_file_is_made_the_second_time_and_is_the_content() {
-        let files = Files::new();
-        let content = Bytes::from(vec![7; Files::SHORTEST]);
+        let files = SendfileCache::new();
+        let content = Bytes::from(vec![7; SendfileCache::SHORTEST]);
         assert!(files.of(&content).is_none());
         let file = files.of(&content).unwrap();
         let mut read = vec![0; content.len()];
@@ -214,8 +214,8 @@ mod tests {
 
     #[test]
     fn what_is_short_or_very_long_has_no_file() {
-        let files = Files::new();
-        for length in [1, Files::SHORTEST - 1, Files::LONGEST + 1] {
+        let files = SendfileCache::new();
+        for length in [1, SendfileCache::SHORTEST - 1, SendfileCache::LONGEST + 1] {
             let content = Bytes::from(vec![7; length]);
             assert!((0..3).all(|_| files.of(&content).is_none()), "{length}");
         }
@@ -223,12 +223,12 @@ mod tests {
 
     #[test]
     fn what_lies_in_files_is_bounded() {
-        let files = Files::new();
+        let files = SendfileCache::new();
         let many: Vec<_> = (0..100).map(|_| Bytes::from(vec![7; 256 * 1024])).collect();
         for content in many.iter().flat_map(|content| [content, content]) {
             files.of(content);
         }
-        assert!(files.files.weight() <= Files::CAPACITY);
+        assert!(files.files.weight() <= SendfileCache::CAPACITY);
         assert!(files.files.len() > 1);
     }
 }

@@ -11,51 +11,51 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// The server's end.
 #[derive(Debug, Default)]
-pub(super) struct Stop {
-    has_come: AtomicBool,
+pub(super) struct Shutdown {
+    is_triggered: AtomicBool,
     token: CancellationToken,
 }
 
 /// Somebody who waits for it among other things.
-pub(super) struct Stopped<'s> {
-    stop: &'s Stop,
+pub(super) struct ShutdownWaiter<'s> {
+    stop: &'s Shutdown,
     waiting: Pin<Box<WaitForCancellationFuture<'s>>>,
     /// Who is woken when it comes.
     woken: Option<Waker>,
 }
 
-impl Stop {
+impl Shutdown {
     /// Now it comes.
-    pub(super) fn come(&self) {
+    pub(super) fn trigger(&self) {
         // In this order: whoever is woken looks at the flag.
-        self.has_come.store(true, Ordering::Release);
+        self.is_triggered.store(true, Ordering::Release);
         self.token.cancel();
     }
 
     /// Whether it has come.
-    pub(super) fn has_come(&self) -> bool {
-        self.has_come.load(Ordering::Acquire)
+    pub(super) fn is_triggered(&self) -> bool {
+        self.is_triggered.load(Ordering::Acquire)
     }
 
     /// Returns when it has come.
-    pub(super) fn coming(&self) -> WaitForCancellationFuture<'_> {
+    pub(super) fn triggered(&self) -> WaitForCancellationFuture<'_> {
         self.token.cancelled()
     }
 
     /// To be polled often.
-    pub(super) fn stopped(&self) -> Stopped<'_> {
-        Stopped {
+    pub(super) fn waiter(&self) -> ShutdownWaiter<'_> {
+        ShutdownWaiter {
             stop: self,
-            waiting: Box::pin(self.coming()),
+            waiting: Box::pin(self.triggered()),
             woken: None,
         }
     }
 }
 
-impl Stopped<'_> {
+impl ShutdownWaiter<'_> {
     /// Whether it has come; if not, the task is woken when it does.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.stop.has_come() {
+        if self.stop.is_triggered() {
             return Poll::Ready(());
         }
         let task = context.waker();

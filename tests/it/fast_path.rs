@@ -1,4 +1,4 @@
-//! HTTP/1.1 is spoken in two ways: the express lane answers what is usual, hyper the rest. Nobody can tell
+//! HTTP/1.1 is spoken in two ways: the fast path answers usual requests, hyper the rest. Nobody can tell
 //! from an answer which one it was, and no byte is lost where a connection passes from one to the other.
 
 use std::collections::BTreeMap;
@@ -134,15 +134,15 @@ async fn both_answer_alike_to_the_letter() {
     }
     for request in requests {
         let is_head = request.starts_with("HEAD");
-        let mut express = Raw::to(&rig).await;
-        express.send(&request).await;
+        let mut fast = Raw::to(&rig).await;
+        fast.send(&request).await;
         let mut hyper = Raw::to(&rig).await;
         // What is unusual once is hyper's for good.
         hyper.send(&get("/nowhere", "te: trailers\r\n")).await;
         hyper.answer(false).await;
         hyper.send(&request).await;
         assert_eq!(
-            express.answer(is_head).await,
+            fast.answer(is_head).await,
             hyper.answer(is_head).await,
             "{request}"
         );

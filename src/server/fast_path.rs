@@ -1,6 +1,6 @@
-//! The express lane: HTTP/1.1 as browsers speak it when they ask for pictures, which is GET or HEAD without a
+//! The fast_path connection: HTTP/1.1 as browsers speak it when they ask for pictures, which is GET or HEAD without a
 //! body, and nothing else. hyper can do all of that and much more, at a price that a hit in memory feels
-//! (`make bench-peers`). So the lane guesses nothing: at the first request that is in any way unusual, hyper
+//! (`make bench-peers`). So it guesses nothing: at the first request that is in any way unusual, hyper
 //! gets the connection, and all the bytes that were not answered yet.
 //!
 //! 1. Read until a head is whole; whoever takes too long over it is let go.
@@ -29,25 +29,25 @@ use tokio::{
 use tokio_util::io::poll_read_buf;
 
 use super::{
-    Caps, Reply,
-    files::{Files, Outlet},
-    stop::{Stop, Stopped},
+    Limits, Reply,
+    sendfile_cache::{SendfileCache, SocketAccess},
+    shutdown::{Shutdown, ShutdownWaiter},
 };
 use crate::clock::Clock;
 
 /// A service that answers requests without a body by itself.
-pub trait Express: Service<Request<Incoming>> {
+pub trait FastPath: Service<Request<Incoming>> {
     /// An answer on its way.
     type Answer: Future<Output = Result<Reply, Infallible>> + Send;
 
     /// The answer; nothing, if the service wants its requests through hyper.
-    fn express(&self, request: Request<()>) -> Option<Self::Answer>;
+    fn fast_path(&self, request: Request<()>) -> Option<Self::Answer>;
 }
 
 /// A service made of a function, whose requests come through hyper, bodies and all.
-pub struct Plain<F>(pub F);
+pub struct HyperOnly<F>(pub F);
 
-impl<F, A, B> Service<Request<Incoming>> for Plain<F>
+impl<F, A, B> Service<Request<Incoming>> for HyperOnly<F>
 where
     F: Fn(Request<Incoming>) -> A,
     A: Future<Output = Result<Response<B>, Infallible>>,
@@ -61,13 +61,13 @@ where
     }
 }
 
-impl<F> Express for Plain<F>
+impl<F> FastPath for HyperOnly<F>
 where
     Self: Service<Request<Incoming>>,
 {
     type Answer = Ready<Result<Reply, Infallible>>;
 
-    fn express(&self, _: Request<()>) -> Option<Self::Answer> {
+    fn fast_path(&self, _: Request<()>) -> Option<Self::Answer> {
         None
     }
 }
@@ -77,14 +77,14 @@ pub(super) enum End {
     /// It has ended.
     Closed,
     /// hyper has to go on, with these bytes that the client sent and nobody answered.
-    Unusual(Vec<u8>),
+    Fallback(Vec<u8>),
 }
 
-/// A connection in the lane.
-struct Lane<'a, 's, I> {
+/// A connection on the fast path.
+struct Connection<'a, 's, I> {
     stream: &'a mut I,
-    caps: &'a Caps,
-    files: &'a Files,
+    limits: &'a Limits,
+    files: &'a SendfileCache,
     /// What the client sent and was not answered yet.
     received: Vec<u8>,
     /// The head of an answer; kept for its memory.
@@ -95,11 +95,11 @@ struct Lane<'a, 's, I> {
     /// again now and then.
     clock: Pin<&'a mut Sleep>,
     /// Wakes whoever waits for a client when the server stops.
-    stopped: Stopped<'s>,
+    waiter: ShutdownWaiter<'s>,
 }
 
 /// What is hyper's to answer.
-struct Unusual;
+struct Fallback;
 
 /// How many headers a usual request has at most.
 const HEADERS: usize = 48;
@@ -110,52 +110,54 @@ const CHUNK: usize = 4096;
 pub(super) async fn serve<I, S>(
     stream: &mut I,
     service: &S,
-    caps: &Caps,
-    files: &Files,
-    stop: &Stop,
+    limits: &Limits,
+    files: &SendfileCache,
+    stop: &Shutdown,
 ) -> io::Result<End>
 where
-    I: Outlet + AsyncRead + AsyncWrite + Unpin,
-    S: Express,
+    I: SocketAccess + AsyncRead + AsyncWrite + Unpin,
+    S: FastPath,
 {
-    let deadline = Instant::now() + caps.header_read;
+    let deadline = Instant::now() + limits.header_read;
     let clock = pin!(sleep_until(deadline));
-    let mut lane = Lane {
+    let mut connection = Connection {
         stream,
-        caps,
+        limits,
         files,
         received: Vec::new(),
         head: Vec::new(),
         deadline,
         clock,
-        stopped: stop.stopped(),
+        waiter: stop.waiter(),
     };
     loop {
-        let (request, length) = match head(&lane.received) {
+        let (request, length) = match head(&connection.received) {
             Ok(Some((request, length))) => (request, length),
-            Ok(None) if lane.received.len() < caps.header_bytes => match lane.more().await? {
-                0 => return Ok(End::Closed),
-                _ => continue,
-            },
-            Ok(None) | Err(Unusual) => return Ok(End::Unusual(lane.received)),
+            Ok(None) if connection.received.len() < limits.header_bytes => {
+                match connection.more().await? {
+                    0 => return Ok(End::Closed),
+                    _ => continue,
+                }
+            }
+            Ok(None) | Err(Fallback) => return Ok(End::Fallback(connection.received)),
         };
-        let Some(answer) = service.express(request) else {
-            return Ok(End::Unusual(lane.received));
+        let Some(answer) = service.fast_path(request) else {
+            return Ok(End::Fallback(connection.received));
         };
-        lane.received.drain(..length);
-        let Some(Ok(reply)) = lane.unless_gone(answer).await? else {
+        connection.received.drain(..length);
+        let Some(Ok(reply)) = connection.unless_gone(answer).await? else {
             return Ok(End::Closed);
         };
-        let is_last = stop.has_come();
-        lane.write(reply, is_last).await?;
+        let is_last = stop.is_triggered();
+        connection.write(reply, is_last).await?;
         if is_last {
             return Ok(End::Closed);
         }
-        lane.deadline = Instant::now() + caps.header_read;
+        connection.deadline = Instant::now() + limits.header_read;
     }
 }
 
-impl<I: Outlet + AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
+impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, '_, I> {
     /// Reads something; 0 if the connection is to end.
     async fn more(&mut self) -> io::Result<usize> {
         self.received.reserve(CHUNK);
@@ -165,7 +167,7 @@ impl<I: Outlet + AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
                 return Poll::Ready(read);
             }
             // Whoever is in the middle of a request may finish it.
-            if self.received.is_empty() && self.stopped.poll(context).is_ready() {
+            if self.received.is_empty() && self.waiter.poll(context).is_ready() {
                 return Poll::Ready(Ok(0));
             }
             loop {
@@ -187,7 +189,7 @@ impl<I: Outlet + AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
                 return Poll::Ready(Ok(Some(answer)));
             }
             // What it asks meanwhile waits for its turn.
-            while self.received.len() < self.caps.header_bytes {
+            while self.received.len() < self.limits.header_bytes {
                 self.received.reserve(CHUNK);
                 let stream = Pin::new(&mut *self.stream);
                 if ready!(poll_read_buf(stream, context, &mut self.received))? == 0 {
@@ -202,7 +204,7 @@ impl<I: Outlet + AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
     async fn write(&mut self, reply: Reply, is_last: bool) -> io::Result<()> {
         self.head.clear();
         write_status(&mut self.head, reply.status);
-        self.head.extend_from_slice(reply.fields.as_bytes());
+        self.head.extend_from_slice(reply.headers.as_bytes());
         write_date(&mut self.head);
         if is_last {
             self.head.extend_from_slice(b"connection: close\r\n");
@@ -220,7 +222,7 @@ impl<I: Outlet + AsyncRead + AsyncWrite + Unpin> Lane<'_, '_, I> {
 }
 
 /// The request whose head `received` begins with, and the head's length; nothing as long as it is not whole.
-fn head(received: &[u8]) -> Result<Option<(Request<()>, usize)>, Unusual> {
+fn head(received: &[u8]) -> Result<Option<(Request<()>, usize)>, Fallback> {
     if received.is_empty() {
         return Ok(None);
     }
@@ -229,9 +231,9 @@ fn head(received: &[u8]) -> Result<Option<(Request<()>, usize)>, Unusual> {
     let length = match parsed.parse_with_uninit_headers(received, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(Unusual),
+        Err(_) => return Err(Fallback),
     };
-    let request = usual(&parsed).ok_or(Unusual)?;
+    let request = usual(&parsed).ok_or(Fallback)?;
     Ok(Some((request, length)))
 }
 
