@@ -7,7 +7,10 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use divan::Bencher;
 use faceplate::{
     app::{App, Dependencies},
-    avatar::{Ask, Entry, Jid, Kept, Key, Last, Memo, Outcome, Picture, Policy, Subject, decide},
+    avatar::{
+        Ask, Entry, Jid, Key, LastAttempt, Memo, Outcome, Picture, Policy, StoredPicture, Subject,
+        decide,
+    },
     clock::{Clock, Timestamp},
     config,
     http::{Scope, SigningKey, Ticket},
@@ -32,23 +35,23 @@ fn picture() -> Picture {
 
 fn entry(now: Timestamp) -> Entry {
     Entry {
-        picture: Some(Kept {
+        picture: Some(StoredPicture {
             picture: picture(),
             name: None,
-            changed: now,
-            confirmed: now,
+            changed_at: now,
+            confirmed_at: now,
             memo: Memo::default(),
         }),
-        last: Last {
+        last: LastAttempt {
             outcome: Outcome::Picture,
-            asked: now,
-            decided: now,
+            asked_at: now,
+            answer_asked_at: now,
             retry_at: now,
             errors: 0,
-            against: 0,
-            against_since: now,
-            forgotten: false,
-            outdated: false,
+            strikes: 0,
+            last_strike_at: now,
+            is_forgotten: false,
+            is_outdated: false,
         },
     }
 }

@@ -1,47 +1,48 @@
-//! Takes an answer into an entry. The one place where a good picture could be lost, and the proof
-//! that it is not:
+//! Takes an answer into an entry. This is the one place where a good picture could be lost, and the
+//! proof that none is:
 //!
-//! 1. An answer that was overtaken by a newer one changes nothing, nor does one about a face that
-//!    was forgotten meanwhile.
-//! 2. A picture replaces the picture; the same bytes or the same link name only vouch for it.
-//! 3. "There is none" stands against the picture; enough of them, a TTL apart, retire it if the
-//!    operator wants that (`on_hidden = "drop"`).
-//! 4. Trouble sets the time of the next try, and nothing else.
+//! 1. An answer changes nothing if a newer answer overtook it, or if the face was forgotten meanwhile.
+//! 2. A new picture replaces the old one. The same bytes, or the same link name, only confirm it.
+//! 3. An empty answer counts as a strike against the picture. Enough strikes, a TTL apart, remove the
+//!    picture if the operator wants that (`on_hidden = "drop"`).
+//! 4. Trouble sets the time of the next attempt, and nothing else.
 
 use std::time::Duration;
 
-use super::{Empty, Entry, Kept, Last, Memo, OnHidden, Outcome, Picture, Policy, Trouble};
+use super::{
+    Empty, Entry, LastAttempt, Memo, OnHidden, Outcome, Picture, Policy, StoredPicture, Trouble,
+};
 use crate::clock::Timestamp;
 
-/// What one upstream transaction brought.
+/// The result of one upstream transaction.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// When it began.
-    pub asked: Timestamp,
+    pub asked_at: Timestamp,
     /// When it ended.
-    pub answered: Timestamp,
-    /// What came of it.
+    pub answered_at: Timestamp,
+    /// The answer.
     pub answer: Answer,
-    /// A number from 0 to 1 that spreads retries, so that a thousand faces that failed together
-    /// do not come back together.
+    /// A number from 0 to 1 that spreads retries: a thousand faces that failed together must not be
+    /// retried together.
     pub jitter: f64,
 }
 
-/// What came of asking.
+/// The answer of an upstream transaction.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// A picture, and the file name of its link if it came by one.
+    /// A picture, and the file name in its link if it came by link.
     Picture(Picture, Option<String>),
-    /// A link with this file name, which was the stored picture's: not downloaded, for it is the
-    /// same.
+    /// A link with this file name, which is the stored picture's. The picture is the same, so it was
+    /// not downloaded.
     Unchanged(String),
-    /// Truly none.
+    /// A confirmed "no picture".
     Empty(Empty),
-    /// No answer; `retry_at` is set where somebody said when to come back.
+    /// No answer.
     Trouble {
-        /// What went wrong.
+        /// The kind of trouble.
         why: Trouble,
-        /// When to try again, if known.
+        /// When to try again, where the vendor or a limit named a time.
         retry_at: Option<Timestamp>,
     },
 }
@@ -61,151 +62,154 @@ impl Answer {
 
 /// The entry after `report`, or `None` where the report changes nothing.
 pub fn absorb(entry: Option<&Entry>, report: Report, policy: &Policy) -> Option<Entry> {
-    let is_late =
-        |entry: &Entry| is_overtaken(&entry.last, &report) || entry.is_forgotten(report.answered);
+    let is_late = |entry: &Entry| {
+        is_overtaken(&entry.last, &report) || entry.is_forgotten(report.answered_at)
+    };
     if entry.is_some_and(is_late) {
         return None;
     }
     let outcome = report.answer.outcome();
-    let kept = entry.and_then(|entry| entry.picture.clone());
+    let stored = entry.and_then(|entry| entry.picture.clone());
     let before = entry.map(|entry| entry.last);
+    let fresh_until = report.answered_at + policy.ttl;
     match report.answer {
         Answer::Picture(picture, name) => Some(Entry {
-            picture: Some(vouched(kept, picture, name, report.answered)),
-            last: answered(outcome, report.asked, report.answered + policy.ttl),
+            picture: Some(confirm_picture(stored, picture, name, report.answered_at)),
+            last: attempt_with_answer(outcome, report.asked_at, fresh_until),
         }),
         Answer::Unchanged(name) => {
-            // It vouches for the picture of that name, which may have been replaced meanwhile.
-            let kept = kept.filter(|kept| kept.name.as_ref() == Some(&name))?;
+            // The answer confirms the picture of that name, which may have been replaced meanwhile.
+            let stored = stored.filter(|stored| stored.name.as_ref() == Some(&name))?;
             Some(Entry {
-                picture: Some(Kept {
-                    confirmed: report.answered,
-                    ..kept
+                picture: Some(StoredPicture {
+                    confirmed_at: report.answered_at,
+                    ..stored
                 }),
-                last: answered(outcome, report.asked, report.answered + policy.ttl),
+                last: attempt_with_answer(outcome, report.asked_at, fresh_until),
             })
         }
-        Answer::Empty(empty) => Some(empty_answer(kept, before, empty, &report, policy)),
+        Answer::Empty(empty) => Some(after_empty_answer(stored, before, empty, &report, policy)),
         Answer::Trouble {
             why: Trouble::OverBudget,
             ..
         } => None,
-        Answer::Trouble { why, retry_at } => {
-            let last = troubled(before, why, retry_at, &report, policy);
-            Some(Entry {
-                picture: kept,
-                last,
-            })
-        }
+        Answer::Trouble { why, retry_at } => Some(Entry {
+            picture: stored,
+            last: attempt_in_trouble(before, why, retry_at, &report, policy),
+        }),
     }
 }
 
-/// Trouble is no answer, so a late picture still counts against newer trouble, and late trouble
-/// against nothing newer at all.
-fn is_overtaken(last: &Last, report: &Report) -> bool {
+/// Trouble is not an answer. So a late picture still counts after newer trouble, but late trouble
+/// never counts after anything newer.
+fn is_overtaken(last: &LastAttempt, report: &Report) -> bool {
     match report.answer {
-        Answer::Trouble { .. } => report.asked < last.asked,
-        _ => report.asked < last.decided,
+        Answer::Trouble { .. } => report.asked_at < last.asked_at,
+        _ => report.asked_at < last.answer_asked_at,
     }
 }
 
-fn vouched(kept: Option<Kept>, picture: Picture, name: Option<String>, now: Timestamp) -> Kept {
-    match kept {
-        Some(kept) if kept.picture.digest() == picture.digest() => Kept {
+/// The stored picture confirmed at `now` if it has the same bytes, else the new picture.
+fn confirm_picture(
+    stored: Option<StoredPicture>,
+    picture: Picture,
+    name: Option<String>,
+    now: Timestamp,
+) -> StoredPicture {
+    match stored {
+        Some(stored) if stored.picture.digest() == picture.digest() => StoredPicture {
             name,
-            confirmed: now,
-            ..kept
+            confirmed_at: now,
+            ..stored
         },
-        _ => Kept {
+        _ => StoredPicture {
             picture,
             name,
-            changed: now,
-            confirmed: now,
+            changed_at: now,
+            confirmed_at: now,
             memo: Memo::default(),
         },
     }
 }
 
-fn answered(outcome: Outcome, asked: Timestamp, retry_at: Timestamp) -> Last {
-    Last {
+fn attempt_with_answer(outcome: Outcome, asked_at: Timestamp, retry_at: Timestamp) -> LastAttempt {
+    LastAttempt {
         outcome,
-        asked,
-        decided: asked,
+        asked_at,
+        answer_asked_at: asked_at,
         retry_at,
         errors: 0,
-        against: 0,
-        against_since: Timestamp::default(),
-        forgotten: false,
-        outdated: false,
+        strikes: 0,
+        last_strike_at: Timestamp::default(),
+        is_forgotten: false,
+        is_outdated: false,
     }
 }
 
-fn empty_answer(
-    kept: Option<Kept>,
-    before: Option<Last>,
+fn after_empty_answer(
+    stored: Option<StoredPicture>,
+    before: Option<LastAttempt>,
     empty: Empty,
     report: &Report,
     policy: &Policy,
 ) -> Entry {
-    let believed = match empty {
+    let ttl = match empty {
         Empty::NotSet | Empty::Hidden | Empty::Unknown => policy.negative.empty,
         Empty::NotFound => policy.negative.not_found,
     };
-    let mut last = answered(
-        Outcome::Empty(empty),
-        report.asked,
-        report.answered + believed,
-    );
-    let Some(kept) = kept else {
+    let outcome = Outcome::Empty(empty);
+    let mut last = attempt_with_answer(outcome, report.asked_at, report.answered_at + ttl);
+    let Some(stored) = stored else {
         return Entry {
             picture: None,
             last,
         };
     };
-    (last.against, last.against_since) = counted(before, empty, report.answered, policy);
-    let is_gone = last.against >= policy.confirmations && policy.on_hidden == OnHidden::Drop;
+    (last.strikes, last.last_strike_at) = count_strike(before, empty, report.answered_at, policy);
+    let is_gone = last.strikes >= policy.confirmations && policy.on_hidden == OnHidden::Drop;
     Entry {
-        picture: (!is_gone).then_some(kept),
+        picture: (!is_gone).then_some(stored),
         last,
     }
 }
 
-/// How many empty answers stand against the picture, and since when. "No such contact" says
-/// nothing about the picture, and neither does an answer that repeats the last one too soon.
-fn counted(
-    before: Option<Last>,
+/// The strikes against the picture after this answer, and when the last one was counted. "No such
+/// contact" says nothing about the picture, and an answer within a TTL of the last strike only
+/// repeats it.
+fn count_strike(
+    before: Option<LastAttempt>,
     empty: Empty,
     now: Timestamp,
     policy: &Policy,
 ) -> (u32, Timestamp) {
-    let (against, since) = before.map_or((0, Timestamp::default()), |last| {
-        (last.against, last.against_since)
+    let (strikes, last_strike_at) = before.map_or((0, Timestamp::default()), |last| {
+        (last.strikes, last.last_strike_at)
     });
     let counts = match empty {
         Empty::NotFound => false,
-        _ => against == 0 || now.since(since) >= policy.ttl,
+        _ => strikes == 0 || now.since(last_strike_at) >= policy.ttl,
     };
     if counts {
-        (against.saturating_add(1), now)
+        (strikes.saturating_add(1), now)
     } else {
-        (against, since)
+        (strikes, last_strike_at)
     }
 }
 
-fn troubled(
-    before: Option<Last>,
+fn attempt_in_trouble(
+    before: Option<LastAttempt>,
     why: Trouble,
     retry_at: Option<Timestamp>,
     report: &Report,
     policy: &Policy,
-) -> Last {
+) -> LastAttempt {
     let negative = &policy.negative;
     let errors = match why {
         Trouble::VendorError => before.map_or(0, |last| last.errors).saturating_add(1),
         _ => 0,
     };
     let wait = match why {
-        Trouble::VendorError => doubled(
+        Trouble::VendorError => backoff(
             negative.error_first,
             negative.error_longest,
             errors,
@@ -215,26 +219,23 @@ fn troubled(
         Trouble::Auth => negative.auth,
         Trouble::RateLimited | Trouble::OverBudget => negative.rate_limited,
     };
-    let decided = before.map_or(Timestamp::default(), |last| last.decided);
-    let (against, against_since) = before.map_or((0, Timestamp::default()), |last| {
-        (last.against, last.against_since)
-    });
-    Last {
+    LastAttempt {
         outcome: Outcome::Trouble(why),
-        asked: report.asked,
-        decided,
-        retry_at: retry_at.unwrap_or(report.answered + wait),
+        asked_at: report.asked_at,
+        answer_asked_at: before.map_or(Timestamp::default(), |last| last.answer_asked_at),
+        retry_at: retry_at.unwrap_or(report.answered_at + wait),
         errors,
-        against,
-        against_since,
-        forgotten: false,
-        outdated: before.is_some_and(|last| last.outdated),
+        strikes: before.map_or(0, |last| last.strikes),
+        last_strike_at: before.map_or(Timestamp::default(), |last| last.last_strike_at),
+        is_forgotten: false,
+        is_outdated: before.is_some_and(|last| last.is_outdated),
     }
 }
 
-/// `first`, doubled for every time after the first, at most `longest`, then less up to a tenth.
-fn doubled(first: Duration, longest: Duration, times: u32, jitter: f64) -> Duration {
-    let factor = 2u32.saturating_pow(times.saturating_sub(1));
+/// Exponential backoff: `first`, doubled for every error after the first, at most `longest`, minus
+/// up to a tenth of jitter.
+fn backoff(first: Duration, longest: Duration, errors: u32, jitter: f64) -> Duration {
+    let factor = 2u32.saturating_pow(errors.saturating_sub(1));
     let wait = first.saturating_mul(factor).min(longest);
     wait.mul_f64(1.0 - 0.1 * jitter.clamp(0.0, 1.0))
 }

@@ -54,7 +54,7 @@ pub fn decide(entry: Option<&Entry>, ask: Ask, now: Timestamp, policy: &Policy) 
     let Some(entry) = entry else {
         return Plan::Wait(Forward::UriMiss);
     };
-    let age = entry.picture.as_ref().map(|kept| kept.age(now));
+    let age = entry.picture.as_ref().map(|stored| stored.age(now));
     if age.is_some_and(|age| age < policy.ttl) || now < entry.last.retry_at {
         return Plan::Serve;
     }

@@ -1,4 +1,4 @@
-//! All that is known of one face: the last good picture, and what came of asking last.
+//! The entry of one face: the last good picture, and the outcome of the last attempt to fetch it.
 
 use std::{
     fmt,
@@ -11,28 +11,28 @@ use serde::{Deserialize, Serialize};
 use super::{Empty, Outcome, Picture};
 use crate::clock::Timestamp;
 
-/// The state of one key. An entry that was never asked for does not exist.
+/// The state of one key. A face that was never asked for has no entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The last good picture. Only a newer one replaces it.
-    pub picture: Option<Kept>,
-    /// What came of asking last.
-    pub last: Last,
+    /// The last good picture. Only a newer picture replaces it.
+    pub picture: Option<StoredPicture>,
+    /// The last attempt to fetch the face.
+    pub last: LastAttempt,
 }
 
-/// A good picture and what vouches for it.
+/// A good picture, and when the vendor confirmed it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
-    /// The bytes and what they are.
+pub struct StoredPicture {
+    /// The bytes, with their type and dimensions.
     pub picture: Picture,
-    /// The file name of the link it came from: the vendor's own name for this version of the
-    /// picture. Signatures and expiry rotate with every answer, so they are no part of it.
+    /// The file name in the picture's link: the vendor's own name for this version of the picture.
+    /// The link's signature and expiry change with every answer and are left out.
     pub name: Option<String>,
     /// When these bytes were first seen (`Last-Modified`).
-    pub changed: Timestamp,
-    /// When the vendor last vouched for them (`Age` counts from here).
-    pub confirmed: Timestamp,
-    /// What is made of `picture` and `changed` once.
+    pub changed_at: Timestamp,
+    /// When the vendor last confirmed them (`Age` counts from here).
+    pub confirmed_at: Timestamp,
+    /// What is made of `picture` and `changed_at` once.
     pub memo: Memo,
 }
 
@@ -41,91 +41,98 @@ pub struct Kept {
 #[derive(Clone, Default)]
 pub struct Memo(Arc<OnceLock<Box<[u8]>>>);
 
-/// What came of asking last.
+/// The last attempt to fetch a face. The serialized names are the format on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Last {
+pub struct LastAttempt {
     /// The outcome.
     pub outcome: Outcome,
-    /// When it was asked. Orders answers that overtake each other.
-    pub asked: Timestamp,
-    /// When the newest real answer (a picture, or truly none) was asked for.
-    pub decided: Timestamp,
-    /// Not before this time is it asked again, unless for a fresh look. For a picture, freshness
-    /// is reckoned from [`Kept::confirmed`] instead.
+    /// When the vendor was asked. Orders answers that overtake each other.
+    #[serde(rename = "asked")]
+    pub asked_at: Timestamp,
+    /// When the vendor was asked for the newest real answer: a picture, or a confirmed "no picture".
+    #[serde(rename = "decided")]
+    pub answer_asked_at: Timestamp,
+    /// The vendor is not asked again before this time, unless a request demands a refresh. The
+    /// freshness of a picture counts from [`StoredPicture::confirmed_at`] instead.
     pub retry_at: Timestamp,
-    /// How many times in a row it was a `vendor_error`.
+    /// How many times in a row the outcome was `vendor_error`.
     pub errors: u32,
-    /// How many agreeing empty answers stand against the picture.
-    pub against: u32,
-    /// When the last of them was counted.
-    pub against_since: Timestamp,
-    /// Whether somebody asked for the face to be forgotten: until `retry_at`, not even a fresh
-    /// look brings it back.
-    #[serde(default)]
-    pub forgotten: bool,
-    /// Whether somebody told that the picture changed, and no answer came since: what the vendor
-    /// keeps is the old one.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub outdated: bool,
+    /// How many empty answers, each a TTL after the one before, count against the picture.
+    #[serde(rename = "against")]
+    pub strikes: u32,
+    /// When the last strike was counted.
+    #[serde(rename = "against_since")]
+    pub last_strike_at: Timestamp,
+    /// Whether the face was forgotten on demand. Until `retry_at`, not even a refresh fetches it.
+    #[serde(default, rename = "forgotten")]
+    pub is_forgotten: bool,
+    /// Whether a webhook reported a changed picture and no answer came since. The vendor's own cache
+    /// then still holds the old picture.
+    #[serde(
+        default,
+        rename = "outdated",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub is_outdated: bool,
 }
 
 impl Entry {
-    /// A face that was forgotten at `now` and is not to be asked for before `until`. What is left
-    /// of it says as little as if it were hidden.
-    pub fn forgotten(now: Timestamp, until: Timestamp) -> Self {
+    /// The entry of a face that is forgotten at `now` and not asked for before `until`. It looks the
+    /// same as the entry of a face with a hidden picture.
+    pub fn tombstone(now: Timestamp, until: Timestamp) -> Self {
         Self {
             picture: None,
-            last: Last {
+            last: LastAttempt {
                 outcome: Outcome::Empty(Empty::Hidden),
-                asked: now,
-                decided: now,
+                asked_at: now,
+                answer_asked_at: now,
                 retry_at: until,
                 errors: 0,
-                against: 0,
-                against_since: Timestamp::default(),
-                forgotten: true,
-                outdated: false,
+                strikes: 0,
+                last_strike_at: Timestamp::default(),
+                is_forgotten: true,
+                is_outdated: false,
             },
         }
     }
 
-    /// The same, due to be asked for: a picture is shown once more while that happens, as if its
-    /// `ttl` had just passed. What was forgotten stays so.
-    pub fn expired(mut self, now: Timestamp, ttl: Duration) -> Self {
+    /// Expires the entry, as if its `ttl` had just passed: the next request gets the picture and
+    /// starts a refresh. A tombstone stays as it is.
+    pub fn expire(mut self, now: Timestamp, ttl: Duration) -> Self {
         if self.is_forgotten(now) {
             return self;
         }
-        if let Some(kept) = &mut self.picture {
-            kept.confirmed = kept.confirmed.min(now - ttl);
+        if let Some(stored) = &mut self.picture {
+            stored.confirmed_at = stored.confirmed_at.min(now - ttl);
         }
         self.last.retry_at = now;
         self
     }
 
-    /// The same, due to be asked for past what the vendor keeps: the picture is said to have changed.
-    /// What was forgotten stays so.
-    pub fn outdated(self, now: Timestamp, ttl: Duration) -> Self {
-        let mut entry = self.expired(now, ttl);
-        entry.last.outdated = !entry.is_forgotten(now);
+    /// Expires the entry because the picture is reported to have changed. The next fetch has to
+    /// bypass the vendor's own cache. A tombstone stays as it is.
+    pub fn mark_outdated(self, now: Timestamp, ttl: Duration) -> Self {
+        let mut entry = self.expire(now, ttl);
+        entry.last.is_outdated = !entry.is_forgotten(now);
         entry
     }
 
-    /// The same, believed by nobody: it is asked for at once, and shown only if nothing better can
-    /// be had. What was forgotten stays so.
-    pub fn doubted(mut self, now: Timestamp) -> Self {
+    /// Takes all trust from the entry: the next request waits for the vendor, and gets this picture
+    /// only if the vendor has no answer. A tombstone stays as it is.
+    pub fn distrust(mut self, now: Timestamp) -> Self {
         if self.is_forgotten(now) {
             return self;
         }
-        if let Some(kept) = &mut self.picture {
-            kept.confirmed = Timestamp::default();
+        if let Some(stored) = &mut self.picture {
+            stored.confirmed_at = Timestamp::default();
         }
         self.last.retry_at = now;
         self
     }
 
-    /// Whether the face is forgotten still.
+    /// Whether the entry is a tombstone whose time has not passed.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
-        self.last.forgotten && now < self.last.retry_at
+        self.last.is_forgotten && now < self.last.retry_at
     }
 }
 
@@ -149,9 +156,22 @@ impl fmt::Debug for Memo {
     }
 }
 
-impl Kept {
-    /// The time since the vendor last vouched for the picture.
+impl StoredPicture {
+    /// The time since the vendor last confirmed the picture.
     pub fn age(&self, now: Timestamp) -> Duration {
-        now.since(self.confirmed)
+        now.since(self.confirmed_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_an_attempt_on_disk_do_not_change_by_accident() {
+        let mut last = Entry::tombstone(Timestamp::from_millis(1), Timestamp::from_millis(2)).last;
+        last.is_outdated = true;
+        let written = r#"{"outcome":"hidden","asked":1,"decided":1,"retry_at":2,"errors":0,"against":0,"against_since":0,"forgotten":true,"outdated":true}"#;
+        assert_eq!(serde_json::to_string(&last).unwrap(), written);
     }
 }

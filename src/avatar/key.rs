@@ -18,7 +18,7 @@ pub struct Key([u8; 16]);
 /// A text that no key prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not 32 hexadecimal digits")]
-pub struct NoKey;
+pub struct MalformedKey;
 
 impl Key {
     /// The key of `subject` as seen by `instance`.
@@ -40,15 +40,15 @@ impl Key {
 }
 
 impl FromStr for Key {
-    type Err = NoKey;
+    type Err = MalformedKey;
 
-    fn from_str(text: &str) -> Result<Self, NoKey> {
+    fn from_str(text: &str) -> Result<Self, MalformedKey> {
         let mut key = [0; 16];
         if text.len() != 2 * key.len() || !text.is_ascii() {
-            return Err(NoKey);
+            return Err(MalformedKey);
         }
         for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| NoKey)?;
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| MalformedKey)?;
         }
         Ok(Key(key))
     }

@@ -12,9 +12,9 @@ mod policy;
 
 pub use absorb::{Answer, Report, absorb};
 pub use decide::{Ask, Forward, Plan, decide};
-pub use entry::{Entry, Kept, Last, Memo};
+pub use entry::{Entry, LastAttempt, Memo, StoredPicture};
 pub use jid::{Jid, Kind, MalformedJid, Subject};
 pub use key::Key;
 pub use outcome::{Empty, Outcome, Trouble};
-pub use picture::{Digest, MediaType, Picture, Proof, Rejected};
-pub use policy::{Negative, OnHidden, Policy};
+pub use picture::{Digest, InvalidPicture, MediaType, Picture, Proof};
+pub use policy::{NegativeTtls, OnHidden, Policy};

@@ -46,7 +46,7 @@ pub enum MediaType {
 
 /// Why bytes were not taken for a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
+pub enum InvalidPicture {
     /// No byte at all: what visual rate limiting sends.
     #[error("the picture is empty (0 bytes)")]
     Nothing,
@@ -69,18 +69,18 @@ impl Picture {
 
     /// Takes `bytes` for a picture if their beginning, dimensions and end say so. What a vendor's
     /// `Content-Type` claims does not matter.
-    pub fn validate(bytes: Bytes) -> Result<Self, Rejected> {
+    pub fn validate(bytes: Bytes) -> Result<Self, InvalidPicture> {
         if bytes.is_empty() {
-            return Err(Rejected::Nothing);
+            return Err(InvalidPicture::Nothing);
         }
-        let media = MediaType::sniff(&bytes).ok_or(Rejected::Unknown)?;
+        let media = MediaType::sniff(&bytes).ok_or(InvalidPicture::Unknown)?;
         if !media.is_whole(&bytes) {
-            return Err(Rejected::CutOff(media));
+            return Err(InvalidPicture::CutOff(media));
         }
-        let size = imagesize::blob_size(&bytes).map_err(|_| Rejected::Dimensions(media))?;
+        let size = imagesize::blob_size(&bytes).map_err(|_| InvalidPicture::Dimensions(media))?;
         let edges = 1..=Self::LONGEST_EDGE;
         if !edges.contains(&size.width) || !edges.contains(&size.height) {
-            return Err(Rejected::Dimensions(media));
+            return Err(InvalidPicture::Dimensions(media));
         }
         Ok(Self {
             digest: Digest::of(&bytes),
@@ -92,7 +92,7 @@ impl Picture {
     }
 
     /// The picture that `proof` was taken of, if these are its bytes: they were validated then.
-    pub fn proven(bytes: Bytes, proof: &Proof) -> Option<Self> {
+    pub fn from_proof(bytes: Bytes, proof: &Proof) -> Option<Self> {
         let Proof {
             digest,
             media,
@@ -266,7 +266,10 @@ mod tests {
         for at in 0..6 {
             let mut other = gif.to_vec();
             other[at] ^= 1;
-            assert_eq!(Picture::validate(other.into()), Err(Rejected::Unknown));
+            assert_eq!(
+                Picture::validate(other.into()),
+                Err(InvalidPicture::Unknown)
+            );
         }
     }
 
@@ -302,13 +305,13 @@ mod tests {
         let written = serde_json::to_string(&picture.proof()).unwrap();
         let proof: Proof = serde_json::from_str(&written).unwrap();
         let bytes = picture.bytes().clone();
-        assert_eq!(Picture::proven(bytes.clone(), &proof), Some(picture));
+        assert_eq!(Picture::from_proof(bytes.clone(), &proof), Some(picture));
         for at in 0..bytes.len() {
             let mut other = bytes.to_vec();
             other[at] ^= 1;
-            assert_eq!(Picture::proven(other.into(), &proof), None);
+            assert_eq!(Picture::from_proof(other.into(), &proof), None);
         }
-        assert_eq!(Picture::proven(bytes.slice(1..), &proof), None);
+        assert_eq!(Picture::from_proof(bytes.slice(1..), &proof), None);
     }
 
     #[test]
@@ -323,10 +326,13 @@ mod tests {
         ] {
             assert_eq!(
                 Picture::validate(Bytes::copy_from_slice(bytes)),
-                Err(Rejected::Unknown)
+                Err(InvalidPicture::Unknown)
             );
         }
-        assert_eq!(Picture::validate(Bytes::new()), Err(Rejected::Nothing));
+        assert_eq!(
+            Picture::validate(Bytes::new()),
+            Err(InvalidPicture::Nothing)
+        );
     }
 
     #[test]
@@ -335,7 +341,7 @@ mod tests {
         png[16..20].copy_from_slice(&100_000u32.to_be_bytes());
         assert_eq!(
             Picture::validate(png.into()),
-            Err(Rejected::Dimensions(MediaType::Png))
+            Err(InvalidPicture::Dimensions(MediaType::Png))
         );
     }
 }

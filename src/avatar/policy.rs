@@ -17,7 +17,7 @@ pub struct Policy {
     /// How long a face that was forgotten on demand is not asked for.
     pub forget_for: Duration,
     /// How long an answer without a picture is believed.
-    pub negative: Negative,
+    pub negative: NegativeTtls,
 }
 
 /// What becomes of a picture that is confirmed to be hidden or removed.
@@ -31,7 +31,7 @@ pub enum OnHidden {
 
 /// How long to wait before asking again, by what came of asking.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Negative {
+pub struct NegativeTtls {
     /// After `not_set`, `hidden` and `unknown`.
     pub empty: Duration,
     /// After `not_found`.
@@ -56,12 +56,12 @@ impl Default for Policy {
             confirmations: 3,
             on_hidden: OnHidden::Keep,
             forget_for: hours(30 * 24),
-            negative: Negative::default(),
+            negative: NegativeTtls::default(),
         }
     }
 }
 
-impl Default for Negative {
+impl Default for NegativeTtls {
     fn default() -> Self {
         Self {
             empty: hours(6),

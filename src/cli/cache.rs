@@ -194,7 +194,7 @@ async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), St
                 _ => subject,
             };
             let now = Clock::system().now();
-            let tombstone = Entry::forgotten(now, now + config.pipeline.policy.forget_for);
+            let tombstone = Entry::tombstone(now, now + config.pipeline.policy.forget_for);
             let owner = Owner {
                 instance: instance.into(),
                 subject,

@@ -22,7 +22,7 @@ use super::{
     shown::{Shown, What},
 };
 use crate::{
-    avatar::{Digest, Forward, Kept, Outcome, Policy, Subject},
+    avatar::{Digest, Forward, Outcome, Policy, StoredPicture, Subject},
     clock::Timestamp,
     pipeline::Served,
     server::{HeaderBlock, Reply},
@@ -138,14 +138,14 @@ pub(super) fn without_body(response: &mut Reply) {
     response.body = Bytes::new();
 }
 
-fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -> Reply {
+fn picture(kept: &StoredPicture, shown: &Shown, served: &Served, context: &Context<'_>) -> Reply {
     let picture = &kept.picture;
     let (media, bytes, digest) = match &shown.what {
         What::Derived(derived) => (derived.format.as_str(), &derived.bytes, derived.digest),
         _ => (picture.media().as_str(), picture.bytes(), picture.digest()),
     };
     let etag = || etag(&digest);
-    let modified = kept.changed.as_system_time();
+    let modified = kept.changed_at.as_system_time();
     let verdict = conditional::check(context.headers, etag, Some(modified));
     let mut response = image(media, bytes.clone(), verdict, context);
     // Range is for GET alone (§14.2).
@@ -157,7 +157,7 @@ fn picture(kept: &Kept, shown: &Shown, served: &Served, context: &Context<'_>) -
     let age = kept.age(context.now);
     let is_an_error = response.status.is_client_error();
     let fields = &mut response.headers;
-    let lines = || lines(&digest, kept.changed);
+    let lines = || lines(&digest, kept.changed_at);
     match &shown.what {
         What::Derived(_) => fields.add_all(&lines()),
         _ => fields.add_lines(kept.memo.get_or_make(|| lines().into_lines())),

@@ -255,11 +255,11 @@ impl Faces {
                 store.remove(&key).await
             }
             Purge::Changed => {
-                let outdated = Entry::clone(&entry).outdated(now, self.policy().ttl);
+                let outdated = Entry::clone(&entry).mark_outdated(now, self.policy().ttl);
                 store.put(&key, owner, Arc::new(outdated)).await
             }
             _ => {
-                let expired = Entry::clone(&entry).expired(now, self.policy().ttl);
+                let expired = Entry::clone(&entry).expire(now, self.policy().ttl);
                 store.put(&key, owner, Arc::new(expired)).await
             }
         })
@@ -271,7 +271,7 @@ impl Faces {
     pub async fn forget(&self, instance: &Instance, subject: Subject) -> Result<bool, Unsupported> {
         let subject = instance.aliased(subject)?;
         let now = self.now();
-        let tombstone = Entry::forgotten(now, now + self.policy().forget_for);
+        let tombstone = Entry::tombstone(now, now + self.policy().forget_for);
         let owner = Owner {
             instance: instance.name().clone(),
             subject,

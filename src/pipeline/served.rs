@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    avatar::{Entry, Forward, Kept, Outcome, Trouble},
+    avatar::{Entry, Forward, Outcome, StoredPicture, Trouble},
     clock::Timestamp,
 };
 
@@ -85,7 +85,7 @@ impl Served {
     }
 
     /// The picture to show, if there is one.
-    pub fn picture(&self) -> Option<&Kept> {
+    pub fn picture(&self) -> Option<&StoredPicture> {
         self.entry.as_ref()?.picture.as_ref()
     }
 

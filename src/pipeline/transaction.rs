@@ -88,7 +88,7 @@ impl Transaction {
     fn refresh(&self, entry: Option<&Entry>) -> Refresh {
         let last = entry.map(|entry| entry.last);
         let was_unknown = last.is_some_and(|last| last.outcome == Outcome::Empty(Empty::Unknown));
-        let is_outdated = last.is_some_and(|last| last.outdated);
+        let is_outdated = last.is_some_and(|last| last.is_outdated);
         let keeps_answers = self.instance.provider().keeps_answers();
         if self.ask == Ask::Refresh || (is_outdated && keeps_answers) {
             Refresh::Needed
@@ -258,8 +258,8 @@ impl Transaction {
         let provider = self.instance.vendor().as_str();
         self.shared.metrics.asked(provider, outcome.as_str());
         let report = Report {
-            asked,
-            answered: now,
+            asked_at: asked,
+            answered_at: now,
             answer,
             jitter: jitter(),
         };

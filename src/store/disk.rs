@@ -163,7 +163,7 @@ impl Disk {
                     tracing::debug!(%key, %error, "a damaged line stays in the index");
                 }
                 self.glances.changed(key);
-                return Ok(Some(entry.doubted(self.clock.now())));
+                return Ok(Some(entry.distrust(self.clock.now())));
             }
             Ok(None) if bucket.is_damaged => Unreadable::Torn,
             Err(error) if error.is_damage() => error,

@@ -65,7 +65,7 @@ impl Glances {
             let path = bucket::content_path(Path::new(""), content);
             let bytes = read(&**start, &path.ok_or(Unreadable::NotAPicture)?, size)?;
             // One hash is enough to know the bytes again, and BLAKE3 is the quicker one.
-            let proven = proof.and_then(|proof| Picture::proven(bytes.into(), proof));
+            let proven = proof.and_then(|proof| Picture::from_proof(bytes.into(), proof));
             proven.ok_or(Unreadable::NotAPicture)
         });
         entry.ok()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Owner;
 use crate::{
-    avatar::{Entry, Last, Proof},
+    avatar::{Entry, LastAttempt, Proof},
     clock::Timestamp,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 pub(super) struct Line {
     pub(super) instance: String,
     pub(super) subject: String,
-    pub(super) last: Last,
+    pub(super) last: LastAttempt,
     pub(super) picture: Option<PictureLine>,
 }
 
@@ -35,8 +35,8 @@ impl Line {
             last: entry.last,
             picture: entry.picture.as_ref().map(|kept| PictureLine {
                 name: kept.name.clone(),
-                changed: kept.changed,
-                confirmed: kept.confirmed,
+                changed: kept.changed_at,
+                confirmed: kept.confirmed_at,
                 proof: Some(kept.picture.proof()),
             }),
         }

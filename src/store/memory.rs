@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        avatar::{Kept, Last, Memo, Outcome, Picture, Subject},
+        avatar::{LastAttempt, Memo, Outcome, Picture, StoredPicture, Subject},
         clock::Timestamp,
     };
 
@@ -82,23 +82,23 @@ mod tests {
         bytes.splice(end..end, vec![0; padding]);
         let now = Timestamp::from_secs(1);
         Arc::new(Entry {
-            picture: Some(Kept {
+            picture: Some(StoredPicture {
                 picture: Picture::validate(Bytes::from(bytes)).unwrap(),
                 name: None,
-                changed: now,
-                confirmed: now,
+                changed_at: now,
+                confirmed_at: now,
                 memo: Memo::default(),
             }),
-            last: Last {
+            last: LastAttempt {
                 outcome: Outcome::Picture,
-                asked: now,
-                decided: now,
+                asked_at: now,
+                answer_asked_at: now,
                 retry_at: now,
                 errors: 0,
-                against: 0,
-                against_since: now,
-                forgotten: false,
-                outdated: false,
+                strikes: 0,
+                last_strike_at: now,
+                is_forgotten: false,
+                is_outdated: false,
             },
         })
     }

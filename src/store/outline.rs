@@ -9,7 +9,7 @@ use super::{
     bucket,
     line::{Line, PictureLine},
 };
-use crate::avatar::{Entry, Kept, Key, Last, Memo, Picture, Proof};
+use crate::avatar::{Entry, Key, LastAttempt, Memo, Picture, Proof, StoredPicture};
 
 /// Why an entry could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ impl Unreadable {
 /// All of an entry but its picture's bytes.
 #[derive(Debug)]
 pub(super) struct Outline {
-    last: Last,
+    last: LastAttempt,
     picture: Option<Lying>,
 }
 
@@ -79,11 +79,11 @@ impl Outline {
     ) -> Result<Entry, Unreadable> {
         let kept = self.picture.as_ref().map(|lying| {
             let about = &lying.about;
-            Ok::<_, Unreadable>(Kept {
+            Ok::<_, Unreadable>(StoredPicture {
                 picture: picture(&lying.content, lying.length, about.proof.as_ref())?,
                 name: about.name.clone(),
-                changed: about.changed,
-                confirmed: about.confirmed,
+                changed_at: about.changed,
+                confirmed_at: about.confirmed,
                 memo: lying.memo.clone(),
             })
         });

@@ -90,8 +90,8 @@ fn replay(
     for event in events {
         now = now + event.passes;
         let report = Report {
-            asked: now - event.took,
-            answered: now,
+            asked_at: now - event.took,
+            answered_at: now,
             answer: event.answer,
             jitter: 0.5,
         };
@@ -208,8 +208,8 @@ proptest! {
         let mut last = Duration::ZERO;
         for _ in 0..count {
             let report = Report {
-                asked: now,
-                answered: now,
+                asked_at: now,
+                answered_at: now,
                 answer: Answer::Trouble { why: Trouble::VendorError, retry_at: None },
                 jitter,
             };
@@ -227,11 +227,11 @@ proptest! {
         let mut newest = Timestamp::default();
         replay(events, &dropping(), |before, report, after, _| {
             let is_real = !matches!(report.answer, Answer::Trouble { .. });
-            if is_real && report.asked < newest {
+            if is_real && report.asked_at < newest {
                 prop_assert_eq!(before, after);
             }
             if is_real && before != after {
-                newest = newest.max(report.asked);
+                newest = newest.max(report.asked_at);
             }
             Ok(())
         })?;
@@ -240,7 +240,7 @@ proptest! {
     #[test]
     fn the_same_bytes_keep_their_date_and_different_bytes_get_a_new_one(events in history()) {
         replay(events, &Policy::default(), |before, report, after, now| {
-            let changed = |entry: Option<&Entry>| Some(entry?.picture.as_ref()?.changed);
+            let changed = |entry: Option<&Entry>| Some(entry?.picture.as_ref()?.changed_at);
             if digest(before).is_some() && digest(before) == digest(after) {
                 prop_assert_eq!(changed(before), changed(after));
             } else if digest(after).is_some() {

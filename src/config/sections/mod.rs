@@ -18,7 +18,7 @@ use super::{
     units::count,
 };
 use crate::{
-    avatar::{Negative, OnHidden, Policy},
+    avatar::{NegativeTtls, OnHidden, Policy},
     limits::CooldownPolicy,
     pipeline, store,
     telemetry::{log, traces},
@@ -122,8 +122,8 @@ fn pipeline(cache: &Section<'_>) -> (pipeline::Settings, CooldownPolicy) {
     (settings, cooldown)
 }
 
-fn negative(section: &Section<'_>) -> (Negative, CooldownPolicy) {
-    let (negative, cooldown) = (Negative::default(), CooldownPolicy::default());
+fn negative(section: &Section<'_>) -> (NegativeTtls, CooldownPolicy) {
+    let (negative, cooldown) = (NegativeTtls::default(), CooldownPolicy::default());
     let rate_limited = section.or("rate_limited", negative.rate_limited);
     let session_down = section.or("session_down", negative.session_down);
     let auth = section.or("auth", negative.auth);
@@ -133,7 +133,7 @@ fn negative(section: &Section<'_>) -> (Negative, CooldownPolicy) {
         session_down,
         auth,
     };
-    let negative = Negative {
+    let negative = NegativeTtls {
         empty: section.or("empty", negative.empty),
         not_found: section.or("not_found", negative.not_found),
         session_down,

@@ -95,8 +95,8 @@ impl<'a> Record<'a> {
                 height,
                 etag: represent::etag(&kept.picture.digest()).to_string(),
                 link_name: kept.name.as_deref(),
-                changed: date(kept.changed),
-                confirmed: date(kept.confirmed),
+                changed: date(kept.changed_at),
+                confirmed: date(kept.confirmed_at),
                 fresh: is_fresh(kept.age(now)),
             }
         });
@@ -106,7 +106,7 @@ impl<'a> Record<'a> {
             picture,
             last: LastRecord {
                 outcome: entry.last.outcome,
-                asked: date(entry.last.asked),
+                asked: date(entry.last.asked_at),
                 retry_at: date(entry.last.retry_at),
             },
             forgotten: entry.is_forgotten(now),
