@@ -9,9 +9,11 @@ use hyper::{body::Incoming, service::Service};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    admin::{Admin, History},
     clock::Clock,
     config::{self, Config},
-    http::{self, Clients, Front, History},
+    front::{self, Answer, Front},
+    http::{self, Clients},
     images::Studio,
     limits::{Admission, Budget, ClientLimiter, Cooldown},
     pipeline::{Faces, Instance, Warmups},
@@ -56,7 +58,7 @@ pub struct App {
 #[derive(Debug)]
 struct Live {
     front: Front,
-    operator: http::Admin,
+    operator: Admin,
     faces: Faces,
     instances: Vec<Arc<Instance>>,
     warmups: Warmups,
@@ -283,7 +285,7 @@ impl Live {
             }
             instances.push(built);
         }
-        let settings = http::Settings {
+        let settings = front::Settings {
             access: config.access,
             clients: Clients {
                 proxies: config.proxies,
@@ -297,7 +299,7 @@ impl Live {
         };
         let front = Front::new(faces.clone(), instances.clone(), settings);
         Self {
-            operator: http::Admin::new(
+            operator: Admin::new(
                 front.clone(),
                 warmups.clone(),
                 parts.history.clone(),
@@ -361,7 +363,7 @@ impl RestartOnly {
 // === impl PublicService ===
 
 impl PublicService {
-    fn answer<B: Send + Sync + 'static>(&self, request: Request<B>) -> http::Answer {
+    fn answer<B: Send + Sync + 'static>(&self, request: Request<B>) -> Answer {
         self.live.load().front.handle(request, self.peer)
     }
 }
@@ -378,9 +380,9 @@ impl Service<Request<Incoming>> for PublicService {
 }
 
 impl FastPath for PublicService {
-    type Answer = http::Answer;
+    type Answer = Answer;
 
-    fn fast_path(&self, request: Request<()>) -> Option<http::Answer> {
+    fn fast_path(&self, request: Request<()>) -> Option<Answer> {
         Some(self.answer(request))
     }
 }

@@ -5,25 +5,32 @@
 //!
 //! | floor | room | what it is for |
 //! | --- | --- | --- |
-//! | 7 | [`cli`] | what can be run |
-//! | 6 | [`app`] | joins the parts |
-//! | 5 | [`config`], [`emulator`] | the operator's words; the vendors, acted |
-//! | 4 | [`http`] | what HTTP means here |
-//! | 3 | [`pipeline`] | one face, found or fetched |
+//! | 9 | [`cli`] | what can be run |
+//! | 8 | [`app`] | joins the parts |
+//! | 7 | [`config`], [`emulator`] | the operator's words; the vendors, acted |
+//! | 6 | [`front`] | which service a request is for |
+//! | 5 | [`public`], [`compat`], [`admin`] | the services: faces by URL, the vendors' own calls, the operator's routes |
+//! | 4 | [`representation`] | a face as bytes and headers |
+//! | 3 | [`pipeline`], [`http`] | one face, found or fetched; the HTTP protocol, without a face in it |
 //! | 2 | [`store`], [`upstream`], [`limits`], [`images`], [`server`] | the mechanisms |
 //! | 1 | [`avatar`] | nouns and verdicts, pure |
 //! | 0 | [`clock`], [`telemetry`] | the time, and how to tell what happens |
 
+pub mod admin;
 pub mod app;
 pub mod avatar;
 pub mod cli;
 pub mod clock;
+pub mod compat;
 pub mod config;
 pub mod emulator;
+pub mod front;
 pub mod http;
 pub mod images;
 pub mod limits;
 pub mod pipeline;
+pub mod public;
+pub mod representation;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -9,7 +9,8 @@ mod support;
 use std::alloc::System;
 
 use faceplate::{
-    http::{Front, Scope, SigningKey, Ticket},
+    front::Front,
+    http::{Scope, SigningKey, Ticket},
     server::Peer,
 };
 use hyper::Request;

@@ -5,6 +5,6 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     if let Ok(uri) = text.parse() {
-        faceplate::http::fuzzed_route(&uri);
+        faceplate::front::fuzzed_route(&uri);
     }
 });

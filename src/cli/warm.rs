@@ -14,9 +14,9 @@ use tokio::time;
 
 use super::{ConfigArg, admin_client};
 use crate::{
+    admin::WarmRecord,
     app::{self, StartError},
     config::Config,
-    http::WarmRecord,
     pipeline::{Job, Warmups},
     store::OpenError,
 };

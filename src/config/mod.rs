@@ -18,7 +18,7 @@ pub use problem::{Problem, Problems};
 pub use units::duration;
 
 use crate::{
-    http, limits, pipeline, server, store,
+    compat, http, limits, pipeline, public, server, store,
     telemetry::{log, traces},
     upstream,
 };
@@ -41,13 +41,13 @@ pub struct Config {
     /// What opens everything there but the probes.
     pub admin_token: Option<secrecy::SecretString>,
     /// Who may see faces.
-    pub access: http::Access,
+    pub access: public::Access,
     /// Whether faces may be served where others can reach them, as things are.
     pub may_be_public: bool,
     /// `Access-Control-Allow-Origin`.
     pub allow_origin: ::http::HeaderValue,
     /// Where links to faces begin.
-    pub origin: crate::http::Origin,
+    pub origin: compat::Origin,
     /// Where entries are kept.
     pub store: store::Settings,
     /// Bytes of memory for pictures in other sizes and formats.

@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 
 /// What the preconditions say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Send the representation.
     Send,
     /// The caller has it: 304.
@@ -15,7 +15,7 @@ pub(super) enum Verdict {
 
 /// Checks the preconditions of a GET or HEAD against the representation's validators.
 /// `If-None-Match`, where it stands, makes `If-Modified-Since` count for nothing (§13.2.2).
-pub(super) fn check<T: AsRef<str>>(
+pub(crate) fn check<T: AsRef<str>>(
     headers: &HeaderMap,
     etag: impl FnOnce() -> T,
     modified: Option<SystemTime>,

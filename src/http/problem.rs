@@ -5,12 +5,15 @@ use std::{borrow::Cow, time::Duration};
 use http::{StatusCode, header};
 use serde::Serialize;
 
-use super::{hooks, represent, signature::Refusal};
-use crate::{avatar::MalformedJid, server::Reply, upstream::Unsupported};
+use super::signed_url::Refusal;
+use crate::{
+    admin::webhooks as hooks, avatar::MalformedJid, representation::headers as represent,
+    server::Reply, upstream::Unsupported,
+};
 
 /// What is wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// Nothing lives at this path.
     NoRoute,
     /// No such instance.
@@ -217,13 +220,13 @@ impl Problem {
     }
 
     /// The kind of problem, for the log.
-    pub(super) fn kind(self) -> &'static str {
+    pub(crate) fn kind(self) -> &'static str {
         self.parts().1
     }
 
     /// The answer.
     #[cold]
-    pub(super) fn into_reply(self) -> Reply {
+    pub(crate) fn into_reply(self) -> Reply {
         let (status, kind, title, detail) = self.parts();
         let body = serde_json::to_vec(&Details {
             kind: format!("urn:faceplate:problem:{kind}"),

@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 
 /// What a `Range` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// Everything.
     Whole,
     /// These bytes: 206.
@@ -17,7 +17,7 @@ pub(super) enum Part {
 }
 
 /// Reads `Range`, which counts only if `If-Range` names the representation at hand.
-pub(super) fn part<T: AsRef<str>>(
+pub(crate) fn part<T: AsRef<str>>(
     headers: &HeaderMap,
     length: u64,
     etag: impl FnOnce() -> T,

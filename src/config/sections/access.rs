@@ -7,7 +7,8 @@ use secrecy::ExposeSecret;
 
 use crate::config::section::Section;
 use crate::{
-    http::{Access, Mode, SigningKey},
+    http::SigningKey,
+    public::{Access, Mode},
     server::Address,
 };
 

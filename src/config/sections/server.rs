@@ -12,7 +12,8 @@ use crate::config::{
     units::{address, count},
 };
 use crate::{
-    http::{Origin, Proxies, Via},
+    compat::Origin,
+    http::{Proxies, Via},
     limits::Quota,
     server::{Address, CertificateFiles, Limits, Tls},
 };

@@ -207,7 +207,7 @@ impl Rig {
     }
 
     /// What answers requests for faces, without a socket.
-    pub fn front(&self) -> faceplate::http::Front {
+    pub fn front(&self) -> faceplate::front::Front {
         self.app.as_ref().unwrap().front()
     }
 

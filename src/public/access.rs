@@ -7,12 +7,14 @@ use http::{HeaderMap, header, uri::Authority};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use super::{
-    problem::Problem,
-    route::{RawTicket, Wanted},
-    signature::{Refusal, Scope, SigningKey, Ticket},
+use super::route::{RawTicket, Wanted};
+use crate::{
+    clock::Timestamp,
+    http::{
+        problem::Problem,
+        signed_url::{Refusal, Scope, SigningKey, Ticket},
+    },
 };
-use crate::clock::Timestamp;
 
 /// The front's rules of access.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub enum Mode {
 
 impl Access {
     /// Lets the request pass, or says why not.
-    pub(super) fn admit(
+    pub(crate) fn admit(
         &self,
         wanted: &Wanted<'_>,
         headers: &HeaderMap,
@@ -97,7 +99,7 @@ impl Access {
 }
 
 /// Whether the request carries `token`: as a bearer token, or as the password that a browser asks for.
-pub(super) fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {
+pub(crate) fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {
     let password = headers.get(header::AUTHORIZATION).and_then(|value| {
         let text = value.to_str().ok()?.strip_prefix("Basic ")?;
         let pair = BASE64.decode(text.trim()).ok()?;
@@ -112,7 +114,7 @@ pub(super) fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {
 
 /// Whether `Host` can only mean this machine, or an address. A name may be anybody's: pointed here, it
 /// would let its owner's pages ask what the operator's browser may ask.
-pub(super) fn names_us(headers: &HeaderMap) -> bool {
+pub(crate) fn names_us(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST);
     let Some(host) = host.and_then(|host| host.to_str().ok()) else {
         return host.is_none();
@@ -127,7 +129,7 @@ pub(super) fn names_us(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a browser sends this for a page of another site.
-pub(super) fn is_of_another_site(headers: &HeaderMap) -> bool {
+pub(crate) fn is_of_another_site(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => !matches!(site, "same-origin" | "none"),
@@ -140,7 +142,7 @@ pub(super) fn is_of_another_site(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the request carries one of `tokens` as its bearer token.
-pub(super) fn has_bearer(headers: &HeaderMap, tokens: &[SecretString]) -> bool {
+pub(crate) fn has_bearer(headers: &HeaderMap, tokens: &[SecretString]) -> bool {
     let Some(given) = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))

@@ -3,15 +3,15 @@
 
 use http::{HeaderMap, header};
 
-use super::route::View;
 use crate::{
     avatar::{MediaType, Picture},
     images::{Format, Variant},
+    public::route::View,
 };
 
 /// The format that a URL asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// Whichever the client likes best.
     #[default]
     Auto,
@@ -23,15 +23,15 @@ pub(super) enum Asked {
 
 /// What answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Chosen {
+pub(crate) struct Chosen {
     /// A variant; none is the picture as it came.
-    pub(super) variant: Option<Variant>,
+    pub(crate) variant: Option<Variant>,
     /// Whether another client could get something else for the same URL.
-    pub(super) by_accept: bool,
+    pub(crate) by_accept: bool,
 }
 
 /// Chooses. Without a size or a format, a picture is sent untouched, whatever is accepted.
-pub(super) fn choose(view: &View<'_>, headers: &HeaderMap, picture: &Picture) -> Chosen {
+pub(crate) fn choose(view: &View<'_>, headers: &HeaderMap, picture: &Picture) -> Chosen {
     let own = own_format(picture);
     let (format, by_accept) = match (view.format, view.size) {
         (Asked::Format(format), _) => (format, false),
@@ -57,7 +57,7 @@ pub(super) fn choose(view: &View<'_>, headers: &HeaderMap, picture: &Picture) ->
 }
 
 /// Chooses how a drawing is sent. It is SVG for everybody who takes that, as browsers do.
-pub(super) fn choose_drawing(view: &View<'_>, headers: &HeaderMap) -> (Option<Format>, bool) {
+pub(crate) fn choose_drawing(view: &View<'_>, headers: &HeaderMap) -> (Option<Format>, bool) {
     match view.format {
         Asked::Svg => (None, false),
         Asked::Format(format) => (Some(format), false),

@@ -13,24 +13,24 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use httpdate::HttpDate;
 use serde::Serialize;
 
-use super::{
-    Mode, Settings,
-    conditional::{self, Verdict},
-    problem::Problem,
-    range::{self, Part},
-    route::View,
-    shown::{Shown, What},
-};
+use super::{Shown, What};
 use crate::{
     avatar::{Digest, Forward, Outcome, Policy, StoredPicture, Subject},
     clock::Timestamp,
+    front::Settings,
+    http::{
+        conditional::{self, Verdict},
+        problem::Problem,
+        range::{self, Part},
+    },
     pipeline::Served,
+    public::{Mode, route::View},
     server::{HeaderBlock, Reply},
 };
 
-pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-pub(super) const SOURCE: HeaderName = HeaderName::from_static("x-faceplate-source");
-pub(super) const REASON: HeaderName = HeaderName::from_static("x-faceplate-reason");
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(crate) const SOURCE: HeaderName = HeaderName::from_static("x-faceplate-source");
+pub(crate) const REASON: HeaderName = HeaderName::from_static("x-faceplate-reason");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
 
@@ -46,21 +46,21 @@ type Directives = ArrayString<48>;
 
 /// What a response depends on, beside the face.
 #[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) instance: &'a str,
-    pub(super) subject: &'a Subject,
-    pub(super) view: &'a View<'a>,
-    pub(super) method: &'a Method,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) settings: &'a Settings,
+pub(crate) struct Context<'a> {
+    pub(crate) instance: &'a str,
+    pub(crate) subject: &'a Subject,
+    pub(crate) view: &'a View<'a>,
+    pub(crate) method: &'a Method,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) settings: &'a Settings,
     /// What all images have in common.
-    pub(super) common: &'a HeaderBlock,
-    pub(super) policy: &'a Policy,
-    pub(super) now: Timestamp,
+    pub(crate) common: &'a HeaderBlock,
+    pub(crate) policy: &'a Policy,
+    pub(crate) now: Timestamp,
 }
 
 /// The response for a face, or for the want of one.
-pub(super) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Reply {
+pub(crate) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Reply {
     let mut response = match served.picture() {
         Some(kept) => picture(kept, shown, served, context),
         None => drawing(shown, context, drawing_cache_control(served, context)),
@@ -75,7 +75,7 @@ pub(super) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Rep
 }
 
 /// When trouble that left nothing to show may be over.
-pub(super) fn retry_after(served: &Served, context: &Context<'_>, fields: &mut HeaderBlock) {
+pub(crate) fn retry_after(served: &Served, context: &Context<'_>, fields: &mut HeaderBlock) {
     let retry_at = served.retry_at().filter(|at| *at > context.now);
     if served.picture().is_none()
         && served.trouble().is_some()
@@ -87,7 +87,7 @@ pub(super) fn retry_after(served: &Served, context: &Context<'_>, fields: &mut H
 }
 
 /// The drawing that was asked for although there may be a picture (`f=y`).
-pub(super) fn forced(shown: &Shown, context: &Context<'_>) -> Reply {
+pub(crate) fn forced(shown: &Shown, context: &Context<'_>) -> Reply {
     let mut response = drawing(shown, context, max_age(context, DRAWING_MAX_AGE));
     let fields = &mut response.headers;
     fields.add(CACHE_STATUS, "faceplate; fwd=bypass; detail=forced-default");
@@ -96,7 +96,7 @@ pub(super) fn forced(shown: &Shown, context: &Context<'_>) -> Reply {
 }
 
 /// A page of our own.
-pub(super) fn page(html: Bytes) -> Reply {
+pub(crate) fn page(html: Bytes) -> Reply {
     let mut response = plain(StatusCode::OK, "text/html; charset=utf-8", html);
     response
         .headers
@@ -105,7 +105,7 @@ pub(super) fn page(html: Bytes) -> Reply {
 }
 
 /// A response that is not to be kept.
-pub(super) fn plain(status: StatusCode, media: &str, body: Bytes) -> Reply {
+pub(crate) fn plain(status: StatusCode, media: &str, body: Bytes) -> Reply {
     let mut response = Reply::with_body(status, media, body);
     let fields = &mut response.headers;
     fields.add(header::CACHE_CONTROL, "no-store");
@@ -115,7 +115,7 @@ pub(super) fn plain(status: StatusCode, media: &str, body: Bytes) -> Reply {
 }
 
 /// A document about us.
-pub(super) fn document(text: &'static str) -> Reply {
+pub(crate) fn document(text: &'static str) -> Reply {
     plain(
         StatusCode::OK,
         "application/json",
@@ -124,7 +124,7 @@ pub(super) fn document(text: &'static str) -> Reply {
 }
 
 /// An answer for programs.
-pub(super) fn json(value: &impl Serialize) -> Reply {
+pub(crate) fn json(value: &impl Serialize) -> Reply {
     plain(
         StatusCode::OK,
         "application/json",
@@ -134,7 +134,7 @@ pub(super) fn json(value: &impl Serialize) -> Reply {
 }
 
 /// Leaves the headers, `Content-Length` included, as GET would have sent them.
-pub(super) fn without_body(response: &mut Reply) {
+pub(crate) fn without_body(response: &mut Reply) {
     response.body = Bytes::new();
 }
 
@@ -251,7 +251,7 @@ fn image(media: &str, bytes: Bytes, verdict: Verdict, context: &Context<'_>) -> 
 }
 
 /// What all images have in common.
-pub(super) fn common(allow_origin: &HeaderValue) -> HeaderBlock {
+pub(crate) fn common(allow_origin: &HeaderValue) -> HeaderBlock {
     let mut fields = HeaderBlock::default();
     fields.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     fields.add(header::CONTENT_SECURITY_POLICY, IMAGE_CSP);
@@ -263,7 +263,7 @@ pub(super) fn common(allow_origin: &HeaderValue) -> HeaderBlock {
     fields
 }
 
-pub(super) fn etag(digest: &Digest) -> ArrayString<34> {
+pub(crate) fn etag(digest: &Digest) -> ArrayString<34> {
     let mut etag = ArrayString::new();
     for part in ["\"", &digest.short(), "\""] {
         etag.push_str(part);
@@ -304,7 +304,7 @@ fn drawing_cache_control(served: &Served, context: &Context<'_>) -> Directives {
 }
 
 /// The reason, for a drawing and for a picture that is older than it should be.
-pub(super) fn reason(served: &Served, context: &Context<'_>) -> Option<&'static str> {
+pub(crate) fn reason(served: &Served, context: &Context<'_>) -> Option<&'static str> {
     let is_fresh = served
         .picture()
         .is_some_and(|kept| kept.age(context.now) < context.policy.ttl);

@@ -43,7 +43,7 @@ pub enum Scope {
 
 /// Why a request was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     #[error(
         "the URL is not signed: add exp and sig, or send a bearer token; `faceplate sign` prints a signed URL"
     )]
@@ -92,7 +92,7 @@ impl SigningKey {
     }
 
     /// Whether this key made `signature`. Takes the same time for every wrong one.
-    pub(super) fn made(&self, signature: &str, instance: &str, ticket: &Ticket) -> bool {
+    pub(crate) fn made(&self, signature: &str, instance: &str, ticket: &Ticket) -> bool {
         let mut given = [0; 48];
         let Ok(length) = URL_SAFE_NO_PAD.decode_slice(signature, &mut given) else {
             return false;

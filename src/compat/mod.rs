@@ -12,24 +12,22 @@ use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
 use self::shapes::Shape;
-use super::{
-    Front,
-    access::Mode,
-    avatar::respond,
-    log::Line,
-    represent::{self, Context},
-    route::View,
-    signature::{Scope, Ticket},
-};
 use crate::{
     avatar::{Ask, Empty, Outcome, Subject, Trouble},
+    front::Front,
+    http::{
+        access_log::Line,
+        signed_url::{Scope, Ticket},
+    },
     pipeline::{Instance, Served},
+    public::{Mode, respond, route::View},
+    representation::headers::{self as represent, Context},
     server::Reply,
 };
 
 /// A call as one of the vendors documents it.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(crate) struct Call<'a> {
     shape: Shape,
     account: Cow<'a, str>,
     /// Whose picture, in the client's own words.
@@ -74,7 +72,7 @@ const LINK_LIVES: u64 = 24 * 3600;
 
 impl<'a> Call<'a> {
     /// The call that this path is, if it is one.
-    pub(super) fn read(uri: &'a Uri) -> Option<Self> {
+    pub(crate) fn read(uri: &'a Uri) -> Option<Self> {
         let mut segments = uri.path().split('/').skip(1);
         let segments = [(); 7].map(|()| segments.next());
         let (shape, account, chat) = match segments {
@@ -166,7 +164,7 @@ impl<'a> Call<'a> {
 
 impl Front {
     /// Answers as the vendor would.
-    pub(super) async fn drop_in(
+    pub(crate) async fn drop_in(
         &self,
         call: &Call<'_>,
         method: &Method,

@@ -16,14 +16,15 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Front, problem::Problem};
 use crate::{
     avatar::Subject,
+    front::Front,
+    http::problem::Problem,
     pipeline::{Instance, Purge, Which},
 };
 
 /// The largest event that is read.
-pub(super) const LONGEST: usize = 256 * 1024;
+pub(crate) const LONGEST: usize = 256 * 1024;
 /// More contacts than any gateway puts in one event.
 const MOST_CONTACTS: usize = 1000;
 /// The names of members that hold a JID.
@@ -41,7 +42,7 @@ const ACCOUNTS: [&str; 4] = ["session", "instance", "instanceName", "instance_id
 
 /// What an event came to.
 #[derive(Serialize)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     /// Faces that will be asked for again.
     marked: usize,
     /// Names of nobody that is known here, or that are none.
@@ -49,7 +50,7 @@ pub(super) struct Heard {
 }
 
 /// Takes an event of `provider`.
-pub(super) async fn take(front: &Front, provider: &str, body: &Bytes) -> Result<Heard, Problem> {
+pub(crate) async fn take(front: &Front, provider: &str, body: &Bytes) -> Result<Heard, Problem> {
     let event: Map<String, Value> =
         serde_json::from_slice(body).map_err(|_| Problem::Event("send a JSON object"))?;
     let jids = contacts(&event);

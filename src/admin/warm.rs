@@ -11,12 +11,13 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Front, admin::records::date, problem::Problem, represent};
+use super::records::date;
 use crate::pipeline::{Job, Progress, State, Warmups};
 use crate::server::Reply;
+use crate::{front::Front, http::problem::Problem, representation::headers as represent};
 
 /// The longest list: a hundred thousand JIDs.
-pub(super) const LONGEST: usize = 4 << 20;
+pub(crate) const LONGEST: usize = 4 << 20;
 /// As many chats as an overview is good for.
 const TOP: usize = 50;
 
@@ -47,7 +48,7 @@ pub struct WarmRecord {
 }
 
 /// Answers at `/v1/warm`.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     front: &Front,
     warmups: &Warmups,
     method: &Method,

@@ -5,15 +5,15 @@ use serde::Serialize;
 use crate::{
     avatar::{Entry, Outcome, Subject},
     clock::Timestamp,
-    http::represent,
     limits::SessionState,
     pipeline::Instance,
+    representation::headers as represent,
     store::Health,
 };
 
 /// What is known of a face.
 #[derive(Serialize)]
-pub(in crate::http) struct Record<'a> {
+pub(crate) struct Record<'a> {
     instance: &'a str,
     jid: &'a str,
     picture: Option<PictureRecord<'a>>,
@@ -36,7 +36,7 @@ struct PictureRecord<'a> {
 
 /// How an instance is.
 #[derive(Serialize)]
-pub(in crate::http) struct InstanceRecord<'a> {
+pub(crate) struct InstanceRecord<'a> {
     instance: &'a str,
     provider: &'static str,
     /// Calls that could be made at once now.
@@ -53,7 +53,7 @@ pub(in crate::http) struct InstanceRecord<'a> {
 
 /// How the cache is.
 #[derive(Serialize)]
-pub(in crate::http) struct CacheRecord {
+pub(crate) struct CacheRecord {
     entries: u64,
     bytes: u64,
     /// `cache.max_bytes`.
@@ -79,7 +79,7 @@ struct LastRecord {
 }
 
 impl<'a> Record<'a> {
-    pub(in crate::http) fn of(
+    pub(crate) fn of(
         instance: &'a str,
         subject: &'a Subject,
         entry: &'a Entry,
@@ -115,7 +115,7 @@ impl<'a> Record<'a> {
 }
 
 impl<'a> InstanceRecord<'a> {
-    pub(in crate::http) fn of(instance: &'a Instance) -> Self {
+    pub(crate) fn of(instance: &'a Instance) -> Self {
         let admission = instance.admission();
         let (paused, session) = (admission.cooldown(), admission.session());
         let is_told = session.state != SessionState::Unknown;
@@ -132,9 +132,7 @@ impl<'a> InstanceRecord<'a> {
     }
 
     /// Every instance's, by name.
-    pub(in crate::http) fn all(
-        instances: impl Iterator<Item = &'a std::sync::Arc<Instance>>,
-    ) -> Vec<Self> {
+    pub(crate) fn all(instances: impl Iterator<Item = &'a std::sync::Arc<Instance>>) -> Vec<Self> {
         let mut records: Vec<_> = instances.map(|instance| Self::of(instance)).collect();
         records.sort_by_key(|record| record.instance);
         records
@@ -142,7 +140,7 @@ impl<'a> InstanceRecord<'a> {
 }
 
 impl CacheRecord {
-    pub(in crate::http) fn of(health: Health) -> Self {
+    pub(crate) fn of(health: Health) -> Self {
         Self {
             entries: health.totals.entries,
             bytes: health.totals.bytes,
@@ -158,6 +156,6 @@ impl CacheRecord {
     }
 }
 
-pub(in crate::http) fn date(time: Timestamp) -> String {
+pub(crate) fn date(time: Timestamp) -> String {
     httpdate::fmt_http_date(time.as_system_time())
 }

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
-use super::{
-    Front,
-    log::Line,
-    problem::Problem,
-    represent::{self, Context},
-    route::Wanted,
-    shown::{self, Shown},
-};
+use super::route::Wanted;
 use crate::{
     avatar::{Ask, Subject},
+    front::Front,
+    http::{access_log::Line, problem::Problem},
     pipeline::{Instance, Served},
+    representation::{
+        self as shown, Shown,
+        headers::{self as represent, Context},
+    },
     server::Reply,
     telemetry::AVATAR,
 };
@@ -29,7 +28,7 @@ struct Asked<'a> {
 
 impl Front {
     /// The answer if the face is in memory, or none is looked for.
-    pub(super) fn avatar_at_once(
+    pub(crate) fn avatar_at_once(
         &self,
         wanted: &Wanted<'_>,
         method: &Method,
@@ -41,7 +40,7 @@ impl Front {
     }
 
     /// The answer, wherever the face has to come from.
-    pub(super) async fn avatar(
+    pub(crate) async fn avatar(
         &self,
         wanted: &Wanted<'_>,
         method: &Method,
@@ -80,7 +79,7 @@ impl Front {
     }
 
     /// What is sent.
-    pub(super) async fn shown(&self, served: Option<&Served>, context: &Context<'_>) -> Shown {
+    pub(crate) async fn shown(&self, served: Option<&Served>, context: &Context<'_>) -> Shown {
         if let Some(shown) = self.shown_at_once(served, context) {
             return shown;
         }
@@ -153,7 +152,7 @@ fn forced(shown: &Shown, context: &Context<'_>, line: &mut Line) -> Reply {
     represent::forced(shown, context)
 }
 
-pub(super) fn respond(
+pub(crate) fn respond(
     served: &Served,
     shown: &Shown,
     context: &Context<'_>,

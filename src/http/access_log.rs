@@ -14,7 +14,8 @@ use arrayvec::ArrayString;
 use http::{HeaderMap, HeaderName, Method};
 use tracing::Span;
 
-use super::{problem::Problem, represent};
+use super::problem::Problem;
+use crate::representation::headers as represent;
 use crate::server::Reply;
 use crate::telemetry::{
     Metrics,
@@ -29,7 +30,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 type RequestId = ArrayString<64>;
 
 /// The line about one request, filled in on its way.
-pub(super) struct Line {
+pub(crate) struct Line {
     id: RequestId,
     began: Instant,
     method: Method,
@@ -47,7 +48,7 @@ struct Served {
 }
 
 impl Line {
-    pub(super) fn begin(method: &Method, headers: &HeaderMap) -> Self {
+    pub(crate) fn begin(method: &Method, headers: &HeaderMap) -> Self {
         Self {
             id: told(headers).unwrap_or_else(next),
             began: Instant::now(),
@@ -59,20 +60,20 @@ impl Line {
         }
     }
 
-    pub(super) fn route(&mut self, route: &'static str) {
+    pub(crate) fn route(&mut self, route: &'static str) {
         self.route = route;
     }
 
-    pub(super) fn instance(&mut self, name: &std::sync::Arc<str>) {
+    pub(crate) fn instance(&mut self, name: &std::sync::Arc<str>) {
         self.instance = Some(name.clone());
     }
 
-    pub(super) fn refused(&mut self, problem: &Problem) {
+    pub(crate) fn refused(&mut self, problem: &Problem) {
         self.problem = Some(problem.kind());
     }
 
     /// An image is served: how the cache came by it, from where, and why not better.
-    pub(super) fn served(
+    pub(crate) fn served(
         &mut self,
         cache: &'static str,
         source: &'static str,
@@ -87,7 +88,7 @@ impl Line {
 
     /// Writes the line, and counts. The answer's own headers tell what became of the request, and
     /// get its name.
-    pub(super) fn end(self, response: &mut Reply, metrics: &Metrics) {
+    pub(crate) fn end(self, response: &mut Reply, metrics: &Metrics) {
         let took = self.began.elapsed();
         metrics.answered(self.route, response.status.as_u16(), took);
         let (mut source, mut reason) = ("-", self.problem.unwrap_or("-"));

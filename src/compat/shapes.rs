@@ -5,11 +5,11 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::{http::represent, server::Reply, upstream::Vendor};
+use crate::{representation::headers as represent, server::Reply, upstream::Vendor};
 
 /// One documented call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// `GET /api/v1/instance/profile-picture`: bytes, of the account's own picture.
     Wachat,
     /// `GET /v2/chats/picture`
@@ -24,17 +24,17 @@ pub(super) enum Shape {
 
 /// What the query's parameters are called; the path has what has no name here.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Parameters {
-    pub(super) account: Option<&'static str>,
-    pub(super) chat: Option<&'static str>,
-    pub(super) token: Option<&'static str>,
+pub(crate) struct Parameters {
+    pub(crate) account: Option<&'static str>,
+    pub(crate) chat: Option<&'static str>,
+    pub(crate) token: Option<&'static str>,
 }
 
 const WAPPFY_KEY: &str = "apikey";
 
 impl Shape {
     /// Whose call it is. WAHA's and Wappfy's differ in the header of the credential alone.
-    pub(super) fn vendor(self, headers: &HeaderMap) -> Vendor {
+    pub(crate) fn vendor(self, headers: &HeaderMap) -> Vendor {
         match self {
             Shape::Wachat => Vendor::Wachat,
             Shape::WawpChat | Shape::WawpContact => Vendor::Wawp,
@@ -44,7 +44,7 @@ impl Shape {
         }
     }
 
-    pub(super) fn parameters(self) -> Parameters {
+    pub(crate) fn parameters(self) -> Parameters {
         let none = Parameters::default();
         match self {
             Shape::Wachat => Parameters {
@@ -73,7 +73,7 @@ impl Shape {
     }
 
     /// The headers that carry the credential.
-    pub(super) fn headers(self) -> &'static [&'static str] {
+    pub(crate) fn headers(self) -> &'static [&'static str] {
         match self {
             Shape::Wachat | Shape::Hypersender => &["authorization"],
             Shape::WawpChat | Shape::WawpContact => &["authorization", "access-token"],
@@ -82,7 +82,7 @@ impl Shape {
     }
 
     /// The answer with a link, or with the vendor's word for none.
-    pub(super) fn answer(self, chat: Option<&str>, link: Option<&str>) -> Reply {
+    pub(crate) fn answer(self, chat: Option<&str>, link: Option<&str>) -> Reply {
         let body = match self {
             Shape::Wachat => return self.failure(Failure::NoContact, ""),
             Shape::WawpChat => json!({
@@ -104,7 +104,7 @@ impl Shape {
     }
 
     /// The answer to a call that failed.
-    pub(super) fn failure(self, failure: Failure, account: &str) -> Reply {
+    pub(crate) fn failure(self, failure: Failure, account: &str) -> Reply {
         match self {
             Shape::Wachat => wachat(failure),
             Shape::WawpChat | Shape::WawpContact => wawp(failure),

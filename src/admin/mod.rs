@@ -18,7 +18,11 @@
 //! * `DELETE /v1/avatars/{instance}/{jid}`: forget it.
 //! * `GET /v1/avatars/{instance}/{jid}/picture`: the picture, if it is known.
 
-pub(super) mod records;
+mod dashboard;
+mod purge;
+mod records;
+mod warm;
+pub(crate) mod webhooks;
 
 use std::sync::Arc;
 
@@ -29,21 +33,24 @@ use percent_encoding::percent_decode_str;
 use records::{CacheRecord, InstanceRecord, Record, date};
 use secrecy::SecretString;
 
-use super::{
-    Body, Front, access, dashboard, dashboard::History, hooks, problem::Problem, purge, represent,
-    warm,
-};
 use crate::{
     avatar::{Ask, Subject},
+    front::Front,
+    http::{Body, problem::Problem},
     pipeline::{Instance, Warmups},
+    public as access,
+    representation::headers as represent,
     server::Reply,
     telemetry::StoreFigures,
 };
+pub use dashboard::History;
+pub use warm::WarmRecord;
+use webhooks as hooks;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// This listener's routes in OpenAPI 3.1.
-const ADMIN_API: &str = include_str!("openapi/admin.json");
+const ADMIN_API: &str = include_str!("openapi.json");
 
 /// Answers on the admin listener. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -44,7 +44,7 @@ pub enum Via {
 
 impl Clients {
     /// Refuses a client that asks too often. This machine and the proxies themselves are none.
-    pub(super) fn admit(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(crate) fn admit(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
         match self.proxies.client(peer, headers) {
             Some(client) if !client.is_loopback() => {
                 self.limiter.take(client).map_err(Problem::TooMany)

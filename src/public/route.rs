@@ -6,15 +6,17 @@ use http::Uri;
 use memchr::{memchr, memchr2};
 use percent_encoding::percent_decode_str;
 
-use super::{dropin::Call, negotiate::Asked, problem::Problem};
 use crate::{
     avatar::Subject,
+    compat::Call,
+    http::problem::Problem,
     images::{Color, Format, Look, Style},
+    representation::variant::Asked,
 };
 
 /// Where a request goes.
 #[derive(Debug)]
-pub(super) enum Route<'a> {
+pub(crate) enum Route<'a> {
     /// `/`
     Home,
     /// `/openapi.json`
@@ -27,29 +29,29 @@ pub(super) enum Route<'a> {
 
 /// One face, as asked for in a URL.
 #[derive(Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) instance: Cow<'a, str>,
-    pub(super) subject: Subject,
-    pub(super) view: View<'a>,
-    pub(super) refresh: bool,
-    pub(super) ticket: RawTicket<'a>,
+pub(crate) struct Wanted<'a> {
+    pub(crate) instance: Cow<'a, str>,
+    pub(crate) subject: Subject,
+    pub(crate) view: View<'a>,
+    pub(crate) refresh: bool,
+    pub(crate) ticket: RawTicket<'a>,
 }
 
 /// How the face is to look.
 #[derive(Debug, Default)]
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     /// The edge in pixels, snapped to the ladder.
-    pub(super) size: Option<u16>,
-    pub(super) default: Fallback,
-    pub(super) force_default: bool,
-    pub(super) name: Option<Cow<'a, str>>,
-    pub(super) look: Look,
-    pub(super) format: Asked,
+    pub(crate) size: Option<u16>,
+    pub(crate) default: Fallback,
+    pub(crate) force_default: bool,
+    pub(crate) name: Option<Cow<'a, str>>,
+    pub(crate) look: Look,
+    pub(crate) format: Asked,
 }
 
 /// What to answer without a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fallback {
+pub(crate) enum Fallback {
     Draw(Style),
     /// No image, but 404.
     NotFound,
@@ -57,11 +59,11 @@ pub(super) enum Fallback {
 
 /// The signature's parts as they stand in the query.
 #[derive(Debug, Default)]
-pub(super) struct RawTicket<'a> {
-    pub(super) exp: Option<Cow<'a, str>>,
-    pub(super) sig: Option<Cow<'a, str>>,
-    pub(super) grant: Option<Cow<'a, str>>,
-    pub(super) scope: Option<Cow<'a, str>>,
+pub(crate) struct RawTicket<'a> {
+    pub(crate) exp: Option<Cow<'a, str>>,
+    pub(crate) sig: Option<Cow<'a, str>>,
+    pub(crate) grant: Option<Cow<'a, str>>,
+    pub(crate) scope: Option<Cow<'a, str>>,
 }
 
 /// The parameters of a face's URL.
@@ -93,7 +95,7 @@ impl<'a> Route<'a> {
     /// The longest path and query in bytes; nginx draws its line there too.
     const LONGEST: usize = 8192;
 
-    pub(super) fn parse(uri: &'a Uri) -> Result<Self, Problem> {
+    pub(crate) fn parse(uri: &'a Uri) -> Result<Self, Problem> {
         if uri.path().len() + uri.query().map_or(0, str::len) > Self::LONGEST {
             return Err(Problem::TooLong);
         }

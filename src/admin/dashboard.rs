@@ -13,22 +13,22 @@ use http::{StatusCode, header};
 use serde::Serialize;
 
 use super::{
-    Front,
-    admin::records::{CacheRecord, InstanceRecord, date},
-    problem::Problem,
-    represent,
+    records::{CacheRecord, InstanceRecord, date},
     warm::WarmRecord,
 };
 use crate::{
     avatar::{Outcome, Subject},
     clock::Timestamp,
+    front::Front,
+    http::problem::Problem,
     images::{Format, Original, Variant},
     pipeline::{Instance, Warmups},
+    representation::headers as represent,
     server::Reply,
 };
 
 /// The page.
-pub(super) const PAGE: &str = include_str!("dashboard.html");
+pub(crate) const PAGE: &str = include_str!("dashboard.html");
 
 /// What was served and asked for in the last hour. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ struct Sample {
 
 /// Everything on the page.
 #[derive(Serialize)]
-pub(super) struct Overview<'a> {
+pub(crate) struct Overview<'a> {
     version: &'static str,
     now: u64,
     instances: Vec<InstanceRecord<'a>>,
@@ -75,7 +75,7 @@ impl History {
     /// An hour's.
     const MOST: usize = 61;
 
-    pub(super) fn note(&self, front: &Front) {
+    pub(crate) fn note(&self, front: &Front) {
         let mut samples = self.samples();
         while samples.len() >= Self::MOST {
             samples.pop_front();
@@ -114,7 +114,7 @@ impl Sample {
 }
 
 /// What the page shows.
-pub(super) async fn overview<'a>(
+pub(crate) async fn overview<'a>(
     front: &'a Front,
     warmups: &Warmups,
     history: &History,
@@ -146,7 +146,7 @@ pub(super) async fn overview<'a>(
 }
 
 /// The picture of a face, small, if it is known: nobody is asked for it.
-pub(super) async fn picture(
+pub(crate) async fn picture(
     front: &Front,
     instance: &Instance,
     subject: Subject,

@@ -1,27 +1,32 @@
 //! What is sent of a face: the picture as it came, one made from it, or a drawing.
 
+pub(crate) mod headers;
+pub(crate) mod variant;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{negotiate, represent::Context, route::Fallback};
 use crate::{
     avatar::Key,
     images::{self, Derived, Fonts, Original, Sitter, Variant},
     pipeline::Served,
+    public::route::Fallback,
 };
+use headers::Context;
+use variant as negotiate;
 
 /// How large a drawing is where no size is asked for: WhatsApp's pictures are as large.
 const DRAWING_SIZE: u16 = 640;
 
 /// What is sent.
-pub(super) struct Shown {
-    pub(super) what: What,
+pub(crate) struct Shown {
+    pub(crate) what: What,
     /// Whether the client's `Accept` had a say.
-    pub(super) by_accept: bool,
+    pub(crate) by_accept: bool,
 }
 
-pub(super) enum What {
+pub(crate) enum What {
     /// The picture as it came.
     Picture,
     /// Another size or format of the picture, or of the drawing.
@@ -34,7 +39,7 @@ pub(super) enum What {
 
 impl Shown {
     /// The same, unless there is something better.
-    pub(super) fn or_better(self, better: Option<Arc<Derived>>) -> Self {
+    pub(crate) fn or_better(self, better: Option<Arc<Derived>>) -> Self {
         Self {
             what: better.map_or(self.what, What::Derived),
             ..self
@@ -44,7 +49,7 @@ impl Shown {
 
 /// What a request is for: something that can be sent as it is, and something better that may have to
 /// be made first. Without `served`, the drawing.
-pub(super) fn choose(
+pub(crate) fn choose(
     served: Option<&Served>,
     context: &Context<'_>,
 ) -> (Option<(Original, Variant)>, Shown) {

@@ -7,18 +7,23 @@
 use http::HeaderMap;
 use serde::Serialize;
 
-use super::{Front, access, problem::Problem, represent, route::Wanted};
 use crate::pipeline::{Instance, Purge, Which};
 use crate::server::Reply;
+use crate::{
+    front::Front,
+    http::problem::Problem,
+    public::{self as access, route::Wanted},
+    representation::headers as represent,
+};
 
 /// How many faces were purged.
 #[derive(Serialize)]
-pub(super) struct Purged {
+pub(crate) struct Purged {
     purged: usize,
 }
 
 /// Does what a query says.
-pub(super) async fn run(front: &Front, query: &str) -> Result<Purged, Problem> {
+pub(crate) async fn run(front: &Front, query: &str) -> Result<Purged, Problem> {
     let (mut instance, mut jid, mut all, mut how) = (None, None, false, Purge::Soft);
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match (name.as_ref(), value.as_ref()) {
@@ -57,7 +62,7 @@ const REMEDY: &str =
 
 impl Front {
     /// Answers `PURGE /avatar/{instance}/{jid}`. A signed URL gives no right to that.
-    pub(super) async fn purge(
+    pub(crate) async fn purge(
         &self,
         wanted: &Wanted<'_>,
         headers: &HeaderMap,
