@@ -14,7 +14,7 @@ use faceplate::{
     clock::{Clock, Timestamp},
     config,
     http::{Scope, SigningKey, Ticket},
-    images::{self, Fonts, Look, Sitter, Style},
+    images::{self, Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle},
     server::{HeaderBlock, Peer, Reply},
     store::{self, Owner, Store, Tending},
 };
@@ -97,13 +97,13 @@ fn draw_initials(bencher: Bencher) {
     let subject: Subject = "628123456789".parse().unwrap();
     let key = Key::new("sales", &subject);
     bencher.bench(|| {
-        let sitter = Sitter {
+        let spec = PlaceholderSpec {
             key: &key,
             subject: &subject,
             name: Some(black_box("John Doe")),
-            look: Look::default(),
+            look: PlaceholderLook::default(),
         };
-        images::draw(Style::Initials, sitter, 96, Fonts::Theirs)
+        images::draw_placeholder(PlaceholderStyle::Initials, spec, 96, Fonts::Client)
     });
 }
 

@@ -14,7 +14,7 @@ use crate::{
     config::{self, Config},
     front::{self, Answer, Front},
     http::{self, Clients},
-    images::Studio,
+    images::Thumbnailer,
     limits::{Admission, Budget, ClientLimiter, Cooldown},
     pipeline::{Faces, Instance, Warmups},
     server::{
@@ -69,7 +69,7 @@ struct Live {
 struct SharedParts {
     tls: Option<Tls>,
     store: Arc<Store>,
-    studio: Studio,
+    thumbnailer: Thumbnailer,
     metrics: Metrics,
     history: History,
     dependencies: Dependencies,
@@ -162,7 +162,7 @@ impl App {
         let parts = SharedParts {
             tls: tls.clone(),
             store,
-            studio: Studio::new(config.images_memory, metrics.clone()),
+            thumbnailer: Thumbnailer::new(config.images_memory, metrics.clone()),
             metrics,
             history: History::default(),
             dependencies,
@@ -294,7 +294,7 @@ impl Live {
             allow_origin: config.allow_origin,
             origin: config.origin,
             home: parts.dependencies.home.clone(),
-            studio: parts.studio.clone(),
+            thumbnailer: parts.thumbnailer.clone(),
             metrics: parts.metrics.clone(),
         };
         let front = Front::new(faces.clone(), instances.clone(), settings);

@@ -23,7 +23,7 @@ use tracing::Instrument;
 use crate::{
     compat::Origin,
     http::{Clients, access_log::Line, problem::Problem},
-    images::Studio,
+    images::Thumbnailer,
     pipeline::{Faces, Instance},
     public::{self, Access, route::Route},
     representation::headers as represent,
@@ -54,7 +54,7 @@ pub struct Settings {
     /// An HTML page for `/`.
     pub home: Option<Bytes>,
     /// Where pictures are made smaller.
-    pub studio: Studio,
+    pub thumbnailer: Thumbnailer,
     /// What is counted.
     pub metrics: Metrics,
 }

@@ -5,7 +5,7 @@ use std::{env, error::Error, fs, path::Path};
 
 use faceplate::{
     avatar::Picture,
-    images::{Format, Original, Studio, Variant},
+    images::{Format, Original, Thumbnailer, VariantSpec},
     telemetry::Metrics,
 };
 
@@ -21,12 +21,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 _ => return Err("write jpeg, webp or png".into()),
             };
             let edge = Some(edge.parse()?);
-            let studio = Studio::new(64 << 20, Metrics::new());
+            let thumbnailer = Thumbnailer::new(64 << 20, Metrics::new());
             for file in files {
                 let picture = Picture::validate(fs::read(file)?.into())?;
                 let original = Original::Picture(picture);
-                let variant = Variant { edge, format };
-                let made = studio.make(original, variant).await.ok_or("not made")?;
+                let variant = VariantSpec { edge, format };
+                let made = thumbnailer
+                    .make(original, variant)
+                    .await
+                    .ok_or("not made")?;
                 let name = Path::new(file).file_name().ok_or("no file")?;
                 fs::write(Path::new(to).join(name), &made.bytes)?;
             }

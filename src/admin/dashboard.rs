@@ -21,7 +21,7 @@ use crate::{
     clock::Timestamp,
     front::Front,
     http::problem::Problem,
-    images::{Format, Original, Variant},
+    images::{Format, Original, VariantSpec},
     pipeline::{Instance, Warmups},
     representation::headers as represent,
     server::Reply,
@@ -155,12 +155,17 @@ pub(crate) async fn picture(
     let entry = record.map_err(Problem::Unsupported)?;
     let kept = entry.as_ref().and_then(|entry| entry.picture.as_ref());
     let picture = &kept.ok_or(Problem::NoPicture)?.picture;
-    let variant = Variant {
+    let variant = VariantSpec {
         edge: Some(96),
         format: Format::Jpeg,
     };
     let original = Original::Picture(picture.clone());
-    let small = front.shared.settings.studio.make(original, variant).await;
+    let small = front
+        .shared
+        .settings
+        .thumbnailer
+        .make(original, variant)
+        .await;
     let (media, bytes): (_, Bytes) = match &small {
         Some(derived) => (derived.format.as_str(), derived.bytes.clone()),
         None => (picture.media().as_str(), picture.bytes().clone()),

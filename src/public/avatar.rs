@@ -74,8 +74,12 @@ impl Front {
         let Some((original, variant)) = better else {
             return Some(shown);
         };
-        let made = self.shared.settings.studio.peek(&original, variant)?;
-        Some(shown.or_better(made))
+        let made = self
+            .shared
+            .settings
+            .thumbnailer
+            .get_cached(&original, variant)?;
+        Some(shown.or_better(made.variant()))
     }
 
     /// What is sent.
@@ -87,7 +91,13 @@ impl Front {
         let Some((original, variant)) = better else {
             return shown;
         };
-        shown.or_better(self.shared.settings.studio.make(original, variant).await)
+        shown.or_better(
+            self.shared
+                .settings
+                .thumbnailer
+                .make(original, variant)
+                .await,
+        )
     }
 
     fn known(&self, asked: &Asked<'_>, line: &mut Line) -> Result<Option<Reply>, Problem> {

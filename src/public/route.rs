@@ -10,7 +10,7 @@ use crate::{
     avatar::Subject,
     compat::Call,
     http::problem::Problem,
-    images::{Color, Format, Look, Style},
+    images::{Color, Format, PlaceholderLook, PlaceholderStyle},
     representation::variant::Asked,
 };
 
@@ -45,14 +45,14 @@ pub(crate) struct View<'a> {
     pub(crate) default: Fallback,
     pub(crate) force_default: bool,
     pub(crate) name: Option<Cow<'a, str>>,
-    pub(crate) look: Look,
+    pub(crate) look: PlaceholderLook,
     pub(crate) format: Asked,
 }
 
 /// What to answer without a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fallback {
-    Draw(Style),
+    Draw(PlaceholderStyle),
     /// No image, but 404.
     NotFound,
 }
@@ -152,7 +152,7 @@ impl<'a> Wanted<'a> {
                         value => Some(color("background", value)?),
                     };
                 }
-                Parameter::Color => self.view.look.color = Some(color("color", &value)?),
+                Parameter::Color => self.view.look.foreground = Some(color("color", &value)?),
                 Parameter::Rounded => self.view.look.rounded = yes("rounded", &value)?,
                 Parameter::Bold => self.view.look.bold = yes("bold", &value)?,
                 Parameter::Length => {
@@ -204,7 +204,7 @@ impl Parameter {
 
 impl Default for Fallback {
     fn default() -> Self {
-        Fallback::Draw(Style::Initials)
+        Fallback::Draw(PlaceholderStyle::Initials)
     }
 }
 
@@ -261,10 +261,10 @@ fn size(value: &str) -> Result<u16, Problem> {
 
 fn fallback(value: &str) -> Result<Fallback, Problem> {
     Ok(match value {
-        "initials" => Fallback::Draw(Style::Initials),
-        "mp" => Fallback::Draw(Style::Mp),
-        "identicon" => Fallback::Draw(Style::Identicon),
-        "blank" => Fallback::Draw(Style::Blank),
+        "initials" => Fallback::Draw(PlaceholderStyle::Initials),
+        "mp" => Fallback::Draw(PlaceholderStyle::Mp),
+        "identicon" => Fallback::Draw(PlaceholderStyle::Identicon),
+        "blank" => Fallback::Draw(PlaceholderStyle::Blank),
         "404" => Fallback::NotFound,
         _ => {
             return Err(Problem::Parameter(
@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn the_first_of_a_repeated_parameter_counts_and_unknown_ones_do_not() {
         wanted("/avatar/a/1?d=mp&d=blank&_cb=17", |wanted| {
-            assert_eq!(wanted.view.default, Fallback::Draw(Style::Mp));
+            assert_eq!(wanted.view.default, Fallback::Draw(PlaceholderStyle::Mp));
         });
     }
 

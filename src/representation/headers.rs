@@ -141,7 +141,7 @@ pub(crate) fn without_body(response: &mut Reply) {
 fn picture(kept: &StoredPicture, shown: &Shown, served: &Served, context: &Context<'_>) -> Reply {
     let picture = &kept.picture;
     let (media, bytes, digest) = match &shown.what {
-        What::Derived(derived) => (derived.format.as_str(), &derived.bytes, derived.digest),
+        What::Variant(derived) => (derived.format.as_str(), &derived.bytes, derived.digest),
         _ => (picture.media().as_str(), picture.bytes(), picture.digest()),
     };
     let etag = || etag(&digest);
@@ -159,7 +159,7 @@ fn picture(kept: &StoredPicture, shown: &Shown, served: &Served, context: &Conte
     let fields = &mut response.headers;
     let lines = || lines(&digest, kept.changed_at);
     match &shown.what {
-        What::Derived(_) => fields.add_all(&lines()),
+        What::Variant(_) => fields.add_all(&lines()),
         _ => fields.add_lines(kept.memo.get_or_make(|| lines().into_lines())),
     }
     if shown.by_accept {
@@ -214,7 +214,7 @@ fn cut(response: &mut Reply, bytes: &Bytes, part: Part) {
 
 fn drawing(shown: &Shown, context: &Context<'_>, cache_control: Directives) -> Reply {
     let (media, bytes, digest) = match &shown.what {
-        What::Derived(derived) => (
+        What::Variant(derived) => (
             derived.format.as_str(),
             derived.bytes.clone(),
             derived.digest,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     avatar::Key,
-    images::{self, Derived, Fonts, Original, Sitter, Variant},
+    images::{self, Fonts, Original, PlaceholderSpec, Variant, VariantSpec},
     pipeline::Served,
     public::route::Fallback,
 };
@@ -30,7 +30,7 @@ pub(crate) enum What {
     /// The picture as it came.
     Picture,
     /// Another size or format of the picture, or of the drawing.
-    Derived(Arc<Derived>),
+    Variant(Arc<Variant>),
     /// The drawing in SVG.
     Drawing(Bytes),
     /// No image.
@@ -39,9 +39,9 @@ pub(crate) enum What {
 
 impl Shown {
     /// The same, unless there is something better.
-    pub(crate) fn or_better(self, better: Option<Arc<Derived>>) -> Self {
+    pub(crate) fn or_better(self, better: Option<Arc<Variant>>) -> Self {
         Self {
-            what: better.map_or(self.what, What::Derived),
+            what: better.map_or(self.what, What::Variant),
             ..self
         }
     }
@@ -52,7 +52,7 @@ impl Shown {
 pub(crate) fn choose(
     served: Option<&Served>,
     context: &Context<'_>,
-) -> (Option<(Original, Variant)>, Shown) {
+) -> (Option<(Original, VariantSpec)>, Shown) {
     let view = context.view;
     if let Some(kept) = served.and_then(Served::picture) {
         let chosen = negotiate::choose(view, context.headers, &kept.picture);
@@ -68,7 +68,7 @@ pub(crate) fn choose(
     };
     let (format, by_accept) = negotiate::choose_drawing(view, context.headers);
     let key = Key::new(context.instance, context.subject);
-    let sitter = Sitter {
+    let spec = PlaceholderSpec {
         key: &key,
         subject: context.subject,
         name: view.name.as_deref(),
@@ -76,13 +76,16 @@ pub(crate) fn choose(
     };
     let size = view.size.unwrap_or(DRAWING_SIZE);
     let fonts = match format {
-        Some(_) => Fonts::Ours,
-        None => Fonts::Theirs,
+        Some(_) => Fonts::Embedded,
+        None => Fonts::Client,
     };
-    let svg = Bytes::from(images::draw(style, sitter, size, fonts));
+    let svg = Bytes::from(images::draw_placeholder(style, spec, size, fonts));
     let better = format.map(|format| {
         let edge = Some(size);
-        (Original::Drawing(svg.clone()), Variant { edge, format })
+        (
+            Original::Placeholder(svg.clone()),
+            VariantSpec { edge, format },
+        )
     });
     let what = What::Drawing(svg);
     (better, Shown { what, by_accept })

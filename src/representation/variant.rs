@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 
 use crate::{
     avatar::{MediaType, Picture},
-    images::{Format, Variant},
+    images::{Format, VariantSpec},
     public::route::View,
 };
 
@@ -25,7 +25,7 @@ pub(crate) enum Asked {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chosen {
     /// A variant; none is the picture as it came.
-    pub(crate) variant: Option<Variant>,
+    pub(crate) variant: Option<VariantSpec>,
     /// Whether another client could get something else for the same URL.
     pub(crate) by_accept: bool,
 }
@@ -46,7 +46,7 @@ pub(crate) fn choose(view: &View<'_>, headers: &HeaderMap, picture: &Picture) ->
         .size
         .is_none_or(|edge| width == height && width <= u32::from(edge));
     let is_original = own == Some(format) && is_there;
-    let variant = Variant {
+    let variant = VariantSpec {
         edge: view.size,
         format,
     };

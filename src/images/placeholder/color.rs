@@ -1,4 +1,4 @@
-//! Colors: a background for each face, dark enough for white letters, and those that a URL names.
+//! Colors: a background for each face, dark enough for white letters, and colors that a URL names.
 
 use std::{fmt, str::FromStr};
 
@@ -12,8 +12,8 @@ pub struct Color {
     blue: u8,
 }
 
-/// White letters on a background, by WCAG 2.2's level AA for text of any size.
-const LEAST_CONTRAST: f64 = 4.5;
+/// The least contrast of letters with their background: WCAG 2.2, level AA, text of any size.
+const MIN_CONTRAST: f64 = 4.5;
 
 impl Color {
     /// The silhouette's background.
@@ -23,7 +23,7 @@ impl Color {
         blue: 0x80,
     };
 
-    /// The pattern's ground.
+    /// The identicon's background.
     pub const PALE: Color = Color {
         red: 0xF0,
         green: 0xF0,
@@ -42,17 +42,22 @@ impl Color {
         blue: 0,
     };
 
-    /// Black or white, whichever is easier to read on it.
-    pub fn ink(self) -> Self {
-        if self.contrast_with_white() >= LEAST_CONTRAST {
+    /// The color for letters on this background: white if the contrast suffices, else black.
+    pub fn foreground(self) -> Self {
+        if self.contrast_with_white() >= MIN_CONTRAST {
             Self::WHITE
         } else {
             Self::BLACK
         }
     }
 
+    /// A rectangle of this color over the whole SVG.
+    pub(super) fn fill(self) -> String {
+        format!(r#"<rect width="100" height="100" fill="{self}"/>"#)
+    }
+
     /// The color of a face: a hue from its key, as light as white letters allow.
-    pub fn of(key: &Key) -> Self {
+    pub fn of_face(key: &Key) -> Self {
         let [high, low, ..] = *key.as_bytes();
         Self::of_hue(f64::from(u16::from_be_bytes([high, low]) % 360))
     }
@@ -62,10 +67,10 @@ impl Color {
         let mut lightness = 0.5;
         loop {
             let color = Self::from_hsl(hue, SATURATION, lightness);
-            if color.contrast_with_white() >= LEAST_CONTRAST {
+            if color.contrast_with_white() >= MIN_CONTRAST {
                 return color;
             }
-            // Black, the end of this road, has a contrast of 21.
+            // The loop ends: black has a contrast of 21.
             lightness -= 0.01;
         }
     }
@@ -136,15 +141,15 @@ mod tests {
         for hue in 0..360 {
             let color = Color::of_hue(f64::from(hue));
             assert!(
-                color.contrast_with_white() >= LEAST_CONTRAST,
+                color.contrast_with_white() >= MIN_CONTRAST,
                 "{hue}: {color}"
             );
         }
-        assert!(Color::GRAY.contrast_with_white() >= LEAST_CONTRAST);
+        assert!(Color::GRAY.contrast_with_white() >= MIN_CONTRAST);
     }
 
     #[test]
-    fn colors_are_read_as_style_sheets_have_them() {
+    fn colors_parse_in_the_notation_of_style_sheets() {
         for (text, color) in [
             ("0D8ABC", "#0d8abc"),
             ("#0d8abc", "#0d8abc"),
@@ -158,17 +163,17 @@ mod tests {
     }
 
     #[test]
-    fn ink_is_readable_on_any_ground() {
-        for ground in ["000", "fff", "0D8ABC", "ff0", "808080", "f00", "0f0", "00f"] {
-            let ground: Color = ground.parse().unwrap();
+    fn the_foreground_is_readable_on_any_background() {
+        for background in ["000", "fff", "0D8ABC", "ff0", "808080", "f00", "0f0", "00f"] {
+            let background: Color = background.parse().unwrap();
             let lightness = |color: Color| color.luminance() + 0.05;
-            let (a, b) = (lightness(ground), lightness(ground.ink()));
-            assert!(a.max(b) / a.min(b) >= LEAST_CONTRAST, "{ground}");
+            let (a, b) = (lightness(background), lightness(background.foreground()));
+            assert!(a.max(b) / a.min(b) >= MIN_CONTRAST, "{background}");
         }
     }
 
     #[test]
-    fn the_primary_hues_come_out_as_such() {
+    fn primary_hues_convert_to_primary_colors() {
         assert_eq!(Color::from_hsl(0.0, 1.0, 0.5).to_string(), "#ff0000");
         assert_eq!(Color::from_hsl(120.0, 1.0, 0.5).to_string(), "#00ff00");
         assert_eq!(Color::from_hsl(240.0, 1.0, 0.5).to_string(), "#0000ff");

@@ -1,6 +1,9 @@
-//! Buffers that one picture leaves to the next on the same thread. Memory of that size comes from the kernel and goes back
-//! to it each time, page by page, or else the allocator keeps it for good. What is left here goes with the thread, which ends when
-//! there is nothing to do.
+//! Scratch buffers of a thread, reused from picture to picture: the decoder's output, the same with
+//! four samples a pixel, and the resizer's own.
+//!
+//! A picture of 640 pixels needs 2.9 MB of them. glibc takes buffers of that size from the kernel page by
+//! page and returns them each time, or, once it has raised its threshold, keeps them in the thread's
+//! arena for good.
 
 use std::{cell::RefCell, mem};
 
@@ -10,41 +13,41 @@ use fast_image_resize::{
 };
 use image::{ColorType, DynamicImage, ImageDecoder, ImageResult, RgbImage};
 
-use super::derive::Underivable;
+use super::variant::TranscodeError;
 
-/// The largest buffer that is left, in bytes: WhatsApp's pictures need 1.6 million.
-const MOST: usize = 4 << 20;
+/// The largest buffer that is retained, in bytes. WhatsApp's pictures need 1.6 million.
+const MAX_RETAINED: usize = 4 << 20;
 
 thread_local! {
-    static SPARE: RefCell<Spare> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// What there is on this thread.
+/// The buffers of one thread. They are freed when the thread ends, which the pool's do when idle.
 #[derive(Default)]
-pub(super) struct Spare {
+pub(super) struct Scratch {
     resizer: Resizer,
     decoded: Vec<u8>,
     four_samples: Vec<u8>,
 }
 
-impl Spare {
-    /// Lends it for one picture.
-    pub(super) fn lend<T>(work: impl FnOnce(&mut Self) -> T) -> T {
-        SPARE.with_borrow_mut(|spare| {
-            let done = work(spare);
-            spare.shrink();
+impl Scratch {
+    /// Runs `work`, which is about one picture, with this thread's buffers.
+    pub(super) fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let done = work(scratch);
+            scratch.shrink();
             done
         })
     }
 
-    /// The decoder's image. A picture of the usual kind takes the buffer with it, until `take_back`.
-    pub(super) fn read(&mut self, decoder: impl ImageDecoder) -> ImageResult<DynamicImage> {
+    /// Decodes an image. One of three samples a pixel takes the buffer along, until `take_back`.
+    pub(super) fn decode(&mut self, decoder: impl ImageDecoder) -> ImageResult<DynamicImage> {
         if decoder.color_type() != ColorType::Rgb8 {
             return DynamicImage::from_decoder(decoder);
         }
         let (width, height) = decoder.dimensions();
         let mut samples = mem::take(&mut self.decoded);
-        // Of a damaged picture, a decoder may leave a part as it was: never another face.
+        // A decoder may leave a part of a damaged picture unwritten: it must not show another face.
         samples.clear();
         samples.resize(3 * width as usize * height as usize, 0);
         decoder.read_image(&mut samples)?;
@@ -52,27 +55,28 @@ impl Spare {
         Ok(image.expect("it has three samples a pixel").into())
     }
 
-    /// Leaves the image's buffer to the next, if it is of the kind that `read` can use.
+    /// Takes the buffer of an image back, if it is of the kind that `decode` can reuse.
     pub(super) fn take_back(&mut self, image: DynamicImage) {
         if let DynamicImage::ImageRgb8(image) = image {
             self.decoded = image.into_raw();
         }
     }
 
-    /// Fills `scaled`, of four samples a pixel, for which alone the resizer is built: for every kind, it would be three
-    /// megabytes.
+    /// Resizes `image` into `scaled`, which has four samples a pixel. The resizer is compiled for that
+    /// layout alone: for every layout, it would add three megabytes to the binary.
     pub(super) fn resize(
         &mut self,
         image: &DynamicImage,
         scaled: &mut Image<'_>,
         options: &ResizeOptions,
-    ) -> Result<(), Underivable> {
+    ) -> Result<(), TranscodeError> {
         self.widen(image);
         let (width, height) = (image.width(), image.height());
         let pixels = ImageRef::new(width, height, &self.four_samples, PixelType::U8x4)?;
         Ok(self.resizer.resize(&pixels, scaled, options)?)
     }
 
+    /// Copies the image into `four_samples`.
     fn widen(&mut self, image: &DynamicImage) {
         match image {
             DynamicImage::ImageRgb8(image) => {
@@ -87,14 +91,14 @@ impl Spare {
         }
     }
 
-    /// Lets go of what is too large to lie about.
+    /// Frees buffers above the limit.
     fn shrink(&mut self) {
         for buffer in [&mut self.decoded, &mut self.four_samples] {
-            if buffer.capacity() > MOST {
+            if buffer.capacity() > MAX_RETAINED {
                 *buffer = Vec::new();
             }
         }
-        if self.resizer.size_of_internal_buffers() > MOST {
+        if self.resizer.size_of_internal_buffers() > MAX_RETAINED {
             self.resizer.reset_internal_buffers();
         }
     }
@@ -110,7 +114,10 @@ mod tests {
     use super::*;
     use crate::{
         avatar::Picture,
-        images::derive::{Format, Variant, derive},
+        images::{
+            transcode::transcode,
+            variant::{Format, VariantSpec},
+        },
     };
 
     fn file(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
@@ -123,7 +130,7 @@ mod tests {
         Picture::validate(file(image, ImageFormat::Png).into()).unwrap()
     }
 
-    /// A JPEG whose scan begins again in its middle. The decoder stops there, and says that all is well.
+    /// A JPEG with a second start of scan in its middle. The decoder stops there without an error.
     fn damaged() -> Picture {
         let noise = |x: u32, y: u32| Rgb([(x * y) as u8, (x * 7) as u8, (y * 13) as u8]);
         let whole = file(RgbImage::from_fn(300, 200, noise), ImageFormat::Jpeg);
@@ -138,18 +145,20 @@ mod tests {
 
     fn thumbnail(original: &Picture) -> Bytes {
         let (edge, format) = (Some(32), Format::Png);
-        derive(original, Variant { edge, format }).unwrap().bytes
+        transcode(original, VariantSpec { edge, format })
+            .unwrap()
+            .bytes
     }
 
-    fn lies_about() -> usize {
-        SPARE.with_borrow(|spare| {
-            let buffers = spare.decoded.capacity() + spare.four_samples.capacity();
-            buffers + spare.resizer.size_of_internal_buffers()
+    fn retained() -> usize {
+        SCRATCH.with_borrow(|scratch| {
+            let buffers = scratch.decoded.capacity() + scratch.four_samples.capacity();
+            buffers + scratch.resizer.size_of_internal_buffers()
         })
     }
 
     #[test]
-    fn nothing_of_one_picture_is_seen_in_the_next() {
+    fn no_pixel_of_one_picture_shows_in_the_next() {
         let opaque = |width, height, color| {
             picture(RgbImage::from_fn(width, height, |x, y| {
                 Rgb([color, (x % 256) as u8, (y % 256) as u8])
@@ -178,20 +187,21 @@ mod tests {
     }
 
     #[test]
-    fn the_next_picture_finds_the_buffers_of_the_last() {
+    fn a_thread_s_second_picture_uses_the_buffers_of_the_first() {
         let original = picture(RgbImage::new(640, 640));
         thumbnail(&original);
-        let pointer =
-            || SPARE.with_borrow(|spare| (spare.decoded.as_ptr(), spare.four_samples.as_ptr()));
+        let pointer = || {
+            SCRATCH.with_borrow(|scratch| (scratch.decoded.as_ptr(), scratch.four_samples.as_ptr()))
+        };
         let before = pointer();
         thumbnail(&original);
         assert_eq!(pointer(), before);
-        assert!(lies_about() > 640 * 640 * 7);
+        assert!(retained() > 640 * 640 * 7);
     }
 
     #[test]
-    fn the_buffers_of_a_giant_do_not_lie_about() {
+    fn buffers_above_the_limit_are_freed() {
         thumbnail(&picture(RgbImage::new(2000, 2000)));
-        assert!(lies_about() < MOST, "{}", lies_about());
+        assert!(retained() < MAX_RETAINED, "{}", retained());
     }
 }

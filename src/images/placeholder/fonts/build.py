@@ -1,9 +1,9 @@
-"""Cuts the fonts for drawings from Debian's packages: the letters that names begin with. They go into
+"""Cuts the fonts for placeholders from Debian's packages: the letters that names begin with. They go into
 fonts.zz, a zlib stream of the fonts one after the other, each behind its length in four bytes.
 
     apt-get install fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji
     pip install fonttools==4.60.0
-    python3 src/images/fonts/build.py
+    python3 src/images/placeholder/fonts/build.py
 """
 
 import io

@@ -1,11 +1,11 @@
-//! A person, a group or a channel, as an outline.
+//! The silhouette of a person, a group or a channel.
 
-use super::{Color, Sitter, ground};
+use super::{color::Color, spec::PlaceholderSpec};
 use crate::avatar::Kind;
 
-/// The silhouette of a sitter on a ground of `color`.
-pub(super) fn draw(color: Color, sitter: &Sitter<'_>) -> String {
-    let figure = match sitter.kind() {
+/// Draws the silhouette for the face's kind on a background.
+pub(super) fn draw(background: Color, spec: &PlaceholderSpec<'_>) -> String {
+    let figure = match spec.kind() {
         Kind::Contact | Kind::Lid => {
             r#"<circle cx="50" cy="39" r="17"/><path d="M14 100a36 36 0 0 1 72 0z"/>"#
         }
@@ -18,6 +18,7 @@ pub(super) fn draw(color: Color, sitter: &Sitter<'_>) -> String {
             r#"<path d="M22 42h16l30-18v52L38 58H22z"/><path d="M32 60h12l4 20H36z"/>"#
         }
     };
-    let (ground, ink) = (ground(color), sitter.ink(color));
-    format!(r#"{ground}<g fill="{ink}" fill-opacity=".9">{figure}</g>"#)
+    let foreground = spec.foreground(background);
+    let background = background.fill();
+    format!(r#"{background}<g fill="{foreground}" fill-opacity=".9">{figure}</g>"#)
 }

@@ -1,0 +1,266 @@
+//! Transcodes a picture: another size, another format. Pure: bytes in, bytes out.
+//!
+//! 1. Decode the first frame, turn it upright, convert it to sRGB.
+//! 2. Crop the largest centered square and scale it down, if the spec has an edge. Never up.
+//! 3. Encode. No metadata is written.
+
+use std::io::Cursor;
+
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, images::Image};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits};
+use moxcms::{ColorProfile, Layout, TransformOptions};
+
+use super::{
+    encode::Pixels,
+    scratch::Scratch,
+    variant::{TranscodeError, Variant, VariantSpec},
+};
+use crate::avatar::{MediaType, Picture};
+
+/// The largest picture that is decoded, in pixels. WhatsApp's have less than half a million.
+const MAX_PIXELS: u64 = 16 << 20;
+/// The decoder's memory limit in bytes: as many pixels, of four samples.
+const MAX_DECODED: u64 = 4 * MAX_PIXELS;
+
+/// Makes the variant of `original` that `spec` describes.
+pub(super) fn transcode(original: &Picture, spec: VariantSpec) -> Result<Variant, TranscodeError> {
+    let (width, height) = original.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MAX_PIXELS {
+        return Err(TranscodeError::TooLarge(pixels));
+    }
+    let pixels = Scratch::with(|scratch| {
+        let image = decode(original, scratch).map_err(TranscodeError::Decode)?;
+        let pixels = match spec.edge {
+            Some(edge) => crop_and_scale(&image, edge, scratch)?,
+            None => Pixels::from_image(&image),
+        };
+        scratch.take_back(image);
+        Ok::<_, TranscodeError>(pixels)
+    })?;
+    pixels.encode(spec.format)
+}
+
+/// Decodes the first frame, upright and in sRGB.
+fn decode(original: &Picture, scratch: &mut Scratch) -> ImageResult<DynamicImage> {
+    let format = match original.media() {
+        MediaType::Jpeg => ImageFormat::Jpeg,
+        MediaType::Png => ImageFormat::Png,
+        MediaType::Webp => ImageFormat::WebP,
+        MediaType::Gif => ImageFormat::Gif,
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(original.bytes()), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODED);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder()?;
+    let orientation = decoder.orientation()?;
+    let profile = decoder.icc_profile().ok().flatten();
+    let mut image = scratch.decode(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(match profile {
+        Some(profile) => convert_to_srgb(image, &profile),
+        None => image,
+    })
+}
+
+/// Converts the colors to sRGB. A profile that cannot be read is ignored.
+fn convert_to_srgb(image: DynamicImage, profile: &[u8]) -> DynamicImage {
+    let mut pixels = image.to_rgba8();
+    let converted = ColorProfile::new_from_slice(profile).and_then(|profile| {
+        let options = TransformOptions::default();
+        let srgb = ColorProfile::new_srgb();
+        let transform =
+            profile.create_transform_8bit(Layout::Rgba, &srgb, Layout::Rgba, options)?;
+        let before = pixels.as_raw().clone();
+        transform.transform(&before, &mut pixels)
+    });
+    match converted {
+        Ok(()) if image.color().has_alpha() => pixels.into(),
+        Ok(()) => DynamicImage::from(pixels).into_rgb8().into(),
+        Err(_) => image,
+    }
+}
+
+/// Crops the largest centered square and scales it down to `edge`.
+fn crop_and_scale(
+    image: &DynamicImage,
+    edge: u16,
+    scratch: &mut Scratch,
+) -> Result<Pixels, TranscodeError> {
+    let (width, height) = (image.width(), image.height());
+    let has_alpha = image.color().has_alpha();
+    let side = width.min(height);
+    let edge = u32::from(edge).min(side);
+    let (left, top) = ((width - side) / 2, (height - side) / 2);
+    let mut scaled = Image::new(edge, edge, PixelType::U8x4);
+    let options = ResizeOptions::new()
+        .use_alpha(has_alpha)
+        .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
+        .crop(left.into(), top.into(), side.into(), side.into());
+    scratch.resize(image, &mut scaled, &options)?;
+    Ok(Pixels::new(edge, edge, scaled.into_vec(), has_alpha))
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{
+        ExtendedColorType, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage,
+        codecs::{gif::GifEncoder, png::PngEncoder},
+    };
+
+    use super::*;
+    use crate::images::variant::Format;
+
+    fn picture(image: &DynamicImage, format: ImageFormat) -> Picture {
+        let mut file = Cursor::new(Vec::new());
+        image.write_to(&mut file, format).unwrap();
+        Picture::validate(file.into_inner().into()).unwrap()
+    }
+
+    /// Left third red, the middle green, the right third blue.
+    fn flag(width: u32, height: u32) -> DynamicImage {
+        let color = |x, _| match 3 * x / width {
+            0 => Rgb([255, 0, 0]),
+            1 => Rgb([0, 255, 0]),
+            _ => Rgb([0, 0, 255]),
+        };
+        RgbImage::from_fn(width, height, color).into()
+    }
+
+    fn made(original: &Picture, edge: Option<u16>, format: Format) -> DynamicImage {
+        let variant = transcode(original, VariantSpec { edge, format }).unwrap();
+        assert_eq!(variant.format, format);
+        image::load_from_memory(&variant.bytes).unwrap()
+    }
+
+    #[test]
+    fn the_middle_square_is_scaled_down_and_never_up() {
+        let original = picture(&flag(300, 100), ImageFormat::Png);
+        for (edge, expected) in [(32, 32), (96, 96), (640, 100)] {
+            for format in [Format::Jpeg, Format::Png, Format::Webp] {
+                let image = made(&original, Some(edge), format).to_rgb8();
+                assert_eq!(image.dimensions(), (expected, expected));
+                let Rgb([red, green, blue]) = *image.get_pixel(expected / 2, expected / 2);
+                assert!(red < 40 && green > 215 && blue < 40, "{format:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_of_too_many_pixels_is_not_even_decoded() {
+        // Small as a file, and as one sample a pixel; as four, it would be 256 MiB.
+        let gray = DynamicImage::new_luma8(8192, 4096);
+        let bomb = picture(&gray, ImageFormat::Png);
+        let variant = VariantSpec {
+            edge: Some(32),
+            format: Format::Jpeg,
+        };
+        assert!(bomb.bytes().len() < 1_000_000);
+        assert!(matches!(
+            transcode(&bomb, variant),
+            Err(TranscodeError::TooLarge(_))
+        ));
+    }
+
+    #[test]
+    fn without_an_edge_only_the_format_changes() {
+        let original = picture(&flag(300, 100), ImageFormat::Png);
+        let image = made(&original, None, Format::Jpeg);
+        assert_eq!((image.width(), image.height()), (300, 100));
+    }
+
+    #[test]
+    fn avif_is_written_at_the_size_asked_for() {
+        let original = picture(&flag(64, 64), ImageFormat::Png);
+        let edge = Some(32);
+        let format = Format::Avif;
+        let variant = transcode(&original, VariantSpec { edge, format }).unwrap();
+        assert_eq!(&variant.bytes[4..12], b"ftypavif");
+        // The image's spatial extent: width and height.
+        let extent = [0, 0, 0, 32, 0, 0, 0, 32];
+        assert!(variant.bytes.windows(8).any(|window| window == extent));
+    }
+
+    #[test]
+    fn what_is_transparent_stays_so_or_turns_white() {
+        let clear: DynamicImage = RgbaImage::from_pixel(64, 64, Rgba([0, 0, 0, 0])).into();
+        let original = picture(&clear, ImageFormat::Png);
+        for (format, expected) in [(Format::Png, 0), (Format::Webp, 0), (Format::Jpeg, 255)] {
+            let image = made(&original, Some(32), format).to_rgba8();
+            let Rgba([red, _, _, alpha]) = *image.get_pixel(16, 16);
+            match format {
+                Format::Jpeg => assert_eq!((red, alpha), (expected, 255)),
+                _ => assert_eq!(alpha, expected),
+            }
+        }
+    }
+
+    #[test]
+    fn an_animation_gives_its_first_frame() {
+        let frames = [[250, 0, 0, 255], [0, 0, 250, 255]];
+        let frames = frames.map(|color| RgbaImage::from_pixel(40, 40, Rgba(color)));
+        let mut gif = Vec::new();
+        let mut encoder = GifEncoder::new(&mut gif);
+        for frame in &frames {
+            let frame = image::Frame::new(frame.clone());
+            encoder.encode_frame(frame).unwrap();
+        }
+        drop(encoder);
+        let config = webp::WebPConfig::new().unwrap();
+        let mut encoder = webp::AnimEncoder::new(40, 40, &config);
+        for (frame, time) in frames.iter().zip([0, 100]) {
+            encoder.add_frame(webp::AnimFrame::from_rgba(frame, 40, 40, time));
+        }
+        for file in [gif, encoder.encode().to_vec()] {
+            let original = Picture::validate(file.into()).unwrap();
+            let image = made(&original, Some(32), Format::Png).to_rgb8();
+            let Rgb([red, _, blue]) = *image.get_pixel(16, 16);
+            assert!(red > 200 && blue < 50, "{:?}", original.media());
+        }
+    }
+
+    #[test]
+    fn a_photo_taken_sideways_is_turned_upright_and_loses_its_metadata() {
+        let upright = picture(&flag(90, 60), ImageFormat::Jpeg);
+        // Orientation 6: to be turned by 90° clockwise. With a text that tells on the photographer.
+        let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0 taken at home";
+        let length = (2 + 6 + tiff.len()) as u16;
+        let mut bytes = upright.bytes()[..2].to_vec();
+        bytes.extend([0xFF, 0xE1]);
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(b"Exif\0\0");
+        bytes.extend(tiff);
+        bytes.extend(&upright.bytes()[2..]);
+        let sideways = Picture::validate(bytes.into()).unwrap();
+        let image = made(&sideways, None, Format::Jpeg);
+        assert_eq!((image.width(), image.height()), (60, 90));
+        // What was left is on top.
+        assert!(image.to_rgb8().get_pixel(30, 5).0[0] > 200);
+        let tells = |bytes: &[u8]| bytes.windows(13).any(|text| text == b"taken at home");
+        assert!(tells(sideways.bytes()));
+        for format in [Format::Jpeg, Format::Png, Format::Webp, Format::Avif] {
+            let edge = Some(32);
+            let variant = transcode(&sideways, VariantSpec { edge, format }).unwrap();
+            assert!(!tells(&variant.bytes), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn another_color_space_is_converted() {
+        let mut profile = ColorProfile::new_display_p3();
+        profile.rendering_intent = moxcms::RenderingIntent::RelativeColorimetric;
+        let mut file = Vec::new();
+        let mut encoder = PngEncoder::new(&mut file);
+        encoder.set_icc_profile(profile.encode().unwrap()).unwrap();
+        let muted = RgbImage::from_pixel(40, 40, Rgb([200, 100, 100]));
+        encoder
+            .write_image(&muted, 40, 40, ExtendedColorType::Rgb8)
+            .unwrap();
+        let original = Picture::validate(file.into()).unwrap();
+        let image = made(&original, Some(32), Format::Png).to_rgb8();
+        // The same color has more red in sRGB, whose red is less so.
+        let Rgb([red, green, _]) = *image.get_pixel(16, 16);
+        assert!(red > 203 && green < 100, "{red} {green}");
+    }
+}

@@ -1,0 +1,101 @@
+//! The nouns of transcoding: which variant is wanted, in which format, and the file that comes out.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::avatar::Digest;
+
+/// The size and format of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VariantSpec {
+    /// The edge of a square in pixels; without it, the original's own shape and size.
+    pub edge: Option<u16>,
+    /// The file format.
+    pub format: Format,
+}
+
+/// A file format that variants are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// `image/jpeg`
+    Jpeg,
+    /// `image/png`
+    Png,
+    /// `image/webp`
+    Webp,
+    /// `image/avif`
+    Avif,
+}
+
+/// A resized or re-encoded picture, or a placeholder as pixels.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variant {
+    /// The file.
+    pub bytes: Bytes,
+    /// The digest of the file.
+    pub digest: Digest,
+    /// The file's format.
+    pub format: Format,
+}
+
+/// The variant could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TranscodeError {
+    #[error("the picture cannot be decoded: {0}")]
+    Decode(image::ImageError),
+    #[error("the picture has {0} pixels, more than the limit")]
+    TooLarge(u64),
+    #[error("the placeholder cannot be rendered: {0}")]
+    Render(String),
+    #[error("the picture cannot be resized: {0}")]
+    Resize(#[from] fast_image_resize::ResizeError),
+    #[error("the pixel buffer does not match the picture's dimensions: {0}")]
+    Buffer(#[from] fast_image_resize::ImageBufferError),
+    #[error("the variant cannot be encoded as {0:?}: {1}")]
+    Encode(Format, String),
+}
+
+// === impl Format ===
+
+impl Format {
+    /// The media type, as in `Content-Type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Jpeg => "image/jpeg",
+            Format::Png => "image/png",
+            Format::Webp => "image/webp",
+            Format::Avif => "image/avif",
+        }
+    }
+}
+
+// === impl Variant ===
+
+impl Variant {
+    /// A variant with this file.
+    pub(super) fn new(file: Vec<u8>, format: Format) -> Self {
+        let bytes = Bytes::from(file);
+        Self {
+            digest: Digest::of(&bytes),
+            bytes,
+            format,
+        }
+    }
+
+    /// A copy in an allocation of exactly its length, for the cache. An encoder's output buffer has
+    /// up to twice the capacity, and lies between scratch buffers whose pages it would keep from
+    /// being returned to the system.
+    pub(super) fn repack(self) -> Self {
+        Self {
+            bytes: Bytes::copy_from_slice(&self.bytes),
+            ..self
+        }
+    }
+}
+
+impl fmt::Debug for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Variant({:?}, {} bytes)", self.format, self.bytes.len())
+    }
+}
