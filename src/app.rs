@@ -242,7 +242,7 @@ impl App {
         let before = self.live.load();
         // They go on with the instances as they are configured then.
         before.warmups.stop();
-        let faces = before.faces.with(config.pipeline.clone());
+        let faces = before.faces.with_settings(config.pipeline.clone());
         let next = Live::new(config, faces, &self.parts, Some(&before));
         self.live.store(Arc::new(next));
     }
@@ -260,8 +260,8 @@ impl App {
             let _ = served.await;
         }
         let live = self.live.load();
-        live.warmups.stopped().await;
-        live.faces.all_landed(self.drain).await;
+        live.warmups.stop_and_wait().await;
+        live.faces.wait_idle(self.drain).await;
     }
 }
 

@@ -122,7 +122,7 @@ pub(crate) async fn overview<'a>(
     let mut samples: Vec<_> = history.samples().iter().cloned().collect();
     samples.push(Sample::now(front));
     let runs = warmups.progress();
-    let newest = front.faces().newest().await;
+    let newest = front.faces().recent_updates().await;
     let shown = newest
         .into_iter()
         .map(|(owner, since): (_, Timestamp)| Face {
@@ -151,7 +151,7 @@ pub(crate) async fn picture(
     instance: &Instance,
     subject: Subject,
 ) -> Result<Reply, Problem> {
-    let record = front.faces().record(instance, subject).await;
+    let record = front.faces().entry(instance, subject).await;
     let entry = record.map_err(Problem::Unsupported)?;
     let kept = entry.as_ref().and_then(|entry| entry.picture.as_ref());
     let picture = &kept.ok_or(Problem::NoPicture)?.picture;

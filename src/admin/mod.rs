@@ -165,7 +165,7 @@ impl Admin {
         match *method {
             Method::GET | Method::HEAD => self.record(instance, subject).await,
             Method::POST => {
-                let refreshed = self.front.faces().face(instance, subject, Ask::Refresh);
+                let refreshed = self.front.faces().look_up(instance, subject, Ask::Refresh);
                 refreshed.await.map_err(Problem::Unsupported)?;
                 self.record(instance, subject).await
             }
@@ -217,7 +217,7 @@ impl Admin {
     async fn record(&self, instance: &Instance, subject: Subject) -> Result<Reply, Problem> {
         let faces = self.front.faces();
         let entry = faces
-            .record(instance, subject)
+            .entry(instance, subject)
             .await
             .map_err(Problem::Unsupported)?;
         let entry = entry.ok_or(Problem::NoRecord)?;

@@ -7,7 +7,7 @@
 use http::HeaderMap;
 use serde::Serialize;
 
-use crate::pipeline::{Instance, Purge, Which};
+use crate::pipeline::{Instance, PurgeMode, PurgeScope};
 use crate::server::Reply;
 use crate::{
     front::Front,
@@ -24,7 +24,7 @@ pub(crate) struct Purged {
 
 /// Does what a query says.
 pub(crate) async fn run(front: &Front, query: &str) -> Result<Purged, Problem> {
-    let (mut instance, mut jid, mut all, mut how) = (None, None, false, Purge::Soft);
+    let (mut instance, mut jid, mut all, mut how) = (None, None, false, PurgeMode::Soft);
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match (name.as_ref(), value.as_ref()) {
             ("instance", name) => {
@@ -32,21 +32,21 @@ pub(crate) async fn run(front: &Front, query: &str) -> Result<Purged, Problem> {
             }
             ("jid", text) => jid = Some(text.parse().map_err(Problem::Jid)?),
             ("all", "true") => all = true,
-            ("hard", "true") => how = Purge::Hard,
+            ("hard", "true") => how = PurgeMode::Hard,
             ("all" | "hard", "false") => {}
             _ => return Err(Problem::Parameter("purge", REMEDY)),
         }
     }
     let which = match (&instance, jid, all) {
-        (Some(instance), Some(subject), false) => Which::Face(instance, subject),
-        (Some(instance), None, false) => Which::Instance(instance),
-        (None, None, true) => Which::All,
+        (Some(instance), Some(subject), false) => PurgeScope::Face(instance, subject),
+        (Some(instance), None, false) => PurgeScope::Instance(instance),
+        (None, None, true) => PurgeScope::All,
         _ => return Err(Problem::Parameter("purge", REMEDY)),
     };
     purge(front, which, how).await
 }
 
-async fn purge(front: &Front, which: Which<'_>, how: Purge) -> Result<Purged, Problem> {
+async fn purge(front: &Front, which: PurgeScope<'_>, how: PurgeMode) -> Result<Purged, Problem> {
     let purged = front.faces().purge(which, how).await;
     let purged = purged.map_err(Problem::Unsupported)?;
     if purged.failed > 0 {
@@ -71,7 +71,7 @@ impl Front {
             return Err(Problem::PurgeToken);
         }
         let instance: &Instance = self.instance(&wanted.instance).ok_or(Problem::NoInstance)?;
-        let which = Which::Face(instance, wanted.subject);
-        Ok(represent::json(&purge(self, which, Purge::Soft).await?))
+        let which = PurgeScope::Face(instance, wanted.subject);
+        Ok(represent::json(&purge(self, which, PurgeMode::Soft).await?))
     }
 }

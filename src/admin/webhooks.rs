@@ -20,7 +20,7 @@ use crate::{
     avatar::Subject,
     front::Front,
     http::problem::Problem,
-    pipeline::{Instance, Purge, Which},
+    pipeline::{Instance, PurgeMode, PurgeScope},
 };
 
 /// The largest event that is read.
@@ -63,8 +63,8 @@ pub(crate) async fn take(front: &Front, provider: &str, body: &Bytes) -> Result<
         let subject: Option<Subject> = jid.parse().ok().filter(|subject| *subject != Subject::Me);
         let purged = match subject {
             Some(subject) => {
-                let which = Which::Face(&instance, subject);
-                front.faces().purge(which, Purge::Changed).await.ok()
+                let which = PurgeScope::Face(&instance, subject);
+                front.faces().purge(which, PurgeMode::Changed).await.ok()
             }
             None => None,
         };

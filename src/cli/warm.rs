@@ -85,7 +85,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     };
     let record = run.watched(name).await?;
     if let Run::Here(warmups) = run {
-        warmups.landed().await;
+        warmups.wait_idle().await;
     }
     report(&record, args.json);
     match record.why {

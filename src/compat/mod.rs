@@ -19,7 +19,7 @@ use crate::{
         access_log::Line,
         signed_url::{Scope, Ticket},
     },
-    pipeline::{Instance, Served},
+    pipeline::{Instance, ServedFace},
     public::{Mode, respond, route::View},
     representation::headers::{self as represent, Context},
     server::Reply,
@@ -184,7 +184,7 @@ impl Front {
         } else {
             Ask::View
         };
-        let Ok(served) = self.faces().face(instance, subject, ask).await else {
+        let Ok(served) = self.faces().look_up(instance, subject, ask).await else {
             return call.shape.failure(Failure::Malformed, &call.account);
         };
         let context = Context {
@@ -285,7 +285,7 @@ impl Front {
 
 /// Whether there is a picture, as the vendor would tell. Trouble is none of the client's as long as
 /// there is one.
-fn outcome(served: &Served) -> Result<bool, Failure> {
+fn outcome(served: &ServedFace) -> Result<bool, Failure> {
     if served.picture().is_some() {
         return Ok(true);
     }

@@ -5,13 +5,13 @@
 //! 3. Join the transaction under way for this face, or start one.
 //! 4. Wait for it, but no longer than the browser should.
 //!
-//! [`Faces::face`] is those steps. What a transaction does is [`transaction`]'s matter.
+//! [`Faces::look_up`] is those steps. [`fetch`] has the steps of the call to the vendor.
 
-mod flight;
+mod fetch;
 mod instance;
-mod newest;
+mod recent;
 mod served;
-mod transaction;
+mod single_flight;
 mod warm;
 
 use std::{sync::Arc, time::Duration};
@@ -21,12 +21,12 @@ use tokio::{
     time::{self, Instant},
 };
 
-use flight::Flights;
+use fetch::PrefetchedAnswer;
 pub use instance::Instance;
-use newest::Newest;
-pub use served::{Landed, Served};
-use transaction::Told;
-pub use warm::{Job, Progress, Schedule, State, Stopped, UnderWay, Warmups};
+use recent::RecentUpdates;
+pub use served::{FetchResult, ServedFace};
+use single_flight::SingleFlight;
+pub use warm::{AlreadyRunning, Job, Progress, Schedule, State, StopReason, Warmups};
 
 use crate::{
     avatar::{Ask, Entry, Forward, Key, Plan, Policy, Subject, decide},
@@ -55,7 +55,7 @@ pub struct Faces {
 
 /// Whose faces to purge.
 #[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
+pub enum PurgeScope<'a> {
     /// One.
     Face(&'a Instance, Subject),
     /// All of an instance's.
@@ -66,7 +66,7 @@ pub enum Which<'a> {
 
 /// What a purge came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Purged {
+pub struct PurgeCounts {
     /// Faces that count for less now.
     pub done: usize,
     /// Faces that do in memory, but not on disk: a restart would bring them back.
@@ -75,7 +75,7 @@ pub struct Purged {
 
 /// How thoroughly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purge {
+pub enum PurgeMode {
     /// They are asked for again at the next look, and shown meanwhile.
     Soft,
     /// The same, and the vendor is not to answer from its own cache: they are said to have changed.
@@ -88,12 +88,12 @@ pub enum Purge {
 #[derive(Debug)]
 struct Shared {
     store: Arc<Store>,
-    flights: Flights,
+    single_flight: SingleFlight,
     settings: Settings,
     clock: Clock,
     metrics: Metrics,
     turns: Turns,
-    newest: Newest,
+    recent: RecentUpdates,
 }
 
 /// Changes to one entry take turns: each is made to what the one before left, or an older answer
@@ -105,7 +105,7 @@ struct Turns(Arc<[Mutex<()>]>);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One face of one instance, as asked for.
-struct Wanted<'a> {
+struct Target<'a> {
     instance: &'a Arc<Instance>,
     subject: Subject,
     key: Key,
@@ -117,28 +117,28 @@ impl Faces {
         Self {
             shared: Arc::new(Shared {
                 store,
-                flights: Flights::default(),
+                single_flight: SingleFlight::default(),
                 settings,
                 clock,
                 metrics,
                 turns: Turns::new(),
-                newest: Newest::default(),
+                recent: RecentUpdates::default(),
             }),
         }
     }
 
     /// The same pipeline with other settings: what is under way and what is known stays.
-    pub fn with(&self, settings: Settings) -> Self {
+    pub fn with_settings(&self, settings: Settings) -> Self {
         let shared = &self.shared;
         Self {
             shared: Arc::new(Shared {
                 store: shared.store.clone(),
-                flights: shared.flights.clone(),
+                single_flight: shared.single_flight.clone(),
                 settings,
                 clock: shared.clock.clone(),
                 metrics: shared.metrics.clone(),
                 turns: shared.turns.clone(),
-                newest: shared.newest.clone(),
+                recent: shared.recent.clone(),
             }),
         }
     }
@@ -154,46 +154,46 @@ impl Faces {
     }
 
     /// The face of `subject` as `instance` sees it, if it is in memory and can be served so at `now`.
-    pub fn face_at_once(
+    pub fn try_look_up(
         &self,
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
         now: Timestamp,
-    ) -> Result<Option<Served>, Unsupported> {
-        let wanted = Wanted::new(instance, subject)?;
-        let Some(entry) = self.shared.store.peek(&wanted.key) else {
+    ) -> Result<Option<ServedFace>, Unsupported> {
+        let target = Target::new(instance, subject)?;
+        let Some(entry) = self.shared.store.peek(&target.key) else {
             return Ok(None);
         };
         match decide(Some(&entry), ask, now, self.policy()) {
             Plan::Wait(_) => Ok(None),
-            Plan::Serve => Ok(Some(Served::cached(Some(entry)))),
+            Plan::Serve => Ok(Some(ServedFace::from_cache(Some(entry)))),
             Plan::ServeAndRefresh => {
-                self.join(&wanted, Ask::View, Priority::Background, None)?;
-                Ok(Some(Served::revalidating(Some(entry))))
+                self.join(&target, Ask::View, Priority::Background, None)?;
+                Ok(Some(ServedFace::while_revalidating(Some(entry))))
             }
         }
     }
 
     /// The face of `subject` as `instance` sees it.
-    pub async fn face(
+    pub async fn look_up(
         &self,
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
-    ) -> Result<Served, Unsupported> {
-        let wanted = Wanted::new(instance, subject)?;
-        let Some(entry) = self.in_time(self.shared.store.find(&wanted.key)).await else {
+    ) -> Result<ServedFace, Unsupported> {
+        let target = Target::new(instance, subject)?;
+        let Some(entry) = self.in_time(self.shared.store.find(&target.key)).await else {
             // A disk that hangs; whether the face is there, nobody knows.
-            return Ok(Served::forwarded(None, Forward::UriMiss, None, false));
+            return Ok(ServedFace::after_fetch(None, Forward::UriMiss, None, false));
         };
         match decide(entry.as_deref(), ask, self.now(), self.policy()) {
-            Plan::Serve => Ok(Served::cached(entry)),
+            Plan::Serve => Ok(ServedFace::from_cache(entry)),
             Plan::ServeAndRefresh => {
-                self.join(&wanted, Ask::View, Priority::Background, None)?;
-                Ok(Served::revalidating(entry))
+                self.join(&target, Ask::View, Priority::Background, None)?;
+                Ok(ServedFace::while_revalidating(entry))
             }
-            Plan::Wait(why) => self.wait(&wanted, ask, why, entry).await,
+            Plan::Wait(why) => self.wait(&target, ask, why, entry).await,
         }
     }
 
@@ -208,7 +208,7 @@ impl Faces {
     }
 
     /// What is known of a face, without asking anybody.
-    pub async fn record(
+    pub async fn entry(
         &self,
         instance: &Instance,
         subject: Subject,
@@ -218,19 +218,23 @@ impl Faces {
     }
 
     /// Lets what is known of faces count for less: of one, of an instance's, of all.
-    pub async fn purge(&self, which: Which<'_>, how: Purge) -> Result<Purged, Unsupported> {
+    pub async fn purge(
+        &self,
+        which: PurgeScope<'_>,
+        how: PurgeMode,
+    ) -> Result<PurgeCounts, Unsupported> {
         let owners = match which {
-            Which::Face(instance, subject) => vec![Owner {
+            PurgeScope::Face(instance, subject) => vec![Owner {
                 instance: instance.name().clone(),
                 subject: instance.aliased(subject)?,
             }],
-            Which::Instance(instance) => {
+            PurgeScope::Instance(instance) => {
                 let name = instance.name().clone();
                 self.shared.store.owners(Some(name)).await
             }
-            Which::All => self.shared.store.owners(None).await,
+            PurgeScope::All => self.shared.store.owners(None).await,
         };
-        let mut purged = Purged::default();
+        let mut purged = PurgeCounts::default();
         for owner in owners {
             match self.purge_one(&owner, how).await {
                 Some(true) => purged.done += 1,
@@ -242,7 +246,7 @@ impl Faces {
     }
 
     /// Returns whether that is on disk; nothing, where there was nothing to purge.
-    async fn purge_one(&self, owner: &Owner, how: Purge) -> Option<bool> {
+    async fn purge_one(&self, owner: &Owner, how: PurgeMode) -> Option<bool> {
         let store = &self.shared.store;
         let key = Key::new(&owner.instance, &owner.subject);
         let _turn = self.shared.turns.of(&key).await;
@@ -250,11 +254,11 @@ impl Faces {
         let now = self.now();
         Some(match how {
             // A tombstone is a promise, and no purge breaks it.
-            Purge::Hard if !entry.is_forgotten(now) => {
-                self.shared.newest.went(owner);
+            PurgeMode::Hard if !entry.is_forgotten(now) => {
+                self.shared.recent.remove(owner);
                 store.remove(&key).await
             }
-            Purge::Changed => {
+            PurgeMode::Changed => {
                 let outdated = Entry::clone(&entry).mark_outdated(now, self.policy().ttl);
                 store.put(&key, owner, Arc::new(outdated)).await
             }
@@ -278,73 +282,73 @@ impl Faces {
         };
         let key = Key::new(instance.name(), &subject);
         let _turn = self.shared.turns.of(&key).await;
-        self.shared.newest.went(&owner);
+        self.shared.recent.remove(&owner);
         let forgotten = self.shared.store.forget(&key, &owner, Arc::new(tombstone));
         Ok(forgotten.await)
     }
 
-    /// Returns when the transactions under way have landed, or after `limit`: a picture that was
+    /// Returns when the fetches in flight have finished, or after `limit`: a picture that was
     /// paid for should not be lost to a restart.
-    pub async fn all_landed(&self, limit: Duration) {
-        let landed = async {
-            self.shared.flights.all_landed().await;
+    pub async fn wait_idle(&self, limit: Duration) {
+        let idle = async {
+            self.shared.single_flight.wait_idle().await;
             self.shared.store.at_rest().await;
         };
-        if time::timeout(limit, landed).await.is_err() {
+        if time::timeout(limit, idle).await.is_err() {
             tracing::warn!("some pictures were still being fetched and will be fetched again");
         }
     }
 
     async fn wait(
         &self,
-        wanted: &Wanted<'_>,
+        target: &Target<'_>,
         ask: Ask,
         why: Forward,
         entry: Option<Arc<Entry>>,
-    ) -> Result<Served, Unsupported> {
+    ) -> Result<ServedFace, Unsupported> {
         let priority = match ask {
             Ask::View => Priority::Interactive,
             Ask::Refresh => Priority::Refresh,
         };
-        let (flight, collapsed) = self.join(wanted, ask, priority, None)?;
+        let (flight, collapsed) = self.join(target, ask, priority, None)?;
         if collapsed {
             self.shared.metrics.collapsed();
         }
-        let landed = self.in_time(flight.landed()).await;
-        let entry = match &landed {
-            Some(landed) => landed.entry.clone().or(entry),
+        let result = self.in_time(flight.wait()).await;
+        let entry = match &result {
+            Some(result) => result.entry.clone().or(entry),
             None => entry,
         };
-        Ok(Served::forwarded(entry, why, landed, collapsed))
+        Ok(ServedFace::after_fetch(entry, why, result, collapsed))
     }
 
     /// The transaction under way for this face, or a new one in a task of its own: it goes on when
     /// the client that caused it goes away.
     fn join(
         &self,
-        wanted: &Wanted<'_>,
+        target: &Target<'_>,
         ask: Ask,
         priority: Priority,
-        told: Option<Told>,
-    ) -> Result<(flight::Flight, bool), Unsupported> {
+        prefetched: Option<PrefetchedAnswer>,
+    ) -> Result<(single_flight::Flight, bool), Unsupported> {
         // Refused before it becomes a flight: a face that can never be asked for has no entry.
-        wanted.instance.call(wanted.subject, false)?;
-        let transaction = transaction::Transaction {
+        target.instance.call(target.subject, false)?;
+        let fetch = fetch::Fetch {
             shared: self.shared.clone(),
-            instance: wanted.instance.clone(),
-            subject: wanted.subject,
-            key: wanted.key,
+            instance: target.instance.clone(),
+            subject: target.subject,
+            key: target.key,
             ask,
             priority,
-            told,
+            prefetched,
             patience: self
                 .deadline()
                 .unwrap_or_else(|| Instant::now() + LONGEST_PATIENCE),
         };
         Ok(self
             .shared
-            .flights
-            .join(wanted.key, ask, || transaction.run()))
+            .single_flight
+            .join(target.key, ask, || fetch.run()))
     }
 
     /// What `work` brings, if it does by the first-paint deadline.
@@ -361,7 +365,7 @@ impl Faces {
     }
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> Target<'a> {
     fn new(instance: &'a Arc<Instance>, subject: Subject) -> Result<Self, Unsupported> {
         let subject = instance.aliased(subject)?;
         Ok(Self {

@@ -9,13 +9,13 @@ use crate::{
 
 /// A face, or the want of one.
 #[derive(Clone, Debug)]
-pub struct Served {
+pub struct ServedFace {
     /// What is known of the face.
     pub entry: Option<Arc<Entry>>,
     /// Why the vendor was asked, or that it was not.
     pub forward: Option<Forward>,
     /// What came of asking. With `forward`, `None` means that the deadline came first.
-    pub landed: Option<Landed>,
+    pub fetch: Option<FetchResult>,
     /// Whether the request rode on another one's transaction.
     pub collapsed: bool,
     /// Whether a refresh goes on behind the answer.
@@ -24,7 +24,7 @@ pub struct Served {
 
 /// How a transaction ended. Shared by everybody who waited for it.
 #[derive(Clone, Debug)]
-pub struct Landed {
+pub struct FetchResult {
     /// The entry now.
     pub entry: Option<Arc<Entry>>,
     /// What came of asking.
@@ -37,36 +37,36 @@ pub struct Landed {
     pub retry_at: Option<Timestamp>,
 }
 
-// === impl Served ===
+// === impl ServedFace ===
 
-impl Served {
-    pub(super) fn cached(entry: Option<Arc<Entry>>) -> Self {
+impl ServedFace {
+    pub(super) fn from_cache(entry: Option<Arc<Entry>>) -> Self {
         Self {
             entry,
             forward: None,
-            landed: None,
+            fetch: None,
             collapsed: false,
             revalidating: false,
         }
     }
 
-    pub(super) fn revalidating(entry: Option<Arc<Entry>>) -> Self {
+    pub(super) fn while_revalidating(entry: Option<Arc<Entry>>) -> Self {
         Self {
             revalidating: true,
-            ..Self::cached(entry)
+            ..Self::from_cache(entry)
         }
     }
 
-    pub(super) fn forwarded(
+    pub(super) fn after_fetch(
         entry: Option<Arc<Entry>>,
         why: Forward,
-        landed: Option<Landed>,
+        fetch: Option<FetchResult>,
         collapsed: bool,
     ) -> Self {
         Self {
             entry,
             forward: Some(why),
-            landed,
+            fetch,
             collapsed,
             revalidating: false,
         }
@@ -74,7 +74,7 @@ impl Served {
 
     /// What the cache did, in a word: `hit`, `stale` (served, and refreshed behind), `miss`,
     /// `expired` (too old, so asked) or `refresh`.
-    pub fn how(&self) -> &'static str {
+    pub fn cache_status(&self) -> &'static str {
         match self.forward {
             None if self.revalidating => "stale",
             None => "hit",
@@ -91,13 +91,13 @@ impl Served {
 
     /// Whether the deadline came before the vendor's answer.
     pub fn is_deferred(&self) -> bool {
-        self.forward.is_some() && self.landed.is_none()
+        self.forward.is_some() && self.fetch.is_none()
     }
 
     /// What came of asking, now or last time. `None` if nobody ever got to ask.
     pub fn outcome(&self) -> Option<Outcome> {
-        match &self.landed {
-            Some(landed) => Some(landed.outcome),
+        match &self.fetch {
+            Some(fetch) => Some(fetch.outcome),
             None => self.entry.as_ref().map(|entry| entry.last.outcome),
         }
     }
@@ -112,8 +112,8 @@ impl Served {
 
     /// When asking again can succeed.
     pub fn retry_at(&self) -> Option<Timestamp> {
-        match &self.landed {
-            Some(landed) => landed.retry_at,
+        match &self.fetch {
+            Some(fetch) => fetch.retry_at,
             None => self.entry.as_ref().map(|entry| entry.last.retry_at),
         }
     }

@@ -29,11 +29,11 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 #[derive(Clone, Debug)]
 pub struct Warmups {
     faces: Faces,
-    board: Arc<Board>,
+    shared: Arc<Runs>,
 }
 
 #[derive(Debug, Default)]
-struct Board {
+struct Runs {
     /// Held for a look, never across an await.
     runs: Mutex<BTreeMap<Arc<str>, Run>>,
     schedules: Mutex<Vec<AbortOnDropHandle<()>>>,
@@ -75,12 +75,12 @@ pub enum State {
     /// Every face is settled.
     Done,
     /// It gave up.
-    Stopped(Stopped),
+    Stopped(StopReason),
 }
 
 /// Why a run gave up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Stopped {
+pub enum StopReason {
     /// The vendor does not say which chats there are.
     #[error("this vendor's API has no list of chats; give a list of JIDs instead")]
     NoChats,
@@ -98,7 +98,7 @@ pub enum Stopped {
 /// A run of this instance is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this instance is being warmed already")]
-pub struct UnderWay;
+pub struct AlreadyRunning;
 
 // === impl Warmups ===
 
@@ -107,25 +107,25 @@ impl Warmups {
     pub fn new(faces: Faces) -> Self {
         Self {
             faces,
-            board: Arc::default(),
+            shared: Arc::default(),
         }
     }
 
     /// Begins a run.
-    pub fn start(&self, instance: &Arc<Instance>, job: Job) -> Result<(), UnderWay> {
+    pub fn start(&self, instance: &Arc<Instance>, job: Job) -> Result<(), AlreadyRunning> {
         let mut runs = self.runs();
-        if runs.get(instance.name()).is_some_and(Run::is_under_way) {
-            return Err(UnderWay);
+        if runs.get(instance.name()).is_some_and(Run::is_running) {
+            return Err(AlreadyRunning);
         }
         let worker = Worker {
             faces: self.faces.clone(),
             instance: instance.clone(),
             progress: Arc::new(Mutex::new(Progress::of(&job, self.faces.now()))),
-            tasks: self.board.tasks.clone(),
+            tasks: self.shared.tasks.clone(),
         };
         let run = Run {
             progress: worker.progress.clone(),
-            _task: AbortOnDropHandle::new(self.board.tasks.spawn(worker.run(job))),
+            _task: AbortOnDropHandle::new(self.shared.tasks.spawn(worker.run(job))),
         };
         runs.insert(instance.name().clone(), run);
         Ok(())
@@ -144,68 +144,68 @@ impl Warmups {
 
     /// Begins a run every day.
     pub fn daily(&self, instance: &Arc<Instance>, schedule: Schedule) {
-        let (warmups, instance) = (Arc::downgrade(&self.board), instance.clone());
+        let (warmups, instance) = (Arc::downgrade(&self.shared), instance.clone());
         let faces = self.faces.clone();
-        let task = self.board.tasks.spawn(async move {
+        let task = self.shared.tasks.spawn(async move {
             loop {
                 let at = schedule.next(faces.now());
                 faces.shared.clock.sleep_until(at).await;
-                let Some(board) = warmups.upgrade() else {
+                let Some(shared) = warmups.upgrade() else {
                     return;
                 };
                 let faces = faces.clone();
-                let begun = Warmups { faces, board }.start(&instance, Job::Chats(schedule.top));
+                let begun = Warmups { faces, shared }.start(&instance, Job::Chats(schedule.top));
                 if let Err(error) = begun {
                     tracing::warn!(instance = %instance.name(), %error, "the daily warm-up was left out");
                 }
             }
         });
-        let mut schedules = lock(&self.board.schedules);
+        let mut schedules = lock(&self.shared.schedules);
         schedules.push(AbortOnDropHandle::new(task));
     }
 
     /// How the newest run of each instance is getting on.
     pub fn progress(&self) -> Vec<(Arc<str>, Progress)> {
         let runs = self.runs();
-        let told = |(name, run): (&Arc<str>, &Run)| (name.clone(), lock(&run.progress).clone());
-        runs.iter().map(told).collect()
+        let copy = |(name, run): (&Arc<str>, &Run)| (name.clone(), lock(&run.progress).clone());
+        runs.iter().map(copy).collect()
     }
 
     /// Ends an instance's run for good, and returns whether there was one.
     pub async fn cancel(&self, instance: &Instance) -> bool {
         let run = self.runs().remove(instance.name());
-        let was_under_way = run.is_some_and(|run| run.is_under_way());
-        if was_under_way {
+        let was_running = run.is_some_and(|run| run.is_running());
+        if was_running {
             self.faces.noted(instance, None).await;
         }
-        was_under_way
+        was_running
     }
 
     /// Ends all runs, so that others can go on with them.
     pub fn stop(&self) {
-        lock(&self.board.schedules).clear();
+        lock(&self.shared.schedules).clear();
         self.runs().clear();
     }
 
     /// Ends all runs, and returns when they have ended.
-    pub async fn stopped(&self) {
+    pub async fn stop_and_wait(&self) {
         self.stop();
-        self.board.tasks.close();
-        self.board.tasks.wait().await;
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
     }
 
     /// Returns when what the runs fetched has landed.
-    pub async fn landed(&self) {
-        self.faces.all_landed(DAY).await;
+    pub async fn wait_idle(&self) {
+        self.faces.wait_idle(DAY).await;
     }
 
     fn runs(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Run>> {
-        lock(&self.board.runs)
+        lock(&self.shared.runs)
     }
 }
 
 impl Run {
-    fn is_under_way(&self) -> bool {
+    fn is_running(&self) -> bool {
         lock(&self.progress).ended.is_none()
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     avatar::{Ask, Subject},
     front::Front,
     http::{access_log::Line, problem::Problem},
-    pipeline::{Instance, Served},
+    pipeline::{Instance, ServedFace},
     representation::{
         self as shown, Shown,
         headers::{self as represent, Context},
@@ -57,7 +57,7 @@ impl Front {
         }
         let faces = &self.shared.faces;
         let served = faces
-            .face(asked.instance, asked.subject, asked.ask)
+            .look_up(asked.instance, asked.subject, asked.ask)
             .await
             .map_err(Problem::Unsupported)?;
         let context = Context {
@@ -69,7 +69,7 @@ impl Front {
     }
 
     /// What is sent, if it need not be made first.
-    fn shown_at_once(&self, served: Option<&Served>, context: &Context<'_>) -> Option<Shown> {
+    fn shown_at_once(&self, served: Option<&ServedFace>, context: &Context<'_>) -> Option<Shown> {
         let (better, shown) = shown::choose(served, context);
         let Some((original, variant)) = better else {
             return Some(shown);
@@ -83,7 +83,7 @@ impl Front {
     }
 
     /// What is sent.
-    pub(crate) async fn shown(&self, served: Option<&Served>, context: &Context<'_>) -> Shown {
+    pub(crate) async fn shown(&self, served: Option<&ServedFace>, context: &Context<'_>) -> Shown {
         if let Some(shown) = self.shown_at_once(served, context) {
             return shown;
         }
@@ -107,7 +107,7 @@ impl Front {
         }
         let faces = &self.shared.faces;
         let served = faces
-            .face_at_once(asked.instance, asked.subject, asked.ask, asked.context.now)
+            .try_look_up(asked.instance, asked.subject, asked.ask, asked.context.now)
             .map_err(Problem::Unsupported)?;
         let Some(served) = served else {
             return Ok(None);
@@ -163,7 +163,7 @@ fn forced(shown: &Shown, context: &Context<'_>, line: &mut Line) -> Reply {
 }
 
 pub(crate) fn respond(
-    served: &Served,
+    served: &ServedFace,
     shown: &Shown,
     context: &Context<'_>,
     line: &mut Line,
@@ -174,6 +174,6 @@ pub(crate) fn respond(
         "fallback"
     };
     let reason = represent::reason(served, context).unwrap_or("none");
-    line.served(served.how(), source, reason);
+    line.served(served.cache_status(), source, reason);
     represent::face(served, shown, context)
 }

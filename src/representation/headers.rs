@@ -23,7 +23,7 @@ use crate::{
         problem::Problem,
         range::{self, Part},
     },
-    pipeline::Served,
+    pipeline::ServedFace,
     public::{Mode, route::View},
     server::{HeaderBlock, Reply},
 };
@@ -60,7 +60,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// The response for a face, or for the want of one.
-pub(crate) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Reply {
+pub(crate) fn face(served: &ServedFace, shown: &Shown, context: &Context<'_>) -> Reply {
     let mut response = match served.picture() {
         Some(kept) => picture(kept, shown, served, context),
         None => drawing(shown, context, drawing_cache_control(served, context)),
@@ -75,7 +75,7 @@ pub(crate) fn face(served: &Served, shown: &Shown, context: &Context<'_>) -> Rep
 }
 
 /// When trouble that left nothing to show may be over.
-pub(crate) fn retry_after(served: &Served, context: &Context<'_>, fields: &mut HeaderBlock) {
+pub(crate) fn retry_after(served: &ServedFace, context: &Context<'_>, fields: &mut HeaderBlock) {
     let retry_at = served.retry_at().filter(|at| *at > context.now);
     if served.picture().is_none()
         && served.trouble().is_some()
@@ -138,7 +138,12 @@ pub(crate) fn without_body(response: &mut Reply) {
     response.body = Bytes::new();
 }
 
-fn picture(kept: &StoredPicture, shown: &Shown, served: &Served, context: &Context<'_>) -> Reply {
+fn picture(
+    kept: &StoredPicture,
+    shown: &Shown,
+    served: &ServedFace,
+    context: &Context<'_>,
+) -> Reply {
     let picture = &kept.picture;
     let (media, bytes, digest) = match &shown.what {
         What::Variant(derived) => (derived.format.as_str(), &derived.bytes, derived.digest),
@@ -290,7 +295,7 @@ fn max_age(context: &Context<'_>, age: Duration) -> Directives {
     text
 }
 
-fn drawing_cache_control(served: &Served, context: &Context<'_>) -> Directives {
+fn drawing_cache_control(served: &ServedFace, context: &Context<'_>) -> Directives {
     let is_truth = !served.is_deferred() && matches!(served.outcome(), Some(Outcome::Empty(_)));
     if !is_truth {
         let mut text = Directives::new();
@@ -304,7 +309,7 @@ fn drawing_cache_control(served: &Served, context: &Context<'_>) -> Directives {
 }
 
 /// The reason, for a drawing and for a picture that is older than it should be.
-pub(crate) fn reason(served: &Served, context: &Context<'_>) -> Option<&'static str> {
+pub(crate) fn reason(served: &ServedFace, context: &Context<'_>) -> Option<&'static str> {
     let is_fresh = served
         .picture()
         .is_some_and(|kept| kept.age(context.now) < context.policy.ttl);
@@ -319,7 +324,7 @@ pub(crate) fn reason(served: &Served, context: &Context<'_>) -> Option<&'static 
 
 /// `Cache-Status` (RFC 9211). Its parameters are all tokens and integers, so no structured-field
 /// library is needed to write it.
-fn cache_status(served: &Served, context: &Context<'_>) -> ArrayString<160> {
+fn cache_status(served: &ServedFace, context: &Context<'_>) -> ArrayString<160> {
     // All of it together is a hundred bytes.
     let mut text = ArrayString::new();
     text.push_str("faceplate");
@@ -329,7 +334,7 @@ fn cache_status(served: &Served, context: &Context<'_>) -> ArrayString<160> {
         Some(Forward::Stale) => text.push_str("; fwd=stale"),
         Some(Forward::Request) => text.push_str("; fwd=request"),
     }
-    if let Some(landed) = &served.landed {
+    if let Some(landed) = &served.fetch {
         if let Some(status) = landed.status {
             text.push_str("; fwd-status=");
             text.push_str(itoa::Buffer::new().format(status));
@@ -353,7 +358,7 @@ fn cache_status(served: &Served, context: &Context<'_>) -> ArrayString<160> {
 }
 
 /// Seconds of freshness left; negative for a stale picture.
-fn ttl(served: &Served, context: &Context<'_>) -> Option<i64> {
+fn ttl(served: &ServedFace, context: &Context<'_>) -> Option<i64> {
     match served.picture() {
         Some(kept) => {
             let age = kept.age(context.now).as_secs() as i64;
@@ -367,7 +372,7 @@ fn ttl(served: &Served, context: &Context<'_>) -> Option<i64> {
     }
 }
 
-fn detail(served: &Served) -> Option<&'static str> {
+fn detail(served: &ServedFace) -> Option<&'static str> {
     if served.is_deferred() {
         return Some("deferred");
     }

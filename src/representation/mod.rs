@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::{
     avatar::Key,
     images::{self, Fonts, Original, PlaceholderSpec, Variant, VariantSpec},
-    pipeline::Served,
+    pipeline::ServedFace,
     public::route::Fallback,
 };
 use headers::Context;
@@ -50,11 +50,11 @@ impl Shown {
 /// What a request is for: something that can be sent as it is, and something better that may have to
 /// be made first. Without `served`, the drawing.
 pub(crate) fn choose(
-    served: Option<&Served>,
+    served: Option<&ServedFace>,
     context: &Context<'_>,
 ) -> (Option<(Original, VariantSpec)>, Shown) {
     let view = context.view;
-    if let Some(kept) = served.and_then(Served::picture) {
+    if let Some(kept) = served.and_then(ServedFace::picture) {
         let chosen = negotiate::choose(view, context.headers, &kept.picture);
         let better = chosen
             .variant

@@ -447,7 +447,7 @@ mod the_rules_can_fail {
         for text in [
             "//! x\nuse crate::http::Front;",
             "//! x\nuse crate::{\n    avatar::{Key, Jid},\n    limits::Admission,\n};",
-            "//! x\nfn f() -> crate::pipeline::Served {}",
+            "//! x\nfn f() -> crate::pipeline::ServedFace {}",
         ] {
             assert_eq!(
                 layer_violations(&source("store/mod.rs", text)).len(),

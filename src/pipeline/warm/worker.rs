@@ -1,4 +1,4 @@
-//! One run at work: hands faces to a small crew, and waits where the budget or a pause says so.
+//! One run at work: fetches up to four faces at once and waits when the budget or a pause requires it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -10,12 +10,12 @@ use std::{
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-use super::{DAY, Job, Progress, State, Stopped, lock};
+use super::{DAY, Job, Progress, State, StopReason, lock};
 use crate::{
     avatar::{Ask, Outcome, Plan, Subject, Trouble, decide},
     clock::Timestamp,
     limits::Priority,
-    pipeline::{Faces, Instance, Wanted, transaction::Told},
+    pipeline::{Faces, Instance, Target, fetch::PrefetchedAnswer},
     upstream::{Chats, Failed, Failure, Page},
 };
 
@@ -28,15 +28,15 @@ pub(super) struct Worker {
     pub(super) tasks: TaskTracker,
 }
 
-type Crew = JoinSet<Result<(), Stopped>>;
+type Fetches = JoinSet<Result<(), StopReason>>;
 
 /// Faces at once. The budget sets the pace; this only covers the time that answers take.
-const AT_ONCE: usize = 4;
+const CONCURRENCY: usize = 4;
 /// Chats asked for at once: each makes the account ask WhatsApp for a picture, all at the same time.
-const PAGE: usize = 10;
+const PAGE_SIZE: usize = 10;
 /// A list that cannot be had is asked for so often.
-const TRIES: usize = 3;
-const BETWEEN_TRIES: Duration = Duration::from_secs(30);
+const LIST_ATTEMPTS: usize = 3;
+const RETRY_DELAY: Duration = Duration::from_secs(30);
 
 // === impl Worker ===
 
@@ -46,7 +46,7 @@ impl Worker {
         let started = self.progress().started;
         let ended = tokio::select! {
             ended = self.work(job) => ended,
-            () = self.faces.shared.clock.sleep_until(started + DAY) => Err(Stopped::TooLong),
+            () = self.faces.shared.clock.sleep_until(started + DAY) => Err(StopReason::TooLong),
         };
         self.faces.noted(&self.instance, None).await;
         let mut progress = self.progress();
@@ -64,33 +64,33 @@ impl Worker {
         );
     }
 
-    async fn work(&self, job: Job) -> Result<(), Stopped> {
-        let mut crew = JoinSet::new();
+    async fn work(&self, job: Job) -> Result<(), StopReason> {
+        let mut fetches = JoinSet::new();
         match job {
             Job::List(subjects) => {
                 for subject in subjects {
-                    self.hand(&mut crew, subject, None).await?;
+                    self.spawn(&mut fetches, subject, None).await?;
                 }
             }
-            Job::Chats(top) => self.chats(&mut crew, top).await?,
+            Job::Chats(top) => self.chats(&mut fetches, top).await?,
         }
-        while let Some(done) = crew.join_next().await {
+        while let Some(done) = fetches.join_next().await {
             done.unwrap_or(Ok(()))?;
         }
         Ok(())
     }
 
-    async fn chats(&self, crew: &mut Crew, top: usize) -> Result<(), Stopped> {
+    async fn chats(&self, fetches: &mut Fetches, top: usize) -> Result<(), StopReason> {
         let (mut seen, mut offset) = (HashSet::new(), 0);
         while seen.len() < top {
-            let limit = PAGE.min(top - seen.len());
+            let limit = PAGE_SIZE.min(top - seen.len());
             let (asked, list, is_paged) = self.list(Page { offset, limit }).await?;
             // Chats move while pages are turned: the same one may come again.
             for chat in list.chats {
                 let subject = Subject::Chat(chat.jid);
                 if seen.len() < top && seen.insert(subject) {
-                    let told = chat.face.map(|found| Told { found, asked });
-                    self.hand(crew, subject, told).await?;
+                    let prefetched = chat.face.map(|found| PrefetchedAnswer { found, asked });
+                    self.spawn(fetches, subject, prefetched).await?;
                 }
             }
             offset += list.rows;
@@ -103,11 +103,11 @@ impl Worker {
     }
 
     /// A page of the vendor's list, and when it was asked for.
-    async fn list(&self, page: Page) -> Result<(Timestamp, Chats, bool), Stopped> {
+    async fn list(&self, page: Page) -> Result<(Timestamp, Chats, bool), StopReason> {
         let provider = self.instance.provider();
-        for _ in 0..TRIES {
+        for _ in 0..LIST_ATTEMPTS {
             let list = provider.chats(self.instance.account(), page);
-            let list = list.ok_or(Stopped::NoChats)?;
+            let list = list.ok_or(StopReason::NoChats)?;
             for _ in 0..list.cost {
                 self.admitted().await?;
             }
@@ -121,7 +121,7 @@ impl Worker {
             };
             self.troubled(&failure).await?;
         }
-        Err(Stopped::NoList)
+        Err(StopReason::NoList)
     }
 
     fn unreachable(&self, failed: &Failed) -> Failure {
@@ -130,7 +130,7 @@ impl Worker {
     }
 
     /// Tells of trouble with the list, and waits until it can be over.
-    async fn troubled(&self, failure: &Failure) -> Result<(), Stopped> {
+    async fn troubled(&self, failure: &Failure) -> Result<(), StopReason> {
         let vendor = self.instance.vendor().as_str();
         self.faces
             .shared
@@ -145,56 +145,60 @@ impl Worker {
         let admission = self.instance.admission();
         let paused = admission.record_trouble(failure.why, failure.retry_after);
         self.faces.shared.remember(&self.instance).await;
-        let until = paused.unwrap_or(self.faces.now() + BETWEEN_TRIES);
+        let until = paused.unwrap_or(self.faces.now() + RETRY_DELAY);
         self.wait(until, failure.why).await
     }
 
     /// Takes a call from the budget, as soon as there is one.
-    async fn admitted(&self) -> Result<(), Stopped> {
-        while let Err(closed) = self.instance.admission().admit(Priority::Background, false) {
-            self.wait(closed.retry_at, closed.why).await?;
+    async fn admitted(&self) -> Result<(), StopReason> {
+        while let Err(refusal) = self.instance.admission().admit(Priority::Background, false) {
+            self.wait(refusal.retry_at, refusal.why).await?;
         }
         Ok(())
     }
 
-    /// Lets one of the crew fetch a face, as soon as one is free.
-    async fn hand(
+    /// Fetches a face in a task of its own, as soon as fewer than `CONCURRENCY` run.
+    async fn spawn(
         &self,
-        crew: &mut Crew,
+        fetches: &mut Fetches,
         subject: Subject,
-        told: Option<Told>,
-    ) -> Result<(), Stopped> {
-        while crew.len() >= AT_ONCE {
-            if let Some(done) = crew.join_next().await {
+        prefetched: Option<PrefetchedAnswer>,
+    ) -> Result<(), StopReason> {
+        while fetches.len() >= CONCURRENCY {
+            if let Some(done) = fetches.join_next().await {
                 done.unwrap_or(Ok(()))?;
             }
         }
         let worker = self.clone();
-        let fetch = async move { worker.fetch(subject, told).await };
-        crew.spawn(self.tasks.track_future(fetch));
+        let fetch = async move { worker.fetch(subject, prefetched).await };
+        fetches.spawn(self.tasks.track_future(fetch));
         Ok(())
     }
 
-    async fn fetch(&self, subject: Subject, mut told: Option<Told>) -> Result<(), Stopped> {
-        let Ok(wanted) = Wanted::new(&self.instance, subject) else {
+    async fn fetch(
+        &self,
+        subject: Subject,
+        mut prefetched: Option<PrefetchedAnswer>,
+    ) -> Result<(), StopReason> {
+        let Ok(target) = Target::new(&self.instance, subject) else {
             self.settled("unsupported");
             return Ok(());
         };
         let faces = &self.faces;
         loop {
-            let entry = faces.shared.store.find(&wanted.key).await;
+            let entry = faces.shared.store.find(&target.key).await;
             let plan = decide(entry.as_deref(), Ask::View, faces.now(), faces.policy());
             if matches!(plan, Plan::Serve) {
                 self.settled("known");
                 return Ok(());
             }
-            let joined = faces.join(&wanted, Ask::View, Priority::Background, told.take());
+            let joined = faces.join(&target, Ask::View, Priority::Background, prefetched.take());
             let Ok((flight, _)) = joined else {
                 self.settled("unsupported");
                 return Ok(());
             };
-            let landed = flight.landed().await;
-            match (landed.outcome, landed.retry_at) {
+            let result = flight.wait().await;
+            match (result.outcome, result.retry_at) {
                 (
                     Outcome::Trouble(
                         why @ (Trouble::OverBudget
@@ -212,9 +216,9 @@ impl Worker {
         }
     }
 
-    async fn wait(&self, until: Timestamp, why: Trouble) -> Result<(), Stopped> {
+    async fn wait(&self, until: Timestamp, why: Trouble) -> Result<(), StopReason> {
         if why == Trouble::Auth {
-            return Err(Stopped::Refused);
+            return Err(StopReason::Refused);
         }
         self.is_now(State::Waiting(until, why));
         self.faces.shared.clock.sleep_until(until).await;
@@ -222,7 +226,7 @@ impl Worker {
         Ok(())
     }
 
-    /// One of the crew may be on its way when the run has ended already.
+    /// A fetch may still be in flight after the run has ended.
     fn is_now(&self, state: State) {
         let mut progress = self.progress();
         if progress.ended.is_none() {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::time::{self, Instant};
 use tracing::{Instrument, Span};
 
-use super::{Instance, Landed, Shared};
+use super::{FetchResult, Instance, Shared};
 use crate::{
     avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Report, Subject, Trouble, absorb},
     clock::Timestamp,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// One transaction, ready to run.
-pub(super) struct Transaction {
+pub(super) struct Fetch {
     pub(super) shared: Arc<Shared>,
     pub(super) instance: Arc<Instance>,
     pub(super) subject: Subject,
@@ -32,13 +32,13 @@ pub(super) struct Transaction {
     pub(super) ask: Ask,
     pub(super) priority: Priority,
     /// What the vendor said of the face already, unasked.
-    pub(super) told: Option<Told>,
+    pub(super) prefetched: Option<PrefetchedAnswer>,
     /// Until when a person who waits is willing to wait for the budget.
     pub(super) patience: Instant,
 }
 
 /// A face that came along with a list, and when that was asked for.
-pub(super) struct Told {
+pub(super) struct PrefetchedAnswer {
     pub(super) found: Found,
     pub(super) asked: Timestamp,
 }
@@ -53,8 +53,8 @@ enum Refresh {
     Needed,
 }
 
-/// The trouble that ended a transaction early.
-struct Ended {
+/// The trouble that ended a fetch early.
+struct FetchError {
     why: Trouble,
     /// How long the vendor wants to be left alone.
     retry_after: Option<Duration>,
@@ -63,12 +63,12 @@ struct Ended {
     detail: String,
 }
 
-impl Transaction {
-    pub(super) async fn run(mut self) -> Landed {
+impl Fetch {
+    pub(super) async fn run(mut self) -> FetchResult {
         let entry = self.shared.store.find(&self.key).await;
         let mut status = None;
         let refresh = self.refresh(entry.as_deref());
-        if let Some(Told { found, asked }) = self.told.take()
+        if let Some(PrefetchedAnswer { found, asked }) = self.prefetched.take()
             && refresh != Refresh::Needed
         {
             let answer = self.followed(found, entry.as_deref(), &mut status).await;
@@ -76,7 +76,7 @@ impl Transaction {
         }
         let refresh = match self.granted(refresh).await {
             Ok(refresh) => refresh,
-            Err(ended) => return self.refused(entry, &ended),
+            Err(error) => return self.refused(entry, &error),
         };
         let asked_at = self.shared.clock.now();
         let answer = self.answer(entry.as_deref(), refresh, &mut status).await;
@@ -101,22 +101,22 @@ impl Transaction {
 
     /// Takes a call from the budget; waits for it if somebody waits for the face anyway. Returns
     /// whether the vendor may be made to bypass its cache.
-    async fn granted(&self, wanted: Refresh) -> Result<bool, Ended> {
+    async fn granted(&self, wanted: Refresh) -> Result<bool, FetchError> {
         let mut refresh = wanted != Refresh::No;
         loop {
-            let Err(closed) = self.instance.admission().admit(self.priority, refresh) else {
+            let Err(refusal) = self.instance.admission().admit(self.priority, refresh) else {
                 self.shared.remember(&self.instance).await;
                 return Ok(refresh);
             };
-            let is_spent = closed.why == Trouble::OverBudget;
+            let is_spent = refusal.why == Trouble::OverBudget;
             if is_spent && refresh && wanted == Refresh::IfLeft {
                 refresh = false;
                 continue;
             }
-            let wake = Instant::now() + closed.retry_at.since(self.shared.clock.now());
+            let wake = Instant::now() + refusal.retry_at.since(self.shared.clock.now());
             let waits = is_spent && self.priority != Priority::Background && wake < self.patience;
             if !waits {
-                return Err(Ended::closed(closed));
+                return Err(FetchError::not_admitted(refusal));
             }
             time::sleep_until(wake).await;
         }
@@ -127,7 +127,7 @@ impl Transaction {
         entry: Option<&Entry>,
         refresh: bool,
         status: &mut Option<u16>,
-    ) -> Result<Answer, Ended> {
+    ) -> Result<Answer, FetchError> {
         let first = self.resolve(refresh, status).await?;
         self.followed(first, entry, status).await
     }
@@ -138,7 +138,7 @@ impl Transaction {
         first: Found,
         entry: Option<&Entry>,
         status: &mut Option<u16>,
-    ) -> Result<Answer, Ended> {
+    ) -> Result<Answer, FetchError> {
         let known = entry.and_then(|entry| entry.picture.as_ref()?.name.as_deref());
         match self.fetch(first, known).await? {
             Ok(answer) => Ok(answer),
@@ -147,18 +147,18 @@ impl Transaction {
                     .admission()
                     .admit(Priority::Refresh, true)
                     .map_err(|_| {
-                        Ended::by_vendor("the link has expired, and no refresh is left")
+                        FetchError::by_vendor("the link has expired, and no refresh is left")
                     })?;
                 self.shared.remember(&self.instance).await;
                 let second = self.resolve(true, status).await?;
                 self.fetch(second, known)
                     .await?
-                    .map_err(|Gone| Ended::by_vendor("the link is expired or gone, even anew"))
+                    .map_err(|Gone| FetchError::by_vendor("the link is expired or gone, even anew"))
             }
         }
     }
 
-    async fn resolve(&self, refresh: bool, status: &mut Option<u16>) -> Result<Found, Ended> {
+    async fn resolve(&self, refresh: bool, status: &mut Option<u16>) -> Result<Found, FetchError> {
         let question = Question {
             subject: self.subject,
             refresh,
@@ -166,7 +166,7 @@ impl Transaction {
         let call = self
             .instance
             .call(self.subject, refresh)
-            .map_err(|unsupported| Ended::by_vendor(unsupported.to_string()))?;
+            .map_err(|unsupported| FetchError::by_vendor(unsupported.to_string()))?;
         let began = Instant::now();
         let span = self.span("api");
         let reply = self
@@ -190,7 +190,7 @@ impl Transaction {
         &self,
         found: Found,
         known: Option<&str>,
-    ) -> Result<Result<Answer, Gone>, Ended> {
+    ) -> Result<Result<Answer, Gone>, FetchError> {
         let link = match found {
             Found::Nothing(empty) => return Ok(Ok(Answer::Empty(empty))),
             Found::Bytes(bytes) => return Ok(Ok(Answer::Picture(validated(bytes)?, None))),
@@ -232,9 +232,9 @@ impl Transaction {
         &self,
         entry: Option<Arc<Entry>>,
         asked: Timestamp,
-        answer: Result<Answer, Ended>,
+        answer: Result<Answer, FetchError>,
         status: Option<u16>,
-    ) -> Landed {
+    ) -> FetchResult {
         let now = self.shared.clock.now();
         let _turn = self.shared.turns.of(&self.key).await;
         // Another transaction may have landed meanwhile.
@@ -242,15 +242,15 @@ impl Transaction {
         let standing = self.instance.admission().status();
         let answer = match answer {
             Ok(answer) => self.believed(answer, current.as_deref()),
-            Err(ended) => {
-                self.report(&ended);
+            Err(error) => {
+                self.report(&error);
                 let paused = self
                     .instance
                     .admission()
-                    .record_trouble(ended.why, ended.retry_after);
+                    .record_trouble(error.why, error.retry_after);
                 Answer::Trouble {
-                    why: ended.why,
-                    retry_at: paused.or(ended.retry_at),
+                    why: error.why,
+                    retry_at: paused.or(error.retry_at),
                 }
             }
         };
@@ -280,7 +280,7 @@ impl Transaction {
             subject: self.subject,
         };
         if is_new {
-            self.shared.newest.came(&owner, now);
+            self.shared.recent.record(&owner, now);
         }
         let noted = async {
             // A picture of an account that is as well as before teaches nothing that could not wait
@@ -315,13 +315,13 @@ impl Transaction {
         {
             Ok(()) => answer,
             Err(retry_at) => {
-                let ended = Ended {
+                let error = FetchError {
                     why: Trouble::RateLimited,
-                    ..Ended::by_vendor("too many empty answers at once: visual rate limiting")
+                    ..FetchError::by_vendor("too many empty answers at once: visual rate limiting")
                 };
-                self.report(&ended);
+                self.report(&error);
                 Answer::Trouble {
-                    why: ended.why,
+                    why: error.why,
                     retry_at,
                 }
             }
@@ -329,19 +329,19 @@ impl Transaction {
     }
 
     /// No call was made, so there is nothing to absorb.
-    fn refused(&self, entry: Option<Arc<Entry>>, ended: &Ended) -> Landed {
-        Landed {
-            retry_at: ended.retry_at,
-            ..landed(entry, Outcome::Trouble(ended.why), None, false)
+    fn refused(&self, entry: Option<Arc<Entry>>, error: &FetchError) -> FetchResult {
+        FetchResult {
+            retry_at: error.retry_at,
+            ..landed(entry, Outcome::Trouble(error.why), None, false)
         }
     }
 
-    fn report(&self, ended: &Ended) {
+    fn report(&self, error: &FetchError) {
         tracing::warn!(
             instance = %self.instance.name(),
             provider = self.instance.vendor().as_str(),
-            outcome = ended.why.as_str(),
-            detail = ended.detail,
+            outcome = error.why.as_str(),
+            detail = error.detail,
             "asking the vendor brought no answer"
         );
     }
@@ -352,8 +352,8 @@ fn landed(
     outcome: Outcome,
     status: Option<u16>,
     stored: bool,
-) -> Landed {
-    Landed {
+) -> FetchResult {
+    FetchResult {
         retry_at: entry.as_ref().map(|entry| entry.last.retry_at),
         entry,
         outcome,
@@ -362,8 +362,8 @@ fn landed(
     }
 }
 
-fn validated(bytes: Bytes) -> Result<Picture, Ended> {
-    Picture::validate(bytes).map_err(|rejected| Ended::by_vendor(rejected.to_string()))
+fn validated(bytes: Bytes) -> Result<Picture, FetchError> {
+    Picture::validate(bytes).map_err(|rejected| FetchError::by_vendor(rejected.to_string()))
 }
 
 /// A number from 0 to 1. Without randomness, retries only come back together.
@@ -371,9 +371,9 @@ fn jitter() -> f64 {
     getrandom::u32().map_or(0.0, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
-// === impl Ended ===
+// === impl FetchError ===
 
-impl Ended {
+impl FetchError {
     fn by_vendor(detail: impl Into<String>) -> Self {
         Self {
             why: Trouble::VendorError,
@@ -383,27 +383,27 @@ impl Ended {
         }
     }
 
-    fn closed(closed: NotAdmitted) -> Self {
+    fn not_admitted(refusal: NotAdmitted) -> Self {
         Self {
-            why: closed.why,
-            retry_at: Some(closed.retry_at),
+            why: refusal.why,
+            retry_at: Some(refusal.retry_at),
             ..Self::by_vendor("the vendor was not asked")
         }
     }
 }
 
-impl From<Failed> for Ended {
+impl From<Failed> for FetchError {
     fn from(failed: Failed) -> Self {
-        Ended::by_vendor(failed.to_string())
+        FetchError::by_vendor(failed.to_string())
     }
 }
 
-impl From<Failure> for Ended {
+impl From<Failure> for FetchError {
     fn from(failure: Failure) -> Self {
         Self {
             why: failure.why,
             retry_after: failure.retry_after,
-            ..Ended::by_vendor(failure.detail)
+            ..FetchError::by_vendor(failure.detail)
         }
     }
 }

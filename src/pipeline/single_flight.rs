@@ -10,14 +10,14 @@ use tokio::sync::SetOnce;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::Landed;
+use super::FetchResult;
 use crate::avatar::{Ask, Key, Outcome, Trouble};
 
 /// The transactions under way.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Flights {
+pub(super) struct SingleFlight {
     /// Held for a look-up, never across an await.
-    airborne: Arc<Mutex<HashMap<(Key, Ask), Flight>>>,
+    in_flight: Arc<Mutex<HashMap<(Key, Ask), Flight>>>,
     tasks: TaskTracker,
 }
 
@@ -25,19 +25,19 @@ pub(super) struct Flights {
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
     /// Wakes who waits in the order of their coming: of a crowd, nobody waits for those who came later.
-    result: Arc<SetOnce<Landed>>,
+    result: Arc<SetOnce<FetchResult>>,
 }
 
-/// Takes the flight off the board when its task ends, however it ends, and tells those who wait.
-struct Airborne {
-    flights: Flights,
+/// Removes the flight when its task ends, even by a panic, and wakes its waiters.
+struct Leader {
+    single_flight: SingleFlight,
     id: (Key, Ask),
     flight: Flight,
 }
 
-// === impl Flights ===
+// === impl SingleFlight ===
 
-impl Flights {
+impl SingleFlight {
     /// Joins the transaction under way for `key`, or starts `transaction` in a task of its own.
     /// Returns whether it was joined.
     ///
@@ -50,59 +50,61 @@ impl Flights {
         transaction: impl FnOnce() -> F,
     ) -> (Flight, bool)
     where
-        F: Future<Output = Landed> + Send + 'static,
+        F: Future<Output = FetchResult> + Send + 'static,
     {
-        let mut board = self.board();
-        let under_way = [Ask::Refresh, ask]
+        let mut in_flight = self.in_flight();
+        let running = [Ask::Refresh, ask]
             .into_iter()
-            .find_map(|ask| board.get(&(key, ask)));
-        if let Some(flight) = under_way {
+            .find_map(|ask| in_flight.get(&(key, ask)));
+        if let Some(flight) = running {
             return (flight.clone(), true);
         }
         let flight = Flight {
             result: Arc::default(),
         };
-        board.insert((key, ask), flight.clone());
-        let airborne = Airborne {
-            flights: self.clone(),
+        in_flight.insert((key, ask), flight.clone());
+        let leader = Leader {
+            single_flight: self.clone(),
             id: (key, ask),
             flight: flight.clone(),
         };
         // Traced as a part of the request that caused it, though it may outlive that.
         let transaction = transaction().in_current_span();
         self.tasks.spawn(async move {
-            airborne.land(transaction.await);
+            leader.finish(transaction.await);
         });
         (flight, false)
     }
 
     /// Returns when every transaction under way has landed.
-    pub(super) async fn all_landed(&self) {
+    pub(super) async fn wait_idle(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    fn board(&self) -> MutexGuard<'_, HashMap<(Key, Ask), Flight>> {
-        self.airborne.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<(Key, Ask), Flight>> {
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-// === impl Airborne ===
+// === impl Leader ===
 
-impl Airborne {
-    fn land(&self, landed: Landed) {
-        // Off the board before anybody wakes: who asks from now on asks anew.
-        self.flights.board().remove(&self.id);
+impl Leader {
+    fn finish(&self, result: FetchResult) {
+        // Removed before the waiters wake: a later request starts a flight of its own.
+        self.single_flight.in_flight().remove(&self.id);
         // It lands once.
-        let _ = self.flight.result.set(landed);
+        let _ = self.flight.result.set(result);
     }
 }
 
-impl Drop for Airborne {
+impl Drop for Leader {
     fn drop(&mut self) {
         if !self.flight.result.initialized() {
             // A transaction that died without a result was a bug; those who wait are told that it failed.
-            self.land(crashed());
+            self.finish(crash_result());
         }
     }
 }
@@ -111,14 +113,14 @@ impl Drop for Airborne {
 
 impl Flight {
     /// The result, as soon as there is one.
-    pub(super) async fn landed(&self) -> Landed {
+    pub(super) async fn wait(&self) -> FetchResult {
         self.result.wait().await.clone()
     }
 }
 
 #[cold]
-fn crashed() -> Landed {
-    Landed {
+fn crash_result() -> FetchResult {
+    FetchResult {
         entry: None,
         outcome: Outcome::Trouble(Trouble::VendorError),
         status: None,
@@ -139,21 +141,21 @@ mod tests {
         Key::new("sales", &"628123".parse().unwrap())
     }
 
-    fn landed() -> Landed {
-        Landed {
+    fn landed() -> FetchResult {
+        FetchResult {
             outcome: Outcome::Picture,
-            ..crashed()
+            ..crash_result()
         }
     }
 
     #[tokio::test]
     async fn a_thousand_askers_share_one_transaction() {
-        let flights = Flights::default();
+        let single_flight = SingleFlight::default();
         let (runs, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let mut waiting = Vec::new();
         for _ in 0..1000 {
             let (runs, gate) = (runs.clone(), gate.clone());
-            waiting.push(flights.join(key(), Ask::View, || async move {
+            waiting.push(single_flight.join(key(), Ask::View, || async move {
                 runs.fetch_add(1, Ordering::SeqCst);
                 gate.notified().await;
                 landed()
@@ -162,25 +164,25 @@ mod tests {
         gate.notify_one();
         assert_eq!(waiting.iter().filter(|(_, joined)| !joined).count(), 1);
         for (flight, _) in waiting {
-            assert_eq!(flight.landed().await.outcome, Outcome::Picture);
+            assert_eq!(flight.wait().await.outcome, Outcome::Picture);
         }
         assert_eq!(runs.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
     async fn who_came_first_is_answered_first() {
-        let flights = Flights::default();
+        let single_flight = SingleFlight::default();
         let (gate, answered) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
         let mut waiting = Vec::new();
         for place in 0..1000 {
             let held = gate.clone();
-            let (flight, _) = flights.join(key(), Ask::View, || async move {
+            let (flight, _) = single_flight.join(key(), Ask::View, || async move {
                 held.notified().await;
                 landed()
             });
             let answered = answered.clone();
             waiting.push(tokio::spawn(async move {
-                flight.landed().await;
+                flight.wait().await;
                 answered.lock().unwrap().push(place);
             }));
         }
@@ -195,41 +197,41 @@ mod tests {
 
     #[tokio::test]
     async fn a_transaction_goes_on_when_its_asker_leaves() {
-        let flights = Flights::default();
+        let single_flight = SingleFlight::default();
         let gate = Arc::new(Notify::new());
         let held = gate.clone();
-        let (flight, _) = flights.join(key(), Ask::View, || async move {
+        let (flight, _) = single_flight.join(key(), Ask::View, || async move {
             held.notified().await;
             landed()
         });
         drop(flight);
-        let (other, joined) = flights.join(key(), Ask::View, || async { unreachable!() });
+        let (other, joined) = single_flight.join(key(), Ask::View, || async { unreachable!() });
         gate.notify_one();
         assert!(joined);
-        assert_eq!(other.landed().await.outcome, Outcome::Picture);
+        assert_eq!(other.wait().await.outcome, Outcome::Picture);
     }
 
     #[tokio::test]
     async fn a_transaction_that_dies_frees_its_face_and_its_waiters() {
-        let flights = Flights::default();
-        let (flight, _) = flights.join(key(), Ask::View, || async { panic!("a bug") });
+        let single_flight = SingleFlight::default();
+        let (flight, _) = single_flight.join(key(), Ask::View, || async { panic!("a bug") });
         assert_eq!(
-            flight.landed().await.outcome,
+            flight.wait().await.outcome,
             Outcome::Trouble(Trouble::VendorError)
         );
-        let (next, joined) = flights.join(key(), Ask::View, || async { landed() });
+        let (next, joined) = single_flight.join(key(), Ask::View, || async { landed() });
         assert!(!joined);
-        assert_eq!(next.landed().await.outcome, Outcome::Picture);
+        assert_eq!(next.wait().await.outcome, Outcome::Picture);
     }
 
     #[tokio::test]
     async fn a_view_rides_on_a_refresh_but_not_the_other_way_round() {
-        let flights = Flights::default();
-        let waits = || std::future::pending::<Landed>();
-        let (_view, _) = flights.join(key(), Ask::View, waits);
-        let (_refresh, joined) = flights.join(key(), Ask::Refresh, waits);
+        let single_flight = SingleFlight::default();
+        let waits = || std::future::pending::<FetchResult>();
+        let (_view, _) = single_flight.join(key(), Ask::View, waits);
+        let (_refresh, joined) = single_flight.join(key(), Ask::Refresh, waits);
         assert!(!joined);
-        let (_another, joined) = flights.join(key(), Ask::View, waits);
+        let (_another, joined) = single_flight.join(key(), Ask::View, waits);
         assert!(joined);
     }
 }

@@ -12,21 +12,21 @@ use crate::{clock::Timestamp, store::Owner};
 
 /// A wall's worth of faces. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Newest {
+pub(super) struct RecentUpdates {
     /// Newest first. Held for a few instructions, never across an await.
     faces: Arc<Mutex<VecDeque<(Owner, Timestamp)>>>,
     /// Whether those that came before the start are among them.
-    looked: Arc<OnceCell<()>>,
+    loaded: Arc<OnceCell<()>>,
 }
 
 /// So many are shown.
 const MOST: usize = 60;
-/// Of a larger cache, the faces from before the start are not looked for: that takes seconds.
+/// Of a larger cache, the faces from before the start are not loaded: that takes seconds.
 const LARGE: u64 = 20_000;
 
-impl Newest {
+impl RecentUpdates {
     /// A face has come, or has another picture.
-    pub(super) fn came(&self, owner: &Owner, at: Timestamp) {
+    pub(super) fn record(&self, owner: &Owner, at: Timestamp) {
         let mut faces = self.faces();
         faces.retain(|(known, _)| !is_same(known, owner));
         faces.push_front((owner.clone(), at));
@@ -34,7 +34,7 @@ impl Newest {
     }
 
     /// A face is gone.
-    pub(super) fn went(&self, owner: &Owner) {
+    pub(super) fn remove(&self, owner: &Owner) {
         self.faces().retain(|(known, _)| !is_same(known, owner));
     }
 
@@ -49,22 +49,22 @@ fn is_same(a: &Owner, b: &Owner) -> bool {
 
 impl Faces {
     /// The faces that came last, newest first.
-    pub async fn newest(&self) -> Vec<(Owner, Timestamp)> {
-        let newest = &self.shared.newest;
+    pub async fn recent_updates(&self) -> Vec<(Owner, Timestamp)> {
+        let recent = &self.shared.recent;
         let store = &self.shared.store;
-        let look = || async {
+        let load = || async {
             if store.health().totals.entries > LARGE {
                 return;
             }
             let before = store.newest(MOST).await;
-            let mut faces = newest.faces();
+            let mut faces = recent.faces();
             for (owner, at) in before {
                 if faces.len() < MOST && !faces.iter().any(|(known, _)| is_same(known, &owner)) {
                     faces.push_back((owner, at));
                 }
             }
         };
-        newest.looked.get_or_init(look).await;
-        newest.faces().iter().cloned().collect()
+        recent.loaded.get_or_init(load).await;
+        recent.faces().iter().cloned().collect()
     }
 }
