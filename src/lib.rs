@@ -14,7 +14,7 @@
 //! | 3 | [`pipeline`], [`http`] | one face, found or fetched; the HTTP protocol, without a face in it |
 //! | 2 | [`store`], [`upstream`], [`limits`], [`images`], [`server`] | the mechanisms |
 //! | 1 | [`avatar`] | nouns and verdicts, pure |
-//! | 0 | [`clock`], [`telemetry`] | the time, and how to tell what happens |
+//! | 0 | [`clock`], [`sync`], [`telemetry`] | the time, locks, and how to tell what happens |
 
 pub mod admin;
 pub mod app;
@@ -33,5 +33,6 @@ pub mod public;
 pub mod representation;
 pub mod server;
 pub mod store;
+pub mod sync;
 pub mod telemetry;
 pub mod upstream;

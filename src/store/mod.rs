@@ -8,6 +8,7 @@ mod catalogue;
 mod directory;
 mod disk;
 mod glance;
+mod key_locks;
 mod line;
 mod memory;
 mod notes;
@@ -23,7 +24,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use archive::Archive;
 pub use archive::{Past, archived};
@@ -32,6 +33,7 @@ use directory::Directory;
 pub use directory::OpenError;
 use disk::Disk;
 pub use disk::Health;
+pub use key_locks::KeyLocks;
 use memory::Memory;
 use notes::Notes;
 pub use survey::{Damage, Row, Survey};
@@ -78,7 +80,7 @@ pub struct Settings {
 }
 
 /// Many more than there are disk threads, so that faces seldom wait for each other.
-const TURNS: usize = 4096;
+const STRIPES: usize = 4096;
 
 /// Both tiers.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ pub struct Store {
     /// memory after it, or a face that was forgotten would be shown again. A look that memory
     /// answers takes no turn. Whoever works on disk keeps the turn until that is done, even if the
     /// one who asked for it goes away.
-    turns: Box<[Arc<Mutex<()>>]>,
+    locks: KeyLocks,
     max_bytes: u64,
     /// Every distinct picture that a face has had.
     archive: Arc<Archive>,
@@ -123,7 +125,7 @@ impl Store {
             tender: Arc::new(Tender::start(disk.clone(), memory.clone(), tending)),
             memory,
             disk,
-            turns: (0..TURNS).map(|_| Arc::default()).collect(),
+            locks: KeyLocks::new(STRIPES),
             max_bytes: settings.tending.max_bytes,
             archive: Arc::new(Archive::of(&settings.dir)),
             keeps_all: settings.archive,
@@ -150,7 +152,7 @@ impl Store {
 
     fn glance(&self, key: &Key) -> Option<Arc<Entry>> {
         // Who has the turn may be about to change it.
-        let _turn = self.turn_of(key).try_lock().ok()?;
+        let _guard = self.locks.try_lock(key)?;
         let entry = Arc::new(self.disk.glance(key)?);
         self.memory.put(*key, entry.clone());
         Some(entry)
@@ -166,12 +168,12 @@ impl Store {
         if self.disk.lacks(key) {
             return None;
         }
-        let turn = self.turn(key).await;
+        let guard = self.locks.lock(key).await;
         // Whoever had the turn before may have brought it.
         if let Some(entry) = self.memory.get(key) {
             return Some(entry);
         }
-        self.in_turn(turn, key, |disk, memory, key| {
+        self.with_key_lock(guard, key, |disk, memory, key| {
             let entry = Arc::new(disk.read(key)?);
             memory.put(*key, entry.clone());
             Some(entry)
@@ -181,11 +183,11 @@ impl Store {
 
     /// Keeps `entry`. Returns whether it reached the disk; memory has it in any case.
     pub async fn put(&self, key: &Key, owner: &Owner, entry: Arc<Entry>) -> bool {
-        let (turn, owner) = (self.turn(key).await, owner.clone());
+        let (guard, owner) = (self.locks.lock(key).await, owner.clone());
         let archive = self
             .keeps_all
             .then(|| (self.archive.clone(), self.clock.now()));
-        let kept = self.in_turn(turn, key, move |disk, memory, key| {
+        let kept = self.with_key_lock(guard, key, move |disk, memory, key| {
             let is_on_disk = disk.write(key, &owner, &entry);
             if let Some((archive, now)) = archive {
                 archive.keep(key, &owner, &entry, now);
@@ -199,9 +201,9 @@ impl Store {
     /// Puts `tombstone` in the place of the entry, and removes its picture's bytes unless another
     /// entry has the same; the archive's, too. Returns whether that reached the disk.
     pub async fn forget(&self, key: &Key, owner: &Owner, tombstone: Arc<Entry>) -> bool {
-        let (turn, owner) = (self.turn(key).await, owner.clone());
+        let (guard, owner) = (self.locks.lock(key).await, owner.clone());
         let archive = self.archive.clone();
-        let forgotten = self.in_turn(turn, key, move |disk, memory, key| {
+        let forgotten = self.with_key_lock(guard, key, move |disk, memory, key| {
             memory.put(*key, tombstone.clone());
             let archived = archive.forget(key).inspect_err(|error| {
                 tracing::error!(%error, "what the archive has of a face could not be removed");
@@ -214,8 +216,8 @@ impl Store {
     /// Removes the entry, and its content unless another entry has the same. Returns whether it is
     /// gone from disk.
     pub async fn remove(&self, key: &Key) -> bool {
-        let turn = self.turn(key).await;
-        let removed = self.in_turn(turn, key, |disk, memory, key| {
+        let guard = self.locks.lock(key).await;
+        let removed = self.with_key_lock(guard, key, |disk, memory, key| {
             memory.remove(key);
             disk.remove(key)
         });
@@ -252,19 +254,10 @@ impl Store {
         owners.await.and_then(Result::ok).unwrap_or_default()
     }
 
-    async fn turn(&self, key: &Key) -> OwnedMutexGuard<()> {
-        self.turn_of(key).clone().lock_owned().await
-    }
-
-    fn turn_of(&self, key: &Key) -> &Arc<Mutex<()>> {
-        let [high, low, ..] = *key.as_bytes();
-        &self.turns[usize::from(u16::from_be_bytes([high, low])) % self.turns.len()]
-    }
-
     /// Changes both tiers while nobody else has the turn.
-    async fn in_turn<T: Send + 'static>(
+    async fn with_key_lock<T: Send + 'static>(
         &self,
-        turn: OwnedMutexGuard<()>,
+        guard: OwnedMutexGuard<()>,
         key: &Key,
         work: impl FnOnce(&Disk, &Memory, &Key) -> T + Send + 'static,
     ) -> Option<T> {
@@ -273,7 +266,7 @@ impl Store {
             let done = work(&disk, &memory, &key);
             // Who gets the turn may count on it that this one holds nothing any more.
             drop((disk, memory));
-            drop(turn);
+            drop(guard);
             done
         })
         .await
@@ -282,9 +275,7 @@ impl Store {
     /// Returns when nobody who asked until now works on the disk any more, not even for a caller who
     /// went away.
     pub async fn at_rest(&self) {
-        for turn in &self.turns {
-            drop(turn.lock().await);
-        }
+        self.locks.wait_idle().await;
     }
 
     /// What was last noted under `name`.

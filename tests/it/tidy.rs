@@ -7,8 +7,9 @@ use std::{
 };
 
 /// The rooms and their floors. A room may use rooms on lower floors, and itself.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("clock", 0),
+    ("sync", 0),
     ("telemetry", 1),
     ("avatar", 1),
     ("store", 2),
