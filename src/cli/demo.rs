@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         level: "warn,faceplate::access=info".into(),
         ..log::Settings::default()
     };
-    log::start(&settings, None);
+    log::start(&settings, None)?;
     let mut stop = StopSignals::listen()?;
     let emulator = Emulator::start(Options::default())
         .await

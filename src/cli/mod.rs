@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     config::{self, Config},
-    telemetry::lines,
+    telemetry::log_writer,
 };
 
 /// Where the configuration is looked for.
@@ -92,7 +92,7 @@ pub fn run() -> ExitCode {
             Command::Healthcheck(args) => healthcheck::run(args).await,
         }
     });
-    lines::flush();
+    log_writer::flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),

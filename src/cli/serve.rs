@@ -17,19 +17,19 @@ use crate::{
     app::{App, Dependencies},
     config::{self, Config},
     server::Inherited,
-    telemetry::{log, traces::Traces},
-    upstream::{Collector, Resolver},
+    telemetry::{OtlpClient, log, traces::Traces},
+    upstream::{Resolver, unguarded_client},
 };
 
 pub(super) async fn run(path: &Path) -> Result<(), String> {
     let config = config::from_file(path).map_err(|problems| problems.to_string())?;
     let mut changes = Changes::of(path, &config)?;
     let traces = config.traces.as_ref().map(|settings| {
-        let collector = Collector::new(Resolver::default());
+        let collector = OtlpClient::new(unguarded_client(Resolver::default()));
         Traces::start(settings, collector).map_err(|error| format!("cannot trace: {error}"))
     });
     let traces = traces.transpose()?;
-    log::start(&config.log, traces.as_ref());
+    log::start(&config.log, traces.as_ref())?;
     let mut stop = StopSignals::listen()?;
     warn(&config);
     let instances = config.instances.len();

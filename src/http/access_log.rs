@@ -19,7 +19,7 @@ use crate::representation::headers as represent;
 use crate::server::Reply;
 use crate::telemetry::{
     Metrics,
-    lines::{self, Access},
+    access_log::{self, Record},
     traces,
 };
 
@@ -110,7 +110,7 @@ impl Line {
             let span = Span::current();
             traces::answered(&span, &self.method, self.route, instance, status, outcome);
         }
-        lines::access(&Access {
+        access_log::write(&Record {
             request: &self.id,
             method: self.method.as_str(),
             route: self.route,

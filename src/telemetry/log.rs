@@ -1,6 +1,6 @@
-//! The log: text for people, JSON for machines, on standard output.
+//! The process's log: text for people or JSON for machines, on standard output.
 
-use std::{error::Error, io::IsTerminal};
+use std::{error::Error, io::IsTerminal, sync::Arc};
 
 use tracing::Metadata;
 use tracing_subscriber::{
@@ -15,30 +15,23 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+pub use super::access_log::Format;
 use super::{
-    lines::{self, Out},
+    access_log,
+    log_writer::{self, LogWriter},
     traces::{self, Traces},
 };
 
-/// How the log is written.
+/// Settings of the log.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// For people or for machines.
+    /// The form of a line.
     pub format: Format,
-    /// What is written: `info`, or a filter such as `warn,faceplate::access=info`.
+    /// A level such as `info`, or a filter such as `warn,faceplate::access=info`.
     pub level: String,
 }
 
-/// The form of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Libraries that would write paths and links into the log, where JIDs and signatures stand.
+/// Libraries whose lines of a lower level would contain paths and links, and thus JIDs and signatures.
 const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,rustls=warn,hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";
 
 impl Default for Settings {
@@ -50,56 +43,69 @@ impl Default for Settings {
     }
 }
 
-/// Starts the log of this process, and its spans if they are traced. A second call changes nothing.
-pub fn start(settings: &Settings, traces: Option<&Traces>) {
+/// Starts the log of this process, and its spans if `traces` are on. A second call changes nothing.
+pub fn start(settings: &Settings, traces: Option<&Traces>) -> Result<(), String> {
+    let writer = log_writer::stdout().map_err(|error| {
+        format!("cannot start the log's thread: {error}; raise the limit of threads (ulimit -u)")
+    })?;
     let level = match check_level(&settings.level) {
         Ok(()) => settings.level.as_str(),
         Err(_) => "info",
     };
-    if tells_of_requests(level) {
-        lines::start(settings.format);
+    if has_access_log(level) {
+        access_log::enable(settings.format);
     }
     let filter = filter(level);
-    // Tests start more than one server in a process; the first one's log serves them all.
+    // Tests start more than one server in a process, and all of them write to the first one's log.
     let _ = match traces {
-        Some(traces) => with_spans(settings.format, filter, traces),
-        None => without_spans(settings.format, filter),
+        Some(traces) => with_spans(settings.format, writer, filter, traces),
+        None => without_spans(settings.format, writer, filter),
     };
+    Ok(())
 }
 
-/// Asked once: the filter stays what it is, and a layer that was asked and then told nothing would be
-/// wrong about what it is told next.
-fn tells_of_requests(level: &str) -> bool {
-    let asked = registry().with(filter(level));
+/// Whether `level` lets access-log lines pass. The answer never changes, so it is asked for once and of a subscriber of its
+/// own: asking the log's layers for an event that does not follow would confuse their filters.
+fn has_access_log(level: &str) -> bool {
+    let subscriber = registry().with(filter(level));
     tracing::subscriber::with_default(
-        asked,
-        || tracing::enabled!(target: lines::ACCESS, tracing::Level::INFO),
+        subscriber,
+        || tracing::enabled!(target: access_log::TARGET, tracing::Level::INFO),
     )
 }
 
-/// What is written at `level`, which may be a filter: never what libraries say of their requests.
+/// The filter for `level`, which may be a filter itself. It never lets the lines pass that libraries write about requests.
 pub fn filter(level: &str) -> EnvFilter {
     EnvFilter::new(format!("{level},{QUIET}"))
 }
 
 type Started = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// One filter for all that is told is quicker than one for each layer.
-fn without_spans(format: Format, filter: EnvFilter) -> Started {
+/// A log without spans has one filter for the whole registry.
+fn without_spans(format: Format, writer: Arc<LogWriter>, filter: EnvFilter) -> Started {
     let registry = registry().with(filter);
     match format {
-        Format::Text => registry.with(layer().event_format(text())).try_init(),
+        Format::Text => registry.with(layer(writer).event_format(text())).try_init(),
         Format::Json => registry
-            .with(layer().fmt_fields(JsonFields::new()).event_format(json()))
+            .with(
+                layer(writer)
+                    .fmt_fields(JsonFields::new())
+                    .event_format(json()),
+            )
             .try_init(),
     }
     .map_err(Into::into)
 }
 
-fn with_spans(format: Format, filter: EnvFilter, traces: &Traces) -> Started {
+fn with_spans(
+    format: Format,
+    writer: Arc<LogWriter>,
+    filter: EnvFilter,
+    traces: &Traces,
+) -> Started {
     let layer = match format {
-        Format::Text => layer().event_format(text()).boxed(),
-        Format::Json => layer()
+        Format::Text => layer(writer).event_format(text()).boxed(),
+        Format::Json => layer(writer)
             .fmt_fields(JsonFields::new())
             .event_format(json())
             .boxed(),
@@ -109,7 +115,7 @@ fn with_spans(format: Format, filter: EnvFilter, traces: &Traces) -> Started {
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false);
-    // The collector gets the spans, the log gets the rest.
+    // Spans go to the collector, events to the log.
     let is_span = |metadata: &Metadata<'_>| metadata.target() == traces::TARGET;
     registry()
         .with(layer.with_filter(filter.and(filter_fn(move |metadata| !is_span(metadata)))))
@@ -118,8 +124,10 @@ fn with_spans(format: Format, filter: EnvFilter, traces: &Traces) -> Started {
         .map_err(Into::into)
 }
 
-fn layer<S>() -> fmt::Layer<S, DefaultFields, fmt::format::Format, Out> {
-    fmt::layer().with_ansi(is_ansi()).with_writer(Out)
+fn layer<S>(
+    writer: Arc<LogWriter>,
+) -> fmt::Layer<S, DefaultFields, fmt::format::Format, Arc<LogWriter>> {
+    fmt::layer().with_ansi(is_ansi()).with_writer(writer)
 }
 
 fn text() -> fmt::format::Format<Full> {
@@ -138,7 +146,7 @@ fn is_ansi() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// Whether `level` is a filter that the log understands.
+/// Checks that `level` is a level or a filter; the error says what to write.
 pub fn check_level(level: &str) -> Result<(), String> {
     EnvFilter::try_new(level).map(|_| ()).map_err(|_| {
         format!("{level:?} is not a level; write error, warn, info or debug, or a filter such as warn,faceplate::access=info")

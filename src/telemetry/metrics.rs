@@ -2,7 +2,7 @@
 
 use std::{
     fmt::{self, Debug},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -99,6 +99,16 @@ struct FormatLabels {
 struct InstanceLabels {
     instance: String,
 }
+
+/// Counters of the process, for parts that do not belong to one server.
+#[derive(Debug, Default)]
+pub struct ProcessCounters {
+    /// Log lines that were not written, because standard output is read too slowly or was closed.
+    pub dropped_lines: Counter,
+}
+
+/// The counters of this process.
+pub static PROCESS: LazyLock<ProcessCounters> = LazyLock::new(ProcessCounters::default);
 
 /// What the store adds up to at the moment of a scrape.
 #[derive(Clone, Copy, Debug, Default)]
@@ -238,6 +248,11 @@ impl Metrics {
             "faceplate_ssrf_blocked",
             "Outbound requests that the address guard stopped",
             inner.ssrf_blocked.clone(),
+        );
+        registry.register(
+            "faceplate_log_lines_dropped",
+            "Log lines that were dropped because standard output was read too slowly",
+            PROCESS.dropped_lines.clone(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("faceplate_build", "The running program", build);

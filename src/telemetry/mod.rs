@@ -1,8 +1,11 @@
-//! How Faceplate tells what it does.
+//! The log, the access log, metrics and traces.
 
-pub mod lines;
+pub mod access_log;
 pub mod log;
+pub mod log_writer;
 mod metrics;
+mod otlp_client;
 pub mod traces;
 
-pub use metrics::{AVATAR, Metrics, StoreFigures};
+pub use metrics::{AVATAR, Metrics, PROCESS, StoreFigures};
+pub use otlp_client::OtlpClient;

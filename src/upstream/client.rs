@@ -5,7 +5,7 @@ use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -13,6 +13,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use tokio::{sync::Semaphore, time};
+use tower_service::Service;
 use url::Url;
 
 use super::{BadLink, Call, Forbidden, Guard, Link, Reply, Resolver, dial, dial::Dial};
@@ -35,7 +36,7 @@ pub struct Settings {
 }
 
 /// A pool of connections, each to an address that the guard admits.
-pub(super) type Http<B> = legacy::Client<HttpsConnector<Dial>, B>;
+type Http<B> = legacy::Client<HttpsConnector<Dial>, B>;
 
 /// One instance's client.
 pub struct Client {
@@ -168,8 +169,33 @@ impl fmt::Debug for Client {
     }
 }
 
+/// A client that may connect to every address, for a server that the operator chose. It resolves names and connects as
+/// all other clients here.
+pub fn unguarded_client(
+    resolver: Resolver,
+) -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Response<Incoming>,
+    Error = legacy::Error,
+    Future: Send + 'static,
+> + Clone
++ fmt::Debug
++ Send
++ Sync
++ 'static {
+    let everywhere = ["0.0.0.0/0", "::/0"];
+    let guard = Guard {
+        picture_hosts: Vec::new(),
+        allow_private: everywhere
+            .iter()
+            .filter_map(|net| net.parse().ok())
+            .collect(),
+    };
+    http(Arc::new(guard), resolver)
+}
+
 /// A pool with nothing in it.
-pub(super) fn http<B>(guard: Arc<Guard>, resolver: Resolver) -> Http<B>
+fn http<B>(guard: Arc<Guard>, resolver: Resolver) -> Http<B>
 where
     B: Body + Send,
     B::Data: Send,

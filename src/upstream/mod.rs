@@ -5,7 +5,6 @@
 //! functions; everything that does I/O is written once, in [`Client`].
 
 mod client;
-mod collector;
 mod dial;
 mod guard;
 mod link;
@@ -13,8 +12,7 @@ mod provider;
 mod providers;
 mod resolver;
 
-pub use client::{Client, Failed, Gone, Settings};
-pub use collector::Collector;
+pub use client::{Client, Failed, Gone, Settings, unguarded_client};
 pub use guard::{Forbidden, Guard, HostPattern};
 pub use link::{BadLink, Link};
 pub use provider::{

@@ -1,7 +1,16 @@
 //! One line a request, and nothing in it that is nobody's business.
 
+use std::{process::Stdio, time::Duration};
+
 use crate::support::{Answer, program::Program};
 use faceplate::emulator::{Emulator, Fault, Options, Rule};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    process::Command,
+    time,
+};
 
 /// Requests of every kind: a hit, a miss, none, trouble, and what is refused.
 async fn drive(address: &str, emulator: &Emulator) -> usize {
@@ -171,4 +180,57 @@ async fn a_request_is_called_the_same_in_its_answer_and_in_the_log() {
         let count = output.matches(name.as_str()).count();
         assert_eq!(count, 1, "{name} in {output}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_not_read_loses_lines_and_delays_no_answer_no_probe_and_no_shutdown() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(&emulator, "");
+    let mut command = Command::from(program.command(&["serve"]));
+    let command = command.stdout(Stdio::piped()).kill_on_drop(true);
+    let mut process = command.spawn().unwrap();
+    // The pipe stays open, and nothing behind this line is read.
+    let mut log = BufReader::new(process.stdout.take().unwrap()).lines();
+    let serving = loop {
+        let line = log.next_line().await.unwrap().unwrap();
+        if line.contains("serving faces") {
+            break line;
+        }
+    };
+    let address = |key: &str| {
+        let (_, rest) = serving.split_once(&format!("{key}=")).unwrap();
+        rest.split(' ').next().unwrap().to_owned()
+    };
+    let (listen, admin) = (address("listen"), address("admin"));
+    let has_dropped = async || {
+        let metrics = Answer::to(&admin, "GET", "/metrics", &[]).await;
+        let name = "faceplate_log_lines_dropped_total ";
+        let (_, count) = metrics.text().split_once(name).unwrap();
+        !count.starts_with("0\n")
+    };
+    let client = TcpStream::connect(&listen).await.unwrap();
+    let (read, mut write) = client.into_split();
+    let mut answers = BufReader::new(read).lines();
+    let requests = "HEAD /nowhere HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);
+    let mut batches = 0;
+    while !has_dropped().await {
+        batches += 1;
+        assert!(batches < 100, "the log took 100,000 lines");
+        let writing = write.write_all(requests.as_bytes());
+        let reading = async {
+            let mut heads = 0;
+            while heads < 1000 {
+                let line = answers.next_line().await.unwrap().unwrap();
+                heads += usize::from(line.is_empty());
+            }
+        };
+        let both = async { tokio::join!(writing, reading).0 };
+        let sent = time::timeout(Duration::from_secs(30), both).await;
+        sent.expect("answers in time").unwrap();
+    }
+    assert_eq!(Answer::to(&admin, "GET", "/livez", &[]).await.status, 200);
+    let pid = Pid::from_raw(process.id().unwrap() as i32).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let end = time::timeout(Duration::from_secs(20), process.wait()).await;
+    assert!(end.expect("an end in time").unwrap().success());
 }
