@@ -1,5 +1,5 @@
-# One static binary in an empty image: no shell, no libraries, no package to be patched. The CA roots are in the
-# binary (webpki-roots). Builds with any builder, and for the platform that it is told:
+# One static binary in an empty image: no shell, no libraries, no packages to patch. The CA roots are in the binary
+# (webpki-roots). Works with any builder, and cross-builds by platform:
 #   docker build --platform linux/arm64 -t faceplate .
 ARG RUST=rust:1-bookworm
 FROM ${RUST} AS build
@@ -7,8 +7,8 @@ WORKDIR /src
 ARG PROFILE=release
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 
-# The dependencies in a layer of their own, which stays as long as they do. Their dates are set, for some builders cut
-# the fractions of seconds off, and then cargo takes everything for changed.
+# The dependencies have a layer of their own, which is reused until they change. Their timestamps are set, because some
+# builders truncate fractions of seconds, after which cargo would rebuild everything.
 COPY Cargo.toml Cargo.lock ./
 COPY benches/tools/Cargo.toml benches/tools/
 RUN mkdir src \
@@ -18,8 +18,8 @@ RUN mkdir src \
  && find target "${CARGO_HOME}/registry" -exec touch -h -d @0 {} +
 
 COPY src ./src
-# The same sources make the same bytes: no date goes in but this one, that of the last change. The compilers are not
-# told of it, or the dependencies written in C would be compiled once more.
+# Reproducible build: the only date in the image is this one, the date of the last change. The compilers do not see it,
+# or the dependencies written in C would be compiled again.
 ARG SOURCE_DATE_EPOCH=0
 RUN touch src/main.rs src/lib.rs \
  && env -u SOURCE_DATE_EPOCH cargo build --profile "${PROFILE}" --locked --bin faceplate --target "$(uname -m)-unknown-linux-gnu" \
@@ -37,7 +37,7 @@ LABEL org.opencontainers.image.title="Faceplate" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build --chown=65532:65532 /root-of-image/ /
 USER 65532:65532
-# The last has glibc give memory back: it would keep twice its largest buffer, for each thread.
+# MALLOC_TRIM_THRESHOLD_ makes glibc return freed memory; by default it keeps up to twice the largest buffer per thread.
 ENV FACEPLATE_CACHE__DIR=/cache \
     FACEPLATE_LOG__FORMAT=json \
     TMPDIR=/cache \
