@@ -2,7 +2,7 @@
 #![no_main]
 
 use bytes::Bytes;
-use faceplate::upstream::{Found, Link, Question, Reply, Vendor};
+use faceplate::upstream::{VendorAnswer, Link, Question, VendorReply, Vendor};
 use http::{HeaderMap, StatusCode, header};
 use libfuzzer_sys::fuzz_target;
 
@@ -15,7 +15,7 @@ fuzz_target!(|input: (u16, &str, bool, &[u8])| {
     if let Ok(media) = media.parse() {
         headers.insert(header::CONTENT_TYPE, media);
     }
-    let reply = Reply {
+    let reply = VendorReply {
         status,
         headers,
         body: Bytes::copy_from_slice(body),
@@ -26,8 +26,8 @@ fuzz_target!(|input: (u16, &str, bool, &[u8])| {
         };
         for vendor in Vendor::ALL {
             let question = Question { subject, refresh };
-            match vendor.provider().read(&question, &reply) {
-                Ok(Found::Link(text)) => {
+            match vendor.provider().read_picture(&question, &reply) {
+                Ok(VendorAnswer::Link(text)) => {
                     assert!(status.is_success());
                     // What is checked is what is dialled.
                     if let Ok(link) = Link::parse(&text)
@@ -40,7 +40,7 @@ fuzz_target!(|input: (u16, &str, bool, &[u8])| {
                         assert_eq!(uri.port_u16().unwrap_or(default), port);
                     }
                 }
-                Ok(Found::Bytes(_)) => assert!(status.is_success()),
+                Ok(VendorAnswer::Bytes(_)) => assert!(status.is_success()),
                 _ => {}
             }
         }

@@ -74,7 +74,7 @@ pub struct Instance {
     /// The account itself.
     pub account: upstream::Account,
     /// Its client.
-    pub client: upstream::Settings,
+    pub client: upstream::ClientSettings,
     /// Calls in all.
     pub lookups: limits::Quota,
     /// Calls past the vendor's cache.

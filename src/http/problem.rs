@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::signed_url::Refusal;
 use crate::{
     admin::webhooks as hooks, avatar::MalformedJid, representation::headers as represent,
-    server::Reply, upstream::Unsupported,
+    server::Reply, upstream::UnsupportedSubject,
 };
 
 /// What is wrong with a request.
@@ -59,7 +59,7 @@ pub(crate) enum Problem {
     /// Not let in.
     Access(Refusal),
     /// A face that this vendor cannot be asked for.
-    Unsupported(Unsupported),
+    Unsupported(UnsupportedSubject),
     /// `d=404`, and there is no picture.
     NoPicture,
 }

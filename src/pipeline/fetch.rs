@@ -20,7 +20,7 @@ use crate::{
     limits::{NotAdmitted, Observation, Priority},
     store::Owner,
     telemetry::traces,
-    upstream::{Failed, Failure, Found, Gone, Link, Question},
+    upstream::{ClientError, Download, Link, Question, VendorAnswer, VendorFailure},
 };
 
 /// One transaction, ready to run.
@@ -39,7 +39,7 @@ pub(super) struct Fetch {
 
 /// A face that came along with a list, and when that was asked for.
 pub(super) struct PrefetchedAnswer {
-    pub(super) found: Found,
+    pub(super) found: VendorAnswer,
     pub(super) asked: Timestamp,
 }
 
@@ -62,6 +62,9 @@ struct FetchError {
     retry_at: Option<Timestamp>,
     detail: String,
 }
+
+/// The link leads nowhere any more.
+struct Gone;
 
 impl Fetch {
     pub(super) async fn run(mut self) -> FetchResult {
@@ -89,7 +92,7 @@ impl Fetch {
         let last = entry.map(|entry| entry.last);
         let was_unknown = last.is_some_and(|last| last.outcome == Outcome::Empty(Empty::Unknown));
         let is_outdated = last.is_some_and(|last| last.is_outdated);
-        let keeps_answers = self.instance.provider().keeps_answers();
+        let keeps_answers = self.instance.provider().has_answer_cache();
         if self.ask == Ask::Refresh || (is_outdated && keeps_answers) {
             Refresh::Needed
         } else if was_unknown && keeps_answers {
@@ -135,7 +138,7 @@ impl Fetch {
     /// The answer that `first` leads to; if that is a link which leads nowhere, the vendor's second.
     async fn followed(
         &self,
-        first: Found,
+        first: VendorAnswer,
         entry: Option<&Entry>,
         status: &mut Option<u16>,
     ) -> Result<Answer, FetchError> {
@@ -158,7 +161,11 @@ impl Fetch {
         }
     }
 
-    async fn resolve(&self, refresh: bool, status: &mut Option<u16>) -> Result<Found, FetchError> {
+    async fn resolve(
+        &self,
+        refresh: bool,
+        status: &mut Option<u16>,
+    ) -> Result<VendorAnswer, FetchError> {
         let question = Question {
             subject: self.subject,
             refresh,
@@ -182,19 +189,19 @@ impl Fetch {
             i64::from(reply.status.as_u16()),
         );
         *status = Some(reply.status.as_u16());
-        Ok(self.instance.provider().read(&question, &reply)?)
+        Ok(self.instance.provider().read_picture(&question, &reply)?)
     }
 
     /// From what the vendor found to an answer. `Gone` for a link that leads nowhere any more.
     async fn fetch(
         &self,
-        found: Found,
+        found: VendorAnswer,
         known: Option<&str>,
     ) -> Result<Result<Answer, Gone>, FetchError> {
         let link = match found {
-            Found::Nothing(empty) => return Ok(Ok(Answer::Empty(empty))),
-            Found::Bytes(bytes) => return Ok(Ok(Answer::Picture(validated(bytes)?, None))),
-            Found::Link(text) => Link::parse(&text).map_err(Failed::BadLink)?,
+            VendorAnswer::Empty(empty) => return Ok(Ok(Answer::Empty(empty))),
+            VendorAnswer::Bytes(bytes) => return Ok(Ok(Answer::Picture(validated(bytes)?, None))),
+            VendorAnswer::Link(text) => Link::parse(&text).map_err(ClientError::BadLink)?,
         };
         if let Some(name) = known.filter(|known| link.name() == Some(known)) {
             return Ok(Ok(Answer::Unchanged(name.to_owned())));
@@ -208,11 +215,11 @@ impl Fetch {
         let downloaded = download.instrument(self.span("cdn")).await;
         self.took("cdn", began, downloaded.as_ref().err());
         Ok(match downloaded? {
-            Ok(bytes) => Ok(Answer::Picture(
+            Download::Bytes(bytes) => Ok(Answer::Picture(
                 validated(bytes)?,
                 link.name().map(str::to_owned),
             )),
-            Err(gone) => Err(gone),
+            Download::Gone => Err(Gone),
         })
     }
 
@@ -220,10 +227,10 @@ impl Fetch {
         traces::call(self.instance.vendor().as_str(), hop)
     }
 
-    fn took(&self, hop: &'static str, began: Instant, failed: Option<&Failed>) {
+    fn took(&self, hop: &'static str, began: Instant, failed: Option<&ClientError>) {
         let metrics = &self.shared.metrics;
         metrics.called(self.instance.vendor().as_str(), hop, began.elapsed());
-        if let Some(Failed::Forbidden(_)) = failed {
+        if let Some(ClientError::Forbidden(_)) = failed {
             metrics.blocked();
         }
     }
@@ -392,14 +399,14 @@ impl FetchError {
     }
 }
 
-impl From<Failed> for FetchError {
-    fn from(failed: Failed) -> Self {
+impl From<ClientError> for FetchError {
+    fn from(failed: ClientError) -> Self {
         FetchError::by_vendor(failed.to_string())
     }
 }
 
-impl From<Failure> for FetchError {
-    fn from(failure: Failure) -> Self {
+impl From<VendorFailure> for FetchError {
+    fn from(failure: VendorFailure) -> Self {
         Self {
             why: failure.why,
             retry_after: failure.retry_after,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     avatar::Subject,
     limits::Admission,
-    upstream::{Account, Call, Client, Provider, Question, Unsupported, Vendor},
+    upstream::{Account, Client, Provider, Question, UnsupportedSubject, Vendor, VendorCall},
 };
 
 /// One instance.
@@ -60,19 +60,23 @@ impl Instance {
         self.vendor.provider()
     }
 
-    pub(super) fn call(&self, subject: Subject, refresh: bool) -> Result<Call, Unsupported> {
+    pub(super) fn call(
+        &self,
+        subject: Subject,
+        refresh: bool,
+    ) -> Result<VendorCall, UnsupportedSubject> {
         self.provider()
-            .call(&self.account, &Question { subject, refresh })
+            .picture_call(&self.account, &Question { subject, refresh })
     }
 
     /// `me` is the configured own JID, and shares its entry, where the vendor has no call for it.
-    pub(super) fn aliased(&self, subject: Subject) -> Result<Subject, Unsupported> {
+    pub(super) fn aliased(&self, subject: Subject) -> Result<Subject, UnsupportedSubject> {
         match subject {
             Subject::Me if !self.provider().has_own_profile() => self
                 .account
                 .own
                 .map(Subject::Chat)
-                .ok_or(Unsupported::OwnUnknown),
+                .ok_or(UnsupportedSubject::OwnUnknown),
             subject => Ok(subject),
         }
     }

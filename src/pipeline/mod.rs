@@ -34,7 +34,7 @@ use crate::{
     limits::Priority,
     store::{Health, Owner, Store},
     telemetry::Metrics,
-    upstream::Unsupported,
+    upstream::UnsupportedSubject,
 };
 
 /// What the pipeline goes by.
@@ -160,7 +160,7 @@ impl Faces {
         subject: Subject,
         ask: Ask,
         now: Timestamp,
-    ) -> Result<Option<ServedFace>, Unsupported> {
+    ) -> Result<Option<ServedFace>, UnsupportedSubject> {
         let target = Target::new(instance, subject)?;
         let Some(entry) = self.shared.store.peek(&target.key) else {
             return Ok(None);
@@ -181,7 +181,7 @@ impl Faces {
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
-    ) -> Result<ServedFace, Unsupported> {
+    ) -> Result<ServedFace, UnsupportedSubject> {
         let target = Target::new(instance, subject)?;
         let Some(entry) = self.in_time(self.shared.store.find(&target.key)).await else {
             // A disk that hangs; whether the face is there, nobody knows.
@@ -212,7 +212,7 @@ impl Faces {
         &self,
         instance: &Instance,
         subject: Subject,
-    ) -> Result<Option<Arc<Entry>>, Unsupported> {
+    ) -> Result<Option<Arc<Entry>>, UnsupportedSubject> {
         let key = Key::new(instance.name(), &instance.aliased(subject)?);
         Ok(self.shared.store.find(&key).await)
     }
@@ -222,7 +222,7 @@ impl Faces {
         &self,
         which: PurgeScope<'_>,
         how: PurgeMode,
-    ) -> Result<PurgeCounts, Unsupported> {
+    ) -> Result<PurgeCounts, UnsupportedSubject> {
         let owners = match which {
             PurgeScope::Face(instance, subject) => vec![Owner {
                 instance: instance.name().clone(),
@@ -272,7 +272,11 @@ impl Faces {
     /// Forgets a face: its bytes go, unless another face has the same, and for the policy's time
     /// it is not asked for again. A fetch under way brings nothing back. Returns whether that is
     /// on disk.
-    pub async fn forget(&self, instance: &Instance, subject: Subject) -> Result<bool, Unsupported> {
+    pub async fn forget(
+        &self,
+        instance: &Instance,
+        subject: Subject,
+    ) -> Result<bool, UnsupportedSubject> {
         let subject = instance.aliased(subject)?;
         let now = self.now();
         let tombstone = Entry::tombstone(now, now + self.policy().forget_for);
@@ -305,7 +309,7 @@ impl Faces {
         ask: Ask,
         why: Forward,
         entry: Option<Arc<Entry>>,
-    ) -> Result<ServedFace, Unsupported> {
+    ) -> Result<ServedFace, UnsupportedSubject> {
         let priority = match ask {
             Ask::View => Priority::Interactive,
             Ask::Refresh => Priority::Refresh,
@@ -330,7 +334,7 @@ impl Faces {
         ask: Ask,
         priority: Priority,
         prefetched: Option<PrefetchedAnswer>,
-    ) -> Result<(single_flight::Flight, bool), Unsupported> {
+    ) -> Result<(single_flight::Flight, bool), UnsupportedSubject> {
         // Refused before it becomes a flight: a face that can never be asked for has no entry.
         target.instance.call(target.subject, false)?;
         let fetch = fetch::Fetch {
@@ -366,7 +370,7 @@ impl Faces {
 }
 
 impl<'a> Target<'a> {
-    fn new(instance: &'a Arc<Instance>, subject: Subject) -> Result<Self, Unsupported> {
+    fn new(instance: &'a Arc<Instance>, subject: Subject) -> Result<Self, UnsupportedSubject> {
         let subject = instance.aliased(subject)?;
         Ok(Self {
             instance,

@@ -1,5 +1,5 @@
-//! The outbound HTTP client of one instance: its own pool, its own guard. Two kinds of requests
-//! leave here: calls to the vendor, with the credential, and downloads from picture links, without.
+//! The outbound HTTP client of an instance, with a connection pool and a guard of its own. It sends two
+//! kinds of requests: calls to the vendor, with the credential, and downloads of picture links, without.
 
 use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 
@@ -16,77 +16,88 @@ use tokio::{sync::Semaphore, time};
 use tower_service::Service;
 use url::Url;
 
-use super::{BadLink, Call, Forbidden, Guard, Link, Reply, Resolver, dial, dial::Dial};
+use super::{
+    dial::{self, Dial},
+    guard::{Guard, GuardError},
+    link::{BadLink, Link},
+    provider::{VendorCall, VendorReply},
+    resolver::Resolver,
+};
 
-/// What one instance's client goes by.
+/// The settings of an instance's client.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where the vendor's API lives.
+pub struct ClientSettings {
+    /// The base URL of the vendor's API.
     pub base: Url,
-    /// What may be reached.
+    /// The hosts and addresses that may be reached.
     pub guard: Guard,
-    /// How long a call to the vendor may take. Gateways hang for up to 80 s when WhatsApp does.
+    /// The time limit of a call to the vendor. Gateways hang for up to 80 s when WhatsApp does.
     pub call_timeout: Duration,
-    /// How long a download may take.
+    /// The time limit of a download, all redirects included.
     pub download_timeout: Duration,
     /// The largest picture in bytes.
     pub max_picture: usize,
-    /// Downloads under way at once.
+    /// The largest number of concurrent downloads.
     pub downloads: usize,
 }
 
-/// A pool of connections, each to an address that the guard admits.
+/// A pool of connections, each to an address that the guard allows.
 type Http<B> = legacy::Client<HttpsConnector<Dial>, B>;
 
 /// One instance's client.
 pub struct Client {
     http: Http<Empty<Bytes>>,
-    settings: Settings,
+    settings: ClientSettings,
     guard: Arc<Guard>,
     downloads: Semaphore,
 }
 
-/// Why a request brought no answer.
+/// The result of following a picture link.
+#[derive(Debug)]
+pub enum Download {
+    /// The picture's bytes, not validated yet.
+    Bytes(Bytes),
+    /// The link is dead (403, 404, 410): its signature has expired, or the picture was changed or
+    /// removed. A new link from the vendor may work.
+    Gone,
+}
+
+/// A request failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failed {
-    /// The guard forbade it.
+pub enum ClientError {
+    /// The guard refused a host or an address.
     #[error("blocked: {0}")]
-    Forbidden(#[from] Forbidden),
-    /// The link was none.
+    Forbidden(#[from] GuardError),
+    /// The link is malformed.
     #[error("{0}")]
     BadLink(#[from] BadLink),
-    /// It took too long.
+    /// The time limit is over.
     #[error("no answer within {} ms", .0.as_millis())]
     Timeout(Duration),
     /// The body is larger than allowed.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
-    /// The connection failed, or ended before the body did.
+    /// The connection could not be made, or ended before the body did.
     #[error("the connection failed: {0}")]
     Broken(String),
-    /// A status that brings no picture.
+    /// The CDN answered with a status that is neither a picture, a redirect nor a dead link.
     #[error("the CDN answered {0}")]
     Status(StatusCode),
-    /// Redirected more often than allowed, or to nowhere.
-    #[error("too many redirects, or one without a target")]
+    /// More redirects than allowed, or a redirect without `Location`.
+    #[error("too many redirects, or a redirect without a target")]
     Redirects,
 }
-
-/// A link that leads nowhere any more (403, 404, 410): its signature has expired, or the picture
-/// was changed or removed.
-#[derive(Debug)]
-pub struct Gone;
 
 // === impl Client ===
 
 impl Client {
-    /// Redirect hops followed from a picture link, each checked like the first.
-    const MOST_REDIRECTS: usize = 3;
-    /// A vendor's JSON is a few hundred bytes; Wachat sends the picture itself.
-    const LARGEST_REPLY: usize = 1024 * 1024;
+    /// Redirects followed from a picture link. Each target is checked like the link.
+    const MAX_REDIRECTS: usize = 3;
+    /// A vendor's JSON has a few hundred bytes; Wachat sends the picture itself.
+    const MAX_REPLY: usize = 1024 * 1024;
 
-    /// A client for one instance. Environment variables that name a proxy are not looked at.
-    pub fn new(settings: Settings, resolver: Resolver) -> Self {
+    /// A client for one instance. It ignores proxy settings in environment variables.
+    pub fn new(settings: ClientSettings, resolver: Resolver) -> Self {
         let guard = Arc::new(settings.guard.clone());
         Self {
             http: http(guard.clone(), resolver),
@@ -96,17 +107,17 @@ impl Client {
         }
     }
 
-    /// Asks the vendor. Any status is a reply.
-    pub async fn call(&self, call: Call) -> Result<Reply, Failed> {
+    /// Calls the vendor. A reply with any status is a success.
+    pub async fn call(&self, call: VendorCall) -> Result<VendorReply, ClientError> {
         let base = self.settings.base.as_str().trim_end_matches('/');
         let uri: Uri = format!("{base}{}", call.target)
             .parse()
             .map_err(|_| BadLink::NotHttp)?;
-        let limit = self.settings.max_picture.max(Self::LARGEST_REPLY);
+        let limit = self.settings.max_picture.max(Self::MAX_REPLY);
         within(self.settings.call_timeout, async {
             let response = self.get(uri, call.headers).await?;
             let (head, body) = response.into_parts();
-            Ok(Reply {
+            Ok(VendorReply {
                 status: head.status,
                 headers: head.headers,
                 body: collect(body, limit).await?,
@@ -115,29 +126,29 @@ impl Client {
         .await
     }
 
-    /// Downloads what `link` points to, following checked redirects.
-    pub async fn download(&self, link: &Link) -> Result<Result<Bytes, Gone>, Failed> {
+    /// Downloads the picture behind `link`, and follows redirects.
+    pub async fn download(&self, link: &Link) -> Result<Download, ClientError> {
         within(self.settings.download_timeout, async {
             let _permit = self.downloads.acquire().await;
             let mut link = link.clone();
-            for _ in 0..=Self::MOST_REDIRECTS {
-                self.guard.admits_link(&link)?;
+            for _ in 0..=Self::MAX_REDIRECTS {
+                self.guard.check_link(&link)?;
                 let response = self.get(link.uri()?, Vec::new()).await?;
                 match response.status() {
                     StatusCode::OK => {
                         let bytes = collect(response.into_body(), self.settings.max_picture);
-                        return Ok(Ok(bytes.await?));
+                        return Ok(Download::Bytes(bytes.await?));
                     }
                     StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
-                        return Ok(Err(Gone));
+                        return Ok(Download::Gone);
                     }
                     status if status.is_redirection() => {
                         link = follow(&link, response.headers())?;
                     }
-                    status => return Err(Failed::Status(status)),
+                    status => return Err(ClientError::Status(status)),
                 }
             }
-            Err(Failed::Redirects)
+            Err(ClientError::Redirects)
         })
         .await
     }
@@ -146,7 +157,7 @@ impl Client {
         &self,
         uri: Uri,
         headers: Vec<(HeaderName, HeaderValue)>,
-    ) -> Result<Response<Incoming>, Failed> {
+    ) -> Result<Response<Incoming>, ClientError> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = uri;
         let fields = request.headers_mut();
@@ -156,7 +167,7 @@ impl Client {
         );
         fields.extend(headers);
         self.http.request(request).await.map_err(|error| {
-            dial::forbidden(&error).map_or_else(|| broken(&error), Failed::Forbidden)
+            dial::guard_error(&error).map_or_else(|| broken(&error), ClientError::Forbidden)
         })
     }
 }
@@ -169,8 +180,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A client that may connect to every address, for a server that the operator chose. It resolves names and connects as
-/// all other clients here.
+/// A client that may connect to every address, for a server that the operator chose. It resolves names
+/// and connects like the other clients here.
 pub fn unguarded_client(
     resolver: Resolver,
 ) -> impl Service<
@@ -194,7 +205,7 @@ pub fn unguarded_client(
     http(Arc::new(guard), resolver)
 }
 
-/// A pool with nothing in it.
+/// An empty connection pool.
 fn http<B>(guard: Arc<Guard>, resolver: Resolver) -> Http<B>
 where
     B: Body + Send,
@@ -207,7 +218,7 @@ where
         .wrap_connector(Dial::new(guard, resolver));
     legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        // Node, which most gateways run on, closes an idle connection after five seconds.
+        // Most gateways run on Node, which closes an idle connection after five seconds.
         .pool_idle_timeout(Duration::from_secs(4))
         .pool_max_idle_per_host(8)
         .build(connector)
@@ -215,26 +226,26 @@ where
 
 async fn within<T>(
     limit: Duration,
-    work: impl Future<Output = Result<T, Failed>>,
-) -> Result<T, Failed> {
+    work: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
     time::timeout(limit, work)
         .await
-        .unwrap_or(Err(Failed::Timeout(limit)))
+        .unwrap_or(Err(ClientError::Timeout(limit)))
 }
 
-/// The whole body. One that ends before its `Content-Length` is an error in hyper already; one
-/// that grows beyond `limit` is dropped there and then.
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failed> {
+/// Reads the whole body, up to `limit` bytes. hyper reports a body that ends before its
+/// `Content-Length` as an error.
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, ClientError> {
     let expected = body.size_hint().lower();
     if expected > limit as u64 {
-        return Err(Failed::TooLarge(limit));
+        return Err(ClientError::TooLarge(limit));
     }
     let mut bytes = BytesMut::with_capacity(expected as usize);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failed::Broken(error.to_string()))?;
+        let frame = frame.map_err(|error| ClientError::Broken(error.to_string()))?;
         if let Ok(data) = frame.into_data() {
             if bytes.len() + data.len() > limit {
-                return Err(Failed::TooLarge(limit));
+                return Err(ClientError::TooLarge(limit));
             }
             bytes.extend_from_slice(&data);
         }
@@ -242,25 +253,26 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Failed> {
     Ok(bytes.freeze())
 }
 
-fn follow(link: &Link, headers: &HeaderMap) -> Result<Link, Failed> {
+/// The target of a redirect from `link`. A redirect from `https` to `http` is refused.
+fn follow(link: &Link, headers: &HeaderMap) -> Result<Link, ClientError> {
     let location = headers
         .get(header::LOCATION)
         .and_then(|location| location.to_str().ok())
-        .ok_or(Failed::Redirects)?;
-    let next = link.redirected(location)?;
+        .ok_or(ClientError::Redirects)?;
+    let next = link.resolve(location)?;
     if link.is_secure() && !next.is_secure() {
-        return Err(Forbidden::PlainHttp.into());
+        return Err(GuardError::PlainHttp.into());
     }
     Ok(next)
 }
 
-/// The error with its causes. hyper's errors name no URL.
-fn broken(error: &legacy::Error) -> Failed {
+/// The error with its causes. hyper's errors contain no URL, which would be a secret.
+fn broken(error: &legacy::Error) -> ClientError {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    Failed::Broken(text)
+    ClientError::Broken(text)
 }

@@ -1,5 +1,5 @@
-//! Opens TCP connections, only to addresses that the guard admits. The address that was checked is
-//! the address that is dialled, so a name that resolves differently a moment later changes nothing.
+//! Opens TCP connections, only to addresses that the guard allows. The checked address itself is dialed,
+//! so a host that resolves differently a moment later (DNS rebinding) changes nothing.
 
 use std::{
     future::Future,
@@ -16,7 +16,10 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time};
 use tower_service::Service;
 
-use super::{Forbidden, Guard, Resolver};
+use super::{
+    guard::{Guard, GuardError},
+    resolver::Resolver,
+};
 
 /// The connector under the TLS connector.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ impl Dial {
     }
 
     async fn connect(self, uri: Uri) -> io::Result<TcpStream> {
-        /// For one address; a host may have several.
+        /// Per address; a host may have several.
         const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
         let host = uri
@@ -40,10 +43,10 @@ impl Dial {
         let is_secure = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
 
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for address in self.resolver.resolve(host).await? {
-            if let Err(forbidden) = self.guard.admits_address(address, is_secure) {
-                failed = io::Error::new(io::ErrorKind::PermissionDenied, forbidden);
+            if let Err(refusal) = self.guard.check_address(address, is_secure) {
+                last_error = io::Error::new(io::ErrorKind::PermissionDenied, refusal);
                 continue;
             }
             let connecting = TcpStream::connect(SocketAddr::new(address, port));
@@ -52,11 +55,11 @@ impl Dial {
                     stream.set_nodelay(true)?;
                     return Ok(stream);
                 }
-                Ok(Err(error)) => failed = error,
-                Err(_) => failed = io::ErrorKind::TimedOut.into(),
+                Ok(Err(error)) => last_error = error,
+                Err(_) => last_error = io::ErrorKind::TimedOut.into(),
             }
         }
-        Err(failed)
+        Err(last_error)
     }
 }
 
@@ -75,14 +78,14 @@ impl Service<Uri> for Dial {
     }
 }
 
-/// The guard's verdict, if that is what lies at the bottom of `error`.
-pub(super) fn forbidden(error: &(dyn std::error::Error + 'static)) -> Option<Forbidden> {
+/// The guard's refusal, if that is the root cause of `error`.
+pub(super) fn guard_error(error: &(dyn std::error::Error + 'static)) -> Option<GuardError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(verdict) = error.downcast_ref::<Forbidden>() {
-            return Some(*verdict);
+        if let Some(refusal) = error.downcast_ref::<GuardError>() {
+            return Some(*refusal);
         }
-        // `io::Error` hides the error it was made from from `source`.
+        // `io::Error::source` skips the wrapped error itself.
         let inner = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref)

@@ -1,4 +1,4 @@
-//! Picture links: repaired, unwrapped, and read for what they say about themselves.
+//! Picture links: repairing and unwrapping them, their expiry and the picture's name.
 
 use http::Uri;
 use url::Url;
@@ -11,13 +11,13 @@ pub struct Link {
     url: Url,
 }
 
-/// Why a text is no link. The message never repeats the text: a link is as good as the picture.
+/// A malformed link. The message never contains the link, which is as good as the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLink {
     /// Not an absolute `http` or `https` URL.
     #[error("the vendor's picture link is not an absolute http(s) URL")]
     NotHttp,
-    /// `user:password@` in a link is somebody's trick.
+    /// `user:password@` in a link, which can disguise the host.
     #[error("the vendor's picture link carries credentials")]
     Credentials,
 }
@@ -25,8 +25,8 @@ pub enum BadLink {
 // === impl Link ===
 
 impl Link {
-    /// Reads a link as a vendor wrote it: `&amp;` and `\u0026`, which break its signature, become
-    /// `&` again, and WhatsApp Web's `…/pp?e=` wrapper is taken off.
+    /// Parses a link as a vendor wrote it. `&amp;` and `\u0026`, which break the signature, become `&`
+    /// again, and WhatsApp Web's `…/pp?e=` wrapper is removed.
     pub fn parse(text: &str) -> Result<Self, BadLink> {
         let repaired = text
             .trim()
@@ -34,7 +34,7 @@ impl Link {
             .replace("\\u0026", "&")
             .replace("\\/", "/");
         let url = Url::parse(&repaired).map_err(|_| BadLink::NotHttp)?;
-        let url = unwrapped(&url).unwrap_or(url);
+        let url = unwrap_pp(&url).unwrap_or(url);
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(BadLink::NotHttp);
         }
@@ -44,13 +44,13 @@ impl Link {
         Ok(Self { url })
     }
 
-    /// Where a redirect from this link leads.
-    pub fn redirected(&self, location: &str) -> Result<Self, BadLink> {
+    /// The target of a redirect from this link.
+    pub fn resolve(&self, location: &str) -> Result<Self, BadLink> {
         let url = self.url.join(location).map_err(|_| BadLink::NotHttp)?;
         Link::parse(url.as_str())
     }
 
-    /// When the link expires: the `oe` parameter, Unix time in hexadecimal.
+    /// The link's expiry: the `oe` parameter, Unix time in hexadecimal.
     pub fn expires(&self) -> Option<Timestamp> {
         let (_, value) = self.url.query_pairs().find(|(name, _)| name == "oe")?;
         u64::from_str_radix(&value, 16)
@@ -58,8 +58,8 @@ impl Link {
             .map(Timestamp::from_secs)
     }
 
-    /// The picture's identity: the path's last segment. The query rotates with every answer, so
-    /// it says nothing. A path without a name has none.
+    /// The picture's name, which identifies it: the last segment of the path, `None` if that is empty.
+    /// The query is a new one in every answer.
     pub fn name(&self) -> Option<&str> {
         self.url
             .path_segments()?
@@ -67,7 +67,7 @@ impl Link {
             .filter(|name| !name.is_empty())
     }
 
-    /// Whether `https` protects the way.
+    /// Whether the scheme is `https`.
     pub fn is_secure(&self) -> bool {
         self.url.scheme() == "https"
     }
@@ -80,16 +80,17 @@ impl Link {
         )
     }
 
-    /// The link for the client. What a URL allows and a URI does not is not a link.
+    /// The link as a URI, for the client. Fails for a URL that is not a valid URI.
     pub fn uri(&self) -> Result<Uri, BadLink> {
-        // The fragment is for browsers.
+        // A fragment is never sent.
         let mut url = self.url.clone();
         url.set_fragment(None);
         url.as_str().parse().map_err(|_| BadLink::NotHttp)
     }
 }
 
-fn unwrapped(url: &Url) -> Option<Url> {
+/// The link inside of WhatsApp Web's wrapper.
+fn unwrap_pp(url: &Url) -> Option<Url> {
     if url.path() != "/pp" {
         return None;
     }
@@ -112,7 +113,7 @@ mod tests {
     const PUBLISHED: &str = "https://pps.whatsapp.net/v/t61.24694-24/374498176_337577482181161_7091117586184162691_n.jpg?ccb=11-4&oh=01_Q5Aa3gEERUGD4fegyplSv2MnHmt_UIA9JnpjREhSJMNVWZC-RA&oe=6970FAAA&_nc_sid=5e03e0&_nc_cat=104";
 
     #[test]
-    fn oe_says_when_a_link_expires() {
+    fn the_oe_parameter_is_the_expiry() {
         let link = Link::parse(PUBLISHED).unwrap();
         // 2026-01-21T16:11:22Z
         assert_eq!(link.expires(), Some(Timestamp::from_secs(1_769_011_882)));
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_name_is_the_identity_whatever_the_signature() {
+    fn a_link_s_name_does_not_depend_on_its_signature() {
         let other = PUBLISHED.replace("oe=6970FAAA", "oe=6979FAAA");
         assert_eq!(
             Link::parse(PUBLISHED).unwrap().name(),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn escaped_ampersands_are_repaired() {
+    fn escaped_ampersands_in_a_link_are_repaired() {
         for escaped in ["&amp;", "\\u0026"] {
             assert_eq!(
                 Link::parse(&PUBLISHED.replace('&', escaped)),
@@ -143,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn whatsapp_web_s_wrapper_is_taken_off() {
+    fn whatsapp_web_s_wrapper_around_a_link_is_removed() {
         let inner: String = url::form_urlencoded::byte_serialize(PUBLISHED.as_bytes()).collect();
         let wrapped = format!("https://web.whatsapp.com/pp?e={inner}&t=l&u=1%40c.us&i=2&n=3");
         assert_eq!(Link::parse(&wrapped), Link::parse(PUBLISHED));
     }
 
     #[test]
-    fn what_is_no_plain_web_link_is_refused() {
+    fn anything_but_an_absolute_http_url_without_credentials_is_refused() {
         for (text, why) in [
             ("", BadLink::NotHttp),
             ("/v/t61/a.jpg", BadLink::NotHttp),
@@ -167,10 +168,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+        fn parsing_a_link_never_panics(text in "\\PC{0,200}") {
             if let Ok(link) = Link::parse(&text) {
                 let _ = (link.expires(), link.uri(), link.origin());
-                let _ = link.redirected(&text);
+                let _ = link.resolve(&text);
             }
         }
     }

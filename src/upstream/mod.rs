@@ -1,8 +1,7 @@
-//! The vendors and WhatsApp's CDN: what to ask them, what their replies mean, and the guarded
-//! client that carries both.
+//! The vendors and WhatsApp's CDN: calls, replies, and the guarded client that carries both.
 //!
-//! What a vendor is asked and what it answers is decided by a [`Provider`], a pair of pure
-//! functions; everything that does I/O is written once, in [`Client`].
+//! A [`Provider`] is a pair of pure functions for each vendor: build the call, interpret the reply. All
+//! I/O is in [`Client`], once for all vendors.
 
 mod client;
 mod dial;
@@ -10,13 +9,16 @@ mod guard;
 mod link;
 mod provider;
 mod providers;
+mod public_address;
 mod resolver;
+mod vendor;
 
-pub use client::{Client, Failed, Gone, Settings, unguarded_client};
-pub use guard::{Forbidden, Guard, HostPattern};
+pub use client::{Client, ClientError, ClientSettings, Download, unguarded_client};
+pub use guard::{Guard, GuardError, HostPattern};
 pub use link::{BadLink, Link};
 pub use provider::{
-    Account, Call, Chat, Chats, Failure, Found, List, Page, Provider, Question, Reply, Unsupported,
-    Vendor,
+    Account, Chat, ChatList, ChatListCall, ChatLister, Page, Provider, Question,
+    UnsupportedSubject, VendorAnswer, VendorCall, VendorFailure, VendorReply,
 };
 pub use resolver::Resolver;
+pub use vendor::Vendor;

@@ -1,60 +1,54 @@
-//! The seam between Faceplate and a vendor. A provider says what to ask and what a reply means; it
-//! should generally not try to *do* anything. A vendor's published page is its unit test.
+//! The seam between Faceplate and a vendor. A provider builds a call and interprets the reply, and does
+//! no I/O. Its unit tests are the bodies that the vendor's documentation shows.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use secrecy::SecretString;
 
-use super::providers::{Hypersender, Wachat, Waha, Wappfy, Wawp};
 use crate::avatar::{Empty, Jid, Subject, Trouble};
 
-/// One vendor's dialect.
+/// One vendor's API.
 pub trait Provider: fmt::Debug + Send + Sync {
-    /// How to ask for a face.
-    fn call(&self, account: &Account, question: &Question) -> Result<Call, Unsupported>;
+    /// The call that asks for a face's picture.
+    fn picture_call(
+        &self,
+        account: &Account,
+        question: &Question,
+    ) -> Result<VendorCall, UnsupportedSubject>;
 
-    /// What the reply to that question means.
-    fn read(&self, question: &Question, reply: &Reply) -> Result<Found, Failure>;
+    /// Interprets the reply to that call.
+    fn read_picture(
+        &self,
+        question: &Question,
+        reply: &VendorReply,
+    ) -> Result<VendorAnswer, VendorFailure>;
 
-    /// How to ask for the chats that the account had last, newest first; `None` for a vendor that does
-    /// not say.
-    fn chats(&self, _: &Account, _: Page) -> Option<List> {
+    /// The vendor's list of chats; `None` for a vendor without one.
+    fn chat_lister(&self) -> Option<&dyn ChatLister> {
         None
     }
 
-    /// What the reply to that says. Only asked where [`Provider::chats`] had a call.
-    fn read_chats(&self, _: &Reply) -> Result<Chats, Failure> {
-        Ok(Chats::default())
-    }
-
-    /// Whether the vendor has a call for the account's own picture. Where it has none, the
-    /// account's own picture is the one of its configured JID.
+    /// Whether the vendor has a call for the account's own picture. If not, `me` is the account's
+    /// configured JID.
     fn has_own_profile(&self) -> bool {
         false
     }
 
-    /// Whether the vendor keeps answers itself, a null included, until it is asked with
-    /// `refresh=true`.
-    fn keeps_answers(&self) -> bool {
+    /// Whether the vendor caches answers, nulls included, until a call with `refresh=true`.
+    fn has_answer_cache(&self) -> bool {
         false
     }
 }
 
-/// The vendors that can be configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vendor {
-    /// <https://docs.wachat.net>
-    Wachat,
-    /// <https://wawp.net>
-    Wawp,
-    /// <https://docs.hypersender.com>
-    Hypersender,
-    /// <https://docs.wappfy.com.br>
-    Wappfy,
-    /// <https://waha.devlike.pro>, the project behind Wappfy
-    Waha,
+/// A vendor's list of an account's latest chats.
+pub trait ChatLister: Sync {
+    /// The call that asks for a page of the list, newest chat first.
+    fn chat_list_call(&self, account: &Account, page: Page) -> ChatListCall;
+
+    /// Interprets the reply to that call.
+    fn read_chat_list(&self, reply: &VendorReply) -> Result<ChatList, VendorFailure>;
 }
 
 /// An account with a vendor.
@@ -68,65 +62,65 @@ pub struct Account {
     pub own: Option<Jid>,
 }
 
-/// Whose face, and how insistently.
+/// A question about one face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Whose.
+    /// The face.
     pub subject: Subject,
     /// Whether the vendor is to bypass its own cache.
     pub refresh: bool,
 }
 
-/// A part of the list of chats.
+/// A page of a list of chats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// How many chats come before it.
+    /// The number of chats before the page.
     pub offset: usize,
-    /// How many it has, at most.
+    /// The largest number of chats on it.
     pub limit: usize,
 }
 
-/// How to ask for chats.
+/// A call for a list of chats.
 #[derive(Debug)]
-pub struct List {
+pub struct ChatListCall {
     /// The call.
-    pub call: Call,
-    /// Whether the vendor knows of pages. One that does not answers with all it has.
+    pub call: VendorCall,
+    /// Whether the vendor has pages. One without them answers with the whole list.
     pub is_paged: bool,
-    /// Lookups of the budget: what the call makes the account ask WhatsApp.
+    /// The cost in lookups of the budget: how many pictures the call makes the account ask WhatsApp for.
     pub cost: usize,
 }
 
 /// A list of chats, or a page of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chats {
-    /// How many rows it had, those included that are no chats with faces.
+pub struct ChatList {
+    /// The number of rows, including those that are no chats with faces.
     pub rows: usize,
-    /// The others.
+    /// The chats.
     pub chats: Vec<Chat>,
 }
 
 /// A chat in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chat {
-    /// With whom.
+    /// The contact, group or channel.
     pub jid: Jid,
-    /// The face, where the list has it.
-    pub face: Option<Found>,
+    /// The picture, if the list says something about it.
+    pub face: Option<VendorAnswer>,
 }
 
 /// A GET to the vendor, relative to its base URL. It carries the credential, so its `Debug` shows
 /// neither query nor header values.
-pub struct Call {
+pub struct VendorCall {
     /// Absolute path with query.
     pub target: String,
-    /// Headers; values that are secret are marked sensitive.
+    /// Headers; secret values are marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// What came back.
+/// The vendor's response.
 #[derive(Debug)]
-pub struct Reply {
+pub struct VendorReply {
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -137,29 +131,29 @@ pub struct Reply {
 
 /// A reply that answers the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// The picture itself, still to be validated.
+pub enum VendorAnswer {
+    /// The picture's bytes, not validated yet.
     Bytes(Bytes),
-    /// A link to it, as the vendor wrote it.
+    /// A link to the picture, as the vendor wrote it.
     Link(String),
-    /// There is none.
-    Nothing(Empty),
+    /// There is no picture.
+    Empty(Empty),
 }
 
-/// A reply that does not.
+/// A reply that does not answer the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What kind of trouble it is.
+pub struct VendorFailure {
+    /// The kind of trouble.
     pub why: Trouble,
-    /// How long the vendor wants to be left alone.
+    /// The pause that the vendor asks for.
     pub retry_after: Option<Duration>,
-    /// What happened, for the log: never the vendor's own words, which may hold anything.
+    /// An explanation for the log, in our own words: the vendor's may contain personal data.
     pub detail: &'static str,
 }
 
 /// A face that this vendor cannot be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unsupported {
+pub enum UnsupportedSubject {
     /// The vendor has only the account's own picture.
     #[error(
         "this vendor's API only has the connected account's own picture; ask for /avatar/{{instance}}/me"
@@ -172,81 +166,18 @@ pub enum Unsupported {
     OwnUnknown,
 }
 
-// === impl Vendor ===
+// === impl VendorCall ===
 
-impl Vendor {
-    /// Every vendor, in the order of the documentation.
-    pub const ALL: [Vendor; 5] = [
-        Vendor::Wachat,
-        Vendor::Wawp,
-        Vendor::Hypersender,
-        Vendor::Wappfy,
-        Vendor::Waha,
-    ];
-
-    /// The name used in the configuration, in logs and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Vendor::Wachat => "wachat",
-            Vendor::Wawp => "wawp",
-            Vendor::Hypersender => "hypersender",
-            Vendor::Wappfy => "wappfy",
-            Vendor::Waha => "waha",
-        }
-    }
-
-    /// Where the vendor's API lives, unless it is self-hosted.
-    pub fn base_url(self) -> Option<&'static str> {
-        match self {
-            Vendor::Wachat => Some("https://app.wachat.net"),
-            Vendor::Wawp => Some("https://api.wawp.net"),
-            Vendor::Hypersender => Some("https://app.hypersender.com"),
-            Vendor::Wappfy => Some("https://api.wappfy.com.br"),
-            Vendor::Waha => None,
-        }
-    }
-
-    /// Whether the vendor can be asked for the chats that an account has.
-    pub fn lists_chats(self) -> bool {
-        !matches!(self, Vendor::Wachat | Vendor::Hypersender)
-    }
-
-    /// The vendor's dialect.
-    pub fn provider(self) -> &'static dyn Provider {
-        match self {
-            Vendor::Wachat => &Wachat,
-            Vendor::Wawp => &Wawp,
-            Vendor::Hypersender => &Hypersender,
-            Vendor::Wappfy => &Wappfy,
-            Vendor::Waha => &Waha,
-        }
-    }
-}
-
-impl FromStr for Vendor {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = Vendor::ALL.map(Vendor::as_str).join(", ");
-        Vendor::ALL
-            .into_iter()
-            .find(|vendor| vendor.as_str() == name)
-            .ok_or_else(|| format!("{name:?} is not a known vendor; write one of {known}"))
-    }
-}
-
-// === impl Call ===
-
-impl fmt::Debug for Call {
+impl fmt::Debug for VendorCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Call(redacted)")
+        f.write_str("VendorCall(redacted)")
     }
 }
 
-// === impl Failure ===
+// === impl VendorFailure ===
 
-impl Failure {
-    /// Trouble without a word about when to come back.
+impl VendorFailure {
+    /// A failure for which the vendor asks for no pause.
     pub fn new(why: Trouble, detail: &'static str) -> Self {
         Self {
             why,

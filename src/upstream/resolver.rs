@@ -1,33 +1,33 @@
-//! Names to addresses. Never through the C library, which would read files of its own, obey
-//! variables of its own, and crash in a static binary.
+//! Resolves host names with hickory-resolver instead of the C library, whose resolver reads its own
+//! configuration and environment variables, and crashes in a static binary.
 
 use std::{fmt, io, net::IpAddr, sync::Arc};
 
 use hickory_resolver::TokioResolver;
 use tokio::sync::OnceCell;
 
-/// Looks names up. Cheap to clone.
+/// Resolves host names. Cheap to clone.
 #[derive(Clone)]
 pub struct Resolver(Source);
 
 #[derive(Clone)]
 enum Source {
-    /// `/etc/hosts`, and the DNS servers of `/etc/resolv.conf`. Made at the first name: a demo on
-    /// loopback needs neither.
+    /// `/etc/hosts`, and the DNS servers of `/etc/resolv.conf`. Both are read at the first lookup: the
+    /// demo, on loopback, needs neither.
     System(Arc<OnceCell<TokioResolver>>),
-    /// Whatever a test wants DNS to say, which may be something else each time.
+    /// A test's function instead of DNS; it may answer differently each time.
     Scripted(Arc<Script>),
 }
 
 type Script = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
 
 impl Resolver {
-    /// A resolver that answers what `script` says.
+    /// A resolver that answers with the result of `script`.
     pub fn scripted(script: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static) -> Self {
         Self(Source::Scripted(Arc::new(script)))
     }
 
-    /// The addresses of `host`, which may be an address already.
+    /// The addresses of `host`, which may be an address literal.
     pub async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         let literal = host
             .strip_prefix('[')

@@ -15,7 +15,7 @@ use crate::support::{
 };
 use faceplate::{
     emulator::{Emulator, Options},
-    upstream::{Forbidden, Guard, Resolver},
+    upstream::{Guard, GuardError, Resolver},
 };
 
 const FACE: &str = "628100000001";
@@ -145,17 +145,17 @@ fn a_hundred_addresses_are_judged_rightly() {
     for text in SPECIAL {
         let address: IpAddr = text.parse().unwrap();
         assert_eq!(
-            guard.admits_address(address, true),
-            Err(Forbidden::Address),
+            guard.check_address(address, true),
+            Err(GuardError::Address),
             "{text}"
         );
     }
     for text in PUBLIC {
         let address: IpAddr = text.parse().unwrap();
-        assert_eq!(guard.admits_address(address, true), Ok(()), "{text}");
+        assert_eq!(guard.check_address(address, true), Ok(()), "{text}");
         assert_eq!(
-            guard.admits_address(address, false),
-            Err(Forbidden::PlainHttp),
+            guard.check_address(address, false),
+            Err(GuardError::PlainHttp),
             "{text}"
         );
     }

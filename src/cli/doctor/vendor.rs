@@ -10,7 +10,7 @@ use crate::{
     avatar::{Subject, Trouble},
     clock::{Clock, Timestamp},
     config::Instance,
-    upstream::{Client, Failed, Failure, Question, Reply, Resolver},
+    upstream::{Client, ClientError, Question, Resolver, VendorFailure, VendorReply},
 };
 
 /// Clocks that differ by more make signatures expire too early or too late.
@@ -82,7 +82,7 @@ async fn reachable(
     };
     let guard = &instance.client.guard;
     let verdicts = addresses.iter();
-    let mut verdicts = verdicts.map(|address| guard.admits_address(*address, is_secure));
+    let mut verdicts = verdicts.map(|address| guard.check_address(*address, is_secure));
     let listed: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let listed = listed.join(", ");
     match verdicts.find(Result::is_ok) {
@@ -110,7 +110,7 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
         subject,
         refresh: false,
     };
-    let Ok(call) = provider.call(&instance.account, &question) else {
+    let Ok(call) = provider.picture_call(&instance.account, &question) else {
         return vec![Finding::warn(
             about,
             "cannot be tried: this vendor has no call for the account's own picture",
@@ -122,7 +122,7 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
         Ok(reply) => reply,
         Err(error) => return vec![silent(about, &error)],
     };
-    let mut findings = vec![match provider.read(&question, &reply) {
+    let mut findings = vec![match provider.read_picture(&question, &reply) {
         Ok(_) => Finding::ok(about, "the vendor takes it, and the session answers"),
         Err(failure) => refused(about, &failure, &reply),
     }];
@@ -130,7 +130,7 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
     findings
 }
 
-fn silent(about: String, error: &Failed) -> Finding {
+fn silent(about: String, error: &ClientError) -> Finding {
     Finding::fail(
         about,
         format!("the vendor cannot be asked: {error}"),
@@ -138,7 +138,7 @@ fn silent(about: String, error: &Failed) -> Finding {
     )
 }
 
-fn refused(about: String, failure: &Failure, reply: &Reply) -> Finding {
+fn refused(about: String, failure: &VendorFailure, reply: &VendorReply) -> Finding {
     let found = format!("the vendor answers {}: {}", reply.status, failure.detail);
     let remedy = match failure.why {
         Trouble::Auth => "check token, account and base_url against the vendor's dashboard",
@@ -154,7 +154,7 @@ fn refused(about: String, failure: &Failure, reply: &Reply) -> Finding {
 }
 
 /// How far the vendor's clock is from ours, if it tells.
-fn skew(reply: &Reply, now: Timestamp) -> Option<Finding> {
+fn skew(reply: &VendorReply, now: Timestamp) -> Option<Finding> {
     let date = reply.headers.get(header::DATE)?.to_str().ok()?;
     let theirs = httpdate::parse_http_date(date).ok()?;
     let ours = now.as_system_time();
@@ -194,7 +194,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             let date = httpdate::fmt_http_date(theirs.as_system_time());
             headers.insert(header::DATE, date.parse().unwrap());
-            let reply = Reply {
+            let reply = VendorReply {
                 status: StatusCode::OK,
                 headers,
                 body: bytes::Bytes::new(),

@@ -122,7 +122,7 @@ fn instance(
             token: token?,
             own: own.map(|jid| jid.0),
         },
-        client: upstream::Settings {
+        client: upstream::ClientSettings {
             base,
             guard,
             call_timeout: limits.call_timeout,
@@ -152,7 +152,7 @@ fn schedule(section: &Section<'_>, vendor: Option<Vendor>) -> Option<Schedule> {
     }
     let at = at?.0;
     let top = top.unwrap_or(count(50)).get() as usize;
-    if vendor.is_some_and(|vendor| !vendor.lists_chats()) {
+    if vendor.is_some_and(|vendor| vendor.provider().chat_lister().is_none()) {
         section.problem("at", "this vendor's API has no list of chats; leave it out, and run faceplate warm with a list of JIDs".into());
     }
     Some(Schedule { at, top })

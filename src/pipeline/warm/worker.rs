@@ -16,7 +16,7 @@ use crate::{
     clock::Timestamp,
     limits::Priority,
     pipeline::{Faces, Instance, Target, fetch::PrefetchedAnswer},
-    upstream::{Chats, Failed, Failure, Page},
+    upstream::{ChatList, ClientError, Page, VendorFailure},
 };
 
 /// One run.
@@ -103,18 +103,18 @@ impl Worker {
     }
 
     /// A page of the vendor's list, and when it was asked for.
-    async fn list(&self, page: Page) -> Result<(Timestamp, Chats, bool), StopReason> {
+    async fn list(&self, page: Page) -> Result<(Timestamp, ChatList, bool), StopReason> {
         let provider = self.instance.provider();
+        let lister = provider.chat_lister().ok_or(StopReason::NoChats)?;
         for _ in 0..LIST_ATTEMPTS {
-            let list = provider.chats(self.instance.account(), page);
-            let list = list.ok_or(StopReason::NoChats)?;
+            let list = lister.chat_list_call(self.instance.account(), page);
             for _ in 0..list.cost {
                 self.admitted().await?;
             }
             self.faces.shared.remember(&self.instance).await;
             let asked = self.faces.now();
             let reply = self.instance.client.call(list.call).await;
-            let failure = match reply.map(|reply| provider.read_chats(&reply)) {
+            let failure = match reply.map(|reply| lister.read_chat_list(&reply)) {
                 Ok(Ok(chats)) => return Ok((asked, chats, list.is_paged)),
                 Ok(Err(failure)) => failure,
                 Err(failed) => self.unreachable(&failed),
@@ -124,13 +124,13 @@ impl Worker {
         Err(StopReason::NoList)
     }
 
-    fn unreachable(&self, failed: &Failed) -> Failure {
+    fn unreachable(&self, failed: &ClientError) -> VendorFailure {
         tracing::warn!(instance = %self.instance.name(), error = %failed, "the vendor cannot be reached");
-        Failure::new(Trouble::VendorError, "the vendor cannot be reached")
+        VendorFailure::new(Trouble::VendorError, "the vendor cannot be reached")
     }
 
     /// Tells of trouble with the list, and waits until it can be over.
-    async fn troubled(&self, failure: &Failure) -> Result<(), StopReason> {
+    async fn troubled(&self, failure: &VendorFailure) -> Result<(), StopReason> {
         let vendor = self.instance.vendor().as_str();
         self.faces
             .shared

@@ -1,67 +1,77 @@
-//! Hypersender: one call for everybody, no way to bypass the vendor's cache.
+//! Hypersender: one call for every JID, and no way to bypass the vendor's cache.
 //!
 //! Source: <https://docs.hypersender.com/v2/api-reference/whatsapp/contacts/get-profile-picture>.
 
 use http::{HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret;
 
-use super::family;
+use super::gateway_json;
 use crate::{
     avatar::{Empty, Kind, Subject, Trouble},
-    upstream::{Account, Call, Failure, Found, Provider, Question, Reply, Unsupported},
+    upstream::provider::{
+        Account, Provider, Question, UnsupportedSubject, VendorAnswer, VendorCall, VendorFailure,
+        VendorReply,
+    },
 };
 
-/// Hypersender's dialect.
+/// Hypersender's API.
 #[derive(Debug)]
 pub struct Hypersender;
 
 impl Provider for Hypersender {
-    fn call(&self, account: &Account, question: &Question) -> Result<Call, Unsupported> {
+    fn picture_call(
+        &self,
+        account: &Account,
+        question: &Question,
+    ) -> Result<VendorCall, UnsupportedSubject> {
         let Subject::Chat(jid) = question.subject else {
-            return Err(Unsupported::OwnUnknown);
+            return Err(UnsupportedSubject::OwnUnknown);
         };
-        // The page's own example for a person is the bare number.
+        // The documentation's example for a person is the bare number.
         let chat = match jid.kind() {
             Kind::Contact => jid.user(),
             _ => jid.as_str(),
         };
-        let mut headers = family::secret(
+        let mut headers = gateway_json::secret_header(
             header::AUTHORIZATION,
             &format!("Bearer {}", account.token.expose_secret()),
         );
         headers.push((header::ACCEPT, HeaderValue::from_static("application/json")));
-        Ok(Call {
+        Ok(VendorCall {
             target: format!(
                 "/api/whatsapp/v2/{}/contacts/profile-picture?chat_id={}",
-                family::encode(&account.name),
-                family::encode(chat),
+                gateway_json::encode(&account.name),
+                gateway_json::encode(chat),
             ),
             headers,
         })
     }
 
-    fn read(&self, _: &Question, reply: &Reply) -> Result<Found, Failure> {
+    fn read_picture(
+        &self,
+        _: &Question,
+        reply: &VendorReply,
+    ) -> Result<VendorAnswer, VendorFailure> {
         match reply.status {
-            StatusCode::OK => family::read_json(reply).map(without_default_image),
-            // Laravel's validation error: the number is not on WhatsApp.
+            StatusCode::OK => gateway_json::read_json(reply).map(without_default_image),
+            // Laravel's status for a validation error: the number is not on WhatsApp.
             StatusCode::UNPROCESSABLE_ENTITY => {
-                family::read_words(reply).unwrap_or(Ok(Found::Nothing(Empty::NotFound)))
+                gateway_json::read_words(reply).unwrap_or(Ok(VendorAnswer::Empty(Empty::NotFound)))
             }
-            StatusCode::NOT_FOUND => Ok(Found::Nothing(Empty::NotFound)),
-            StatusCode::PAYMENT_REQUIRED => Err(Failure::new(
+            StatusCode::NOT_FOUND => Ok(VendorAnswer::Empty(Empty::NotFound)),
+            StatusCode::PAYMENT_REQUIRED => Err(VendorFailure::new(
                 Trouble::Auth,
                 "the vendor's subscription has ended (402)",
             )),
-            _ => Err(family::read_status(reply)),
+            _ => Err(gateway_json::read_status(reply)),
         }
     }
 }
 
-/// "The URL will be null or point to a default image": the vendor's own silhouette is no picture
-/// of anybody.
-fn without_default_image(found: Found) -> Found {
+/// Replaces a link to the vendor's own silhouette: "The URL will be null or point to a default image".
+fn without_default_image(found: VendorAnswer) -> VendorAnswer {
     match found {
-        Found::Link(link) if is_default_image(&link) => Found::Nothing(Empty::Unknown),
+        VendorAnswer::Link(link) if is_default_image(&link) => VendorAnswer::Empty(Empty::Unknown),
         found => found,
     }
 }
@@ -76,7 +86,7 @@ fn is_default_image(link: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{family::reply, *};
+    use super::{gateway_json::reply, *};
 
     fn question(jid: &str) -> Question {
         Question {
@@ -86,13 +96,18 @@ mod tests {
     }
 
     #[test]
-    fn asks_as_the_vendor_s_page_does() {
+    fn hypersender_s_call_is_the_documented_one() {
         let account = Account {
             name: "9a8b".into(),
             token: "t".into(),
             own: None,
         };
-        let target = |jid| Hypersender.call(&account, &question(jid)).unwrap().target;
+        let target = |jid| {
+            Hypersender
+                .picture_call(&account, &question(jid))
+                .unwrap()
+                .target
+        };
         assert_eq!(
             target("123123123"),
             "/api/whatsapp/v2/9a8b/contacts/profile-picture?chat_id=123123123"
@@ -104,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_bodies_are_understood() {
+    fn hypersender_s_documented_bodies_are_understood() {
         let found = r#"{
   "message": "Profile picture retrieved successfully.",
   "data": {
@@ -117,27 +132,29 @@ mod tests {
     "profilePictureURL": null
   }
 }"#;
-        let Ok(Found::Link(link)) = Hypersender.read(&question("1"), &reply(200, found)) else {
+        let Ok(VendorAnswer::Link(link)) =
+            Hypersender.read_picture(&question("1"), &reply(200, found))
+        else {
             panic!("no link");
         };
         assert!(link.ends_with("&oe=6970FAAA&_nc_sid=5e03e0&_nc_cat=104"));
         assert_eq!(
-            Hypersender.read(&question("1"), &reply(200, none)),
-            Ok(Found::Nothing(Empty::Unknown))
+            Hypersender.read_picture(&question("1"), &reply(200, none)),
+            Ok(VendorAnswer::Empty(Empty::Unknown))
         );
     }
 
     #[test]
-    fn the_vendor_s_default_image_is_nobody_s_picture() {
+    fn hypersender_s_default_image_is_no_picture() {
         let body = r#"{"data":{"profilePictureURL":"https://app.hypersender.com/images/default-avatar.png?v=2"}}"#;
         assert_eq!(
-            Hypersender.read(&question("1"), &reply(200, body)),
-            Ok(Found::Nothing(Empty::Unknown))
+            Hypersender.read_picture(&question("1"), &reply(200, body)),
+            Ok(VendorAnswer::Empty(Empty::Unknown))
         );
     }
 
     #[test]
-    fn every_status_has_its_outcome() {
+    fn every_documented_status_of_hypersender_has_its_outcome() {
         for (status, why) in [
             (400, Trouble::VendorError),
             (401, Trouble::Auth),
@@ -149,14 +166,14 @@ mod tests {
             (504, Trouble::VendorError),
         ] {
             let failure = Hypersender
-                .read(&question("1"), &reply(status, ""))
+                .read_picture(&question("1"), &reply(status, ""))
                 .unwrap_err();
             assert_eq!(failure.why, why, "{status}");
         }
         for status in [404, 422] {
             assert_eq!(
-                Hypersender.read(&question("1"), &reply(status, "")),
-                Ok(Found::Nothing(Empty::NotFound))
+                Hypersender.read_picture(&question("1"), &reply(status, "")),
+                Ok(VendorAnswer::Empty(Empty::NotFound))
             );
         }
     }

@@ -1,6 +1,6 @@
-//! The vendors, one file each, and what the whole family of gateways has in common.
+//! The vendors, one file each, and the JSON that all gateways have in common.
 
-mod family;
+mod gateway_json;
 mod hypersender;
 mod wachat;
 mod waha;

@@ -5,49 +5,60 @@
 use http::{StatusCode, header};
 use secrecy::ExposeSecret;
 
-use super::family;
+use super::gateway_json;
 use crate::{
     avatar::{Empty, Subject, Trouble},
-    upstream::{Account, Call, Failure, Found, Provider, Question, Reply, Unsupported},
+    upstream::provider::{
+        Account, Provider, Question, UnsupportedSubject, VendorAnswer, VendorCall, VendorFailure,
+        VendorReply,
+    },
 };
 
-/// Wachat's dialect.
+/// Wachat's API.
 #[derive(Debug)]
 pub struct Wachat;
 
 impl Provider for Wachat {
-    fn call(&self, account: &Account, question: &Question) -> Result<Call, Unsupported> {
+    fn picture_call(
+        &self,
+        account: &Account,
+        question: &Question,
+    ) -> Result<VendorCall, UnsupportedSubject> {
         match question.subject {
-            Subject::Me => Ok(Call {
+            Subject::Me => Ok(VendorCall {
                 target: format!(
                     "/api/v1/instance/profile-picture?instanceName={}",
-                    family::encode(&account.name)
+                    gateway_json::encode(&account.name)
                 ),
-                // Never the `apiKey` query: it ends up in logs.
-                headers: family::secret(
+                // Not in the query as `apiKey`, which access logs contain.
+                headers: gateway_json::secret_header(
                     header::AUTHORIZATION,
                     &format!("Bearer {}", account.token.expose_secret()),
                 ),
             }),
-            Subject::Chat(_) => Err(Unsupported::OnlyOwn),
+            Subject::Chat(_) => Err(UnsupportedSubject::OnlyOwn),
         }
     }
 
-    fn read(&self, _: &Question, reply: &Reply) -> Result<Found, Failure> {
+    fn read_picture(
+        &self,
+        _: &Question,
+        reply: &VendorReply,
+    ) -> Result<VendorAnswer, VendorFailure> {
         match reply.status {
-            StatusCode::OK if is_json(reply) => family::read_json(reply),
-            StatusCode::OK => Ok(Found::Bytes(reply.body.clone())),
-            // "Instance or profile picture not found": which of the two, it does not say.
-            StatusCode::NOT_FOUND => Ok(Found::Nothing(Empty::Unknown)),
-            StatusCode::FORBIDDEN => Err(Failure::new(
+            StatusCode::OK if is_json(reply) => gateway_json::read_json(reply),
+            StatusCode::OK => Ok(VendorAnswer::Bytes(reply.body.clone())),
+            // "Instance or profile picture not found", without saying which.
+            StatusCode::NOT_FOUND => Ok(VendorAnswer::Empty(Empty::Unknown)),
+            StatusCode::FORBIDDEN => Err(VendorFailure::new(
                 Trouble::Auth,
-                "the vendor refuses the lookup for want of a subscription (403)",
+                "the vendor refused the lookup: the account has no subscription (403)",
             )),
-            StatusCode::BAD_REQUEST => Err(Failure::new(
+            StatusCode::BAD_REQUEST => Err(VendorFailure::new(
                 Trouble::VendorError,
-                "the vendor misses the instance name (400); check account",
+                "the vendor reports a missing instance name (400); check account",
             )),
-            _ => Err(family::read_status(reply)),
+            _ => Err(gateway_json::read_status(reply)),
         }
     }
 
@@ -56,14 +67,14 @@ impl Provider for Wachat {
     }
 }
 
-/// An error inside a 200, where an image was promised.
-fn is_json(reply: &Reply) -> bool {
+/// Whether the body is JSON, and so an error inside a 200, instead of an image.
+fn is_json(reply: &VendorReply) -> bool {
     reply.body.trim_ascii_start().first() == Some(&b'{')
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{family::reply, *};
+    use super::{gateway_json::reply, *};
 
     const ME: Question = Question {
         subject: Subject::Me,
@@ -79,8 +90,8 @@ mod tests {
     }
 
     #[test]
-    fn asks_as_the_vendor_s_page_does_with_the_key_in_the_header() {
-        let call = Wachat.call(&account(), &ME).unwrap();
+    fn wachat_s_call_is_the_documented_one_with_the_key_in_the_header() {
+        let call = Wachat.picture_call(&account(), &ME).unwrap();
         assert_eq!(
             call.target,
             "/api/v1/instance/profile-picture?instanceName=t1_mq9r2jov_jakarta_store"
@@ -94,26 +105,26 @@ mod tests {
     }
 
     #[test]
-    fn anybody_else_s_picture_cannot_be_asked_for() {
+    fn wachat_has_the_own_picture_only() {
         let question = Question {
             subject: "628123@c.us".parse().unwrap(),
             refresh: false,
         };
         assert_eq!(
-            Wachat.call(&account(), &question).unwrap_err(),
-            Unsupported::OnlyOwn
+            Wachat.picture_call(&account(), &question).unwrap_err(),
+            UnsupportedSubject::OnlyOwn
         );
     }
 
     #[test]
-    fn every_documented_status_has_its_outcome() {
+    fn every_documented_status_of_wachat_has_its_outcome() {
         assert_eq!(
-            Wachat.read(&ME, &reply(200, "\u{fffd}bytes")),
-            Ok(Found::Bytes("\u{fffd}bytes".into()))
+            Wachat.read_picture(&ME, &reply(200, "\u{fffd}bytes")),
+            Ok(VendorAnswer::Bytes("\u{fffd}bytes".into()))
         );
         assert_eq!(
-            Wachat.read(&ME, &reply(404, "")),
-            Ok(Found::Nothing(Empty::Unknown))
+            Wachat.read_picture(&ME, &reply(404, "")),
+            Ok(VendorAnswer::Empty(Empty::Unknown))
         );
         for (status, why) in [
             (400, Trouble::VendorError),
@@ -123,7 +134,7 @@ mod tests {
             (502, Trouble::VendorError),
             (504, Trouble::VendorError),
         ] {
-            let failure = Wachat.read(&ME, &reply(status, "{}")).unwrap_err();
+            let failure = Wachat.read_picture(&ME, &reply(status, "{}")).unwrap_err();
             assert_eq!(failure.why, why, "{status}");
         }
     }

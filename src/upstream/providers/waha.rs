@@ -1,4 +1,4 @@
-//! WAHA, and Wappfy, which runs it: one dialect, two names for the credential's header.
+//! WAHA, and Wappfy, which runs it: one API, with two names for the header of the credential.
 //!
 //! Sources: <https://waha.devlike.pro/docs/how-to/chats/> and
 //! <https://docs.wappfy.com.br/en/api/chats/get-chat-picture>.
@@ -6,138 +6,167 @@
 use http::{HeaderName, StatusCode};
 use secrecy::ExposeSecret;
 
-use super::family;
+use super::gateway_json;
 use crate::{
     avatar::{Empty, Subject},
-    upstream::{
-        Account, Call, Chats, Failure, Found, List, Page, Provider, Question, Reply, Unsupported,
+    upstream::provider::{
+        Account, ChatList, ChatListCall, ChatLister, Page, Provider, Question, UnsupportedSubject,
+        VendorAnswer, VendorCall, VendorFailure, VendorReply,
     },
 };
 
-/// Where each wants its credential.
+/// The headers of the credential.
 const KEY: HeaderName = HeaderName::from_static("x-api-key");
 const WAPPFY_KEY: HeaderName = HeaderName::from_static("apikey");
 
-/// WAHA's dialect.
+/// WAHA's API.
 #[derive(Debug)]
 pub struct Waha;
 
-/// Wappfy's dialect.
+/// Wappfy's API.
 #[derive(Debug)]
 pub struct Wappfy;
 
 impl Provider for Waha {
-    fn call(&self, account: &Account, question: &Question) -> Result<Call, Unsupported> {
+    fn picture_call(
+        &self,
+        account: &Account,
+        question: &Question,
+    ) -> Result<VendorCall, UnsupportedSubject> {
         let target = match question.subject {
-            Subject::Me => format!("/api/{}/profile", family::encode(&account.name)),
+            Subject::Me => format!("/api/{}/profile", gateway_json::encode(&account.name)),
             Subject::Chat(_) => picture(account, question)?,
         };
-        Ok(Call {
+        Ok(VendorCall {
             target,
-            headers: family::secret(KEY, account.token.expose_secret()),
+            headers: gateway_json::secret_header(KEY, account.token.expose_secret()),
         })
     }
 
-    fn read(&self, _: &Question, reply: &Reply) -> Result<Found, Failure> {
+    fn read_picture(
+        &self,
+        _: &Question,
+        reply: &VendorReply,
+    ) -> Result<VendorAnswer, VendorFailure> {
         read(reply)
+    }
+
+    fn chat_lister(&self) -> Option<&dyn ChatLister> {
+        Some(self)
     }
 
     fn has_own_profile(&self) -> bool {
         true
     }
 
-    fn chats(&self, account: &Account, page: Page) -> Option<List> {
-        Some(overview(KEY, account, page))
-    }
-
-    fn read_chats(&self, reply: &Reply) -> Result<Chats, Failure> {
-        family::read_chats(reply)
-    }
-
-    fn keeps_answers(&self) -> bool {
+    fn has_answer_cache(&self) -> bool {
         true
+    }
+}
+
+impl ChatLister for Waha {
+    fn chat_list_call(&self, account: &Account, page: Page) -> ChatListCall {
+        overview(KEY, account, page)
+    }
+
+    fn read_chat_list(&self, reply: &VendorReply) -> Result<ChatList, VendorFailure> {
+        gateway_json::read_chat_list(reply)
     }
 }
 
 impl Provider for Wappfy {
-    // Its `/profile` is documented as "not yet implemented" and answers 501.
-    fn call(&self, account: &Account, question: &Question) -> Result<Call, Unsupported> {
-        Ok(Call {
+    // Wappfy's `/profile` is documented as "not yet implemented" and answers 501.
+    fn picture_call(
+        &self,
+        account: &Account,
+        question: &Question,
+    ) -> Result<VendorCall, UnsupportedSubject> {
+        Ok(VendorCall {
             target: picture(account, question)?,
-            headers: family::secret(WAPPFY_KEY, account.token.expose_secret()),
+            headers: gateway_json::secret_header(WAPPFY_KEY, account.token.expose_secret()),
         })
     }
 
-    fn read(&self, _: &Question, reply: &Reply) -> Result<Found, Failure> {
+    fn read_picture(
+        &self,
+        _: &Question,
+        reply: &VendorReply,
+    ) -> Result<VendorAnswer, VendorFailure> {
         read(reply)
     }
 
-    fn chats(&self, account: &Account, page: Page) -> Option<List> {
-        Some(overview(WAPPFY_KEY, account, page))
+    fn chat_lister(&self) -> Option<&dyn ChatLister> {
+        Some(self)
     }
 
-    fn read_chats(&self, reply: &Reply) -> Result<Chats, Failure> {
-        family::read_chats(reply)
-    }
-
-    fn keeps_answers(&self) -> bool {
+    fn has_answer_cache(&self) -> bool {
         true
     }
 }
 
-fn picture(account: &Account, question: &Question) -> Result<String, Unsupported> {
+impl ChatLister for Wappfy {
+    fn chat_list_call(&self, account: &Account, page: Page) -> ChatListCall {
+        overview(WAPPFY_KEY, account, page)
+    }
+
+    fn read_chat_list(&self, reply: &VendorReply) -> Result<ChatList, VendorFailure> {
+        gateway_json::read_chat_list(reply)
+    }
+}
+
+fn picture(account: &Account, question: &Question) -> Result<String, UnsupportedSubject> {
     let Subject::Chat(jid) = question.subject else {
-        return Err(Unsupported::OwnUnknown);
+        return Err(UnsupportedSubject::OwnUnknown);
     };
     Ok(format!(
         "/api/{}/chats/{}/picture?refresh={}",
-        family::encode(&account.name),
-        // WAHA caches per raw string; this is the one spelling we ever send.
-        family::encode(jid.as_str()),
+        gateway_json::encode(&account.name),
+        // WAHA caches by the raw string, so the JID is always sent in its canonical form.
+        gateway_json::encode(jid.as_str()),
         question.refresh,
     ))
 }
 
-/// For each row of it, WAHA asks WhatsApp for the picture, all at once.
-fn overview(key: HeaderName, account: &Account, page: Page) -> List {
-    let call = Call {
+/// The call for a page of chats. WAHA asks WhatsApp for the picture of each row, concurrently.
+fn overview(key: HeaderName, account: &Account, page: Page) -> ChatListCall {
+    let call = VendorCall {
         target: format!(
             "/api/{}/chats/overview?limit={}&offset={}",
-            family::encode(&account.name),
+            gateway_json::encode(&account.name),
             page.limit,
             page.offset,
         ),
-        headers: family::secret(key, account.token.expose_secret()),
+        headers: gateway_json::secret_header(key, account.token.expose_secret()),
     };
-    List {
+    ChatListCall {
         call,
         is_paged: true,
         cost: page.limit,
     }
 }
 
-fn read(reply: &Reply) -> Result<Found, Failure> {
+fn read(reply: &VendorReply) -> Result<VendorAnswer, VendorFailure> {
     match reply.status {
-        StatusCode::OK | StatusCode::CREATED => family::read_json(reply),
-        StatusCode::NOT_FOUND if names_session(reply) => Ok(Found::Nothing(Empty::NotFound)),
+        StatusCode::OK | StatusCode::CREATED => gateway_json::read_json(reply),
+        StatusCode::NOT_FOUND if names_session(reply) => Ok(VendorAnswer::Empty(Empty::NotFound)),
         // "Session, contact not found or contact has no profile picture."
-        StatusCode::NOT_FOUND => Ok(Found::Nothing(Empty::Unknown)),
+        StatusCode::NOT_FOUND => Ok(VendorAnswer::Empty(Empty::Unknown)),
         // Before December 2024, WhatsApp's own refusals arrived as a 500.
         StatusCode::INTERNAL_SERVER_ERROR => {
-            family::read_words(reply).unwrap_or_else(|| Err(family::read_status(reply)))
+            gateway_json::read_words(reply).unwrap_or_else(|| Err(gateway_json::read_status(reply)))
         }
-        _ => Err(family::read_status(reply)),
+        _ => Err(gateway_json::read_status(reply)),
     }
 }
 
 /// WAHA's "We didn't find a session with name 'x'".
-fn names_session(reply: &Reply) -> bool {
+fn names_session(reply: &VendorReply) -> bool {
     String::from_utf8_lossy(&reply.body).contains("find a session")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{family::reply, *};
+    use super::{gateway_json::reply, *};
     use crate::avatar::Trouble;
 
     fn account() -> Account {
@@ -156,10 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn each_asks_the_same_path_with_its_own_header() {
+    fn waha_and_wappfy_ask_the_same_path_with_different_headers() {
         let q = question("628123@s.whatsapp.net", false);
         for (provider, name) in [(&Waha as &dyn Provider, "x-api-key"), (&Wappfy, "apikey")] {
-            let call = provider.call(&account(), &q).unwrap();
+            let call = provider.picture_call(&account(), &q).unwrap();
             assert_eq!(
                 call.target,
                 "/api/my-session/chats/628123%40c.us/picture?refresh=false"
@@ -170,53 +199,55 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_is_passed_on() {
-        let call = Waha.call(&account(), &question("628123", true)).unwrap();
+    fn a_refresh_is_passed_on_to_waha() {
+        let call = Waha
+            .picture_call(&account(), &question("628123", true))
+            .unwrap();
         assert!(call.target.ends_with("?refresh=true"));
     }
 
     #[test]
-    fn only_waha_has_a_profile_of_its_own() {
+    fn waha_has_a_call_for_the_own_profile_and_wappfy_has_none() {
         let me = question("me", false);
         assert_eq!(
-            Waha.call(&account(), &me).unwrap().target,
+            Waha.picture_call(&account(), &me).unwrap().target,
             "/api/my-session/profile"
         );
         assert_eq!(
-            Wappfy.call(&account(), &me).unwrap_err(),
-            Unsupported::OwnUnknown
+            Wappfy.picture_call(&account(), &me).unwrap_err(),
+            UnsupportedSubject::OwnUnknown
         );
     }
 
     #[test]
-    fn a_page_of_chats_costs_a_lookup_for_each_of_its_rows() {
+    fn a_page_of_waha_s_chats_costs_a_lookup_per_row() {
         let page = Page {
             offset: 20,
             limit: 10,
         };
-        let list = Waha.chats(&account(), page).unwrap();
+        let list = Waha.chat_list_call(&account(), page);
         let target = "/api/my-session/chats/overview?limit=10&offset=20";
         assert_eq!(list.call.target, target);
         assert_eq!((list.is_paged, list.cost), (true, 10));
     }
 
     #[test]
-    fn a_chat_brings_its_face_along_or_the_news_that_there_is_none() {
+    fn a_row_of_waha_s_list_has_a_picture_or_says_that_there_is_none() {
         let body = r#"[
             {"id":"628123@c.us","name":"Ana","picture":"https://pps.whatsapp.net/v/a.jpg","lastMessage":{},"_chat":{}},
             {"id":"628124@s.whatsapp.net","name":null,"picture":null},
             {"id":"status@broadcast","picture":null}
         ]"#;
-        let chats = Waha.read_chats(&reply(200, body)).unwrap();
+        let chats = Waha.read_chat_list(&reply(200, body)).unwrap();
         assert_eq!(chats.rows, 3);
         let [ana, other] = chats.chats.as_slice() else {
             panic!("{chats:?}");
         };
         assert_eq!(ana.jid.as_str(), "628123@c.us");
         let link = "https://pps.whatsapp.net/v/a.jpg".to_owned();
-        assert_eq!(ana.face, Some(Found::Link(link)));
+        assert_eq!(ana.face, Some(VendorAnswer::Link(link)));
         assert_eq!(other.jid.as_str(), "628124@c.us");
-        assert_eq!(other.face, Some(Found::Nothing(Empty::Unknown)));
+        assert_eq!(other.face, Some(VendorAnswer::Empty(Empty::Unknown)));
         for (status, body, why) in [
             (401, "{}", Trouble::Auth),
             (422, "{}", Trouble::SessionDown),
@@ -227,30 +258,36 @@ mod tests {
             ),
             (200, "<html>", Trouble::VendorError),
         ] {
-            let failure = Waha.read_chats(&reply(status, body)).unwrap_err();
+            let failure = Waha.read_chat_list(&reply(status, body)).unwrap_err();
             assert_eq!(failure.why, why, "{status} {body}");
         }
     }
 
     #[test]
-    fn every_documented_reply_has_its_outcome() {
-        let read =
-            |status, body: &'static str| Waha.read(&question("1", false), &reply(status, body));
+    fn every_documented_reply_of_waha_has_its_outcome() {
+        let read = |status, body: &'static str| {
+            Waha.read_picture(&question("1", false), &reply(status, body))
+        };
         assert_eq!(
             read(200, r#"{"url":"https://pps.whatsapp.net/v/a.jpg"}"#),
-            Ok(Found::Link("https://pps.whatsapp.net/v/a.jpg".into()))
+            Ok(VendorAnswer::Link(
+                "https://pps.whatsapp.net/v/a.jpg".into()
+            ))
         );
         assert_eq!(
             read(200, r#"{"url":null}"#),
-            Ok(Found::Nothing(Empty::Unknown))
+            Ok(VendorAnswer::Empty(Empty::Unknown))
         );
-        assert_eq!(read(200, "{}"), Ok(Found::Nothing(Empty::Unknown)));
-        assert_eq!(read(404, "{}"), Ok(Found::Nothing(Empty::Unknown)));
-        let no_session = r#"{"message":"We didn't find a session with name 'x'.","error":"Not Found","statusCode":404}"#;
-        assert_eq!(read(404, no_session), Ok(Found::Nothing(Empty::NotFound)));
+        assert_eq!(read(200, "{}"), Ok(VendorAnswer::Empty(Empty::Unknown)));
+        assert_eq!(read(404, "{}"), Ok(VendorAnswer::Empty(Empty::Unknown)));
+        let no_session = r#"{"message":"We didn't find a session with name 'x'.","error":"Not VendorAnswer","statusCode":404}"#;
+        assert_eq!(
+            read(404, no_session),
+            Ok(VendorAnswer::Empty(Empty::NotFound))
+        );
         let scan = r#"{"error":"Session status is not as expected. Try again later or restart the session","session":"x","status":"SCAN_QR_CODE","expected":["WORKING"]}"#;
         let hidden = r#"{"statusCode":500,"exception":{"message":"not-authorized","data":401}}"#;
-        assert_eq!(read(500, hidden), Ok(Found::Nothing(Empty::Hidden)));
+        assert_eq!(read(500, hidden), Ok(VendorAnswer::Empty(Empty::Hidden)));
         for (status, body, why) in [
             (
                 401,

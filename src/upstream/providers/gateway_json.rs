@@ -1,5 +1,13 @@
-//! What the gateways have in common: they all wrap WhatsApp's own answer in a JSON of their own,
-//! and they all descend from a few projects, so link keys, envelopes and error words recur.
+//! Interprets the JSON of any gateway. Each wraps WhatsApp's answer in JSON of its own, and all descend
+//! from a few projects, so the keys of links, the envelopes and the words of errors recur.
+//!
+//! A reply with status 200 is read in this order, and the first that applies decides:
+//!
+//! 1. An empty body: no picture, for an unknown reason.
+//! 2. A link, by [`LINK_KEYS`] and [`ENVELOPES`].
+//! 3. A request that was queued, or an error, by [`WORDS`] if it has known ones.
+//! 4. The words of a null that says why it is null.
+//! 5. Otherwise: no picture, for an unknown reason.
 
 use std::time::Duration;
 
@@ -9,10 +17,11 @@ use serde_json::Value;
 
 use crate::{
     avatar::{Empty, Trouble},
-    upstream::{Chat, Chats, Failure, Found, Reply},
+    upstream::provider::{Chat, ChatList, VendorAnswer, VendorFailure, VendorReply},
 };
 
-/// Under which a link has been seen, newest projects first.
+/// The keys of a link, newest projects first. If several keys of an object have a link, the first in
+/// this order wins; an object's own keys win over its envelopes.
 const LINK_KEYS: [&str; 11] = [
     "url",
     "profilePictureURL",
@@ -27,8 +36,54 @@ const LINK_KEYS: [&str; 11] = [
     "URL",
 ];
 
-/// In which it has been seen wrapped.
+/// The keys of an object that wraps the answer. The first in this order that has a link wins.
 const ENVELOPES: [&str; 5] = ["data", "response", "results", "result", "Data"];
+/// The number of envelopes inside of each other that are opened.
+const MAX_ENVELOPES: u8 = 3;
+
+/// Words in a reply, and their meaning. **The order is the specification**: a reply may contain several
+/// of them, and the first in this table decides, wherever in the reply it stands.
+///
+/// 1. Rate limits. Taken for anything else, they would let us go on calling, which endangers the account.
+/// 2. WhatsApp's own words for a missing picture. They are precise, and gateways repeat them inside of
+///    error messages that also mention a session or a time-out.
+/// 3. The session. These words are common ones ("stopped"), so they come after the precise ones.
+/// 4. Time-outs: a mere try-again, if nothing else is known.
+const WORDS: [(&str, Meaning); 16] = [
+    ("rate-overlimit", Meaning::RateLimited),
+    ("rate limit", Meaning::RateLimited),
+    ("too many requests", Meaning::RateLimited),
+    ("not-authorized", Meaning::Empty(Empty::Hidden)),
+    ("restricted", Meaning::Empty(Empty::Hidden)),
+    (
+        "hidden their profile picture",
+        Meaning::Empty(Empty::Hidden),
+    ),
+    ("item-not-found", Meaning::Empty(Empty::NotSet)),
+    (
+        "does not have a profile picture",
+        Meaning::Empty(Empty::NotSet),
+    ),
+    ("not on whatsapp", Meaning::Empty(Empty::NotFound)),
+    ("session status is not as expected", Meaning::SessionDown),
+    ("instance account not authorized", Meaning::SessionDown),
+    ("scan_qr_code", Meaning::SessionDown),
+    ("stopped", Meaning::SessionDown),
+    ("no session", Meaning::SessionDown),
+    ("timeout limit exceeded", Meaning::TimedOut),
+    ("timed out", Meaning::TimedOut),
+];
+/// Strings are searched for words down to this depth, and up to this length in bytes.
+const MAX_DEPTH: u8 = 4;
+const MAX_TEXT: usize = 512;
+
+#[derive(Clone, Copy)]
+enum Meaning {
+    Empty(Empty),
+    RateLimited,
+    SessionDown,
+    TimedOut,
+}
 
 /// All but the unreserved characters of RFC 3986.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -42,9 +97,9 @@ pub(super) fn encode(text: &str) -> impl std::fmt::Display + '_ {
     utf8_percent_encode(text, COMPONENT)
 }
 
-/// A header that carries a credential.
-pub(super) fn secret(name: HeaderName, value: &str) -> Vec<(HeaderName, HeaderValue)> {
-    // Configuration refuses tokens that no header can carry; without one, the vendor says 401.
+/// A header with a credential.
+pub(super) fn secret_header(name: HeaderName, value: &str) -> Vec<(HeaderName, HeaderValue)> {
+    // The configuration refuses tokens that are no header value. Without one, the vendor answers 401.
     HeaderValue::from_str(value)
         .map(|mut value| {
             value.set_sensitive(true);
@@ -53,70 +108,69 @@ pub(super) fn secret(name: HeaderName, value: &str) -> Vec<(HeaderName, HeaderVa
         .unwrap_or_default()
 }
 
-/// Reads a reply with status 200 in any of the family's shapes.
-pub(super) fn read_json(reply: &Reply) -> Result<Found, Failure> {
+/// Reads a reply with status 200, of any gateway.
+pub(super) fn read_json(reply: &VendorReply) -> Result<VendorAnswer, VendorFailure> {
     let body = reply.body.trim_ascii();
     if body.is_empty() {
-        return Ok(Found::Nothing(Empty::Unknown));
+        return Ok(VendorAnswer::Empty(Empty::Unknown));
     }
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
-        return Err(Failure::new(
+        return Err(VendorFailure::new(
             Trouble::VendorError,
             "the vendor's reply is not valid JSON",
         ));
     };
-    if let Some(link) = link(&json, 3) {
-        return Ok(Found::Link(link.to_owned()));
+    if let Some(link) = find_link(&json, MAX_ENVELOPES) {
+        return Ok(VendorAnswer::Link(link.to_owned()));
     }
     if json.get("queued") == Some(&Value::Bool(true)) {
-        return Err(Failure::new(
+        return Err(VendorFailure::new(
             Trouble::VendorError,
             "the vendor queued the request instead of answering it",
         ));
     }
-    if is_wrong(&json) {
-        return meaning(&json).unwrap_or_else(|| {
-            Err(Failure::new(
+    if is_error(&json) {
+        return find_words(&json).unwrap_or_else(|| {
+            Err(VendorFailure::new(
                 Trouble::VendorError,
                 "the vendor reported an error inside a 200",
             ))
         });
     }
-    // A null that says why it is null.
-    meaning(&json).unwrap_or(Ok(Found::Nothing(Empty::Unknown)))
+    find_words(&json).unwrap_or(Ok(VendorAnswer::Empty(Empty::Unknown)))
 }
 
-/// Reads a list of chats: an array, or an object with the index as key. A chat whose JID is none, such
-/// as `status@broadcast`, has no face. An explicit null is the answer that a call of its own would get.
-pub(super) fn read_chats(reply: &Reply) -> Result<Chats, Failure> {
+/// Reads a list of chats: an array, or an object with the index as key. A row without a valid JID, such
+/// as `status@broadcast`, has no face. A null picture means the same as in a reply about that face.
+pub(super) fn read_chat_list(reply: &VendorReply) -> Result<ChatList, VendorFailure> {
     if !reply.status.is_success() {
         return Err(read_status(reply));
     }
     let rows = match serde_json::from_slice(&reply.body) {
         Ok(Value::Array(rows)) => rows,
         Ok(Value::Object(rows)) if rows.keys().all(|key| key.parse::<usize>().is_ok()) => {
-            // In the order of their indices: a map has another.
+            // By index; the map is sorted by the index as text.
             let mut rows: Vec<_> = rows.into_iter().collect();
             rows.sort_by_key(|(index, _)| index.parse::<usize>().unwrap_or(usize::MAX));
             rows.into_iter().map(|(_, row)| row).collect()
         }
         Ok(json) => {
-            return match meaning(&json) {
+            return match find_words(&json) {
                 Some(Err(failure)) => Err(failure),
-                _ => Err(Failure::new(
+                _ => Err(VendorFailure::new(
                     Trouble::VendorError,
-                    "the vendor's list of chats is none",
+                    "the vendor's list of chats is not a list",
                 )),
             };
         }
         Err(_) => {
-            return Err(Failure::new(
+            return Err(VendorFailure::new(
                 Trouble::VendorError,
                 "the vendor's list of chats is not valid JSON",
             ));
         }
     };
-    Ok(Chats {
+    Ok(ChatList {
         rows: rows.len(),
         chats: rows.iter().filter_map(chat).collect(),
     })
@@ -124,8 +178,8 @@ pub(super) fn read_chats(reply: &Reply) -> Result<Chats, Failure> {
 
 fn chat(row: &Value) -> Option<Chat> {
     let face = match row.get("picture") {
-        Some(Value::String(link)) if !link.is_empty() => Some(Found::Link(link.clone())),
-        Some(_) => Some(Found::Nothing(Empty::Unknown)),
+        Some(Value::String(link)) if !link.is_empty() => Some(VendorAnswer::Link(link.clone())),
+        Some(_) => Some(VendorAnswer::Empty(Empty::Unknown)),
         None => None,
     };
     Some(Chat {
@@ -134,57 +188,60 @@ fn chat(row: &Value) -> Option<Chat> {
     })
 }
 
-/// What an error's words mean, where they are WhatsApp's own or a project's known ones.
-pub(super) fn read_words(reply: &Reply) -> Option<Result<Found, Failure>> {
-    meaning(&serde_json::from_slice(&reply.body).ok()?)
+/// Reads an error by its [`WORDS`]; `None` if it has none of them.
+pub(super) fn read_words(reply: &VendorReply) -> Option<Result<VendorAnswer, VendorFailure>> {
+    find_words(&serde_json::from_slice(&reply.body).ok()?)
 }
 
-/// A refusal for calling too often.
-pub(super) fn rate_limited(reply: &Reply) -> Failure {
-    Failure {
+/// The failure for a reply that says 429, with the pause it asks for.
+pub(super) fn rate_limited(reply: &VendorReply) -> VendorFailure {
+    VendorFailure {
         why: Trouble::RateLimited,
         retry_after: retry_after(&reply.headers).or_else(|| retry_after_in(&reply.body)),
-        detail: "the vendor limits our rate",
+        detail: "the vendor rate-limits this account (429)",
     }
 }
 
-/// The statuses that mean the same with every vendor; each provider first looks at its own.
-pub(super) fn read_status(reply: &Reply) -> Failure {
+/// Reads a status that means the same with every vendor. A provider looks for its own ones first.
+pub(super) fn read_status(reply: &VendorReply) -> VendorFailure {
     match reply.status {
         StatusCode::TOO_MANY_REQUESTS => rate_limited(reply),
         StatusCode::UNAUTHORIZED => {
-            Failure::new(Trouble::Auth, "the vendor refused our credential (401)")
+            VendorFailure::new(Trouble::Auth, "the vendor refused our credential (401)")
         }
         StatusCode::FORBIDDEN => {
-            Failure::new(Trouble::Auth, "the vendor refused our credential (403)")
+            VendorFailure::new(Trouble::Auth, "the vendor refused our credential (403)")
         }
         StatusCode::UNPROCESSABLE_ENTITY => {
-            Failure::new(Trouble::SessionDown, "the vendor's session is not working")
+            VendorFailure::new(Trouble::SessionDown, "the vendor's session is not working")
         }
-        StatusCode::BAD_REQUEST => Failure::new(
+        StatusCode::BAD_REQUEST => VendorFailure::new(
             Trouble::VendorError,
             "the vendor did not understand the request (400)",
         ),
-        StatusCode::BAD_GATEWAY => Failure::new(
+        StatusCode::BAD_GATEWAY => VendorFailure::new(
             Trouble::VendorError,
             "the vendor could not reach its own upstream (502)",
         ),
-        StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => Failure::new(
+        StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => VendorFailure::new(
             Trouble::VendorError,
             "the vendor timed out on its own upstream",
         ),
-        status if status.is_redirection() => Failure::new(
+        status if status.is_redirection() => VendorFailure::new(
             Trouble::VendorError,
             "the vendor's API redirects; check base_url",
         ),
         status if status.is_server_error() => {
-            Failure::new(Trouble::VendorError, "the vendor failed (5xx)")
+            VendorFailure::new(Trouble::VendorError, "the vendor failed (5xx)")
         }
-        _ => Failure::new(Trouble::VendorError, "the vendor's status makes no sense"),
+        _ => VendorFailure::new(
+            Trouble::VendorError,
+            "the vendor answered with an unexpected status",
+        ),
     }
 }
 
-fn link(json: &Value, depth: u8) -> Option<&str> {
+fn find_link(json: &Value, envelopes: u8) -> Option<&str> {
     let json = match json {
         Value::Array(rows) => rows.first()?,
         json => json,
@@ -195,14 +252,18 @@ fn link(json: &Value, depth: u8) -> Option<&str> {
         .find(|text| text.contains("://"))
         .or_else(|| {
             let inner = ENVELOPES.iter().filter_map(|key| json.get(key));
-            (depth > 0)
-                .then(|| inner.filter_map(|inner| link(inner, depth - 1)).next())
+            (envelopes > 0)
+                .then(|| {
+                    inner
+                        .filter_map(|inner| find_link(inner, envelopes - 1))
+                        .next()
+                })
                 .flatten()
         })
 }
 
-/// Whether a 200 says that it is none.
-fn is_wrong(json: &Value) -> bool {
+/// Whether the body of a 200 is an error.
+fn is_error(json: &Value) -> bool {
     json.get("success") == Some(&Value::Bool(false))
         || json
             .get("error")
@@ -214,67 +275,37 @@ fn is_wrong(json: &Value) -> bool {
             .any(|code| code >= 400)
 }
 
-/// Looks for the words that WhatsApp and the projects use. They stand in different fields of
-/// different depth, so every string counts, but short ones only: a picture's link is no verdict.
-fn meaning(json: &Value) -> Option<Result<Found, Failure>> {
-    const WORDS: [(&str, Meaning); 16] = [
-        ("rate-overlimit", Meaning::Limited),
-        ("rate limit", Meaning::Limited),
-        ("too many requests", Meaning::Limited),
-        ("not-authorized", Meaning::Empty(Empty::Hidden)),
-        ("restricted", Meaning::Empty(Empty::Hidden)),
-        (
-            "hidden their profile picture",
-            Meaning::Empty(Empty::Hidden),
-        ),
-        ("item-not-found", Meaning::Empty(Empty::NotSet)),
-        (
-            "does not have a profile picture",
-            Meaning::Empty(Empty::NotSet),
-        ),
-        ("not on whatsapp", Meaning::Empty(Empty::NotFound)),
-        ("session status is not as expected", Meaning::SessionDown),
-        ("instance account not authorized", Meaning::SessionDown),
-        ("scan_qr_code", Meaning::SessionDown),
-        ("stopped", Meaning::SessionDown),
-        ("no session", Meaning::SessionDown),
-        ("timeout limit exceeded", Meaning::TimedOut),
-        ("timed out", Meaning::TimedOut),
-    ];
-    let words = strings(json, 4);
+/// The words of WhatsApp and of the gateway projects in a reply, if it has any.
+///
+/// They occur in different fields at different depths, so every string is searched. Long strings are
+/// left out: a picture's link may contain anything.
+fn find_words(json: &Value) -> Option<Result<VendorAnswer, VendorFailure>> {
+    let texts = strings(json, MAX_DEPTH);
     let (_, meaning) = WORDS
         .into_iter()
-        .find(|(word, _)| words.iter().any(|text| text.contains(word)))?;
+        .find(|(word, _)| texts.iter().any(|text| text.contains(word)))?;
     Some(match meaning {
-        Meaning::Empty(empty) => Ok(Found::Nothing(empty)),
-        Meaning::Limited => Err(Failure {
+        Meaning::Empty(empty) => Ok(VendorAnswer::Empty(empty)),
+        Meaning::RateLimited => Err(VendorFailure {
             why: Trouble::RateLimited,
             retry_after: retry_after_value(json),
             detail: "the vendor reports rate-overlimit inside its answer",
         }),
-        Meaning::SessionDown => Err(Failure::new(
+        Meaning::SessionDown => Err(VendorFailure::new(
             Trouble::SessionDown,
             "the vendor's session is not working",
         )),
-        Meaning::TimedOut => Err(Failure::new(
+        Meaning::TimedOut => Err(VendorFailure::new(
             Trouble::VendorError,
             "the vendor timed out on its own upstream",
         )),
     })
 }
 
-#[derive(Clone, Copy)]
-enum Meaning {
-    Empty(Empty),
-    Limited,
-    SessionDown,
-    TimedOut,
-}
-
+/// Every string in lower case, down to `depth` levels.
 fn strings(json: &Value, depth: u8) -> Vec<String> {
-    const LONGEST: usize = 512;
     match json {
-        Value::String(text) if text.len() <= LONGEST => vec![text.to_ascii_lowercase()],
+        Value::String(text) if text.len() <= MAX_TEXT => vec![text.to_ascii_lowercase()],
         Value::Array(items) if depth > 0 => items
             .iter()
             .flat_map(|item| strings(item, depth - 1))
@@ -287,8 +318,7 @@ fn strings(json: &Value, depth: u8) -> Vec<String> {
     }
 }
 
-/// `Retry-After` in seconds. Its date form would need our clock to agree with theirs; gateways
-/// send seconds.
+/// `Retry-After` in seconds (RFC 9110 §10.2.3). Gateways do not send its date form.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
@@ -306,8 +336,8 @@ fn retry_after_value(json: &Value) -> Option<Duration> {
 }
 
 #[cfg(test)]
-pub(super) fn reply(status: u16, body: impl Into<bytes::Bytes>) -> Reply {
-    Reply {
+pub(super) fn reply(status: u16, body: impl Into<bytes::Bytes>) -> VendorReply {
+    VendorReply {
         status: StatusCode::from_u16(status).expect("a valid status"),
         headers: HeaderMap::new(),
         body: body.into(),
@@ -318,12 +348,12 @@ pub(super) fn reply(status: u16, body: impl Into<bytes::Bytes>) -> Reply {
 mod tests {
     use super::*;
 
-    fn read(body: &'static str) -> Result<Found, Trouble> {
+    fn read(body: &'static str) -> Result<VendorAnswer, Trouble> {
         read_json(&reply(200, body)).map_err(|failure| failure.why)
     }
 
     #[test]
-    fn every_link_key_and_envelope_of_the_family_is_understood() {
+    fn every_known_link_key_and_envelope_is_understood() {
         for body in [
             r#"{"url":"https://pps.whatsapp.net/a.jpg"}"#,
             r#"{"profilePictureURL":"https://pps.whatsapp.net/a.jpg"}"#,
@@ -338,14 +368,14 @@ mod tests {
         ] {
             assert_eq!(
                 read(body),
-                Ok(Found::Link("https://pps.whatsapp.net/a.jpg".into())),
+                Ok(VendorAnswer::Link("https://pps.whatsapp.net/a.jpg".into())),
                 "{body}"
             );
         }
     }
 
     #[test]
-    fn no_link_is_no_proof_of_no_picture() {
+    fn a_reply_without_a_link_is_empty_for_an_unknown_reason() {
         for body in [
             "",
             "null",
@@ -356,12 +386,16 @@ mod tests {
             r#"{"success":true,"message":"Operation completed successfully"}"#,
             "[]",
         ] {
-            assert_eq!(read(body), Ok(Found::Nothing(Empty::Unknown)), "{body}");
+            assert_eq!(
+                read(body),
+                Ok(VendorAnswer::Empty(Empty::Unknown)),
+                "{body}"
+            );
         }
     }
 
     #[test]
-    fn an_error_inside_a_200_is_trouble_and_not_an_empty_answer() {
+    fn an_error_inside_a_200_is_a_failure_and_not_an_empty_answer() {
         for (body, why) in [
             (
                 r#"{"error":"rate-overlimit","code":429}"#,
@@ -388,12 +422,32 @@ mod tests {
     }
 
     #[test]
-    fn whatsapp_s_own_words_tell_hidden_from_not_set() {
+    fn whatsapp_s_words_distinguish_hidden_from_not_set() {
         let hidden = r#"{"statusCode":500,"exception":{"message":"not-authorized","data":401}}"#;
         let unset =
             r#"{"error":"that user or group does not have a profile picture","success":false}"#;
-        assert_eq!(read(hidden), Ok(Found::Nothing(Empty::Hidden)));
-        assert_eq!(read(unset), Ok(Found::Nothing(Empty::NotSet)));
+        assert_eq!(read(hidden), Ok(VendorAnswer::Empty(Empty::Hidden)));
+        assert_eq!(read(unset), Ok(VendorAnswer::Empty(Empty::NotSet)));
+    }
+
+    #[test]
+    fn of_several_known_words_the_first_of_the_table_decides() {
+        for (body, expected) in [
+            (
+                r#"{"a":"Session status is not as expected","b":"rate-overlimit"}"#,
+                Err(Trouble::RateLimited),
+            ),
+            (
+                r#"{"a":"request timed out","b":"item-not-found","c":"STOPPED"}"#,
+                Ok(VendorAnswer::Empty(Empty::NotSet)),
+            ),
+            (
+                r#"{"a":"timed out","b":"STOPPED"}"#,
+                Err(Trouble::SessionDown),
+            ),
+        ] {
+            assert_eq!(read(body), expected, "{body}");
+        }
     }
 
     #[test]
