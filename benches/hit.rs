@@ -16,7 +16,7 @@ use faceplate::{
     http::{Scope, SigningKey, Ticket},
     images::{self, Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle},
     server::{HeaderBlock, Peer, Reply},
-    store::{self, Owner, Store, Tending},
+    store::{self, MaintenanceSettings, Owner, Store},
 };
 use hyper::{StatusCode, header};
 use image::{DynamicImage, ImageFormat};
@@ -114,7 +114,7 @@ fn look_up(bencher: Bencher<'_, '_>, memory: u64) {
     let now = Timestamp::from_secs(1_795_200_000);
     let settings = store::Settings {
         dir: folder.path().to_path_buf(),
-        tending: Tending {
+        maintenance: MaintenanceSettings {
             max_bytes: 1 << 30,
             max_entries: 1 << 20,
             min_free: 0,
@@ -132,7 +132,7 @@ fn look_up(bencher: Bencher<'_, '_>, memory: u64) {
     };
     let key = Key::new("sales", &owner.subject);
     runtime.block_on(store.put(&key, &owner, Arc::new(entry(now))));
-    bencher.bench(|| store.peek(black_box(&key)).unwrap());
+    bencher.bench(|| store.get_cached(black_box(&key)).unwrap());
 }
 
 #[divan::bench]

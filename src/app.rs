@@ -248,8 +248,8 @@ impl App {
     }
 
     /// Tends the cache without pausing, and returns when that is done.
-    pub async fn tend_now(&self) {
-        self.parts.store.tend_now().await;
+    pub async fn run_maintenance(&self) {
+        self.parts.store.run_maintenance().await;
     }
 
     /// Stops accepting, lets requests and fetches under way end, and returns when they have.
@@ -406,7 +406,7 @@ fn build_instance(
     match known {
         Some(known) => admission.restore(known.save()),
         None => {
-            if let Some(note) = store.noted(&instance.name) {
+            if let Some(note) = store.load_state(&instance.name) {
                 admission.restore(serde_json::from_slice(&note).unwrap_or_default());
             }
         }

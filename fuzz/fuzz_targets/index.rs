@@ -7,8 +7,8 @@ use libfuzzer_sys::fuzz_target;
 const WHOLE: &[u8] = include_bytes!("../corpus/index/whole");
 
 fuzz_target!(|bytes: &[u8]| {
-    faceplate::store::fuzzed_bucket(bytes);
+    faceplate::store::fuzz_index_file(bytes);
     // Whatever was torn or spilled behind a whole line, that line is still found.
     let behind = [WHOLE, b"\n", bytes].concat();
-    assert!(faceplate::store::fuzzed_bucket(&behind));
+    assert!(faceplate::store::fuzz_index_file(&behind));
 });

@@ -142,7 +142,7 @@ impl Admin {
             if *method != Method::POST {
                 return Err(Problem::Method("POST"));
             }
-            self.front.faces().tend_now().await;
+            self.front.faces().run_maintenance().await;
             return Ok(represent::json(&CacheRecord::of(
                 self.front.faces().health(),
             )));
@@ -239,12 +239,12 @@ impl Admin {
     /// Faces are served from memory and the vendors while the disk is in trouble, so that is no
     /// reason to take the server out of service; but whoever looks shall see it.
     fn probe(&self, path: &str) -> Reply {
-        let trouble = self.front.faces().health().trouble;
+        let trouble = self.front.faces().health().degraded;
         let text = match trouble.filter(|_| path == "/readyz") {
             Some(trouble) => Bytes::from(format!(
                 "ok, but degraded since {}: {}\n",
                 date(trouble.since),
-                trouble.what
+                trouble.reason
             )),
             None => Bytes::from_static(b"ok\n"),
         };

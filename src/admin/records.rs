@@ -148,9 +148,9 @@ impl CacheRecord {
             counted: health.is_complete,
             damaged: health.damaged,
             evicted: health.evicted,
-            trouble: health.trouble.map(|trouble| TroubleRecord {
+            trouble: health.degraded.map(|trouble| TroubleRecord {
                 since: date(trouble.since),
-                what: trouble.what,
+                what: trouble.reason,
             }),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     avatar::{Entry, Key, Subject},
     clock::Clock,
     config::Config,
-    store::{Damage, OpenError, Owner, Row, Store, Survey},
+    store::{Damage, InspectedEntry, Inspection, OpenError, Owner, Store},
 };
 
 #[derive(Debug, clap::Args)]
@@ -68,7 +68,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     match args.action {
         Action::Stats => {
             let (rows, damage) = look(&config, |_, _| Ok(()))?;
-            let contents = survey(&config)?.contents(&rows);
+            let contents = inspection(&config)?.contents(&rows);
             report::stats(&config.store.dir, &rows, &damage, contents, args.json);
             Ok(())
         }
@@ -78,7 +78,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             Ok(())
         }
         Action::Verify => {
-            let (rows, damage) = look(&config, Survey::verify)?;
+            let (rows, damage) = look(&config, Inspection::verify)?;
             report::verify(rows.len(), &damage, args.json);
             if damage.is_empty() {
                 Ok(())
@@ -107,14 +107,14 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
 /// Reads every entry, and tries `check` on each.
 fn look(
     config: &Config,
-    check: impl Fn(&Survey, &Row) -> Result<(), Damage>,
-) -> Result<(Vec<Row>, Vec<Damage>), String> {
-    let survey = survey(config)?;
-    let bar = bar(survey.size());
+    check: impl Fn(&Inspection, &InspectedEntry) -> Result<(), Damage>,
+) -> Result<(Vec<InspectedEntry>, Vec<Damage>), String> {
+    let inspection = inspection(config)?;
+    let bar = bar(inspection.size());
     let (mut rows, mut damage) = (Vec::new(), Vec::new());
-    for row in survey.rows() {
+    for row in inspection.entries() {
         bar.inc(1);
-        let checked = row.and_then(|row| check(&survey, &row).map(|()| row));
+        let checked = row.and_then(|row| check(&inspection, &row).map(|()| row));
         match checked {
             Ok(row) => rows.push(row),
             Err(error) => damage.push(error),
@@ -131,9 +131,9 @@ fn bar(length: u64) -> ProgressBar {
     ProgressBar::new(length).with_style(style)
 }
 
-fn survey(config: &Config) -> Result<Survey, String> {
+fn inspection(config: &Config) -> Result<Inspection, String> {
     let dir = &config.store.dir;
-    Survey::of(dir).map_err(|error| {
+    Inspection::open(dir).map_err(|error| {
         format!("cannot read the cache directory {}: {error}; check cache.dir and this user's permission", dir.display())
     })
 }
@@ -155,7 +155,7 @@ async fn gc(config: &Config, json: bool) -> Result<(), String> {
     bar.enable_steady_tick(Duration::from_millis(100));
     let health = match ours(config)? {
         Some(store) => {
-            store.tend_now().await;
+            store.run_maintenance().await;
             let health = store.health();
             report::health(health.totals.entries, health.totals.bytes, health.evicted)
         }

@@ -162,7 +162,7 @@ impl Faces {
         now: Timestamp,
     ) -> Result<Option<ServedFace>, UnsupportedSubject> {
         let target = Target::new(instance, subject)?;
-        let Some(entry) = self.shared.store.peek(&target.key) else {
+        let Some(entry) = self.shared.store.get_cached(&target.key) else {
             return Ok(None);
         };
         match decide(Some(&entry), ask, now, self.policy()) {
@@ -203,8 +203,8 @@ impl Faces {
     }
 
     /// Tends the cache without pausing, and returns when that is done.
-    pub async fn tend_now(&self) {
-        self.shared.store.tend_now().await;
+    pub async fn run_maintenance(&self) {
+        self.shared.store.run_maintenance().await;
     }
 
     /// What is known of a face, without asking anybody.
@@ -296,7 +296,7 @@ impl Faces {
     pub async fn wait_idle(&self, limit: Duration) {
         let idle = async {
             self.shared.single_flight.wait_idle().await;
-            self.shared.store.at_rest().await;
+            self.shared.store.wait_idle().await;
         };
         if time::timeout(limit, idle).await.is_err() {
             tracing::warn!("some pictures were still being fetched and will be fetched again");
@@ -386,7 +386,7 @@ impl Shared {
         let instance = instance.clone();
         let name = instance.name().clone();
         let note = move || serde_json::to_vec(&instance.admission().save()).unwrap_or_default();
-        self.store.note(name, note).await;
+        self.store.save_state(name, note).await;
     }
 }
 

@@ -133,7 +133,7 @@ impl Warmups {
 
     /// Goes on with the run that was under way when the process before ended, if there was one.
     pub fn resume(&self, instance: &Arc<Instance>) {
-        let note = self.faces.shared.store.noted(&note_name(instance));
+        let note = self.faces.shared.store.load_state(&note_name(instance));
         let note: Option<Note> = note.and_then(|note| serde_json::from_slice(&note).ok());
         if let Some(job) = note.and_then(Note::job) {
             tracing::info!(instance = %instance.name(), "the warm-up that was under way goes on");
@@ -216,7 +216,7 @@ impl Faces {
         let note = job.map(Note::of);
         let text = serde_json::to_vec(&note).unwrap_or_default();
         let name = note_name(instance).into();
-        self.shared.store.note(name, move || text).await;
+        self.shared.store.save_state(name, move || text).await;
     }
 }
 

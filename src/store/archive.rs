@@ -11,7 +11,7 @@ use std::{
 use cacache::{Integrity, WriteOpts, index};
 use serde::{Deserialize, Serialize};
 
-use super::{Owner, bucket};
+use super::{Owner, index_file};
 use crate::{
     avatar::{Entry, Key, MediaType, Picture},
     clock::Timestamp,
@@ -34,7 +34,7 @@ struct Note {
 
 /// A picture that a face has had.
 #[derive(Clone, Debug)]
-pub struct Past {
+pub struct ArchivedPicture {
     /// The instance through which it was seen.
     pub instance: String,
     /// Whose face.
@@ -76,9 +76,9 @@ impl Archive {
     ) -> Result<(), Box<dyn std::error::Error>> {
         let content = Integrity::from(picture.bytes());
         let _turn = self.turn();
-        let path = bucket::path(&self.root, &key.to_string());
+        let path = index_file::path(&self.root, &key.to_string());
         let newest = match fs::read(path) {
-            Ok(bytes) => bucket::newest(&bytes).line,
+            Ok(bytes) => index_file::newest(&bytes).line,
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
@@ -104,25 +104,25 @@ impl Archive {
     /// Removes all that is kept of a face, but for pictures that others have had, too.
     pub(super) fn forget(&self, key: &Key) -> io::Result<()> {
         let _turn = self.turn();
-        let path = bucket::path(&self.root, &key.to_string());
+        let path = index_file::path(&self.root, &key.to_string());
         let lines = match fs::read(&path) {
-            Ok(bytes) => bucket::lines(&bytes),
+            Ok(bytes) => index_file::lines(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
         let mut contents: Vec<_> = lines.into_iter().filter_map(|l| l.integrity).collect();
-        for bucket in bucket::try_files(&self.root) {
+        for bucket in index_file::try_files(&self.root) {
             // What cannot be looked into may have any of them.
             let bucket = bucket?;
             if bucket == path {
                 continue;
             }
-            let others = bucket::lines(&fs::read(bucket)?);
+            let others = index_file::lines(&fs::read(bucket)?);
             let others: Vec<_> = others.into_iter().filter_map(|l| l.integrity).collect();
             contents.retain(|content| !others.contains(content));
         }
         for content in contents {
-            if let Some(path) = bucket::content_path(&self.root, &content)
+            if let Some(path) = index_file::content_path(&self.root, &content)
                 && let Err(error) = fs::remove_file(path)
                 && error.kind() != io::ErrorKind::NotFound
             {
@@ -140,21 +140,21 @@ impl Archive {
 
 /// Every picture in the archive of the cache in `dir`, each face's in their order. Only reads, so a
 /// server may run meanwhile.
-pub fn archived(dir: &Path) -> impl Iterator<Item = Past> {
+pub fn archived_pictures(dir: &Path) -> impl Iterator<Item = ArchivedPicture> {
     let root = dir.join("archive");
-    bucket::files(&root).flat_map(move |path| {
-        let lines = fs::read(path).map_or_else(|_| Vec::new(), |bytes| bucket::lines(&bytes));
+    index_file::files(&root).flat_map(move |path| {
+        let lines = fs::read(path).map_or_else(|_| Vec::new(), |bytes| index_file::lines(&bytes));
         let starts: Vec<_> = lines.iter().map(|line| line.time).skip(1).collect();
         let ends = starts.into_iter().map(Some).chain([None]);
         let pasts = lines.into_iter().zip(ends).filter_map(|(line, until)| {
             let note: Note = serde_json::from_str(line.metadata.get()).ok()?;
             let content = line.integrity?;
-            Some(Past {
+            Some(ArchivedPicture {
                 instance: note.instance,
                 subject: note.subject,
                 since: Timestamp::from_millis(line.time),
                 until: until.map(Timestamp::from_millis),
-                path: bucket::content_path(&root, &content)?,
+                path: index_file::content_path(&root, &content)?,
                 content,
             })
         });
@@ -162,12 +162,12 @@ pub fn archived(dir: &Path) -> impl Iterator<Item = Past> {
     })
 }
 
-impl Past {
+impl ArchivedPicture {
     /// The picture and its kind, if it is what it was.
     pub fn read(&self) -> io::Result<(Vec<u8>, MediaType)> {
         let bytes = fs::read(&self.path)?;
         let spoiled = || io::Error::new(io::ErrorKind::InvalidData, "it is not what it was");
-        if !bucket::is_content(&bytes, &self.content) {
+        if !index_file::is_content(&bytes, &self.content) {
             return Err(spoiled());
         }
         let picture = Picture::validate(bytes.clone().into()).map_err(|_| spoiled())?;

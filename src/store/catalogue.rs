@@ -71,7 +71,7 @@ impl Limits {
 }
 
 impl Catalogue {
-    /// Notes that `key` now has this content. Returns a content that nobody refers to any more.
+    /// StateFiles that `key` now has this content. Returns a content that nobody refers to any more.
     pub(super) fn put(
         &mut self,
         key: Key,
@@ -101,21 +101,21 @@ impl Catalogue {
         }
     }
 
-    /// Notes what was found on disk, unless it is known better already.
+    /// StateFiles what was found on disk, unless it is known better already.
     pub(super) fn found(&mut self, key: Key, content: Option<(ContentId, u32)>, used: u32) {
         if !self.slots.contains_key(&key) {
             self.put(key, content, used);
         }
     }
 
-    /// Notes that `key` is gone. Returns a content that nobody refers to any more.
+    /// StateFiles that `key` is gone. Returns a content that nobody refers to any more.
     pub(super) fn remove(&mut self, key: &Key) -> Option<ContentId> {
         let slot = self.slots.remove(key)?;
         self.bytes -= BLOCK;
         self.release(slot.content)
     }
 
-    /// Notes a use.
+    /// StateFiles a use.
     pub(super) fn touch(&mut self, key: &Key, used: u32) {
         if let Some(slot) = self.slots.get_mut(key) {
             slot.used = slot.used.max(used);

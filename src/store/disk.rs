@@ -18,14 +18,14 @@ use cacache::{Integrity, WriteOpts, index};
 
 use super::{
     Owner,
-    books::Books,
-    bucket::{self, Bucket},
     catalogue::{ContentId, Totals},
     directory::{Directory, OpenError},
-    glance::Glances,
-    line::Line,
-    outline::{Outline, Unreadable},
-    trouble::{Doing, Trouble, Troubles},
+    health::{Degraded, DiskHealth, Operation},
+    index::Index,
+    index_file::{self, IndexFile},
+    metadata::{EntryMetadata, ReadError},
+    nonblocking::NonblockingReader,
+    record::Record,
 };
 use crate::{
     avatar::{Entry, Key, Picture},
@@ -40,9 +40,9 @@ pub(super) struct Disk {
     /// One change at a time: what refers to a content cannot change while that is being removed.
     /// Held for as long as the disk takes, so nobody but the disk's own threads may wait for it.
     change: Mutex<()>,
-    books: Books,
-    glances: Glances,
-    troubles: Troubles,
+    index: Index,
+    nonblocking: NonblockingReader,
+    disk_health: DiskHealth,
     damaged: AtomicU64,
     evicted: AtomicU64,
     clock: Clock,
@@ -65,12 +65,12 @@ pub struct Health {
     /// Entries evicted since the start.
     pub evicted: u64,
     /// What keeps the disk from being changed, if anything does.
-    pub trouble: Option<Trouble>,
+    pub degraded: Option<Degraded>,
 }
 
 /// Why the disk could not be changed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unchanged {
+pub(super) enum ChangeError {
     #[error(transparent)]
     Directory(#[from] OpenError),
     #[error("{0}")]
@@ -88,11 +88,11 @@ impl Disk {
     /// The entries in `directory`.
     pub(super) fn new(directory: Arc<Directory>, clock: Clock) -> Self {
         Self {
-            glances: Glances::new(directory.clone()),
+            nonblocking: NonblockingReader::new(directory.clone()),
             directory,
             change: Mutex::default(),
-            books: Books::default(),
-            troubles: Troubles::default(),
+            index: Index::default(),
+            disk_health: DiskHealth::default(),
             damaged: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             clock,
@@ -103,18 +103,18 @@ impl Disk {
         self.directory.root()
     }
 
-    pub(super) fn books(&self) -> &Books {
-        &self.books
+    pub(super) fn index(&self) -> &Index {
+        &self.index
     }
 
     pub(super) fn health(&self, max_bytes: u64) -> Health {
         Health {
-            totals: self.books.totals(),
+            totals: self.index.totals(),
             max_bytes,
-            is_complete: self.books.is_complete(),
+            is_complete: self.index.is_complete(),
             damaged: self.damaged.load(Ordering::Relaxed),
             evicted: self.evicted.load(Ordering::Relaxed),
-            trouble: self.troubles.first(),
+            degraded: self.disk_health.first(),
         }
     }
 
@@ -130,7 +130,7 @@ impl Disk {
         };
         match read {
             Ok(entry) => {
-                self.books.touch(key, seconds(self.clock.now()));
+                self.index.touch(key, seconds(self.clock.now()));
                 entry
             }
             Err(error) => {
@@ -140,17 +140,17 @@ impl Disk {
         }
     }
 
-    fn look(&self, key: &Key) -> Result<Option<Entry>, Unreadable> {
+    fn look(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
         let bucket = self.bucket(key)?;
         if bucket.is_damaged {
-            return Err(Unreadable::Torn);
+            return Err(ReadError::Torn);
         }
         bucket.line.map(|line| self.entry(line)).transpose()
     }
 
     /// Looks while nobody writes: what is damaged now is. A damaged line is mended by the one
     /// before, which was true once, and whose picture is proven by its digest.
-    fn look_again(&self, key: &Key) -> Result<Option<Entry>, Unreadable> {
+    fn look_again(&self, key: &Key) -> Result<Option<Entry>, ReadError> {
         let change = self.waiting();
         let mut bucket = self.bucket(key)?;
         let line = bucket.line.take();
@@ -159,21 +159,20 @@ impl Disk {
         let error = match read {
             Ok(Some(entry)) if bucket.is_damaged => {
                 self.damaged(key, &"the one before counts until the vendor is asked");
-                if let Err(error) = bucket::compact(self.root(), &self.path(key), 0) {
+                if let Err(error) = index_file::compact(self.root(), &self.path(key), 0) {
                     tracing::debug!(%key, %error, "a damaged line stays in the index");
                 }
-                self.glances.changed(key);
+                self.nonblocking.changed(key);
                 return Ok(Some(entry.distrust(self.clock.now())));
             }
-            Ok(None) if bucket.is_damaged => Unreadable::Torn,
+            Ok(None) if bucket.is_damaged => ReadError::Torn,
             Err(error) if error.is_damage() => error,
             read => return read,
         };
         self.damaged(key, &error);
-        if let (Unreadable::Content(_) | Unreadable::NotAPicture, Some(content)) = (&error, content)
-        {
+        if let (ReadError::Content(_) | ReadError::NotAPicture, Some(content)) = (&error, content) {
             // Damaged bytes under a right name would keep the right ones from being written.
-            let spoiled = bucket::content_path(self.root(), &content);
+            let spoiled = index_file::content_path(self.root(), &content);
             let _ = spoiled.map(fs::remove_file);
         }
         if let Err(error) = self.discard(&change, key) {
@@ -187,39 +186,39 @@ impl Disk {
         tracing::warn!(%key, %what, "a cache entry is damaged and will be fetched again");
     }
 
-    fn bucket(&self, key: &Key) -> Result<Bucket, Unreadable> {
+    fn bucket(&self, key: &Key) -> Result<IndexFile, ReadError> {
         match fs::read(self.path(key)) {
-            Ok(bytes) => Ok(bucket::newest(&bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Bucket::default()),
-            Err(error) => Err(Unreadable::Now(error)),
+            Ok(bytes) => Ok(index_file::newest(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(IndexFile::default()),
+            Err(error) => Err(ReadError::Now(error)),
         }
     }
 
-    fn entry(&self, line: bucket::Line) -> Result<Entry, Unreadable> {
-        Outline::of(line)?.entry(|content, _, _| {
-            let content: Integrity = content.parse().map_err(|_| Unreadable::NotAPicture)?;
+    fn entry(&self, line: index_file::Line) -> Result<Entry, ReadError> {
+        EntryMetadata::of(line)?.entry(|content, _, _| {
+            let content: Integrity = content.parse().map_err(|_| ReadError::NotAPicture)?;
             let bytes =
                 cacache::read_hash_sync(self.root(), &content).map_err(|error| match error {
                     cacache::Error::IoError(error, _)
                         if error.kind() != io::ErrorKind::NotFound =>
                     {
-                        Unreadable::Now(error)
+                        ReadError::Now(error)
                     }
-                    error => Unreadable::Content(error.into()),
+                    error => ReadError::Content(error.into()),
                 })?;
-            Picture::validate(bytes.into()).map_err(|_| Unreadable::NotAPicture)
+            Picture::validate(bytes.into()).map_err(|_| ReadError::NotAPicture)
         })
     }
 
     /// Whether there is surely no entry of `key`, as far as can be told without waiting for the disk.
     pub(super) fn lacks(&self, key: &Key) -> bool {
-        self.books.lack(key) || self.glances.is_absent(key)
+        self.index.is_absent(key) || self.nonblocking.is_absent(key)
     }
 
     /// The entry of `key`, if it is whole and can be read without waiting for the disk.
-    pub(super) fn glance(&self, key: &Key) -> Option<Entry> {
-        let entry = self.glances.entry(key)?;
-        self.books.touch(key, seconds(self.clock.now()));
+    pub(super) fn try_read_cached(&self, key: &Key) -> Option<Entry> {
+        let entry = self.nonblocking.entry(key)?;
+        self.index.touch(key, seconds(self.clock.now()));
         Some(entry)
     }
 
@@ -231,7 +230,7 @@ impl Disk {
         let written = self
             .change()
             .and_then(|change| self.try_write(&change, key, owner, entry));
-        self.note(Doing::Writing, &written);
+        self.note(Operation::Writing, &written);
         written.is_ok()
     }
 
@@ -241,7 +240,7 @@ impl Disk {
         let forgotten = self.change().and_then(|change| {
             let before = self.bucket(key).ok().and_then(|bucket| bucket.line);
             self.try_write(&change, key, owner, tombstone)?;
-            bucket::compact(self.root(), &self.path(key), 0)?;
+            index_file::compact(self.root(), &self.path(key), 0)?;
             // A catalogue that is complete saw to it in `try_write`.
             let content = before.and_then(|line| line.integrity);
             match content.filter(|content| !self.is_on_disk(content)) {
@@ -249,23 +248,23 @@ impl Disk {
                 None => Ok(()),
             }
         });
-        self.note(Doing::Writing, &forgotten);
+        self.note(Operation::Writing, &forgotten);
         forgotten.is_ok()
     }
 
     /// Whether any entry on disk has this content. While the catalogue does not know, that means to
     /// read the whole index.
     fn is_on_disk(&self, content: &str) -> bool {
-        if self.books.is_complete() {
-            return bucket::content_id(content).is_some_and(|id| !self.books.is_orphan(&id));
+        if self.index.is_complete() {
+            return index_file::content_id(content).is_some_and(|id| !self.index.is_orphan(&id));
         }
-        bucket::files(self.root())
-            .filter_map(|path| bucket::newest(&fs::read(path).ok()?).line)
+        index_file::files(self.root())
+            .filter_map(|path| index_file::newest(&fs::read(path).ok()?).line)
             .any(|line| line.integrity.as_deref() == Some(content))
     }
 
-    fn remove_content(&self, content: &str) -> Result<(), Unchanged> {
-        match bucket::content_path(self.root(), content).map(fs::remove_file) {
+    fn remove_content(&self, content: &str) -> Result<(), ChangeError> {
+        match index_file::content_path(self.root(), content).map(fs::remove_file) {
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
@@ -277,7 +276,7 @@ impl Disk {
         key: &Key,
         owner: &Owner,
         entry: &Entry,
-    ) -> Result<(), Unchanged> {
+    ) -> Result<(), ChangeError> {
         let bytes = entry
             .picture
             .as_ref()
@@ -290,17 +289,18 @@ impl Disk {
             .integrity(content.clone())
             .size(bytes.len())
             .time(u128::from(self.clock.now().as_millis()))
-            .metadata(serde_json::to_value(Line::new(owner, entry))?);
+            .metadata(serde_json::to_value(Record::new(owner, entry))?);
         let inserted = index::insert(self.root(), &key.to_string(), opts);
-        self.glances.changed(key);
+        self.nonblocking.changed(key);
         inserted?;
-        if let Err(error) = bucket::compact(self.root(), &self.path(key), Self::LONGEST_BUCKET) {
+        if let Err(error) = index_file::compact(self.root(), &self.path(key), Self::LONGEST_BUCKET)
+        {
             tracing::debug!(%key, %error, "an index file could not be shortened, and grows on");
         }
-        let id = bucket::content_id(&content.to_string()).filter(|_| !bytes.is_empty());
+        let id = index_file::content_id(&content.to_string()).filter(|_| !bytes.is_empty());
         let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let used = seconds(self.clock.now());
-        let freed = self.books.put(*key, id.map(|id| (id, size)), used);
+        let freed = self.index.put(*key, id.map(|id| (id, size)), used);
         self.drop_freed(change, freed);
         Ok(())
     }
@@ -310,10 +310,10 @@ impl Disk {
     /// somebody needs it again.
     fn ensure(&self, content: &Integrity, bytes: &[u8]) -> cacache::Result<()> {
         if cacache::exists_sync(self.root(), content) {
-            let path = bucket::content_path(self.root(), &content.to_string());
+            let path = index_file::content_path(self.root(), &content.to_string());
             let file = path.and_then(|path| File::options().append(true).open(path).ok());
             // A collector waits for hours; a date that cannot be renewed once is no loss.
-            let _ = file.map(|file| file.set_times(bucket::now()));
+            let _ = file.map(|file| file.set_times(index_file::now()));
             return Ok(());
         }
         cacache::write_hash_sync(self.root(), bytes)?;
@@ -323,44 +323,44 @@ impl Disk {
     /// Finds out whether the disk takes writes, without leaving anything there.
     pub(super) fn probe(&self) {
         let probed = self.change().and_then(|_change| {
-            bucket::try_writing(self.root())?;
+            index_file::try_writing(self.root())?;
             Ok(())
         });
-        self.note(Doing::Writing, &probed);
+        self.note(Operation::Writing, &probed);
     }
 
     // --- removing ---
 
     /// Removes an entry to make room, unless it was used after `used`. Returns whether it did.
-    pub(super) fn evict(&self, key: &Key, used: u32) -> Result<bool, Unchanged> {
+    pub(super) fn evict(&self, key: &Key, used: u32) -> Result<bool, ChangeError> {
         let evicted = self.change().and_then(|change| {
-            let is_idle = self.books.used(key) == Some(used);
+            let is_idle = self.index.used(key) == Some(used);
             if is_idle {
                 self.discard(&change, key)?;
                 self.evicted.fetch_add(1, Ordering::Relaxed);
             }
             Ok(is_idle)
         });
-        self.note(Doing::MakingRoom, &evicted);
+        self.note(Operation::MakingRoom, &evicted);
         evicted
     }
 
     /// Removes an entry for good. Returns whether it is gone.
     pub(super) fn remove(&self, key: &Key) -> bool {
         let removed = self.change().and_then(|change| self.discard(&change, key));
-        self.note(Doing::Writing, &removed);
+        self.note(Operation::Writing, &removed);
         removed.is_ok()
     }
 
     /// Removes an entry, and its content unless another entry has the same.
-    fn discard(&self, change: &Change<'_>, key: &Key) -> Result<(), Unchanged> {
+    fn discard(&self, change: &Change<'_>, key: &Key) -> Result<(), ChangeError> {
         let removed = fs::remove_file(self.path(key));
-        self.glances.changed(key);
+        self.nonblocking.changed(key);
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let freed = self.books.remove(key);
+        let freed = self.index.remove(key);
         self.drop_freed(change, freed);
         Ok(())
     }
@@ -370,12 +370,12 @@ impl Disk {
         let Ok(_change) = self.change() else {
             return false;
         };
-        bucket::content_at(self.root(), path).is_some_and(|id| self.books.is_orphan(&id))
+        index_file::content_at(self.root(), path).is_some_and(|id| self.index.is_orphan(&id))
             && fs::remove_file(path).is_ok()
     }
 
     fn drop_freed(&self, _: &Change<'_>, freed: Option<ContentId>) {
-        if let Some(path) = freed.and_then(|id| bucket::find_content(self.root(), &id)) {
+        if let Some(path) = freed.and_then(|id| index_file::find_content(self.root(), &id)) {
             // What cannot be removed now, the collector finds later.
             let _ = fs::remove_file(path);
         }
@@ -383,26 +383,26 @@ impl Disk {
 
     /// Takes a bucket into the catalogue.
     pub(super) fn take_in(&self, path: &Path) -> io::Result<()> {
-        // An entry that is removed between the look and the note would be in the books for ever.
+        // An entry that is removed between the look and the note would be in the index for ever.
         let _change = self.waiting();
-        let line = bucket::newest(&fs::read(path)?).line;
+        let line = index_file::newest(&fs::read(path)?).line;
         let Some((key, line)) = line.and_then(|line| Some((line.key.parse().ok()?, line))) else {
-            self.books.found_a_stranger();
+            self.index.mark_unidentified();
             return Ok(());
         };
         let size = u32::try_from(line.size).unwrap_or(u32::MAX);
-        let content = line.integrity.as_deref().and_then(bucket::content_id);
+        let content = line.integrity.as_deref().and_then(index_file::content_id);
         let used = seconds(Timestamp::from_millis(line.time));
         let content = content.filter(|_| size > 0).map(|id| (id, size));
-        self.books.found(key, content, used);
+        self.index.found(key, content, used);
         Ok(())
     }
 
     /// Waits for the right to change what is on disk, and sees to it that the directory is ours.
-    fn change(&self) -> Result<Change<'_>, Unchanged> {
+    fn change(&self) -> Result<Change<'_>, ChangeError> {
         let change = self.waiting();
-        if self.books.follow(self.directory.retake()?) {
-            self.glances.all_changed();
+        if self.index.switch_to(self.directory.retake()?) {
+            self.nonblocking.all_changed();
         }
         Ok(change)
     }
@@ -411,13 +411,13 @@ impl Disk {
         self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note<T>(&self, doing: Doing, went: &Result<T, Unchanged>) {
-        self.troubles
-            .note(doing, went, self.root(), self.clock.now());
+    fn note<T>(&self, operation: Operation, went: &Result<T, ChangeError>) {
+        self.disk_health
+            .note(operation, went, self.root(), self.clock.now());
     }
 
     fn path(&self, key: &Key) -> PathBuf {
-        bucket::path(self.root(), &key.to_string())
+        index_file::path(self.root(), &key.to_string())
     }
 }
 
@@ -429,7 +429,7 @@ fn seconds(time: Timestamp) -> u32 {
 mod tests {
     use super::*;
 
-    fn value(line: &bucket::Line) -> serde_json::Value {
+    fn value(line: &index_file::Line) -> serde_json::Value {
         serde_json::from_str(line.metadata.get()).unwrap()
     }
 
@@ -445,14 +445,14 @@ mod tests {
                 .metadata(serde_json::json!({ "time": time.to_string() }));
             index::insert(root, "a key", opts).unwrap();
         }
-        let path = bucket::path(root, "a key");
+        let path = index_file::path(root, "a key");
         let theirs = index::find(root, "a key").unwrap().unwrap();
-        let ours = bucket::newest(&fs::read(&path).unwrap()).line.unwrap();
+        let ours = index_file::newest(&fs::read(&path).unwrap()).line.unwrap();
         assert_eq!((&ours.key, ours.size), (&theirs.key, 7));
         assert_eq!(ours.integrity, Some(theirs.integrity.to_string()));
         assert_eq!(value(&ours), theirs.metadata);
         // And cacache reads what we rewrote.
-        bucket::compact(root, &path, 1000).unwrap();
+        index_file::compact(root, &path, 1000).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < 1000);
         let theirs = index::find(root, "a key").unwrap().unwrap();
         assert_eq!(theirs.metadata, value(&ours));
@@ -464,13 +464,13 @@ mod tests {
         let directory = Arc::new(Directory::take(folder.path()).unwrap());
         let disk = Disk::new(directory, Clock::system());
         let key = Key::new("sales", &"628123".parse().unwrap());
-        disk.books().completed(disk.books().epoch());
-        assert!(disk.books().lack(&key));
+        disk.index().mark_complete(disk.index().epoch());
+        assert!(disk.index().is_absent(&key));
         let path = disk.path(&key);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "\nno line of an index").unwrap();
         disk.take_in(&path).unwrap();
-        assert!(!disk.books().lack(&key));
+        assert!(!disk.index().is_absent(&key));
         assert!(!disk.lacks(&key));
     }
 
@@ -479,10 +479,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         let content = cacache::write_hash_sync(root, b"content").unwrap();
-        let path = bucket::content_path(root, &content.to_string()).unwrap();
+        let path = index_file::content_path(root, &content.to_string()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"content");
-        let id = bucket::content_id(&content.to_string()).unwrap();
-        assert_eq!(bucket::content_at(root, &path), Some(id));
-        assert_eq!(bucket::find_content(root, &id), Some(path));
+        let id = index_file::content_id(&content.to_string()).unwrap();
+        assert_eq!(index_file::content_at(root, &path), Some(id));
+        assert_eq!(index_file::find_content(root, &id), Some(path));
     }
 }

@@ -2,67 +2,46 @@
 //! worth keeping.
 
 mod archive;
-mod books;
-mod bucket;
 mod catalogue;
 mod directory;
 mod disk;
-mod glance;
+mod disk_space;
+mod health;
+mod index;
+mod index_file;
+mod inspect;
 mod key_locks;
-mod line;
+mod maintenance;
 mod memory;
-mod notes;
-mod outline;
-mod survey;
-mod tend;
-mod trouble;
+mod metadata;
+mod nonblocking;
+mod record;
+mod state_files;
 
-use std::{
-    cmp::Reverse,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{cmp::Reverse, io, path::PathBuf, sync::Arc};
 
 use tokio::sync::OwnedMutexGuard;
 
 use archive::Archive;
-pub use archive::{Past, archived};
+pub use archive::{ArchivedPicture, archived_pictures};
 pub use catalogue::Totals;
 use directory::Directory;
 pub use directory::OpenError;
 use disk::Disk;
 pub use disk::Health;
+pub use disk_space::{DiskSpace, disk_space};
+pub use health::Degraded;
+pub use inspect::{Damage, InspectedEntry, Inspection};
 pub use key_locks::KeyLocks;
+use maintenance::Maintenance;
+pub use maintenance::MaintenanceSettings;
 use memory::Memory;
-use notes::Notes;
-pub use survey::{Damage, Row, Survey};
-use tend::Tender;
-pub use tend::Tending;
-pub use trouble::Trouble;
+use state_files::StateFiles;
 
 use crate::{
     avatar::{Entry, Key, Subject},
     clock::{Clock, Timestamp},
 };
-
-/// A file system's room, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Room {
-    /// All of it.
-    pub size: u64,
-    /// What this user may still write.
-    pub free: u64,
-}
-
-/// The room where `dir` is.
-pub fn room(dir: &Path) -> io::Result<Room> {
-    let system = rustix::fs::statvfs(dir)?;
-    Ok(Room {
-        size: system.f_blocks.saturating_mul(system.f_frsize),
-        free: system.f_bavail.saturating_mul(system.f_frsize),
-    })
-}
 
 /// Where entries live, and how much of them.
 #[derive(Clone, Debug)]
@@ -70,7 +49,7 @@ pub struct Settings {
     /// The cache directory; made if it is missing.
     pub dir: PathBuf,
     /// How the disk is kept in order.
-    pub tending: Tending,
+    pub maintenance: MaintenanceSettings,
     /// Bytes of pictures kept in memory.
     pub memory: u64,
     /// The largest picture in bytes.
@@ -87,8 +66,8 @@ const STRIPES: usize = 4096;
 pub struct Store {
     memory: Arc<Memory>,
     disk: Arc<Disk>,
-    notes: Arc<Notes>,
-    tender: Arc<Tender>,
+    state_files: Arc<StateFiles>,
+    maintenance: Arc<Maintenance>,
     /// Disk and memory change together: what was read from disk before a change must not reach
     /// memory after it, or a face that was forgotten would be shown again. A look that memory
     /// answers takes no turn. Whoever works on disk keeps the turn until that is done, even if the
@@ -119,14 +98,18 @@ impl Store {
         let memory = Arc::new(Memory::new(settings.memory, settings.max_picture));
         let directory = Arc::new(Directory::take(&settings.dir)?);
         let disk = Arc::new(Disk::new(directory.clone(), clock.clone()));
-        let tending = settings.tending.clone();
+        let maintenance = settings.maintenance.clone();
         Ok(Self {
-            notes: Arc::new(Notes::new(directory)),
-            tender: Arc::new(Tender::start(disk.clone(), memory.clone(), tending)),
+            state_files: Arc::new(StateFiles::new(directory)),
+            maintenance: Arc::new(Maintenance::start(
+                disk.clone(),
+                memory.clone(),
+                maintenance,
+            )),
             memory,
             disk,
             locks: KeyLocks::new(STRIPES),
-            max_bytes: settings.tending.max_bytes,
+            max_bytes: settings.maintenance.max_bytes,
             archive: Arc::new(Archive::of(&settings.dir)),
             keeps_all: settings.archive,
             clock,
@@ -139,21 +122,21 @@ impl Store {
     }
 
     /// Tends the cache without pausing, and returns when that is done.
-    pub async fn tend_now(&self) {
-        let tender = self.tender.clone();
-        blocking(move || tender.tend_now()).await;
+    pub async fn run_maintenance(&self) {
+        let maintenance = self.maintenance.clone();
+        blocking(move || maintenance.run_maintenance()).await;
     }
 
     /// The entry, if it is in memory: in ours or, on its way from the disk, in the kernel's. `None`
     /// tells nothing.
-    pub fn peek(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.memory.get(key).or_else(|| self.glance(key))
+    pub fn get_cached(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.memory.get(key).or_else(|| self.try_read_cached(key))
     }
 
-    fn glance(&self, key: &Key) -> Option<Arc<Entry>> {
+    fn try_read_cached(&self, key: &Key) -> Option<Arc<Entry>> {
         // Who has the turn may be about to change it.
         let _guard = self.locks.try_lock(key)?;
-        let entry = Arc::new(self.disk.glance(key)?);
+        let entry = Arc::new(self.disk.try_read_cached(key)?);
         self.memory.put(*key, entry.clone());
         Some(entry)
     }
@@ -229,8 +212,8 @@ impl Store {
     pub async fn newest(&self, count: usize) -> Vec<(Owner, Timestamp)> {
         let disk = self.disk.clone();
         let newest = blocking(move || {
-            let survey = Survey::of(disk.root())?;
-            let rows = survey.rows().filter_map(Result::ok);
+            let inspection = Inspection::open(disk.root())?;
+            let rows = inspection.entries().filter_map(Result::ok);
             let mut rows: Vec<_> = rows.filter(|row| row.picture.is_some()).collect();
             rows.sort_by_key(|row| Reverse(row.written));
             let newest = rows.into_iter().take(count);
@@ -244,8 +227,8 @@ impl Store {
     pub async fn owners(&self, instance: Option<Arc<str>>) -> Vec<Owner> {
         let disk = self.disk.clone();
         let owners = blocking(move || {
-            let survey = Survey::of(disk.root())?;
-            let rows = survey.rows().filter_map(Result::ok);
+            let inspection = Inspection::open(disk.root())?;
+            let rows = inspection.entries().filter_map(Result::ok);
             let wanted =
                 rows.filter(|row| instance.as_ref().is_none_or(|name| **name == *row.instance));
             let owners = wanted.filter_map(|row| row.owner());
@@ -274,20 +257,24 @@ impl Store {
 
     /// Returns when nobody who asked until now works on the disk any more, not even for a caller who
     /// went away.
-    pub async fn at_rest(&self) {
+    pub async fn wait_idle(&self) {
         self.locks.wait_idle().await;
     }
 
     /// What was last noted under `name`.
-    pub fn noted(&self, name: &str) -> Option<Vec<u8>> {
-        self.notes.read(name)
+    pub fn load_state(&self, name: &str) -> Option<Vec<u8>> {
+        self.state_files.read(name)
     }
 
-    /// Notes what `text` says once it is this note's turn, so that of several notes under one
+    /// StateFiles what `text` says once it is this note's turn, so that of several notes under one
     /// name the newest stays.
-    pub async fn note(&self, name: Arc<str>, text: impl FnOnce() -> Vec<u8> + Send + 'static) {
-        let notes = self.notes.clone();
-        blocking(move || notes.write(&name, text)).await;
+    pub async fn save_state(
+        &self,
+        name: Arc<str>,
+        text: impl FnOnce() -> Vec<u8> + Send + 'static,
+    ) {
+        let state_files = self.state_files.clone();
+        blocking(move || state_files.write(&name, text)).await;
     }
 }
 
@@ -304,12 +291,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 /// Reads an index file and shortens it, for the fuzzer. Returns whether an entry is in it.
 #[cfg(fuzzing)]
-pub fn fuzzed_bucket(bytes: &[u8]) -> bool {
+pub fn fuzz_index_file(bytes: &[u8]) -> bool {
     let folder = tempfile::tempdir().expect("a folder for the fuzzer");
     let path = folder.path().join("bucket");
     std::fs::write(&path, bytes).expect("a file for the fuzzer");
-    let before = bucket::newest(bytes);
-    let known = |bucket: &bucket::Bucket| {
+    let before = index_file::newest(bytes);
+    let known = |bucket: &index_file::IndexFile| {
         let line = bucket.line.as_ref();
         line.map(|line| {
             (
@@ -325,11 +312,11 @@ pub fn fuzzed_bucket(bytes: &[u8]) -> bool {
         .as_ref()
         .and_then(|line| line.integrity.as_ref())
     {
-        bucket::content_path(folder.path(), integrity);
-        bucket::content_id(integrity);
+        index_file::content_path(folder.path(), integrity);
+        index_file::content_id(integrity);
     }
-    if bucket::compact(folder.path(), &path, 0).is_ok() {
-        let after = bucket::newest(&std::fs::read(&path).unwrap_or_default());
+    if index_file::compact(folder.path(), &path, 0).is_ok() {
+        let after = index_file::newest(&std::fs::read(&path).unwrap_or_default());
         assert!(!after.is_damaged);
         assert_eq!(known(&after), known(&before));
     }
@@ -349,7 +336,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
             dir: folder.path().to_path_buf(),
-            tending: Tending {
+            maintenance: MaintenanceSettings {
                 max_bytes: 1 << 20,
                 max_entries: 100,
                 min_free: 0,
@@ -365,7 +352,7 @@ mod tests {
             let key = Key::new("sales", &format!("1{number}").parse().unwrap());
             // Somebody asks, and goes away at once.
             let _ = time::timeout(Duration::ZERO, store.find(&key)).await;
-            store.at_rest().await;
+            store.wait_idle().await;
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::store::{Past, archived};
+use crate::store::{ArchivedPicture, archived_pictures};
 
 /// A row of the manifest.
 #[derive(Serialize)]
@@ -52,7 +52,8 @@ pub(super) fn export(
         ));
     }
     fs::create_dir_all(to).map_err(|error| failed(to, &error))?;
-    let wanted = archived(cache).filter(|past| instance.is_none_or(|name| name == past.instance));
+    let wanted =
+        archived_pictures(cache).filter(|past| instance.is_none_or(|name| name == past.instance));
     let pasts: Vec<_> = wanted.collect();
     bar.set_length(pasts.len() as u64);
     let (mut rows, mut damaged) = (Vec::new(), 0);
@@ -89,7 +90,7 @@ pub(super) fn export(
 }
 
 /// `sales/628123@c.us/1795200000000.jpeg`: milliseconds since the Unix epoch, as every file system takes them.
-fn file_of(past: &Past, extension: &str) -> PathBuf {
+fn file_of(past: &ArchivedPicture, extension: &str) -> PathBuf {
     // A JID's characters are a file name's; what is on disk may be anything.
     let safe = |text: &str| -> String {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '@' | '-' | '_');

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::export::Exported;
 use crate::{
     clock::Timestamp,
-    store::{Damage, Row},
+    store::{Damage, InspectedEntry},
 };
 
 pub(super) fn stats(
     dir: &Path,
-    rows: &[Row],
+    rows: &[InspectedEntry],
     damage: &[Damage],
     (contents, orphans): (u64, u64),
     as_json: bool,
@@ -47,7 +47,7 @@ pub(super) fn stats(
     }
 }
 
-pub(super) fn list(rows: &[Row], now: Timestamp, show_jids: bool, as_json: bool) {
+pub(super) fn list(rows: &[InspectedEntry], now: Timestamp, show_jids: bool, as_json: bool) {
     for row in rows {
         let subject = if show_jids {
             row.subject.clone()

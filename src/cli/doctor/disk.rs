@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::{
     clock::Clock,
-    store::{OpenError, Settings, Store, room},
+    store::{OpenError, Settings, Store, disk_space},
 };
 
 pub(super) fn examine(settings: &Settings) -> Vec<Finding> {
@@ -15,23 +15,23 @@ pub(super) fn examine(settings: &Settings) -> Vec<Finding> {
         }
         Err(error) => Finding::fail("cache.dir", "cannot be used", error.to_string()),
     }];
-    let Ok(room) = room(&settings.dir) else {
+    let Ok(space) = disk_space(&settings.dir) else {
         return findings;
     };
-    let tending = &settings.tending;
-    let free = format!("{} MiB free of {} MiB", room.free >> 20, room.size >> 20);
-    findings.push(if room.free < tending.min_free {
+    let limits = &settings.maintenance;
+    let free = format!("{} MiB free of {} MiB", space.free >> 20, space.size >> 20);
+    findings.push(if space.free < limits.min_free {
         Finding::fail(
             "cache.min_free",
-            format!("{free}, which is less than {} MiB", tending.min_free >> 20),
+            format!("{free}, which is less than {} MiB", limits.min_free >> 20),
             "make room on the disk, or lower cache.min_free; until then faces are evicted",
         )
-    } else if tending.max_bytes > room.size.saturating_sub(tending.min_free) {
+    } else if limits.max_bytes > space.size.saturating_sub(limits.min_free) {
         Finding::warn(
             "cache.max_bytes",
             format!(
                 "{free}; the disk is smaller than {} MiB",
-                tending.max_bytes >> 20
+                limits.max_bytes >> 20
             ),
             "lower cache.max_bytes; until then cache.min_free is the limit that counts",
         )

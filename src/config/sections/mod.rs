@@ -38,7 +38,7 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
     let store = store::Settings {
         dir: cache.or("dir", PathBuf::from("cache")),
         memory: cache.or("memory", Size(256 << 20)).0,
-        tending: store::Tending {
+        maintenance: store::MaintenanceSettings {
             max_bytes: cache.or("max_bytes", Size(10 << 30)).0,
             max_entries: cache
                 .optional::<NonZeroU32>("max_entries")

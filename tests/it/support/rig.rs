@@ -203,7 +203,7 @@ impl Rig {
 
     /// Lets the cache tend itself, and waits until it has.
     pub async fn tend(&self) {
-        self.app.as_ref().unwrap().tend_now().await;
+        self.app.as_ref().unwrap().run_maintenance().await;
     }
 
     /// What answers requests for faces, without a socket.

@@ -177,7 +177,7 @@ fn hex(bytes: &[u8]) -> ArrayString<64> {
 
 /// What a bucket says.
 #[derive(Debug, Default)]
-pub(super) struct Bucket {
+pub(super) struct IndexFile {
     /// The last whole line.
     pub(super) line: Option<Line>,
     /// Whether a line after it, or every line, is damaged. cacache's own reader stops at some
@@ -186,8 +186,8 @@ pub(super) struct Bucket {
 }
 
 /// Reads a bucket.
-pub(super) fn newest(bytes: &[u8]) -> Bucket {
-    let mut bucket = Bucket::default();
+pub(super) fn newest(bytes: &[u8]) -> IndexFile {
+    let mut bucket = IndexFile::default();
     let lines = bytes.split(|byte| *byte == b'\n').rev();
     for line in lines.filter(|line| !line.is_empty()) {
         match whole(line) {

@@ -9,11 +9,11 @@ use std::{
 
 use crate::clock::Timestamp;
 
-/// Trouble that is on.
+/// Degraded that is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Degraded {
     /// What cannot be done, and what the system says to it.
-    pub what: String,
+    pub reason: String,
     /// When it was first met.
     pub since: Timestamp,
 }
@@ -21,61 +21,61 @@ pub struct Trouble {
 /// What was tried. Success with the one says nothing about the other: a full disk takes no writes,
 /// but gives room.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Doing {
+pub(super) enum Operation {
     Writing,
     MakingRoom,
 }
 
-/// The troubles that are on, by what was tried.
+/// The disk_health that are on, by what was tried.
 #[derive(Debug, Default)]
-pub(super) struct Troubles(Mutex<[Option<Trouble>; 2]>);
+pub(super) struct DiskHealth(Mutex<[Option<Degraded>; 2]>);
 
-impl Troubles {
+impl DiskHealth {
     /// The trouble to tell of.
-    pub(super) fn first(&self) -> Option<Trouble> {
+    pub(super) fn first(&self) -> Option<Degraded> {
         self.all().iter().flatten().next().cloned()
     }
 
-    /// Notes how `doing` went at `now`, in the cache directory `dir`.
+    /// StateFiles how `operation` went at `now`, in the cache directory `dir`.
     pub(super) fn note<T, E: Display>(
         &self,
-        doing: Doing,
+        operation: Operation,
         went: &Result<T, E>,
         dir: &Path,
         now: Timestamp,
     ) {
         let mut all = self.all();
-        let trouble = &mut all[doing as usize];
+        let trouble = &mut all[operation as usize];
         match (went, &trouble) {
             (Err(error), None) => {
-                let (what, so) = doing.failed();
+                let (what, so) = operation.failed();
                 tracing::error!(%error, dir = %dir.display(), "{what}; {so}");
-                *trouble = Some(Trouble {
-                    what: format!("{what}: {error}"),
+                *trouble = Some(Degraded {
+                    reason: format!("{what}: {error}"),
                     since: now,
                 });
             }
             (Ok(_), Some(_)) => {
-                tracing::info!(dir = %dir.display(), "{}", doing.works());
+                tracing::info!(dir = %dir.display(), "{}", operation.works());
                 *trouble = None;
             }
             _ => {}
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, [Option<Trouble>; 2]> {
+    fn all(&self) -> MutexGuard<'_, [Option<Degraded>; 2]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Doing {
+impl Operation {
     fn failed(self) -> (&'static str, &'static str) {
         match self {
-            Doing::Writing => (
+            Operation::Writing => (
                 "cannot write to the cache",
                 "faces are kept in memory until it works again",
             ),
-            Doing::MakingRoom => (
+            Operation::MakingRoom => (
                 "cannot remove faces from the cache",
                 "it stays larger than it may be until that works again",
             ),
@@ -84,8 +84,8 @@ impl Doing {
 
     fn works(self) -> &'static str {
         match self {
-            Doing::Writing => "the cache can be written to again",
-            Doing::MakingRoom => "faces can be removed from the cache again",
+            Operation::Writing => "the cache can be written to again",
+            Operation::MakingRoom => "faces can be removed from the cache again",
         }
     }
 }

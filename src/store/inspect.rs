@@ -10,18 +10,18 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Owner, bucket, catalogue::ContentId, line};
+use super::{Owner, catalogue::ContentId, index_file, record};
 use crate::{avatar::Outcome, clock::Timestamp};
 
 /// A cache directory to be looked at.
 #[derive(Debug)]
-pub struct Survey {
+pub struct Inspection {
     root: PathBuf,
 }
 
 /// An entry as it is on disk.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct InspectedEntry {
     /// The instance through which the face was seen.
     pub instance: String,
     /// Whose face.
@@ -49,9 +49,9 @@ pub enum Damage {
     Content,
 }
 
-impl Survey {
+impl Inspection {
     /// Looks at `dir`.
-    pub fn of(dir: &Path) -> io::Result<Self> {
+    pub fn open(dir: &Path) -> io::Result<Self> {
         fs::read_dir(dir)?;
         Ok(Self {
             root: dir.to_path_buf(),
@@ -60,12 +60,12 @@ impl Survey {
 
     /// How many entries there are, roughly: for a progress bar.
     pub fn size(&self) -> u64 {
-        bucket::files(&self.root).count() as u64
+        index_file::files(&self.root).count() as u64
     }
 
     /// Every entry, or what is wrong with it.
-    pub fn rows(&self) -> impl Iterator<Item = Result<Row, Damage>> {
-        bucket::files(&self.root).filter_map(|path| {
+    pub fn entries(&self) -> impl Iterator<Item = Result<InspectedEntry, Damage>> {
+        index_file::files(&self.root).filter_map(|path| {
             let bucket = match calm(&path) {
                 Ok(bucket) => bucket,
                 // Removed while we look.
@@ -75,18 +75,18 @@ impl Survey {
             if bucket.is_damaged {
                 return Some(Err(Damage::Index));
             }
-            Some(Row::of(bucket.line?).ok_or(Damage::Index))
+            Some(InspectedEntry::of(bucket.line?).ok_or(Damage::Index))
         })
     }
 
     /// Reads an entry's picture, and compares it with its digest.
-    pub fn verify(&self, row: &Row) -> Result<(), Damage> {
+    pub fn verify(&self, row: &InspectedEntry) -> Result<(), Damage> {
         let Some(content) = &row.content else {
             return Ok(());
         };
-        let path = bucket::content_path(&self.root, content).ok_or(Damage::Index)?;
+        let path = index_file::content_path(&self.root, content).ok_or(Damage::Index)?;
         let bytes = fs::read(path).map_err(|_| Damage::Missing)?;
-        let id = bucket::content_id(content).ok_or(Damage::Index)?;
+        let id = index_file::content_id(content).ok_or(Damage::Index)?;
         if Sha256::digest(&bytes).starts_with(&id.0) {
             Ok(())
         } else {
@@ -95,12 +95,13 @@ impl Survey {
     }
 
     /// How many pictures there are on disk, and how many of them none of `rows` refers to.
-    pub fn contents(&self, rows: &[Row]) -> (u64, u64) {
+    pub fn contents(&self, rows: &[InspectedEntry]) -> (u64, u64) {
         let known: BTreeSet<ContentId> = rows
             .iter()
-            .filter_map(|row| bucket::content_id(row.content.as_deref()?))
+            .filter_map(|row| index_file::content_id(row.content.as_deref()?))
             .collect();
-        let ids = bucket::contents(&self.root).map(|path| bucket::content_at(&self.root, &path));
+        let ids =
+            index_file::contents(&self.root).map(|path| index_file::content_at(&self.root, &path));
         ids.fold((0, 0), |(all, orphans), id| {
             let is_orphan = id.is_none_or(|id| !known.contains(&id));
             (all + 1, orphans + u64::from(is_orphan))
@@ -109,19 +110,19 @@ impl Survey {
 }
 
 /// Reads a bucket, more than once if its last line looks damaged: a server may be writing it.
-fn calm(path: &Path) -> io::Result<bucket::Bucket> {
-    let mut bucket = bucket::newest(&fs::read(path)?);
+fn calm(path: &Path) -> io::Result<index_file::IndexFile> {
+    let mut bucket = index_file::newest(&fs::read(path)?);
     for _ in 0..3 {
         if !bucket.is_damaged {
             break;
         }
         thread::sleep(Duration::from_millis(5));
-        bucket = bucket::newest(&fs::read(path)?);
+        bucket = index_file::newest(&fs::read(path)?);
     }
     Ok(bucket)
 }
 
-impl Row {
+impl InspectedEntry {
     /// Whose entry it is, if it names somebody.
     pub(super) fn owner(&self) -> Option<Owner> {
         Some(Owner {
@@ -130,13 +131,13 @@ impl Row {
         })
     }
 
-    fn of(line: bucket::Line) -> Option<Self> {
-        let about: line::Line = serde_json::from_str(line.metadata.get()).ok()?;
-        let has_picture = about.picture.is_some();
+    fn of(line: index_file::Line) -> Option<Self> {
+        let record: record::Record = serde_json::from_str(line.metadata.get()).ok()?;
+        let has_picture = record.picture.is_some();
         Some(Self {
-            instance: about.instance,
-            subject: about.subject,
-            outcome: about.last.outcome,
+            instance: record.instance,
+            subject: record.subject,
+            outcome: record.last.outcome,
             picture: has_picture.then_some(line.size),
             written: Timestamp::from_millis(line.time),
             content: line.integrity.filter(|_| has_picture),

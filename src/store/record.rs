@@ -10,15 +10,15 @@ use crate::{
 
 /// An entry as it is written beside the reference to its picture.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Line {
+pub(super) struct Record {
     pub(super) instance: String,
     pub(super) subject: String,
     pub(super) last: LastAttempt,
-    pub(super) picture: Option<PictureLine>,
+    pub(super) picture: Option<PictureRecord>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct PictureLine {
+pub(super) struct PictureRecord {
     pub(super) name: Option<String>,
     pub(super) changed: Timestamp,
     pub(super) confirmed: Timestamp,
@@ -27,13 +27,13 @@ pub(super) struct PictureLine {
     pub(super) proof: Option<Proof>,
 }
 
-impl Line {
+impl Record {
     pub(super) fn new(owner: &Owner, entry: &Entry) -> Self {
         Self {
             instance: owner.instance.to_string(),
             subject: owner.subject.as_str().to_owned(),
             last: entry.last,
-            picture: entry.picture.as_ref().map(|kept| PictureLine {
+            picture: entry.picture.as_ref().map(|kept| PictureRecord {
                 name: kept.name.clone(),
                 changed: kept.changed_at,
                 confirmed: kept.confirmed_at,

@@ -20,13 +20,13 @@ use super::directory::Directory;
 
 /// The folder of notes.
 #[derive(Debug)]
-pub(super) struct Notes {
+pub(super) struct StateFiles {
     directory: Arc<Directory>,
     /// One note is written at a time.
     turn: Mutex<()>,
 }
 
-impl Notes {
+impl StateFiles {
     /// The notes in the cache directory.
     pub(super) fn new(directory: Arc<Directory>) -> Self {
         Self {
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_note_takes_the_place_of_a_longer_one_and_of_a_shorter_one() {
         let folder = tempfile::tempdir().unwrap();
-        let notes = Notes::new(Arc::new(Directory::take(folder.path()).unwrap()));
+        let notes = StateFiles::new(Arc::new(Directory::take(folder.path()).unwrap()));
         for text in ["[1,2,3]", "[4]", "[5,6,7,8,9]", "[]"] {
             notes.write("sales", || text.into());
             let read = notes.read("sales").unwrap();

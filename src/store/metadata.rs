@@ -1,4 +1,4 @@
-//! From a line of the index to an outline, from that and a picture's bytes to an entry, and why that may
+//! From a line of the index to an metadata, from that and a picture's bytes to an entry, and why that may
 //! fail.
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
@@ -6,14 +6,14 @@ use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 use quick_cache::sync::{Cache, GuardResult};
 
 use super::{
-    bucket,
-    line::{Line, PictureLine},
+    index_file,
+    record::{PictureRecord, Record},
 };
 use crate::avatar::{Entry, Key, LastAttempt, Memo, Picture, Proof, StoredPicture};
 
 /// Why an entry could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(super) enum ReadError {
     #[error("its picture is gone or damaged: {0}")]
     Content(Box<dyn Error>),
     #[error("its picture is none")]
@@ -26,43 +26,43 @@ pub(super) enum Unreadable {
     Torn,
 }
 
-impl Unreadable {
+impl ReadError {
     /// Whether the entry is spoiled. A system that is out of descriptors or memory, or lacks a
     /// permission, says nothing about the entry.
     pub(super) fn is_damage(&self) -> bool {
-        !matches!(self, Unreadable::Now(_))
+        !matches!(self, ReadError::Now(_))
     }
 }
 
 /// All of an entry but its picture's bytes.
 #[derive(Debug)]
-pub(super) struct Outline {
+pub(super) struct EntryMetadata {
     last: LastAttempt,
-    picture: Option<Lying>,
+    picture: Option<PictureMetadata>,
 }
 
 /// A picture that lies on disk.
 #[derive(Debug)]
-struct Lying {
-    about: PictureLine,
+struct PictureMetadata {
+    about: PictureRecord,
     /// Its content's name.
     content: String,
     length: usize,
     memo: Memo,
 }
 
-/// The outlines of faces that are asked for more often than others: with one, a picture is one file to
+/// The metadata of faces that are asked for more often than others: with one, a picture is one file to
 /// open instead of two, and no line of the index to read.
-pub(super) struct Outlines(Cache<Key, Arc<Outline>>);
+pub(super) struct MetadataCache(Cache<Key, Arc<EntryMetadata>>);
 
-impl Outline {
+impl EntryMetadata {
     /// What a line tells of.
-    pub(super) fn of(line: bucket::Line) -> Result<Self, Unreadable> {
-        let about: Line = serde_json::from_str(line.metadata.get())?;
+    pub(super) fn of(line: index_file::Line) -> Result<Self, ReadError> {
+        let about: Record = serde_json::from_str(line.metadata.get())?;
         let picture = about.picture.zip(line.integrity);
         Ok(Self {
             last: about.last,
-            picture: picture.map(|(about, content)| Lying {
+            picture: picture.map(|(about, content)| PictureMetadata {
                 about,
                 content,
                 length: usize::try_from(line.size).unwrap_or_default(),
@@ -75,16 +75,16 @@ impl Outline {
     /// there is one.
     pub(super) fn entry(
         &self,
-        picture: impl FnOnce(&str, usize, Option<&Proof>) -> Result<Picture, Unreadable>,
-    ) -> Result<Entry, Unreadable> {
-        let kept = self.picture.as_ref().map(|lying| {
-            let about = &lying.about;
-            Ok::<_, Unreadable>(StoredPicture {
-                picture: picture(&lying.content, lying.length, about.proof.as_ref())?,
+        picture: impl FnOnce(&str, usize, Option<&Proof>) -> Result<Picture, ReadError>,
+    ) -> Result<Entry, ReadError> {
+        let kept = self.picture.as_ref().map(|stored| {
+            let about = &stored.about;
+            Ok::<_, ReadError>(StoredPicture {
+                picture: picture(&stored.content, stored.length, about.proof.as_ref())?,
                 name: about.name.clone(),
                 changed_at: about.changed,
                 confirmed_at: about.confirmed,
-                memo: lying.memo.clone(),
+                memo: stored.memo.clone(),
             })
         });
         Ok(Entry {
@@ -94,7 +94,7 @@ impl Outline {
     }
 }
 
-impl Outlines {
+impl MetadataCache {
     /// How many are kept: some megabytes.
     const MOST: usize = 16 * 1024;
 
@@ -102,19 +102,19 @@ impl Outlines {
         Self(Cache::new(Self::MOST))
     }
 
-    /// The outline of `key`, or what `read` reads, which is kept unless the index was changed meanwhile.
+    /// The metadata of `key`, or what `read` reads, which is kept unless the index was changed meanwhile.
     pub(super) fn get_or(
         &self,
         key: &Key,
-        read: impl FnOnce() -> Option<Outline>,
-    ) -> Option<Arc<Outline>> {
+        read: impl FnOnce() -> Option<EntryMetadata>,
+    ) -> Option<Arc<EntryMetadata>> {
         match self.0.get_value_or_guard(key, Some(Duration::ZERO)) {
-            GuardResult::Value(outline) => Some(outline),
+            GuardResult::Value(metadata) => Some(metadata),
             GuardResult::Guard(place) => {
-                let outline = Arc::new(read()?);
+                let metadata = Arc::new(read()?);
                 // The place is gone if the index says something else now.
-                let _ = place.insert(outline.clone());
-                Some(outline)
+                let _ = place.insert(metadata.clone());
+                Some(metadata)
             }
             GuardResult::Timeout => read().map(Arc::new),
         }
@@ -131,8 +131,8 @@ impl Outlines {
     }
 }
 
-impl fmt::Debug for Outlines {
+impl fmt::Debug for MetadataCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outlines({})", self.0.len())
+        write!(f, "MetadataCache({})", self.0.len())
     }
 }

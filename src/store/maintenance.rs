@@ -12,11 +12,11 @@ use std::{
     time::Duration,
 };
 
-use super::{bucket, catalogue::Limits, disk::Disk, memory::Memory};
+use super::{catalogue::Limits, disk::Disk, index_file, memory::Memory};
 
 /// How the cache is tended.
 #[derive(Clone, Debug)]
-pub struct Tending {
+pub struct MaintenanceSettings {
     /// Bytes on disk, at most.
     pub max_bytes: u64,
     /// Entries, at most.
@@ -29,9 +29,9 @@ pub struct Tending {
     pub files_per_second: u32,
 }
 
-/// The tending thread; it has ended when this is dropped.
+/// The maintenance thread; it has ended when this is dropped.
 #[derive(Debug)]
-pub(super) struct Tender {
+pub(super) struct Maintenance {
     /// `None` only while this is dropped: the thread ends when nobody can wake it any more.
     wake: Option<Sender<Sender<()>>>,
     thread: Option<JoinHandle<()>>,
@@ -41,7 +41,7 @@ pub(super) struct Tender {
 struct Work {
     disk: Arc<Disk>,
     memory: Arc<Memory>,
-    tending: Tending,
+    maintenance: MaintenanceSettings,
     wake: Receiver<Sender<()>>,
     /// Whoever waits for a pass to end.
     waiting: Vec<Sender<()>>,
@@ -63,15 +63,19 @@ const ROUNDS_TO_LOOK: u32 = 12;
 /// How many rounds make the collector come: an hour's.
 const ROUNDS_TO_COLLECT: u32 = 720;
 
-impl Tender {
-    /// Starts tending. A system that grants no thread gets a cache that does not tend itself, and
+impl Maintenance {
+    /// Starts maintenance. A system that grants no thread gets a cache that does not tend itself, and
     /// is told so.
-    pub(super) fn start(disk: Arc<Disk>, memory: Arc<Memory>, tending: Tending) -> Self {
+    pub(super) fn start(
+        disk: Arc<Disk>,
+        memory: Arc<Memory>,
+        maintenance: MaintenanceSettings,
+    ) -> Self {
         let (wake, woken) = mpsc::channel();
         let work = Work {
             disk,
             memory,
-            tending,
+            maintenance,
             wake: woken,
             waiting: Vec::new(),
             is_hurried: false,
@@ -90,7 +94,7 @@ impl Tender {
     }
 
     /// Tends without pausing, and returns when that is done.
-    pub(super) fn tend_now(&self) {
+    pub(super) fn run_maintenance(&self) {
         let (done, finished) = mpsc::channel();
         if self
             .wake
@@ -103,7 +107,7 @@ impl Tender {
     }
 }
 
-impl Drop for Tender {
+impl Drop for Maintenance {
     fn drop(&mut self) {
         self.wake = None;
         if let Some(thread) = self.thread.take() {
@@ -130,7 +134,7 @@ impl Work {
             self.is_hurried = !waited.is_empty();
             let is_due = rounds % ROUNDS_TO_LOOK == 0 || self.is_hurried;
             self.disk.probe();
-            if is_due && !self.disk.books().is_complete() {
+            if is_due && !self.disk.index().is_complete() {
                 self.look_around()?;
             }
             self.keep_limits()?;
@@ -149,9 +153,9 @@ impl Work {
     /// not complete, and nothing is collected: what was not seen may be referred to.
     fn look_around(&mut self) -> Result<(), Gone> {
         let root = self.disk.root().to_path_buf();
-        let epoch = self.disk.books().epoch();
+        let epoch = self.disk.index().epoch();
         let mut unseen = None;
-        for path in bucket::try_files(&root) {
+        for path in index_file::try_files(&root) {
             self.pace()?;
             match path.and_then(|path| self.disk.take_in(&path)) {
                 Ok(()) => {}
@@ -161,7 +165,7 @@ impl Work {
             }
         }
         match unseen {
-            None => self.disk.books().completed(epoch),
+            None => self.disk.index().mark_complete(epoch),
             Some(error) => {
                 tracing::warn!(%error, "a part of the cache's index cannot be read; nothing is collected until it can");
             }
@@ -173,14 +177,14 @@ impl Work {
     /// below.
     fn keep_limits(&mut self) -> Result<(), Gone> {
         let limits = self.limits();
-        if !self.disk.books().totals().exceed(limits) {
+        if !self.disk.index().totals().exceed(limits) {
             return Ok(());
         }
         let enough = limits.lowered();
         loop {
             let mut evicted = 0;
-            for (used, key) in self.disk.books().oldest(EVICTED_AT_ONCE) {
-                if !self.disk.books().totals().exceed(enough) {
+            for (used, key) in self.disk.index().oldest(EVICTED_AT_ONCE) {
+                if !self.disk.index().totals().exceed(enough) {
                     return Ok(());
                 }
                 self.pace()?;
@@ -201,13 +205,13 @@ impl Work {
 
     /// The limits, tightened where the file system runs short.
     fn limits(&self) -> Limits {
-        let Tending {
+        let MaintenanceSettings {
             max_bytes,
             max_entries,
             min_free,
             ..
-        } = self.tending;
-        let totals = self.disk.books().totals();
+        } = self.maintenance;
+        let totals = self.disk.index().totals();
         let Ok(system) = rustix::fs::statvfs(self.disk.root()) else {
             return Limits {
                 bytes: max_bytes,
@@ -238,17 +242,17 @@ impl Work {
         let Some(now) = now_by_the_file_system(&root) else {
             return Ok(());
         };
-        let grace = self.tending.gc_grace;
+        let grace = self.maintenance.gc_grace;
         let is_old = |path: &Path| {
             let modified = fs::metadata(path).and_then(|about| about.modified());
             modified.is_ok_and(|then| now.duration_since(then).is_ok_and(|age| age >= grace))
         };
         let mut collected = 0;
-        for path in bucket::contents(&root) {
+        for path in index_file::contents(&root) {
             self.pace()?;
             collected += u32::from(is_old(&path) && self.disk.collect(&path));
         }
-        for path in bucket::unfinished(&root) {
+        for path in index_file::unfinished(&root) {
             self.pace()?;
             collected += u32::from(is_old(&path) && fs::remove_file(path).is_ok());
         }
@@ -261,7 +265,7 @@ impl Work {
     /// Waits for its turn at the disk, unless somebody waits for us.
     fn pace(&mut self) -> Result<(), Gone> {
         let is_hurried = self.is_hurried || !self.waiting.is_empty();
-        let each = Duration::from_secs(1) / self.tending.files_per_second.max(1);
+        let each = Duration::from_secs(1) / self.maintenance.files_per_second.max(1);
         self.pause(if is_hurried { Duration::ZERO } else { each })
     }
 

@@ -19,17 +19,17 @@ use rustix::{
 };
 
 use super::{
-    bucket,
     directory::Directory,
-    outline::{Outline, Outlines, Unreadable},
+    index_file,
+    metadata::{EntryMetadata, MetadataCache, ReadError},
 };
 use crate::avatar::{Entry, Key, Picture};
 
 /// What can be told of a cache directory without waiting.
 #[derive(Debug)]
-pub(super) struct Glances {
+pub(super) struct NonblockingReader {
     directory: Arc<Directory>,
-    outlines: Outlines,
+    metadata: MetadataCache,
 }
 
 /// The bucket of an entry that was written once.
@@ -39,12 +39,12 @@ const MOST: usize = 1024 * 1024;
 /// The smallest page that Linux has.
 const PAGE: usize = 4096;
 
-impl Glances {
+impl NonblockingReader {
     /// Of this directory.
     pub(super) fn new(directory: Arc<Directory>) -> Self {
         Self {
             directory,
-            outlines: Outlines::new(),
+            metadata: MetadataCache::new(),
         }
     }
 
@@ -56,35 +56,35 @@ impl Glances {
     /// The entry of `key`, if it is whole.
     pub(super) fn entry(&self, key: &Key) -> Option<Entry> {
         let start = self.directory.start();
-        let outline = self.outlines.get_or(key, || {
-            let bucket = bucket::newest(&read(&**start, &below(key), USUAL_BUCKET).ok()?);
+        let metadata = self.metadata.get_or(key, || {
+            let bucket = index_file::newest(&read(&**start, &below(key), USUAL_BUCKET).ok()?);
             let line = bucket.line.filter(|_| !bucket.is_damaged)?;
-            Outline::of(line).ok()
+            EntryMetadata::of(line).ok()
         })?;
-        let entry = outline.entry(|content, size, proof| {
-            let path = bucket::content_path(Path::new(""), content);
-            let bytes = read(&**start, &path.ok_or(Unreadable::NotAPicture)?, size)?;
+        let entry = metadata.entry(|content, size, proof| {
+            let path = index_file::content_path(Path::new(""), content);
+            let bytes = read(&**start, &path.ok_or(ReadError::NotAPicture)?, size)?;
             // One hash is enough to know the bytes again, and BLAKE3 is the quicker one.
             let proven = proof.and_then(|proof| Picture::from_proof(bytes.into(), proof));
-            proven.ok_or(Unreadable::NotAPicture)
+            proven.ok_or(ReadError::NotAPicture)
         });
         entry.ok()
     }
 
     /// The index has come to say something else of `key`.
     pub(super) fn changed(&self, key: &Key) {
-        self.outlines.remove(key);
+        self.metadata.remove(key);
     }
 
     /// It is another directory.
     pub(super) fn all_changed(&self) {
-        self.outlines.clear();
+        self.metadata.clear();
     }
 }
 
 /// Where the bucket of `key` lies below the cache directory.
 fn below(key: &Key) -> PathBuf {
-    bucket::path(Path::new(""), &key.to_string())
+    index_file::path(Path::new(""), &key.to_string())
 }
 
 /// The bytes of the file at `path` below `start`, about `expected` many, if that takes no waiting.
