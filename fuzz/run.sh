@@ -4,10 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-CARGO_FUZZ=0.13.2
 SECONDS_EACH="${FUZZ_SECONDS:-10}"
 
-command -v cargo-fuzz >/dev/null 2>&1 || cargo install cargo-fuzz --version "$CARGO_FUZZ" --locked --debug
 found=target/fuzz/found
 mkdir -p "$found"
 # Sanitizers need a nightly compiler; without `unsafe` of our own, panics are what there is to find.

