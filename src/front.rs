@@ -224,20 +224,3 @@ impl Future for Answer {
 fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
-
-/// Routes any URI, for the fuzzer.
-#[cfg(fuzzing)]
-pub fn fuzzed_route(uri: &http::Uri) {
-    if let Ok(Route::Avatar(wanted)) = Route::parse(uri) {
-        let ladder = [32, 48, 64, 96, 128, 192, 256, 320, 480, 640];
-        assert!(wanted.view.size.is_none_or(|size| ladder.contains(&size)));
-        assert!(wanted.subject.as_str().len() <= 48);
-        // What is not ours changes nothing.
-        let glue = if uri.query().is_some() { '&' } else { '?' };
-        if let Ok(busted) = format!("{uri}{glue}_cache=1").parse()
-            && let Ok(Route::Avatar(same)) = Route::parse(&busted)
-        {
-            assert_eq!(format!("{wanted:?}"), format!("{same:?}"));
-        }
-    }
-}

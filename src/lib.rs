@@ -25,6 +25,8 @@ pub mod compat;
 pub mod config;
 pub mod emulator;
 pub mod front;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod http;
 pub mod images;
 pub mod limits;

@@ -1,6 +1,4 @@
-//! What the fast path takes for a request is one, and ends where it ends.
+//! Request heads on the HTTP/1 fast path.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|received: &[u8]| faceplate::server::fuzzed_head(received));
+libfuzzer_sys::fuzz_target!(|received: &[u8]| faceplate::fuzz::request_head(received));

@@ -1,10 +1,4 @@
-//! Any request target is routed or refused, and a size is one of the ladder's.
+//! Request targets.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|text: &str| {
-    if let Ok(uri) = text.parse() {
-        faceplate::front::fuzzed_route(&uri);
-    }
-});
+libfuzzer_sys::fuzz_target!(|target: &str| faceplate::fuzz::route(target));

@@ -3,6 +3,8 @@
 
 mod connection;
 mod fast_path;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod header_block;
 mod listen;
 mod reply;
@@ -20,8 +22,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-#[cfg(fuzzing)]
-pub use fast_path::fuzzed_head;
 pub use fast_path::{FastPath, HyperOnly};
 pub use header_block::HeaderBlock;
 pub use listen::{Address, Inherited, Listener};

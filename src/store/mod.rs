@@ -6,6 +6,8 @@ mod catalogue;
 mod directory;
 mod disk;
 mod disk_space;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod health;
 mod index;
 mod index_file;
@@ -287,40 +289,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
             None
         }
     }
-}
-
-/// Reads an index file and shortens it, for the fuzzer. Returns whether an entry is in it.
-#[cfg(fuzzing)]
-pub fn fuzz_index_file(bytes: &[u8]) -> bool {
-    let folder = tempfile::tempdir().expect("a folder for the fuzzer");
-    let path = folder.path().join("bucket");
-    std::fs::write(&path, bytes).expect("a file for the fuzzer");
-    let before = index_file::newest(bytes);
-    let known = |bucket: &index_file::IndexFile| {
-        let line = bucket.line.as_ref();
-        line.map(|line| {
-            (
-                line.key.clone(),
-                line.integrity.clone(),
-                line.time,
-                line.size,
-            )
-        })
-    };
-    if let Some(integrity) = before
-        .line
-        .as_ref()
-        .and_then(|line| line.integrity.as_ref())
-    {
-        index_file::content_path(folder.path(), integrity);
-        index_file::content_id(integrity);
-    }
-    if index_file::compact(folder.path(), &path, 0).is_ok() {
-        let after = index_file::newest(&std::fs::read(&path).unwrap_or_default());
-        assert!(!after.is_damaged);
-        assert_eq!(known(&after), known(&before));
-    }
-    before.line.is_some()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The rooms and their floors. A room may use rooms on lower floors, and itself.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("clock", 0),
     ("sync", 0),
     ("telemetry", 1),
@@ -27,6 +27,7 @@ const FLOORS: [(&str, u8); 21] = [
     ("config", 7),
     ("emulator", 7),
     ("app", 8),
+    ("fuzz", 8),
     ("cli", 9),
     ("main", 10),
 ];

@@ -1,0 +1,281 @@
+//! Fuzz targets, one function each: it panics if the parser that it names does. `fuzz/` runs them with libFuzzer, and
+//! the test below runs them over the seeds in `fuzz/corpus`. Neither is part of the released program.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use secrecy::SecretString;
+use toml::{Table, Value};
+
+use crate::{
+    avatar::{Digest, Picture, Subject},
+    config,
+    http::{Scope, SigningKey, Ticket},
+    public::route::Route,
+    upstream::{Link, Question, Vendor, VendorAnswer, VendorReply},
+};
+pub use crate::{server::fuzz::request_head, store::fuzz::index_file};
+
+const SECRET: &str = "a-secret-that-must-not-leak";
+
+/// A valid JID reads back as itself, is short, and has one spelling for one person.
+pub fn jid(text: &str) {
+    let Ok(subject) = text.parse::<Subject>() else {
+        return;
+    };
+    let canonical = subject.as_str();
+    assert!(canonical.len() <= 48);
+    assert_eq!(canonical.parse(), Ok(subject));
+    if let Some(user) = canonical.strip_suffix("@c.us") {
+        assert_eq!(format!("{user}@s.whatsapp.net").parse(), Ok(subject));
+        assert_eq!(format!("+{user}").parse(), Ok(subject));
+    }
+}
+
+/// A valid picture keeps its bytes, has its format's magic number and an edge of 1 to 8,192 pixels.
+pub fn picture(bytes: &[u8]) {
+    let Ok(picture) = Picture::validate(Bytes::copy_from_slice(bytes)) else {
+        return;
+    };
+    assert_eq!(picture.bytes(), bytes);
+    assert_eq!(picture.digest(), Digest::of(bytes));
+    let (width, height) = picture.dimensions();
+    assert!((1..=8192).contains(&width) && (1..=8192).contains(&height));
+    let begins: &[&[u8]] = match picture.media().as_str() {
+        "image/jpeg" => &[b"\xFF\xD8\xFF"],
+        "image/png" => &[b"\x89PNG\r\n\x1A\n"],
+        "image/webp" => &[b"RIFF"],
+        "image/gif" => &[b"GIF87a", b"GIF89a"],
+        other => panic!("{other}"),
+    };
+    assert!(begins.iter().any(|magic| bytes.starts_with(magic)));
+}
+
+/// Every request target is routed or refused. A size is one of the ladder's, and an unknown parameter changes nothing.
+pub fn route(target: &str) {
+    let Ok(uri) = target.parse() else {
+        return;
+    };
+    if let Ok(Route::Avatar(wanted)) = Route::parse(&uri) {
+        let ladder = [32, 48, 64, 96, 128, 192, 256, 320, 480, 640];
+        assert!(wanted.view.size.is_none_or(|size| ladder.contains(&size)));
+        assert!(wanted.subject.as_str().len() <= 48);
+        let glue = if uri.query().is_some() { '&' } else { '?' };
+        if let Ok(busted) = format!("{uri}{glue}_cache=1").parse()
+            && let Ok(Route::Avatar(same)) = Route::parse(&busted)
+        {
+            assert_eq!(format!("{wanted:?}"), format!("{same:?}"));
+        }
+    }
+}
+
+/// A key, an instance, a wrong signature, an expiry, whether a refresh is allowed, and whether all faces are.
+pub type SignatureInput<'a> = (&'a str, &'a str, &'a str, u64, bool, bool);
+
+/// A signature is valid for the ticket that was signed and for no other.
+pub fn signature((key, instance, given, expires, refresh, whole): SignatureInput<'_>) {
+    let key = SigningKey::new(&SecretString::from(key));
+    let Ok(subject) = "628100000001@c.us".parse() else {
+        return;
+    };
+    let scope = |whole: bool| match whole {
+        true => Scope::Instance,
+        false => Scope::Face(subject),
+    };
+    let ticket = Ticket {
+        scope: scope(whole),
+        expires,
+        refresh,
+    };
+    let query = key.query(instance, &ticket);
+    let signature = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("sig="))
+        .unwrap_or_default();
+    assert!(key.made(signature, instance, &ticket));
+    assert!(given == signature || !key.made(given, instance, &ticket));
+    let others = [
+        Ticket {
+            expires: expires ^ 1,
+            ..ticket
+        },
+        Ticket {
+            refresh: !refresh,
+            ..ticket
+        },
+        Ticket {
+            scope: scope(!whole),
+            ..ticket
+        },
+    ];
+    for other in others {
+        assert!(!key.made(signature, instance, &other));
+    }
+    assert!(!key.made(signature, &format!("{instance}x"), &ticket));
+}
+
+/// A status less 100, a media type, whether a refresh is requested, and a body.
+pub type ReplyInput<'a> = (u16, &'a str, bool, &'a [u8]);
+
+/// Every provider understands or refuses every reply; a link that is accepted is dialed as it was checked.
+pub fn vendor_reply((status, media, refresh, body): ReplyInput<'_>) {
+    let Ok(status) = StatusCode::from_u16(100 + status % 500) else {
+        return;
+    };
+    let mut headers = HeaderMap::new();
+    if let Ok(media) = media.parse() {
+        headers.insert(header::CONTENT_TYPE, media);
+    }
+    let reply = VendorReply {
+        status,
+        headers,
+        body: Bytes::copy_from_slice(body),
+    };
+    for subject in ["me", "628100000001@c.us", "123-456@g.us"] {
+        let Ok(subject) = subject.parse() else {
+            continue;
+        };
+        for vendor in Vendor::ALL {
+            let question = Question { subject, refresh };
+            match vendor.provider().read_picture(&question, &reply) {
+                Ok(VendorAnswer::Link(text)) => {
+                    assert!(status.is_success());
+                    check_link(&text);
+                }
+                Ok(VendorAnswer::Bytes(_)) => assert!(status.is_success()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The host and port that are checked are those that are dialed.
+fn check_link(text: &str) {
+    if let Ok(link) = Link::parse(text)
+        && let Ok(uri) = link.uri()
+    {
+        let (host, port) = link.origin();
+        assert!(!host.is_empty());
+        assert_eq!(uri.host(), Some(host));
+        let default = if link.is_secure() { 443 } else { 80 };
+        assert_eq!(uri.port_u16().unwrap_or(default), port);
+    }
+}
+
+/// A configuration is valid, or every problem has a remedy; no problem quotes a secret.
+pub fn configuration(text: &str) {
+    // The content of a named file is not the fuzzer's, and some files never end. A secret that the fuzzer guessed may be
+    // quoted from other places.
+    if ["file:", ".pem", SECRET].iter().any(|no| text.contains(no)) {
+        return;
+    }
+    // A secret in plain text is not quoted either, whatever its type.
+    if let Ok(table) = text.parse::<Table>() {
+        for secret in plain_secrets() {
+            let misplaced = with_secrets(table.clone(), &secret).to_string();
+            check_problems(&misplaced, &[]);
+        }
+    }
+    let env = [("VENDOR_TOKEN", SECRET), ("FACEPLATE_SIGNING_KEY", SECRET)];
+    check_problems(text, &env);
+}
+
+fn check_problems(text: &str, env: &[(&str, &str)]) {
+    if let Err(problems) = config::from_text("fuzzed", text, env.iter().copied()) {
+        assert!(!problems.0.is_empty());
+        assert!(problems.0.iter().all(|problem| !problem.remedy.is_empty()));
+        assert!(!problems.to_string().contains(SECRET), "{problems}");
+    }
+}
+
+/// The secret as a string, and in three types that a secret cannot have.
+fn plain_secrets() -> [Value; 4] {
+    let text = Value::String(SECRET.into());
+    [
+        text.clone(),
+        Value::Array(vec![text.clone()]),
+        Value::Array(vec![Value::Array(vec![text.clone()])]),
+        Value::Table(Table::from_iter([("a".to_owned(), text)])),
+    ]
+}
+
+/// The same configuration with `secret` at every key that holds one. Other keys are quoted in problems, so that the
+/// operator finds them.
+fn with_secrets(mut table: Table, secret: &Value) -> Table {
+    let places = [
+        ("admin", &["token"][..]),
+        ("access", &["signing_keys", "bearer_tokens"]),
+    ];
+    for (section, keys) in places {
+        let section = table.get_mut(section).and_then(Value::as_table_mut);
+        insert(section, keys, secret);
+    }
+    let instances = table.get_mut("instances").and_then(Value::as_table_mut);
+    for (_, instance) in instances.into_iter().flatten() {
+        insert(instance.as_table_mut(), &["token"], secret);
+    }
+    table
+}
+
+fn insert(section: Option<&mut Table>, keys: &[&str], secret: &Value) {
+    if let Some(section) = section {
+        for key in keys {
+            section.insert((*key).to_owned(), secret.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use arbitrary::{Arbitrary, Unstructured};
+
+    use super::*;
+
+    type Target = (&'static str, fn(&[u8]));
+
+    /// The targets of `fuzz/fuzz_targets`, by name.
+    const TARGETS: [Target; 8] = [
+        ("config", |seed| configuration(decode(seed))),
+        ("head", request_head),
+        ("image", picture),
+        ("index", index_file),
+        ("jid", |seed| jid(decode(seed))),
+        ("query", |seed| route(decode(seed))),
+        ("signature", |seed| signature(decode(seed))),
+        ("vendor_json", |seed| vendor_reply(decode(seed))),
+    ];
+
+    /// The input that libFuzzer makes of these bytes.
+    fn decode<'a, T: Arbitrary<'a>>(bytes: &'a [u8]) -> T {
+        T::arbitrary_take_rest(Unstructured::new(bytes)).expect("a seed of this target's type")
+    }
+
+    /// The names in a folder below `fuzz/`, without their endings.
+    fn names(folder: &str) -> BTreeSet<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+        let items = fs::read_dir(root.join(folder)).unwrap();
+        let names = items.map(|item| item.unwrap().path().with_extension(""));
+        names
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn every_fuzz_target_accepts_every_seed_of_its_corpus() {
+        let listed = BTreeSet::from(TARGETS.map(|(name, _)| name.to_owned()));
+        assert_eq!(listed, names("fuzz_targets"), "TARGETS lists all of them");
+        assert_eq!(listed, names("corpus"), "each has a corpus");
+        for (name, target) in TARGETS {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+            let seeds: Vec<_> = fs::read_dir(folder.join(name)).unwrap().collect();
+            assert!(!seeds.is_empty(), "fuzz/corpus/{name} is empty");
+            for seed in seeds {
+                let path = seed.unwrap().path();
+                // Shown if the target panics.
+                println!("{}", path.display());
+                target(&fs::read(path).unwrap());
+            }
+        }
+    }
+}
