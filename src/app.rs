@@ -1,6 +1,6 @@
 //! Builds every part from the configuration and joins them. The only file that knows all rooms.
 
-use std::{convert::Infallible, io, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, io, pin::Pin, sync::Arc, time::Duration};
 
 use ::http::{Request, Response};
 use arc_swap::ArcSwap;
@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     admin::{Admin, History},
     clock::Clock,
-    config::{self, Config},
+    config::{self, Config, Reloadable},
     front::{self, Answer, Front},
     http::{self, Clients},
     images::Thumbnailer,
@@ -49,7 +49,8 @@ pub struct App {
     served: Vec<tokio::task::JoinHandle<()>>,
     live: Arc<ArcSwap<Live>>,
     parts: SharedParts,
-    restart_only: RestartOnly,
+    /// The values that a reload cannot change, by key.
+    restart_only: BTreeMap<String, String>,
     drain: Duration,
     _stops: DropGuard,
 }
@@ -80,10 +81,6 @@ struct PublicService {
     live: Arc<ArcSwap<Live>>,
     peer: Peer,
 }
-
-/// What only a restart can change, in words, to be compared.
-#[derive(Debug)]
-struct RestartOnly([(&'static str, String); 6]);
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -132,43 +129,51 @@ impl App {
     pub async fn start(config: Config, mut dependencies: Dependencies) -> Result<Self, StartError> {
         let listener = match dependencies.inherited.take("faces") {
             Some(listener) => listener,
-            None => bind(&config.listen, "server.listen").await?,
+            None => bind(&config.startup.listen, "server.listen").await?,
         };
         let admin_listener = match dependencies.inherited.take("admin") {
             Some(listener) => listener,
-            None => bind(&config.admin, "admin.listen").await?,
+            None => bind(&config.startup.admin, "admin.listen").await?,
         };
-        let address = actual(&listener, &config.listen);
-        let admin = actual(&admin_listener, &config.admin);
+        let address = actual(&listener, &config.startup.listen);
+        let admin = actual(&admin_listener, &config.startup.admin);
         // The configuration was checked for the addresses that it names; others may be inherited.
-        if !config.may_be_public && !address.is_local() {
+        if !config.reloadable.may_be_public && !address.is_local() {
             return Err(StartError::PublicSocket(address));
         }
-        if config.admin_token.is_none() && !admin.is_local() {
+        if config.reloadable.admin_token.is_none() && !admin.is_local() {
             return Err(StartError::AdminSocket(admin));
         }
 
         let metrics = Metrics::new();
-        let store = Arc::new(Store::open(&config.store, dependencies.clock.clone())?);
+        let store = Arc::new(Store::open(
+            &config.startup.store,
+            dependencies.clock.clone(),
+        )?);
         let faces = Faces::new(
             store.clone(),
-            config.pipeline.clone(),
+            config.reloadable.pipeline.clone(),
             dependencies.clock.clone(),
             metrics.clone(),
         );
-        let restart_only = RestartOnly::of(&config);
-        let limits = config.limits.clone();
-        let tls = config.tls.as_ref().map(Tls::new).transpose()?;
+        let Config {
+            startup,
+            reloadable,
+            restart_only,
+            ..
+        } = config;
+        let limits = startup.limits;
+        let tls = reloadable.tls.as_ref().map(Tls::new).transpose()?;
         let parts = SharedParts {
             tls: tls.clone(),
             store,
-            thumbnailer: Thumbnailer::new(config.images_memory, metrics.clone()),
+            thumbnailer: Thumbnailer::new(startup.images_memory, metrics.clone()),
             metrics,
             history: History::default(),
             dependencies,
         };
         let live = Arc::new(ArcSwap::from_pointee(Live::new(
-            config, faces, &parts, None,
+            reloadable, faces, &parts, None,
         )));
 
         let shutdown = CancellationToken::new();
@@ -231,10 +236,11 @@ impl App {
     /// Goes by another configuration from the next request on. Connections, memory, pauses and
     /// used-up budgets stay. What only a restart can change is told in the log.
     pub fn reload(&self, config: Config) {
-        for key in self.restart_only.differs_from(&RestartOnly::of(&config)) {
-            tracing::warn!(key, "a restart is needed for this change to count");
+        for key in config.restart_needed(&self.restart_only) {
+            tracing::warn!(key, "this change takes effect after a restart");
         }
-        if let (Some(tls), Some(files)) = (&self.parts.tls, &config.tls)
+        let reloadable = config.reloadable;
+        if let (Some(tls), Some(files)) = (&self.parts.tls, &reloadable.tls)
             && let Err(error) = tls.replace(files)
         {
             tracing::error!(%error, "the certificate before stays");
@@ -242,8 +248,8 @@ impl App {
         let before = self.live.load();
         // They go on with the instances as they are configured then.
         before.warmups.stop();
-        let faces = before.faces.with_settings(config.pipeline.clone());
-        let next = Live::new(config, faces, &self.parts, Some(&before));
+        let faces = before.faces.with_settings(reloadable.pipeline.clone());
+        let next = Live::new(reloadable, faces, &self.parts, Some(&before));
         self.live.store(Arc::new(next));
     }
 
@@ -266,11 +272,11 @@ impl App {
 }
 
 impl Live {
-    fn new(config: Config, faces: Faces, parts: &SharedParts, before: Option<&Live>) -> Self {
+    fn new(settings: Reloadable, faces: Faces, parts: &SharedParts, before: Option<&Live>) -> Self {
         let clock = &parts.dependencies.clock;
         let warmups = Warmups::new(faces.clone());
         let mut instances = Vec::new();
-        for instance in config.instances {
+        for instance in settings.instances {
             let schedule = instance.warm;
             let known = before.and_then(|live| live.admission_of(&instance.name));
             let built = Arc::new(build_instance(
@@ -285,25 +291,25 @@ impl Live {
             }
             instances.push(built);
         }
-        let settings = front::Settings {
-            access: config.access,
+        let front = front::Settings {
+            access: settings.access,
             clients: Clients {
-                proxies: config.proxies,
-                limiter: ClientLimiter::new(config.client_rate, clock.clone()),
+                proxies: settings.proxies,
+                limiter: ClientLimiter::new(settings.client_rate, clock.clone()),
             },
-            allow_origin: config.allow_origin,
-            origin: config.origin,
+            allow_origin: settings.allow_origin,
+            origin: settings.origin,
             home: parts.dependencies.home.clone(),
             thumbnailer: parts.thumbnailer.clone(),
             metrics: parts.metrics.clone(),
         };
-        let front = Front::new(faces.clone(), instances.clone(), settings);
+        let front = Front::new(faces.clone(), instances.clone(), front);
         Self {
             operator: Admin::new(
                 front.clone(),
                 warmups.clone(),
                 parts.history.clone(),
-                config.admin_token,
+                settings.admin_token,
             ),
             front,
             faces,
@@ -322,42 +328,21 @@ impl Live {
 /// The pipeline without a server, for commands that run where no server does.
 pub fn offline(config: Config) -> Result<(Faces, Vec<Arc<Instance>>), StartError> {
     let dependencies = Dependencies::default();
-    let store = Arc::new(Store::open(&config.store, dependencies.clock.clone())?);
-    let instances = config.instances.into_iter();
+    let store = Arc::new(Store::open(
+        &config.startup.store,
+        dependencies.clock.clone(),
+    )?);
+    let Reloadable {
+        instances,
+        pipeline,
+        ..
+    } = config.reloadable;
+    let instances = instances.into_iter();
     let instances =
         instances.map(|instance| Arc::new(build_instance(instance, &store, &dependencies, None)));
     let instances = instances.collect();
-    let faces = Faces::new(store, config.pipeline, dependencies.clock, Metrics::new());
+    let faces = Faces::new(store, pipeline, dependencies.clock, Metrics::new());
     Ok((faces, instances))
-}
-
-impl RestartOnly {
-    fn of(config: &Config) -> Self {
-        Self([
-            (
-                "server",
-                format!(
-                    "{} {:?} {}",
-                    config.listen,
-                    config.limits,
-                    config.tls.is_some()
-                ),
-            ),
-            ("admin.listen", config.admin.to_string()),
-            (
-                "cache.dir, memory and limits",
-                format!("{:?}", config.store),
-            ),
-            ("images.memory", config.images_memory.to_string()),
-            ("log", format!("{:?}", config.log)),
-            ("traces", format!("{:?}", config.traces)),
-        ])
-    }
-
-    fn differs_from(&self, other: &Self) -> impl Iterator<Item = &'static str> {
-        let pairs = self.0.iter().zip(&other.0);
-        pairs.filter(|(a, b)| a.1 != b.1).map(|(a, _)| a.0)
-    }
 }
 
 // === impl PublicService ===
@@ -400,7 +385,7 @@ fn build_instance(
         instance.daily,
         clock.clone(),
     );
-    let cooldown = Cooldown::new(instance.cooldown);
+    let cooldown = Cooldown::new(instance.cooldown_policy);
     let admission = Admission::new(budget, cooldown, instance.sensitivity, clock.clone());
     // What was used up before, in this process or an earlier one, stays used up.
     match known {

@@ -31,8 +31,8 @@ pub(super) async fn ask(
     body: Bytes,
     patience: Duration,
 ) -> Result<Answer, String> {
-    let token = config.admin_token.as_ref();
-    ask_at(&config.admin, token, method, path, body, patience).await
+    let token = config.reloadable.admin_token.as_ref();
+    ask_at(&config.startup.admin, token, method, path, body, patience).await
 }
 
 /// Asks the server whose admin listener is there.

@@ -69,7 +69,13 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         Action::Stats => {
             let (rows, damage) = look(&config, |_, _| Ok(()))?;
             let contents = inspection(&config)?.contents(&rows);
-            report::stats(&config.store.dir, &rows, &damage, contents, args.json);
+            report::stats(
+                &config.startup.store.dir,
+                &rows,
+                &damage,
+                contents,
+                args.json,
+            );
             Ok(())
         }
         Action::List { show_jids } => {
@@ -89,7 +95,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         Action::Gc => gc(&config, args.json).await,
         Action::Export { folder, instance } => {
             let bar = bar(0);
-            let dir = &config.store.dir;
+            let dir = &config.startup.store.dir;
             let exported = export::export(dir, &folder, instance.as_deref(), &bar)?;
             bar.finish_and_clear();
             report::exported(&exported, args.json);
@@ -132,7 +138,7 @@ fn bar(length: u64) -> ProgressBar {
 }
 
 fn inspection(config: &Config) -> Result<Inspection, String> {
-    let dir = &config.store.dir;
+    let dir = &config.startup.store.dir;
     Inspection::open(dir).map_err(|error| {
         format!("cannot read the cache directory {}: {error}; check cache.dir and this user's permission", dir.display())
     })
@@ -140,7 +146,7 @@ fn inspection(config: &Config) -> Result<Inspection, String> {
 
 /// The store, if no server has it.
 fn ours(config: &Config) -> Result<Option<Store>, String> {
-    match Store::open(&config.store, Clock::system()) {
+    match Store::open(&config.startup.store, Clock::system()) {
         Ok(store) => Ok(Some(store)),
         Err(OpenError::Locked { .. }) => Ok(None),
         Err(error) => Err(error.to_string()),
@@ -180,7 +186,12 @@ async fn gc(config: &Config, json: bool) -> Result<(), String> {
 
 async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), String> {
     let subject: Subject = subject.parse().map_err(|why| format!("not a JID: {why}"))?;
-    let Some(known) = config.instances.iter().find(|known| known.name == instance) else {
+    let Some(known) = config
+        .reloadable
+        .instances
+        .iter()
+        .find(|known| known.name == instance)
+    else {
         return Err(format!(
             "there is no instance {instance:?} in the configuration"
         ));
@@ -194,7 +205,8 @@ async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), St
                 _ => subject,
             };
             let now = Clock::system().now();
-            let tombstone = Entry::tombstone(now, now + config.pipeline.policy.forget_for);
+            let tombstone =
+                Entry::tombstone(now, now + config.reloadable.pipeline.policy.forget_for);
             let owner = Owner {
                 instance: instance.into(),
                 subject,

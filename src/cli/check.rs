@@ -10,9 +10,9 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     println!(
         "{}: {} instance(s), no problem",
         args.config.display(),
-        config.instances.len()
+        config.reloadable.instances.len()
     );
-    for instance in &config.instances {
+    for instance in &config.reloadable.instances {
         println!(
             "  {}: {} at {}, {} lookups a minute, {} of them past the vendor's cache",
             instance.name,

@@ -56,9 +56,9 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         ));
     }
     findings.push(is_running(&config).await);
-    findings.extend(disk::examine(&config.store));
+    findings.extend(disk::examine(&config.startup.store));
     let resolver = Resolver::default();
-    for instance in &config.instances {
+    for instance in &config.reloadable.instances {
         findings.extend(vendor::examine(instance, &resolver, &Clock::system()).await);
     }
     report(&findings, args.json);
@@ -81,7 +81,10 @@ async fn is_running(config: &Config) -> Finding {
     .await;
     let about = "admin.listen";
     match asked {
-        Err(_) => Finding::ok(about, format!("no server answers at {}", config.admin)),
+        Err(_) => Finding::ok(
+            about,
+            format!("no server answers at {}", config.startup.admin),
+        ),
         Ok(answer) => {
             let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
             if said == "ok" {

@@ -19,7 +19,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         Some(address) => (address, None),
         None => {
             let config = args.config.load()?;
-            (config.admin, config.admin_token)
+            (config.startup.admin, config.reloadable.admin_token)
         }
     };
     let asked = admin_client::ask_at(

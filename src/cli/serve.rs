@@ -24,15 +24,15 @@ use crate::{
 pub(super) async fn run(path: &Path) -> Result<(), String> {
     let config = config::from_file(path).map_err(|problems| problems.to_string())?;
     let mut changes = Changes::of(path, &config)?;
-    let traces = config.traces.as_ref().map(|settings| {
+    let traces = config.startup.traces.as_ref().map(|settings| {
         let collector = OtlpClient::new(unguarded_client(Resolver::default()));
         Traces::start(settings, collector).map_err(|error| format!("cannot trace: {error}"))
     });
     let traces = traces.transpose()?;
-    log::start(&config.log, traces.as_ref())?;
+    log::start(&config.startup.log, traces.as_ref())?;
     let mut stop = StopSignals::listen()?;
     warn(&config);
-    let instances = config.instances.len();
+    let instances = config.reloadable.instances.len();
     let dependencies = Dependencies {
         inherited: Inherited::from_manager(&std::env::var("LISTEN_FDNAMES").unwrap_or_default())
             .map_err(|error| format!("cannot use the sockets of LISTEN_FDS: {error}; they must be listening TCP or Unix sockets"))?,
@@ -71,7 +71,7 @@ fn reload(app: &App, path: &Path) {
     match config::from_file(path) {
         Ok(config) => {
             warn(&config);
-            let instances = config.instances.len();
+            let instances = config.reloadable.instances.len();
             app.reload(config);
             tracing::info!(
                 instances,
@@ -108,7 +108,7 @@ impl Changes {
     fn of(path: &Path, config: &Config) -> Result<Self, String> {
         let mut look = time::interval(Duration::from_secs(1));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let tls = config.tls.iter();
+        let tls = config.reloadable.tls.iter();
         let tls = tls.flat_map(|files| [files.certificate.clone(), files.key.clone()]);
         let files: Vec<_> = std::iter::once(path.to_path_buf()).chain(tls).collect();
         Ok(Self {

@@ -29,6 +29,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let config = args.config.load()?;
     if !config
+        .reloadable
         .instances
         .iter()
         .any(|known| known.name == args.instance)
@@ -39,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
             args.config.config.display()
         ));
     }
-    let key = config.access.keys.first().ok_or(
+    let key = config.reloadable.access.keys.first().ok_or(
         "there is no signing key; write access.signing_keys = [\"env:FACEPLATE_SIGNING_KEY\"]",
     )?;
     let scope = match args.subject.as_str() {

@@ -56,7 +56,12 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     // A configuration is used up by the server that it makes.
     let (config, ours) = (args.config.load()?, args.config.load()?);
     let name = &args.instance;
-    if !config.instances.iter().any(|known| known.name == *name) {
+    if !config
+        .reloadable
+        .instances
+        .iter()
+        .any(|known| known.name == *name)
+    {
         return Err(format!(
             "there is no instance {name:?} in the configuration"
         ));

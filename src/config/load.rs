@@ -1,4 +1,4 @@
-//! Where words come from: the file, and environment variables over it.
+//! Loads the file, and puts the overrides from environment variables over it.
 
 use std::{
     collections::BTreeMap,
@@ -10,18 +10,18 @@ use toml::{Table, Value};
 
 use super::{Config, Problem, Problems, sections};
 
-/// Overrides are spelled `FACEPLATE_SECTION__KEY`.
+/// The name of an override is `FACEPLATE_SECTION__KEY`.
 const PREFIX: &str = "FACEPLATE_";
 
-/// The words, and where each came from.
+/// The values as text, and where each is from.
 #[derive(Debug)]
-pub struct Source {
+pub(super) struct Source {
     pub(super) file: String,
     pub(super) table: Table,
-    /// The variable that a key was overridden by, by the key's path.
+    /// The environment variables that override keys, by the path of the key.
     pub(super) overrides: BTreeMap<String, String>,
     pub(super) env: BTreeMap<String, String>,
-    /// What relative paths are relative to: the working directory, as with every other program.
+    /// The directory that relative paths of secrets start from: the working directory.
     pub(super) root: PathBuf,
 }
 
@@ -29,8 +29,8 @@ pub struct Source {
 pub fn from_file(path: &Path) -> Result<Config, Problems> {
     let text = fs::read_to_string(path).map_err(|error| {
         let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file; copy config/faceplate.toml there and edit it, or name another with --config".to_owned(),
-            _ => format!("cannot be read: {error}"),
+            io::ErrorKind::NotFound => "there is no such file; copy config/faceplate.toml there and edit it, or name another file with --config".to_owned(),
+            _ => format!("cannot be read: {error}; check this user's permission"),
         };
         whole_file(path.display().to_string(), remedy)
     })?;
@@ -56,7 +56,7 @@ where
             format!("is not valid TOML: {}", error.message()),
         )
     })?;
-    // Variables that are no UTF-8 can be neither overrides nor secrets of ours.
+    // A variable that is not UTF-8 can be neither an override nor a secret.
     let env = env
         .filter_map(|(key, value)| {
             Some((
@@ -73,7 +73,7 @@ where
         root: PathBuf::new(),
     };
     source.apply_overrides();
-    sections::check(&source)
+    sections::read(&source)
 }
 
 impl Source {
@@ -96,28 +96,28 @@ impl Source {
 }
 
 /// Sets the value at `path`, whose parts match existing keys in any case and with `_` for `-`.
-/// Returns the key's path. A path through a value that is no table sets nothing; the check will
-/// find that value wrong.
+/// Returns the key's path. A path through a value that is not a table sets nothing; reading reports
+/// that value as a problem.
 fn set<'p>(table: &mut Table, path: impl Iterator<Item = &'p str>, value: &str) -> Option<String> {
     let parts: Vec<&str> = path.collect();
     let (last, parents) = parts.split_last()?;
     let mut table = table;
     let mut full = Vec::new();
     for part in parents {
-        let key = spelled(table, part);
+        let key = existing_name(table, part);
         full.push(key.clone());
         let entry = table
             .entry(key)
             .or_insert_with(|| Value::Table(Table::new()));
         table = entry.as_table_mut()?;
     }
-    let key = spelled(table, last);
+    let key = existing_name(table, last);
     full.push(key.clone());
     table.insert(key, Value::String(value.to_owned()));
     Some(full.join("."))
 }
 
-fn spelled(table: &Table, part: &str) -> String {
+fn existing_name(table: &Table, part: &str) -> String {
     let plain = |key: &str| key.to_ascii_lowercase().replace('-', "_");
     let wanted = plain(part);
     table

@@ -1,20 +1,26 @@
-//! The operator's words become the rooms' values. The only place that knows TOML, environment
-//! variables and secret files; every room is handed settings of its own making.
+//! The configuration: a TOML file, environment variables over it, and files with secrets. Each room is handed
+//! settings of its own types.
 //!
-//! Reading never stops at the first problem: all of them are told at once, each with its place,
-//! its key and its remedy.
+//! 1. `load` reads the file and puts the overrides from the environment over it.
+//! 2. `sections` reads each section with its table of [`Key`]s. Reading never stops at the first problem: all
+//!    are returned at once, each with its place, its key and its remedy.
+//!
+//! [`SECTIONS`] is the table of every key; `docs/configuration.md` is written from it.
 
+mod key;
 mod load;
 mod problem;
-mod read;
-mod section;
+mod reader;
 mod sections;
+mod setting;
 mod units;
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 
-pub use load::{Source, from_file, from_text};
+pub use key::{DefaultValue, Effect, Key, Kind, Range, Section};
+pub use load::{from_file, from_text};
 pub use problem::{Problem, Problems};
+pub use sections::SECTIONS;
 pub use units::duration;
 
 use crate::{
@@ -23,45 +29,72 @@ use crate::{
     upstream,
 };
 
-/// A configuration that was found to be right.
+/// A configuration without problems.
 #[derive(Debug)]
 pub struct Config {
-    /// Where faces are served.
+    /// The settings that take effect at a start alone.
+    pub startup: Startup,
+    /// The settings that a reload replaces.
+    pub reloadable: Reloadable,
+    /// The values that a reload cannot change, by key, to be compared with those of another configuration.
+    pub restart_only: BTreeMap<String, String>,
+    /// Settings that are allowed, but unwise.
+    pub warnings: Vec<Problem>,
+}
+
+/// The settings that take effect at a start alone.
+#[derive(Debug)]
+pub struct Startup {
+    /// The address of the public listener.
     pub listen: server::Address,
-    /// The certificate, where faces are served over TLS.
-    pub tls: Option<server::CertificateFiles>,
-    /// What a client is granted.
+    /// The limits of its connections.
     pub limits: server::Limits,
-    /// The proxies in front of us.
-    pub proxies: http::Proxies,
-    /// How often a client may ask.
-    pub client_rate: limits::Quota,
-    /// Where probes are answered.
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
+    /// The address of the admin listener.
     pub admin: server::Address,
-    /// What opens everything there but the probes.
-    pub admin_token: Option<secrecy::SecretString>,
-    /// Who may see faces.
-    pub access: public::Access,
-    /// Whether faces may be served where others can reach them, as things are.
-    pub may_be_public: bool,
-    /// `Access-Control-Allow-Origin`.
-    pub allow_origin: ::http::HeaderValue,
-    /// Where links to faces begin.
-    pub origin: compat::Origin,
-    /// Where entries are kept.
+    /// The cache.
     pub store: store::Settings,
     /// Bytes of memory for pictures in other sizes and formats.
     pub images_memory: u64,
-    /// How long answers are believed, and how long browsers wait.
+    /// The log.
+    pub log: log::Settings,
+    /// The export of traces, if they are exported.
+    pub traces: Option<traces::Settings>,
+}
+
+/// The settings that a reload replaces.
+#[derive(Debug)]
+pub struct Reloadable {
+    /// The certificate of the public listener, if it speaks TLS.
+    pub tls: Option<server::CertificateFiles>,
+    /// The proxies that are trusted for clients' addresses.
+    pub proxies: http::Proxies,
+    /// How many requests a client may make.
+    pub client_rate: limits::Quota,
+    /// Where links to faces begin.
+    pub origin: compat::Origin,
+    /// The token that everything on the admin listener but the probes asks for.
+    pub admin_token: Option<secrecy::SecretString>,
+    /// Which requests may see faces.
+    pub access: public::Access,
+    /// Whether faces may be served on an address that other machines can reach.
+    pub may_be_public: bool,
+    /// `Access-Control-Allow-Origin`.
+    pub allow_origin: ::http::HeaderValue,
+    /// How long answers are believed, and how long requests wait.
     pub pipeline: pipeline::Settings,
     /// The accounts.
     pub instances: Vec<Instance>,
-    /// How the log is written.
-    pub log: log::Settings,
-    /// Where traces go, if anywhere.
-    pub traces: Option<traces::Settings>,
-    /// What is right, but not wise.
-    pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// The keys whose change needs a restart, compared with the values that a server was started with.
+    pub fn restart_needed(&self, started_with: &BTreeMap<String, String>) -> Vec<String> {
+        let values = self.restart_only.iter();
+        let changed = values.filter(|(key, value)| started_with.get(*key) != Some(value));
+        changed.map(|(key, _)| key.clone()).collect()
+    }
 }
 
 /// One account.
@@ -69,31 +102,22 @@ pub struct Config {
 pub struct Instance {
     /// Its name in URLs.
     pub name: String,
-    /// Whose account it is.
+    /// Its vendor.
     pub vendor: upstream::Vendor,
-    /// The account itself.
+    /// Its name and credential at the vendor.
     pub account: upstream::Account,
-    /// Its client.
+    /// Its HTTP client.
     pub client: upstream::ClientSettings,
     /// Calls in all.
     pub lookups: limits::Quota,
-    /// Calls past the vendor's cache.
+    /// Calls that bypass the vendor's cache.
     pub refreshes: limits::Quota,
     /// Calls a day.
     pub daily: Option<std::num::NonZeroU32>,
-    /// Pauses after trouble.
-    pub cooldown: limits::CooldownPolicy,
-    /// When empty answers are read as a rate limit.
+    /// How long it pauses after trouble.
+    pub cooldown_policy: limits::CooldownPolicy,
+    /// When empty answers are taken as a sign of a rate limit.
     pub sensitivity: limits::Sensitivity,
-    /// When its faces are fetched ahead, every day.
+    /// The daily warm-up.
     pub warm: Option<pipeline::Schedule>,
-}
-
-/// Whether only this machine can reach `host`.
-fn is_loopback(host: Option<url::Host<&str>>) -> bool {
-    match host {
-        Some(url::Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(url::Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        _ => false,
-    }
 }

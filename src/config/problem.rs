@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, in words that say what to do.
+//! A problem of a configuration, with its remedy.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use std::fmt;
 pub struct Problem {
     /// The file, or the environment variable.
     pub place: String,
-    /// The key, as `section.key`; empty where the whole file is meant.
+    /// The key, as `section.key`; empty if the problem is about the whole file.
     pub key: String,
-    /// What is wrong, and what to write instead. Never a secret's value.
+    /// The fact, and what to write instead. Never contains a secret.
     pub remedy: String,
 }
 

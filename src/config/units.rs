@@ -1,10 +1,8 @@
-//! Durations, sizes and numbers.
+//! Durations and sizes with units.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
-use crate::server::Address;
-
-/// `250ms`, `30s`, `12m`, `24h`, `7d`, or `0`.
+/// Reads `250ms`, `30s`, `12m`, `24h`, `7d` or `0`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let millis = match unit {
@@ -24,7 +22,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| refused(text, "a duration", "500ms, 30s, 12m, 24h or 7d"))
 }
 
-/// `512KiB`, `256MiB`, `10GiB`; `MB` and the like count in thousands.
+/// Reads `512KiB`, `256MiB` or `10GiB`, and the decimal `MB` and the like.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {
@@ -44,19 +42,6 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .ok()
         .and_then(|number| number.checked_mul(factor))
         .ok_or_else(|| refused(text, "a size", "512KiB, 256MiB or 10GiB"))
-}
-
-/// A default that is a number of things.
-pub(super) fn count(number: usize) -> NonZeroU32 {
-    u32::try_from(number)
-        .ok()
-        .and_then(NonZeroU32::new)
-        .unwrap_or(NonZeroU32::MAX)
-}
-
-/// A default that is a TCP address.
-pub(super) fn address(ip: [u8; 4], port: u16) -> Address {
-    Address::Tcp((ip, port).into())
 }
 
 fn split(text: &str) -> (&str, &str) {

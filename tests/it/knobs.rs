@@ -271,7 +271,7 @@ async fn an_http2_connection_has_as_many_streams_as_its_knob_says() {
 #[tokio::test]
 async fn the_cache_is_looked_around_at_the_pace_of_its_knob() {
     for (pace, is_soon) in [(1, false), (100_000, true)] {
-        let cache = format!("tend_files_per_second = {pace}");
+        let cache = format!("gc_files_per_second = {pace}");
         let mut rig = Settings::default().section("cache", &cache).start().await;
         for number in 0..30 {
             rig.face("waha", &format!("62855500{number:03}")).await;
@@ -470,7 +470,7 @@ const TURNED: [(&str, &str); 63] = [
         "tending::the_grace_is_the_operator_s_choice",
     ),
     (
-        "cache.tend_files_per_second",
+        "cache.gc_files_per_second",
         "knobs::the_cache_is_looked_around_at_the_pace_of_its_knob",
     ),
     ("cache.memory", "knobs::memory_is_as_large_as_its_knob"),
@@ -652,9 +652,9 @@ fn every_setting_has_a_test_that_turns_it() {
             wrong.push(format!("{setting} has no test"));
             continue;
         };
-        let text = fs::read_to_string(root.join(format!("tests/{file}.rs"))).unwrap_or_default();
+        let text = fs::read_to_string(root.join(format!("tests/it/{file}.rs"))).unwrap_or_default();
         if !text.contains(&format!("fn {test}()")) {
-            wrong.push(format!("{setting}: tests/{file}.rs has no test {test}"));
+            wrong.push(format!("{setting}: tests/it/{file}.rs has no test {test}"));
         }
     }
     for setting in turned.keys() {

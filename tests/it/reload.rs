@@ -110,7 +110,7 @@ async fn what_needs_a_restart_is_named() {
         .to_string();
     scene.rewrite(&dir, &format!("{dir}-elsewhere"));
     scene.server.signal("HUP");
-    let said = scene.server.wait_for("a restart is needed");
+    let said = scene.server.wait_for("takes effect after a restart");
     assert!(said.contains("cache.dir"), "{said}");
 }
 

@@ -1,10 +1,12 @@
 //! The rules of style that a machine can check. Each failure says where, and what to do.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
+
+use faceplate::config::SECTIONS;
 
 /// The rooms and their floors. A room may use rooms on lower floors, and itself.
 const FLOORS: [(&str, u8); 22] = [
@@ -303,7 +305,7 @@ fn nothing_is_left_unfinished() {
     let mut left = Vec::new();
     for source in everything()
         .iter()
-        .filter(|source| source.path != "tidy.rs")
+        .filter(|source| source.path != "it/tidy.rs")
     {
         for (index, line) in source.text.lines().enumerate() {
             if let Some(word) = UNFINISHED.iter().find(|word| line.contains(**word)) {
@@ -360,38 +362,70 @@ fn the_lower_rooms_do_not_know_what_is_not_theirs() {
 }
 
 #[test]
-fn every_setting_of_the_sample_configuration_is_read_and_every_setting_read_is_in_it() {
+fn the_sample_configuration_has_every_key_with_its_default_and_no_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sample = fs::read_to_string(root.join("config/faceplate.toml")).unwrap();
-    let config = sources("src")
-        .into_iter()
-        .filter(|source| source.room() == "config");
-    let schema: String = config.map(|source| source.text).collect();
-    let mut missing = Vec::new();
-    for call in [
-        ".or(\"",
-        ".or(\n",
-        ".optional(\"",
-        ".required(\"",
-        "secrets(\"",
-        "percent(\"",
-        ".required(\n",
-    ] {
-        for (at, _) in schema.match_indices(call) {
-            let rest = &schema[at + call.len()..];
-            let rest = rest.trim_start().trim_start_matches('"');
-            let key: String = rest
-                .chars()
-                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
-                .collect();
-            if !key.is_empty() && !sample.contains(&format!("{key} = ")) {
-                missing.push(format!(
-                    "config/faceplate.toml: {key} is read by src/config/ and not shown"
-                ));
+    let (sample, commented) = (tables(&sample, false), tables(&sample, true));
+    let keys: BTreeMap<_, _> = SECTIONS.all_keys().into_iter().collect();
+    let mut wrong = Vec::new();
+    for (path, key) in &keys {
+        let default = key.default_toml().filter(|text| text != "[]");
+        match (commented.get(path), default) {
+            (None, _) if !sample.contains_key(path) => wrong.push(format!("{path} is missing")),
+            (Some(shown), Some(default)) if *shown != default => {
+                wrong.push(format!("{path} shows {shown}; the default is {default}"));
+            }
+            _ => {}
+        }
+    }
+    for path in sample.keys().chain(commented.keys()) {
+        if !keys.contains_key(path) {
+            wrong.push(format!("{path} is not a key"));
+        }
+    }
+    let wrong = wrong.into_iter();
+    assert_none(
+        wrong
+            .map(|words| format!("config/faceplate.toml: {words}"))
+            .collect(),
+    );
+}
+
+/// The keys of the sample with their values: those that are set, or those that are commented out.
+fn tables(sample: &str, are_commented: bool) -> BTreeMap<String, String> {
+    let is_key = |line: &str| {
+        let key = line.split_once(" = ").map(|(key, _)| key);
+        key.is_some_and(|key| {
+            key.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        })
+    };
+    let lines = sample
+        .lines()
+        .filter_map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_key(rest) => are_commented.then_some(rest),
+            _ if is_key(line) => (!are_commented).then_some(line),
+            _ => Some(line),
+        });
+    let text: Vec<_> = lines.collect();
+    let table: toml::Table = text.join("\n").parse().unwrap();
+    let mut found = BTreeMap::new();
+    flatten("", &table, &mut found);
+    found
+}
+
+fn flatten(path: &str, table: &toml::Table, found: &mut BTreeMap<String, String>) {
+    for (name, value) in table {
+        let name = if path == "instances" { "NAME" } else { name };
+        let path = [path, name].join(".");
+        let path = path.trim_start_matches('.');
+        match value {
+            toml::Value::Table(table) => flatten(path, table, found),
+            value => {
+                found.insert(path.to_owned(), value.to_string());
             }
         }
     }
-    assert_none(missing);
 }
 
 #[test]

@@ -1,84 +1,113 @@
 //! Reads `[access]`: which requests may see faces.
 
-use std::cell::Cell;
-
 use http::HeaderValue;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::section::Section;
 use crate::{
+    config::{
+        key::{Key, Section},
+        reader::Reader,
+        setting::SecretReference,
+    },
     http::SigningKey,
     public::{Access, Mode},
     server::Address,
 };
 
-/// `[access]`, read.
+pub(super) const SECTION: Section = Section {
+    name: "access",
+    about: "Which requests may see faces.",
+    keys: &[
+        Key::new::<Mode>(
+            "mode",
+            "signed",
+            "`signed`: a URL needs a signature or the request a bearer token. `open`: every request is answered.",
+        ),
+        Key::new::<Vec<SecretReference>>(
+            "signing_keys",
+            "",
+            "The keys of signed URLs, at least 16 characters each. Each of them is accepted; `faceplate sign` uses the first one.",
+        ),
+        Key::new::<Vec<SecretReference>>(
+            "bearer_tokens",
+            "",
+            "The tokens that servers may send instead of a signature.",
+        ),
+        Key::new::<bool>(
+            "allow_public",
+            "false",
+            "Whether `mode = \"open\"` is allowed on an address that other machines can reach.",
+        ),
+        Key::new::<String>(
+            "allow_origin",
+            "*",
+            "The `Access-Control-Allow-Origin` header of every response.",
+        ),
+    ],
+    sections: &[],
+};
+
+const SHORTEST_KEY: usize = 16;
+
+/// The values of `[access]`.
 pub(super) struct AccessSettings {
     pub(super) access: Access,
     pub(super) allow_origin: HeaderValue,
-    /// Whether a listener that others can reach is right.
+    /// Whether the listener may be on an address that other machines can reach.
     pub(super) may_be_public: bool,
 }
 
-pub(super) fn access(section: &Section<'_>, listen: &Address) -> AccessSettings {
-    let mode = match section.or("mode", "signed".to_owned()).as_str() {
-        "signed" => Mode::Signed,
-        "open" => Mode::Open,
-        other => {
-            section.problem(
-                "mode",
-                format!("{other:?} does not exist; write signed or open"),
-            );
-            Mode::Signed
-        }
-    };
-    let allow_public = section.or("allow_public", false);
+pub(super) fn read(reader: &Reader<'_>, listen: &Address) -> AccessSettings {
+    let mode: Mode = reader.get("mode");
+    let allow_public: bool = reader.get("allow_public");
     if mode == Mode::Open && !listen.is_local() && !allow_public {
-        section.problem(
+        reader.problem(
             "mode",
-            format!("open shows every face to everybody who can reach {listen}; write signed, listen on 127.0.0.1, or set access.allow_public = true if that is what you want"),
+            format!("open shows every face to every client that can reach {listen}; write signed, listen on 127.0.0.1, or set access.allow_public = true if that is what you want"),
         );
     }
-    let named = Cell::new(0);
-    let secrets = |key: &'static str| -> Vec<_> {
-        let references: Vec<String> = section.or(key, Vec::new());
-        named.set(named.get() + references.len());
-        let found = references
-            .iter()
-            .filter_map(|text| section.secret(key, text));
-        found.collect()
-    };
-    let keys = secrets("signing_keys");
-    if keys.iter().any(|key| key.expose_secret().len() < 16) {
-        section.problem(
+    let references: Vec<SecretReference> = reader.get("signing_keys");
+    let tokens: Vec<SecretReference> = reader.get("bearer_tokens");
+    if mode == Mode::Signed && references.is_empty() && tokens.is_empty() {
+        reader.problem(
             "signing_keys",
-            "a key is shorter than 16 characters; make one with: openssl rand -base64 32".into(),
+            "no signing key and no bearer token is set, so every request would be refused; write signing_keys = [\"env:FACEPLATE_SIGNING_KEY\"] and set that variable to the output of: openssl rand -base64 32".into(),
         );
     }
-    let bearer_tokens = secrets("bearer_tokens");
-    if mode == Mode::Signed && named.get() == 0 {
-        section.problem(
+    let keys = secrets(reader, "signing_keys", &references);
+    if keys
+        .iter()
+        .any(|key| key.expose_secret().len() < SHORTEST_KEY)
+    {
+        reader.problem(
             "signing_keys",
-            "nobody could get in: write signing_keys = [\"env:FACEPLATE_SIGNING_KEY\"] and set that variable to the output of: openssl rand -base64 32".into(),
+            format!("a key is shorter than {SHORTEST_KEY} characters; make one with: openssl rand -base64 32"),
         );
     }
-    let origin = section.or("allow_origin", "*".to_owned());
-    let allow_origin = HeaderValue::from_str(&origin).unwrap_or_else(|_| {
-        section.problem(
-            "allow_origin",
-            "is no header value; write * or https://crm.example".into(),
-        );
-        HeaderValue::from_static("*")
-    });
-    section.finish();
     let access = Access {
         mode,
         keys: keys.iter().map(SigningKey::new).collect(),
-        bearer_tokens,
+        bearer_tokens: secrets(reader, "bearer_tokens", &tokens),
     };
+    let origin: String = reader.get("allow_origin");
+    let allow_origin = HeaderValue::from_str(&origin).unwrap_or_else(|_| {
+        reader.problem(
+            "allow_origin",
+            "is not a header value; write * or https://crm.example".into(),
+        );
+        HeaderValue::from_static("*")
+    });
+    reader.finish();
     AccessSettings {
         may_be_public: access.mode == Mode::Signed || allow_public,
         access,
         allow_origin,
     }
+}
+
+fn secrets(reader: &Reader<'_>, name: &str, references: &[SecretReference]) -> Vec<SecretString> {
+    let references = references.iter();
+    references
+        .filter_map(|reference| reader.secret(name, reference))
+        .collect()
 }

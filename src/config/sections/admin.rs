@@ -1,20 +1,51 @@
-//! Reads `[admin]`: the listener for probes and operators.
+//! Reads `[admin]`: the listener for probes, metrics and operators.
 
 use secrecy::SecretString;
 
-use crate::config::{read::Parsed, section::Section, units::address};
-use crate::server::Address;
+use crate::{
+    config::{
+        key::{Key, Section},
+        reader::Reader,
+        setting::SecretReference,
+    },
+    server::Address,
+};
 
-pub(super) fn admin(section: &Section<'_>) -> (Address, Option<SecretString>) {
-    let listen = section.or("listen", Parsed(address([127, 0, 0, 1], 9090)));
-    let token: Option<String> = section.optional("token");
-    let token = token.and_then(|text| section.secret("token", &text));
-    if !listen.0.is_local() && token.is_none() {
-        section.problem(
+pub(super) const SECTION: Section = Section {
+    name: "admin",
+    about: "The admin listener: probes, `/metrics`, the dashboard, `/v1/`.",
+    keys: &[
+        Key::new::<Address>(
+            "listen",
+            "127.0.0.1:9090",
+            "The address to listen on: `address:port`, or `unix:/path`.",
+        )
+        .at_restart(),
+        Key::optional::<SecretReference>(
             "token",
-            format!("{} can be reached from elsewhere; write token = \"file:/run/secrets/admin\", or listen on 127.0.0.1:9090", listen.0),
+            "no token",
+            "The bearer token that everything but the probes asks for. Required where other machines can reach the address.",
+        ),
+    ],
+    sections: &[],
+};
+
+/// The values of `[admin]`.
+pub(super) struct Admin {
+    pub(super) listen: Address,
+    pub(super) token: Option<SecretString>,
+}
+
+pub(super) fn read(reader: &Reader<'_>) -> Admin {
+    let listen: Address = reader.get("listen");
+    let reference: Option<SecretReference> = reader.optional("token");
+    let token = reference.and_then(|reference| reader.secret("token", &reference));
+    if !listen.is_local() && token.is_none() {
+        reader.problem(
+            "token",
+            format!("{listen} can be reached from other machines; write token = \"file:/run/secrets/admin\", or listen on 127.0.0.1:9090"),
         );
     }
-    section.finish();
-    (listen.0, token)
+    reader.finish();
+    Admin { listen, token }
 }

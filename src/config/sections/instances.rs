@@ -1,170 +1,255 @@
-//! `[instances.NAME]`: the accounts, and what their clients have in common (`[upstream]`).
+//! Reads `[instances.NAME]`: one account of a vendor.
 
-use std::{collections::BTreeSet, num::NonZeroU32, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32};
 
 use http::HeaderValue;
 use ipnet::IpNet;
-use secrecy::ExposeSecret;
-use url::Url;
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
 
-use crate::config::{
-    Instance, is_loopback,
-    read::{Parsed, Size, TimeOfDay},
-    section::Section,
-    units::count,
-};
+use super::{server::quota, upstream::Upstream};
 use crate::{
     avatar::Jid,
-    limits::{CooldownPolicy, Quota, Sensitivity},
+    config::{
+        Instance,
+        key::{Key, Section},
+        reader::Reader,
+        setting::{SecretReference, TimeOfDay, UrlText},
+    },
+    limits::{CooldownPolicy, Sensitivity},
     pipeline::Schedule,
     upstream::{self, Account, Guard, HostPattern, Vendor},
 };
 
-/// What every instance's client has in common.
-pub(super) struct Limits {
-    call_timeout: Duration,
-    download_timeout: Duration,
-    pub(super) max_picture: usize,
-    downloads: usize,
-}
+pub(super) const SECTION: Section = Section {
+    name: "instances",
+    about: "",
+    keys: &[],
+    sections: &[Section {
+        name: "NAME",
+        about: "One account of a vendor. Its name, here `NAME`, is part of the URLs of its faces: `/avatar/NAME/{jid}`.",
+        keys: &[
+            Key::required::<Vendor>("provider", "write the vendor", "The vendor."),
+            Key::required::<String>(
+                "account",
+                "write the vendor's name for it: instanceName, instance_id, instance UUID or session",
+                "The vendor's name for the account: `instanceName` (Wachat), `instance_id` (Wawp), the instance's UUID (Hypersender), the session (Wappfy, WAHA).",
+            ),
+            Key::required::<SecretReference>(
+                "token",
+                "write env:NAME or file:PATH of the vendor's API key",
+                "The vendor's API key.",
+            ),
+            Key::optional::<UrlText>(
+                "base_url",
+                "the vendor's",
+                "The URL of the vendor's API. Required for WAHA, which is self-hosted.",
+            ),
+            Key::optional::<Jid>(
+                "own_jid",
+                "unknown",
+                "The account's own JID, for `/avatar/NAME/me` where the vendor has no call for it.",
+            ),
+            Key::optional::<NonZeroU32>(
+                "daily",
+                "no limit",
+                "Calls to the vendor in a day, which begins at midnight UTC.",
+            ),
+            Key::new::<Vec<HostPattern>>(
+                "picture_hosts",
+                "*.whatsapp.net,web.whatsapp.com",
+                "The hosts that links to pictures may point to.",
+            ),
+            Key::new::<Vec<IpNet>>(
+                "allow_private",
+                "",
+                "The private networks that may be reached, such as that of a gateway on this machine.",
+            ),
+        ],
+        sections: &[
+            Section {
+                name: "lookups",
+                about: "How many calls to the vendor are made in all. The safety of the account depends on it.",
+                keys: &[
+                    Key::new::<NonZeroU32>("per_minute", "30", "Calls a minute, on average."),
+                    Key::new::<NonZeroU32>("burst", "10", "Calls at once."),
+                ],
+                sections: &[],
+            },
+            Section {
+                name: "refreshes",
+                about: "How many of those calls may bypass the vendor's own cache.",
+                keys: &[
+                    Key::new::<NonZeroU32>("per_minute", "4", "Calls a minute, on average."),
+                    Key::new::<NonZeroU32>("burst", "2", "Calls at once."),
+                ],
+                sections: &[],
+            },
+            Section {
+                name: "empty_answers",
+                about: "When empty answers are taken as a sign of a rate limit: if enough faces in a row lose their picture, or if nearly all of the latest answers are empty where fewer used to be.",
+                keys: &[
+                    Key::new::<NonZeroU32>(
+                        "lost",
+                        "3",
+                        "How many faces in a row have to lose their picture.",
+                    ),
+                    Key::new::<NonZeroU32>(
+                        "window",
+                        "20",
+                        "How many of the latest answers about faces without a picture are looked at.",
+                    ),
+                    Key::new::<NonZeroU32>(
+                        "empty_percent",
+                        "90",
+                        "The share of those, in percent, that has to be empty.",
+                    )
+                    .within("1", "100"),
+                    Key::new::<NonZeroU32>(
+                        "usual_percent",
+                        "50",
+                        "The share of earlier answers, in percent, that may have been empty.",
+                    )
+                    .within("1", "100"),
+                ],
+                sections: &[],
+            },
+            Section {
+                name: "warm",
+                about: "A daily fetch of the faces that the account chatted with last. For vendors with a list of chats: Wawp, Wappfy, WAHA.",
+                keys: &[
+                    Key::optional::<TimeOfDay>("at", "never", "The time of day in UTC."),
+                    Key::new::<NonZeroU32>("top", "50", "How many chats."),
+                ],
+                sections: &[],
+            },
+        ],
+    }],
+};
 
-pub(super) fn instances(
-    section: &Section<'_>,
-    limits: &Limits,
-    cooldown: &CooldownPolicy,
+pub(super) fn read(
+    reader: &Reader<'_>,
+    upstream: &Upstream,
+    cooldown_policy: &CooldownPolicy,
 ) -> Vec<Instance> {
-    let tables = section.children();
+    let tables = reader.children();
     if tables.is_empty() {
-        section.problem(
+        reader.problem(
             "NAME",
             "there is no instance; add a table such as [instances.sales] with provider, account and token".into(),
         );
     }
-    let mut names = BTreeSet::new();
+    for (name, _) in &tables {
+        if !is_name(name) {
+            reader.problem(
+                name,
+                "an instance's name is made of letters, digits, - and _, at most 64 of them".into(),
+            );
+        }
+    }
+    let tables = tables.into_iter();
     tables
-        .into_iter()
-        .filter_map(|(name, table)| {
-            if !is_name(name) || !names.insert(name) {
-                section.problem(
-                    name,
-                    "an instance's name is made of letters, digits, - and _, at most 64 of them"
-                        .into(),
-                );
-            }
-            instance(name, &table, limits, cooldown)
-        })
+        .filter_map(|(name, table)| instance(name, &table, upstream, cooldown_policy))
         .collect()
 }
 
 fn instance(
     name: &str,
-    section: &Section<'_>,
-    limits: &Limits,
-    cooldown: &CooldownPolicy,
+    reader: &Reader<'_>,
+    upstream: &Upstream,
+    cooldown_policy: &CooldownPolicy,
 ) -> Option<Instance> {
-    let known = Vendor::ALL.map(Vendor::as_str).join(", ");
-    let vendor: Option<Parsed<Vendor>> =
-        section.required("provider", &format!("write one of {known}"));
-    let account: Option<String> = section.required(
-        "account",
-        "write the vendor's name for it: instanceName, instance_id, instance UUID or session",
-    );
-    let token: Option<String> = section.required(
-        "token",
-        "write env:NAME or file:PATH of the vendor's API key",
-    );
-    let token = token.and_then(|text| section.secret("token", &text));
-    if token
-        .as_ref()
-        .is_some_and(|token| HeaderValue::from_str(token.expose_secret()).is_err())
-    {
-        section.problem(
-            "token",
-            "the secret holds characters that no HTTP header can carry".into(),
-        );
-    }
-    let own: Option<Parsed<Jid>> = section.optional("own_jid");
-    let base = base_url(section, vendor.as_ref().map(|vendor| vendor.0));
-    let hosts = section.or("picture_hosts", default_hosts());
-    let private: Vec<IpNet> = section.or("allow_private", Vec::new());
-    let lookups = quota(&section.section("lookups"), 30, 10);
-    let refreshes = quota(&section.section("refreshes"), 4, 2);
-    let daily = section.optional("daily");
-    let sensitivity = sensitivity(&section.section("empty_answers"));
-    let warm = schedule(
-        &section.section("warm"),
-        vendor.as_ref().map(|vendor| vendor.0),
-    );
-    section.finish();
-
+    let vendor: Option<Vendor> = reader.optional("provider");
+    let account: Option<String> = reader.optional("account");
+    let token = token(reader);
+    let own: Option<Jid> = reader.optional("own_jid");
+    let base = base_url(reader, vendor);
     let guard = Guard {
-        picture_hosts: hosts.into_iter().map(|host| host.0).collect(),
-        allow_private: private,
+        picture_hosts: reader.get("picture_hosts"),
+        allow_private: reader.get("allow_private"),
     };
+    let lookups = quota(&reader.section("lookups"));
+    let refreshes = quota(&reader.section("refreshes"));
+    let daily: Option<NonZeroU32> = reader.optional("daily");
+    let sensitivity = sensitivity(&reader.section("empty_answers"));
+    let warm = schedule(&reader.section("warm"), vendor);
+    reader.finish();
+
     let base = base?;
     if base.scheme() == "http" && guard.allow_private.is_empty() {
-        section.problem(
+        reader.problem(
             "base_url",
-            "plain http sends the API key in the open; write https, or list the gateway's network in allow_private".into(),
+            "plain http sends the API key unencrypted; write https, or list the gateway's network in allow_private".into(),
         );
     }
     if is_loopback(base.host()) && guard.allow_private.is_empty() {
-        section.problem(
+        reader.problem(
             "allow_private",
             "the gateway is on this machine; write allow_private = [\"127.0.0.0/8\"]".into(),
         );
     }
     Some(Instance {
         name: name.to_owned(),
-        vendor: vendor?.0,
+        vendor: vendor?,
         account: Account {
             name: account?,
             token: token?,
-            own: own.map(|jid| jid.0),
+            own,
         },
         client: upstream::ClientSettings {
             base,
             guard,
-            call_timeout: limits.call_timeout,
-            download_timeout: limits.download_timeout,
-            max_picture: limits.max_picture,
-            downloads: limits.downloads,
+            call_timeout: upstream.call_timeout,
+            download_timeout: upstream.download_timeout,
+            max_picture: upstream.max_picture,
+            downloads: upstream.downloads,
         },
         lookups,
         refreshes,
         daily,
-        cooldown: cooldown.clone(),
+        cooldown_policy: cooldown_policy.clone(),
         sensitivity,
         warm,
     })
 }
 
-/// A warm-up every day, where `at` is set.
-fn schedule(section: &Section<'_>, vendor: Option<Vendor>) -> Option<Schedule> {
-    let at: Option<TimeOfDay> = section.optional("at");
-    let top: Option<NonZeroU32> = section.optional("top");
-    section.finish();
-    if at.is_none() && top.is_some() {
-        section.problem(
+fn token(reader: &Reader<'_>) -> Option<SecretString> {
+    let reference: SecretReference = reader.optional("token")?;
+    let token = reader.secret("token", &reference)?;
+    if HeaderValue::from_str(token.expose_secret()).is_err() {
+        reader.problem(
+            "token",
+            "the secret has characters that are not allowed in an HTTP header; check the file or the variable".into(),
+        );
+    }
+    Some(token)
+}
+
+/// The daily warm-up, where `at` is set.
+fn schedule(reader: &Reader<'_>, vendor: Option<Vendor>) -> Option<Schedule> {
+    let at: Option<TimeOfDay> = reader.optional("at");
+    let top = reader.get::<NonZeroU32>("top").get() as usize;
+    reader.finish();
+    if at.is_none() && reader.has("top") {
+        reader.problem(
             "at",
             "is missing; write a time of day in UTC such as \"03:00\"".into(),
         );
     }
-    let at = at?.0;
-    let top = top.unwrap_or(count(50)).get() as usize;
+    let TimeOfDay(at) = at?;
     if vendor.is_some_and(|vendor| vendor.provider().chat_lister().is_none()) {
-        section.problem("at", "this vendor's API has no list of chats; leave it out, and run faceplate warm with a list of JIDs".into());
+        reader.problem("at", "this vendor's API has no list of chats; leave it out, and run faceplate warm with a list of JIDs".into());
     }
     Some(Schedule { at, top })
 }
 
-fn base_url(section: &Section<'_>, vendor: Option<Vendor>) -> Option<Url> {
-    let written: Option<String> = section.optional("base_url");
+fn base_url(reader: &Reader<'_>, vendor: Option<Vendor>) -> Option<Url> {
+    let written: Option<UrlText> = reader.optional("base_url");
     let text = match (&written, vendor?.base_url()) {
-        (Some(text), _) => text.as_str(),
+        (Some(UrlText(text)), _) => text.as_str(),
         (None, Some(text)) => text,
         (None, None) => {
-            section.problem("base_url", "is missing; this gateway is self-hosted: write where it listens, such as https://waha.example".into());
+            reader.problem("base_url", "is missing; this gateway is self-hosted: write where it listens, such as https://waha.example".into());
             return None;
         }
     };
@@ -179,7 +264,7 @@ fn base_url(section: &Section<'_>, vendor: Option<Vendor>) -> Option<Url> {
             Some(url)
         }
         _ => {
-            section.problem(
+            reader.problem(
                 "base_url",
                 "is not a plain http(s) URL; write for example https://waha.example".into(),
             );
@@ -188,64 +273,24 @@ fn base_url(section: &Section<'_>, vendor: Option<Vendor>) -> Option<Url> {
     }
 }
 
-/// So many calls, on average and at once.
-pub(super) fn quota(section: &Section<'_>, per_minute: usize, burst: usize) -> Quota {
-    let quota = Quota {
-        per_minute: section.or("per_minute", count(per_minute)),
-        burst: section.or("burst", count(burst)),
-    };
-    section.finish();
-    quota
-}
-
-fn sensitivity(section: &Section<'_>) -> Sensitivity {
-    let defaults = Sensitivity::default();
-    let percent = |key: &'static str, default: u32| {
-        let percent = section.or(key, count(default as usize)).get();
-        if percent > 100 {
-            section.problem(key, "is a percentage; write 1 to 100".into());
-        }
-        percent
-    };
+fn sensitivity(reader: &Reader<'_>) -> Sensitivity {
     let sensitivity = Sensitivity {
-        lost: section.or("lost", count(defaults.lost)).get() as usize,
-        window: section.or("window", count(defaults.window)).get() as usize,
-        empty_percent: percent("empty_percent", defaults.empty_percent),
-        usual_percent: percent("usual_percent", defaults.usual_percent),
+        lost: reader.get::<NonZeroU32>("lost").get() as usize,
+        window: reader.get::<NonZeroU32>("window").get() as usize,
+        empty_percent: reader.get::<NonZeroU32>("empty_percent").get(),
+        usual_percent: reader.get::<NonZeroU32>("usual_percent").get(),
     };
-    section.finish();
+    reader.finish();
     sensitivity
 }
 
-impl Limits {
-    pub(super) fn read(section: &Section<'_>) -> Self {
-        let limits = Self {
-            call_timeout: section.or("call_timeout", Duration::from_secs(12)),
-            download_timeout: section.or("download_timeout", Duration::from_secs(10)),
-            max_picture: section.or("max_picture", Size(5 << 20)).0 as usize,
-            downloads: section.or("downloads", count(16)).get() as usize,
-        };
-        for (key, timeout) in [
-            ("call_timeout", limits.call_timeout),
-            ("download_timeout", limits.download_timeout),
-        ] {
-            if timeout.is_zero() {
-                section.problem(
-                    key,
-                    "must be longer than 0; nothing ever answers at once".into(),
-                );
-            }
-        }
-        section.finish();
-        limits
+/// Whether only this machine can reach `host`.
+fn is_loopback(host: Option<Host<&str>>) -> bool {
+    match host {
+        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        _ => false,
     }
-}
-
-fn default_hosts() -> Vec<Parsed<HostPattern>> {
-    ["*.whatsapp.net", "web.whatsapp.com"]
-        .into_iter()
-        .filter_map(|host| host.parse().ok().map(Parsed))
-        .collect()
 }
 
 fn is_name(name: &str) -> bool {

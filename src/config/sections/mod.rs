@@ -1,70 +1,58 @@
-//! What may be written, what it means, and what it must not be.
+//! The sections of the configuration, a file each: the table of its keys, and the function that reads them.
 
 mod access;
 mod admin;
+mod cache;
+mod images;
 mod instances;
+mod log;
 mod server;
-
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
-
-use url::Url;
-
-use instances::Limits;
+mod traces;
+mod upstream;
 
 use super::{
-    Config, Problems, Source,
-    read::Size,
-    section::{Findings, Section},
-    units::count,
-};
-use crate::{
-    avatar::{NegativeTtls, OnHidden, Policy},
-    limits::CooldownPolicy,
-    pipeline, store,
-    telemetry::{log, traces},
+    Config, Problems, Reloadable, Startup,
+    key::Section,
+    load::Source,
+    reader::{Findings, Reader},
 };
 
-/// Reads everything, and refuses everything that is wrong at once.
-pub(super) fn check(source: &Source) -> Result<Config, Problems> {
+/// Every section of the configuration, and with them every key.
+pub static SECTIONS: Section = Section {
+    name: "",
+    about: "",
+    keys: &[],
+    sections: &[
+        server::SECTION,
+        admin::SECTION,
+        access::SECTION,
+        cache::SECTION,
+        upstream::SECTION,
+        images::SECTION,
+        log::SECTION,
+        traces::SECTION,
+        instances::SECTION,
+    ],
+};
+
+/// Reads every section, and returns every problem at once.
+pub(super) fn read(source: &Source) -> Result<Config, Problems> {
     let findings = Findings::default();
-    let root = Section::root(source, &findings);
+    let root = Reader::root(source, &findings, &SECTIONS);
 
-    let server = server::server(&root.section("server"));
-    let (admin, admin_token) = admin::admin(&root.section("admin"));
-    let access_settings = access::access(&root.section("access"), &server.listen);
-    let upstream = Limits::read(&root.section("upstream"));
-    let cache = root.section("cache");
-    let (pipeline, cooldown) = pipeline(&cache);
-    let store = store::Settings {
-        dir: cache.or("dir", PathBuf::from("cache")),
-        memory: cache.or("memory", Size(256 << 20)).0,
-        maintenance: store::MaintenanceSettings {
-            max_bytes: cache.or("max_bytes", Size(10 << 30)).0,
-            max_entries: cache
-                .optional::<NonZeroU32>("max_entries")
-                .map_or(u64::MAX, |entries| u64::from(entries.get())),
-            min_free: cache.or("min_free", Size(512 << 20)).0,
-            gc_grace: cache.or("gc_grace", Duration::from_secs(3600)),
-            files_per_second: cache.or("tend_files_per_second", count(500)).get(),
-        },
-        max_picture: upstream.max_picture,
-        archive: match cache.or("retain", "newest".to_owned()).as_str() {
-            "newest" => false,
-            "forever" => true,
-            other => {
-                let wrong = format!("{other:?} is not right here; write newest or forever");
-                cache.problem("retain", wrong);
-                false
-            }
-        },
-    };
-    cache.finish();
-    let images = root.section("images");
-    let images_memory = images.or("memory", Size(64 << 20)).0;
-    images.finish();
-    let log = log(&root.section("log"));
-    let traces = traces(&root.section("traces"));
-    let instances = instances::instances(&root.section("instances"), &upstream, &cooldown);
+    let server = server::read(&root.section("server"));
+    let admin = admin::read(&root.section("admin"));
+    let access = access::read(&root.section("access"), &server.listen);
+    let upstream = upstream::read(&root.section("upstream"));
+    let cache = cache::read(&root.section("cache"), upstream.max_picture);
+    let images_memory = images::read(&root.section("images"));
+    let log = log::read(&root.section("log"));
+    let traces = traces::read(&root.section("traces"));
+    let instances = instances::read(
+        &root.section("instances"),
+        &upstream,
+        &cache.cooldown_policy,
+    );
     root.finish();
 
     let problems = findings.problems.into_inner();
@@ -72,115 +60,269 @@ pub(super) fn check(source: &Source) -> Result<Config, Problems> {
         return Err(Problems(problems));
     }
     Ok(Config {
-        listen: server.listen,
-        tls: server.tls,
-        limits: server.limits,
-        proxies: server.proxies,
-        client_rate: server.client_rate,
-        admin,
-        admin_token,
-        access: access_settings.access,
-        allow_origin: access_settings.allow_origin,
-        may_be_public: access_settings.may_be_public,
-        origin: server.origin,
-        store,
-        images_memory,
-        pipeline,
-        instances,
-        log,
-        traces,
+        startup: Startup {
+            listen: server.listen,
+            limits: server.limits,
+            is_tls: server.tls.is_some(),
+            admin: admin.listen,
+            store: cache.store,
+            images_memory,
+            log,
+            traces,
+        },
+        reloadable: Reloadable {
+            tls: server.tls,
+            proxies: server.proxies,
+            client_rate: server.client_rate,
+            origin: server.origin,
+            admin_token: admin.token,
+            access: access.access,
+            may_be_public: access.may_be_public,
+            allow_origin: access.allow_origin,
+            pipeline: cache.pipeline,
+            instances,
+        },
+        restart_only: findings.restart_only.into_inner(),
         warnings: findings.warnings.into_inner(),
     })
 }
 
-fn pipeline(cache: &Section<'_>) -> (pipeline::Settings, CooldownPolicy) {
-    let defaults = Policy::default();
-    let on_hidden = match cache.or("on_hidden", "keep".to_owned()).as_str() {
-        "keep" => OnHidden::Keep,
-        "drop" => OnHidden::Drop,
-        other => {
-            cache.problem(
-                "on_hidden",
-                format!("{other:?} does not exist; write keep or drop"),
-            );
-            OnHidden::Keep
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs, path::Path};
+
+    use secrecy::ExposeSecret;
+    use toml::{Table, Value};
+
+    use super::*;
+    use crate::{
+        avatar::Policy,
+        config::{Effect, Key, Kind, from_text},
+        limits::{CooldownPolicy, Sensitivity},
+        server::Limits,
+        telemetry::log,
+    };
+
+    /// A configuration with TLS, traces and a daily warm-up, so that every key counts.
+    fn base(folder: &Path) -> Table {
+        let issued = rcgen::generate_simple_self_signed(["faces.test".to_owned()]).unwrap();
+        for name in ["a", "b"] {
+            let pem = |kind: &str| folder.join(format!("{name}.{kind}.pem"));
+            fs::write(pem("certificate"), issued.cert.pem()).unwrap();
+            fs::write(pem("key"), issued.signing_key.serialize_pem()).unwrap();
         }
-    };
-    let (negative, cooldown) = negative(&cache.section("negative"));
-    let settings = pipeline::Settings {
-        policy: Policy {
-            ttl: cache.or("ttl", defaults.ttl),
-            stale_while_revalidate: cache
-                .or("stale_while_revalidate", defaults.stale_while_revalidate),
-            confirmations: cache.or("confirmations", count(3)).get(),
-            on_hidden,
-            forget_for: cache.or("forget_for", defaults.forget_for),
-            negative,
-        },
-        first_paint: cache.or("first_paint", Duration::from_secs(2)),
-    };
-    (settings, cooldown)
-}
+        let text = format!(
+            r#"
+            [server]
+            certificate = "{folder}/a.certificate.pem"
+            key = "{folder}/a.key.pem"
+            [access]
+            mode = "open"
+            signing_keys = ["env:SECRET"]
+            [traces]
+            endpoint = "http://127.0.0.1:4318"
+            [instances.sales]
+            provider = "wawp"
+            account = "1"
+            token = "env:SECRET"
+            warm.at = "03:00"
+            "#,
+            folder = folder.display()
+        );
+        text.parse().unwrap()
+    }
 
-fn negative(section: &Section<'_>) -> (NegativeTtls, CooldownPolicy) {
-    let (negative, cooldown) = (NegativeTtls::default(), CooldownPolicy::default());
-    let rate_limited = section.or("rate_limited", negative.rate_limited);
-    let session_down = section.or("session_down", negative.session_down);
-    let auth = section.or("auth", negative.auth);
-    let cooldown = CooldownPolicy {
-        rate_limited_first: rate_limited,
-        rate_limited_longest: section.or("rate_limited_longest", cooldown.rate_limited_longest),
-        session_down,
-        auth,
-    };
-    let negative = NegativeTtls {
-        empty: section.or("empty", negative.empty),
-        not_found: section.or("not_found", negative.not_found),
-        session_down,
-        auth,
-        error_first: section.or("error_first", negative.error_first),
-        error_longest: section.or("error_longest", negative.error_longest),
-        rate_limited,
-    };
-    section.finish();
-    (negative, cooldown)
-}
+    fn read(table: &Table) -> Config {
+        let secrets = [
+            ("SECRET", "a secret for tests"),
+            ("OTHER", "another secret for tests"),
+        ];
+        from_text("the test", &table.to_string(), secrets.into_iter())
+            .unwrap_or_else(|problems| panic!("{problems}"))
+    }
 
-fn log(section: &Section<'_>) -> log::Settings {
-    let format = match section.or("format", "text".to_owned()).as_str() {
-        "text" => log::Format::Text,
-        "json" => log::Format::Json,
-        other => {
-            section.problem(
-                "format",
-                format!("{other:?} does not exist; write text or json"),
-            );
-            log::Format::Text
+    /// A value that is neither the default nor in the base configuration.
+    fn other_value(path: &str, key: &Key, folder: &Path) -> Value {
+        let text = |text: &str| Value::String(text.to_owned());
+        match (path, &key.kind) {
+            ("server.certificate" | "server.key", _) => {
+                text(&format!("{}/b.{}.pem", folder.display(), key.name))
+            }
+            ("access.mode", _) => text("signed"),
+            ("access.allow_origin", _) => text("https://crm.example"),
+            ("log.level", _) => text("debug"),
+            ("instances.NAME.provider", _) => text("wappfy"),
+            (_, Kind::Address) => text("127.0.0.1:7"),
+            (_, Kind::Choice(choices)) => text(choices().pop().unwrap()),
+            (_, Kind::Duration) => text("77s"),
+            (_, Kind::Flag) => Value::Boolean(true),
+            (_, Kind::Jid) => text("628123@c.us"),
+            (_, Kind::List(Kind::Secret)) => {
+                Value::Array(vec![text("env:SECRET"), text("env:OTHER")])
+            }
+            (_, Kind::List(Kind::Host)) => Value::Array(vec![text("cdn.example")]),
+            (_, Kind::List(_)) => Value::Array(vec![text("10.0.0.0/8")]),
+            (_, Kind::Number) => Value::Integer(77),
+            (_, Kind::Path) => text("elsewhere"),
+            (_, Kind::Secret) => text("env:OTHER"),
+            (_, Kind::Size) => text("77KiB"),
+            (_, Kind::TimeOfDay) => text("04:05"),
+            (_, Kind::Url) => text("https://other.example"),
+            (_, Kind::Text) => text("other"),
+            (_, kind) => panic!("{path}: no other value of type {kind}"),
         }
-    };
-    let level = section.or("level", "info".to_owned());
-    if let Err(remedy) = log::check_level(&level) {
-        section.problem("level", remedy);
     }
-    section.finish();
-    log::Settings { format, level }
-}
 
-fn traces(section: &Section<'_>) -> Option<traces::Settings> {
-    let endpoint: Option<String> = section.optional("endpoint");
-    let percent = section.or("percent", count(100)).get();
-    if percent > 100 {
-        section.problem("percent", "is a percentage; write 1 to 100".into());
+    fn set(table: &mut Table, path: &str, value: Value) {
+        let (sections, key) = path.rsplit_once('.').unwrap();
+        let mut table = table;
+        for section in sections.replace("NAME", "sales").split('.') {
+            let inner = table
+                .entry(section)
+                .or_insert_with(|| Value::Table(Table::new()));
+            table = inner.as_table_mut().unwrap();
+        }
+        table.insert(key.to_owned(), value);
     }
-    section.finish();
-    let endpoint = endpoint?;
-    let is_http = Url::parse(&endpoint)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
-    if !is_http {
-        section.problem(
-            "endpoint",
-            "is no http(s) URL; write the collector's, such as http://127.0.0.1:4318".into(),
+
+    /// The reloadable half as text, with its secrets.
+    fn reloadable(config: &Config) -> String {
+        let half = &config.reloadable;
+        let tokens = half.instances.iter();
+        let tokens: Vec<_> = tokens
+            .map(|instance| instance.account.token.expose_secret())
+            .collect();
+        format!("{half:?} {tokens:?}")
+    }
+
+    #[test]
+    fn each_key_changes_the_half_of_the_configuration_that_its_effect_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = base(folder.path());
+        let before = read(&table);
+        let mut wrong = Vec::new();
+        for (path, key) in SECTIONS.all_keys() {
+            let mut table = table.clone();
+            set(&mut table, &path, other_value(&path, key, folder.path()));
+            let after = read(&table);
+            let changes_startup = format!("{:?}", before.startup) != format!("{:?}", after.startup);
+            let changes_reloadable = reloadable(&before) != reloadable(&after);
+            let named = restart_needed(&before, &after);
+            let is_right = match key.effect {
+                Effect::Reload => !changes_startup && changes_reloadable && named.is_empty(),
+                Effect::Restart => {
+                    changes_startup && !changes_reloadable && named == [path.as_str()]
+                }
+                Effect::ReloadExcept(_) => changes_reloadable,
+            };
+            if !is_right {
+                wrong.push(format!(
+                    "{path}: {:?}, but startup {changes_startup}, reloadable {changes_reloadable}, named {named:?}",
+                    key.effect
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn turning_tls_off_and_another_size_of_pictures_need_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = base(folder.path());
+        let before = read(&table);
+        let mut without = table.clone();
+        without.remove("server");
+        assert_eq!(
+            restart_needed(&before, &read(&without)),
+            ["server.certificate"]
+        );
+        let mut larger = table;
+        set(
+            &mut larger,
+            "upstream.max_picture",
+            Value::String("9MiB".into()),
+        );
+        assert_eq!(
+            restart_needed(&before, &read(&larger)),
+            ["upstream.max_picture"]
         );
     }
-    Some(traces::Settings { endpoint, percent })
+
+    fn restart_needed(before: &Config, after: &Config) -> Vec<String> {
+        after.restart_needed(&before.restart_only)
+    }
+
+    #[test]
+    fn every_default_and_every_bound_in_the_table_is_a_valid_value() {
+        for (path, key) in SECTIONS.all_keys() {
+            let bounds = key.range.map(|range| [Some(range.lowest), range.highest]);
+            let default = key.default_toml().map(|text| {
+                let table: Table = format!("value = {text}").parse().unwrap();
+                table["value"].clone()
+            });
+            let bounds = bounds.into_iter().flatten().flatten();
+            let bounds = bounds.map(|bound| Value::String(bound.to_owned()));
+            for value in default.into_iter().chain(bounds) {
+                assert_eq!(key.check(&value), Ok(()), "{path} = {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_defaults_of_the_rooms() {
+        let folder = tempfile::tempdir().unwrap();
+        let Config {
+            startup,
+            reloadable,
+            ..
+        } = read(&base(folder.path()));
+        assert_eq!(reloadable.pipeline.policy, Policy::default());
+        let instance = &reloadable.instances[0];
+        assert_eq!(instance.cooldown_policy, CooldownPolicy::default());
+        assert_eq!(instance.sensitivity, Sensitivity::default());
+        assert_eq!(
+            format!("{:?}", startup.limits),
+            format!("{:?}", Limits::default())
+        );
+        assert_eq!(
+            format!("{:?}", startup.log),
+            format!("{:?}", log::Settings::default())
+        );
+    }
+
+    #[test]
+    fn a_key_is_read_under_its_old_name_and_not_under_both() {
+        let pace = |text: &str| {
+            let table: Table = format!(
+                "[access]\nmode = \"open\"\n[cache]\n{text}\n[instances.sales]\nprovider = \"wawp\"\naccount = \"1\"\ntoken = \"env:SECRET\""
+            )
+            .parse()
+            .unwrap();
+            let secret = [("SECRET", "a secret for tests")];
+            from_text("the test", &table.to_string(), secret.into_iter())
+                .map(|config| config.startup.store.maintenance.files_per_second)
+                .map_err(|problems| problems.to_string())
+        };
+        assert_eq!(pace("gc_files_per_second = 7"), Ok(7));
+        assert_eq!(pace("tend_files_per_second = 7"), Ok(7));
+        let both = pace("gc_files_per_second = 7\ntend_files_per_second = 7").unwrap_err();
+        assert!(
+            both.contains("cache.tend_files_per_second: is the old name of gc_files_per_second"),
+            "{both}"
+        );
+        let wrong = pace("tend_files_per_second = 0").unwrap_err();
+        assert!(wrong.contains("cache.tend_files_per_second"), "{wrong}");
+    }
+
+    #[test]
+    fn every_name_in_a_section_is_there_once() {
+        let mut seen: BTreeMap<String, u8> = BTreeMap::new();
+        for (path, key) in SECTIONS.all_keys() {
+            let (section, _) = path.rsplit_once('.').unwrap();
+            for name in [Some(key.name), key.old_name].into_iter().flatten() {
+                *seen.entry(format!("{section}.{name}")).or_default() += 1;
+            }
+        }
+        assert!(seen.values().all(|count| *count == 1), "{seen:?}");
+    }
 }

@@ -1,24 +1,109 @@
 //! Reads `[server]`: the public listener.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
+use toml::Value;
 use url::Url;
 
-use super::instances::quota;
-use crate::config::{
-    read::{Parsed, Size},
-    section::Section,
-    units::{address, count},
-};
 use crate::{
     compat::Origin,
+    config::{
+        key::{Key, Kind, Section},
+        reader::Reader,
+        setting::{Setting, Size, UrlText},
+    },
     http::{Proxies, Via},
     limits::Quota,
     server::{Address, CertificateFiles, Limits, Tls},
 };
 
-/// `[server]`, read.
+pub(super) const SECTION: Section = Section {
+    name: "server",
+    about: "The public listener, which serves faces.",
+    keys: &[
+        Key::new::<Address>(
+            "listen",
+            "127.0.0.1:8080",
+            "The address to listen on: `address:port`, or `unix:/path` for a Unix socket.",
+        )
+        .at_restart(),
+        Key::optional::<PathBuf>(
+            "certificate",
+            "no TLS",
+            "The PEM file with the certificate chain. It is read again when it changes.",
+        )
+        .reloads_except("turning TLS on or off"),
+        Key::optional::<PathBuf>(
+            "key",
+            "no TLS",
+            "The PEM file with the certificate's private key.",
+        ),
+        Key::optional::<UrlText>(
+            "public_url",
+            "the host of the request",
+            "The beginning of the links in vendors' answers, as browsers see it.",
+        ),
+        Key::new::<NonZeroU32>(
+            "max_connections",
+            "10000",
+            "Connections that may be open at once; further ones wait.",
+        )
+        .at_restart(),
+        Key::new::<Duration>(
+            "header_timeout",
+            "30s",
+            "How long a client may take to send a request's head, and how long an idle connection is kept.",
+        )
+        .at_restart(),
+        Key::new::<Duration>(
+            "send_timeout",
+            "30s",
+            "How long a client may take nothing of its response before the connection is closed.",
+        )
+        .at_restart(),
+        Key::new::<Size>(
+            "max_header",
+            "16KiB",
+            "The largest head of a request; a larger one is answered with 431.",
+        )
+        .within("8KiB", "1MiB")
+        .at_restart(),
+        Key::new::<NonZeroU32>(
+            "max_streams",
+            "128",
+            "Requests that may be under way at once on an HTTP/2 connection.",
+        )
+        .at_restart(),
+        Key::new::<Duration>(
+            "drain_timeout",
+            "10s",
+            "How long requests under way may take to finish after the shutdown begins.",
+        )
+        .at_restart(),
+        Key::new::<Vec<TrustedProxy>>(
+            "trusted_proxies",
+            "",
+            "The proxies whose header is trusted for the client's address: networks, and `unix` for Unix sockets.",
+        ),
+        Key::new::<Via>(
+            "forwarded",
+            "x-forwarded-for",
+            "The header in which those proxies send the client's address; `forwarded` is that of RFC 7239.",
+        ),
+    ],
+    sections: &[Section {
+        name: "client_rate",
+        about: "How many requests a client may make. A client is an IPv4 address or a /64 of IPv6; beyond the rate it gets 429.",
+        keys: &[
+            Key::new::<NonZeroU32>("per_minute", "30000", "Requests a minute, on average."),
+            Key::new::<NonZeroU32>("burst", "3000", "Requests at once."),
+        ],
+        sections: &[],
+    }],
+};
+
+/// The values of `[server]`.
 pub(super) struct Server {
     pub(super) listen: Address,
     pub(super) limits: Limits,
@@ -28,110 +113,118 @@ pub(super) struct Server {
     pub(super) client_rate: Quota,
 }
 
-pub(super) fn server(section: &Section<'_>) -> Server {
-    let defaults = Limits::default();
-    let listen = section.or("listen", Parsed(address([127, 0, 0, 1], 8080)));
-    let connections = section.or("max_connections", count(defaults.connections));
-    let header_bytes = section.or("max_header", Size(defaults.header_bytes as u64));
-    if !(8 * 1024..=1024 * 1024).contains(&header_bytes.0) {
-        section.problem("max_header", "must be from 8KiB to 1MiB".into());
-    }
+/// A proxy that may say which client a request is from.
+#[derive(Clone, Copy, Debug)]
+enum TrustedProxy {
+    Network(IpNet),
+    /// Any process that connects through a Unix socket.
+    Unix,
+}
+
+pub(super) fn read(reader: &Reader<'_>) -> Server {
+    let listen: Address = reader.get("listen");
     let limits = Limits {
-        connections: connections.get() as usize,
-        header_read: section.or("header_timeout", defaults.header_read),
-        streams: section
-            .or("max_streams", count(defaults.streams as usize))
-            .get(),
-        header_bytes: header_bytes.0 as usize,
-        send: section.or("send_timeout", defaults.send),
-        drain: section.or("drain_timeout", defaults.drain),
+        connections: reader.get::<NonZeroU32>("max_connections").get() as usize,
+        header_read: reader.get("header_timeout"),
+        streams: reader.get::<NonZeroU32>("max_streams").get(),
+        header_bytes: reader.get::<Size>("max_header").0 as usize,
+        send: reader.get("send_timeout"),
+        drain: reader.get("drain_timeout"),
     };
-    let tls = tls(section, &listen.0);
+    let tls = tls(reader, &listen);
     let server = Server {
+        listen,
         limits,
-        origin: origin(section, tls.is_some()),
+        origin: origin(reader, tls.is_some()),
         tls,
-        proxies: proxies(section),
-        client_rate: quota(&section.section("client_rate"), 30_000, 3_000),
-        listen: listen.0,
+        proxies: proxies(reader),
+        client_rate: quota(&reader.section("client_rate")),
     };
-    section.finish();
+    reader.finish();
     server
 }
 
-fn origin(section: &Section<'_>, is_tls: bool) -> Origin {
-    let Some(url) = section.optional::<String>("public_url") else {
+/// A rate, for clients here and for accounts in `[instances]`.
+pub(super) fn quota(reader: &Reader<'_>) -> Quota {
+    let quota = Quota {
+        per_minute: reader.get("per_minute"),
+        burst: reader.get("burst"),
+    };
+    reader.finish();
+    quota
+}
+
+fn origin(reader: &Reader<'_>, is_tls: bool) -> Origin {
+    let Some(UrlText(url)) = reader.optional("public_url") else {
         return Origin::Asked(if is_tls { "https" } else { "http" });
     };
     let is_origin = Url::parse(&url).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none()
     });
     if !is_origin {
-        section.problem(
+        reader.problem(
             "public_url",
-            "is no http(s) URL; write what browsers see, such as https://faces.example".into(),
+            "is not an http(s) URL; write what browsers see, such as https://faces.example".into(),
         );
     }
     Origin::Fixed(url.trim_end_matches('/').to_owned())
 }
 
-fn proxies(section: &Section<'_>) -> Proxies {
-    let named: Vec<String> = section.or("trusted_proxies", Vec::new());
-    let unix = named.iter().any(|name| name == "unix");
-    let mut networks = Vec::new();
-    for name in named.iter().filter(|name| *name != "unix") {
-        let address = name.parse::<IpAddr>().map(IpNet::from).ok();
-        match address.or_else(|| name.parse().ok()) {
-            Some(network) => networks.push(network),
-            None => section.problem(
-                "trusted_proxies",
-                format!("{name:?} is no network; write 10.0.0.0/8, 192.0.2.7, or unix for those who come through a Unix socket"),
-            ),
-        }
-    }
-    let header = match section
-        .or("forwarded", "x-forwarded-for".to_owned())
-        .as_str()
-    {
-        "x-forwarded-for" => Via::XForwardedFor,
-        "forwarded" => Via::Forwarded,
-        other => {
-            section.problem(
-                "forwarded",
-                format!("{other:?} does not exist; write x-forwarded-for or forwarded"),
-            );
-            Via::XForwardedFor
-        }
-    };
+fn proxies(reader: &Reader<'_>) -> Proxies {
+    let trusted: Vec<TrustedProxy> = reader.get("trusted_proxies");
+    let networks = trusted.iter().filter_map(|proxy| match proxy {
+        TrustedProxy::Network(network) => Some(*network),
+        TrustedProxy::Unix => None,
+    });
     Proxies {
-        networks,
-        unix,
-        header,
+        networks: networks.collect(),
+        unix: trusted
+            .iter()
+            .any(|proxy| matches!(proxy, TrustedProxy::Unix)),
+        header: reader.get("forwarded"),
     }
 }
 
-fn tls(section: &Section<'_>, listen: &Address) -> Option<CertificateFiles> {
-    let files = (section.optional("certificate"), section.optional("key"));
+fn tls(reader: &Reader<'_>, listen: &Address) -> Option<CertificateFiles> {
+    let files = (reader.optional("certificate"), reader.optional("key"));
     let files = match files {
-        (None, None) => return None,
-        (Some(certificate), Some(key)) => CertificateFiles { certificate, key },
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
         _ => {
-            section.problem(
+            reader.problem(
                 "certificate",
                 "certificate and key go together; write both, as paths of PEM files".into(),
             );
-            return None;
+            None
         }
     };
+    reader.changes_at_restart("certificate", &files.is_some());
+    let files = files?;
     if matches!(listen, Address::Unix(_)) {
-        section.problem(
+        reader.problem(
             "certificate",
-            "a Unix socket speaks no TLS; listen on an address, or leave certificate and key out"
+            "TLS is not possible on a Unix socket; listen on an address, or leave certificate and key out"
                 .into(),
         );
     }
     if let Err(error) = Tls::new(&files) {
-        section.problem("certificate", error.to_string());
+        reader.problem("certificate", error.to_string());
     }
     Some(files)
+}
+
+impl Setting for TrustedProxy {
+    const KIND: Kind = Kind::Network;
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let text = String::read(value)?;
+        if text == "unix" {
+            return Ok(TrustedProxy::Unix);
+        }
+        let address = text.parse::<IpAddr>().map(IpNet::from).ok();
+        let network = address.or_else(|| text.parse().ok());
+        network.map(TrustedProxy::Network).ok_or_else(|| {
+            format!("{text:?} is not a network; write 10.0.0.0/8, 192.0.2.7, or unix for clients that connect through a Unix socket")
+        })
+    }
 }

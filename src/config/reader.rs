@@ -1,0 +1,261 @@
+//! Reads one table of the configuration, key by key, with the section that describes it. A value that is
+//! wrong and a key that is unknown are problems.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use secrecy::{SecretString, zeroize::Zeroizing};
+use toml::{Table, Value};
+
+use super::{
+    Problem,
+    key::{DefaultValue, Effect, Key, Kind, Section},
+    load::Source,
+    setting::{SecretReference, Setting},
+};
+
+/// The results of reading that are not values.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) problems: RefCell<Vec<Problem>>,
+    pub(super) warnings: RefCell<Vec<Problem>>,
+    /// The values that a reload cannot change, by the path of their key, to be compared.
+    pub(super) restart_only: RefCell<BTreeMap<String, String>>,
+}
+
+/// A table, and the section that says what may be in it.
+pub(super) struct Reader<'s> {
+    source: &'s Source,
+    findings: &'s Findings,
+    section: &'static Section,
+    path: String,
+    table: Option<&'s Table>,
+    read: RefCell<BTreeSet<&'static str>>,
+}
+
+impl<'s> Reader<'s> {
+    /// Reads the whole file.
+    pub(super) fn root(
+        source: &'s Source,
+        findings: &'s Findings,
+        section: &'static Section,
+    ) -> Self {
+        Self {
+            source,
+            findings,
+            section,
+            path: String::new(),
+            table: Some(&source.table),
+            read: RefCell::default(),
+        }
+    }
+
+    /// The table called `name`; an empty one where there is none.
+    pub(super) fn section(&self, name: &str) -> Reader<'s> {
+        let mut sections = self.section.sections.iter();
+        let section = sections.find(|section| section.name == name);
+        self.inner(
+            name,
+            section.expect("each section that is read is in the table of keys"),
+        )
+    }
+
+    /// The tables whose names the operator chose, by name.
+    pub(super) fn children(&self) -> Vec<(&'s str, Reader<'s>)> {
+        let names = self.table.into_iter().flat_map(|table| table.keys());
+        names
+            .map(|name| (name.as_str(), self.inner(name, &self.section.sections[0])))
+            .collect()
+    }
+
+    /// The value of a key with a default. A wrong value is a problem, and the default counts.
+    pub(super) fn get<T: Setting>(&self, name: &str) -> T {
+        let key = self.key::<T>(name);
+        let DefaultValue::Value(default) = key.default else {
+            unreachable!(
+                "{}.{name} has no default; read it with optional()",
+                self.path
+            )
+        };
+        let value = self.value(key).unwrap_or_else(|| {
+            T::read(&Value::String(default.to_owned())).expect("the table's defaults are valid")
+        });
+        if key.effect == Effect::Restart {
+            self.changes_at_restart(name, &value);
+        }
+        value
+    }
+
+    /// The value of a key that may be left out, or that cannot be, in which case its absence is a problem.
+    pub(super) fn optional<T: Setting>(&self, name: &str) -> Option<T> {
+        let key = self.key::<T>(name);
+        let value = self.value(key);
+        if let DefaultValue::Required(remedy) = key.default
+            && !self.has(name)
+        {
+            let remedy = match key.kind {
+                Kind::Choice(_) => format!("{remedy}: {}", key.kind),
+                _ => remedy.to_owned(),
+            };
+            self.problem(name, format!("is missing; {remedy}"));
+        }
+        if key.effect == Effect::Restart {
+            self.changes_at_restart(name, &value);
+        }
+        value
+    }
+
+    /// Whether the key called `name` is set.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(name))
+    }
+
+    /// Records a value that a reload cannot change.
+    pub(super) fn changes_at_restart(&self, name: &str, value: &impl std::fmt::Debug) {
+        let mut restart_only = self.findings.restart_only.borrow_mut();
+        restart_only.insert(self.full(name), format!("{value:?}"));
+    }
+
+    /// The secret that `reference` leads to. A secret in the file itself is accepted, with a warning.
+    pub(super) fn secret(&self, name: &str, reference: &SecretReference) -> Option<SecretString> {
+        let text = &reference.0;
+        // Every copy on the way is wiped, too.
+        let found = if let Some(variable) = text.strip_prefix("env:") {
+            let value = self.source.env.get(variable).cloned().map(Zeroizing::new);
+            value.ok_or_else(|| {
+                format!(
+                    "the environment variable {variable} is not set; set it, or name another one"
+                )
+            })
+        } else if let Some(path) = text.strip_prefix("file:") {
+            let read = std::fs::read_to_string(self.source.root.join(path));
+            read.map(Zeroizing::new).map_err(|error| {
+                format!("the secret's file {path} cannot be read: {error}; check the path and this user's permission")
+            })
+        } else {
+            self.warning(
+                name,
+                "the secret is written here in plain text; write env:NAME or file:PATH instead",
+            );
+            Ok(Zeroizing::new(text.clone()))
+        };
+        match found {
+            Ok(secret) if secret.trim().is_empty() => {
+                self.problem(name, "the secret is empty; write its value there".into());
+                None
+            }
+            Ok(secret) => Some(SecretString::from(secret.trim())),
+            Err(remedy) => {
+                self.problem(name, remedy);
+                None
+            }
+        }
+    }
+
+    /// Records a problem with a key.
+    pub(super) fn problem(&self, name: &str, remedy: String) {
+        let problem = self.about(name, remedy);
+        self.findings.problems.borrow_mut().push(problem);
+    }
+
+    /// Records a warning about a key.
+    pub(super) fn warning(&self, name: &str, remedy: &str) {
+        let warning = self.about(name, remedy.into());
+        self.findings.warnings.borrow_mut().push(warning);
+    }
+
+    /// Records every key that the section does not have as a problem.
+    pub(super) fn finish(&self) {
+        let keys = self.section.keys.iter();
+        debug_assert!(
+            keys.clone()
+                .all(|key| self.read.borrow().contains(key.name)),
+            "[{}] has keys that are never read",
+            self.path
+        );
+        let old_names = keys.clone().filter_map(|key| key.old_name);
+        let sections = self.section.sections.iter().map(|section| section.name);
+        let mut names: Vec<_> = keys.map(|key| key.name).chain(sections).collect();
+        names.sort_unstable();
+        let known: BTreeSet<_> = names.iter().copied().chain(old_names).collect();
+        for name in self.table.into_iter().flat_map(|table| table.keys()) {
+            if !known.contains(name.as_str()) {
+                self.problem(
+                    name,
+                    format!("is not a known key; the keys here are {}", names.join(", ")),
+                );
+            }
+        }
+    }
+
+    /// The key called `name`, which the table has with this type.
+    fn key<T: Setting>(&self, name: &str) -> &'static Key {
+        let mut keys = self.section.keys.iter();
+        let key = keys.find(|key| key.name == name);
+        let key = key.expect("each key that is read is in the table of keys");
+        debug_assert!(key.is_of::<T>(), "{}.{name} has another type", self.path);
+        self.read.borrow_mut().insert(key.name);
+        key
+    }
+
+    fn value<T: Setting>(&self, key: &Key) -> Option<T> {
+        let table = self.table?;
+        let name = match key.old_name {
+            Some(old) if table.contains_key(old) => {
+                if table.contains_key(key.name) {
+                    let new = key.name;
+                    self.problem(
+                        old,
+                        format!(
+                            "is the old name of {new}, which is set as well; remove one of them"
+                        ),
+                    );
+                }
+                old
+            }
+            _ => key.name,
+        };
+        key.read(table.get(name)?)
+            .map_err(|remedy| self.problem(name, remedy))
+            .ok()
+    }
+
+    fn inner(&self, name: &str, section: &'static Section) -> Reader<'s> {
+        let value = self.table.and_then(|table| table.get(name));
+        let table = value.and_then(Value::as_table);
+        if value.is_some() && table.is_none() {
+            self.problem(
+                name,
+                format!("must be a table; write [{}]", self.full(name)),
+            );
+        }
+        Reader {
+            source: self.source,
+            findings: self.findings,
+            section,
+            path: self.full(name),
+            table,
+            read: RefCell::default(),
+        }
+    }
+
+    fn full(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    fn about(&self, name: &str, remedy: String) -> Problem {
+        let key = self.full(name);
+        let variable = self.source.overrides.get(&key);
+        Problem {
+            place: variable.unwrap_or(&self.source.file).clone(),
+            key,
+            remedy,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Reads `[cache]`: where pictures are kept, for how long, and how answers without a picture are cached.
+
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+
+use crate::{
+    avatar::{NegativeTtls, OnHidden, Policy},
+    config::{
+        key::{Key, Section},
+        reader::Reader,
+        setting::{Retain, Size},
+    },
+    limits::CooldownPolicy,
+    pipeline, store,
+};
+
+pub(super) const SECTION: Section = Section {
+    name: "cache",
+    about: "The cache directory, and how long answers are believed.",
+    keys: &[
+        Key::new::<PathBuf>(
+            "dir",
+            "cache",
+            "The cache directory. It is made if it is missing; one Faceplate at a time can use it.",
+        )
+        .at_restart(),
+        Key::new::<Size>(
+            "max_bytes",
+            "10GiB",
+            "The most that pictures and entries take on disk, in blocks of 4 KiB. Beyond it, the least recently used faces are evicted.",
+        )
+        .at_restart(),
+        Key::optional::<NonZeroU32>("max_entries", "no limit", "The most faces on disk.")
+            .at_restart(),
+        Key::new::<Size>(
+            "min_free",
+            "512MiB",
+            "The free space that the file system keeps; below it, faces are evicted.",
+        )
+        .at_restart(),
+        Key::new::<Duration>(
+            "gc_grace",
+            "1h",
+            "How old a file must be to be removed by garbage collection when no entry refers to it.",
+        )
+        .at_restart(),
+        Key::new::<NonZeroU32>(
+            "gc_files_per_second",
+            "500",
+            "How many files background maintenance looks at in a second.",
+        )
+        .renamed_from("tend_files_per_second")
+        .at_restart(),
+        Key::new::<Size>("memory", "256MiB", "Pictures kept in memory.").at_restart(),
+        Key::new::<Duration>("ttl", "24h", "How long a picture is fresh."),
+        Key::new::<Duration>(
+            "stale_while_revalidate",
+            "7d",
+            "How long after that a picture is shown while it is refreshed in the background (RFC 5861).",
+        ),
+        Key::new::<Duration>(
+            "first_paint",
+            "2s",
+            "How long a request waits for the vendor before it gets a placeholder; `0` waits until the fetch ends.",
+        ),
+        Key::new::<OnHidden>(
+            "on_hidden",
+            "keep",
+            "What happens to a picture that is confirmed to be hidden or removed.",
+        ),
+        Key::new::<NonZeroU32>(
+            "confirmations",
+            "3",
+            "How many empty answers, a `ttl` apart, confirm that a picture is hidden or removed.",
+        ),
+        Key::new::<Duration>(
+            "forget_for",
+            "30d",
+            "How long a face that was deleted is not fetched again.",
+        ),
+        Key::new::<Retain>(
+            "retain",
+            "newest",
+            "`forever` keeps every distinct picture that a contact has had.",
+        )
+        .at_restart(),
+    ],
+    sections: &[Section {
+        name: "negative",
+        about: "How long to wait before the vendor is asked again after an answer without a picture, by outcome.",
+        keys: &[
+            Key::new::<Duration>("empty", "6h", "After `not_set`, `hidden` and `unknown`."),
+            Key::new::<Duration>("not_found", "24h", "After `not_found`."),
+            Key::new::<Duration>(
+                "session_down",
+                "1m",
+                "After `session_down`; pauses the whole instance.",
+            ),
+            Key::new::<Duration>("auth", "1m", "After `auth`; pauses the whole instance."),
+            Key::new::<Duration>(
+                "error_first",
+                "30s",
+                "After the first `vendor_error`; doubles with each further one.",
+            ),
+            Key::new::<Duration>("error_longest", "15m", "The longest wait after a `vendor_error`."),
+            Key::new::<Duration>(
+                "rate_limited",
+                "5m",
+                "After the first `rate_limited` if the vendor sends no `Retry-After`; doubles with each further one, and pauses the whole instance.",
+            ),
+            Key::new::<Duration>(
+                "rate_limited_longest",
+                "6h",
+                "The longest pause after a `rate_limited`.",
+            ),
+        ],
+        sections: &[],
+    }],
+};
+
+/// The values of `[cache]`.
+pub(super) struct Cache {
+    pub(super) store: store::Settings,
+    pub(super) pipeline: pipeline::Settings,
+    pub(super) cooldown_policy: CooldownPolicy,
+}
+
+pub(super) fn read(reader: &Reader<'_>, max_picture: usize) -> Cache {
+    let (negative, cooldown_policy) = negative(&reader.section("negative"));
+    let max_entries: Option<NonZeroU32> = reader.optional("max_entries");
+    let cache = Cache {
+        store: store::Settings {
+            dir: reader.get("dir"),
+            memory: reader.get::<Size>("memory").0,
+            maintenance: store::MaintenanceSettings {
+                max_bytes: reader.get::<Size>("max_bytes").0,
+                max_entries: max_entries.map_or(u64::MAX, |entries| u64::from(entries.get())),
+                min_free: reader.get::<Size>("min_free").0,
+                gc_grace: reader.get("gc_grace"),
+                files_per_second: reader.get::<NonZeroU32>("gc_files_per_second").get(),
+            },
+            max_picture,
+            archive: reader.get::<Retain>("retain") == Retain::Forever,
+        },
+        pipeline: pipeline::Settings {
+            policy: Policy {
+                ttl: reader.get("ttl"),
+                stale_while_revalidate: reader.get("stale_while_revalidate"),
+                confirmations: reader.get::<NonZeroU32>("confirmations").get(),
+                on_hidden: reader.get("on_hidden"),
+                forget_for: reader.get("forget_for"),
+                negative,
+            },
+            first_paint: reader.get("first_paint"),
+        },
+        cooldown_policy,
+    };
+    reader.finish();
+    cache
+}
+
+fn negative(reader: &Reader<'_>) -> (NegativeTtls, CooldownPolicy) {
+    let negative = NegativeTtls {
+        empty: reader.get("empty"),
+        not_found: reader.get("not_found"),
+        session_down: reader.get("session_down"),
+        auth: reader.get("auth"),
+        error_first: reader.get("error_first"),
+        error_longest: reader.get("error_longest"),
+        rate_limited: reader.get("rate_limited"),
+    };
+    let cooldown_policy = CooldownPolicy {
+        rate_limited_first: negative.rate_limited,
+        rate_limited_longest: reader.get("rate_limited_longest"),
+        session_down: negative.session_down,
+        auth: negative.auth,
+    };
+    reader.finish();
+    (negative, cooldown_policy)
+}

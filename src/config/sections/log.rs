@@ -1,0 +1,37 @@
+//! Reads `[log]`: the log on standard output.
+
+use crate::{
+    config::{
+        key::{Key, Section},
+        reader::Reader,
+    },
+    telemetry::log,
+};
+
+pub(super) const SECTION: Section = Section {
+    name: "log",
+    about: "The log on standard output.",
+    keys: &[
+        Key::new::<log::Format>("format", "text", "`text` for people, `json` for programs.")
+            .at_restart(),
+        Key::new::<String>(
+            "level",
+            "info",
+            "`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `warn,faceplate::access=info`.",
+        )
+        .at_restart(),
+    ],
+    sections: &[],
+};
+
+pub(super) fn read(reader: &Reader<'_>) -> log::Settings {
+    let settings = log::Settings {
+        format: reader.get("format"),
+        level: reader.get("level"),
+    };
+    if let Err(remedy) = log::check_level(&settings.level) {
+        reader.problem("level", remedy);
+    }
+    reader.finish();
+    settings
+}
