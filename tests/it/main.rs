@@ -13,6 +13,7 @@ mod cache_cli;
 mod cli;
 mod clients;
 mod conditional;
+mod configuration_docs;
 mod damage;
 mod dashboard;
 mod deploy;

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod chromium;
+pub mod docs;
 pub mod frontend;
 pub mod private;
 pub mod program;
