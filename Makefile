@@ -1,28 +1,43 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup lint deny unit test check demo fuzz torture bench bench-peers bench-profile bench-smoke bench-images container-test container-clean
+.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-profile bench-smoke bench-images container-smoke container-test container-clean
+
+# Where `make setup` puts tools that the machine lacks.
+export PATH := $(PATH):$(CURDIR)/target/test-tools/bin
+
+TEST = setup fmt clippy deny build unit integration
 
 help: ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 17
 
 setup: ## install what the tests need
 	@sh tests/setup.sh
 
-lint: ## formatting and lints
+fmt: ## check the formatting
 	cargo fmt --all --check
+
+clippy: ## lints, of the benchmark tools too
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+lint: fmt clippy ## formatting and lints
 
 deny: ## licenses, bans and sources of the dependencies
 	cargo deny --locked check licenses bans sources
 
-unit: ## the unit tests alone
-	cargo test --locked --lib
+build: ## compile the tests
+	cargo test --locked --no-run
 
-test: setup lint deny ## everything that has to pass
-	cargo test --locked
-	FUZZ_SECONDS=5 sh fuzz/run.sh
-	$(MAKE) bench-smoke
-	@python3 tests/container/run.py --quick
+unit: ## the unit tests, and the fuzz corpora replayed
+	cargo test --locked --lib --bins
+
+integration: ## the integration tests
+	cargo test --locked --no-fail-fast --test '*'
+
+test: ## everything that has to pass before a commit is shared, with the time of each step
+	@sh tests/timed.sh $(TEST)
+
+test-all: ## the same and all that takes long: before an issue is resolved
+	@sh tests/timed.sh $(TEST) fuzz bench-smoke container-test torture
 
 check: lint unit ## the quick look before a commit
 
@@ -35,7 +50,7 @@ fuzz: ## every fuzz target, FUZZ_SECONDS each (10)
 torture: ## the kill loop at full length
 	FACEPLATE_KILLS=300 cargo test --locked --release --test it kill:: -- --nocapture
 
-bench: ## the pieces of a hit, timed
+bench: ## the parts of a hit, timed
 	cargo bench --locked --bench hit
 
 bench-peers: ## Faceplate beside nginx, Varnish and a bare server; writes docs/benchmarks.md
@@ -50,11 +65,14 @@ bench-profile: ## where the time of a hit goes, by perf; puts it into docs/bench
 	@sh benches/peers/setup.sh linux-perf
 	@python3 benches/peers/profile.py
 
-bench-smoke: ## the same once and briefly, to see that the measuring works
+bench-smoke: ## bench-peers once and briefly, to see that the measuring works
 	@sh benches/peers/setup.sh
 	@python3 benches/peers/run.py --smoke
 
-container-test: ## the real Dockerfile and compose file, on a Docker engine, as they would be released
+container-smoke: ## an image built in a hurry: it starts read-only, serves a face, drains
+	@python3 tests/container/run.py --smoke
+
+container-test: ## the image as it is released, and the compose file: all that they promise
 	@python3 tests/container/run.py
 
 container-clean: ## take away the images that these tests made

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 DENY=0.20.2
 FUZZ=0.13.2
 tools=target/test-tools
-PATH="$PWD/$tools/bin:$PATH"
+PATH="$PATH:$PWD/$tools/bin"
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
