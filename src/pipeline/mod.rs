@@ -32,7 +32,7 @@ use crate::{
     avatar::{Ask, Entry, Forward, Key, Plan, Policy, Subject, decide},
     clock::{Clock, Timestamp},
     limits::Priority,
-    store::{Health, Owner, Store},
+    store::{Cached, Health, Owner, Store},
     telemetry::Metrics,
     upstream::UnsupportedSubject,
 };
@@ -162,7 +162,7 @@ impl Faces {
         now: Timestamp,
     ) -> Result<Option<ServedFace>, UnsupportedSubject> {
         let target = Target::new(instance, subject)?;
-        let Some(entry) = self.shared.store.get_cached(&target.key) else {
+        let Cached::Found(entry) = self.shared.store.get_cached(&target.key) else {
             return Ok(None);
         };
         match decide(Some(&entry), ask, now, self.policy()) {

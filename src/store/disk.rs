@@ -210,16 +210,16 @@ impl Disk {
         })
     }
 
-    /// Whether there is surely no entry of `key`, as far as can be told without waiting for the disk.
-    pub(super) fn lacks(&self, key: &Key) -> bool {
-        self.index.is_absent(key) || self.nonblocking.is_absent(key)
+    /// Whether the index knows that there is no entry of `key`.
+    pub(super) fn is_absent(&self, key: &Key) -> bool {
+        self.index.is_absent(key)
     }
 
     /// The entry of `key`, if it is whole and can be read without waiting for the disk.
-    pub(super) fn try_read_cached(&self, key: &Key) -> Option<Entry> {
-        let entry = self.nonblocking.entry(key)?;
+    pub(super) fn try_read_cached(&self, key: &Key) -> Result<Entry, ReadError> {
+        let entry = self.nonblocking.try_read_cached(key)?;
         self.index.touch(key, seconds(self.clock.now()));
-        Some(entry)
+        Ok(entry)
     }
 
     // --- writing ---
@@ -471,7 +471,7 @@ mod tests {
         fs::write(&path, "\nno line of an index").unwrap();
         disk.take_in(&path).unwrap();
         assert!(!disk.index().is_absent(&key));
-        assert!(!disk.lacks(&key));
+        assert!(!disk.is_absent(&key));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::avatar::{Entry, Key, LastAttempt, Memo, Picture, Proof, StoredPicture
 /// Why an entry could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
+    #[error("there is none")]
+    Absent,
     #[error("its picture is gone or damaged: {0}")]
     Content(Box<dyn Error>),
     #[error("its picture is none")]
@@ -30,7 +32,12 @@ impl ReadError {
     /// Whether the entry is spoiled. A system that is out of descriptors or memory, or lacks a
     /// permission, says nothing about the entry.
     pub(super) fn is_damage(&self) -> bool {
-        !matches!(self, ReadError::Now(_))
+        !matches!(self, ReadError::Now(_) | ReadError::Absent)
+    }
+
+    /// Whether there is no entry.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self, ReadError::Absent)
     }
 }
 
@@ -102,19 +109,20 @@ impl MetadataCache {
         Self(Cache::new(Self::MOST))
     }
 
-    /// The metadata of `key`, or what `read` reads, which is kept unless the index was changed meanwhile.
-    pub(super) fn get_or(
+    /// The metadata of `key`, from the cache or from `read`. It is cached unless the index changed
+    /// meanwhile.
+    pub(super) fn get_or_read(
         &self,
         key: &Key,
-        read: impl FnOnce() -> Option<EntryMetadata>,
-    ) -> Option<Arc<EntryMetadata>> {
+        read: impl FnOnce() -> Result<EntryMetadata, ReadError>,
+    ) -> Result<Arc<EntryMetadata>, ReadError> {
         match self.0.get_value_or_guard(key, Some(Duration::ZERO)) {
-            GuardResult::Value(metadata) => Some(metadata),
+            GuardResult::Value(metadata) => Ok(metadata),
             GuardResult::Guard(place) => {
                 let metadata = Arc::new(read()?);
-                // The place is gone if the index says something else now.
+                // The place is gone if the index changed meanwhile.
                 let _ = place.insert(metadata.clone());
-                Some(metadata)
+                Ok(metadata)
             }
             GuardResult::Timeout => read().map(Arc::new),
         }

@@ -92,6 +92,17 @@ pub struct Owner {
     pub subject: Subject,
 }
 
+/// The result of a look-up that does not wait.
+#[derive(Clone, Debug)]
+pub enum Cached {
+    /// The entry.
+    Found(Arc<Entry>),
+    /// There is no entry.
+    Absent,
+    /// The disk has to be asked: [`Store::find_uncached`].
+    Unknown,
+}
+
 // === impl Store ===
 
 impl Store {
@@ -129,32 +140,44 @@ impl Store {
         blocking(move || maintenance.run_maintenance()).await;
     }
 
-    /// The entry, if it is in memory: in ours or, on its way from the disk, in the kernel's. `None`
-    /// tells nothing.
-    pub fn get_cached(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.memory.get(key).or_else(|| self.try_read_cached(key))
-    }
-
-    fn try_read_cached(&self, key: &Key) -> Option<Arc<Entry>> {
-        // Who has the turn may be about to change it.
-        let _guard = self.locks.try_lock(key)?;
-        let entry = Arc::new(self.disk.try_read_cached(key)?);
-        self.memory.put(*key, entry.clone());
-        Some(entry)
-    }
-
-    /// The entry, from memory or disk. An unreadable one is as good as none.
-    pub async fn find(&self, key: &Key) -> Option<Arc<Entry>> {
+    /// Looks the entry up without waiting: in memory, in the index and, through the kernel's page cache,
+    /// on disk.
+    pub fn get_cached(&self, key: &Key) -> Cached {
         if let Some(entry) = self.memory.get(key) {
-            return Some(entry);
+            return Cached::Found(entry);
         }
-        // Nobody waits for the disk to hear that it has nothing. A crowd that asks for one cold face would
-        // wait for its turn, one by one.
-        if self.disk.lacks(key) {
-            return None;
+        if self.disk.is_absent(key) {
+            return Cached::Absent;
         }
+        // The lock holder may be about to write this entry.
+        let Some(_guard) = self.locks.try_lock(key) else {
+            return Cached::Unknown;
+        };
+        match self.disk.try_read_cached(key) {
+            Ok(entry) => {
+                let entry = Arc::new(entry);
+                self.memory.put(*key, entry.clone());
+                Cached::Found(entry)
+            }
+            Err(error) if error.is_absence() => Cached::Absent,
+            Err(_) => Cached::Unknown,
+        }
+    }
+
+    /// The entry, from memory or disk. An unreadable entry counts as none.
+    pub async fn find(&self, key: &Key) -> Option<Arc<Entry>> {
+        match self.get_cached(key) {
+            Cached::Found(entry) => Some(entry),
+            // Many requests for one new face would otherwise wait for its lock, one after the other.
+            Cached::Absent => None,
+            Cached::Unknown => self.find_uncached(key).await,
+        }
+    }
+
+    /// The entry, where [`Store::get_cached`] did not know: from disk, on a thread that may block.
+    pub async fn find_uncached(&self, key: &Key) -> Option<Arc<Entry>> {
         let guard = self.locks.lock(key).await;
-        // Whoever had the turn before may have brought it.
+        // The lock holder before may have put it there.
         if let Some(entry) = self.memory.get(key) {
             return Some(entry);
         }

@@ -15,7 +15,7 @@ use std::{
 
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags, openat2},
-    io::{Errno, ReadWriteFlags, preadv2},
+    io::{ReadWriteFlags, preadv2},
 };
 
 use super::{
@@ -48,27 +48,27 @@ impl NonblockingReader {
         }
     }
 
-    /// Whether there is surely no entry of `key`.
-    pub(super) fn is_absent(&self, key: &Key) -> bool {
-        is_absent(&**self.directory.start(), &below(key))
-    }
-
-    /// The entry of `key`, if it is whole.
-    pub(super) fn entry(&self, key: &Key) -> Option<Entry> {
+    /// The entry of `key`, if it is whole and in the page cache.
+    pub(super) fn try_read_cached(&self, key: &Key) -> Result<Entry, ReadError> {
         let start = self.directory.start();
-        let metadata = self.metadata.get_or(key, || {
-            let bucket = index_file::newest(&read(&**start, &below(key), USUAL_BUCKET).ok()?);
-            let line = bucket.line.filter(|_| !bucket.is_damaged)?;
-            EntryMetadata::of(line).ok()
+        let metadata = self.metadata.get_or_read(key, || {
+            let file = match read(&**start, &below(key), USUAL_BUCKET) {
+                Ok(bytes) => index_file::newest(&bytes),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(ReadError::Absent);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let line = file.line.filter(|_| !file.is_damaged);
+            EntryMetadata::of(line.ok_or(ReadError::Torn)?)
         })?;
-        let entry = metadata.entry(|content, size, proof| {
+        metadata.entry(|content, size, proof| {
             let path = index_file::content_path(Path::new(""), content);
             let bytes = read(&**start, &path.ok_or(ReadError::NotAPicture)?, size)?;
             // One hash is enough to know the bytes again, and BLAKE3 is the quicker one.
             let proven = proof.and_then(|proof| Picture::from_proof(bytes.into(), proof));
             proven.ok_or(ReadError::NotAPicture)
-        });
-        entry.ok()
+        })
     }
 
     /// The index has come to say something else of `key`.
@@ -113,13 +113,6 @@ fn read(start: impl AsFd, path: &Path, expected: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether surely nothing lies at `path` below `start`: the kernel knows, and need not look.
-fn is_absent(start: impl AsFd, path: &Path) -> bool {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let found = openat2(start, path, flags, Mode::empty(), ResolveFlags::CACHED);
-    matches!(found, Err(Errno::NOENT))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -140,13 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_looked_for_in_vain_is_known_to_be_absent_until_it_comes() {
+    fn a_missing_file_is_known_to_be_absent_after_the_first_lookup_until_it_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
+        let is_absent = || read(CWD, &path, 10).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
         assert!(fs::read(&path).is_err());
-        assert!(is_absent(CWD, &path));
+        assert!(is_absent());
         fs::write(&path, b"here").unwrap();
-        assert!(!is_absent(CWD, &path));
+        assert!(!is_absent());
     }
 
     #[test]
