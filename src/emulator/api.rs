@@ -1,10 +1,10 @@
 //! The vendors' API: one call from its arrival to its reply.
 //!
-//! 1. read the call and count it,
-//! 2. refuse it as the vendor would: credential, account, form,
-//! 3. see what the rules do to it,
-//! 4. ask the vendor's cache, and WhatsApp when need be,
-//! 5. show the outcome in the vendor's shape, spoiled as the rules want it.
+//! 1. Parse the call and record it.
+//! 2. Refuse it as the vendor would: credential, account, form.
+//! 3. Apply the rules.
+//! 4. Look the answer up: the vendor's cache, then WhatsApp.
+//! 5. Reply in the vendor's JSON, with the fault that the rules demand.
 
 use hyper::{
     header::{LOCATION, RETRY_AFTER},
@@ -12,272 +12,279 @@ use hyper::{
 };
 
 use super::{
-    OWN_JID,
-    calls::{Call, Endpoint},
-    links::Issue,
-    population::{Kind, Picture},
-    portrait::Portrait,
+    answer::{Answer, Row},
+    art::Portrait,
+    bad_bodies,
+    call_log::Call,
+    jid,
+    links::Recipient,
+    population::{Kind, OWN_JID, Picture},
     reply::Reply,
-    route::Ask,
-    rule::{Fault, Hop, Target},
-    spoiled,
-    vendor_cache::{Seen, Slot},
-    vendors::{Row, Shown, Vendor},
-    world::World,
+    request::VendorRequest,
+    rule::{Fault, Target},
+    state::State,
+    vendor_cache::CacheKey,
+    vocabulary::{Endpoint, Hop, Vendor},
 };
 
-/// How the link in an answer is written.
+/// The form of the link in an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Dress {
+enum LinkForm {
     Plain,
     Expired,
-    Entity,
-    Unicode,
+    AmpEntity,
+    AmpUnicode,
     Wrapped,
 }
 
 /// Answers one request for a vendor's path.
-pub(super) async fn answer(world: &World, request: &Parts) -> Reply {
-    let Some(ask) = Ask::read(request) else {
+pub(super) async fn answer(state: &State, head: &Parts) -> Reply {
+    let Some(request) = VendorRequest::parse(head) else {
         return Reply::text(
             404,
-            "No vendor has this path; see /_emulator/ for those there are.\n",
+            "No vendor has this path; GET /_emulator/ lists the paths.\n",
         );
     };
-    let ticket = world.counter.record(ask.call());
-    let reply = serve(world, &ask).await;
-    world.counter.answered(ticket, reply.status.as_u16());
+    let id = state.call_log.record(request.to_call());
+    let reply = serve(state, &request).await;
+    state.call_log.set_status(id, reply.status.as_u16());
     reply
 }
 
-async fn serve(world: &World, ask: &Ask) -> Reply {
-    if let Some(refusal) = refuse(world, ask) {
+async fn serve(state: &State, request: &VendorRequest) -> Reply {
+    if let Some(refusal) = refuse(state, request) {
         return refusal;
     }
-    let jid = ask.jid();
-    let strike = world.faults.strike(Target {
+    let jid = request.jid();
+    let effect = state.faults.apply(Target {
         hop: Hop::Api,
-        vendor: Some(ask.vendor),
-        account: &ask.account,
+        vendor: Some(request.vendor),
+        account: &request.account,
         jid: jid.as_deref(),
     });
-    world.delay(&strike).await;
-    match strike.fault {
-        None => honest(world, ask, Dress::Plain).await,
-        Some(fault) => faulty(world, ask, fault).await,
+    state.delay(&effect).await;
+    match effect.fault {
+        None => reply_normally(state, request, LinkForm::Plain).await,
+        Some(fault) => reply_with_fault(state, request, fault).await,
     }
 }
 
-/// Accounts exist as they are named, but for those that say that they are missing.
-fn refuse(world: &World, ask: &Ask) -> Option<Reply> {
-    if ask.token.as_deref() != Some(world.token.as_str()) {
-        return Some(ask.vendor.error(ask, 401));
+/// Refuses a call with a wrong token, for a missing account, or malformed. Every account exists unless
+/// its name starts with "missing".
+fn refuse(state: &State, request: &VendorRequest) -> Option<Reply> {
+    if request.token.as_deref() != Some(state.token.as_str()) {
+        return Some(request.vendor.error(request, 401));
     }
-    if ask.account.starts_with("missing") {
-        return Some(ask.vendor.error(ask, 404));
+    if request.account.starts_with("missing") {
+        return Some(request.vendor.error(request, 404));
     }
-    ask.vendor.malformed(ask)
+    request.vendor.malformed(request)
 }
 
-async fn faulty(world: &World, ask: &Ask, fault: Fault) -> Reply {
-    let vendor = ask.vendor;
+async fn reply_with_fault(state: &State, request: &VendorRequest, fault: Fault) -> Reply {
+    let vendor = request.vendor;
     let json = "application/json; charset=utf-8";
+    let normal = |form| reply_normally(state, request, form);
     match fault {
-        Fault::Latency { .. } => honest(world, ask, Dress::Plain).await,
+        Fault::Latency { .. } => normal(LinkForm::Plain).await,
         Fault::Status {
             status,
             retry_after,
         } => {
-            let reply = vendor.error(ask, status);
+            let reply = vendor.error(request, status);
             match retry_after {
-                Some(seconds) => reply.with(RETRY_AFTER, seconds.to_string()),
+                Some(seconds) => reply.with_header(RETRY_AFTER, seconds.to_string()),
                 None => reply,
             }
         }
         Fault::DefaultImage | Fault::EmptyUrl | Fault::Restricted
-            if ask.endpoint == Endpoint::Overview =>
+            if request.endpoint == Endpoint::Overview =>
         {
-            honest(world, ask, Dress::Plain).await
+            normal(LinkForm::Plain).await
         }
         Fault::RateOverlimit => vendor.rate_overlimit(),
-        Fault::Empty { remembered } => empty(world, ask, remembered),
-        Fault::NotJson => spoiled::not_json(json),
-        Fault::Html => spoiled::html("text/html; charset=utf-8"),
-        Fault::Svg => spoiled::svg(),
-        Fault::Oversized { bytes, declared } => oversized(world, ask).await.padded(bytes, declared),
-        Fault::Truncated => honest(world, ask, Dress::Plain).await.truncated(),
-        Fault::WrongLength => honest(world, ask, Dress::Plain).await.too_short(),
-        Fault::Reset => honest(world, ask, Dress::Plain).await.reset(),
+        Fault::Empty { remembered } => reply_empty(state, request, remembered),
+        Fault::NotJson => bad_bodies::not_json(json),
+        Fault::Html => bad_bodies::html("text/html; charset=utf-8"),
+        Fault::Svg => bad_bodies::svg(),
+        Fault::Oversized { bytes, declared } => {
+            let start = oversized_start(state, request).await;
+            start.pad(bytes, declared)
+        }
+        Fault::Truncated => normal(LinkForm::Plain).await.truncate(),
+        Fault::WrongLength => normal(LinkForm::Plain).await.overstate_length(),
+        Fault::Reset => normal(LinkForm::Plain).await.reset(),
         Fault::Hang => {
-            world.hang().await;
-            vendor.error(ask, 503)
+            state.hang().await;
+            vendor.error(request, 503)
         }
         Fault::ExpiredLink {
             even_when_refreshed,
-        } if !ask.refresh || even_when_refreshed => honest(world, ask, Dress::Expired).await,
-        Fault::ExpiredLink { .. } => honest(world, ask, Dress::Plain).await,
-        Fault::Redirect { location } => redirect(world, ask, location),
-        Fault::DefaultImage => default_image(world, ask).await,
-        Fault::EmptyUrl => vendor.show(ask, &Shown::Link(String::new())),
-        Fault::Restricted => vendor.show(ask, &Shown::Nothing(Picture::Hidden)),
-        Fault::SessionDown { status } => vendor.session_down(ask, &status),
-        Fault::AmpEntity => honest(world, ask, Dress::Entity).await,
-        Fault::AmpUnicode => honest(world, ask, Dress::Unicode).await,
-        Fault::WrappedLink => honest(world, ask, Dress::Wrapped).await,
-        Fault::BadImage if vendor == Vendor::Wachat => spoiled::noise("image/jpeg"),
-        Fault::BadImage => spoiled::noise(json),
+        } if !request.refresh || even_when_refreshed => normal(LinkForm::Expired).await,
+        Fault::ExpiredLink { .. } => normal(LinkForm::Plain).await,
+        Fault::Redirect { location } => redirect(state, request, location),
+        Fault::DefaultImage => default_image(state, request).await,
+        Fault::EmptyUrl => vendor.reply(request, &Answer::Link(String::new())),
+        Fault::Restricted => vendor.reply(request, &Answer::Empty(Picture::Hidden)),
+        Fault::SessionDown { status } => vendor.session_down(request, &status),
+        Fault::AmpEntity => normal(LinkForm::AmpEntity).await,
+        Fault::AmpUnicode => normal(LinkForm::AmpUnicode).await,
+        Fault::WrappedLink => normal(LinkForm::Wrapped).await,
+        Fault::BadImage if vendor == Vendor::Wachat => bad_bodies::noise("image/jpeg"),
+        Fault::BadImage => bad_bodies::noise(json),
     }
 }
 
-async fn honest(world: &World, ask: &Ask, dress: Dress) -> Reply {
-    match (ask.vendor, ask.endpoint) {
-        (Vendor::Wachat, _) => match world.network.portrait(OWN_JID) {
-            Some(portrait) => photo(world, portrait).await,
-            None => ask.vendor.error(ask, 404),
+async fn reply_normally(state: &State, request: &VendorRequest, form: LinkForm) -> Reply {
+    match (request.vendor, request.endpoint) {
+        (Vendor::Wachat, _) => match state.whatsapp.portrait(OWN_JID) {
+            Some(portrait) => photo(state, portrait).await,
+            None => request.vendor.error(request, 404),
         },
-        (_, Endpoint::Overview) => ask.vendor.list(ask, rows(world, ask, dress)),
+        (_, Endpoint::Overview) => request.vendor.list(request, rows(state, request, form)),
         (_, Endpoint::Profile) => {
-            let shown = look(world, ask, OWN_JID).dressed(world, ask, OWN_JID, dress);
-            ask.vendor.show(ask, &shown)
+            let answer = look_up(state, request, OWN_JID);
+            let answer = answer.in_form(form, state, request, OWN_JID);
+            request.vendor.reply(request, &answer)
         }
         _ => {
-            let id = ask.id.clone().unwrap_or_default();
-            let jid = ask.jid().unwrap_or_default();
-            let shown = look(world, ask, &id).dressed(world, ask, &jid, dress);
-            ask.vendor.show(ask, &shown)
+            let id = request.id.clone().unwrap_or_default();
+            let jid = request.jid().unwrap_or_default();
+            let answer = look_up(state, request, &id).in_form(form, state, request, &jid);
+            request.vendor.reply(request, &answer)
         }
     }
 }
 
-async fn photo(world: &World, portrait: Portrait) -> Reply {
-    let photo = world.photo(portrait).await;
+async fn photo(state: &State, portrait: Portrait) -> Reply {
+    let photo = state.photo(portrait).await;
     Reply::new(200, photo.format.media_type(), photo.bytes)
 }
 
-/// What the vendor knows about `id`: from its cache, if it has one and may use it; else from
+/// The vendor's answer about `id`: from its cache if it has one and the call does not bypass it, else from
 /// WhatsApp.
-fn look(world: &World, ask: &Ask, id: &str) -> Seen {
-    let now = world.clock.now();
-    let slot = ask.slot(id);
-    let remembers = ask.vendor.remembers();
-    if remembers
-        && !ask.refresh
-        && let Some(seen) = world.vendor_cache.find(&slot, now)
+fn look_up(state: &State, request: &VendorRequest, id: &str) -> Answer {
+    let now = state.clock.now();
+    let key = request.cache_key(id);
+    let has_cache = request.vendor.has_answer_cache();
+    if has_cache
+        && !request.refresh
+        && let Some(answer) = state.vendor_cache.find(&key, now)
     {
-        return seen;
+        return answer;
     }
-    let seen = query(world, ask, id);
-    if remembers {
-        world.vendor_cache.put(slot, seen.clone(), now);
+    let answer = ask_whatsapp(state, request, id);
+    if has_cache {
+        state.vendor_cache.put(key, answer.clone(), now);
     }
-    seen
+    answer
 }
 
-/// Asks WhatsApp itself.
-fn query(world: &World, ask: &Ask, id: &str) -> Seen {
-    let Some(jid) = super::jid::canonical(id) else {
-        return Seen::Nothing(Picture::Unknown);
+fn ask_whatsapp(state: &State, request: &VendorRequest, id: &str) -> Answer {
+    let Some(jid) = jid::canonicalize(id) else {
+        return Answer::Empty(Picture::Unknown);
     };
-    match world.network.picture(&jid) {
+    match state.whatsapp.picture(&jid) {
         Picture::Face(number) => {
             let portrait = Kind::of(&jid).portrait(number);
-            let path = world.network.publish(portrait, Some(&jid));
-            Seen::Link(world.fresh_link(&path, &ask.issue()))
+            let path = state.whatsapp.publish(portrait, Some(&jid));
+            Answer::Link(state.fresh_link(&path, &request.recipient()))
         }
-        nothing => Seen::Nothing(nothing),
+        reason => Answer::Empty(reason),
     }
 }
 
-/// WAHA asks for every row's picture on its own; Wawp's rows have none.
-fn rows(world: &World, ask: &Ask, dress: Dress) -> Vec<Row> {
-    let (limit, offset) = ask.page;
-    let now = world.clock.now().as_secs();
-    let chats = world.network.known().into_iter();
-    chats
-        .filter(|known| known.kind != Kind::Own)
+/// The rows of a page of chats. WAHA looks up each row's picture; Wawp's rows have none.
+fn rows(state: &State, request: &VendorRequest, form: LinkForm) -> Vec<Row> {
+    let (limit, offset) = request.page;
+    let now = state.clock.now().as_secs();
+    let profiles = state.whatsapp.profiles().into_iter();
+    profiles
+        .filter(|profile| profile.kind != Kind::Own)
         .zip(0..)
         .skip(offset)
         .take(limit)
-        .map(|(known, nth): (_, u64)| Row {
-            picture: match ask.vendor {
+        .map(|(profile, nth): (_, u64)| Row {
+            picture: match request.vendor {
                 Vendor::Wawp => None,
-                _ => look(world, ask, &known.jid)
-                    .dressed(world, ask, &known.jid, dress)
+                _ => look_up(state, request, &profile.jid)
+                    .in_form(form, state, request, &profile.jid)
                     .link(),
             },
-            jid: known.jid,
-            name: known.name,
+            jid: profile.jid,
+            name: profile.name,
             second: now.saturating_sub(nth * 60),
         })
         .collect()
 }
 
-fn empty(world: &World, ask: &Ask, remembered: bool) -> Reply {
-    let nothing = Picture::NotSet;
+fn reply_empty(state: &State, request: &VendorRequest, remembered: bool) -> Reply {
+    let answer = Answer::Empty(Picture::NotSet);
     if remembered
-        && ask.vendor.remembers()
-        && let Some(id) = &ask.id
+        && request.vendor.has_answer_cache()
+        && let Some(id) = &request.id
     {
-        let seen = Seen::Nothing(nothing);
-        let slot = ask.slot(id);
-        world.vendor_cache.put(slot, seen, world.clock.now());
+        let key = request.cache_key(id);
+        let now = state.clock.now();
+        state.vendor_cache.put(key, answer.clone(), now);
     }
-    match ask.endpoint {
-        Endpoint::Overview => ask.vendor.list(ask, Vec::new()),
-        _ => ask.vendor.show(ask, &Shown::Nothing(nothing)),
+    match request.endpoint {
+        Endpoint::Overview => request.vendor.list(request, Vec::new()),
+        _ => request.vendor.reply(request, &answer),
     }
 }
 
-async fn oversized(world: &World, ask: &Ask) -> Reply {
-    if ask.vendor == Vendor::Wachat {
-        let photo = world.photo(Portrait::Person(0)).await;
-        return spoiled::jpeg_start(&photo.bytes);
+async fn oversized_start(state: &State, request: &VendorRequest) -> Reply {
+    if request.vendor == Vendor::Wachat {
+        let photo = state.photo(Portrait::Person(0)).await;
+        return bad_bodies::jpeg_start(&photo.bytes);
     }
     Reply::new(200, "application/json", r#"{"url":"http://"#)
 }
 
-fn redirect(world: &World, ask: &Ask, location: Option<String>) -> Reply {
+fn redirect(state: &State, request: &VendorRequest, location: Option<String>) -> Reply {
     let location = location.unwrap_or_else(|| {
-        let id = ask.id.as_deref().unwrap_or(OWN_JID);
-        match query(world, ask, id) {
-            Seen::Link(link) => link,
-            Seen::Nothing(_) => default_link(world, ask),
+        let id = request.id.as_deref().unwrap_or(OWN_JID);
+        match ask_whatsapp(state, request, id) {
+            Answer::Link(link) => link,
+            Answer::Empty(_) => default_link(state, request),
         }
     });
-    Reply::text(302, "").with(LOCATION, location)
+    Reply::text(302, "").with_header(LOCATION, location)
 }
 
-async fn default_image(world: &World, ask: &Ask) -> Reply {
-    if ask.vendor == Vendor::Wachat {
-        return photo(world, Portrait::Silhouette).await;
+async fn default_image(state: &State, request: &VendorRequest) -> Reply {
+    if request.vendor == Vendor::Wachat {
+        return photo(state, Portrait::Silhouette).await;
     }
-    ask.vendor.show(ask, &Shown::Link(default_link(world, ask)))
+    let answer = Answer::Link(default_link(state, request));
+    request.vendor.reply(request, &answer)
 }
 
-fn default_link(world: &World, ask: &Ask) -> String {
-    let path = world.network.publish(Portrait::Silhouette, None);
-    world.fresh_link(&path, &ask.issue())
+fn default_link(state: &State, request: &VendorRequest) -> String {
+    let path = state.whatsapp.publish(Portrait::Silhouette, None);
+    state.fresh_link(&path, &request.recipient())
 }
 
-// === impl Ask ===
+// === impl VendorRequest ===
 
-impl Ask {
-    fn issue(&self) -> Issue {
-        Issue {
+impl VendorRequest {
+    fn recipient(&self) -> Recipient {
+        Recipient {
             vendor: self.vendor,
             account: self.account.clone(),
         }
     }
 
-    fn slot(&self, id: &str) -> Slot {
-        Slot {
+    fn cache_key(&self, id: &str) -> CacheKey {
+        CacheKey {
             vendor: self.vendor,
             account: self.account.clone(),
             id: id.to_owned(),
         }
     }
 
-    fn call(&self) -> Call {
+    fn to_call(&self) -> Call {
         Call {
             hop: Hop::Api,
             vendor: Some(self.vendor),
@@ -290,37 +297,25 @@ impl Ask {
     }
 }
 
-// === impl Seen ===
+// === impl Answer ===
 
-impl Seen {
-    /// The same, with the link written as `dress` wants it.
-    fn dressed(self, world: &World, ask: &Ask, jid: &str, dress: Dress) -> Shown {
-        let link = match self {
-            Seen::Link(link) => link,
-            Seen::Nothing(why) => return Shown::Nothing(why),
+impl Answer {
+    /// The answer, with its link rewritten to `form`.
+    fn in_form(self, form: LinkForm, state: &State, request: &VendorRequest, jid: &str) -> Self {
+        let Answer::Link(link) = self else {
+            return self;
         };
-        Shown::Link(match dress {
-            Dress::Plain => link,
-            Dress::Expired => world.stale_link(path_of(&link), &ask.issue()),
-            Dress::Entity => link.replace('&', "&amp;"),
-            Dress::Unicode => link.replace('&', r"\u0026"),
-            Dress::Wrapped => world.signer.wrapped(&link, jid),
+        Answer::Link(match form {
+            LinkForm::Plain => link,
+            LinkForm::Expired => state.expired_link(path_of(&link), &request.recipient()),
+            LinkForm::AmpEntity => link.replace('&', "&amp;"),
+            LinkForm::AmpUnicode => link.replace('&', r"\u0026"),
+            LinkForm::Wrapped => state.signer.wrap(&link, jid),
         })
     }
 }
 
-// === impl Shown ===
-
-impl Shown {
-    fn link(self) -> Option<String> {
-        match self {
-            Shown::Link(link) => Some(link),
-            Shown::Nothing(_) => None,
-        }
-    }
-}
-
-/// The path in a link that the signer made.
+/// The path of a link that the signer made.
 fn path_of(link: &str) -> &str {
     let from = link.find("/v/").unwrap_or_default();
     let end = link.find('?').unwrap_or(link.len());

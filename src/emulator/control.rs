@@ -1,37 +1,36 @@
-//! The hand on the emulator: tests use it in process, visitors through the routes of
-//! [`super::control_routes`].
+//! Controls a running emulator: tests in process, users over HTTP through `control_routes`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{
-    calls::Calls,
+    call_log::Calls,
     faults::ActiveRule,
     jid,
-    population::{Known, Picture},
+    population::{Picture, Profile},
     rule::{BadInput, Rule},
-    world::World,
+    state::State,
 };
 
-/// Changes what the emulator shows and tells what it was asked. Clones act on the same emulator.
+/// Changes pictures and rules, and reports the calls. Clones control the same emulator.
 #[derive(Clone)]
-pub struct Control(pub(super) Arc<World>);
+pub struct Control(pub(super) Arc<State>);
 
 // === impl Control ===
 
 impl Control {
-    /// Puts `rule` in force and returns its number. Refused is a rule that could never strike.
+    /// Puts `rule` in force and returns its number. A rule that could never apply is refused.
     pub fn inject(&self, rule: Rule) -> Result<u64, BadInput> {
         self.0.faults.add(rule)
     }
 
-    /// Takes one rule out of force; false when there is no such rule.
+    /// Removes a rule; false if there is no such rule.
     pub fn remove_fault(&self, id: u64) -> bool {
         self.0.faults.remove(id)
     }
 
-    /// Takes all rules out of force.
+    /// Removes all rules.
     pub fn clear_faults(&self) {
         self.0.faults.clear();
     }
@@ -41,35 +40,35 @@ impl Control {
         self.0.faults.list()
     }
 
-    /// What was asked since the start or the last reset.
+    /// The calls since the start or the last reset.
     pub fn calls(&self) -> Calls {
-        self.0.counter.calls()
+        self.0.call_log.calls()
     }
 
-    /// Starts the count again.
+    /// Empties the log of calls.
     pub fn reset_calls(&self) {
-        self.0.counter.reset();
+        self.0.call_log.reset();
     }
 
-    /// Lets `jid`, in any spelling, show `picture` from now on. Vendors that remember the old one
-    /// go on showing it for up to 24 h, as they do.
+    /// Changes the picture of `jid`, in any spelling. Vendors that have the old one in their cache go on
+    /// showing it for up to 24 h.
     pub fn set_picture(&self, jid: &str, picture: Picture) -> Result<(), BadInput> {
-        let canonical = jid::canonical(jid).ok_or_else(|| BadInput::not_a_jid(jid))?;
-        self.0.network.set_picture(canonical, picture);
+        let canonical = jid::canonicalize(jid).ok_or_else(|| BadInput::not_a_jid(jid))?;
+        self.0.whatsapp.set_picture(canonical, picture);
         Ok(())
     }
 
     /// The exact bytes that the CDN serves as the picture of `jid` now.
     pub fn face_bytes(&self, jid: &str) -> Option<Bytes> {
-        self.0.face_bytes(&jid::canonical(jid)?)
+        self.0.face_bytes(&jid::canonicalize(jid)?)
     }
 
-    /// The fixed cast, with what each shows now.
-    pub fn known(&self) -> Vec<Known> {
-        self.0.network.known()
+    /// The fixed profiles, with the pictures of now.
+    pub fn profiles(&self) -> Vec<Profile> {
+        self.0.whatsapp.profiles()
     }
 
-    /// Makes the vendors forget what WhatsApp told them, as a restart does.
+    /// Empties the vendors' caches, as a restart would.
     pub fn forget_vendor_cache(&self) {
         self.0.vendor_cache.clear();
     }

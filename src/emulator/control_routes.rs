@@ -1,4 +1,4 @@
-//! `/_emulator/`: the hand on the emulator over HTTP. Never counted, never struck by a rule.
+//! `/_emulator/`: controls the emulator over HTTP. These requests are not logged, and no rule applies to them.
 
 use http_body_util::{BodyExt, Limited};
 use hyper::{
@@ -16,7 +16,7 @@ use super::{
     rule::{BadInput, Rule},
 };
 
-/// Under which path the control routes live.
+/// The path of the control routes.
 pub(super) const PREFIX: &str = "/_emulator";
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ struct Problem {
 }
 
 const INDEX: &str = include_str!("index.txt");
-const LARGEST_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 
 /// Answers one request under [`PREFIX`].
 pub(super) async fn answer<B>(control: &Control, request: Request<B>) -> Reply
@@ -50,71 +50,74 @@ where
     let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match (&request.method, &segments[..]) {
         (&Method::GET, []) => Reply::text(200, INDEX.replace("TOKEN", control.token())),
-        (&Method::GET, ["population"]) => Reply::json(200, &control.known()),
+        (&Method::GET, ["population"]) => Reply::json(200, &control.profiles()),
         (&Method::GET, ["calls"]) => Reply::json(200, &control.calls()),
         (&Method::DELETE, ["calls"]) => {
             control.reset_calls();
-            done()
+            no_content()
         }
         (&Method::GET, ["faults"]) => Reply::json(200, &control.faults()),
-        (&Method::POST, ["faults"]) => answered(read(body).await.and_then(|rule: Rule| {
-            let id = control.inject(rule)?;
-            Ok(Reply::json(201, &Injected { id }))
-        })),
+        (&Method::POST, ["faults"]) => {
+            reply_or_problem(read_json(body).await.and_then(|rule: Rule| {
+                let id = control.inject(rule)?;
+                Ok(Reply::json(201, &Injected { id }))
+            }))
+        }
         (&Method::DELETE, ["faults"]) => {
             control.clear_faults();
-            done()
+            no_content()
         }
         (&Method::DELETE, ["faults", id]) => remove(control, id),
         (&Method::PUT, ["pictures", jid]) => {
             let jid = percent_decode_str(jid).decode_utf8_lossy();
-            answered(read(body).await.and_then(|new: NewPicture| {
+            reply_or_problem(read_json(body).await.and_then(|new: NewPicture| {
                 control.set_picture(&jid, new.picture)?;
-                Ok(done())
+                Ok(no_content())
             }))
         }
         (&Method::DELETE, ["vendor-cache"]) => {
             control.forget_vendor_cache();
-            done()
+            no_content()
         }
-        (_, known) => lost(known),
+        (_, path) => refuse(path),
     }
 }
 
-/// The JSON in `body`.
-async fn read<T, B>(body: B) -> Result<T, BadInput>
+/// Reads the JSON in `body`.
+async fn read_json<T, B>(body: B) -> Result<T, BadInput>
 where
     T: DeserializeOwned,
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let bytes = Limited::new(body, LARGEST_BODY)
+    let bytes = Limited::new(body, MAX_BODY)
         .collect()
         .await
         .map_err(|error| BadInput {
             problem: format!("the body cannot be read: {error}"),
-            remedy: format!("send JSON of up to {LARGEST_BODY} bytes"),
+            remedy: format!("send JSON of up to {MAX_BODY} bytes"),
         })?
         .to_bytes();
     serde_json::from_slice(&bytes).map_err(|error| BadInput {
-        problem: format!("the body does not fit: {error}"),
+        problem: format!("the JSON does not match: {error}"),
         remedy: format!("GET {PREFIX}/ shows examples"),
     })
 }
 
-fn answered(result: Result<Reply, BadInput>) -> Reply {
+fn reply_or_problem(result: Result<Reply, BadInput>) -> Reply {
     result.unwrap_or_else(|bad| problem(400, bad.problem, bad.remedy))
 }
 
 fn remove(control: &Control, id: &str) -> Reply {
     if id.parse().is_ok_and(|id| control.remove_fault(id)) {
-        return done();
+        return no_content();
     }
     let remedy = format!("GET {PREFIX}/faults lists those in force");
     problem(404, format!("there is no rule {id:?}"), remedy)
 }
 
-fn lost(path: &[&str]) -> Reply {
+/// The reply to an unknown path (404) or method (405).
+fn refuse(path: &[&str]) -> Reply {
     let allowed = match path {
         [] | ["population"] => "GET",
         ["calls"] => "GET, DELETE",
@@ -127,14 +130,18 @@ fn lost(path: &[&str]) -> Reply {
         }
     };
     let remedy = format!("use {allowed}");
-    problem(405, "the route has no such method".to_owned(), remedy).with(ALLOW, allowed)
+    problem(
+        405,
+        "this route does not have this method".to_owned(),
+        remedy,
+    )
+    .with_header(ALLOW, allowed)
 }
 
 fn problem(status: u16, error: String, remedy: String) -> Reply {
     Reply::json(status, &Problem { error, remedy })
 }
 
-/// The answer to what has no answer.
-fn done() -> Reply {
+fn no_content() -> Reply {
     Reply::text(204, "")
 }

@@ -1,4 +1,4 @@
-//! Trouble on order: the rules in force, and what they do to each call.
+//! Fault injection: the rules in force, and their effect on each call.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,28 +16,28 @@ pub struct ActiveRule {
     pub id: u64,
     /// The rule.
     pub rule: Rule,
-    /// How many matching calls there were, struck or not.
+    /// The number of matching calls, whether the fault was applied or not.
     pub matched: u64,
-    /// How many calls were struck.
+    /// The number of calls that the fault was applied to.
     pub struck: u64,
 }
 
 /// The rules in force.
 #[derive(Default)]
-pub(super) struct Faults(Mutex<Book>);
+pub(super) struct Faults(Mutex<RuleList>);
 
 #[derive(Default)]
-struct Book {
+struct RuleList {
     rules: Vec<ActiveRule>,
     last_id: u64,
 }
 
-/// What happens to one call.
+/// The effect of the rules on one call.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Strike {
-    /// How late the answer comes.
+pub(super) struct Effect {
+    /// The delay of the reply.
     pub(super) delay: Duration,
-    /// What else is wrong with it; never a latency.
+    /// The fault of the reply; never a latency.
     pub(super) fault: Option<Fault>,
 }
 
@@ -45,11 +45,11 @@ pub(super) struct Strike {
 
 impl Faults {
     pub(super) fn add(&self, rule: Rule) -> Result<u64, BadInput> {
-        let rule = rule.checked()?;
-        let mut book = self.book();
-        book.last_id += 1;
-        let id = book.last_id;
-        book.rules.push(ActiveRule {
+        let rule = rule.validate()?;
+        let mut list = self.lock();
+        list.last_id += 1;
+        let id = list.last_id;
+        list.rules.push(ActiveRule {
             id,
             rule,
             matched: 0,
@@ -59,42 +59,42 @@ impl Faults {
     }
 
     pub(super) fn remove(&self, id: u64) -> bool {
-        let mut book = self.book();
-        let before = book.rules.len();
-        book.rules.retain(|active| active.id != id);
-        book.rules.len() < before
+        let mut list = self.lock();
+        let before = list.rules.len();
+        list.rules.retain(|active| active.id != id);
+        list.rules.len() < before
     }
 
     pub(super) fn clear(&self) {
-        self.book().rules.clear();
+        self.lock().rules.clear();
     }
 
     pub(super) fn list(&self) -> Vec<ActiveRule> {
-        self.book().rules.clone()
+        self.lock().rules.clone()
     }
 
-    /// What the rules do to `target`: all latencies, and the first other fault. Rules behind that
-    /// one do not see the call.
-    pub(super) fn strike(&self, target: Target<'_>) -> Strike {
-        let mut strike = Strike::default();
-        for active in &mut self.book().rules {
-            if !active.rule.matching.covers(target) {
+    /// Applies the rules to `target`: the sum of all latencies, and the first other fault. Rules after that
+    /// one do not count the call.
+    pub(super) fn apply(&self, target: Target<'_>) -> Effect {
+        let mut effect = Effect::default();
+        for active in &mut self.lock().rules {
+            if !active.rule.matching.matches(target) {
                 continue;
             }
             let delay = active.rule.fault.delay();
-            let counts = delay.is_some() || strike.fault.is_none();
-            if !counts || !active.fires() {
+            let applies = delay.is_some() || effect.fault.is_none();
+            if !applies || !active.count_match() {
                 continue;
             }
             match delay {
-                Some(delay) => strike.delay += delay,
-                None => strike.fault = Some(active.rule.fault.clone()),
+                Some(delay) => effect.delay += delay,
+                None => effect.fault = Some(active.rule.fault.clone()),
             }
         }
-        strike
+        effect
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn lock(&self) -> MutexGuard<'_, RuleList> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,20 +102,20 @@ impl Faults {
 // === impl ActiveRule ===
 
 impl ActiveRule {
-    /// Counts a matching call; whether it is struck.
-    fn fires(&mut self) -> bool {
+    /// Counts a matching call, and returns whether the fault is applied to it.
+    fn count_match(&mut self) -> bool {
         self.matched += 1;
-        let spent = self.rule.times.is_some_and(|times| self.struck >= times);
-        let fires = self.matched > self.rule.after && !spent;
-        self.struck += u64::from(fires);
-        fires
+        let is_spent = self.rule.times.is_some_and(|times| self.struck >= times);
+        let is_struck = self.matched > self.rule.after && !is_spent;
+        self.struck += u64::from(is_struck);
+        is_struck
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::{rule::Hop, vendors::Vendor};
+    use crate::emulator::vocabulary::{Hop, Vendor};
 
     const CALL: Target<'_> = Target {
         hop: Hop::Api,
@@ -124,22 +124,22 @@ mod tests {
         jid: Some("628100000001@c.us"),
     };
 
-    fn struck(faults: &Faults) -> bool {
-        faults.strike(CALL).fault.is_some()
+    fn is_struck(faults: &Faults) -> bool {
+        faults.apply(CALL).fault.is_some()
     }
 
     #[test]
-    fn a_rule_lets_calls_pass_strikes_and_is_spent() {
+    fn a_rule_applies_to_as_many_calls_as_it_says_after_those_it_lets_pass() {
         let faults = Faults::default();
         let rule = Rule::api(Fault::Reset).after(1).times(2);
         faults.add(rule).unwrap();
-        let strikes: Vec<bool> = (0..5).map(|_| struck(&faults)).collect();
-        assert_eq!(strikes, [false, true, true, false, false]);
+        let struck: Vec<bool> = (0..5).map(|_| is_struck(&faults)).collect();
+        assert_eq!(struck, [false, true, true, false, false]);
     }
 
     #[test]
-    fn a_rule_strikes_only_what_it_names_in_any_spelling() {
-        for (rule, strikes) in [
+    fn a_rule_applies_to_the_calls_that_it_names_in_any_spelling() {
+        for (rule, expected) in [
             (
                 Rule::api(Fault::Reset).jid("628100000001@s.whatsapp.net"),
                 true,
@@ -156,12 +156,12 @@ mod tests {
         ] {
             let faults = Faults::default();
             faults.add(rule.clone()).unwrap();
-            assert_eq!(struck(&faults), strikes, "{rule:?}");
+            assert_eq!(is_struck(&faults), expected, "{rule:?}");
         }
     }
 
     #[test]
-    fn latency_adds_to_other_faults() {
+    fn latencies_add_up_beside_the_first_other_fault() {
         let faults = Faults::default();
         for fault in [
             Fault::Latency { ms: 2 },
@@ -171,13 +171,13 @@ mod tests {
         ] {
             faults.add(Rule::api(fault)).unwrap();
         }
-        let strike = faults.strike(CALL);
-        assert_eq!(strike.delay, Duration::from_millis(5));
-        assert_eq!(strike.fault, Some(Fault::Hang));
+        let effect = faults.apply(CALL);
+        assert_eq!(effect.delay, Duration::from_millis(5));
+        assert_eq!(effect.fault, Some(Fault::Hang));
     }
 
     #[test]
-    fn a_rule_that_could_never_strike_is_refused_with_a_remedy() {
+    fn a_rule_that_could_never_apply_is_refused_with_a_remedy() {
         let faults = Faults::default();
         for rule in [
             Rule::cdn(Fault::EmptyUrl),

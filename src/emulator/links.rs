@@ -1,38 +1,38 @@
-//! Signed links to the emulated CDN, in the form of WhatsApp's: `oe` is the second of expiry in
-//! hex, `oh` a keyed hash over everything else. No two links are equal, as at WhatsApp.
+//! Signed links to the emulated CDN, in WhatsApp's form: `oe` is the second of expiry in hexadecimal, `oh` a
+//! keyed hash of everything else. As at WhatsApp, no two links are equal.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::vendors::Vendor;
+use super::vocabulary::Vendor;
 use crate::clock::Timestamp;
 
-/// Makes links and tells its own from forged ones.
+/// Makes links and verifies them.
 pub(super) struct Signer {
     key: [u8; 32],
     /// Host and port as clients see them.
     authority: String,
-    /// Links made so far; goes into each hash.
+    /// The number of links made so far, which is the nonce of the next.
     made: AtomicU64,
 }
 
-/// Whom a link was handed out to; it travels in the link's `_nc_acc`.
+/// The account that a link was given to, in the link's parameter `_nc_acc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Issue {
+pub(super) struct Recipient {
     pub(super) vendor: Vendor,
     pub(super) account: String,
 }
 
-/// Why the CDN refuses a link.
+/// The CDN's reason for refusing a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// `oh` does not belong to the rest of the link.
+    /// `oh` is not the hash of the rest of the link.
     BadHash,
-    /// `oe` is no hex number.
+    /// `oe` is not a hexadecimal number.
     BadTimestamp,
-    /// `oe` is past.
+    /// `oe` is in the past.
     Expired,
 }
 
@@ -50,11 +50,11 @@ impl Signer {
         }
     }
 
-    /// A link to the file at `path` that lives until `expiry`.
-    pub(super) fn link(&self, path: &str, expiry: Timestamp, issue: &Issue) -> String {
+    /// A link to the file at `path` that is valid until `expiry`.
+    pub(super) fn link(&self, path: &str, expiry: Timestamp, recipient: &Recipient) -> String {
         let nonce = self.made.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let oe = format!("{:08X}", expiry.as_secs());
-        let account = issue.to_string();
+        let account = recipient.to_string();
         let hash = self.hash(path, &oe, &account, nonce);
         let oh = URL_SAFE_NO_PAD.encode([&nonce[..], &hash].concat());
         let account = utf8_percent_encode(&account, NON_ALPHANUMERIC);
@@ -64,8 +64,8 @@ impl Signer {
         )
     }
 
-    /// `link` inside the wrapper that WhatsApp Web once used. The wrapper itself leads nowhere.
-    pub(super) fn wrapped(&self, link: &str, jid: &str) -> String {
+    /// `link` inside of the wrapper that WhatsApp Web once used. The wrapper itself has no file behind it.
+    pub(super) fn wrap(&self, link: &str, jid: &str) -> String {
         let id = link.rsplit('_').nth(1).unwrap_or("0");
         let id: String = id.chars().filter(char::is_ascii_digit).collect();
         let link = utf8_percent_encode(link, NON_ALPHANUMERIC);
@@ -73,14 +73,14 @@ impl Signer {
         format!("http://{}/pp?e={link}&t=l&u={jid}&i={id}", self.authority)
     }
 
-    /// Whom the link with `path` and `query` was issued to. The verdict on its age comes second,
-    /// for who forges a link learns nothing about it.
+    /// Verifies the link with `path` and `query`, and returns its recipient. A forged link is refused for
+    /// its hash, expired or not.
     pub(super) fn verify(
         &self,
         path: &str,
         query: &str,
         now: Timestamp,
-    ) -> (Option<Issue>, Result<(), Refusal>) {
+    ) -> (Option<Recipient>, Result<(), Refusal>) {
         let parameter = |name: &str| {
             url::form_urlencoded::parse(query.as_bytes())
                 .find(|(key, _)| key == name)
@@ -88,19 +88,19 @@ impl Signer {
                 .unwrap_or_default()
         };
         let (oh, oe, account) = (parameter("oh"), parameter("oe"), parameter("_nc_acc"));
-        let issue = Issue::parse(&account);
+        let recipient = Recipient::parse(&account);
         let Ok(expiry) = u64::from_str_radix(&oe, 16) else {
-            return (issue, Err(Refusal::BadTimestamp));
+            return (recipient, Err(Refusal::BadTimestamp));
         };
         if !self.is_mine(path, &oe, &account, &oh) {
-            return (issue, Err(Refusal::BadHash));
+            return (recipient, Err(Refusal::BadHash));
         }
         let verdict = if Timestamp::from_secs(expiry) <= now {
             Err(Refusal::Expired)
         } else {
             Ok(())
         };
-        (issue, verdict)
+        (recipient, verdict)
     }
 
     fn is_mine(&self, path: &str, oe: &str, account: &str, oh: &str) -> bool {
@@ -126,9 +126,9 @@ impl Signer {
     }
 }
 
-// === impl Issue ===
+// === impl Recipient ===
 
-impl Issue {
+impl Recipient {
     fn parse(text: &str) -> Option<Self> {
         let (vendor, account) = text.split_once('.')?;
         Some(Self {
@@ -138,7 +138,7 @@ impl Issue {
     }
 }
 
-impl std::fmt::Display for Issue {
+impl std::fmt::Display for Recipient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.vendor, self.account)
     }
@@ -166,11 +166,11 @@ mod tests {
 
     fn link() -> (Signer, String) {
         let signer = Signer::new("cdn:1".to_owned());
-        let issue = Issue {
+        let recipient = Recipient {
             vendor: Vendor::Wawp,
             account: "a b".to_owned(),
         };
-        let link = signer.link(PATH, EXPIRY, &issue);
+        let link = signer.link(PATH, EXPIRY, &recipient);
         (signer, link)
     }
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_good_until_the_second_it_names() {
+    fn a_link_is_valid_until_the_second_in_its_oe_parameter() {
         let (signer, link) = link();
         assert!(link.contains("&oe=6970FAAA&_nc_sid=5e03e0&_nc_cat=104"));
         assert_eq!(verdict(&signer, &link, 0x6970_FAA9), Ok(()));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_link_can_be_changed() {
+    fn a_link_with_any_changed_part_is_refused() {
         let (signer, link) = link();
         for (from, to, refusal) in [
             ("oe=6970FAAA", "oe=7970FAAA", Refusal::BadHash),
@@ -202,9 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn two_links_to_one_file_differ() {
+    fn two_links_to_the_same_file_differ() {
         let (signer, link) = link();
-        let issue = Issue::parse("wawp.a b").unwrap();
-        assert_ne!(signer.link(PATH, EXPIRY, &issue), link);
+        let recipient = Recipient::parse("wawp.a b").unwrap();
+        assert_ne!(signer.link(PATH, EXPIRY, &recipient), link);
     }
 }

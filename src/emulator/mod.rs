@@ -1,128 +1,82 @@
-//! The vendors and WhatsApp's CDN, played over real HTTP, so that tests, the demo and anybody who
-//! tries a frontend need no account.
+//! Emulates the vendors and WhatsApp's CDN over real HTTP, so that tests, the demo and the development of
+//! a frontend need no account.
 //!
-//! The API listener plays all vendors at once:
+//! The API listener is all vendors at once:
 //!
 //! * `GET /api/v1/instance/profile-picture` — Wachat
 //! * `GET /v2/chats/picture`, `/v2/contacts/profile-picture`, `/v2/chats/overview` — Wawp
 //! * `GET /api/whatsapp/v2/{instance}/contacts/profile-picture` — Hypersender
 //! * `GET /api/{session}/chats/{chatId}/picture`, `/api/{session}/chats/overview`,
 //!   `/api/{session}/profile` — Wappfy with the header `apikey`, WAHA with `X-Api-Key`
-//! * `/_emulator/` — the control routes, which explain themselves
+//! * `/_emulator/` — the control routes, which document themselves
 //!
-//! The CDN listener serves the signed links that the vendors hand out.
+//! The CDN listener serves the signed links that the vendors give out.
 //!
-//! Nothing here is shared with the proxy's reading of the vendors: a mock that shares the parser
-//! agrees with the bug.
+//! Nothing here is shared with the proxy's providers: a mock that shares the parser agrees with the bug.
 
+mod answer;
 mod api;
-mod calls;
-mod canvas;
+mod art;
+mod bad_bodies;
+mod call_log;
 mod cdn;
 mod control;
 mod control_routes;
 mod faults;
-mod hair;
 mod jid;
 mod links;
-mod network;
-mod photo;
+mod options;
 mod population;
-mod portrait;
 mod reply;
-mod route;
+mod request;
 mod rule;
-mod spoiled;
+mod state;
 mod vendor_cache;
 mod vendors;
-mod world;
+mod vocabulary;
+mod whatsapp;
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{Method, Request, Response, body::Incoming, header::ALLOW};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
-    reply::{Reply, Sending},
-    world::World,
+    reply::{Reply, ReplyBody},
+    state::State,
 };
-use crate::{
-    clock::Clock,
-    server::{self, Address, HyperOnly, Limits, Listener},
-};
+use crate::server::{self, Address, HyperOnly, Limits, Listener};
 
 pub use self::{
-    calls::{Call, Calls, Endpoint},
+    call_log::{Call, Calls},
     control::Control,
     faults::ActiveRule,
-    population::{Kind, Known, OWN_JID, Picture},
-    rule::{BadInput, Fault, Hop, Match, Rule},
-    vendors::Vendor,
+    options::Options,
+    population::{Kind, OWN_JID, Picture, Profile},
+    rule::{BadInput, Fault, Match, Rule},
+    vocabulary::{Endpoint, Hop, Vendor},
 };
-
-/// How to play.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where the vendors' API listens; a TCP address.
-    pub api: Address,
-    /// Where the CDN listens; a TCP address.
-    pub cdn: Address,
-    /// Host and port in the links, where clients reach the CDN by another name than it listens on;
-    /// loopback when it listens on all addresses. Without a port, the one it listens on.
-    pub cdn_authority: Option<String>,
-    /// The credential that every vendor accepts for every account.
-    pub token: String,
-    /// How long a link is good for.
-    pub link_life: Duration,
-    /// Decides about links and the vendors' caches; latencies pass in real time.
-    pub clock: Clock,
-}
 
 /// The running vendors and their CDN. Dropping it stops both.
 pub struct Emulator {
     api: SocketAddr,
     cdn: SocketAddr,
     control: Control,
-    _stop: DropGuard,
+    _shutdown: DropGuard,
 }
-
-// === impl Options ===
-
-impl Default for Options {
-    fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        let any_port = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        Self {
-            api: any_port.clone(),
-            cdn: any_port,
-            cdn_authority: None,
-            token: "emulator-token".to_owned(),
-            link_life: 2 * DAY,
-            clock: Clock::system(),
-        }
-    }
-}
-
-// === impl Emulator ===
 
 impl Emulator {
-    /// Binds both listeners and plays until the emulator is dropped.
+    /// Binds both listeners and serves until the emulator is dropped.
     pub async fn start(options: Options) -> io::Result<Emulator> {
         let (api_listener, api) = bind(&options.api).await?;
         let (cdn_listener, cdn) = bind(&options.cdn).await?;
         let shutdown = CancellationToken::new();
-        let control = Control(Arc::new(World::new(options, cdn, shutdown.clone())));
+        let control = Control(Arc::new(State::new(options, cdn, shutdown.clone())));
 
-        let hand = control.clone();
+        let api_control = control.clone();
         let service = move |_| {
-            let hand = hand.clone();
-            HyperOnly(move |request| api_answer(hand.clone(), request))
+            let control = api_control.clone();
+            HyperOnly(move |request| answer_api(control.clone(), request))
         };
         tokio::spawn(server::run(
             api_listener,
@@ -131,10 +85,10 @@ impl Emulator {
             None,
             shutdown.clone(),
         ));
-        let hand = control.clone();
+        let cdn_control = control.clone();
         let service = move |_| {
-            let hand = hand.clone();
-            HyperOnly(move |request| cdn_answer(hand.clone(), request))
+            let control = cdn_control.clone();
+            HyperOnly(move |request| answer_cdn(control.clone(), request))
         };
         tokio::spawn(server::run(
             cdn_listener,
@@ -148,48 +102,48 @@ impl Emulator {
             api,
             cdn,
             control,
-            _stop: shutdown.drop_guard(),
+            _shutdown: shutdown.drop_guard(),
         })
     }
 
-    /// Where the vendors' API listens.
+    /// The address of the vendors' API.
     pub fn api(&self) -> SocketAddr {
         self.api
     }
 
-    /// Where the CDN listens.
+    /// The address of the CDN.
     pub fn cdn(&self) -> SocketAddr {
         self.cdn
     }
 
-    /// The hand on the emulator.
+    /// Controls the emulator.
     pub fn control(&self) -> &Control {
         &self.control
     }
 }
 
-async fn api_answer(
+async fn answer_api(
     control: Control,
     request: Request<Incoming>,
-) -> Result<Response<Sending>, Infallible> {
+) -> Result<Response<ReplyBody>, Infallible> {
     let reply = if request.uri().path().starts_with(control_routes::PREFIX) {
         control_routes::answer(&control, request).await
     } else if request.method() == Method::GET {
         api::answer(&control.0, &request.into_parts().0).await
     } else {
-        Reply::text(405, "").with(ALLOW, "GET")
+        Reply::text(405, "").with_header(ALLOW, "GET")
     };
     Ok(reply.into_response())
 }
 
-async fn cdn_answer(
+async fn answer_cdn(
     control: Control,
     request: Request<Incoming>,
-) -> Result<Response<Sending>, Infallible> {
+) -> Result<Response<ReplyBody>, Infallible> {
     let reply = if matches!(*request.method(), Method::GET | Method::HEAD) {
         cdn::answer(&control.0, &request.into_parts().0).await
     } else {
-        Reply::text(405, "").with(ALLOW, "GET, HEAD")
+        Reply::text(405, "").with_header(ALLOW, "GET, HEAD")
     };
     Ok(reply.into_response())
 }
@@ -205,7 +159,7 @@ async fn bind(address: &Address) -> io::Result<(Listener, SocketAddr)> {
     }
 }
 
-/// Calls that are under way when the emulator stops are cut off soon: nobody is waiting for them.
+/// The servers' limits. The drain is short, as the callers stop together with the emulator.
 fn limits() -> Limits {
     Limits {
         drain: Duration::from_secs(1),

@@ -1,30 +1,30 @@
-//! Who is on the emulated WhatsApp: a fixed cast for galleries, and a stranger behind every other
+//! The profiles of the emulated WhatsApp: a fixed list for galleries, and a made-up picture for every other
 //! number.
 
 use serde::{Deserialize, Serialize};
 
-use super::portrait::Portrait;
+use super::art::Portrait;
 
-/// The JID of every emulated account itself.
+/// The own JID of every emulated account.
 pub const OWN_JID: &str = "628100000000@c.us";
 
-/// What WhatsApp has to show for a JID.
+/// The picture of a JID, or the reason why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Picture {
-    /// A picture; the number says which, and a JID with another number shows another picture.
+    /// The picture with this number. Two numbers are two different pictures.
     Face(u32),
-    /// The person has put up no picture.
+    /// The person has set no picture.
     NotSet,
     /// The person's privacy settings hide the picture from the account.
     Hidden,
-    /// WhatsApp does not say why there is nothing: every vendor answers with its plain "none".
+    /// WhatsApp gives no reason: every vendor answers with its plain "no picture".
     Unknown,
-    /// There is no such contact; vendors that can say 404 do so.
+    /// There is no such contact; a vendor with a 404 answers with that.
     NotFound,
 }
 
-/// What a JID stands for.
+/// The kind of a JID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -34,22 +34,22 @@ pub enum Kind {
     Contact,
     /// A group.
     Group,
-    /// A person known by a linked identity only.
+    /// A person with a linked identity (LID) instead of a number.
     Lid,
     /// A channel.
     Newsletter,
 }
 
-/// One of the fixed cast.
+/// A profile of the fixed list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Known {
+pub struct Profile {
     /// The canonical JID.
     pub jid: String,
     /// The name in chat lists.
     pub name: &'static str,
-    /// What the JID stands for.
+    /// The kind of JID.
     pub kind: Kind,
-    /// What WhatsApp shows for it now.
+    /// The picture that WhatsApp shows for it now.
     pub picture: Picture,
 }
 
@@ -101,8 +101,8 @@ const OTHERS: [(&str, &str, Picture); 10] = [
     ),
 ];
 
-/// The fixed cast with what each shows when nothing was changed.
-pub(super) fn cast() -> Vec<Known> {
+/// The fixed list, with the pictures of the start.
+pub(super) fn fixed_profiles() -> Vec<Profile> {
     let own = (OWN_JID.to_owned(), "Faceplate Demo", Picture::Face(0));
     let contacts = CONTACTS
         .into_iter()
@@ -112,7 +112,7 @@ pub(super) fn cast() -> Vec<Known> {
     std::iter::once(own)
         .chain(contacts)
         .chain(others)
-        .map(|(jid, name, picture)| Known {
+        .map(|(jid, name, picture)| Profile {
             kind: Kind::of(&jid),
             jid,
             name,
@@ -121,8 +121,8 @@ pub(super) fn cast() -> Vec<Known> {
         .collect()
 }
 
-/// What a JID outside of the cast shows: a face of its own, past all those of the cast.
-pub(super) fn stranger(jid: &str) -> Picture {
+/// The picture of a JID outside of the fixed list: one of its own, with a number above those of the list.
+pub(super) fn default_picture(jid: &str) -> Picture {
     const FIRST: u32 = 1000;
     let mut digest = [0; 4];
     digest.copy_from_slice(&blake3::hash(jid.as_bytes()).as_bytes()[..4]);
@@ -132,7 +132,7 @@ pub(super) fn stranger(jid: &str) -> Picture {
 // === impl Kind ===
 
 impl Kind {
-    /// What `jid`, in its canonical form, stands for.
+    /// The kind of a canonical JID.
     pub(super) fn of(jid: &str) -> Self {
         match jid.split_once('@') {
             _ if jid == OWN_JID => Kind::Own,
@@ -143,7 +143,7 @@ impl Kind {
         }
     }
 
-    /// What picture `number` of such a JID shows.
+    /// The portrait on the picture `number` of a JID of this kind.
     pub(super) fn portrait(self, number: u32) -> Portrait {
         match self {
             Kind::Own | Kind::Contact | Kind::Lid => Portrait::Person(number),
@@ -158,9 +158,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cast_has_24_faces_and_every_kind() {
-        let cast = cast();
-        assert_eq!(cast[24].jid, "628100000024@c.us");
+    fn the_fixed_list_has_24_contacts_with_faces_and_every_kind_of_jid() {
+        let profiles = fixed_profiles();
+        assert_eq!(profiles[24].jid, "628100000024@c.us");
         for (kind, count) in [
             (Kind::Own, 1),
             (Kind::Contact, 27),
@@ -168,7 +168,10 @@ mod tests {
             (Kind::Lid, 1),
             (Kind::Newsletter, 1),
         ] {
-            let found = cast.iter().filter(|known| known.kind == kind).count();
+            let found = profiles
+                .iter()
+                .filter(|profile| profile.kind == kind)
+                .count();
             assert_eq!(found, count, "{kind:?}");
         }
     }

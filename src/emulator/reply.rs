@@ -1,4 +1,4 @@
-//! An answer before it is sent, and the ways to spoil it on the wire.
+//! A reply before it is sent, and the faults of its body on the wire.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use hyper::{
 };
 use serde::Serialize;
 
-/// An answer in the making.
+/// A reply.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     headers: Vec<(HeaderName, String)>,
@@ -22,22 +22,22 @@ pub(super) struct Reply {
     delivery: Delivery,
 }
 
-/// How the body travels.
+/// The way in which the body is sent.
 enum Delivery {
     Whole,
-    /// Part of the body; then the connection drops, although `Content-Length` promised `declared`.
+    /// Part of the body, then the connection is dropped; `Content-Length` is `declared`.
     Dropped {
         declared: usize,
     },
-    /// The body, then filler; told in advance or chunked.
+    /// The body, then filler; with `Content-Length` or chunked.
     Padded {
         filler: u64,
         declared: bool,
     },
 }
 
-/// The bytes of a [`Reply`] on their way, and what happens at their end.
-pub(super) struct Sending {
+/// The body of a [`Reply`] while it is sent, and its ending.
+pub(super) struct ReplyBody {
     first: Option<Bytes>,
     filler: u64,
     ending: Ending,
@@ -45,8 +45,8 @@ pub(super) struct Sending {
 }
 
 enum Ending {
-    Good,
-    /// What was sent must reach the wire before the connection drops.
+    Complete,
+    /// Drop the connection after the bytes were flushed.
     DropAfterFlush,
     Drop,
 }
@@ -64,7 +64,7 @@ impl Reply {
     }
 
     pub(super) fn json(status: u16, body: &impl Serialize) -> Self {
-        // Our own types always serialize: their keys are strings.
+        // The emulator's own types always serialize: their keys are strings.
         let body = serde_json::to_vec(body).unwrap_or_default();
         Self::new(status, "application/json; charset=utf-8", body)
     }
@@ -73,25 +73,25 @@ impl Reply {
         Self::new(status, "text/plain", body)
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+    pub(super) fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// The first half, passed off as all.
-    pub(super) fn truncated(mut self) -> Self {
+    /// Sends the first half, with a matching `Content-Length`.
+    pub(super) fn truncate(mut self) -> Self {
         self.body.truncate(self.body.len() / 2);
         self
     }
 
-    /// All of it, where `Content-Length` promises half as much again.
-    pub(super) fn too_short(mut self) -> Self {
+    /// Sends the whole body, with a `Content-Length` half as large again.
+    pub(super) fn overstate_length(mut self) -> Self {
         let declared = self.body.len() + self.body.len() / 2 + 1;
         self.delivery = Delivery::Dropped { declared };
         self
     }
 
-    /// The first half; then the connection drops.
+    /// Sends the first half, then drops the connection.
     pub(super) fn reset(mut self) -> Self {
         let declared = self.body.len();
         self.body.truncate(declared / 2);
@@ -99,37 +99,37 @@ impl Reply {
         self
     }
 
-    /// The body and then filler, `bytes` in all.
-    pub(super) fn padded(mut self, bytes: u64, declared: bool) -> Self {
+    /// Sends the body, then filler, `bytes` in all.
+    pub(super) fn pad(mut self, bytes: u64, declared: bool) -> Self {
         let filler = bytes.saturating_sub(self.body.len() as u64);
         self.delivery = Delivery::Padded { filler, declared };
         self
     }
 
-    pub(super) fn into_response(self) -> Response<Sending> {
+    pub(super) fn into_response(self) -> Response<ReplyBody> {
         let mut headers = self.headers;
-        let mut sending = Sending {
+        let mut body = ReplyBody {
             first: Some(self.body).filter(|body| !body.is_empty()),
             filler: 0,
-            ending: Ending::Good,
+            ending: Ending::Complete,
             declared: true,
         };
         match self.delivery {
             Delivery::Whole => {}
             Delivery::Padded { filler, declared } => {
-                sending.filler = filler;
-                sending.declared = declared;
+                body.filler = filler;
+                body.declared = declared;
             }
             Delivery::Dropped { declared } => {
                 headers.push((CONTENT_LENGTH, declared.to_string()));
-                sending.ending = Ending::DropAfterFlush;
-                sending.declared = false;
+                body.ending = Ending::DropAfterFlush;
+                body.declared = false;
             }
         }
-        let mut response = Response::new(sending);
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         for (name, value) in headers {
-            // A redirect's location is the visitor's own text; one that is no header is left out.
+            // A redirect's location is the user's text, which may be no valid header value.
             if let Ok(value) = HeaderValue::try_from(value) {
                 response.headers_mut().insert(name, value);
             }
@@ -138,9 +138,9 @@ impl Reply {
     }
 }
 
-// === impl Sending ===
+// === impl ReplyBody ===
 
-impl Body for Sending {
+impl Body for ReplyBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -148,14 +148,14 @@ impl Body for Sending {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let sending = self.get_mut();
-        if let Some(piece) = sending.first.take().or_else(|| sending.more_filler()) {
+        let body = self.get_mut();
+        if let Some(piece) = body.first.take().or_else(|| body.next_filler()) {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        match sending.ending {
-            Ending::Good => Poll::Ready(None),
+        match body.ending {
+            Ending::Complete => Poll::Ready(None),
             Ending::DropAfterFlush => {
-                sending.ending = Ending::Drop;
+                body.ending = Ending::Drop;
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -164,7 +164,7 @@ impl Body for Sending {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.filler == 0 && matches!(self.ending, Ending::Good)
+        self.first.is_none() && self.filler == 0 && matches!(self.ending, Ending::Complete)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -176,12 +176,20 @@ impl Body for Sending {
     }
 }
 
-impl Sending {
-    fn more_filler(&mut self) -> Option<Bytes> {
+impl ReplyBody {
+    fn next_filler(&mut self) -> Option<Bytes> {
         static FILLER: [u8; 16 * 1024] = [b'.'; 16 * 1024];
         let length = self.filler.min(FILLER.len() as u64);
         self.filler -= length;
         let piece = FILLER.get(..usize::try_from(length).ok()?)?;
         (!piece.is_empty()).then(|| Bytes::from_static(piece))
     }
+}
+
+/// The standard reason phrase of `status`.
+pub(super) fn phrase(status: u16) -> &'static str {
+    StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error")
 }

@@ -1,150 +1,142 @@
-//! The words for trouble: which calls go wrong, and how.
+//! The rules of fault injection: which calls go wrong, and how.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Value, json};
 
-use super::{jid, vendors::Vendor};
+use super::{
+    jid,
+    vocabulary::{Hop, Vendor},
+};
 
-/// Which calls go wrong, and how.
+/// The calls that go wrong, and their fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// The calls that the rule is about; all calls of the API when nothing is said.
+    /// The calls that the rule applies to; by default all calls of the API.
     #[serde(rename = "match", default)]
     pub matching: Match,
-    /// What happens to them.
-    #[serde(deserialize_with = "exact")]
+    /// The fault.
+    #[serde(deserialize_with = "without_extra_fields")]
     pub fault: Fault,
-    /// How many matching calls pass unharmed first.
+    /// The number of matching calls that pass first.
     #[serde(default)]
     pub after: u64,
-    /// How many calls are struck before the rule is spent; no end when unset.
+    /// The number of calls that the fault is applied to; unlimited if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
 }
 
-/// Narrows a rule down to some calls; what is unset matches all.
+/// The calls that a rule applies to. A field that is unset matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Match {
     /// The listener.
     #[serde(default)]
     pub hop: Hop,
-    /// The vendor called; on the CDN, the one that handed out the link.
+    /// The vendor called; on the CDN, the one that gave out the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor: Option<Vendor>,
-    /// The account called for; on the CDN, the one that the link was handed out to.
+    /// The account called for; on the CDN, the one that the link was given to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// The JID asked about, in any spelling; on the CDN, whose picture it is.
+    /// The JID in question, in any spelling; on the CDN, the one that the picture belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jid: Option<String>,
 }
 
-/// One of the two listeners.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Hop {
-    /// The vendors' API.
-    #[default]
-    Api,
-    /// The content network that the vendors' links lead to.
-    Cdn,
-}
-
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
-    /// The answer comes late, and is then as usual; adds to any other fault.
+    /// A late reply, in addition to any other fault.
     Latency {
-        /// How late.
+        /// The delay in milliseconds.
         ms: u64,
     },
-    /// An error status with the vendor's own body.
+    /// An error status, with the vendor's own body.
     Status {
         /// The status, from 400 to 599.
         status: u16,
-        /// The seconds in `Retry-After`; no such header when unset.
+        /// The seconds in `Retry-After`; no such header if unset.
         #[serde(default)]
         retry_after: Option<u64>,
     },
     /// WhatsApp's `rate-overlimit` inside of a 200.
     RateOverlimit,
-    /// The vendor's "no picture" for whoever is asked about; on the CDN, a 200 without bytes.
+    /// The vendor's "no picture" for any JID; on the CDN, a 200 with an empty body.
     Empty {
-        /// Whether WAHA, Wappfy and Wawp keep that for 24 h, as they really do.
+        /// Whether WAHA, Wappfy and Wawp cache that for 24 h, as the real ones do.
         #[serde(default = "yes")]
         remembered: bool,
     },
-    /// Text that breaks off where JSON was expected.
+    /// Incomplete JSON.
     NotJson,
-    /// A web page; the CDN calls it a JPEG.
+    /// A web page; from the CDN, with the media type of a JPEG.
     Html,
     /// An SVG with a script inside.
     Svg,
-    /// The start of an answer, then filler.
+    /// The start of a reply, then filler.
     Oversized {
         /// The length of the whole body.
         bytes: u64,
-        /// Whether `Content-Length` says so in advance; chunked otherwise.
+        /// Whether `Content-Length` declares it; chunked otherwise.
         #[serde(default)]
         declared: bool,
     },
-    /// The first half of the answer, passed off as all of it.
+    /// The first half of the body, declared as the whole.
     Truncated,
-    /// The answer, with a `Content-Length` that promises more.
+    /// The whole body, with a `Content-Length` that is too large.
     WrongLength,
     /// The connection drops in the middle of the body.
     Reset,
-    /// No answer until the caller goes away.
+    /// No reply until the caller disconnects.
     Hang,
-    /// A link that is already past its time; on the CDN, the refusal of one.
+    /// A link that has expired already; on the CDN, the refusal of one.
     ExpiredLink {
-        /// Whether a call with `refresh=true` gets such a link too.
+        /// Whether a call with `refresh=true` gets an expired link, too.
         #[serde(default)]
         even_when_refreshed: bool,
     },
     /// A 302.
     Redirect {
-        /// Where to; when unset, the same picture under another good link.
+        /// The target; by default the same picture under another valid link.
         #[serde(default)]
         location: Option<String>,
     },
-    /// The gray silhouette in place of the picture.
+    /// The gray silhouette instead of the picture.
     DefaultImage,
-    /// An empty string for a link.
+    /// An empty string instead of a link.
     EmptyUrl,
-    /// Wawp's word for a picture that privacy settings hide; others say "no picture".
+    /// Wawp's word for a hidden picture; the other vendors say "no picture".
     Restricted,
-    /// The vendor's answer when its session does not work.
+    /// The vendor's reply while the account's session does not work.
     SessionDown {
         /// The session's state, such as `SCAN_QR_CODE` or `STOPPED`.
         status: String,
     },
-    /// `&amp;` for `&` in links.
+    /// `&amp;` instead of `&` in links.
     AmpEntity,
-    /// The six characters `\u0026` for `&` in links, escaped once too often.
+    /// The six characters `\u0026` instead of `&` in links: escaped once too often.
     AmpUnicode,
-    /// The link inside of an old `/pp?e=` wrapper.
+    /// The link inside of a `/pp?e=` wrapper.
     WrappedLink,
-    /// Random bytes in place of the picture or the JSON.
+    /// Random bytes instead of the picture or the JSON.
     BadImage,
 }
 
-/// Says why an input was refused, and what to write in its place.
+/// An input was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}; {remedy}")]
 pub struct BadInput {
-    /// What is wrong.
+    /// The reason.
     pub problem: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// A call as rules see it.
+/// The properties of a call that a rule can match.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) hop: Hop,
@@ -156,7 +148,7 @@ pub(super) struct Target<'a> {
 // === impl Rule ===
 
 impl Rule {
-    /// `fault` on every call of the vendors' API.
+    /// A rule for every call of the vendors' API.
     pub fn api(fault: Fault) -> Self {
         Self {
             matching: Match::default(),
@@ -166,58 +158,58 @@ impl Rule {
         }
     }
 
-    /// `fault` on every download.
+    /// A rule for every download from the CDN.
     pub fn cdn(fault: Fault) -> Self {
         let mut rule = Self::api(fault);
         rule.matching.hop = Hop::Cdn;
         rule
     }
 
-    /// Only for this vendor.
+    /// Restricts the rule to a vendor.
     pub fn vendor(mut self, vendor: Vendor) -> Self {
         self.matching.vendor = Some(vendor);
         self
     }
 
-    /// Only for this account.
+    /// Restricts the rule to an account.
     pub fn account(mut self, account: &str) -> Self {
         self.matching.account = Some(account.to_owned());
         self
     }
 
-    /// Only for this JID.
+    /// Restricts the rule to a JID.
     pub fn jid(mut self, jid: &str) -> Self {
         self.matching.jid = Some(jid.to_owned());
         self
     }
 
-    /// Lets `calls` matching calls pass first.
+    /// Lets the first `calls` matching calls pass.
     pub fn after(mut self, calls: u64) -> Self {
         self.after = calls;
         self
     }
 
-    /// Strikes `calls` calls and no more.
+    /// Limits the rule to `calls` calls.
     pub fn times(mut self, calls: u64) -> Self {
         self.times = Some(calls);
         self
     }
 
-    /// The rule with its JID in canonical form, if the rule can strike at all.
-    pub(super) fn checked(mut self) -> Result<Self, BadInput> {
+    /// The rule with its JID in canonical form. A rule that could never apply is an error.
+    pub(super) fn validate(mut self) -> Result<Self, BadInput> {
         if let Some(raw) = &self.matching.jid {
-            let canonical = jid::canonical(raw).ok_or_else(|| BadInput::not_a_jid(raw))?;
+            let canonical = jid::canonicalize(raw).ok_or_else(|| BadInput::not_a_jid(raw))?;
             self.matching.jid = Some(canonical);
         }
         if self.matching.hop == Hop::Cdn && !self.fault.happens_on_the_cdn() {
             return Err(BadInput {
                 problem: format!("the CDN has no fault {:?}", self.fault),
-                remedy: "leave `match.hop` out: this fault is about the vendor's answer".to_owned(),
+                remedy: "leave `match.hop` out: this fault is about the vendor's reply".to_owned(),
             });
         }
         match self.fault {
             Fault::Status { status, .. } if !(400..600).contains(&status) => Err(BadInput {
-                problem: format!("{status} is no error status"),
+                problem: format!("{status} is not an error status"),
                 remedy: "write one from 400 to 599".to_owned(),
             }),
             _ => Ok(self),
@@ -228,8 +220,8 @@ impl Rule {
 // === impl Match ===
 
 impl Match {
-    /// Whether the rule is about `target`.
-    pub(super) fn covers(&self, target: Target<'_>) -> bool {
+    /// Whether the rule applies to `target`.
+    pub(super) fn matches(&self, target: Target<'_>) -> bool {
         self.hop == target.hop
             && self
                 .vendor
@@ -248,7 +240,7 @@ impl Match {
 // === impl Fault ===
 
 impl Fault {
-    /// How late the fault makes an answer, if that is what it does.
+    /// The delay, if the fault is a latency.
     pub(super) fn delay(&self) -> Option<Duration> {
         match self {
             Fault::Latency { ms } => Some(Duration::from_millis(*ms)),
@@ -274,7 +266,7 @@ impl Fault {
 impl BadInput {
     pub(super) fn not_a_jid(raw: &str) -> Self {
         Self {
-            problem: format!("{raw:?} is no JID"),
+            problem: format!("{raw:?} is not a JID"),
             remedy: "write one like 628100000001@c.us or 120363000000000001@g.us".to_owned(),
         }
     }
@@ -284,8 +276,9 @@ fn yes() -> bool {
     true
 }
 
-/// A fault without any field too many. Serde alone lets kinds that have no fields have any.
-fn exact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fault, D::Error> {
+/// Deserializes a fault and refuses unknown fields. Serde's `deny_unknown_fields` does not do so for kinds
+/// without fields.
+fn without_extra_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fault, D::Error> {
     let written = Value::deserialize(deserializer)?;
     let fault = Fault::deserialize(&written).map_err(D::Error::custom)?;
     let fields = |value: &Value| value.as_object().map_or(0, serde_json::Map::len);

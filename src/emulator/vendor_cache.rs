@@ -1,5 +1,5 @@
-//! What WAHA and its family remember: for 24 h, in memory, per account and per id exactly as it was
-//! written, a link or that there was none.
+//! The answer cache of WAHA and its relatives: in memory, for 24 h, by account and by the id as the caller
+//! wrote it. Answers without a picture are cached, too.
 
 use std::{
     collections::HashMap,
@@ -7,53 +7,45 @@ use std::{
     time::Duration,
 };
 
-use super::{population::Picture, vendors::Vendor};
+use super::{answer::Answer, vocabulary::Vendor};
 use crate::clock::Timestamp;
-
-/// What WhatsApp answered a vendor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// A link to the picture.
-    Link(String),
-    /// Nothing to see, and why.
-    Nothing(Picture),
-}
 
 /// The caches of all accounts.
 #[derive(Default)]
-pub(super) struct VendorCache(Mutex<HashMap<Slot, (Timestamp, Seen)>>);
+pub(super) struct VendorCache(Mutex<HashMap<CacheKey, (Timestamp, Answer)>>);
 
-/// The id is as the caller wrote it: two spellings of a contact are two entries, as at WAHA.
+/// The id is the raw string: two spellings of a contact are two entries, as at WAHA.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Slot {
+pub(super) struct CacheKey {
     pub(super) vendor: Vendor,
     pub(super) account: String,
     pub(super) id: String,
 }
 
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The lifetime of an answer.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 // === impl VendorCache ===
 
 impl VendorCache {
-    /// What is remembered for `slot`.
-    pub(super) fn find(&self, slot: &Slot, now: Timestamp) -> Option<Seen> {
-        let slots = self.slots();
-        let (at, seen) = slots.get(slot)?;
-        (now.since(*at) < KEPT).then(|| seen.clone())
+    /// The cached answer for `key`.
+    pub(super) fn find(&self, key: &CacheKey, now: Timestamp) -> Option<Answer> {
+        let entries = self.entries();
+        let (at, answer) = entries.get(key)?;
+        (now.since(*at) < LIFETIME).then(|| answer.clone())
     }
 
-    /// Remembers an answer, also that there was nothing.
-    pub(super) fn put(&self, slot: Slot, seen: Seen, now: Timestamp) {
-        self.slots().insert(slot, (now, seen));
+    /// Caches an answer.
+    pub(super) fn put(&self, key: CacheKey, answer: Answer, now: Timestamp) {
+        self.entries().insert(key, (now, answer));
     }
 
-    /// Forgets everything, as a restart of the vendor does.
+    /// Empties the cache, as a restart of the vendor does.
     pub(super) fn clear(&self) {
-        self.slots().clear();
+        self.entries().clear();
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Slot, (Timestamp, Seen)>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<CacheKey, (Timestamp, Answer)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -400,7 +400,7 @@ async fn emulate_says_what_to_try() {
     let (_, rest) = said.split_once("the vendors: http://").unwrap();
     let (address, _) = rest.split_once('/').unwrap();
     let index = Answer::to(address, "GET", "/_emulator/", &[]).await;
-    assert!(index.text().contains("What was asked"), "{}", index.text());
+    assert!(index.text().contains("Log of calls"), "{}", index.text());
     let path = "/api/shop/chats/628100000001@c.us/picture";
     let token = [("x-api-key", "emulator-token")];
     let answer = Answer::to(address, "GET", path, &token).await;

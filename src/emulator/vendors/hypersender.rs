@@ -1,10 +1,14 @@
-//! Hypersender: `GET /api/whatsapp/v2/{instance}/contacts/profile-picture?chat_id=`. The page shows
-//! the good answers; the errors follow Laravel, which its own fixtures show it runs on.
+//! Hypersender: `GET /api/whatsapp/v2/{instance}/contacts/profile-picture?chat_id=`. Its documentation shows
+//! successes; the errors are Laravel's, on which Hypersender runs by its own fixtures.
 
 use serde::Serialize;
 
-use super::{Shown, phrase};
-use crate::emulator::{population::Picture, reply::Reply, route::Ask};
+use crate::emulator::{
+    answer::Answer,
+    population::Picture,
+    reply::{Reply, phrase},
+    request::VendorRequest,
+};
 
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -35,18 +39,18 @@ struct Invalid {
     chat_id: [&'static str; 1],
 }
 
-pub(super) fn malformed(ask: &Ask) -> Option<Reply> {
-    ask.jid().is_none().then(|| error(422))
+pub(super) fn malformed(request: &VendorRequest) -> Option<Reply> {
+    request.jid().is_none().then(|| error(422))
 }
 
-pub(super) fn show(shown: &Shown) -> Reply {
-    let (message, url) = match shown {
-        Shown::Link(link) => (
+pub(super) fn reply(answer: &Answer) -> Reply {
+    let (message, url) = match answer {
+        Answer::Link(link) => (
             "Profile picture retrieved successfully.",
             Some(link.as_str()),
         ),
-        Shown::Nothing(Picture::NotFound) => return error(404),
-        Shown::Nothing(_) => ("Profile picture not available.", None),
+        Answer::Empty(Picture::NotFound) => return error(404),
+        Answer::Empty(_) => ("Profile picture not available.", None),
     };
     let data = Data { url };
     Reply::json(200, &Envelope { message, data })

@@ -1,10 +1,13 @@
-//! Wachat: `GET /api/v1/instance/profile-picture`, the account's own picture as bytes. Its page
-//! names the errors and shows no body; the small JSON here is our own.
+//! Wachat: `GET /api/v1/instance/profile-picture`, the account's own picture as bytes. Its documentation names
+//! the errors without their bodies; the JSON here is made up.
 
 use serde::Serialize;
 
-use super::{Shown, phrase};
-use crate::emulator::{reply::Reply, route::Ask};
+use crate::emulator::{
+    answer::Answer,
+    reply::{Reply, phrase},
+    request::VendorRequest,
+};
 
 #[derive(Serialize)]
 struct Failure<'a> {
@@ -14,15 +17,15 @@ struct Failure<'a> {
     code: Option<u16>,
 }
 
-pub(super) fn malformed(ask: &Ask) -> Option<Reply> {
-    ask.account.is_empty().then(|| error(400))
+pub(super) fn malformed(request: &VendorRequest) -> Option<Reply> {
+    request.account.is_empty().then(|| error(400))
 }
 
-/// Where there is a picture its bytes are sent, and no link is ever shown.
-pub(super) fn show(shown: &Shown) -> Reply {
-    match shown {
-        Shown::Link(_) => Reply::new(200, "image/jpeg", ""),
-        Shown::Nothing(_) => error(404),
+/// Without a picture a 404. A picture is sent as bytes, by the caller of this function.
+pub(super) fn reply(answer: &Answer) -> Reply {
+    match answer {
+        Answer::Link(_) => Reply::new(200, "image/jpeg", ""),
+        Answer::Empty(_) => error(404),
     }
 }
 

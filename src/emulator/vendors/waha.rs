@@ -3,8 +3,13 @@
 
 use serde::Serialize;
 
-use super::{Row, Shown, Vendor, phrase};
-use crate::emulator::{OWN_JID, calls::Endpoint, reply::Reply, route::Ask};
+use crate::emulator::{
+    answer::{Answer, Row},
+    population::OWN_JID,
+    reply::{Reply, phrase},
+    request::VendorRequest,
+    vocabulary::{Endpoint, Vendor},
+};
 
 #[derive(Serialize)]
 struct Picture<'a> {
@@ -27,10 +32,10 @@ struct Failure<'a> {
     status_code: u16,
 }
 
-/// How WAHA wraps what its engine threw.
+/// WAHA's reply with an exception of its engine.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Thrown<'a> {
+struct EngineError<'a> {
     status_code: u16,
     timestamp: &'a str,
     exception: Exception<'a>,
@@ -90,15 +95,15 @@ struct Raw<'a> {
     id: &'a str,
 }
 
-/// Whatever WhatsApp says, WAHA makes it a link or null.
-pub(super) fn show(ask: &Ask, shown: &Shown) -> Reply {
-    let url = match shown {
-        Shown::Link(link) => Some(link.as_str()),
-        Shown::Nothing(_) => None,
+/// A link or null; WAHA gives no reason for a missing picture.
+pub(super) fn reply(request: &VendorRequest, answer: &Answer) -> Reply {
+    let url = match answer {
+        Answer::Link(link) => Some(link.as_str()),
+        Answer::Empty(_) => None,
     };
-    match (ask.endpoint, ask.vendor) {
-        // Wappfy's page: "not yet implemented".
-        (Endpoint::Profile, Vendor::Wappfy) => error(ask, 501),
+    match (request.endpoint, request.vendor) {
+        // Documented by Wappfy as "not yet implemented".
+        (Endpoint::Profile, Vendor::Wappfy) => error(request, 501),
         (Endpoint::Profile, _) => Reply::json(
             200,
             &Profile {
@@ -132,19 +137,19 @@ fn chat(row: &Row) -> Chat<'_> {
     }
 }
 
-pub(super) fn error(ask: &Ask, status: u16) -> Reply {
+pub(super) fn error(request: &VendorRequest, status: u16) -> Reply {
     match status {
         401 => failure(401, "Unauthorized", None),
         404 => {
-            let name = &ask.account;
+            let name = &request.account;
             let message = format!(
                 "We didn't find a session with name '{name}'. \
                  Please start it first by using POST /api/sessions/start request"
             );
             failure(404, &message, Some("Not Found"))
         }
-        422 => session_down(ask, "FAILED"),
-        500 => thrown(ask),
+        422 => session_down(request, "FAILED"),
+        500 => engine_error(request),
         501 => failure(
             501,
             "The method is not implemented by the engine.",
@@ -154,10 +159,10 @@ pub(super) fn error(ask: &Ask, status: u16) -> Reply {
     }
 }
 
-pub(super) fn session_down(ask: &Ask, session: &str) -> Reply {
+pub(super) fn session_down(request: &VendorRequest, session: &str) -> Reply {
     let body = SessionDown {
         error: "Session status is not as expected. Try again later or restart the session",
-        session: &ask.account,
+        session: &request.account,
         status: session,
         expected: ["WORKING"],
     };
@@ -173,10 +178,10 @@ fn failure(status_code: u16, message: &str, error: Option<&str>) -> Reply {
     Reply::json(status_code, &body)
 }
 
-/// Versions before 2024.12.6 failed like this when WhatsApp hid a picture.
-fn thrown(ask: &Ask) -> Reply {
-    let id = ask.id.as_deref().unwrap_or_default();
-    let body = Thrown {
+/// The reply of versions before 2024.12.6 for a hidden picture.
+fn engine_error(request: &VendorRequest) -> Reply {
+    let id = request.id.as_deref().unwrap_or_default();
+    let body = EngineError {
         status_code: 500,
         timestamp: "2026-11-20T12:00:00.000Z",
         exception: Exception {
@@ -184,7 +189,7 @@ fn thrown(ask: &Ask) -> Reply {
             data: 401,
         },
         request: Request {
-            path: format!("/api/{}/chats/{id}/picture", ask.account),
+            path: format!("/api/{}/chats/{id}/picture", request.account),
             method: "GET",
         },
         version: Version {

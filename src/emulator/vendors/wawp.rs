@@ -1,14 +1,19 @@
 //! Wawp: `GET /v2/chats/picture`, `GET /v2/contacts/profile-picture`, `GET /v2/chats/overview`.
 //!
-//! The page of the first shows a success without the link, "null or restricted" in prose; the link
-//! is put into `data` here. The page of the second says "a 404 Not Found or an empty URL".
+//! The documentation of the first shows a success without the link, and mentions "null or restricted"; the
+//! link is in `data` here. That of the second says "a 404 Not Found or an empty URL".
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Row, Shown, phrase};
-use crate::emulator::{OWN_JID, calls::Endpoint, population::Picture, reply::Reply, route::Ask};
+use crate::emulator::{
+    answer::{Answer, Row},
+    population::{OWN_JID, Picture},
+    reply::{Reply, phrase},
+    request::VendorRequest,
+    vocabulary::Endpoint,
+};
 
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -58,17 +63,17 @@ struct Message {
     timestamp: u64,
 }
 
-/// "You must use the full JID": a number without suffix is refused, at the contacts call it is not.
-pub(super) fn malformed(ask: &Ask) -> Option<Reply> {
-    if ask.account.is_empty() {
+/// "You must use the full JID": the chats call refuses a number without suffix, the contacts call does not.
+pub(super) fn malformed(request: &VendorRequest) -> Option<Reply> {
+    if request.account.is_empty() {
         return Some(error(400));
     }
-    match ask.endpoint {
+    match request.endpoint {
         Endpoint::Picture => {
-            let full = ask.id.as_ref().is_some_and(|id| id.contains('@'));
-            (!full || ask.jid().is_none()).then(|| error(400))
+            let is_full = request.id.as_ref().is_some_and(|id| id.contains('@'));
+            (!is_full || request.jid().is_none()).then(|| error(400))
         }
-        Endpoint::ContactPicture => match ask.jid() {
+        Endpoint::ContactPicture => match request.jid() {
             None => Some(error(400)),
             // "You cannot fetch your own profile picture via this endpoint."
             Some(jid) => (jid == OWN_JID).then(|| error(404)),
@@ -77,17 +82,17 @@ pub(super) fn malformed(ask: &Ask) -> Option<Reply> {
     }
 }
 
-pub(super) fn show(ask: &Ask, shown: &Shown) -> Reply {
-    if matches!(shown, Shown::Nothing(Picture::NotFound)) {
+pub(super) fn reply(request: &VendorRequest, answer: &Answer) -> Reply {
+    if matches!(answer, Answer::Empty(Picture::NotFound)) {
         return error(404);
     }
-    if ask.endpoint == Endpoint::ContactPicture {
-        return contact(ask, shown);
+    if request.endpoint == Endpoint::ContactPicture {
+        return contact(request, answer);
     }
-    let (message, url) = match shown {
-        Shown::Link(link) => ("Operation completed successfully", Some(link.as_str())),
-        Shown::Nothing(Picture::Hidden) => ("restricted", None),
-        Shown::Nothing(_) => ("Operation completed successfully", None),
+    let (message, url) = match answer {
+        Answer::Link(link) => ("Operation completed successfully", Some(link.as_str())),
+        Answer::Empty(Picture::Hidden) => ("restricted", None),
+        Answer::Empty(_) => ("Operation completed successfully", None),
     };
     let data = Data { url };
     let body = Envelope {
@@ -98,17 +103,17 @@ pub(super) fn show(ask: &Ask, shown: &Shown) -> Reply {
     Reply::json(200, &body)
 }
 
-fn contact(ask: &Ask, shown: &Shown) -> Reply {
-    let url = match shown {
-        Shown::Link(link) => Some(link.as_str()),
-        Shown::Nothing(Picture::Hidden) => Some(""),
-        Shown::Nothing(_) => None,
+fn contact(request: &VendorRequest, answer: &Answer) -> Reply {
+    let url = match answer {
+        Answer::Link(link) => Some(link.as_str()),
+        Answer::Empty(Picture::Hidden) => Some(""),
+        Answer::Empty(_) => None,
     };
-    let id = ask.id.as_deref().unwrap_or_default();
+    let id = request.id.as_deref().unwrap_or_default();
     Reply::json(200, &Contact { id, url })
 }
 
-/// An object with the index as key, as in the page's example, and no picture.
+/// An object with the index as key, as in the documentation's example, without pictures.
 pub(super) fn list(rows: &[Row]) -> Reply {
     let chats: BTreeMap<usize, Chat<'_>> = rows.iter().map(chat).enumerate().collect();
     Reply::json(200, &chats)

@@ -1,8 +1,8 @@
-//! What the figures wear on their heads: what lies behind the face and what lies before it.
+//! The figures' hair and headwear, in two layers: behind the face and in front of it.
 
 use super::canvas::{Canvas, Color, Shape, mix};
 
-/// A way to wear one's hair.
+/// A hair style or headwear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hair {
     Crop,
@@ -60,7 +60,7 @@ impl Hair {
         )
     }
 
-    /// Draws what the head and the shoulders hide.
+    /// Draws the layer behind head and shoulders.
     pub(super) fn behind(self, canvas: &mut Canvas, color: Color) {
         let shade = mix(color, [0; 3], 0.18);
         match self {
@@ -80,8 +80,8 @@ impl Hair {
         }
     }
 
-    /// Draws what lies on the forehead, around the face and on the shoulders.
-    pub(super) fn before(self, canvas: &mut Canvas, color: Color) {
+    /// Draws the layer on the forehead, around the face and on the shoulders.
+    pub(super) fn in_front(self, canvas: &mut Canvas, color: Color) {
         match self {
             Hair::Crop => canvas.paint(color, &crown(0.232, 0.36, 0.47)),
             Hair::Long | Hair::Bob => fringe(canvas, color),

@@ -1,10 +1,10 @@
-//! Bodies that are not what they should be; the API and the CDN hand out the same.
+//! Replies with a wrong body, for the faults of the API and of the CDN.
 
 use bytes::Bytes;
 
 use super::reply::Reply;
 
-/// JSON that breaks off.
+/// Incomplete JSON.
 pub(super) fn not_json(media_type: &str) -> Reply {
     Reply::new(
         200,
@@ -13,7 +13,7 @@ pub(super) fn not_json(media_type: &str) -> Reply {
     )
 }
 
-/// A web page of the kind that proxies put in front of trouble.
+/// A web page, like a proxy's challenge or error page.
 pub(super) fn html(media_type: &str) -> Reply {
     const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Just a moment...</title></head>\
                         <body><script>alert(1)</script></body></html>\n";
@@ -27,13 +27,13 @@ pub(super) fn svg() -> Reply {
     Reply::new(200, "image/svg+xml", PICTURE)
 }
 
-/// The start of a good JPEG; what is missing is filled up by [`Reply::padded`].
+/// The start of a valid JPEG, to be filled up by [`Reply::pad`].
 pub(super) fn jpeg_start(photo: &Bytes) -> Reply {
     const HEAD: usize = 1024;
     Reply::new(200, "image/jpeg", photo.slice(..photo.len().min(HEAD)))
 }
 
-/// Bytes without any meaning, the same ones each time.
+/// Pseudo-random bytes, always the same.
 pub(super) fn noise(media_type: &str) -> Reply {
     const BYTES: usize = 4096;
     let mut noise = vec![0; BYTES];

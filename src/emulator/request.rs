@@ -1,36 +1,40 @@
-//! From a request to the vendor's call that it makes. What the vendors' pages do not name is `None`.
+//! Parses a request to a vendor's API. A path that no vendor documents is `None`.
 
 use hyper::{HeaderMap, http::request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{calls::Endpoint, jid, vendors::Vendor};
+use super::{
+    jid,
+    population::OWN_JID,
+    vocabulary::{Endpoint, Vendor},
+};
 
-/// One call of a vendor's API, as written.
+/// A call to a vendor's API, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ask {
+pub(super) struct VendorRequest {
     pub(super) vendor: Vendor,
     pub(super) endpoint: Endpoint,
-    /// The account; empty when the caller left it out.
+    /// The account; empty if it is missing.
     pub(super) account: String,
-    /// The id asked about, exactly as the caller wrote it.
+    /// The id in question, exactly as the caller wrote it.
     pub(super) id: Option<String>,
     pub(super) refresh: bool,
     pub(super) token: Option<String>,
-    /// How many rows, and how many to pass over.
+    /// The number of rows, and the number of rows to skip.
     pub(super) page: (usize, usize),
 }
 
-// === impl Ask ===
+// === impl VendorRequest ===
 
-impl Ask {
-    /// The call that `request` makes.
-    pub(super) fn read(request: &Parts) -> Option<Self> {
+impl VendorRequest {
+    /// Parses the call that `request` makes.
+    pub(super) fn parse(request: &Parts) -> Option<Self> {
         let path: Vec<String> = request
             .uri
             .path()
             .split('/')
             .skip(1)
-            .map(decoded)
+            .map(decode)
             .collect::<Option<_>>()?;
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let query = Query(request.uri.query().unwrap_or_default());
@@ -63,48 +67,48 @@ impl Ask {
         }
     }
 
-    /// The canonical JID asked about, if it is one.
+    /// The canonical JID in question, if it is one.
     pub(super) fn jid(&self) -> Option<String> {
-        self.id.as_deref().and_then(jid::canonical)
+        self.id.as_deref().and_then(jid::canonicalize)
     }
 }
 
-fn wachat(headers: &HeaderMap, query: &Query<'_>) -> Ask {
-    Ask {
-        id: Some(super::OWN_JID.to_owned()),
+fn wachat(headers: &HeaderMap, query: &Query<'_>) -> VendorRequest {
+    VendorRequest {
+        id: Some(OWN_JID.to_owned()),
         token: bearer(headers).or_else(|| query.value("apiKey")),
         account: query.value("instanceName").unwrap_or_default(),
-        ..Ask::bare(Vendor::Wachat, Endpoint::Picture)
+        ..VendorRequest::new(Vendor::Wachat, Endpoint::Picture)
     }
 }
 
-fn wawp(endpoint: Endpoint, id: &str, query: &Query<'_>) -> Ask {
-    Ask {
+fn wawp(endpoint: Endpoint, id: &str, query: &Query<'_>) -> VendorRequest {
+    VendorRequest {
         account: query.value("instance_id").unwrap_or_default(),
         token: query.value("access_token"),
         id: query.value(id),
         refresh: query.refresh(),
-        ..Ask::bare(Vendor::Wawp, endpoint)
+        ..VendorRequest::new(Vendor::Wawp, endpoint)
     }
 }
 
-fn hypersender(instance: &str, headers: &HeaderMap, query: &Query<'_>) -> Ask {
-    Ask {
+fn hypersender(instance: &str, headers: &HeaderMap, query: &Query<'_>) -> VendorRequest {
+    VendorRequest {
         account: instance.to_owned(),
         token: bearer(headers),
         id: query.value("chat_id"),
-        ..Ask::bare(Vendor::Hypersender, Endpoint::Picture)
+        ..VendorRequest::new(Vendor::Hypersender, Endpoint::Picture)
     }
 }
 
-/// Wappfy is WAHA with another name for its header, which is all that tells them apart.
+/// Wappfy is WAHA with another name for the header of the credential.
 fn waha(
     endpoint: Endpoint,
     session: &str,
     id: Option<&str>,
     headers: &HeaderMap,
     query: &Query<'_>,
-) -> Ask {
+) -> VendorRequest {
     let wappfy = header(headers, "apikey");
     let vendor = if wappfy.is_some() {
         Vendor::Wappfy
@@ -112,7 +116,7 @@ fn waha(
         Vendor::Waha
     };
     let number = |name| query.value(name).and_then(|text| text.parse().ok());
-    Ask {
+    VendorRequest {
         account: session.to_owned(),
         token: wappfy
             .or_else(|| header(headers, "x-api-key"))
@@ -120,12 +124,12 @@ fn waha(
         id: id.map(str::to_owned),
         refresh: query.refresh(),
         page: (number("limit").unwrap_or(20), number("offset").unwrap_or(0)),
-        ..Ask::bare(vendor, endpoint)
+        ..VendorRequest::new(vendor, endpoint)
     }
 }
 
-impl Ask {
-    fn bare(vendor: Vendor, endpoint: Endpoint) -> Self {
+impl VendorRequest {
+    fn new(vendor: Vendor, endpoint: Endpoint) -> Self {
         Self {
             vendor,
             endpoint,
@@ -165,7 +169,7 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-fn decoded(segment: &str) -> Option<String> {
+fn decode(segment: &str) -> Option<String> {
     let text = percent_decode_str(segment).decode_utf8().ok()?;
     Some(text.into_owned())
 }
@@ -176,29 +180,29 @@ mod tests {
 
     use super::*;
 
-    fn ask(target: &str, header: (&str, &str)) -> Option<Ask> {
+    fn parse(target: &str, header: (&str, &str)) -> Option<VendorRequest> {
         let request = Request::get(target).header(header.0, header.1);
-        Ask::read(&request.body(()).unwrap().into_parts().0)
+        VendorRequest::parse(&request.body(()).unwrap().into_parts().0)
     }
 
     #[test]
-    fn the_header_tells_wappfy_from_waha() {
+    fn the_credential_s_header_distinguishes_wappfy_from_waha() {
         let target = "/api/s/chats/628100000001%40c.us/picture?refresh=true";
         for (header, vendor) in [
             (("apikey", "t"), Vendor::Wappfy),
             (("X-Api-Key", "t"), Vendor::Waha),
         ] {
-            let ask = ask(target, header).unwrap();
-            assert_eq!(ask.vendor, vendor);
-            assert_eq!(ask.token.as_deref(), Some("t"));
-            assert_eq!(ask.id.as_deref(), Some("628100000001@c.us"));
-            assert!(ask.refresh);
+            let request = parse(target, header).unwrap();
+            assert_eq!(request.vendor, vendor);
+            assert_eq!(request.token.as_deref(), Some("t"));
+            assert_eq!(request.id.as_deref(), Some("628100000001@c.us"));
+            assert!(request.refresh);
         }
     }
 
     #[test]
-    fn a_path_of_no_vendor_is_no_call() {
-        assert_eq!(ask("/v2/chats", ("apikey", "t")), None);
-        assert_eq!(ask("/avatar/sales/me", ("apikey", "t")), None);
+    fn a_path_that_no_vendor_has_is_no_call() {
+        assert_eq!(parse("/v2/chats", ("apikey", "t")), None);
+        assert_eq!(parse("/avatar/sales/me", ("apikey", "t")), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What the two listeners share: one WhatsApp, one set of rules, one count.
+//! The state that both listeners share: one WhatsApp, one set of rules, one log of calls.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -10,36 +10,35 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Options,
-    calls::Counter,
-    faults::{Faults, Strike},
-    links::{Issue, Signer},
-    network::Network,
-    photo::{Album, Photo},
-    portrait::Portrait,
+    art::{Photo, PhotoCache, Portrait},
+    call_log::CallLog,
+    faults::{Effect, Faults},
+    links::{Recipient, Signer},
+    options::Options,
     vendor_cache::VendorCache,
+    whatsapp::WhatsApp,
 };
 use crate::clock::{Clock, Timestamp};
 
-/// Everything that outlives a request.
-pub(super) struct World {
+/// The state of the emulator.
+pub(super) struct State {
     pub(super) token: String,
     pub(super) link_life: Duration,
     pub(super) clock: Clock,
-    pub(super) network: Network,
-    pub(super) album: Album,
+    pub(super) whatsapp: WhatsApp,
+    pub(super) photos: PhotoCache,
     pub(super) signer: Signer,
     pub(super) vendor_cache: VendorCache,
     pub(super) faults: Faults,
-    pub(super) counter: Counter,
-    /// Ends both listeners, and with them the calls that hang.
+    pub(super) call_log: CallLog,
+    /// Ends both listeners, and calls that hang.
     pub(super) shutdown: CancellationToken,
 }
 
-// === impl World ===
+// === impl State ===
 
-impl World {
-    /// A world in which nothing was asked yet, with its CDN at `cdn`.
+impl State {
+    /// The initial state, with the CDN at `cdn`.
     pub(super) fn new(options: Options, cdn: SocketAddr, shutdown: CancellationToken) -> Self {
         let authority = match options.cdn_authority {
             Some(authority) if authority.contains(':') => authority,
@@ -50,55 +49,55 @@ impl World {
             token: options.token,
             link_life: options.link_life,
             clock: options.clock,
-            network: Network::new(),
-            album: Album::new(),
+            whatsapp: WhatsApp::new(),
+            photos: PhotoCache::new(),
             signer: Signer::new(authority),
             vendor_cache: VendorCache::default(),
             faults: Faults::default(),
-            counter: Counter::default(),
+            call_log: CallLog::default(),
             shutdown,
         }
     }
 
-    /// A link that was made just now.
-    pub(super) fn fresh_link(&self, path: &str, issue: &Issue) -> String {
+    /// A link with its whole lifetime ahead.
+    pub(super) fn fresh_link(&self, path: &str, recipient: &Recipient) -> String {
         let expiry = self.clock.now() + self.link_life;
-        self.signer.link(path, expiry, issue)
+        self.signer.link(path, expiry, recipient)
     }
 
-    /// A link whose time was over a minute ago.
-    pub(super) fn stale_link(&self, path: &str, issue: &Issue) -> String {
+    /// A link that expired a minute ago.
+    pub(super) fn expired_link(&self, path: &str, recipient: &Recipient) -> String {
         const AGO: Duration = Duration::from_secs(60);
         let expiry: Timestamp = self.clock.now() - AGO;
-        self.signer.link(path, expiry, issue)
+        self.signer.link(path, expiry, recipient)
     }
 
-    /// Waits as long as `strike` says, or until the emulator ends.
-    pub(super) async fn delay(&self, strike: &Strike) {
-        if strike.delay > Duration::ZERO {
-            // The caller waits in real time, whatever the injected clock says.
-            let _ = time::timeout(strike.delay, self.shutdown.cancelled()).await;
+    /// Waits for the delay of `effect`, or until the emulator stops.
+    pub(super) async fn delay(&self, effect: &Effect) {
+        if effect.delay > Duration::ZERO {
+            // In real time, also if the clock is a manual one.
+            let _ = time::timeout(effect.delay, self.shutdown.cancelled()).await;
         }
     }
 
-    /// Never returns while the emulator runs.
+    /// Waits until the emulator stops.
     pub(super) async fn hang(&self) {
         self.shutdown.cancelled().await;
     }
 
-    /// The photo of `portrait`.
+    /// The file of `portrait`.
     pub(super) async fn photo(&self, portrait: Portrait) -> Photo {
-        self.album.develop(portrait).await
+        self.photos.get(portrait).await
     }
 
-    /// What the CDN serves for `jid` now.
+    /// The file that the CDN serves for `jid` now.
     pub(super) fn face_bytes(&self, jid: &str) -> Option<Bytes> {
-        let portrait = self.network.portrait(jid)?;
-        Some(self.album.photo(portrait).bytes)
+        let portrait = self.whatsapp.portrait(jid)?;
+        Some(self.photos.get_blocking(portrait).bytes)
     }
 }
 
-/// Where a client on this machine reaches a listener: nobody can call the address that means "all".
+/// The address under which a client on this machine reaches a listener on all addresses.
 fn reachable(mut listener: SocketAddr) -> String {
     if listener.ip().is_unspecified() {
         listener.set_ip(Ipv4Addr::LOCALHOST.into());
@@ -111,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_lead_to_an_address_that_can_be_called() {
+    fn links_to_the_cdn_name_an_address_that_can_be_called() {
         for (listener, authority) in [
             ("127.0.0.1:81", "127.0.0.1:81"),
             ("0.0.0.0:81", "127.0.0.1:81"),

@@ -1,22 +1,24 @@
-//! The people in the pictures: flat cartoon figures, each different, each always the same.
+//! Portraits: flat cartoon figures, a different one for each number.
 
-use super::canvas::{Canvas, Color, Frame, Shape, mix};
-use super::hair::Hair;
+use super::{
+    canvas::{Canvas, Color, Frame, Shape, mix},
+    hair::Hair,
+};
 
-/// What a picture shows; equal portraits are equal pictures, byte for byte.
+/// The content of a picture. Equal portraits are equal pictures, byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Portrait {
+pub(in crate::emulator) enum Portrait {
     /// One person.
     Person(u32),
     /// Two or three persons close together.
     Group(u32),
     /// A broadcasting tower in front of a sunrise.
     Channel(u32),
-    /// The gray figure that WhatsApp shows for nobody.
+    /// WhatsApp's gray silhouette for a missing picture.
     Silhouette,
 }
 
-/// What tells one figure from another.
+/// The traits of a figure.
 struct Figure {
     skin: Color,
     hair_color: Color,
@@ -140,14 +142,14 @@ fn silhouette(side: u32) -> Canvas {
 
 fn backdrop(number: u32, side: u32) -> Canvas {
     let (top, bottom) = pick(&BACKDROPS, number.wrapping_mul(4));
-    let mut canvas = Canvas::new(side, top, hue(bottom, number));
+    let mut canvas = Canvas::new(side, top, vary(bottom, number));
     let x = if number.is_multiple_of(2) { 0.22 } else { 0.80 };
     canvas.tint([255; 3], 0.22, &Shape::circle(x, 0.28, 0.46));
     canvas
 }
 
-/// `color`, a little different for every number, so that an endless crowd has no twins.
-fn hue(color: Color, number: u32) -> Color {
+/// `color`, varied a little by the number, so that figures whose traits repeat still differ.
+fn vary(color: Color, number: u32) -> Color {
     const STEPS: u32 = 12;
     let nth = number / 25;
     let shift = |channel: u8, by: u32| channel.saturating_sub((by % STEPS * 5) as u8);
@@ -162,8 +164,8 @@ fn hue(color: Color, number: u32) -> Color {
 // === impl Figure ===
 
 impl Figure {
-    /// The traits of figure `number`. The strides are coprime to the lists, so that neighbors
-    /// differ in everything.
+    /// The traits of figure `number`. The strides are coprime to the lengths of the lists, so that
+    /// consecutive figures differ in every trait.
     fn of(number: u32) -> Self {
         let hair = Hair::of(number);
         Figure {
@@ -189,7 +191,7 @@ impl Figure {
             self.draw_beard(canvas);
         }
         self.mouth(canvas);
-        self.hair.before(canvas, self.hair_color);
+        self.hair.in_front(canvas, self.hair_color);
         if self.glasses {
             spectacles(canvas);
         }

@@ -1,19 +1,19 @@
-//! A square of pixels and the few smooth shapes that a cartoon face is made of.
+//! A square canvas, and the smooth shapes that a cartoon face is made of.
 //!
-//! A shape is a signed distance, in units of the frame's side, so that edges are anti-aliased by
-//! one look at a pixel. A shape is only asked about the pixels that it can touch.
+//! A shape is a signed distance function, in units of the frame's side: one evaluation per pixel gives an
+//! anti-aliased edge. It is evaluated within the shape's bounds only.
 
 /// Red, green and blue.
 pub(super) type Color = [u8; 3];
 
-/// A picture in the making.
+/// A square of pixels.
 pub(super) struct Canvas {
     side: u32,
     pixels: Vec<u8>,
     frame: Frame,
 }
 
-/// Where on the canvas the unit square of a figure lies.
+/// The position and size of a figure's unit square on the canvas.
 #[derive(Clone, Copy)]
 pub(super) struct Frame {
     /// The left edge, in sides of the canvas.
@@ -62,7 +62,7 @@ impl Canvas {
         }
     }
 
-    /// Places what is painted from here on.
+    /// Sets the frame of the shapes that are painted from here on.
     pub(super) fn place(&mut self, frame: Frame) {
         self.frame = frame;
     }
@@ -72,7 +72,7 @@ impl Canvas {
         self.tint(color, 1.0, shape);
     }
 
-    /// Lays `color` over `shape`, letting what is below shine through.
+    /// Fills `shape` with `color`, mixed with the pixels below by `opacity`.
     pub(super) fn tint(&mut self, color: Color, opacity: f32, shape: &Shape) {
         let Frame { x, y, scale } = self.frame;
         let side = self.side as f32;
@@ -117,7 +117,7 @@ impl Shape {
             distance: Box::new(move |u, v| {
                 let (dx, dy) = ((u - x) / rx, (v - y) / ry);
                 let (gx, gy) = (dx / rx, dy / ry);
-                // First-order: exact at the edge, which is where it decides a pixel.
+                // First-order: exact at the edge, which is the only place that matters.
                 let gradient = (gx * gx + gy * gy).sqrt().max(1e-4);
                 (dx * dx + dy * dy - 1.0) / (2.0 * gradient)
             }),
@@ -162,7 +162,7 @@ impl Shape {
         }
     }
 
-    /// What lies above the height `y`.
+    /// The part above the height `y`.
     pub(super) fn above(self, y: f32) -> Self {
         let mut bounds = self.bounds;
         bounds.bottom = bounds.bottom.min(y);
@@ -173,7 +173,7 @@ impl Shape {
         }
     }
 
-    /// What lies below the height `y`.
+    /// The part below the height `y`.
     pub(super) fn below(self, y: f32) -> Self {
         let mut bounds = self.bounds;
         bounds.top = bounds.top.max(y);
@@ -184,7 +184,7 @@ impl Shape {
         }
     }
 
-    /// What lies in both shapes.
+    /// The intersection of both shapes.
     pub(super) fn within(self, other: Shape) -> Self {
         let (inner, outer) = (self.distance, other.distance);
         Self {
@@ -193,7 +193,7 @@ impl Shape {
         }
     }
 
-    /// What lies in this shape and not in the other.
+    /// This shape without the other.
     pub(super) fn without(self, other: Shape) -> Self {
         let (inner, hole) = (self.distance, other.distance);
         Self {
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shape_covers_its_middle_and_softens_its_edge() {
+    fn a_painted_shape_has_a_full_middle_and_a_soft_edge() {
         let mut canvas = Canvas::new(9, [0; 3], [0; 3]);
         canvas.paint([255; 3], &Shape::circle(0.5, 0.5, 0.34));
         let row: Vec<u8> = canvas.into_pixels()[4 * 27..5 * 27]

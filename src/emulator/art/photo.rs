@@ -1,4 +1,4 @@
-//! The files on the emulated CDN: portraits as JPEG, PNG or WebP in the sizes that people upload.
+//! Portraits as files: JPEG, PNG or WebP, in the sizes that people upload.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,31 +13,30 @@ use tokio::task;
 use super::portrait::Portrait;
 use crate::clock::Timestamp;
 
-/// A picture as the CDN serves it.
+/// A portrait as a file.
 #[derive(Clone, Debug)]
-pub(super) struct Photo {
-    pub(super) bytes: Bytes,
-    pub(super) format: Format,
+pub(in crate::emulator) struct Photo {
+    pub(in crate::emulator) bytes: Bytes,
+    pub(in crate::emulator) format: Format,
 }
 
 /// A file format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(in crate::emulator) enum Format {
     Jpeg,
     Png,
     WebP,
 }
 
-/// Develops photos when they are first wanted, and keeps the latest.
+/// Draws portraits when they are first requested, and caches the files.
 #[derive(Clone)]
-pub(super) struct Album(Arc<Cache<Portrait, Photo>>);
+pub(in crate::emulator) struct PhotoCache(Arc<Cache<Portrait, Photo>>);
 
-/// How many photos are kept: some 40 MB when all are small. One that fell out is drawn again, and
-/// comes out the same.
-const KEPT: usize = 8192;
+/// The capacity of the cache: some 40 MB if all are small. An evicted one is drawn again, byte for byte.
+const CAPACITY: usize = 8192;
 
-/// The side and the format of the first persons: the known contacts, and the account itself at 0.
-const KNOWN: [(u32, Format); 25] = [
+/// The side and the format of the first persons: the account itself at 0, then the fixed contacts.
+const FIRST_FORMATS: [(u32, Format); 25] = [
     (640, Format::Jpeg),
     (640, Format::Jpeg),
     (320, Format::Jpeg),
@@ -65,34 +64,34 @@ const KNOWN: [(u32, Format); 25] = [
     (192, Format::Jpeg),
 ];
 
-// === impl Album ===
+// === impl PhotoCache ===
 
-impl Album {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Cache::new(KEPT)))
+impl PhotoCache {
+    pub(in crate::emulator) fn new() -> Self {
+        Self(Arc::new(Cache::new(CAPACITY)))
     }
 
-    /// The photo of `portrait`; draws it on the calling thread if need be.
-    pub(super) fn photo(&self, portrait: Portrait) -> Photo {
-        let developed = self
+    /// The file of `portrait`, drawn on the calling thread if it is not cached.
+    pub(in crate::emulator) fn get_blocking(&self, portrait: Portrait) -> Photo {
+        let drawn = self
             .0
-            .get_or_insert_with(&portrait, || Photo::develop(portrait));
+            .get_or_insert_with(&portrait, || Photo::draw(portrait));
         // Encoding into memory cannot fail, and a test covers every format.
-        developed.unwrap_or_else(|_| Photo {
+        drawn.unwrap_or_else(|_| Photo {
             bytes: Bytes::new(),
             format: Format::Jpeg,
         })
     }
 
-    /// The photo of `portrait`, drawn where it does not hold up other requests.
-    pub(super) async fn develop(&self, portrait: Portrait) -> Photo {
+    /// The file of `portrait`, drawn on a blocking thread if it is not cached.
+    pub(in crate::emulator) async fn get(&self, portrait: Portrait) -> Photo {
         if let Some(photo) = self.0.get(&portrait) {
             return photo;
         }
-        let album = self.clone();
-        match task::spawn_blocking(move || album.photo(portrait)).await {
+        let cache = self.clone();
+        match task::spawn_blocking(move || cache.get_blocking(portrait)).await {
             Ok(photo) => photo,
-            Err(_) => self.photo(portrait),
+            Err(_) => self.get_blocking(portrait),
         }
     }
 }
@@ -100,8 +99,8 @@ impl Album {
 // === impl Photo ===
 
 impl Photo {
-    fn develop(portrait: Portrait) -> ImageResult<Self> {
-        let (side, format) = portrait.print();
+    fn draw(portrait: Portrait) -> ImageResult<Self> {
+        let (side, format) = portrait.file_format();
         let pixels = portrait.draw(side).into_pixels();
         Ok(Photo {
             bytes: format.encode(&pixels, side)?.into(),
@@ -113,10 +112,10 @@ impl Photo {
 // === impl Portrait ===
 
 impl Portrait {
-    /// The side in pixels and the format that the portrait is kept in.
-    pub(super) fn print(self) -> (u32, Format) {
+    /// The side in pixels and the format of the portrait's file.
+    fn file_format(self) -> (u32, Format) {
         match self {
-            Portrait::Person(number) => KNOWN
+            Portrait::Person(number) => FIRST_FORMATS
                 .get(number as usize)
                 .copied()
                 .unwrap_or((96 + number % 4 * 32, Format::Jpeg)),
@@ -126,8 +125,8 @@ impl Portrait {
         }
     }
 
-    /// When the picture was put up; the same in every run.
-    pub(super) fn uploaded(self) -> Timestamp {
+    /// The time of the picture's upload; the same in every run.
+    pub(in crate::emulator) fn uploaded_at(self) -> Timestamp {
         const FIRST: Timestamp = Timestamp::from_secs(1_735_689_600);
         const HOUR: u64 = 3600;
         let (kind, number) = match self {
@@ -143,7 +142,7 @@ impl Portrait {
 // === impl Format ===
 
 impl Format {
-    pub(super) fn media_type(self) -> &'static str {
+    pub(in crate::emulator) fn media_type(self) -> &'static str {
         match self {
             Format::Jpeg => "image/jpeg",
             Format::Png => "image/png",
@@ -172,24 +171,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_format_decodes_to_the_promised_square() {
+    fn a_photo_of_every_format_decodes_to_a_square_of_the_right_size() {
         for (number, expected) in [
             (8, image::ImageFormat::Jpeg),
             (4, image::ImageFormat::Png),
             (6, image::ImageFormat::WebP),
         ] {
             let portrait = Portrait::Person(number);
-            let photo = Album::new().photo(portrait);
+            let photo = PhotoCache::new().get_blocking(portrait);
             assert_eq!(image::guess_format(&photo.bytes).unwrap(), expected);
-            let side = portrait.print().0;
+            let side = portrait.file_format().0;
             let decoded = image::load_from_memory(&photo.bytes).unwrap();
             assert_eq!((decoded.width(), decoded.height()), (side, side));
         }
     }
 
     #[test]
-    fn a_face_is_always_the_same_and_never_anothers() {
-        let face = |number| Album::new().photo(Portrait::Person(number)).bytes;
+    fn a_portrait_s_file_is_always_the_same_and_differs_from_all_others() {
+        let face = |number| {
+            PhotoCache::new()
+                .get_blocking(Portrait::Person(number))
+                .bytes
+        };
         assert_eq!(face(5000), face(5000));
         assert_ne!(face(5000), face(5004));
     }
