@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::support::{Rig, rig::Settings};
+use crate::support::{LIMIT, Rig, rig::Settings, until};
 use faceplate::emulator::{Fault, Rule};
 
 fn impatient(instance: &str) -> Settings {
     Settings::default()
-        .section("cache", "first_paint = \"500ms\"")
+        .section("cache", "first_paint = \"1500ms\"")
         .instance(instance)
 }
 
@@ -116,10 +116,8 @@ async fn a_hit_costs_nothing() {
     let rig = impatient("lookups = { per_minute = 1, burst = 1 }")
         .start()
         .await;
-    let mut answer = rig.face("waha", "628100000001").await;
-    while answer.source() != "picture" {
-        answer = rig.face("waha", "628100000001").await;
-    }
+    let is_picture = async || rig.face("waha", "628100000001").await.source() == "picture";
+    until(is_picture, LIMIT).await;
     for _ in 0..50 {
         assert_eq!(rig.face("waha", "628100000001").await.source(), "picture");
     }

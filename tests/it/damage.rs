@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::{Answer, Rig, rig::Settings};
+use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
 use faceplate::emulator::{Fault, Picture, Rule};
 use sha2::{Digest, Sha256};
 
@@ -234,9 +234,7 @@ async fn a_disk_that_hangs_keeps_nobody_from_the_probes_or_from_faces_in_memory(
         let path = format!("/avatar/waha/{FACE}?refresh=true");
         Answer::to(&address, "GET", &path, &[]).await
     });
-    while rig.calls().cdn < 2 && rig.calls().api < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(async || rig.calls().api > 1 || rig.calls().cdn > 1, LIMIT).await;
     for _ in 0..20 {
         assert_eq!(readiness(&rig).await, "ok\n");
         for probe in ["/livez", "/metrics", "/v1/cache"] {

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{LIMIT, until};
 use faceplate::{
     clock::{Clock, Timestamp},
     emulator::{Emulator, Endpoint, Fault, Hop, OWN_JID, Options, Picture, Rule, Vendor},
@@ -981,11 +982,6 @@ async fn dropping_the_emulator_stops_both_listeners() {
     let (api, cdn) = (stage.emulator.api(), stage.emulator.cdn());
     drop(stage);
     for address in [api, cdn] {
-        let closed = async {
-            while TcpStream::connect(address).await.is_ok() {
-                tokio::task::yield_now().await;
-            }
-        };
-        time::timeout(Duration::from_secs(5), closed).await.unwrap();
+        until(async || TcpStream::connect(address).await.is_err(), LIMIT).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Answer, Rig, rig::Settings};
+use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
 use faceplate::emulator::{Fault, Picture, Rule};
 
 const FACE: &str = "628100000001@c.us";
@@ -81,9 +81,7 @@ async fn a_fetch_under_way_brings_nothing_back() {
         .await;
     rig.inject(Rule::cdn(Fault::Latency { ms: 200 }).times(1));
     rig.face("waha", FACE).await.assert_fallback("deferred");
-    while rig.calls().cdn == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || rig.calls().cdn > 0, LIMIT).await;
     rig.seconds(1);
     forget(&rig, "waha").await;
     let mut rig = rig;
@@ -106,9 +104,7 @@ async fn a_picture_removed_at_the_vendor_does_not_come_back_from_an_older_fetch(
         .await;
     rig.inject(Rule::cdn(Fault::Latency { ms: 300 }).times(1));
     rig.face("waha", FACE).await.assert_fallback("deferred");
-    while rig.calls().cdn == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || rig.calls().cdn > 0, LIMIT).await;
     // Asked later, answered sooner: it is gone.
     rig.seconds(1);
     rig.vendors().set_picture(FACE, Picture::NotSet).unwrap();

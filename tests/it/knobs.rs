@@ -8,9 +8,10 @@ use std::{
 };
 
 use crate::support::{
-    Answer, Rig,
+    Answer, LIMIT, Rig,
     program::{Program, Running, errors},
     rig::Settings,
+    until,
 };
 use faceplate::emulator::{Emulator, Fault, Options, Picture, Rule};
 use http_body_util::Empty;
@@ -226,9 +227,7 @@ async fn requests_under_way_are_cut_off_when_their_time_to_end_is_over() {
             let path = format!("/avatar/waha/{FACE}");
             Answer::attempt(&address, "GET", &path, &[]).await.is_ok()
         });
-        while emulator.control().calls().api == 0 {
-            tokio::task::yield_now().await;
-        }
+        until(async || emulator.control().calls().api > 0, LIMIT).await;
         running.signal("TERM");
         assert_eq!(asked.await.unwrap(), is_answered, "{drain}");
         assert_eq!(running.end().0, Some(0));
@@ -282,9 +281,7 @@ async fn the_cache_is_looked_around_at_the_pace_of_its_knob() {
             cache.text().contains("\"counted\":true")
         };
         if is_soon {
-            while !is_counted(&rig).await {
-                tokio::task::yield_now().await;
-            }
+            until(async || is_counted(&rig).await, LIMIT).await;
         } else {
             assert!(!is_counted(&rig).await, "30 files within a moment");
         }
@@ -353,9 +350,8 @@ async fn the_log_is_as_loud_as_its_knob() {
         command.env("FACEPLATE_SERVER__LISTEN", &address);
         let running = Running::start(command);
         let path = format!("/avatar/waha/{FACE}");
-        while Answer::attempt(&address, "GET", &path, &[]).await.is_err() {
-            tokio::task::yield_now().await;
-        }
+        let attempt = async || Answer::attempt(&address, "GET", &path, &[]).await;
+        until(async || attempt().await.is_ok(), LIMIT).await;
         running.signal("TERM");
         let (_, output) = running.end();
         assert_eq!(output.contains("route="), lines, "{level}: {output}");

@@ -1,19 +1,18 @@
 //! However many ask, the vendor is asked once.
 
-use crate::support::{Rig, rig::Settings};
+use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
 use faceplate::emulator::{Fault, Rule};
 use tokio::task::JoinSet;
 
 const FACE: &str = "628100000001";
 
 /// `count` requests for one face at once, each on a connection of its own.
-async fn at_once(rig: &Rig, count: usize, path: &str) -> Vec<crate::support::Answer> {
+async fn at_once(rig: &Rig, count: usize, path: &str) -> Vec<Answer> {
     let address = rig.address();
     let mut requests = JoinSet::new();
     for _ in 0..count {
         let (address, path) = (address.clone(), path.to_owned());
-        requests
-            .spawn(async move { crate::support::Answer::to(&address, "GET", &path, &[]).await });
+        requests.spawn(async move { Answer::to(&address, "GET", &path, &[]).await });
     }
     requests.join_all().await
 }
@@ -25,16 +24,20 @@ fn patient() -> Settings {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_requests_for_one_cold_face_are_one_transaction() {
     let rig = patient().start().await;
-    rig.inject(Rule::api(Fault::Latency { ms: 300 }));
+    rig.inject(Rule::api(Fault::Latency { ms: 1000 }));
     let answers = at_once(&rig, 1000, &format!("/avatar/waha/{FACE}")).await;
     let picture = rig.bytes(FACE);
     for answer in &answers {
         answer.assert_picture(&picture);
     }
-    let collapsed = answers
-        .iter()
-        .filter(|a| a.cache_status().contains("; collapsed"));
-    assert!(collapsed.count() > 0);
+    let count = |part: &str| {
+        let parts = answers.iter().map(|answer| answer.cache_status());
+        parts.filter(|status| status.contains(part)).count()
+    };
+    let (collapsed, hits) = (count("; collapsed"), count("; hit"));
+    println!("{collapsed} requests waited for the transaction, {hits} came after it");
+    assert_eq!(collapsed + hits, 999, "one request led it");
+    assert!(collapsed > 100, "{collapsed} requests waited");
     assert_eq!(rig.traffic(), (1, 1));
 }
 
@@ -67,15 +70,10 @@ async fn past_the_deadline_the_browser_gets_a_drawing_and_the_fetch_goes_on() {
     assert_eq!(early.header("cache-control"), "no-store");
     assert!(early.cache_status().contains("detail=deferred"));
     let picture = rig.bytes(FACE);
-    // The one transaction lands by itself; asking again meanwhile only joins it.
-    let mut answer = rig.face("waha", FACE).await;
-    for _ in 0..100 {
-        if answer.source() == "picture" {
-            break;
-        }
-        answer = rig.face("waha", FACE).await;
-    }
-    answer.assert_picture(&picture);
+    // The transaction ends by itself; a request that comes meanwhile joins it.
+    let is_picture = async || rig.face("waha", FACE).await.source() == "picture";
+    until(is_picture, LIMIT).await;
+    rig.face("waha", FACE).await.assert_picture(&picture);
     assert_eq!(rig.traffic(), (1, 1));
 }
 
@@ -85,11 +83,9 @@ async fn a_client_that_leaves_does_not_end_the_transaction() {
     rig.inject(Rule::api(Fault::Latency { ms: 100 }).times(1));
     let address = rig.address();
     let leaving = tokio::spawn(async move {
-        crate::support::Answer::to(&address, "GET", &format!("/avatar/waha/{FACE}"), &[]).await
+        Answer::to(&address, "GET", &format!("/avatar/waha/{FACE}"), &[]).await
     });
-    while rig.calls().api == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || rig.calls().api > 0, LIMIT).await;
     leaving.abort();
     let _ = leaving.await;
     rig.face("waha", FACE)

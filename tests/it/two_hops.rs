@@ -2,9 +2,10 @@
 //! where to never.
 
 use crate::support::{
-    Answer, Rig,
+    Answer, LIMIT, Rig,
     program::{Program, Running},
     rig::Settings,
+    until,
 };
 use faceplate::emulator::{Emulator, Fault, Hop, Options, Picture, Rule};
 use tokio::net::TcpListener;
@@ -252,17 +253,12 @@ async fn an_older_and_a_newer_question_are_told_apart() {
     // The first download is slow; while it goes on, the picture changes and is asked for anew.
     rig.inject(Rule::cdn(Fault::Latency { ms: 300 }).times(1));
     rig.face("waha", FACE).await.assert_fallback("deferred");
-    while rig.calls().cdn == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || rig.calls().cdn > 0, LIMIT).await;
     rig.seconds(1);
     rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
     let look = format!("/avatar/waha/{FACE}?refresh=true");
-    for _ in 0..100 {
-        if rig.get(&look).await.source() == "picture" {
-            break;
-        }
-    }
+    let is_picture = async || rig.get(&look).await.source() == "picture";
+    until(is_picture, LIMIT).await;
     let mut rig = rig;
     rig.restart().await;
     rig.face("waha", FACE)

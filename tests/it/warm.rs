@@ -3,9 +3,10 @@
 use std::{fs, process::Stdio, time::Duration};
 
 use crate::support::{
-    Answer,
+    Answer, LIMIT,
     program::{Program, Running, errors},
     rig::{Rig, Settings},
+    until,
 };
 use faceplate::emulator::{Emulator, Endpoint, Fault, Options, Rule};
 use serde_json::{Value, json};
@@ -170,11 +171,13 @@ async fn a_run_waits_for_the_background_lane_and_leaves_the_rest_to_people() {
     rig.traffic();
     // Three a minute are for work that nobody waits for.
     let mut calls = Vec::new();
-    while run(&rig, "waha").await["ended"].is_null() {
+    let has_ended = async || {
         rig.seconds(20);
         tokio::time::sleep(Duration::from_millis(50)).await;
         calls.push(rig.traffic().0);
-    }
+        !run(&rig, "waha").await["ended"].is_null()
+    };
+    until(has_ended, LIMIT).await;
     assert_eq!(calls.iter().sum::<usize>(), 3, "{calls:?}");
     assert!(calls.iter().all(|calls| *calls <= 1), "{calls:?}");
     let run = run(&rig, "waha").await;
@@ -249,10 +252,12 @@ async fn a_run_goes_on_after_a_restart_and_asks_for_nothing_twice() {
     begin(&rig, "instance=waha", &FACES.join("\n")).await;
     waiting_with(&rig, "waha", 2).await;
     rig.restart().await;
-    while run(&rig, "waha").await["ended"].is_null() {
+    let has_ended = async || {
         rig.seconds(20);
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        !run(&rig, "waha").await["ended"].is_null()
+    };
+    until(has_ended, LIMIT).await;
     let run = run(&rig, "waha").await;
     assert_eq!(run["outcomes"], json!({ "known": 2, "picture": 3 }));
     assert_eq!(rig.traffic().0, 5);
@@ -333,12 +338,8 @@ async fn the_schedule_runs_once_a_day_at_its_hour() {
     rig.hours(23);
     assert_eq!(run(&rig, "waha").await["started"], first["started"]);
     rig.hours(1);
-    for _ in 0..1000 {
-        if run(&rig, "waha").await["started"] != first["started"] {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_another = async || run(&rig, "waha").await["started"] != first["started"];
+    until(is_another, LIMIT).await;
     let second = ended(&rig, "waha").await;
     assert_ne!(second["started"], first["started"]);
 }

@@ -3,9 +3,9 @@
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time};
 
-use super::private;
+use super::{LIMIT, private};
 
 /// An answer, whole.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Answer {
         Self::exchange(address, method, path, headers, &[]).await
     }
 
-    /// The answer to a request that brings something.
+    /// The answer to a request with a body.
     pub async fn send(
         address: &str,
         method: &str,
@@ -45,6 +45,18 @@ impl Answer {
     }
 
     async fn exchange(
+        address: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let exchanged = Self::exchange_without_limit(address, method, path, headers, body);
+        let exchanged = time::timeout(LIMIT, exchanged).await;
+        exchanged.map_err(|_| format!("{method} {path}: no answer after {LIMIT:?}"))?
+    }
+
+    async fn exchange_without_limit(
         address: &str,
         method: &str,
         path: &str,
@@ -112,7 +124,7 @@ impl Answer {
         assert_eq!(self.header("content-length"), bytes.len().to_string());
     }
 
-    /// Asserts that the answer is a drawing, for this reason.
+    /// Asserts that the answer is a placeholder, for this reason.
     #[track_caller]
     pub fn assert_fallback(&self, reason: &str) {
         assert_eq!(self.status, 200);

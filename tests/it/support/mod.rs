@@ -1,5 +1,5 @@
-//! What black-box tests stand on: a real server on a real socket with a real cache directory, and
-//! the emulated vendors behind it, all going by one clock that the test moves.
+//! The fixture of the black-box tests: a real server with a socket and a cache directory, and emulated vendors behind
+//! it. All use one clock, which the test moves.
 
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
@@ -12,16 +12,42 @@ pub mod program;
 pub mod rig;
 pub mod webdriver;
 
+use std::{panic::Location, time::Duration};
+
 pub use answer::Answer;
 pub use rig::Rig;
+use tokio::time;
 
-/// What a server says to these bytes, until it closes the connection.
+/// How long a test waits for something that takes milliseconds, on a machine that is busy.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until a condition holds. Panics with the caller's line if it does not within `limit`.
+#[track_caller]
+pub fn until(
+    mut condition: impl AsyncFnMut() -> bool,
+    limit: Duration,
+) -> impl Future<Output = ()> {
+    let caller = Location::caller();
+    async move {
+        let met = async {
+            while !condition().await {
+                time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        if time::timeout(limit, met).await.is_err() {
+            panic!("{caller}: the condition does not hold after {limit:?}");
+        }
+    }
+}
+
+/// The bytes that a server sends in reply to `request` until it closes the connection.
 pub async fn raw(address: &str, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut said = Vec::new();
-    stream.read_to_end(&mut said).await.unwrap();
-    String::from_utf8_lossy(&said).into_owned()
+    let mut received = Vec::new();
+    let read = time::timeout(LIMIT, stream.read_to_end(&mut received)).await;
+    read.expect("the server closes the connection").unwrap();
+    String::from_utf8_lossy(&received).into_owned()
 }

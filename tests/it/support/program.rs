@@ -6,11 +6,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use faceplate::emulator::Emulator;
 
-use super::private;
+use super::{LIMIT, private};
 
 /// A folder with a configuration in it.
 pub struct Program {
@@ -21,7 +23,7 @@ pub struct Program {
 pub struct Running {
     pub process: Child,
     pub output: Arc<Mutex<String>>,
-    readers: Vec<std::thread::JoinHandle<()>>,
+    readers: Vec<thread::JoinHandle<()>>,
     /// Whether it is ours to keep secrets: the emulator tells its token to whoever wants to try it.
     is_discreet: bool,
 }
@@ -129,7 +131,7 @@ impl Running {
                 self.process.try_wait().unwrap().is_none(),
                 "it ended: {output}"
             );
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         panic!("no {word:?} in time: {}", self.output.lock().unwrap());
     }
@@ -153,9 +155,20 @@ impl Running {
             .unwrap();
     }
 
-    /// Waits for the end, and returns the exit code and all that was printed.
+    /// Waits for the process to exit, and returns its exit code and output.
     pub fn end(mut self) -> (Option<i32>, String) {
-        let status = self.process.wait().unwrap();
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                began.elapsed() < 2 * LIMIT,
+                "it does not exit: {}",
+                self.output.lock().unwrap()
+            );
+            thread::sleep(Duration::from_millis(5));
+        };
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
@@ -176,11 +189,8 @@ impl Drop for Running {
 }
 
 /// Adds every line from `pipe` to `output`, until the program closes it.
-fn follow(
-    pipe: impl Read + Send + 'static,
-    output: Arc<Mutex<String>>,
-) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
+fn follow(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
             let mut output = output.lock().unwrap();
             output.push_str(&line);
