@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::records::date;
-use crate::pipeline::{Job, Progress, State, Warmups};
+use crate::pipeline::{Job, Progress, RunState, Warmups};
 use crate::server::Reply;
 use crate::{front::Front, http::problem::Problem, representation::headers as represent};
 
@@ -115,7 +115,7 @@ fn asked(query: &str) -> Result<(String, Option<usize>), Problem> {
 
 fn listed(body: &Bytes) -> Result<Job, Problem> {
     let text = str::from_utf8(body).map_err(|_| Problem::Parameter("warm", REMEDY))?;
-    match Job::read(text) {
+    match Job::parse(text) {
         Ok(Job::List(subjects)) if subjects.is_empty() => Err(Problem::Parameter("warm", REMEDY)),
         Ok(job) => Ok(job),
         Err((line, error)) => Err(Problem::Line(line, error)),
@@ -126,12 +126,12 @@ impl WarmRecord {
     /// What there is to tell of a run.
     pub fn of(name: &str, progress: &Progress) -> Self {
         let (state, why, until) = match progress.state {
-            State::Running => ("running", None, None),
-            State::Waiting(until, why) => {
+            RunState::Running => ("running", None, None),
+            RunState::Waiting { until, why } => {
                 ("waiting", Some(why.as_str().to_owned()), Some(date(until)))
             }
-            State::Done => ("done", None, None),
-            State::Stopped(why) => ("stopped", Some(why.to_string()), None),
+            RunState::Done => ("done", None, None),
+            RunState::Stopped(why) => ("stopped", Some(why.to_string()), None),
         };
         let outcomes = progress.outcomes.iter();
         Self {
@@ -139,8 +139,8 @@ impl WarmRecord {
             state: state.to_owned(),
             why,
             until,
-            started: date(progress.started),
-            ended: progress.ended.map(date),
+            started: date(progress.started_at),
+            ended: progress.ended_at.map(date),
             total: progress.total as u64,
             done: progress.done as u64,
             outcomes: outcomes

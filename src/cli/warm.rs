@@ -68,7 +68,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     }
     let list = args.file.as_deref().map(read).transpose()?;
     let job = match &list {
-        Some(text) => Job::read(text)
+        Some(text) => Job::parse(text)
             .map_err(|(line, error)| format!("line {line} of the list is no JID: {error}"))?,
         None => Job::Chats(args.top as usize),
     };

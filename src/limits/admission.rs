@@ -1,8 +1,9 @@
-//! Whether one instance's vendor may be called: the budget, the pause and the detector together,
-//! and what of them has to outlive the process, so that a crash loop does not multiply calls.
+//! Admission control of one instance: whether its vendor may be called now. It combines the budget, the
+//! cooldown and the soft-throttling detector, and saves their state for the next process, so that a
+//! crash loop makes no more calls than one long run.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -15,55 +16,69 @@ use super::{
 use crate::{
     avatar::{Key, Trouble},
     clock::{Clock, Timestamp},
+    sync::lock,
 };
 
-/// One instance's admission.
+/// The admission control of one instance.
 #[derive(Debug)]
 pub struct Admission {
     budget: Budget,
     cooldown: Cooldown,
-    /// Held for a few instructions, never across an await.
+    /// This lock and the next are held for a few instructions, never across an await.
     detector: Mutex<SoftThrottleDetector>,
     session: Mutex<Session>,
     sensitivity: Sensitivity,
     clock: Clock,
 }
 
-/// No call now.
+/// The vendor may not be called now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAdmitted {
-    /// The budget, or the trouble that the instance pauses for.
+    /// The reason: [`Trouble::OverBudget`], or the trouble that the instance pauses for.
     pub why: Trouble,
-    /// The earliest time at which the same request can succeed.
+    /// The earliest time at which the same call can be admitted.
     pub retry_at: Timestamp,
 }
 
-/// What the vendor's last telling answer said of its own session with WhatsApp.
+/// The meaning of an answer about a face.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerVerdict {
+    /// The answer means what it says.
+    Genuine,
+    /// The answer stands for a rate limit, and the instance pauses.
+    SoftThrottled {
+        /// The end of the pause.
+        paused_until: Timestamp,
+    },
+}
+
+/// The vendor's session with WhatsApp, as its answers show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Session {
-    /// How it was.
+    /// The state.
     pub state: SessionState,
-    /// Since when it has been told to be so.
+    /// When this state was first reported.
     pub since: Timestamp,
 }
 
-/// How a vendor's session is.
+/// The state of a vendor's session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionState {
-    /// Nothing was told yet.
+    /// No answer has shown it yet.
     #[default]
     Unknown,
-    /// It answers about faces.
+    /// The vendor answers questions about faces.
     Working,
-    /// It is stopped, or waits for a QR code to be scanned.
+    /// The session is stopped, or waits for a QR code to be scanned.
     Down,
-    /// The vendor refuses our credential, and so says nothing.
+    /// The vendor rejects our credential, so the state is not visible.
     Refused,
 }
 
-/// What an admission remembers from one process to the next.
+/// The state of an [`Admission`], for the next process. The renamed keys are the ones that earlier
+/// versions wrote.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedAdmission {
@@ -75,7 +90,7 @@ pub struct SavedAdmission {
     session: Session,
 }
 
-/// How an account stands with its vendor, whatever is used up of its budget.
+/// The state of an account with its vendor, without the used part of its budget.
 #[derive(Debug, PartialEq)]
 pub struct AdmissionStatus {
     cooldown: SavedCooldown,
@@ -83,7 +98,7 @@ pub struct AdmissionStatus {
 }
 
 impl Admission {
-    /// An admission in front of a vendor that was never called.
+    /// The admission control of a vendor that was never called.
     pub fn new(budget: Budget, cooldown: Cooldown, sensitivity: Sensitivity, clock: Clock) -> Self {
         Self {
             budget,
@@ -95,36 +110,36 @@ impl Admission {
         }
     }
 
-    /// Lets one call through and counts it, or says when to come back. `with_refresh` when the
-    /// vendor is to bypass its cache.
+    /// Admits one call and takes it from the budget. `with_refresh` is for a call that makes the vendor
+    /// bypass its cache.
     pub fn admit(&self, priority: Priority, with_refresh: bool) -> Result<(), NotAdmitted> {
         if let Some((retry_at, why)) = self.cooldown.current(self.clock.now()) {
             return Err(NotAdmitted { why, retry_at });
         }
         self.budget
             .take(priority, with_refresh)
-            .map_err(|refused| NotAdmitted {
+            .map_err(|over_budget| NotAdmitted {
                 why: Trouble::OverBudget,
-                retry_at: refused.retry_at,
+                retry_at: over_budget.retry_at,
             })
     }
 
-    /// Takes in an answer about a face. `Err` when it is to be read as a rate limit, with the time
-    /// at which the pause that follows ends.
-    pub fn record_answer(
-        &self,
-        key: Key,
-        observation: Observation,
-    ) -> Result<(), Option<Timestamp>> {
-        if self.detector().observe(key, observation, &self.sensitivity) {
-            return Err(self.record_trouble(Trouble::RateLimited, None));
+    /// Records an answer about a face.
+    pub fn record_answer(&self, key: Key, observation: Observation) -> AnswerVerdict {
+        let now = self.clock.now();
+        if self
+            .lock_detector()
+            .observe(key, observation, &self.sensitivity)
+        {
+            let paused_until = self.cooldown.record_rate_limit(None, now);
+            return AnswerVerdict::SoftThrottled { paused_until };
         }
-        self.cooldown.record_answer(self.clock.now());
+        self.cooldown.record_answer(now);
         self.set_session(SessionState::Working);
-        Ok(())
+        AnswerVerdict::Genuine
     }
 
-    /// Takes in trouble. Returns when the instance may be asked again, if it concerns all of it.
+    /// Records trouble. Returns the end of the pause, or `None` for trouble that concerns a single face.
     pub fn record_trouble(&self, why: Trouble, retry_after: Option<Duration>) -> Option<Timestamp> {
         match why {
             Trouble::SessionDown => self.set_session(SessionState::Down),
@@ -135,13 +150,13 @@ impl Admission {
             .record_trouble(why, retry_after, self.clock.now())
     }
 
-    /// How the vendor's session is, as far as its answers tell.
+    /// The vendor's session with WhatsApp, as its answers show it.
     pub fn session(&self) -> Session {
-        *self.session_lock()
+        *self.lock_session()
     }
 
     fn set_session(&self, state: SessionState) {
-        let mut session = self.session_lock();
+        let mut session = self.lock_session();
         if session.state != state {
             *session = Session {
                 state,
@@ -150,7 +165,7 @@ impl Admission {
         }
     }
 
-    /// How many calls could be made at once now.
+    /// The number of calls that would be admitted at once now.
     pub fn available(&self) -> u64 {
         match self.cooldown() {
             Some(_) => 0,
@@ -158,17 +173,17 @@ impl Admission {
         }
     }
 
-    /// How many calls could be made at once after a rest.
+    /// The number of calls that are admitted at once after an idle time.
     pub fn burst(&self) -> u64 {
         self.budget.burst()
     }
 
-    /// The pause in force: until when, and why.
+    /// The end of the pause in force, and its reason.
     pub fn cooldown(&self) -> Option<(Timestamp, Trouble)> {
         self.cooldown.current(self.clock.now())
     }
 
-    /// How the account stands.
+    /// The state of the account.
     pub fn status(&self) -> AdmissionStatus {
         AdmissionStatus {
             cooldown: self.cooldown.save(),
@@ -176,30 +191,30 @@ impl Admission {
         }
     }
 
-    /// What has to outlive the process.
+    /// The state to keep for the next process.
     pub fn save(&self) -> SavedAdmission {
         SavedAdmission {
             budget: self.budget.save(),
             cooldown: self.cooldown.save(),
-            detector: self.detector().clone(),
+            detector: self.lock_detector().clone(),
             session: self.session(),
         }
     }
 
-    /// Goes on where another process left off.
+    /// Continues from the state that another process saved.
     pub fn restore(&self, saved: SavedAdmission) {
         self.budget.restore(saved.budget);
         self.cooldown.restore(saved.cooldown, self.clock.now());
-        *self.detector() = saved.detector;
-        *self.session_lock() = saved.session;
+        *self.lock_detector() = saved.detector;
+        *self.lock_session() = saved.session;
     }
 
-    fn session_lock(&self) -> MutexGuard<'_, Session> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_session(&self) -> MutexGuard<'_, Session> {
+        lock(&self.session)
     }
 
-    fn detector(&self) -> MutexGuard<'_, SoftThrottleDetector> {
-        self.detector.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_detector(&self) -> MutexGuard<'_, SoftThrottleDetector> {
+        lock(&self.detector)
     }
 }
 
@@ -228,8 +243,8 @@ mod tests {
         )
     }
 
-    /// What a restart does: the saved state goes through a file.
-    fn reborn(old: &Admission, clock: &Clock) -> Admission {
+    /// The state after a restart, which passes through a file.
+    fn restart(old: &Admission, clock: &Clock) -> Admission {
         let text = serde_json::to_string(&old.save()).unwrap();
         let new = admission(clock);
         new.restore(serde_json::from_str(&text).unwrap());
@@ -249,7 +264,7 @@ mod tests {
         let mut calls = granted(&admission);
         for _ in 0..50 {
             clock.advance(Duration::from_millis(100));
-            admission = reborn(&admission, &clock);
+            admission = restart(&admission, &clock);
             calls += granted(&admission);
         }
         // Five seconds at one call in two seconds, on top of the burst.
@@ -261,7 +276,7 @@ mod tests {
         let clock = Clock::manual(Timestamp::from_secs(1_795_200_000));
         let old = admission(&clock);
         let until = old.record_trouble(Trouble::RateLimited, None).unwrap();
-        let new = reborn(&old, &clock);
+        let new = restart(&old, &clock);
         let refusal = new.admit(Priority::Interactive, false).unwrap_err();
         assert_eq!(
             (refusal.why, refusal.retry_at),
@@ -270,14 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_from_the_far_future_does_not_lock_the_instance_for_ever() {
+    fn a_state_saved_in_the_far_future_pauses_the_instance_for_a_day_at_most() {
         let clock = Clock::manual(Timestamp::from_secs(1_795_200_000));
         let old = admission(&clock);
         clock.advance(Duration::from_secs(10 * 365 * 86_400));
         granted(&old);
         old.record_trouble(Trouble::RateLimited, None);
         let today = Clock::manual(Timestamp::from_secs(1_795_200_000));
-        let new = reborn(&old, &today);
+        let new = restart(&old, &today);
         today.advance(Duration::from_secs(2 * 86_400));
         assert_eq!(granted(&new), 10);
     }
@@ -286,5 +301,12 @@ mod tests {
     fn a_file_from_an_older_version_is_understood() {
         let saved: SavedAdmission = serde_json::from_str("{}").unwrap();
         assert_eq!(saved, SavedAdmission::default());
+    }
+
+    #[test]
+    fn the_saved_file_keeps_the_keys_of_earlier_versions() {
+        let saved = serde_json::to_value(SavedAdmission::default()).unwrap();
+        let keys: Vec<_> = saved.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["budget", "hold", "session", "throttle"]);
     }
 }

@@ -1,13 +1,16 @@
-//! One instance's budget of upstream calls: GCRA by `governor`, on our own clock, and a count for
-//! the day.
+//! The call budget of one instance: GCRA rate limiters and a daily cap.
 //!
-//! Every call costs one lookup. A call that makes the vendor bypass its cache costs a refresh
-//! besides. Background work must leave half of the lookups to people who are waiting.
+//! `governor` makes the GCRA decision: whether a call conforms, and when the next one will. Around it,
+//! this file keeps GCRA's state in an `AtomicU64`, so that the state can be saved and a granted call
+//! refunded, hands in the clock of the process, reserves calls by priority and adds the daily cap.
+//!
+//! Each call costs one lookup. A call that makes the vendor bypass its cache costs a refresh as well.
+//! Background work may use half of the lookups; the rest is reserved for requests that wait for a face.
 
 use std::{
     num::NonZeroU32,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -21,37 +24,40 @@ use governor::{
     state::{NotKeyed, StateStore},
 };
 
-use super::governor_clock::{GovernorClock, GovernorInstant, wait};
-use crate::clock::{Clock, Timestamp};
+use super::governor_clock::{GovernorClock, GovernorInstant, wait_time};
+use crate::{
+    clock::{Clock, Timestamp},
+    sync::lock,
+};
 
-/// How many calls, and how many at once.
+/// An average rate and a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// Calls a minute, on average.
     pub per_minute: NonZeroU32,
-    /// Calls at once after a rest.
+    /// The largest number of calls at once, after an idle time.
     pub burst: NonZeroU32,
 }
 
-/// What a call is for, most urgent first.
+/// The urgency of a call, highest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// Somebody waits for a face that is not there.
+    /// A request waits for a face that is not in the cache.
     Interactive,
-    /// Somebody asked for a fresh look.
+    /// A request asked the vendor to bypass its cache.
     Refresh,
-    /// Revalidation and warm-up: nobody waits.
+    /// Revalidation and warm-up: no request waits.
     Background,
 }
 
-/// No call now; when there may be one.
+/// The budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverBudget {
-    /// The earliest time at which the same request can succeed.
+    /// The earliest time at which the same call can succeed.
     pub retry_at: Timestamp,
 }
 
-/// One instance's budget.
+/// The call budget of one instance.
 #[derive(Debug)]
 pub struct Budget {
     lookups: Limiter,
@@ -60,44 +66,46 @@ pub struct Budget {
     daily: Option<DailyCap>,
 }
 
-/// So many calls in a day. A day begins at midnight UTC, as vendors' quotas do; GCRA would let a
-/// day have nearly twice its calls.
+/// A cap on the calls of a day. A day begins at midnight UTC, as vendors' quotas do. GCRA would allow
+/// nearly twice the cap within one day.
 #[derive(Debug)]
 struct DailyCap {
     cap: u32,
-    /// The day, counted from the Unix epoch, and its calls so far.
+    /// The day, counted from the Unix epoch, and its calls so far. Held for a few instructions.
     count: Mutex<(u64, u32)>,
     clock: Clock,
 }
 
-/// How much of a budget is used up: the day's calls, and each limiter's theoretical arrival time in
-/// nanoseconds since the Unix epoch.
+/// The used part of a budget: the theoretical arrival time of each limiter, in nanoseconds since the
+/// Unix epoch, and the calls of the day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedBudget {
     lookups: u64,
     refreshes: u64,
     background: u64,
-    /// The day and its calls.
+    /// The day, counted from the Unix epoch, and its calls.
     daily: (u64, u32),
 }
 
-/// One GCRA limiter whose grants can be returned.
+/// A GCRA limiter that can refund a granted call.
 #[derive(Debug)]
 struct Limiter {
     gcra: RateLimiter<NotKeyed, ArrivalTime, GovernorClock, NoOpMiddleware<GovernorInstant>>,
-    state: ArrivalTime,
-    /// Nanoseconds that one call costs.
+    arrival: ArrivalTime,
+    /// The cost of a call, in nanoseconds: the time after which `governor` grants another one.
     cost: u64,
     /// The largest number of calls at once.
     burst: u64,
-    /// Arrival times count from here.
+    /// The zero of `arrival`, in nanoseconds since the Unix epoch: `governor` measures from the time at
+    /// which the limiter was made.
     start: u64,
     clock: Clock,
 }
 
-/// GCRA's one number, the theoretical arrival time. `governor`'s own in-memory state keeps the
-/// same number but does not let it be read or lowered.
+/// The state of GCRA, which is one number: the theoretical arrival time, in nanoseconds since the start
+/// of the limiter. 0 means that no call was made. `governor`'s own state keeps the same number, but has
+/// no way to read it or to lower it.
 #[derive(Clone, Debug, Default)]
 struct ArrivalTime(Arc<AtomicU64>);
 
@@ -118,54 +126,54 @@ impl Budget {
         }
     }
 
-    /// Takes one call from the budget, or nothing at all. `with_refresh` when the vendor is to
-    /// bypass its cache.
+    /// Takes one call from the budget. An error takes nothing. `with_refresh` is for a call that makes
+    /// the vendor bypass its cache.
     pub fn take(&self, priority: Priority, with_refresh: bool) -> Result<(), OverBudget> {
-        let asked = [
+        let limiters = [
             with_refresh.then_some(&self.refreshes),
             (priority == Priority::Background).then_some(&self.background),
             Some(&self.lookups),
         ];
         let refund =
             |granted: &[Option<&Limiter>]| granted.iter().flatten().for_each(|l| l.refund());
-        for (index, limiter) in asked.into_iter().enumerate() {
+        for (index, limiter) in limiters.into_iter().enumerate() {
             if let Some(Err(over_budget)) = limiter.map(Limiter::take) {
-                refund(&asked[..index]);
+                refund(&limiters[..index]);
                 return Err(over_budget);
             }
         }
         match self.daily.as_ref().map(DailyCap::take) {
             Some(Err(over_budget)) => {
-                refund(&asked);
+                refund(&limiters);
                 Err(over_budget)
             }
             _ => Ok(()),
         }
     }
 
-    /// How many calls could be made at once now.
+    /// The number of calls that would be granted at once now.
     pub(super) fn available(&self) -> u64 {
         self.lookups.available()
     }
 
-    /// How many calls could be made at once after a rest.
+    /// The number of calls that are granted at once after an idle time.
     pub(super) fn burst(&self) -> u64 {
         self.lookups.burst
     }
 
     pub(super) fn save(&self) -> SavedBudget {
         SavedBudget {
-            lookups: self.lookups.arrival(),
-            refreshes: self.refreshes.arrival(),
-            background: self.background.arrival(),
+            lookups: self.lookups.arrival_since_epoch(),
+            refreshes: self.refreshes.arrival_since_epoch(),
+            background: self.background.arrival_since_epoch(),
             daily: self.daily.as_ref().map_or((0, 0), |daily| *daily.count()),
         }
     }
 
     pub(super) fn restore(&self, saved: SavedBudget) {
-        self.lookups.resume(saved.lookups);
-        self.refreshes.resume(saved.refreshes);
-        self.background.resume(saved.background);
+        self.lookups.set_arrival(saved.lookups);
+        self.refreshes.set_arrival(saved.refreshes);
+        self.background.set_arrival(saved.background);
         if let Some(daily) = &self.daily {
             *daily.count() = saved.daily;
         }
@@ -176,10 +184,10 @@ impl Budget {
 
 impl Limiter {
     fn new(quota: governor::Quota, clock: Clock) -> Self {
-        let state = ArrivalTime::default();
+        let arrival = ArrivalTime::default();
         Self {
-            gcra: RateLimiter::new(quota, state.clone(), GovernorClock(clock.clone())),
-            state,
+            gcra: RateLimiter::new(quota, arrival.clone(), GovernorClock(clock.clone())),
+            arrival,
             cost: Nanos::from(quota.replenish_interval()).as_u64(),
             burst: u64::from(quota.burst_size().get()),
             start: GovernorInstant::at(clock.now()).0,
@@ -191,40 +199,41 @@ impl Limiter {
         self.gcra.check().map_err(|not_until| {
             let now = self.clock.now();
             OverBudget {
-                retry_at: now + wait(&not_until, now),
+                retry_at: now + wait_time(&not_until, now),
             }
         })
     }
 
-    /// How many calls would be granted now: the burst, less those whose cost has not passed yet.
+    /// The number of calls that would be granted now: the burst, less the calls whose cost has not
+    /// passed yet.
     fn available(&self) -> u64 {
         let now = GovernorInstant::at(self.clock.now())
             .0
             .saturating_sub(self.start);
-        let ahead = self.state.0.load(Ordering::Acquire).saturating_sub(now);
+        let ahead = self.arrival.0.load(Ordering::Acquire).saturating_sub(now);
         self.burst.saturating_sub(ahead.div_ceil(self.cost))
     }
 
-    /// The arrival time since the Unix epoch; 0 for a limiter that was never asked.
-    fn arrival(&self) -> u64 {
-        match self.state.0.load(Ordering::Acquire) {
+    /// The arrival time in nanoseconds since the Unix epoch, or 0 if no call was made.
+    fn arrival_since_epoch(&self) -> u64 {
+        match self.arrival.0.load(Ordering::Acquire) {
             0 => 0,
             arrival => self.start.saturating_add(arrival),
         }
     }
 
-    /// Goes on from an arrival time, but never further ahead than a used-up burst: clocks have
-    /// been wrong before.
-    fn resume(&self, arrival: u64) {
+    /// Continues from a saved arrival time. It is capped at the cost of a whole burst, because it may
+    /// have been saved while the clock was wrong.
+    fn set_arrival(&self, arrival: u64) {
         let most = self.cost.saturating_mul(self.burst);
         let ahead = arrival.saturating_sub(self.start).min(most);
-        self.state.0.store(ahead, Ordering::Release);
+        self.arrival.0.store(ahead, Ordering::Release);
     }
 
-    /// Returns what [`Limiter::take`] granted a moment ago: the arrival time can only be later
-    /// than the cost of one call, for that call just moved it.
+    /// Refunds a call that [`Limiter::take`] has just granted. The subtraction cannot underflow: that
+    /// call moved the arrival time forward by at least its cost.
     fn refund(&self) {
-        self.state.0.fetch_sub(self.cost, Ordering::AcqRel);
+        self.arrival.0.fetch_sub(self.cost, Ordering::AcqRel);
     }
 }
 
@@ -248,7 +257,7 @@ impl DailyCap {
     }
 
     fn count(&self) -> MutexGuard<'_, (u64, u32)> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.count)
     }
 }
 
@@ -330,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_when_to_come_back_and_keeps_its_word() {
+    fn a_call_succeeds_at_the_time_that_its_refusal_named() {
         let (budget, clock) = budget(None);
         granted(&budget, Priority::Interactive, false);
         let over_budget = budget.take(Priority::Interactive, false).unwrap_err();
@@ -348,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_costs_nothing() {
+    fn a_refused_call_costs_nothing() {
         let (budget, clock) = budget(None);
         granted(&budget, Priority::Interactive, false);
         for _ in 0..50 {
@@ -359,14 +368,14 @@ mod tests {
     }
 
     #[test]
-    fn background_work_leaves_half_to_people_who_wait() {
+    fn background_work_leaves_half_of_the_lookups_to_requests() {
         let (budget, _) = budget(None);
         assert_eq!(granted(&budget, Priority::Background, false), 5);
         assert_eq!(granted(&budget, Priority::Interactive, false), 5);
     }
 
     #[test]
-    fn the_daily_cap_ends_the_day() {
+    fn calls_over_the_daily_cap_wait_until_midnight_utc() {
         let (budget, clock) = budget(Some(12));
         assert_eq!(granted(&budget, Priority::Interactive, false), 10);
         clock.advance(Duration::from_secs(60));

@@ -1,4 +1,4 @@
-//! How often each client may ask, whoever it is: GCRA by `governor`, a limiter an address.
+//! The rate limit of the clients of this server: one GCRA limiter of `governor` for each address.
 
 use std::{
     fmt,
@@ -11,11 +11,11 @@ use governor::{RateLimiter, middleware::NoOpMiddleware, state::keyed::DashMapSta
 
 use super::{
     Quota,
-    governor_clock::{GovernorClock, GovernorInstant, wait},
+    governor_clock::{GovernorClock, GovernorInstant, wait_time},
 };
 use crate::clock::Clock;
 
-/// Every client's limiter.
+/// The rate limiters of all clients.
 pub struct ClientLimiter {
     limiters: RateLimiter<
         IpAddr,
@@ -23,9 +23,9 @@ pub struct ClientLimiter {
         GovernorClock,
         NoOpMiddleware<GovernorInstant>,
     >,
-    /// Requests since the start, to look after the limiters now and then.
+    /// The number of requests so far, modulo its range. Every `EVICTION_INTERVAL`th one may evict.
     requests: AtomicUsize,
-    /// The number of limiters at which those of clients who have gone are dropped.
+    /// The number of limiters at which idle ones are evicted.
     eviction_size: AtomicUsize,
     clock: Clock,
 }
@@ -34,7 +34,7 @@ impl ClientLimiter {
     const MIN_EVICTION_SIZE: usize = 8192;
     const EVICTION_INTERVAL: usize = 1024;
 
-    /// Nobody has asked yet.
+    /// A limiter of `each` client that has seen no requests.
     pub fn new(each: Quota, clock: Clock) -> Self {
         Self {
             limiters: RateLimiter::new(
@@ -48,7 +48,7 @@ impl ClientLimiter {
         }
     }
 
-    /// Lets one request of `client` through, or says how long it has to wait.
+    /// Admits one request of `client`. The error is the time until the client may try again.
     pub fn take(&self, client: IpAddr) -> Result<(), Duration> {
         if self
             .requests
@@ -59,11 +59,11 @@ impl ClientLimiter {
         }
         self.limiters
             .check_key(&subnet_key(client))
-            .map_err(|not_until| wait(&not_until, self.clock.now()))
+            .map_err(|not_until| wait_time(&not_until, self.clock.now()))
     }
 
-    /// Drops the limiters that are as good as new. Their number doubles before this is done again,
-    /// so that it costs each request little.
+    /// Evicts the limiters that have their whole burst again. The next eviction is due when the number of
+    /// limiters has doubled, which keeps the cost per request constant.
     fn evict_idle(&self) {
         if self.limiters.len() >= self.eviction_size.load(Ordering::Relaxed) {
             self.limiters.retain_recent();
@@ -79,7 +79,8 @@ impl fmt::Debug for ClientLimiter {
     }
 }
 
-/// One client is one IPv4 address, or one /64 of IPv6: whoever has one of its addresses has all.
+/// The address under which a client is limited: its IPv4 address, or its IPv6 /64, because a network
+/// gives its hosts every address of their /64.
 fn subnet_key(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn each_client_has_a_burst_of_its_own_and_gets_it_back() {
+    fn each_client_has_a_burst_of_its_own_that_refills() {
         let clock = Clock::manual(Timestamp::from_secs(1_000_000));
         let limiter = limiter(&clock);
         assert_eq!(granted(&limiter, &["192.0.2.1"; 5]), 3);
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_as_many_addresses_as_its_network_gives_it() {
+    fn an_ipv6_client_shares_one_limit_for_its_whole_64_prefix() {
         let clock = Clock::manual(Timestamp::from_secs(1_000_000));
         let limiter = limiter(&clock);
         let one = [
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_who_have_gone_take_no_memory() {
+    fn limiters_of_idle_clients_are_evicted() {
         let clock = Clock::manual(Timestamp::from_secs(1_000_000));
         let limiter = limiter(&clock);
         for number in 0..200_000_u32 {

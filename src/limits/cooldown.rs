@@ -1,16 +1,21 @@
-//! The pause of a whole instance: after a rate limit, a refused credential or a session that is
-//! down, the next face's call would fare no better, and might make it worse.
+//! The cooldown of an instance: after a rate limit, a rejected credential or a session that is down,
+//! calls for other faces would fail as well and might make the trouble worse, so the whole instance
+//! pauses.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     avatar::{Outcome, Trouble},
     clock::Timestamp,
+    sync::lock,
 };
 
-/// One instance's pause.
+/// The cooldown of one instance.
 #[derive(Debug)]
 pub struct Cooldown {
     policy: CooldownPolicy,
@@ -18,20 +23,20 @@ pub struct Cooldown {
     state: Mutex<State>,
 }
 
-/// How long a pause lasts where the vendor does not say.
+/// The length of a pause where the vendor names none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CooldownPolicy {
-    /// After the first rate limit; doubles with each further one.
+    /// After the first rate limit. Each further one doubles it.
     pub rate_limited_first: Duration,
     /// The longest pause after a rate limit.
     pub rate_limited_longest: Duration,
-    /// After a session that is not working: some gateways break down when polled in that state.
+    /// While the session is down. Some gateways break down when they are polled in that state.
     pub session_down: Duration,
-    /// After a refused credential.
+    /// After a rejected credential.
     pub auth: Duration,
 }
 
-/// A pause that has to outlive the process.
+/// The state of a cooldown, for the next process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SavedCooldown {
     until: Option<(Timestamp, Outcome)>,
@@ -41,7 +46,7 @@ pub struct SavedCooldown {
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     until: Option<(Timestamp, Trouble)>,
-    /// Rate limits in a row.
+    /// The number of rate limits in a row.
     limited: u32,
 }
 
@@ -65,66 +70,77 @@ impl Cooldown {
         }
     }
 
-    /// The pause in force: until when, and why.
+    /// The end of the pause in force, and its reason.
     pub fn current(&self, now: Timestamp) -> Option<(Timestamp, Trouble)> {
-        self.lock().until.filter(|(until, _)| now < *until)
+        self.lock_state().until.filter(|(until, _)| now < *until)
     }
 
-    /// The vendor answered like one that is well. A pause in force goes on: the answer may be to
-    /// a call that was made before it.
+    /// Records an answer without trouble. It ends the doubling, but no pause in force: the answer may
+    /// belong to a call that was made before the pause.
     pub fn record_answer(&self, now: Timestamp) {
-        let mut state = self.lock();
+        let mut state = self.lock_state();
         if state.until.is_none_or(|(until, _)| now >= until) {
             *state = State::default();
         }
     }
 
-    /// The vendor answered with trouble. Returns when the instance may be asked again, if the
-    /// trouble concerns all of it.
+    /// Records an answer with trouble. Returns the end of the pause, or `None` for trouble that concerns
+    /// a single face.
     pub fn record_trouble(
         &self,
         why: Trouble,
         retry_after: Option<Duration>,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let mut state = self.lock();
         let wait = match why {
-            Trouble::RateLimited => {
-                // Calls that were under way together hear of one limit together.
-                let is_new = state.until.is_none_or(|(until, _)| now >= until);
-                state.limited = state.limited.saturating_add(u32::from(is_new));
-                retry_after.unwrap_or_else(|| self.backoff(state.limited))
-            }
+            Trouble::RateLimited => return Some(self.record_rate_limit(retry_after, now)),
             Trouble::SessionDown => retry_after.unwrap_or(self.policy.session_down),
             Trouble::Auth => self.policy.auth,
             Trouble::VendorError | Trouble::OverBudget => return None,
         };
         let until = now + wait;
-        state.until = Some((until, why));
+        self.lock_state().until = Some((until, why));
         Some(until)
     }
 
+    /// Records a rate limit. Returns the end of the pause.
+    pub(super) fn record_rate_limit(
+        &self,
+        retry_after: Option<Duration>,
+        now: Timestamp,
+    ) -> Timestamp {
+        let mut state = self.lock_state();
+        // Calls that are in flight together report the same limit, which counts once.
+        let is_new = state.until.is_none_or(|(until, _)| now >= until);
+        state.limited = state.limited.saturating_add(u32::from(is_new));
+        let until = now + retry_after.unwrap_or_else(|| self.backoff(state.limited));
+        state.until = Some((until, Trouble::RateLimited));
+        until
+    }
+
     pub(super) fn save(&self) -> SavedCooldown {
-        let State { until, limited } = *self.lock();
+        let State { until, limited } = *self.lock_state();
         SavedCooldown {
             until: until.map(|(until, why)| (until, Outcome::Trouble(why))),
             limited,
         }
     }
 
-    /// No pause of another time lasts longer than a day: clocks have been wrong before.
+    /// Continues a saved cooldown. A saved pause is capped at a day, because it may have been saved while
+    /// the clock was wrong.
     pub(super) fn restore(&self, saved: SavedCooldown, now: Timestamp) {
         const LONGEST: Duration = Duration::from_secs(24 * 3600);
         let until = saved.until.and_then(|(until, why)| match why {
             Outcome::Trouble(why) => Some((until.min(now + LONGEST), why)),
             _ => None,
         });
-        *self.lock() = State {
+        *self.lock_state() = State {
             until,
             limited: saved.limited,
         };
     }
 
+    /// The pause after so many rate limits in a row.
     fn backoff(&self, times: u32) -> Duration {
         let factor = 2u32.saturating_pow(times.saturating_sub(1));
         self.policy
@@ -133,10 +149,8 @@ impl Cooldown {
             .min(self.policy.rate_limited_longest)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock_state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 
@@ -151,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_pauses_until_the_vendor_s_own_time() {
+    fn a_rate_limit_pauses_for_the_time_in_retry_after() {
         let cooldown = Cooldown::new(CooldownPolicy::default());
         let until = cooldown.record_trouble(Trouble::RateLimited, Some(secs(7)), NOW);
         assert_eq!(until, Some(NOW + secs(7)));
@@ -163,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn without_one_the_pause_doubles_up_to_its_longest() {
+    fn rate_limits_without_retry_after_double_the_pause_up_to_its_maximum() {
         let cooldown = Cooldown::new(CooldownPolicy::default());
         let mut now = NOW;
         let mut waits = Vec::new();
@@ -178,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_calls_that_were_under_way_together_count_once() {
+    fn rate_limits_of_calls_that_were_in_flight_together_count_once() {
         let cooldown = Cooldown::new(CooldownPolicy::default());
         for _ in 0..10 {
             cooldown.record_trouble(Trouble::RateLimited, None, NOW);
@@ -208,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn one_face_s_vendor_error_pauses_nobody_else() {
+    fn a_vendor_error_for_one_face_pauses_no_other() {
         let cooldown = Cooldown::new(CooldownPolicy::default());
         assert_eq!(
             cooldown.record_trouble(Trouble::VendorError, None, NOW),

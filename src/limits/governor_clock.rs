@@ -1,4 +1,4 @@
-//! Our clock as `governor` wants it, so that a limiter's time is the injected one.
+//! Adapts [`Clock`] to the clock trait of `governor`, so that its limiters run on the injected time.
 
 use std::{ops::Add, time::Duration};
 
@@ -10,11 +10,11 @@ use governor::{
 
 use crate::clock::{Clock, Timestamp};
 
-/// A clock.
+/// The clock that `governor` reads.
 #[derive(Clone, Debug)]
 pub(super) struct GovernorClock(pub(super) Clock);
 
-/// Nanoseconds since the Unix epoch.
+/// A time in nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GovernorInstant(pub(super) u64);
 
@@ -50,9 +50,9 @@ impl Reference for GovernorInstant {
     }
 }
 
-/// How long after `now` a refused request can succeed, in whole milliseconds. Rounded up: the same
-/// request a moment too early would be refused again.
-pub(super) fn wait(not_until: &NotUntil<GovernorInstant>, now: Timestamp) -> Duration {
+/// The time from `now` until `governor` grants a refused call, in whole milliseconds. It is rounded up,
+/// because a call that comes a fraction of a millisecond too early is refused again.
+pub(super) fn wait_time(not_until: &NotUntil<GovernorInstant>, now: Timestamp) -> Duration {
     let wait = not_until
         .wait_time_from(GovernorInstant::at(now))
         .as_nanos();

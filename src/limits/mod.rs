@@ -1,15 +1,20 @@
-//! How much may be asked of a vendor, and when: the budget that was granted, the pause that a
-//! vendor's answer imposed, and the detector of answers that are not meant. All of it exists to
-//! keep a WhatsApp account from being suspended. And how much a client may ask of us.
+//! Rate limits, in two directions that share nothing but the GCRA limiters of the `governor` crate:
+//!
+//! * **Calls to the vendors.** [`Admission`] decides whether an instance may call its vendor, from the
+//!   call [`Budget`], the [`Cooldown`] after a rate limit or a rejected credential, and the
+//!   [`SoftThrottleDetector`]. Too many calls can get a WhatsApp account suspended.
+//! * **Requests of our clients.** [`ClientLimiter`] decides whether a client may send another request.
 
 mod admission;
 mod budget;
-mod client_limiter;
 mod cooldown;
-mod governor_clock;
 mod soft_throttle;
 
-pub use admission::{Admission, NotAdmitted, SavedAdmission, Session, SessionState};
+mod client_limiter;
+
+mod governor_clock;
+
+pub use admission::{Admission, AnswerVerdict, NotAdmitted, SavedAdmission, Session, SessionState};
 pub use budget::{Budget, OverBudget, Priority, Quota};
 pub use client_limiter::ClientLimiter;
 pub use cooldown::{Cooldown, CooldownPolicy};

@@ -1,13 +1,13 @@
-//! Tells when "no picture" is not meant: a gateway that is asked too often answers with empty
-//! pictures instead of an error ("visual rate limiting").
+//! Detects soft throttling: a gateway that is called too often answers "no picture" instead of an error
+//! ("visual rate limiting").
 //!
-//! Two signs, each enough by itself:
-//! 1. Faces that had a picture turn up empty one after the other, and none with its picture.
-//!    Now and then somebody hides a picture; not three people in a row.
-//! 2. Among faces never seen before, nearly all of the latest are empty, although far fewer used to
-//!    be.
+//! Each of two signs is enough:
+//! 1. Several faces in a row have lost their picture. People hide their picture now and then, but not
+//!    three of them in a row.
+//! 2. Among faces without a stored picture, nearly all of the latest answers are empty, although far
+//!    fewer of the earlier ones are.
 //!
-//! Pure: fed with answers, it remembers only what it was fed.
+//! The detector is a pure state machine: it is given the answers, and has no clock.
 
 use std::collections::VecDeque;
 
@@ -15,41 +15,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::avatar::Key;
 
-/// One instance's memory of answers.
+/// The detector of one instance, with the answers that it has seen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SoftThrottleDetector {
-    /// Faces that had a picture and turned up empty, since the last one that did not.
+    /// The faces that lost their picture since the last answer with a picture.
     lost: Vec<Key>,
-    /// The latest answers about faces without a picture, oldest first: was it empty?
+    /// Whether each of the latest answers was empty, oldest first. Answers that lost a picture are left
+    /// out.
     latest: VecDeque<bool>,
-    /// How many answers went before those, and how many of them were empty.
+    /// The answers before those.
     before: Share,
 }
 
-/// How sensitive the detector is.
+/// The thresholds of the detector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sensitivity {
-    /// How many different faces in a row have to lose their picture.
+    /// The number of different faces in a row that have to lose their picture.
     pub lost: usize,
-    /// How many of the latest answers are looked at.
+    /// The number of latest answers that are compared with the earlier ones.
     pub window: usize,
-    /// The share of them, in percent, that has to be empty.
+    /// The smallest share of empty answers among the latest, in percent.
     pub empty_percent: u32,
-    /// The share of earlier answers, in percent, that must not have been.
+    /// The largest share of empty answers among the earlier ones, in percent.
     pub usual_percent: u32,
 }
 
-/// What an answer says about the face it was for.
+/// An answer, compared with the stored entry of its face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observation {
     /// A picture.
     Picture,
-    /// None, for a face that had one.
+    /// No picture, for a face that has a stored one.
     Lost,
-    /// None, for a face that had none either.
+    /// No picture, for a face without a stored one.
     Empty,
 }
 
+/// A share of empty answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Share {
     empty: u32,
@@ -68,7 +70,7 @@ impl Default for Sensitivity {
 }
 
 impl SoftThrottleDetector {
-    /// Takes in one answer. Returns whether it is to be read as a rate limit.
+    /// Records one answer. Returns whether it counts as a rate limit.
     pub fn observe(
         &mut self,
         key: Key,
@@ -78,17 +80,16 @@ impl SoftThrottleDetector {
         match observation {
             Observation::Picture => self.lost.clear(),
             Observation::Lost if !self.lost.contains(&key) => self.lost.push(key),
-            Observation::Lost => {}
-            Observation::Empty => {}
+            Observation::Lost | Observation::Empty => {}
         }
         if observation != Observation::Lost {
             self.remember(observation == Observation::Empty, sensitivity);
         }
-        // The answer at hand must itself be one of the suspicious ones.
+        // Only an answer that is itself suspicious counts as a rate limit.
         let loses = observation == Observation::Lost && self.lost.len() >= sensitivity.lost;
         let jumps = observation == Observation::Empty && self.has_jumped(sensitivity);
         if jumps {
-            // Judged once: after the pause, a window full of new answers has to speak.
+            // The next verdict, after the pause, needs a whole window of new answers.
             self.latest.clear();
         }
         loses || jumps
@@ -116,11 +117,11 @@ impl SoftThrottleDetector {
 }
 
 impl Share {
-    /// Halved when it grows old, so that the usual share follows slow changes.
-    const OLD: u32 = 1000;
+    /// The count at which both numbers are halved, so that the share follows slow changes.
+    const MAX_COUNT: u32 = 1000;
 
     fn add(&mut self, is_empty: bool) {
-        if self.all >= Self::OLD {
+        if self.all >= Self::MAX_COUNT {
             self.all /= 2;
             self.empty /= 2;
         }
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn three_faces_in_a_row_that_lose_their_picture_are_a_rate_limit() {
+    fn three_faces_in_a_row_that_lose_their_picture_count_as_a_rate_limit() {
         let mut detector = SoftThrottleDetector::default();
         let verdicts = feed(
             &mut detector,
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn one_face_that_stays_empty_is_one_face() {
+    fn one_face_that_stays_empty_counts_once() {
         let mut detector = SoftThrottleDetector::default();
         for _ in 0..10 {
             assert!(!detector.observe(key(1), Observation::Lost, &Sensitivity::default()));
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_in_between_proves_that_the_vendor_means_it() {
+    fn an_answer_with_a_picture_resets_the_count_of_lost_pictures() {
         let mut detector = SoftThrottleDetector::default();
         let observations = [Observation::Lost, Observation::Lost, Observation::Picture].repeat(10);
         assert!(
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_in_the_share_of_empty_answers_is_a_rate_limit() {
+    fn a_jump_in_the_share_of_empty_answers_counts_as_a_rate_limit() {
         let mut detector = SoftThrottleDetector::default();
         let usual = [
             Observation::Picture,
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_book_full_of_people_without_pictures_is_none() {
+    fn contacts_without_pictures_from_the_start_count_as_no_rate_limit() {
         let mut detector = SoftThrottleDetector::default();
         assert!(
             feed(&mut detector, [Observation::Empty; 200])

@@ -1,4 +1,4 @@
-//! One configured account, with everything that is its own: dialect, client, admission.
+//! A configured account, with its vendor, its HTTP client and its admission control.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::{
     upstream::{Account, Client, Provider, Question, UnsupportedSubject, Vendor, VendorCall},
 };
 
-/// One instance.
+/// A configured account.
 #[derive(Debug)]
 pub struct Instance {
     name: Arc<str>,
@@ -19,7 +19,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// An instance from its parts.
+    /// Joins the parts of an instance.
     pub fn new(
         name: &str,
         vendor: Vendor,
@@ -51,7 +51,7 @@ impl Instance {
         &self.account
     }
 
-    /// What decides whether the vendor may be called.
+    /// The admission control, which decides whether the vendor may be called.
     pub fn admission(&self) -> &Admission {
         &self.admission
     }
@@ -69,8 +69,9 @@ impl Instance {
             .picture_call(&self.account, &Question { subject, refresh })
     }
 
-    /// `me` is the configured own JID, and shares its entry, where the vendor has no call for it.
-    pub(super) fn aliased(&self, subject: Subject) -> Result<Subject, UnsupportedSubject> {
+    /// Replaces `me` by the configured own JID if the vendor has no call for it, so that both share one
+    /// entry.
+    pub(super) fn resolve_own(&self, subject: Subject) -> Result<Subject, UnsupportedSubject> {
         match subject {
             Subject::Me if !self.provider().has_own_profile() => self
                 .account

@@ -1,45 +1,46 @@
-//! The faces that came last, for the operator's wall.
+//! The faces that changed last, for the dashboard.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::sync::OnceCell;
 
 use super::Faces;
-use crate::{clock::Timestamp, store::Owner};
+use crate::{clock::Timestamp, store::Owner, sync::lock};
 
-/// A wall's worth of faces. Cheap to clone.
+/// A list of the faces that changed last. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecentUpdates {
     /// Newest first. Held for a few instructions, never across an await.
     faces: Arc<Mutex<VecDeque<(Owner, Timestamp)>>>,
-    /// Whether those that came before the start are among them.
+    /// Set once the faces from before the start of the process were added.
     loaded: Arc<OnceCell<()>>,
 }
 
-/// So many are shown.
-const MOST: usize = 60;
-/// Of a larger cache, the faces from before the start are not loaded: that takes seconds.
-const LARGE: u64 = 20_000;
+/// The length of the list.
+const MAX_FACES: usize = 60;
+/// The largest number of entries in the cache for which the faces from before the start are added. For
+/// more, reading them takes seconds.
+const MAX_ENTRIES: u64 = 20_000;
 
 impl RecentUpdates {
-    /// A face has come, or has another picture.
+    /// Puts a face that is new or has a new picture at the front of the list.
     pub(super) fn record(&self, owner: &Owner, at: Timestamp) {
         let mut faces = self.faces();
         faces.retain(|(known, _)| !is_same(known, owner));
         faces.push_front((owner.clone(), at));
-        faces.truncate(MOST);
+        faces.truncate(MAX_FACES);
     }
 
-    /// A face is gone.
+    /// Removes a face from the list.
     pub(super) fn remove(&self, owner: &Owner) {
         self.faces().retain(|(known, _)| !is_same(known, owner));
     }
 
     fn faces(&self) -> MutexGuard<'_, VecDeque<(Owner, Timestamp)>> {
-        self.faces.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.faces)
     }
 }
 
@@ -48,23 +49,25 @@ fn is_same(a: &Owner, b: &Owner) -> bool {
 }
 
 impl Faces {
-    /// The faces that came last, newest first.
+    /// The faces that changed last, newest first. The first call adds those from before the start.
     pub async fn recent_updates(&self) -> Vec<(Owner, Timestamp)> {
         let recent = &self.shared.recent;
-        let store = &self.shared.store;
-        let load = || async {
-            if store.health().totals.entries > LARGE {
-                return;
-            }
-            let before = store.newest(MOST).await;
-            let mut faces = recent.faces();
-            for (owner, at) in before {
-                if faces.len() < MOST && !faces.iter().any(|(known, _)| is_same(known, &owner)) {
-                    faces.push_back((owner, at));
-                }
-            }
-        };
-        recent.loaded.get_or_init(load).await;
+        recent.loaded.get_or_init(|| self.load_earlier()).await;
         recent.faces().iter().cloned().collect()
+    }
+
+    /// Appends the faces from before the start, as the disk has them.
+    async fn load_earlier(&self) {
+        let store = &self.shared.store;
+        if store.health().totals.entries > MAX_ENTRIES {
+            return;
+        }
+        let earlier = store.newest(MAX_FACES).await;
+        let mut faces = self.shared.recent.faces();
+        for (owner, at) in earlier {
+            if faces.len() < MAX_FACES && !faces.iter().any(|(known, _)| is_same(known, &owner)) {
+                faces.push_back((owner, at));
+            }
+        }
     }
 }

@@ -1,45 +1,47 @@
-//! What the pipeline hands to HTTP: the face, if there is one, and how it was come by.
+//! The results that the pipeline returns: a face for one request, and the result of a fetch.
 
 use std::sync::Arc;
 
 use crate::{
     avatar::{Entry, Forward, Outcome, StoredPicture, Trouble},
     clock::Timestamp,
+    limits::NotAdmitted,
 };
 
-/// A face, or the want of one.
+/// The face for one request.
 #[derive(Clone, Debug)]
 pub struct ServedFace {
-    /// What is known of the face.
+    /// The entry, if there is one.
     pub entry: Option<Arc<Entry>>,
-    /// Why the vendor was asked, or that it was not.
+    /// The reason why the vendor was asked. `None` if it was not.
     pub forward: Option<Forward>,
-    /// What came of asking. With `forward`, `None` means that the deadline came first.
+    /// The result of the fetch. `None` together with a `forward` means that the deadline came first.
     pub fetch: Option<FetchResult>,
-    /// Whether the request rode on another one's transaction.
+    /// Whether the request joined a fetch of another request.
     pub collapsed: bool,
-    /// Whether a refresh goes on behind the answer.
+    /// Whether a refresh was started in the background.
     pub revalidating: bool,
 }
 
-/// How a transaction ended. Shared by everybody who waited for it.
+/// The result of a fetch. All requests that waited for it share it.
 #[derive(Clone, Debug)]
 pub struct FetchResult {
-    /// The entry now.
+    /// The entry after the fetch.
     pub entry: Option<Arc<Entry>>,
-    /// What came of asking.
+    /// The outcome of asking.
     pub outcome: Outcome,
-    /// The status that the vendor answered last, if it answered.
+    /// The status of the vendor's latest reply, if it replied.
     pub status: Option<u16>,
-    /// Whether a picture was written to the cache.
+    /// Whether a picture was written to the disk.
     pub stored: bool,
-    /// When asking again can succeed, where that is known.
+    /// The time at which the vendor may be asked again, where it is known.
     pub retry_at: Option<Timestamp>,
 }
 
 // === impl ServedFace ===
 
 impl ServedFace {
+    /// A face from the cache, without a fetch.
     pub(super) fn from_cache(entry: Option<Arc<Entry>>) -> Self {
         Self {
             entry,
@@ -50,6 +52,7 @@ impl ServedFace {
         }
     }
 
+    /// A stale face from the cache that is refreshed in the background.
     pub(super) fn while_revalidating(entry: Option<Arc<Entry>>) -> Self {
         Self {
             revalidating: true,
@@ -57,6 +60,7 @@ impl ServedFace {
         }
     }
 
+    /// A face for which the request waited for a fetch.
     pub(super) fn after_fetch(
         entry: Option<Arc<Entry>>,
         why: Forward,
@@ -72,8 +76,8 @@ impl ServedFace {
         }
     }
 
-    /// What the cache did, in a word: `hit`, `stale` (served, and refreshed behind), `miss`,
-    /// `expired` (too old, so asked) or `refresh`.
+    /// The part of the cache, for log and metrics: `hit`, `stale` (served while it is refreshed),
+    /// `miss`, `expired` (too old to serve without asking) or `refresh`.
     pub fn cache_status(&self) -> &'static str {
         match self.forward {
             None if self.revalidating => "stale",
@@ -84,17 +88,17 @@ impl ServedFace {
         }
     }
 
-    /// The picture to show, if there is one.
+    /// The picture, if there is one.
     pub fn picture(&self) -> Option<&StoredPicture> {
         self.entry.as_ref()?.picture.as_ref()
     }
 
-    /// Whether the deadline came before the vendor's answer.
+    /// Whether the deadline came before the result of the fetch.
     pub fn is_deferred(&self) -> bool {
         self.forward.is_some() && self.fetch.is_none()
     }
 
-    /// What came of asking, now or last time. `None` if nobody ever got to ask.
+    /// The outcome of this fetch, or else of the last one. `None` if there was none.
     pub fn outcome(&self) -> Option<Outcome> {
         match &self.fetch {
             Some(fetch) => Some(fetch.outcome),
@@ -102,7 +106,7 @@ impl ServedFace {
         }
     }
 
-    /// The trouble that keeps a better answer from being given, if it is trouble.
+    /// The outcome, if it is trouble.
     pub fn trouble(&self) -> Option<Trouble> {
         match self.outcome() {
             Some(Outcome::Trouble(trouble)) => Some(trouble),
@@ -110,11 +114,54 @@ impl ServedFace {
         }
     }
 
-    /// When asking again can succeed.
+    /// The time at which the vendor may be asked again.
     pub fn retry_at(&self) -> Option<Timestamp> {
         match &self.fetch {
             Some(fetch) => fetch.retry_at,
             None => self.entry.as_ref().map(|entry| entry.last.retry_at),
+        }
+    }
+}
+
+// === impl FetchResult ===
+
+impl FetchResult {
+    /// The result of a fetch that got an answer, or trouble. The entry knows when to ask again.
+    pub(super) fn settled(
+        entry: Option<Arc<Entry>>,
+        outcome: Outcome,
+        status: Option<u16>,
+        stored: bool,
+    ) -> Self {
+        Self {
+            retry_at: entry.as_ref().map(|entry| entry.last.retry_at),
+            entry,
+            outcome,
+            status,
+            stored,
+        }
+    }
+
+    /// The result of a fetch that was refused before any call.
+    pub(super) fn not_admitted(entry: Option<Arc<Entry>>, refusal: NotAdmitted) -> Self {
+        Self {
+            entry,
+            outcome: Outcome::Trouble(refusal.why),
+            status: None,
+            stored: false,
+            retry_at: Some(refusal.retry_at),
+        }
+    }
+
+    /// The result for the waiters of a fetch that ended without one.
+    #[cold]
+    pub(super) fn aborted() -> Self {
+        Self {
+            entry: None,
+            outcome: Outcome::Trouble(Trouble::VendorError),
+            status: None,
+            stored: false,
+            retry_at: None,
         }
     }
 }

@@ -1,43 +1,44 @@
-//! Warm-up: many faces fetched before anybody looks at them, in the background priority of the budget.
+//! Warm-up: fetches many faces before they are requested, with the background priority of the budget.
 //!
-//! A run has its faces from a list, or from the vendor's own list of chats. It skips those that are
-//! known, and waits wherever the budget or a pause tells it to. What it is to do is noted in the
-//! cache directory until it is done, so that it goes on after a restart; what it did, the cache knows.
+//! A run takes its faces from a list, or from the vendor's list of chats. It skips faces with a fresh
+//! entry, and waits when the budget is used up or the instance pauses. Its job is saved in the cache
+//! directory until it ends, so that the run continues after a restart. Its results are the entries in
+//! the cache.
 
 mod job;
 mod worker;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use job::Note;
+use job::SavedJob;
 pub use job::{Job, Schedule};
 use worker::Worker;
 
 use super::{Faces, Instance};
-use crate::{avatar::Trouble, clock::Timestamp};
+use crate::{avatar::Trouble, clock::Timestamp, sync::lock};
 
-/// A run takes no longer, and the schedule begins one so often.
+/// The longest run, and the interval of a schedule.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The runs of all instances, one at a time for each. They end when this is dropped.
+/// The runs of all instances, at most one at a time for each. Dropping the last clone ends them.
 #[derive(Clone, Debug)]
 pub struct Warmups {
     faces: Faces,
-    shared: Arc<Runs>,
+    runs: Arc<Runs>,
 }
 
 #[derive(Debug, Default)]
 struct Runs {
-    /// Held for a look, never across an await.
-    runs: Mutex<BTreeMap<Arc<str>, Run>>,
+    /// The latest run of each instance. Held for a few instructions, never across an await.
+    latest: Mutex<BTreeMap<Arc<str>, Run>>,
     schedules: Mutex<Vec<AbortOnDropHandle<()>>>,
-    /// Every task, so that their end can be waited for.
+    /// All tasks, so that [`Warmups::stop_and_wait`] can wait for their end.
     tasks: TaskTracker,
 }
 
@@ -47,196 +48,197 @@ struct Run {
     _task: AbortOnDropHandle<()>,
 }
 
-/// How a run is getting on.
+/// The progress of a run.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// What it does now.
-    pub state: State,
-    /// When it began.
-    pub started: Timestamp,
-    /// When it ended.
-    pub ended: Option<Timestamp>,
-    /// Faces, as far as that is known.
+    /// The state of the run.
+    pub state: RunState,
+    /// When the run started.
+    pub started_at: Timestamp,
+    /// When the run ended.
+    pub ended_at: Option<Timestamp>,
+    /// The number of faces, as far as it is known.
     pub total: usize,
-    /// Faces that are settled.
+    /// The number of faces that are finished.
     pub done: usize,
-    /// Of those, how many ended how: an outcome, `known` for faces that had not to be asked for, and
-    /// `unsupported` for those that the vendor cannot be asked for.
+    /// The finished faces by outcome. Besides the names of outcomes there are `known`, for a face with a
+    /// fresh entry, and `unsupported`, for a face that the vendor cannot be asked for.
     pub outcomes: BTreeMap<&'static str, usize>,
 }
 
-/// What a run does.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It fetches.
+pub enum RunState {
+    /// The run is fetching.
     Running,
-    /// It waits for the budget, or for the end of a pause.
-    Waiting(Timestamp, Trouble),
-    /// Every face is settled.
+    /// The run waits for the budget, or for the end of a pause.
+    Waiting {
+        /// The end of the wait.
+        until: Timestamp,
+        /// The reason.
+        why: Trouble,
+    },
+    /// All faces are finished.
     Done,
-    /// It gave up.
+    /// The run gave up.
     Stopped(StopReason),
 }
 
-/// Why a run gave up.
+/// The reason why a run gave up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {
-    /// The vendor does not say which chats there are.
+    /// The vendor has no list of chats.
     #[error("this vendor's API has no list of chats; give a list of JIDs instead")]
-    NoChats,
-    /// The credential is refused.
-    #[error("the vendor refuses the credential; check this instance's token")]
-    Refused,
-    /// The list of chats could not be had.
-    #[error("the vendor's list of chats could not be had; the log says why")]
-    NoList,
-    /// It took too long.
-    #[error("it took longer than a day; raise the instance's lookups, or ask for fewer faces")]
-    TooLong,
+    NoChatList,
+    /// The vendor rejects the credential.
+    #[error("the vendor rejects the credential; check this instance's token")]
+    BadCredential,
+    /// All attempts to get the list of chats failed.
+    #[error("the vendor did not return its list of chats; see the log for the reason")]
+    ListUnavailable,
+    /// The run took longer than a day.
+    #[error("the run took longer than a day; raise the instance's lookups, or ask for fewer faces")]
+    TimeLimit,
 }
 
-/// A run of this instance is under way.
+/// The instance has a run that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this instance is being warmed already")]
+#[error("a warm-up of this instance is already running")]
 pub struct AlreadyRunning;
 
 // === impl Warmups ===
 
 impl Warmups {
-    /// No runs yet.
+    /// No runs.
     pub fn new(faces: Faces) -> Self {
         Self {
             faces,
-            shared: Arc::default(),
+            runs: Arc::default(),
         }
     }
 
-    /// Begins a run.
+    /// Starts a run.
     pub fn start(&self, instance: &Arc<Instance>, job: Job) -> Result<(), AlreadyRunning> {
-        let mut runs = self.runs();
-        if runs.get(instance.name()).is_some_and(Run::is_running) {
+        let mut latest = self.latest();
+        if latest.get(instance.name()).is_some_and(Run::is_running) {
             return Err(AlreadyRunning);
         }
         let worker = Worker {
             faces: self.faces.clone(),
             instance: instance.clone(),
-            progress: Arc::new(Mutex::new(Progress::of(&job, self.faces.now()))),
-            tasks: self.shared.tasks.clone(),
+            progress: Arc::new(Mutex::new(Progress::new(&job, self.faces.now()))),
+            tasks: self.runs.tasks.clone(),
         };
         let run = Run {
             progress: worker.progress.clone(),
-            _task: AbortOnDropHandle::new(self.shared.tasks.spawn(worker.run(job))),
+            _task: AbortOnDropHandle::new(self.runs.tasks.spawn(worker.run(job))),
         };
-        runs.insert(instance.name().clone(), run);
+        latest.insert(instance.name().clone(), run);
         Ok(())
     }
 
-    /// Goes on with the run that was under way when the process before ended, if there was one.
+    /// Continues the run that the end of the last process interrupted, if there was one.
     pub fn resume(&self, instance: &Arc<Instance>) {
-        let note = self.faces.shared.store.load_state(&note_name(instance));
-        let note: Option<Note> = note.and_then(|note| serde_json::from_slice(&note).ok());
-        if let Some(job) = note.and_then(Note::job) {
-            tracing::info!(instance = %instance.name(), "the warm-up that was under way goes on");
-            // Nothing is under way at the start.
+        let saved = self.faces.shared.store.load_state(&state_file(instance));
+        let saved = saved.and_then(|text| serde_json::from_slice::<Option<SavedJob>>(&text).ok());
+        if let Some(job) = saved.flatten().and_then(SavedJob::into_job) {
+            tracing::info!(instance = %instance.name(), "continuing the interrupted warm-up");
+            // No run of the instance has been started yet, so there is no error.
             let _ = self.start(instance, job);
         }
     }
 
-    /// Begins a run every day.
+    /// Starts a run every day.
     pub fn daily(&self, instance: &Arc<Instance>, schedule: Schedule) {
-        let (warmups, instance) = (Arc::downgrade(&self.shared), instance.clone());
+        let (runs, instance) = (Arc::downgrade(&self.runs), instance.clone());
         let faces = self.faces.clone();
-        let task = self.shared.tasks.spawn(async move {
+        let task = self.runs.tasks.spawn(async move {
             loop {
                 let at = schedule.next(faces.now());
                 faces.shared.clock.sleep_until(at).await;
-                let Some(shared) = warmups.upgrade() else {
+                let Some(runs) = runs.upgrade() else {
                     return;
                 };
                 let faces = faces.clone();
-                let begun = Warmups { faces, shared }.start(&instance, Job::Chats(schedule.top));
-                if let Err(error) = begun {
-                    tracing::warn!(instance = %instance.name(), %error, "the daily warm-up was left out");
+                let job = Job::Chats(schedule.top);
+                if let Err(error) = (Warmups { faces, runs }).start(&instance, job) {
+                    tracing::warn!(instance = %instance.name(), %error, "skipping the daily warm-up");
                 }
             }
         });
-        let mut schedules = lock(&self.shared.schedules);
-        schedules.push(AbortOnDropHandle::new(task));
+        lock(&self.runs.schedules).push(AbortOnDropHandle::new(task));
     }
 
-    /// How the newest run of each instance is getting on.
+    /// The progress of the latest run of each instance.
     pub fn progress(&self) -> Vec<(Arc<str>, Progress)> {
-        let runs = self.runs();
-        let copy = |(name, run): (&Arc<str>, &Run)| (name.clone(), lock(&run.progress).clone());
-        runs.iter().map(copy).collect()
+        let latest = self.latest();
+        let runs = latest.iter();
+        runs.map(|(name, run)| (name.clone(), lock(&run.progress).clone()))
+            .collect()
     }
 
-    /// Ends an instance's run for good, and returns whether there was one.
+    /// Ends the run of an instance for good. Returns whether one was running.
     pub async fn cancel(&self, instance: &Instance) -> bool {
-        let run = self.runs().remove(instance.name());
+        let run = self.latest().remove(instance.name());
         let was_running = run.is_some_and(|run| run.is_running());
         if was_running {
-            self.faces.noted(instance, None).await;
+            self.faces.save_job(instance, None).await;
         }
         was_running
     }
 
-    /// Ends all runs, so that others can go on with them.
+    /// Ends all runs. Their jobs stay saved, so that they can be resumed.
     pub fn stop(&self) {
-        lock(&self.shared.schedules).clear();
-        self.runs().clear();
+        lock(&self.runs.schedules).clear();
+        self.latest().clear();
     }
 
-    /// Ends all runs, and returns when they have ended.
+    /// Ends all runs as [`Warmups::stop`] does, and waits for the end of their tasks.
     pub async fn stop_and_wait(&self) {
         self.stop();
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+        self.runs.tasks.close();
+        self.runs.tasks.wait().await;
     }
 
-    /// Returns when what the runs fetched has landed.
+    /// Waits until the fetches in flight are stored.
     pub async fn wait_idle(&self) {
         self.faces.wait_idle(DAY).await;
     }
 
-    fn runs(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Run>> {
-        lock(&self.shared.runs)
+    fn latest(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Run>> {
+        lock(&self.runs.latest)
     }
 }
 
 impl Run {
     fn is_running(&self) -> bool {
-        lock(&self.progress).ended.is_none()
+        lock(&self.progress).ended_at.is_none()
     }
 }
 
 impl Faces {
-    /// Notes what a run of `instance` is to do; nothing, once it is done.
-    async fn noted(&self, instance: &Instance, job: Option<&Job>) {
-        let note = job.map(Note::of);
-        let text = serde_json::to_vec(&note).unwrap_or_default();
-        let name = note_name(instance).into();
+    /// Saves the job of a run, or `None` at its end.
+    async fn save_job(&self, instance: &Instance, job: Option<&Job>) {
+        let saved = job.map(SavedJob::new);
+        let text = serde_json::to_vec(&saved).unwrap_or_default();
+        let name = state_file(instance).into();
         self.shared.store.save_state(name, move || text).await;
     }
 }
 
-/// No instance's name has a dot in it.
-fn note_name(instance: &Instance) -> String {
+/// The name of the state file. No instance's name has a dot in it, so it names no other file.
+fn state_file(instance: &Instance) -> String {
     format!("{}.warm", instance.name())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 // === impl Progress ===
 
 impl Progress {
-    fn of(job: &Job, now: Timestamp) -> Self {
+    fn new(job: &Job, now: Timestamp) -> Self {
         Self {
-            state: State::Running,
-            started: now,
-            ended: None,
+            state: RunState::Running,
+            started_at: now,
+            ended_at: None,
             total: match job {
                 Job::List(subjects) => subjects.len(),
                 Job::Chats(top) => *top,

@@ -228,7 +228,7 @@ async fn a_refused_credential_ends_a_run() {
 }
 
 #[tokio::test]
-async fn a_list_of_chats_that_cannot_be_had_is_tried_three_times() {
+async fn a_list_of_chats_that_the_vendor_does_not_return_is_tried_three_times() {
     let rig = Rig::start().await;
     rig.inject(Rule::api(Fault::NotJson));
     begin(&rig, "instance=waha&chats=true", "").await;
@@ -239,7 +239,10 @@ async fn a_list_of_chats_that_cannot_be_had_is_tried_three_times() {
     }
     let run = ended(&rig, "waha").await;
     assert!(
-        run["why"].as_str().unwrap().contains("could not be had"),
+        run["why"]
+            .as_str()
+            .unwrap()
+            .contains("did not return its list"),
         "{run}"
     );
     assert_eq!(rig.traffic().0, 3);

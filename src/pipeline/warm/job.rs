@@ -1,4 +1,4 @@
-//! What a run is to do, as it is asked for, noted and scheduled.
+//! The job of a run: its list of faces, its saved form and its schedule.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -10,28 +10,28 @@ use crate::{
     clock::Timestamp,
 };
 
-/// Whose faces to fetch.
+/// The faces to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// These.
+    /// The faces of a list.
     List(Vec<Subject>),
-    /// Those that the account chatted with last, so many.
+    /// The faces of the account's latest chats, up to this number.
     Chats(usize),
 }
 
-/// A run every day.
+/// The schedule of a daily run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// The time of day, from midnight UTC.
     pub at: Duration,
-    /// How many of the newest chats.
+    /// The number of latest chats.
     pub top: usize,
 }
 
-/// A job as it is noted.
+/// The saved form of a job.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Note {
+pub(super) struct SavedJob {
     chats: Option<usize>,
     jids: Vec<String>,
 }
@@ -39,9 +39,9 @@ pub(super) struct Note {
 // === impl Job ===
 
 impl Job {
-    /// Reads a list, a JID a line. Empty lines and those that begin with `#` say nothing. A wrong line
-    /// is told by its number: what it says may be anybody's number.
-    pub fn read(text: &str) -> Result<Self, (usize, MalformedJid)> {
+    /// Parses a list with one JID per line. Empty lines and lines that begin with `#` are skipped. The
+    /// error has the number of the wrong line and not its text, which may be a phone number.
+    pub fn parse(text: &str) -> Result<Self, (usize, MalformedJid)> {
         let mut seen = HashSet::new();
         let mut subjects = Vec::new();
         for (line, number) in text.lines().zip(1_usize..) {
@@ -58,8 +58,8 @@ impl Job {
     }
 }
 
-impl Note {
-    pub(super) fn of(job: &Job) -> Self {
+impl SavedJob {
+    pub(super) fn new(job: &Job) -> Self {
         match job {
             Job::Chats(top) => Self {
                 chats: Some(*top),
@@ -72,7 +72,7 @@ impl Note {
         }
     }
 
-    pub(super) fn job(self) -> Option<Job> {
+    pub(super) fn into_job(self) -> Option<Job> {
         match self.chats {
             Some(top) => Some(Job::Chats(top)),
             None if self.jids.is_empty() => None,
@@ -101,20 +101,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_read_line_by_line_and_names_each_face_once() {
+    fn a_list_has_one_jid_per_line_and_each_face_once() {
         let text = "# customers\n628123@c.us\n\n  +628124 \n628123@s.whatsapp.net\nme\n";
-        let Ok(Job::List(subjects)) = Job::read(text) else {
+        let Ok(Job::List(subjects)) = Job::parse(text) else {
             panic!();
         };
         let jids: Vec<_> = subjects.iter().map(Subject::as_str).collect();
         assert_eq!(jids, ["628123@c.us", "628124@c.us", "me"]);
-        let (line, error) = Job::read("628123\nBob\n").unwrap_err();
+        let (line, error) = Job::parse("628123\nBob\n").unwrap_err();
         assert_eq!(line, 2);
         assert!(!error.to_string().contains("Bob"));
     }
 
     #[test]
-    fn the_next_run_is_today_or_tomorrow() {
+    fn the_next_scheduled_run_is_later_today_or_tomorrow() {
         let schedule = Schedule {
             at: Duration::from_secs(3 * 3600),
             top: 50,
@@ -127,12 +127,12 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_the_same_after_it_was_noted() {
-        let list = Job::read("628123\nme").unwrap();
+    fn a_saved_job_is_restored_unchanged() {
+        let list = Job::parse("628123\nme").unwrap();
         for job in [list, Job::Chats(50)] {
-            let text = serde_json::to_vec(&Some(Note::of(&job))).unwrap();
-            let note: Option<Note> = serde_json::from_slice(&text).unwrap();
-            assert_eq!(note.and_then(Note::job), Some(job));
+            let text = serde_json::to_vec(&Some(SavedJob::new(&job))).unwrap();
+            let saved: Option<SavedJob> = serde_json::from_slice(&text).unwrap();
+            assert_eq!(saved.and_then(SavedJob::into_job), Some(job));
         }
     }
 }

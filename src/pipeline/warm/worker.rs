@@ -1,4 +1,5 @@
-//! One run at work: fetches up to four faces at once and waits when the budget or a pause requires it.
+//! The task of one run: fetches up to [`CONCURRENCY`] faces at once, and waits when the budget or a
+//! pause requires it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -10,16 +11,17 @@ use std::{
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-use super::{DAY, Job, Progress, State, StopReason, lock};
+use super::{DAY, Job, Progress, RunState, StopReason};
 use crate::{
     avatar::{Ask, Outcome, Plan, Subject, Trouble, decide},
     clock::Timestamp,
     limits::Priority,
-    pipeline::{Faces, Instance, Target, fetch::PrefetchedAnswer},
-    upstream::{ChatList, ClientError, Page, VendorFailure},
+    pipeline::{Faces, FetchResult, Instance, Target, fetch::PrefetchedAnswer},
+    sync::lock,
+    upstream::{ChatList, ChatLister, Page, VendorCall, VendorFailure},
 };
 
-/// One run.
+/// The worker of one run.
 #[derive(Clone)]
 pub(super) struct Worker {
     pub(super) faces: Faces,
@@ -28,13 +30,29 @@ pub(super) struct Worker {
     pub(super) tasks: TaskTracker,
 }
 
+/// The fetches of a run. Dropping it ends them.
 type Fetches = JoinSet<Result<(), StopReason>>;
 
-/// Faces at once. The budget sets the pace; this only covers the time that answers take.
+/// A page of the vendor's list of chats.
+struct ChatPage {
+    chats: ChatList,
+    asked_at: Timestamp,
+    is_paged: bool,
+}
+
+/// The end of one attempt to fetch a face.
+enum Attempt {
+    /// The face is finished, with the outcome for [`Progress::outcomes`].
+    Done(&'static str),
+    /// The instance may not be asked before `until`.
+    Blocked { until: Timestamp, why: Trouble },
+}
+
+/// Fetches at once. The budget sets the pace; this number covers the duration of a fetch.
 const CONCURRENCY: usize = 4;
-/// Chats asked for at once: each makes the account ask WhatsApp for a picture, all at the same time.
+/// Chats per call. The account asks WhatsApp for the pictures of all chats of a page at once.
 const PAGE_SIZE: usize = 10;
-/// A list that cannot be had is asked for so often.
+/// Attempts to get a page of the list, and the delay between them.
 const LIST_ATTEMPTS: usize = 3;
 const RETRY_DELAY: Duration = Duration::from_secs(30);
 
@@ -42,29 +60,30 @@ const RETRY_DELAY: Duration = Duration::from_secs(30);
 
 impl Worker {
     pub(super) async fn run(self, job: Job) {
-        self.faces.noted(&self.instance, Some(&job)).await;
-        let started = self.progress().started;
-        let ended = tokio::select! {
-            ended = self.work(job) => ended,
-            () = self.faces.shared.clock.sleep_until(started + DAY) => Err(StopReason::TooLong),
+        self.faces.save_job(&self.instance, Some(&job)).await;
+        let started_at = self.progress().started_at;
+        let clock = &self.faces.shared.clock;
+        let end = tokio::select! {
+            end = self.fetch_all(job) => end,
+            () = clock.sleep_until(started_at + DAY) => Err(StopReason::TimeLimit),
         };
-        self.faces.noted(&self.instance, None).await;
+        self.faces.save_job(&self.instance, None).await;
         let mut progress = self.progress();
-        progress.ended = Some(self.faces.now());
-        progress.state = match ended {
-            Ok(()) => State::Done,
-            Err(stopped) => State::Stopped(stopped),
+        progress.ended_at = Some(self.faces.now());
+        progress.state = match end {
+            Ok(()) => RunState::Done,
+            Err(reason) => RunState::Stopped(reason),
         };
         tracing::info!(
             instance = %self.instance.name(),
             faces = progress.done,
             outcomes = %Counts(&progress.outcomes),
-            stopped = ended.err().map(|stopped| stopped.to_string()),
+            stopped = end.err().map(|reason| reason.to_string()),
             "the warm-up ended"
         );
     }
 
-    async fn work(&self, job: Job) -> Result<(), StopReason> {
+    async fn fetch_all(&self, job: Job) -> Result<(), StopReason> {
         let mut fetches = JoinSet::new();
         match job {
             Job::List(subjects) => {
@@ -72,29 +91,33 @@ impl Worker {
                     self.spawn(&mut fetches, subject, None).await?;
                 }
             }
-            Job::Chats(top) => self.chats(&mut fetches, top).await?,
+            Job::Chats(top) => self.fetch_chats(&mut fetches, top).await?,
         }
-        while let Some(done) = fetches.join_next().await {
-            done.unwrap_or(Ok(()))?;
+        while !fetches.is_empty() {
+            join_next(&mut fetches).await?;
         }
         Ok(())
     }
 
-    async fn chats(&self, fetches: &mut Fetches, top: usize) -> Result<(), StopReason> {
+    /// Fetches the faces of the `top` latest chats, page by page.
+    async fn fetch_chats(&self, fetches: &mut Fetches, top: usize) -> Result<(), StopReason> {
         let (mut seen, mut offset) = (HashSet::new(), 0);
         while seen.len() < top {
             let limit = PAGE_SIZE.min(top - seen.len());
-            let (asked, list, is_paged) = self.list(Page { offset, limit }).await?;
-            // Chats move while pages are turned: the same one may come again.
-            for chat in list.chats {
+            let page = self.chat_page(Page { offset, limit }).await?;
+            // Chats move between two calls, so a chat may be on two pages.
+            for chat in page.chats.chats {
                 let subject = Subject::Chat(chat.jid);
                 if seen.len() < top && seen.insert(subject) {
-                    let prefetched = chat.face.map(|found| PrefetchedAnswer { found, asked });
+                    let prefetched = chat.face.map(|found| PrefetchedAnswer {
+                        found,
+                        asked_at: page.asked_at,
+                    });
                     self.spawn(fetches, subject, prefetched).await?;
                 }
             }
-            offset += list.rows;
-            if !is_paged || list.rows < limit {
+            offset += page.chats.rows;
+            if !page.is_paged || page.chats.rows < limit {
                 break;
             }
         }
@@ -102,62 +125,74 @@ impl Worker {
         Ok(())
     }
 
-    /// A page of the vendor's list, and when it was asked for.
-    async fn list(&self, page: Page) -> Result<(Timestamp, ChatList, bool), StopReason> {
-        let provider = self.instance.provider();
-        let lister = provider.chat_lister().ok_or(StopReason::NoChats)?;
+    /// A page of the vendor's list. Waits for the budget, and tries again after trouble.
+    async fn chat_page(&self, page: Page) -> Result<ChatPage, StopReason> {
+        let lister = self.instance.provider().chat_lister();
+        let lister = lister.ok_or(StopReason::NoChatList)?;
         for _ in 0..LIST_ATTEMPTS {
             let list = lister.chat_list_call(self.instance.account(), page);
             for _ in 0..list.cost {
-                self.admitted().await?;
+                self.take_call().await?;
             }
-            self.faces.shared.remember(&self.instance).await;
-            let asked = self.faces.now();
-            let reply = self.instance.client.call(list.call).await;
-            let failure = match reply.map(|reply| lister.read_chat_list(&reply)) {
-                Ok(Ok(chats)) => return Ok((asked, chats, list.is_paged)),
-                Ok(Err(failure)) => failure,
-                Err(failed) => self.unreachable(&failed),
-            };
-            self.troubled(&failure).await?;
+            self.faces.shared.save_admission(&self.instance).await;
+            let (asked_at, is_paged) = (self.faces.now(), list.is_paged);
+            match self.call_list(lister, list.call).await {
+                Ok(chats) => {
+                    return Ok(ChatPage {
+                        chats,
+                        asked_at,
+                        is_paged,
+                    });
+                }
+                Err(failure) => self.wait_after(&failure).await?,
+            }
         }
-        Err(StopReason::NoList)
+        Err(StopReason::ListUnavailable)
     }
 
-    fn unreachable(&self, failed: &ClientError) -> VendorFailure {
-        tracing::warn!(instance = %self.instance.name(), error = %failed, "the vendor cannot be reached");
-        VendorFailure::new(Trouble::VendorError, "the vendor cannot be reached")
+    async fn call_list(
+        &self,
+        lister: &dyn ChatLister,
+        call: VendorCall,
+    ) -> Result<ChatList, VendorFailure> {
+        match self.instance.client.call(call).await {
+            Ok(reply) => lister.read_chat_list(&reply),
+            Err(error) => {
+                let message = "the vendor cannot be reached";
+                tracing::warn!(instance = %self.instance.name(), %error, "{message}");
+                Err(VendorFailure::new(Trouble::VendorError, message))
+            }
+        }
     }
 
-    /// Tells of trouble with the list, and waits until it can be over.
-    async fn troubled(&self, failure: &VendorFailure) -> Result<(), StopReason> {
+    /// Records the trouble with the list, and waits until it may be over.
+    async fn wait_after(&self, failure: &VendorFailure) -> Result<(), StopReason> {
         let vendor = self.instance.vendor().as_str();
-        self.faces
-            .shared
-            .metrics
-            .asked(vendor, failure.why.as_str());
+        let shared = &self.faces.shared;
+        shared.metrics.asked(vendor, failure.why.as_str());
         tracing::warn!(
             instance = %self.instance.name(),
             outcome = failure.why.as_str(),
             detail = failure.detail,
-            "asking the vendor for its chats brought no answer"
+            "the vendor did not return its list of chats"
         );
         let admission = self.instance.admission();
-        let paused = admission.record_trouble(failure.why, failure.retry_after);
-        self.faces.shared.remember(&self.instance).await;
-        let until = paused.unwrap_or(self.faces.now() + RETRY_DELAY);
+        let paused_until = admission.record_trouble(failure.why, failure.retry_after);
+        shared.save_admission(&self.instance).await;
+        let until = paused_until.unwrap_or(self.faces.now() + RETRY_DELAY);
         self.wait(until, failure.why).await
     }
 
-    /// Takes a call from the budget, as soon as there is one.
-    async fn admitted(&self) -> Result<(), StopReason> {
-        while let Err(refusal) = self.instance.admission().admit(Priority::Background, false) {
+    /// Takes a call from the budget, and waits for it if necessary.
+    async fn take_call(&self) -> Result<(), StopReason> {
+        let admission = self.instance.admission();
+        while let Err(refusal) = admission.admit(Priority::Background, false) {
             self.wait(refusal.retry_at, refusal.why).await?;
         }
         Ok(())
     }
 
-    /// Fetches a face in a task of its own, as soon as fewer than `CONCURRENCY` run.
+    /// Fetches a face in a task of its own, as soon as fewer than [`CONCURRENCY`] run.
     async fn spawn(
         &self,
         fetches: &mut Fetches,
@@ -165,9 +200,7 @@ impl Worker {
         prefetched: Option<PrefetchedAnswer>,
     ) -> Result<(), StopReason> {
         while fetches.len() >= CONCURRENCY {
-            if let Some(done) = fetches.join_next().await {
-                done.unwrap_or(Ok(()))?;
-            }
+            join_next(fetches).await?;
         }
         let worker = self.clone();
         let fetch = async move { worker.fetch(subject, prefetched).await };
@@ -175,66 +208,58 @@ impl Worker {
         Ok(())
     }
 
+    /// Fetches a face, however often the instance has to be waited for.
     async fn fetch(
         &self,
         subject: Subject,
         mut prefetched: Option<PrefetchedAnswer>,
     ) -> Result<(), StopReason> {
-        let Ok(target) = Target::new(&self.instance, subject) else {
-            self.settled("unsupported");
-            return Ok(());
-        };
-        let faces = &self.faces;
         loop {
-            let entry = faces.shared.store.find(&target.key).await;
-            let plan = decide(entry.as_deref(), Ask::View, faces.now(), faces.policy());
-            if matches!(plan, Plan::Serve) {
-                self.settled("known");
-                return Ok(());
-            }
-            let joined = faces.join(&target, Ask::View, Priority::Background, prefetched.take());
-            let Ok((flight, _)) = joined else {
-                self.settled("unsupported");
-                return Ok(());
-            };
-            let result = flight.wait().await;
-            match (result.outcome, result.retry_at) {
-                (
-                    Outcome::Trouble(
-                        why @ (Trouble::OverBudget
-                        | Trouble::RateLimited
-                        | Trouble::SessionDown
-                        | Trouble::Auth),
-                    ),
-                    Some(until),
-                ) => self.wait(until, why).await?,
-                (outcome, _) => {
-                    self.settled(outcome.as_str());
+            match self.try_fetch(subject, prefetched.take()).await {
+                Attempt::Done(outcome) => {
+                    self.count(outcome);
                     return Ok(());
                 }
+                Attempt::Blocked { until, why } => self.wait(until, why).await?,
             }
+        }
+    }
+
+    async fn try_fetch(&self, subject: Subject, prefetched: Option<PrefetchedAnswer>) -> Attempt {
+        let faces = &self.faces;
+        let Ok(target) = Target::new(&self.instance, subject) else {
+            return Attempt::Done("unsupported");
+        };
+        let entry = faces.shared.store.find(&target.key).await;
+        let plan = decide(entry.as_deref(), Ask::View, faces.now(), faces.policy());
+        if plan == Plan::Serve {
+            return Attempt::Done("known");
+        }
+        match faces.join(&target, Ask::View, Priority::Background, prefetched) {
+            Ok((flight, _)) => Attempt::after(&flight.wait().await),
+            Err(_) => Attempt::Done("unsupported"),
         }
     }
 
     async fn wait(&self, until: Timestamp, why: Trouble) -> Result<(), StopReason> {
         if why == Trouble::Auth {
-            return Err(StopReason::Refused);
+            return Err(StopReason::BadCredential);
         }
-        self.is_now(State::Waiting(until, why));
+        self.set_state(RunState::Waiting { until, why });
         self.faces.shared.clock.sleep_until(until).await;
-        self.is_now(State::Running);
+        self.set_state(RunState::Running);
         Ok(())
     }
 
-    /// A fetch may still be in flight after the run has ended.
-    fn is_now(&self, state: State) {
+    /// Sets the state of a run that has not ended. A fetch may outlive its run by a moment.
+    fn set_state(&self, state: RunState) {
         let mut progress = self.progress();
-        if progress.ended.is_none() {
+        if progress.ended_at.is_none() {
             progress.state = state;
         }
     }
 
-    fn settled(&self, outcome: &'static str) {
+    fn count(&self, outcome: &'static str) {
         let mut progress = self.progress();
         progress.done += 1;
         *progress.outcomes.entry(outcome).or_default() += 1;
@@ -245,13 +270,41 @@ impl Worker {
     }
 }
 
+/// Waits for the end of one fetch. A fetch that panicked does not end the run.
+async fn join_next(fetches: &mut Fetches) -> Result<(), StopReason> {
+    match fetches.join_next().await {
+        Some(Ok(end)) => end,
+        Some(Err(_)) | None => Ok(()),
+    }
+}
+
+impl Attempt {
+    fn after(result: &FetchResult) -> Self {
+        match (result.outcome, result.retry_at) {
+            (Outcome::Trouble(why), Some(until)) if blocks_instance(why) => {
+                Attempt::Blocked { until, why }
+            }
+            (outcome, _) => Attempt::Done(outcome.as_str()),
+        }
+    }
+}
+
+/// Whether the trouble concerns every face of the instance.
+fn blocks_instance(why: Trouble) -> bool {
+    match why {
+        Trouble::OverBudget | Trouble::RateLimited | Trouble::SessionDown | Trouble::Auth => true,
+        Trouble::VendorError => false,
+    }
+}
+
+/// The outcomes of a run, for the log.
 struct Counts<'a>(&'a BTreeMap<&'static str, usize>);
 
 impl fmt::Display for Counts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (outcome, count)) in self.0.iter().enumerate() {
-            let glue = if index == 0 { "" } else { ", " };
-            write!(f, "{glue}{count} {outcome}")?;
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{count} {outcome}")?;
         }
         Ok(())
     }

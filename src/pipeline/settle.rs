@@ -1,0 +1,140 @@
+//! The last step of a fetch: judges the vendor's answer, absorbs it into the entry and stores it.
+
+use std::sync::Arc;
+
+use super::{
+    FetchResult,
+    fetch::{Fetch, FetchError},
+};
+use crate::{
+    avatar::{Answer, Empty, Entry, Outcome, Report, Trouble, absorb},
+    clock::Timestamp,
+    limits::{AnswerVerdict, Observation},
+    store::Owner,
+};
+
+impl Fetch {
+    /// Settles the fetch under the key lock. `entry` is the one that the fetch began with; a newer one in
+    /// the store takes its place.
+    pub(super) async fn settle(
+        self,
+        entry: Option<Arc<Entry>>,
+        asked_at: Timestamp,
+        answer: Result<Answer, FetchError>,
+    ) -> FetchResult {
+        let answered_at = self.shared.clock.now();
+        let _lock = self.shared.key_locks.lock(&self.key).await;
+        let current = self.shared.store.find(&self.key).await.or(entry);
+        let status_before = self.instance.admission().status();
+        let answer = self.judge(answer, current.as_deref());
+        let outcome = answer.outcome();
+        let vendor = self.instance.vendor().as_str();
+        self.shared.metrics.asked(vendor, outcome.as_str());
+        let report = Report {
+            asked_at,
+            answered_at,
+            answer,
+            jitter: jitter(),
+        };
+        let policy = &self.shared.settings.policy;
+        let Some(next) = absorb(current.as_deref(), report, policy) else {
+            self.shared.save_admission(&self.instance).await;
+            return FetchResult::settled(current, outcome, self.status, false);
+        };
+        let next = Arc::new(next);
+        let is_unchanged = self.instance.admission().status() == status_before;
+        // After a picture from an account whose status is unchanged, the next call may save the state.
+        let stored = if outcome == Outcome::Picture && is_unchanged {
+            self.store(current.as_deref(), &next, answered_at).await
+        } else {
+            let save = self.shared.save_admission(&self.instance);
+            let store = self.store(current.as_deref(), &next, answered_at);
+            tokio::join!(store, save).0
+        };
+        let stored = stored && outcome == Outcome::Picture;
+        FetchResult::settled(Some(next), outcome, self.status, stored)
+    }
+
+    /// The answer with its real meaning: trouble where the fetch failed, and where the answer stands for
+    /// a rate limit. Records it in the instance's admission control.
+    fn judge(&self, answer: Result<Answer, FetchError>, entry: Option<&Entry>) -> Answer {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return self.record_error(&error),
+        };
+        let Some(observation) = observation(&answer, entry) else {
+            return answer;
+        };
+        match self
+            .instance
+            .admission()
+            .record_answer(self.key, observation)
+        {
+            AnswerVerdict::Genuine => answer,
+            AnswerVerdict::SoftThrottled { paused_until } => {
+                self.log_trouble(
+                    Trouble::RateLimited,
+                    "too many empty answers in a row: visual rate limiting",
+                );
+                Answer::Trouble {
+                    why: Trouble::RateLimited,
+                    retry_at: Some(paused_until),
+                }
+            }
+        }
+    }
+
+    fn record_error(&self, error: &FetchError) -> Answer {
+        self.log_trouble(error.why, &error.detail);
+        let admission = self.instance.admission();
+        Answer::Trouble {
+            why: error.why,
+            retry_at: admission.record_trouble(error.why, error.retry_after),
+        }
+    }
+
+    /// Stores `next` in place of `current`. Returns whether it reached the disk.
+    async fn store(&self, current: Option<&Entry>, next: &Arc<Entry>, now: Timestamp) -> bool {
+        let owner = Owner {
+            instance: self.instance.name().clone(),
+            subject: self.subject,
+        };
+        if has_new_picture(current, next) {
+            self.shared.recent.record(&owner, now);
+        }
+        let store = &self.shared.store;
+        store.put(&self.key, &owner, next.clone()).await
+    }
+
+    fn log_trouble(&self, why: Trouble, detail: &str) {
+        tracing::warn!(
+            instance = %self.instance.name(),
+            provider = self.instance.vendor().as_str(),
+            outcome = why.as_str(),
+            detail,
+            "the vendor gave no usable answer about a face"
+        );
+    }
+}
+
+/// The observation for the soft-throttling detector. An unknown contact says nothing about throttling.
+fn observation(answer: &Answer, entry: Option<&Entry>) -> Option<Observation> {
+    let had_picture = entry.is_some_and(|entry| entry.picture.is_some());
+    match answer {
+        Answer::Picture(..) | Answer::Unchanged(_) => Some(Observation::Picture),
+        Answer::Empty(Empty::NotFound) | Answer::Trouble { .. } => None,
+        Answer::Empty(_) if had_picture => Some(Observation::Lost),
+        Answer::Empty(_) => Some(Observation::Empty),
+    }
+}
+
+fn has_new_picture(current: Option<&Entry>, next: &Entry) -> bool {
+    let digest = |entry: &Entry| entry.picture.as_ref().map(|stored| stored.picture.digest());
+    let new = digest(next);
+    new.is_some() && new != current.and_then(digest)
+}
+
+/// A random number from 0 to 1. If the kernel has no random numbers, retries are not spread.
+fn jitter() -> f64 {
+    getrandom::u32().map_or(0.0, |number| f64::from(number) / f64::from(u32::MAX))
+}
