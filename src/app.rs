@@ -16,7 +16,7 @@ use crate::{
     http::{self, Clients},
     images::Thumbnailer,
     limits::{Admission, Budget, ClientLimiter, Cooldown},
-    pipeline::{Faces, Instance, Warmups},
+    pipeline::{Faces, Instance, Instances, Warmups},
     server::{
         self, Address, BadCertificate, FastPath, HyperOnly, Inherited, Limits, Listener, Peer, Tls,
     },
@@ -59,9 +59,9 @@ pub struct App {
 #[derive(Debug)]
 struct Live {
     front: Front,
-    operator: Admin,
+    operator: Arc<Admin>,
     faces: Faces,
-    instances: Vec<Arc<Instance>>,
+    instances: Instances,
     warmups: Warmups,
 }
 
@@ -208,7 +208,7 @@ impl App {
         let sampling = async move {
             loop {
                 clock.sleep_until(clock.now() + History::STEP).await;
-                sampled.load().operator.sample();
+                sampled.load().operator.record_sample();
             }
         };
         let until_stopped = shutdown.clone();
@@ -291,6 +291,16 @@ impl Live {
             }
             instances.push(built);
         }
+        let instances: Instances = instances.into_iter().collect();
+        let operator = Admin {
+            faces: faces.clone(),
+            instances: instances.clone(),
+            warmups: warmups.clone(),
+            history: parts.history.clone(),
+            thumbnailer: parts.thumbnailer.clone(),
+            metrics: parts.metrics.clone(),
+            token: settings.admin_token,
+        };
         let front = front::Settings {
             access: settings.access,
             clients: Clients {
@@ -305,12 +315,7 @@ impl Live {
         };
         let front = Front::new(faces.clone(), instances.clone(), front);
         Self {
-            operator: Admin::new(
-                front.clone(),
-                warmups.clone(),
-                parts.history.clone(),
-                settings.admin_token,
-            ),
+            operator: Arc::new(operator),
             front,
             faces,
             instances,
@@ -319,9 +324,7 @@ impl Live {
     }
 
     fn admission_of(&self, name: &str) -> Option<&Admission> {
-        let mut instances = self.instances.iter();
-        let known = instances.find(|known| **known.name() == *name);
-        known.map(|known| known.admission())
+        self.instances.get(name).map(|known| known.admission())
     }
 }
 

@@ -1,38 +1,40 @@
-//! What HTTP means here. [`Front::handle`] is the way of a request:
+//! The front door for faces: finds out which service a request is for, and sends, counts and logs the
+//! reply. It is the only file that knows both the public and the compatibility service.
 //!
-//! 1. Admit: a client that asks too often waits.
-//! 2. Route: path and query become a [`Route`], or the request is wrong.
-//! 3. Authorize: who may see this, and who may ask for a fresh look.
-//! 4. Find the face, through the pipeline.
-//! 5. Represent it: status, validators, cache headers, bytes.
-//! 6. Write one line about it to the log.
+//! 1. Admit: a client that sends too many requests has to wait.
+//! 2. Ask the public service, then the compatibility service, whether the path is theirs.
+//! 3. Answer at once if nothing has to be waited for, else in a future.
+//! 4. Write one line about the request to the access log.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     future::{Ready, ready},
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request};
-use tracing::Instrument;
+use http::{HeaderValue, Method, Request, StatusCode, request::Parts};
+use tracing::{Instrument, Span};
 
 use crate::{
-    compat::Origin,
-    http::{Clients, access_log::Line, problem::Problem},
+    compat::{self, Compat, Origin},
+    http::{Clients, access_log::RequestLog, is_read, problem::Problem, respond},
     images::Thumbnailer,
-    pipeline::{Faces, Instance},
-    public::{self, Access, route::Route},
-    representation::headers as represent,
-    server::{HeaderBlock, Peer, Reply},
+    pipeline::{Faces, Instances},
+    public::{self, Access, Begun, Mode, Public},
+    representation::{HeaderPolicy, Renderer},
+    server::{Peer, Reply},
     telemetry::{Metrics, traces},
 };
 
-/// An answer that is there, or will be. Most are there: a hit in memory needs no task's state to be
-/// kept, which costs more to make and to move than the hit itself.
+/// The longest path and query, in bytes. nginx has the same limit.
+const MAX_URI: usize = 8192;
+
+/// A reply that is there, or will be. Most are there: a hit in memory needs no future, which would cost
+/// more to make and to move than the hit itself.
 pub enum Answer {
     /// It is there.
     Now(Ready<Result<Reply, Infallible>>),
@@ -40,175 +42,168 @@ pub enum Answer {
     Later(Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>),
 }
 
-/// What the front goes by.
+/// The front's settings and the parts that it uses.
 #[derive(Debug)]
 pub struct Settings {
-    /// Who may see faces.
+    /// The rules of access.
     pub access: Access,
-    /// Who asks, and how often they may.
+    /// The clients' addresses and rates.
     pub clients: Clients,
     /// `Access-Control-Allow-Origin`.
     pub allow_origin: HeaderValue,
-    /// Where links to faces begin.
+    /// The beginning of links to faces.
     pub origin: Origin,
     /// An HTML page for `/`.
     pub home: Option<Bytes>,
-    /// Where pictures are made smaller.
+    /// Makes pictures smaller.
     pub thumbnailer: Thumbnailer,
-    /// What is counted.
+    /// The counters.
     pub metrics: Metrics,
 }
 
-/// The avatar front. Cheap to clone.
+/// The services that show faces. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Front {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) faces: Faces,
-    pub(crate) instances: HashMap<String, Arc<Instance>>,
-    /// What all images have in common.
-    pub(crate) common: HeaderBlock,
-    pub(crate) settings: Settings,
+struct Shared {
+    clients: Clients,
+    public: Public,
+    compat: Compat,
+    metrics: Metrics,
 }
+
+/// A request after it was read.
+enum Step {
+    Reply(Reply),
+    Work(Work),
+}
+
+/// A request that has to be waited for.
+enum Work {
+    Public(public::Work),
+    Compat(Box<compat::Request>),
+}
+
+// === impl Front ===
 
 impl Front {
     /// A front for `instances`.
-    pub fn new(faces: Faces, instances: Vec<Arc<Instance>>, settings: Settings) -> Self {
-        let instances = instances
-            .into_iter()
-            .map(|instance| (instance.name().to_string(), instance))
-            .collect();
+    pub fn new(faces: Faces, instances: Instances, settings: Settings) -> Self {
+        let is_signed = settings.access.mode == Mode::Signed;
+        let policy = HeaderPolicy::new(is_signed, faces.policy().ttl, &settings.allow_origin);
+        let renderer = Renderer::new(settings.thumbnailer, policy);
+        let signing_key = settings.access.keys.first().filter(|_| is_signed).cloned();
         Self {
             shared: Arc::new(Shared {
-                faces,
-                instances,
-                common: represent::common(&settings.allow_origin),
-                settings,
+                clients: settings.clients,
+                compat: Compat {
+                    faces: faces.clone(),
+                    instances: instances.clone(),
+                    renderer: renderer.clone(),
+                    origin: settings.origin,
+                    signing_key,
+                },
+                public: Public {
+                    faces,
+                    instances,
+                    access: settings.access,
+                    renderer,
+                    home: settings.home,
+                    metrics: settings.metrics.clone(),
+                },
+                metrics: settings.metrics,
             }),
         }
     }
 
-    /// Answers a request of `peer`: at once if nothing has to be waited for.
-    pub fn handle<B: Send + Sync + 'static>(&self, request: Request<B>, peer: Peer) -> Answer {
-        let mut line = Line::begin(request.method(), request.headers());
-        if let Err(problem) = self.admit(&request, peer) {
-            return Answer::Now(ready(Ok(self.end(&request, line, Err(problem)))));
-        }
-        if traces::are_on() {
-            let span = traces::request(request.method(), request.headers());
-            let later = self.clone().later(request, line).instrument(span);
-            return Answer::Later(Box::pin(later));
-        }
-        match self.at_once(&request, &mut line) {
-            Some(answered) => Answer::Now(ready(Ok(self.end(&request, line, answered)))),
-            None => Answer::Later(Box::pin(self.clone().later(request, line))),
-        }
+    /// Answers a request of `peer`, at once if nothing has to be waited for.
+    pub fn handle<B>(&self, request: Request<B>, peer: Peer) -> Answer {
+        let (mut head, _) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
+        let mut log = RequestLog::start(&head.method, &head.headers);
+        let span = if traces::are_on() {
+            traces::request(&head.method, &head.headers)
+        } else {
+            Span::none()
+        };
+        let result = match span.in_scope(|| self.begin(&mut head, peer, &mut log)) {
+            Ok(Step::Work(work)) => return self.later(work, is_head, log, span),
+            Ok(Step::Reply(reply)) => Ok(reply),
+            Err(problem) => Err(problem),
+        };
+        let reply = span.in_scope(|| self.end(result, is_head, log));
+        Answer::Now(ready(Ok(reply)))
     }
 
-    async fn later<B: Sync>(
-        self,
-        request: Request<B>,
-        mut line: Line,
-    ) -> Result<Reply, Infallible> {
-        let answered = self.answer(&request, &mut line).await;
-        Ok(self.end(&request, line, answered))
+    /// Finishes `work` in a future of its own.
+    fn later(&self, work: Work, is_head: bool, mut log: RequestLog, span: Span) -> Answer {
+        let front = self.clone();
+        let later = async move {
+            let shared = &front.shared;
+            let result = match work {
+                Work::Public(work) => {
+                    let result = shared.public.finish(work, &mut log).await;
+                    result.map_err(Problem::from)
+                }
+                Work::Compat(request) => Ok(shared.compat.answer(*request, &mut log).await),
+            };
+            Ok(front.end(result, is_head, log))
+        };
+        Answer::Later(Box::pin(later.instrument(span)))
     }
 
-    /// What is sent, logged and counted.
-    fn end<B>(
-        &self,
-        request: &Request<B>,
-        mut line: Line,
-        answered: Result<Reply, Problem>,
-    ) -> Reply {
-        let mut response = answered.unwrap_or_else(|problem| {
-            if matches!(problem, Problem::Access(_)) {
-                self.shared.settings.metrics.rejected();
-            }
-            line.refused(&problem);
+    /// Reads the request, once. Its headers move into the work that is left to do.
+    fn begin(&self, head: &mut Parts, peer: Peer, log: &mut RequestLog) -> Result<Step, Problem> {
+        let shared = &self.shared;
+        shared.clients.admit(peer, &head.headers)?;
+        if head.uri.path().len() + head.uri.query().map_or(0, str::len) > MAX_URI {
+            return Err(uri_too_long());
+        }
+        match shared.public.begin(head, log)? {
+            Some(Begun::Reply(reply)) => return Ok(Step::Reply(reply)),
+            Some(Begun::Work(work)) => return Ok(Step::Work(Work::Public(work))),
+            None => {}
+        }
+        let call = compat::Call::parse(&head.uri).ok_or(public::Error::NoRoute)?;
+        if !is_read(&head.method) {
+            return Err(Problem::method_not_allowed("GET, HEAD"));
+        }
+        let request = compat::Request {
+            call,
+            method: mem::take(&mut head.method),
+            uri: mem::take(&mut head.uri),
+            headers: mem::take(&mut head.headers),
+        };
+        Ok(Step::Work(Work::Compat(Box::new(request))))
+    }
+
+    /// Turns a problem into a reply, and counts and logs either.
+    fn end(&self, result: Result<Reply, Problem>, is_head: bool, mut log: RequestLog) -> Reply {
+        let mut reply = result.unwrap_or_else(|problem| {
+            log.set_problem(&problem);
             problem.into_reply()
         });
-        if request.method() == Method::HEAD {
-            represent::without_body(&mut response);
+        if is_head {
+            respond::remove_body(&mut reply);
         }
-        line.end(&mut response, &self.shared.settings.metrics);
-        response
-    }
-
-    pub(crate) fn faces(&self) -> &Faces {
-        &self.shared.faces
-    }
-
-    pub(crate) fn instance(&self, name: &str) -> Option<&Arc<Instance>> {
-        self.shared.instances.get(name)
-    }
-
-    pub(crate) fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
-        self.shared.instances.values()
-    }
-
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.shared.settings.metrics
-    }
-
-    fn admit<B>(&self, request: &Request<B>, peer: Peer) -> Result<(), Problem> {
-        let clients = &self.shared.settings.clients;
-        clients.admit(peer, request.headers())
-    }
-
-    /// The answer, if it is a face in memory. Whatever else it is, [`Front::answer`] finds out.
-    fn at_once<B>(&self, request: &Request<B>, line: &mut Line) -> Option<Result<Reply, Problem>> {
-        if !is_read(request.method()) {
-            return None;
-        }
-        match Route::parse(request.uri()) {
-            Ok(Route::Avatar(wanted)) => self
-                .avatar_at_once(&wanted, request.method(), request.headers(), line)
-                .transpose(),
-            _ => None,
-        }
-    }
-
-    async fn answer<B: Sync>(
-        &self,
-        request: &Request<B>,
-        line: &mut Line,
-    ) -> Result<Reply, Problem> {
-        let is_read = is_read(request.method());
-        match Route::parse(request.uri())? {
-            Route::Avatar(wanted) if is_read => {
-                self.avatar(&wanted, request.method(), request.headers(), line)
-                    .await
-            }
-            Route::Avatar(wanted) if request.method().as_str() == "PURGE" => {
-                line.route("purge");
-                self.purge(&wanted, request.headers()).await
-            }
-            Route::Avatar(_) => Err(Problem::Method("GET, HEAD, PURGE")),
-            Route::Home if self.shared.settings.home.is_none() => Err(Problem::NoRoute),
-            _ if !is_read => Err(Problem::Method("GET, HEAD")),
-            Route::Vendor(call) => Ok(self
-                .drop_in(
-                    &call,
-                    request.method(),
-                    request.uri(),
-                    request.headers(),
-                    line,
-                )
-                .await),
-            Route::OpenApi => Ok(represent::document(public::API)),
-            Route::Home => self.home(),
-        }
-    }
-
-    fn home(&self) -> Result<Reply, Problem> {
-        let page = self.shared.settings.home.clone();
-        page.map(represent::page).ok_or(Problem::NoRoute)
+        log.finish(&mut reply, &self.shared.metrics);
+        reply
     }
 }
+
+fn uri_too_long() -> Problem {
+    Problem::new(
+        StatusCode::URI_TOO_LONG,
+        "uri-too-long",
+        "The path and query are too long",
+        "they may have 8192 bytes together",
+    )
+}
+
+// === impl Answer ===
 
 impl Future for Answer {
     type Output = Result<Reply, Infallible>;
@@ -219,8 +214,4 @@ impl Future for Answer {
             Answer::Later(answer) => answer.as_mut().poll(context),
         }
     }
-}
-
-fn is_read(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
 }

@@ -11,6 +11,7 @@ use crate::{
     config,
     http::{Scope, SigningKey, Ticket},
     public::route::Route,
+    representation::view,
     upstream::{Link, Question, Vendor, VendorAnswer, VendorReply},
 };
 pub use crate::{server::fuzz::request_head, store::fuzz::index_file};
@@ -50,20 +51,19 @@ pub fn picture(bytes: &[u8]) {
     assert!(begins.iter().any(|magic| bytes.starts_with(magic)));
 }
 
-/// Every request target is routed or refused. A size is one of the ladder's, and an unknown parameter changes nothing.
+/// Every request target is routed or refused. A size is one that exists, and an unknown parameter changes nothing.
 pub fn route(target: &str) {
     let Ok(uri) = target.parse() else {
         return;
     };
-    if let Ok(Route::Avatar(wanted)) = Route::parse(&uri) {
-        let ladder = [32, 48, 64, 96, 128, 192, 256, 320, 480, 640];
-        assert!(wanted.view.size.is_none_or(|size| ladder.contains(&size)));
-        assert!(wanted.subject.as_str().len() <= 48);
-        let glue = if uri.query().is_some() { '&' } else { '?' };
-        if let Ok(busted) = format!("{uri}{glue}_cache=1").parse()
-            && let Ok(Route::Avatar(same)) = Route::parse(&busted)
+    if let Ok(Some(Route::Avatar(url))) = Route::parse(&uri) {
+        assert!(url.view.size.is_none_or(|size| view::SIZES.contains(&size)));
+        assert!(url.subject.as_str().len() <= 48);
+        let separator = if uri.query().is_some() { '&' } else { '?' };
+        if let Ok(busted) = format!("{uri}{separator}_cache=1").parse()
+            && let Ok(Some(Route::Avatar(same))) = Route::parse(&busted)
         {
-            assert_eq!(format!("{wanted:?}"), format!("{same:?}"));
+            assert_eq!(format!("{url:?}"), format!("{same:?}"));
         }
     }
 }
@@ -91,8 +91,8 @@ pub fn signature((key, instance, given, expires, refresh, whole): SignatureInput
         .split('&')
         .find_map(|pair| pair.strip_prefix("sig="))
         .unwrap_or_default();
-    assert!(key.made(signature, instance, &ticket));
-    assert!(given == signature || !key.made(given, instance, &ticket));
+    assert!(key.verify(signature, instance, &ticket));
+    assert!(given == signature || !key.verify(given, instance, &ticket));
     let others = [
         Ticket {
             expires: expires ^ 1,
@@ -108,9 +108,9 @@ pub fn signature((key, instance, given, expires, refresh, whole): SignatureInput
         },
     ];
     for other in others {
-        assert!(!key.made(signature, instance, &other));
+        assert!(!key.verify(signature, instance, &other));
     }
-    assert!(!key.made(signature, &format!("{instance}x"), &ticket));
+    assert!(!key.verify(signature, &format!("{instance}x"), &ticket));
 }
 
 /// A status less 100, a media type, whether a refresh is requested, and a body.

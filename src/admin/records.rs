@@ -1,4 +1,6 @@
-//! What the admin listener tells of faces, instances and the cache.
+//! The JSON records of faces, instances and the cache.
+
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -7,13 +9,13 @@ use crate::{
     clock::Timestamp,
     limits::SessionState,
     pipeline::Instance,
-    representation::headers as represent,
+    representation,
     store::Health,
 };
 
-/// What is known of a face.
+/// The entry of a face.
 #[derive(Serialize)]
-pub(crate) struct Record<'a> {
+pub(super) struct EntryRecord<'a> {
     instance: &'a str,
     jid: &'a str,
     picture: Option<PictureRecord<'a>>,
@@ -34,31 +36,31 @@ struct PictureRecord<'a> {
     fresh: bool,
 }
 
-/// How an instance is.
+/// The state of an instance.
 #[derive(Serialize)]
-pub(crate) struct InstanceRecord<'a> {
-    instance: &'a str,
+pub(super) struct InstanceRecord<'a> {
+    pub(super) instance: &'a str,
     provider: &'static str,
-    /// Calls that could be made at once now.
+    /// The number of calls that can be made now.
     budget: u64,
-    /// Calls that could be made at once after a rest.
+    /// The number of calls that can be made when the budget is full.
     budget_full: u64,
     paused: Option<&'static str>,
     paused_until: Option<String>,
-    /// The vendor's session with WhatsApp, as its answers tell: `unknown`, `working`, `down` or
-    /// `refused` (our credential).
+    /// The vendor's session with WhatsApp, inferred from its answers: `unknown`, `working`, `down`, or
+    /// `refused` for a credential that the vendor did not accept.
     session: SessionState,
     session_since: Option<String>,
 }
 
-/// How the cache is.
+/// The state of the cache.
 #[derive(Serialize)]
-pub(crate) struct CacheRecord {
+pub(super) struct CacheRecord {
     entries: u64,
     bytes: u64,
     /// `cache.max_bytes`.
     max_bytes: u64,
-    /// Whether all of the disk has been looked at since the start.
+    /// Whether the whole disk was scanned since the start, so that the counts are complete.
     counted: bool,
     damaged: u64,
     evicted: u64,
@@ -78,26 +80,26 @@ struct LastRecord {
     retry_at: String,
 }
 
-impl<'a> Record<'a> {
-    pub(crate) fn of(
+impl<'a> EntryRecord<'a> {
+    pub(super) fn new(
         instance: &'a str,
         subject: &'a Subject,
         entry: &'a Entry,
         now: Timestamp,
-        is_fresh: impl Fn(std::time::Duration) -> bool,
+        ttl: Duration,
     ) -> Self {
-        let picture = entry.picture.as_ref().map(|kept| {
-            let (width, height) = kept.picture.dimensions();
+        let picture = entry.picture.as_ref().map(|stored| {
+            let (width, height) = stored.picture.dimensions();
             PictureRecord {
-                media_type: kept.picture.media().as_str(),
-                bytes: kept.picture.bytes().len(),
+                media_type: stored.picture.media().as_str(),
+                bytes: stored.picture.bytes().len(),
                 width,
                 height,
-                etag: represent::etag(&kept.picture.digest()).to_string(),
-                link_name: kept.name.as_deref(),
-                changed: date(kept.changed_at),
-                confirmed: date(kept.confirmed_at),
-                fresh: is_fresh(kept.age(now)),
+                etag: representation::etag(&stored.picture.digest()).to_string(),
+                link_name: stored.name.as_deref(),
+                changed: date(stored.changed_at),
+                confirmed: date(stored.confirmed_at),
+                fresh: stored.age(now) < ttl,
             }
         });
         Self {
@@ -115,13 +117,13 @@ impl<'a> Record<'a> {
 }
 
 impl<'a> InstanceRecord<'a> {
-    pub(crate) fn of(instance: &'a Instance) -> Self {
+    pub(super) fn new(instance: &'a Instance) -> Self {
         let admission = instance.admission();
         let (paused, session) = (admission.cooldown(), admission.session());
-        let is_told = session.state != SessionState::Unknown;
+        let is_known = session.state != SessionState::Unknown;
         Self {
             session: session.state,
-            session_since: is_told.then(|| date(session.since)),
+            session_since: is_known.then(|| date(session.since)),
             instance: instance.name(),
             provider: instance.vendor().as_str(),
             budget: admission.available(),
@@ -130,17 +132,10 @@ impl<'a> InstanceRecord<'a> {
             paused_until: paused.map(|(until, _)| date(until)),
         }
     }
-
-    /// Every instance's, by name.
-    pub(crate) fn all(instances: impl Iterator<Item = &'a std::sync::Arc<Instance>>) -> Vec<Self> {
-        let mut records: Vec<_> = instances.map(|instance| Self::of(instance)).collect();
-        records.sort_by_key(|record| record.instance);
-        records
-    }
 }
 
 impl CacheRecord {
-    pub(crate) fn of(health: Health) -> Self {
+    pub(super) fn new(health: Health) -> Self {
         Self {
             entries: health.totals.entries,
             bytes: health.totals.bytes,
@@ -156,6 +151,7 @@ impl CacheRecord {
     }
 }
 
-pub(crate) fn date(time: Timestamp) -> String {
+/// The date as HTTP writes it (RFC 9110 §5.6.7).
+pub(super) fn date(time: Timestamp) -> String {
     httpdate::fmt_http_date(time.as_system_time())
 }

@@ -1,9 +1,9 @@
-//! Warm-up over the admin listener.
+//! `/v1/warm`: fetches many faces ahead.
 //!
-//! * `POST /v1/warm?instance=NAME`, with a JID a line in the body, or with `chats=true&top=50` for the
-//!   faces that the account chatted with last, begins a run; 202, or 409 while there is one.
-//! * `GET /v1/warm`: how the newest run of each instance is getting on.
-//! * `DELETE /v1/warm?instance=NAME`: ends it.
+//! * `POST ?instance=NAME` starts a run for the JIDs in the body, one a line. With `chats=true&top=50`, it is
+//!   for the chats with the latest messages. 202, or 409 while another run of the instance is not over.
+//! * `GET` shows the newest run of each instance.
+//! * `DELETE ?instance=NAME` stops a run.
 
 use std::collections::BTreeMap;
 
@@ -11,120 +11,132 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::records::date;
-use crate::pipeline::{Job, Progress, RunState, Warmups};
-use crate::server::Reply;
-use crate::{front::Front, http::problem::Problem, representation::headers as represent};
+use super::{Admin, Error, records::date};
+use crate::{
+    http::{query, respond},
+    pipeline::{Job, Progress, RunState},
+    representation::view::InvalidParameter,
+    server::Reply,
+};
 
-/// The longest list: a hundred thousand JIDs.
-pub(crate) const LONGEST: usize = 4 << 20;
-/// As many chats as an overview is good for.
-const TOP: usize = 50;
+/// The longest list in bytes: a hundred thousand JIDs.
+pub(super) const MAX_BODY: usize = 4 << 20;
+/// The number of chats where `top` is missing.
+const DEFAULT_TOP: usize = 50;
 
-const REMEDY: &str =
-    "write ?instance=NAME with a JID a line in the body, or ?instance=NAME&chats=true&top=50";
+const INVALID: Error = Error::Parameter(InvalidParameter::new(
+    "warm",
+    "write ?instance=NAME with a JID a line in the body, or ?instance=NAME&chats=true&top=50",
+));
 
-/// How a run is getting on, for programs.
+/// The progress of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WarmRecord {
-    /// Whose faces are fetched.
+    /// The instance whose faces are fetched.
     pub instance: String,
     /// `running`, `waiting`, `done` or `stopped`.
     pub state: String,
-    /// What it waits for, or why it gave up.
+    /// The reason to wait or to have stopped.
     pub why: Option<String>,
-    /// Until when it waits.
+    /// The end of the wait.
     pub until: Option<String>,
-    /// When it began.
+    /// The start of the run.
     pub started: String,
-    /// When it ended.
+    /// The end of the run.
     pub ended: Option<String>,
-    /// Faces, as far as that is known.
+    /// The number of faces, as far as it is known.
     pub total: u64,
-    /// Faces that are settled.
+    /// The number of faces that are settled.
     pub done: u64,
-    /// Those by what came of them.
+    /// The number of settled faces by outcome.
     pub outcomes: BTreeMap<String, u64>,
 }
 
-/// Answers at `/v1/warm`.
-pub(crate) async fn answer(
-    front: &Front,
-    warmups: &Warmups,
-    method: &Method,
-    query: &str,
-    body: &Bytes,
-) -> Result<Reply, Problem> {
-    match *method {
-        Method::GET | Method::HEAD => {
-            let records: Vec<_> = warmups
-                .progress()
-                .iter()
-                .map(|(name, progress)| WarmRecord::of(name, progress))
-                .collect();
-            Ok(represent::json(&records))
-        }
-        Method::POST => {
-            let (name, chats) = asked(query)?;
-            let instance = front.instance(&name).ok_or(Problem::NoInstance)?;
-            let job = match chats {
-                Some(top) => Job::Chats(top),
-                None => listed(body)?,
-            };
-            warmups.start(instance, job).map_err(|_| Problem::Warming)?;
-            let mut response = represent::json(&told(warmups, &name));
-            response.status = StatusCode::ACCEPTED;
-            Ok(response)
-        }
-        Method::DELETE => {
-            let (name, _) = asked(query)?;
-            let instance = front.instance(&name).ok_or(Problem::NoInstance)?;
-            if !warmups.cancel(instance).await {
-                return Err(Problem::NotWarming);
+/// The query of a request that starts or stops a run.
+struct Selection {
+    instance: String,
+    /// The number of chats, unless the body lists JIDs.
+    chats: Option<usize>,
+}
+
+impl Admin {
+    pub(super) async fn warm(
+        &self,
+        method: &Method,
+        query: &str,
+        body: &Bytes,
+    ) -> Result<Reply, Error> {
+        match *method {
+            Method::POST => {
+                let selection = Selection::parse(query)?;
+                let instance = self.instance(&selection.instance)?;
+                let job = match selection.chats {
+                    Some(top) => Job::Chats(top),
+                    None => listed_job(body)?,
+                };
+                let started = self.warmups.start(instance, job);
+                started.map_err(|_| Error::WarmupRunning)?;
+                let records = self.warm_records();
+                let record = records.iter().find(|run| run.instance == **instance.name());
+                let mut reply = respond::json(&record);
+                reply.status = StatusCode::ACCEPTED;
+                Ok(reply)
             }
-            Ok(Reply::empty(StatusCode::NO_CONTENT))
-        }
-        _ => Err(Problem::Method("GET, HEAD, POST, DELETE")),
-    }
-}
-
-fn told(warmups: &Warmups, name: &str) -> Option<WarmRecord> {
-    let runs = warmups.progress();
-    let run = runs.iter().find(|(run, _)| **run == *name);
-    run.map(|(name, progress)| WarmRecord::of(name, progress))
-}
-
-/// The instance, and how many chats where it is to be chats.
-fn asked(query: &str) -> Result<(String, Option<usize>), Problem> {
-    let wrong = Problem::Parameter("warm", REMEDY);
-    let (mut instance, mut chats, mut top) = (None, false, None);
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match (name.as_ref(), value.as_ref()) {
-            ("instance", _) => instance = Some(value.into_owned()),
-            ("chats", "true") => chats = true,
-            ("chats", "false") => {}
-            ("top", number) => top = Some(number.parse().map_err(|_| wrong)?),
-            _ => return Err(wrong),
+            Method::DELETE => {
+                let selection = Selection::parse(query)?;
+                let instance = self.instance(&selection.instance)?;
+                if !self.warmups.cancel(instance).await {
+                    return Err(Error::NoWarmup);
+                }
+                Ok(Reply::empty(StatusCode::NO_CONTENT))
+            }
+            _ => Ok(respond::json(&self.warm_records())),
         }
     }
-    if top.is_some() && !chats || top == Some(0) {
-        return Err(wrong);
+
+    /// The record of the newest run of each instance.
+    pub(super) fn warm_records(&self) -> Vec<WarmRecord> {
+        let runs = self.warmups.progress();
+        runs.iter()
+            .map(|(name, progress)| WarmRecord::new(name, progress))
+            .collect()
     }
-    Ok((instance.ok_or(wrong)?, chats.then_some(top.unwrap_or(TOP))))
 }
 
-fn listed(body: &Bytes) -> Result<Job, Problem> {
-    let text = str::from_utf8(body).map_err(|_| Problem::Parameter("warm", REMEDY))?;
+impl Selection {
+    fn parse(query: &str) -> Result<Self, Error> {
+        let (mut instance, mut chats, mut top) = (None, false, None);
+        for (name, value) in query::pairs(query) {
+            match (name.as_ref(), value.as_ref()) {
+                ("instance", _) => instance = Some(value.into_owned()),
+                ("chats", "true") => chats = true,
+                ("chats", "false") => {}
+                ("top", number) => top = Some(number.parse().map_err(|_| INVALID)?),
+                _ => return Err(INVALID),
+            }
+        }
+        if top.is_some() && !chats || top == Some(0) {
+            return Err(INVALID);
+        }
+        Ok(Self {
+            instance: instance.ok_or(INVALID)?,
+            chats: chats.then_some(top.unwrap_or(DEFAULT_TOP)),
+        })
+    }
+}
+
+fn listed_job(body: &Bytes) -> Result<Job, Error> {
+    let text = str::from_utf8(body).map_err(|_| INVALID)?;
     match Job::parse(text) {
-        Ok(Job::List(subjects)) if subjects.is_empty() => Err(Problem::Parameter("warm", REMEDY)),
+        Ok(Job::List(subjects)) if subjects.is_empty() => Err(INVALID),
         Ok(job) => Ok(job),
-        Err((line, error)) => Err(Problem::Line(line, error)),
+        Err((line, error)) => Err(Error::ListLine { line, error }),
     }
 }
 
 impl WarmRecord {
-    /// What there is to tell of a run.
-    pub fn of(name: &str, progress: &Progress) -> Self {
+    /// The record of a run of the instance `name`.
+    pub fn new(name: &str, progress: &Progress) -> Self {
         let (state, why, until) = match progress.state {
             RunState::Running => ("running", None, None),
             RunState::Waiting { until, why } => {

@@ -1,13 +1,12 @@
-//! Webhooks of the gateways: a contact's picture may have changed, so it is asked for again when it is
-//! looked at next, inside the budget and past what the gateway itself keeps. A hint, and no more:
-//! nothing is lost by one that lies, is lost, or comes twice.
+//! `POST /v1/hooks/{provider}`: takes the gateways' webhook events. A contact's picture may have changed, so its
+//! entry is marked outdated: the next request for it asks the vendor within the budget, past the gateway's own
+//! cache. An event that is false, lost or sent twice does no harm.
 //!
-//! `POST /v1/hooks/{provider}` takes what WAHA's family and Evolution's send: an object that names the
-//! account in `session` or `instance`, the kind of event in `event`, and the contacts somewhere below
-//! `payload` or `data`.
+//! An event is an object that names the account in `session` or `instance`, the kind of event in `event`, and
+//! contacts anywhere below `payload` or `data`, as WAHA, its relatives and Evolution send it:
 //!
-//! * Evolution (and whatever is made from Baileys): `contacts.update`, `contacts.upsert`, with
-//!   `remoteJid` or `id`, and `groups.update`.
+//! * Evolution (and others made from Baileys): `contacts.update`, `contacts.upsert`, with `remoteJid` or `id`,
+//!   and `groups.update`.
 //! * WAHA: `engine.event` with whatsmeow's `events.Picture` inside (`JID`), `group.v2.update` (`id`).
 
 use std::sync::Arc;
@@ -16,17 +15,16 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::{Admin, Error};
 use crate::{
     avatar::Subject,
-    front::Front,
-    http::problem::Problem,
     pipeline::{Instance, PurgeMode, PurgeScope},
 };
 
-/// The largest event that is read.
-pub(crate) const LONGEST: usize = 256 * 1024;
+/// The longest event in bytes.
+pub(super) const MAX_BODY: usize = 256 * 1024;
 /// More contacts than any gateway puts in one event.
-const MOST_CONTACTS: usize = 1000;
+const MAX_CONTACTS: usize = 1000;
 /// The names of members that hold a JID.
 const JIDS: [&str; 7] = [
     "id",
@@ -40,70 +38,75 @@ const JIDS: [&str; 7] = [
 /// The names of members that hold the account's name.
 const ACCOUNTS: [&str; 4] = ["session", "instance", "instanceName", "instance_id"];
 
-/// What an event came to.
+/// The result of an event.
 #[derive(Serialize)]
-pub(crate) struct Heard {
-    /// Faces that will be asked for again.
+pub(super) struct EventResult {
+    /// The number of faces that were marked outdated.
     marked: usize,
-    /// Names of nobody that is known here, or that are none.
+    /// The number of contacts that are not in the cache or have no JID.
     ignored: usize,
 }
 
-/// Takes an event of `provider`.
-pub(crate) async fn take(front: &Front, provider: &str, body: &Bytes) -> Result<Heard, Problem> {
-    let event: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| Problem::Event("send a JSON object"))?;
-    let jids = contacts(&event);
-    let Some(instance) = addressed(front, provider, &event)? else {
-        // Another account at the same gateway.
-        return Ok(heard(front, 0, jids.len()));
-    };
-    let (mut marked, mut ignored) = (0, 0);
-    for jid in jids {
-        let subject: Option<Subject> = jid.parse().ok().filter(|subject| *subject != Subject::Me);
-        let purged = match subject {
-            Some(subject) => {
-                let which = PurgeScope::Face(&instance, subject);
-                front.faces().purge(which, PurgeMode::Changed).await.ok()
+impl Admin {
+    /// Takes an event of `provider`.
+    pub(super) async fn take_event(
+        &self,
+        provider: &str,
+        body: &Bytes,
+    ) -> Result<EventResult, Error> {
+        let event: Map<String, Value> =
+            serde_json::from_slice(body).map_err(|_| Error::WebhookEvent("send a JSON object"))?;
+        let jids = contacts(&event);
+        let (mut marked, mut ignored) = (0, 0);
+        match self.addressee(provider, &event)? {
+            Some(instance) => {
+                for jid in jids {
+                    match self.mark_outdated(instance, jid).await {
+                        true => marked += 1,
+                        false => ignored += 1,
+                    }
+                }
             }
-            None => None,
-        };
-        if purged.is_some_and(|purged| purged.done > 0) {
-            marked += 1;
-        } else {
-            ignored += 1;
+            // The event is of an account that is not configured here.
+            None => ignored = jids.len(),
         }
+        self.metrics.hinted(marked as u64, ignored as u64);
+        Ok(EventResult { marked, ignored })
     }
-    Ok(heard(front, marked, ignored))
-}
 
-/// The instance that an event is for, if it is one of ours.
-fn addressed(
-    front: &Front,
-    provider: &str,
-    event: &Map<String, Value>,
-) -> Result<Option<Arc<Instance>>, Problem> {
-    let mut theirs = front
-        .instances()
-        .filter(|instance| instance.vendor().as_str() == provider)
-        .peekable();
-    if theirs.peek().is_none() {
-        return Err(Problem::NoInstance);
+    /// The instance that an event is for. `None` if its account is not configured.
+    fn addressee(
+        &self,
+        provider: &str,
+        event: &Map<String, Value>,
+    ) -> Result<Option<&Arc<Instance>>, Error> {
+        let mut candidates = self
+            .instances
+            .iter()
+            .filter(|instance| instance.vendor().as_str() == provider)
+            .peekable();
+        if candidates.peek().is_none() {
+            return Err(Error::UnknownInstance);
+        }
+        let account = ACCOUNTS.iter().find_map(|name| event.get(*name)?.as_str());
+        let account = account.ok_or(Error::WebhookEvent(
+            "name the account in session or instance",
+        ))?;
+        Ok(candidates.find(|instance| instance.account().name == account))
     }
-    let account = ACCOUNTS
-        .iter()
-        .find_map(|name| event.get(*name)?.as_str())
-        .ok_or(Problem::Event("name the account in session or instance"))?;
-    let mut named = theirs.filter(|instance| instance.account().name == account);
-    Ok(named.next().cloned())
+
+    /// Marks the entry of `jid` outdated. Returns whether there was one.
+    async fn mark_outdated(&self, instance: &Instance, jid: &str) -> bool {
+        let Ok(subject @ Subject::Chat(_)) = jid.parse() else {
+            return false;
+        };
+        let scope = PurgeScope::Face(instance, subject);
+        let counts = self.faces.purge(scope, PurgeMode::Changed).await;
+        counts.is_ok_and(|counts| counts.done > 0)
+    }
 }
 
-fn heard(front: &Front, marked: usize, ignored: usize) -> Heard {
-    front.metrics().hinted(marked as u64, ignored as u64);
-    Heard { marked, ignored }
-}
-
-/// Every JID of an event that can mean a new picture.
+/// The JIDs of an event that can be about a new picture.
 fn contacts(event: &Map<String, Value>) -> Vec<&str> {
     let mut jids = Vec::new();
     for name in ["payload", "data"] {
@@ -111,7 +114,7 @@ fn contacts(event: &Map<String, Value>) -> Vec<&str> {
             continue;
         };
         let kinds = [event.get("event"), inside.get("event")];
-        let is_about_faces = kinds
+        let is_about_pictures = kinds
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
@@ -121,7 +124,7 @@ fn contacts(event: &Map<String, Value>) -> Vec<&str> {
                     .iter()
                     .any(|word| kind.contains(word))
             });
-        if is_about_faces {
+        if is_about_pictures {
             collect(inside, &mut jids);
         }
     }
@@ -132,9 +135,9 @@ fn collect<'a>(value: &'a Value, jids: &mut Vec<&'a str>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| collect(value, jids)),
         Value::Object(members) => {
-            // One name for each contact: an event may have it under several.
+            // One member for each contact: an event may repeat its JID in several.
             let named = JIDS.iter().find_map(|name| members.get(*name)?.as_str());
-            if let Some(jid) = named.filter(|_| jids.len() < MOST_CONTACTS)
+            if let Some(jid) = named.filter(|_| jids.len() < MAX_CONTACTS)
                 && !jids.contains(&jid)
             {
                 jids.push(jid);

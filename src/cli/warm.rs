@@ -170,7 +170,7 @@ impl Run<'_> {
             Run::Here(warmups) => warmups
                 .progress()
                 .iter()
-                .map(|(name, progress)| WarmRecord::of(name, progress))
+                .map(|(name, progress)| WarmRecord::new(name, progress))
                 .collect(),
             Run::There(config) => {
                 let asked = admin_client::ask(

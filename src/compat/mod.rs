@@ -1,318 +1,185 @@
-//! The vendors' own picture calls, served as they are: a client of theirs changes its base URL and
-//! nothing else. It sends the credential that it has, which must be the configured one of the account
-//! that it names; it gets the vendor's JSON with a link to us in it, or, as an `<img>`, the picture.
+//! The compatibility service: the vendors' own picture calls, so that a vendor's client changes its base
+//! URL and nothing else.
+//!
+//! The client sends its credential, which must be the configured one of the account that it names. It gets
+//! the vendor's JSON with a link to this server, or the image where it accepts images only (`<img>`).
 
-mod shapes;
+mod call;
+mod endpoint;
+mod failure;
+mod hypersender;
+mod wachat;
+mod waha;
+mod wawp;
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
-use http::{HeaderMap, Method, Uri, header};
-use percent_encoding::percent_decode_str;
-use secrecy::ExposeSecret;
-use subtle::ConstantTimeEq;
+use http::{HeaderMap, Uri, header};
 
-use self::shapes::Shape;
+pub(crate) use call::{Call, Request};
+use endpoint::{Endpoint, Success};
+use failure::Failure;
+
 use crate::{
-    avatar::{Ask, Empty, Outcome, Subject, Trouble},
-    front::Front,
-    http::{
-        access_log::Line,
-        signed_url::{Scope, Ticket},
-    },
-    pipeline::{Instance, ServedFace},
-    public::{Mode, respond, route::View},
-    representation::headers::{self as represent, Context},
+    avatar::{Ask, Subject},
+    http::{Scope, SigningKey, Ticket, access_log::RequestLog, credentials},
+    pipeline::{Faces, Instance, Instances, ServedFace},
+    representation::{self, FaceRequest, Renderer, Rendering, view::View},
     server::Reply,
 };
 
-/// A call as one of the vendors documents it.
+/// Every picture call.
+static ENDPOINTS: [&Endpoint; 5] = [
+    &wachat::PICTURE,
+    &wawp::CHAT_PICTURE,
+    &wawp::CONTACT_PICTURE,
+    &hypersender::PICTURE,
+    &waha::PICTURE,
+];
+
+/// The lifetime of a link, in seconds. The vendors' links are said to be good for a day.
+const LINK_LIFETIME: u64 = 24 * 3600;
+
+/// The compatibility service.
 #[derive(Debug)]
-pub(crate) struct Call<'a> {
-    shape: Shape,
-    account: Cow<'a, str>,
-    /// Whose picture, in the client's own words.
-    chat: Option<Cow<'a, str>>,
-    refresh: bool,
-    /// A credential in the query.
-    token: Option<Cow<'a, str>>,
+pub(crate) struct Compat {
+    pub(crate) faces: Faces,
+    pub(crate) instances: Instances,
+    pub(crate) renderer: Renderer,
+    pub(crate) origin: Origin,
+    /// Signs the links, where URLs have to be signed.
+    pub(crate) signing_key: Option<SigningKey>,
 }
 
-/// Where links to us begin.
+/// The beginning of links to this server.
 #[derive(Clone, Debug)]
 pub enum Origin {
-    /// As configured.
+    /// The configured one.
     Fixed(String),
-    /// The host that the client asked for, under this scheme.
-    Asked(&'static str),
+    /// The host of the request, under this scheme.
+    OfRequest(&'static str),
 }
 
-/// Why a call has no picture for an answer. What each is at each vendor, [`shapes`] knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
-    /// A parameter is missing or makes no sense.
-    Malformed,
-    /// No credential, or a wrong one.
-    Unauthorized,
-    /// No such account.
-    NoAccount,
-    /// No such contact.
-    NoContact,
-    /// The account is not connected.
-    SessionDown,
-    /// Too often.
-    RateLimited,
-    /// The vendor did not answer in time.
-    TimedOut,
-    /// The vendor failed.
-    Broken,
-}
-
-/// For how long a link in an answer is good: the vendors' own are said to be good for a day.
-const LINK_LIVES: u64 = 24 * 3600;
-
-impl<'a> Call<'a> {
-    /// The call that this path is, if it is one.
-    pub(crate) fn read(uri: &'a Uri) -> Option<Self> {
-        let mut segments = uri.path().split('/').skip(1);
-        let segments = [(); 7].map(|()| segments.next());
-        let (shape, account, chat) = match segments {
-            [
-                Some("api"),
-                Some("v1"),
-                Some("instance"),
-                Some("profile-picture"),
-                None,
-                ..,
-            ] => (Shape::Wachat, None, None),
-            [Some("v2"), Some("chats"), Some("picture"), None, ..] => (Shape::WawpChat, None, None),
-            [
-                Some("v2"),
-                Some("contacts"),
-                Some("profile-picture"),
-                None,
-                ..,
-            ] => (Shape::WawpContact, None, None),
-            [
-                Some("api"),
-                Some("whatsapp"),
-                Some("v2"),
-                Some(account),
-                Some("contacts"),
-                Some("profile-picture"),
-                None,
-            ] => (Shape::Hypersender, Some(account), None),
-            [
-                Some("api"),
-                Some(session),
-                Some("chats"),
-                Some(chat),
-                Some("picture"),
-                None,
-                ..,
-            ] => (Shape::Waha, Some(session), Some(chat)),
-            _ => return None,
-        };
-        let mut call = Call {
-            shape,
-            account: account.map(decoded).unwrap_or_default(),
-            chat: chat.map(decoded),
-            refresh: false,
-            token: None,
-        };
-        let parameters = shape.parameters();
-        let query = uri.query().unwrap_or_default();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let name = Some(name.as_ref());
-            if name == parameters.account {
-                call.account = value;
-            } else if name == parameters.chat {
-                call.chat = Some(value);
-            } else if name == parameters.token {
-                call.token = Some(value);
-            } else if name == Some("refresh") {
-                call.refresh = value == "true";
-            }
-        }
-        Some(call)
-    }
-
-    /// The credential, in whichever of the vendor's ways it was sent.
-    fn token<'b>(&'b self, headers: &'b HeaderMap) -> Option<&'b str> {
-        let in_header = self.shape.headers().iter().find_map(|name| {
-            let value = headers.get(*name)?.to_str().ok()?;
-            if *name == header::AUTHORIZATION.as_str() {
-                value.strip_prefix("Bearer ")
-            } else {
-                Some(value)
-            }
-        });
-        in_header.or(self.token.as_deref())
-    }
-
-    fn subject(&self) -> Result<Subject, Failure> {
-        if self.shape == Shape::Wachat {
-            return Ok(Subject::Me);
-        }
-        let chat = self.chat.as_deref().ok_or(Failure::Malformed)?;
-        match chat.parse() {
-            // A word of ours, and no vendor's.
-            Ok(Subject::Me) | Err(_) => Err(Failure::Malformed),
-            Ok(subject) => Ok(subject),
-        }
-    }
-}
-
-impl Front {
+impl Compat {
     /// Answers as the vendor would.
-    pub(crate) async fn drop_in(
-        &self,
-        call: &Call<'_>,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        line: &mut Line,
-    ) -> Reply {
-        line.route("dropin");
-        let found = self.called(call, headers);
-        let (instance, subject) = match found {
+    pub(crate) async fn answer(&self, request: Request, log: &mut RequestLog) -> Reply {
+        log.set_route("dropin");
+        let call = &request.call;
+        let fail = |failure| (call.endpoint.failure)(failure, &call.account);
+        let (instance, subject) = match self.authorize(call, &request.headers) {
             Ok(found) => found,
-            Err(failure) => return call.shape.failure(failure, &call.account),
+            Err(failure) => return fail(failure),
         };
-        line.instance(instance.name());
+        log.set_instance(instance.name());
         let ask = if call.refresh {
             Ask::Refresh
         } else {
             Ask::View
         };
-        let Ok(served) = self.faces().look_up(instance, subject, ask).await else {
-            return call.shape.failure(Failure::Malformed, &call.account);
+        let Ok(face) = self.faces.look_up(instance, subject, ask).await else {
+            return fail(Failure::Malformed);
         };
-        let context = Context {
-            instance: instance.name(),
-            subject: &subject,
-            view: &View::default(),
-            method,
-            headers,
-            settings: &self.shared.settings,
-            common: &self.shared.common,
-            policy: self.faces().policy(),
-            now: self.faces().now(),
+        let sends_image = match call.endpoint.success {
+            Success::OwnImage => face.picture().is_some(),
+            Success::Link(_) => false,
         };
-        // Wachat answers with bytes, whatever is accepted.
-        if wants_image(headers) || (call.shape == Shape::Wachat && served.picture().is_some()) {
-            let shown = self.shown(Some(&served), &context).await;
-            return respond(&served, &shown, &context, line);
+        if sends_image || accepts_images_only(&request.headers) {
+            let wanted = FaceRequest {
+                instance: instance.clone(),
+                subject,
+                view: View::default(),
+                method: request.method,
+                headers: request.headers,
+            };
+            return self.image(&face, &wanted, log).await;
         }
-        match outcome(&served) {
-            Ok(true) => {
-                let link = self.link(instance, subject, uri, headers);
-                call.shape.answer(call.chat.as_deref(), Some(&link))
+        match (failure::has_picture(&face), call.endpoint.success) {
+            (Ok(_), Success::OwnImage) => fail(Failure::UnknownContact),
+            (Ok(has_picture), Success::Link(body)) => {
+                let link = has_picture.then(|| self.link(instance, subject, &request));
+                endpoint::json(200, &body(call.chat.as_deref(), link.as_deref()))
             }
-            Ok(false) => call.shape.answer(call.chat.as_deref(), None),
-            Err(failure) => {
-                let mut response = call.shape.failure(failure, &call.account);
-                represent::retry_after(&served, &context, &mut response.headers);
-                response
+            (Err(failure), _) => {
+                let mut reply = fail(failure);
+                representation::add_retry_after(&face, self.faces.now(), &mut reply.headers);
+                reply
             }
         }
     }
 
-    /// The instance that the call means, if its credential is that one's.
-    fn called(
+    async fn image(&self, face: &ServedFace, wanted: &FaceRequest, log: &mut RequestLog) -> Reply {
+        let now = self.faces.now();
+        let representation = match self.renderer.choose(Some(face), wanted) {
+            Rendering::Ready(representation) => representation,
+            Rendering::Pending(variant) => self.renderer.make(variant).await,
+        };
+        self.renderer
+            .reply(Some(face), &representation, wanted, now, log)
+    }
+
+    /// The instance whose account the call names, if the credential is that instance's.
+    fn authorize(
         &self,
-        call: &Call<'_>,
+        call: &Call,
         headers: &HeaderMap,
     ) -> Result<(&Arc<Instance>, Subject), Failure> {
         if call.account.is_empty() {
             return Err(Failure::Malformed);
         }
-        // Hashes have one length, so the comparison tells nothing about the credentials'.
-        let hash = |token: &str| blake3::hash(token.as_bytes());
-        let given = call.token(headers).map(hash).ok_or(Failure::Unauthorized)?;
-        let knows = |instance: &&Arc<Instance>| {
-            let token = hash(instance.account().token.expose_secret());
-            bool::from(token.as_bytes().ct_eq(given.as_bytes()))
-        };
-        let vendor = call.shape.vendor(headers);
-        let all = self.instances();
-        // Who knows no credential of the vendor's shall not learn which accounts there are.
-        let theirs: Vec<_> = all
+        let token = call.token(headers).ok_or(Failure::Unauthorized)?;
+        let vendor = (call.endpoint.vendor)(headers);
+        // Every credential of the vendor's is compared, and only a client that knows one learns whether
+        // an account exists.
+        let candidates: Vec<_> = self
+            .instances
+            .iter()
             .filter(|instance| instance.vendor() == vendor)
-            .filter(knows)
+            .filter(|instance| credentials::is_secret(token.as_bytes(), &instance.account().token))
             .collect();
-        if theirs.is_empty() {
+        if candidates.is_empty() {
             return Err(Failure::Unauthorized);
         }
-        let instance = theirs
+        let instance = candidates
             .into_iter()
             .find(|instance| instance.account().name == call.account)
-            .ok_or(Failure::NoAccount)?;
+            .ok_or(Failure::UnknownAccount)?;
         Ok((instance, call.subject()?))
     }
 
-    /// A signed link to the picture.
-    fn link(
-        &self,
-        instance: &Instance,
-        subject: Subject,
-        uri: &Uri,
-        headers: &HeaderMap,
-    ) -> String {
-        let settings = &self.shared.settings;
-        let asked = uri.host().map(|_| uri.authority().map(ToString::to_string));
-        let host = asked.flatten().or_else(|| {
-            let host = headers.get(header::HOST)?.to_str().ok()?;
-            Some(host.to_owned())
-        });
-        let origin = match &settings.origin {
+    /// A link to the picture, signed if URLs have to be.
+    fn link(&self, instance: &Instance, subject: Subject, request: &Request) -> String {
+        let origin = match &self.origin {
             Origin::Fixed(origin) => origin.clone(),
-            Origin::Asked(scheme) => format!("{scheme}://{}", host.unwrap_or_default()),
+            Origin::OfRequest(scheme) => {
+                let host = host(&request.uri, &request.headers);
+                format!("{scheme}://{}", host.unwrap_or_default())
+            }
+        };
+        let path = format!("{origin}/avatar/{}/{}", instance.name(), subject.as_str());
+        let Some(key) = &self.signing_key else {
+            return path;
         };
         let ticket = Ticket {
             scope: Scope::Face(subject),
-            expires: self.faces().now().as_secs() + LINK_LIVES,
+            expires: self.faces.now().as_secs() + LINK_LIFETIME,
             refresh: false,
         };
-        let path = format!("{origin}/avatar/{}/{}", instance.name(), subject.as_str());
-        match settings.access.keys.first() {
-            Some(key) if settings.access.mode == Mode::Signed => {
-                format!("{path}?{}", key.query(instance.name(), &ticket))
-            }
-            _ => path,
-        }
+        format!("{path}?{}", key.query(instance.name(), &ticket))
     }
 }
 
-/// Whether there is a picture, as the vendor would tell. Trouble is none of the client's as long as
-/// there is one.
-fn outcome(served: &ServedFace) -> Result<bool, Failure> {
-    if served.picture().is_some() {
-        return Ok(true);
+/// The host of a request: in its URI for HTTP/2, else in `Host`.
+fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    match uri.authority() {
+        Some(authority) if uri.host().is_some() => Some(authority.to_string()),
+        _ => Some(headers.get(header::HOST)?.to_str().ok()?.to_owned()),
     }
-    if served.is_deferred() {
-        return Err(Failure::TimedOut);
-    }
-    Err(match served.outcome() {
-        Some(Outcome::Empty(Empty::NotFound)) => Failure::NoContact,
-        Some(Outcome::Trouble(trouble)) => match trouble {
-            Trouble::RateLimited | Trouble::OverBudget => Failure::RateLimited,
-            // It is the same credential that the client sent.
-            Trouble::Auth => Failure::Unauthorized,
-            Trouble::SessionDown => Failure::SessionDown,
-            Trouble::VendorError => Failure::Broken,
-        },
-        Some(Outcome::Empty(_) | Outcome::Picture) | None => return Ok(false),
-    })
 }
 
-/// Whether the client is an `<img>`, or says that it wants what one wants.
-fn wants_image(headers: &HeaderMap) -> bool {
+/// Whether the client accepts images and no JSON, as `<img>` does.
+fn accepts_images_only(headers: &HeaderMap) -> bool {
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("image/") && !accept.contains("json"))
-}
-
-fn decoded(segment: &str) -> Cow<'_, str> {
-    percent_decode_str(segment).decode_utf8_lossy()
 }

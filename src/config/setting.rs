@@ -9,7 +9,7 @@ use toml::Value;
 use super::{key::Kind, units};
 use crate::{
     avatar::{Jid, OnHidden},
-    http::Via,
+    http::ClientHeader,
     public::Mode,
     server::Address,
     telemetry::log,
@@ -255,11 +255,11 @@ impl Choice for Mode {
     }
 }
 
-impl Choice for Via {
+impl Choice for ClientHeader {
     fn choices() -> Vec<(&'static str, Self)> {
         vec![
-            ("x-forwarded-for", Via::XForwardedFor),
-            ("forwarded", Via::Forwarded),
+            ("x-forwarded-for", ClientHeader::XForwardedFor),
+            ("forwarded", ClientHeader::Forwarded),
         ]
     }
 }

@@ -1,10 +1,10 @@
-//! One line a request. Names no JID, no token, no link: those stand in paths and queries, and
-//! paths and queries are not logged.
+//! The access log's line about one request. It names no JID, token or link: those are in paths and queries,
+//! which are not logged.
 
 use std::{
     fmt::Write,
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -14,98 +14,88 @@ use arrayvec::ArrayString;
 use http::{HeaderMap, HeaderName, Method};
 use tracing::Span;
 
-use super::problem::Problem;
-use crate::representation::headers as represent;
-use crate::server::Reply;
-use crate::telemetry::{
-    Metrics,
-    access_log::{self, Record},
-    traces,
+use super::{CACHE_STATUS, problem::Problem};
+use crate::{
+    server::Reply,
+    telemetry::{
+        Metrics,
+        access_log::{self, Record},
+        traces,
+    },
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What a request is called in the log and in its answer, so that a client's trouble can be found
-/// again: its own name for it if it brings a sane one.
+/// Names a request in the log and in its response, so that one report leads to the other.
 type RequestId = ArrayString<64>;
 
-/// The line about one request, filled in on its way.
-pub(crate) struct Line {
+/// Collects the facts about one request while it is handled.
+pub(crate) struct RequestLog {
     id: RequestId,
-    began: Instant,
+    started: Instant,
     method: Method,
     route: &'static str,
-    instance: Option<std::sync::Arc<str>>,
+    instance: Option<Arc<str>>,
     problem: Option<&'static str>,
-    served: Option<Served>,
+    image: Option<Image>,
 }
 
-/// An image, for the metrics.
-struct Served {
-    cache: &'static str,
-    source: &'static str,
-    reason: &'static str,
+/// The labels of an image that is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Image {
+    /// The part of the cache: `hit`, `stale`, `miss`, `expired`, `refresh` or `bypass`.
+    pub(crate) cache: &'static str,
+    /// `picture` or `fallback`.
+    pub(crate) source: &'static str,
+    /// Why the image is not a fresh picture, or `none`.
+    pub(crate) reason: &'static str,
 }
 
-impl Line {
-    pub(crate) fn begin(method: &Method, headers: &HeaderMap) -> Self {
+impl RequestLog {
+    pub(crate) fn start(method: &Method, headers: &HeaderMap) -> Self {
         Self {
-            id: told(headers).unwrap_or_else(next),
-            began: Instant::now(),
+            id: given_id(headers).unwrap_or_else(new_id),
+            started: Instant::now(),
             method: method.clone(),
             route: "-",
             instance: None,
             problem: None,
-            served: None,
+            image: None,
         }
     }
 
-    pub(crate) fn route(&mut self, route: &'static str) {
+    pub(crate) fn set_route(&mut self, route: &'static str) {
         self.route = route;
     }
 
-    pub(crate) fn instance(&mut self, name: &std::sync::Arc<str>) {
+    pub(crate) fn set_instance(&mut self, name: &Arc<str>) {
         self.instance = Some(name.clone());
     }
 
-    pub(crate) fn refused(&mut self, problem: &Problem) {
+    pub(crate) fn set_problem(&mut self, problem: &Problem) {
         self.problem = Some(problem.kind());
     }
 
-    /// An image is served: how the cache came by it, from where, and why not better.
-    pub(crate) fn served(
-        &mut self,
-        cache: &'static str,
-        source: &'static str,
-        reason: &'static str,
-    ) {
-        self.served = Some(Served {
-            cache,
-            source,
-            reason,
-        });
+    pub(crate) fn set_image(&mut self, image: Image) {
+        self.image = Some(image);
     }
 
-    /// Writes the line, and counts. The answer's own headers tell what became of the request, and
-    /// get its name.
-    pub(crate) fn end(self, response: &mut Reply, metrics: &Metrics) {
-        let took = self.began.elapsed();
-        metrics.answered(self.route, response.status.as_u16(), took);
+    /// Counts the request, writes its line, and adds its identifier to the reply.
+    pub(crate) fn finish(self, reply: &mut Reply, metrics: &Metrics) {
+        let took = self.started.elapsed();
+        metrics.answered(self.route, reply.status.as_u16(), took);
         let (mut source, mut reason) = ("-", self.problem.unwrap_or("-"));
-        if let Some(served) = self.served {
-            metrics.served(served.cache, served.source, served.reason);
-            source = served.source;
-            if served.reason != "none" {
-                reason = served.reason;
+        if let Some(image) = self.image {
+            metrics.served(image.cache, image.source, image.reason);
+            source = image.source;
+            if image.reason != "none" {
+                reason = image.reason;
             }
         }
-        let cache = response
-            .headers
-            .get(&represent::CACHE_STATUS)
-            .unwrap_or("-");
+        let cache = reply.headers.get(&CACHE_STATUS).unwrap_or("-");
         if traces::are_on() {
             let instance = self.instance.as_deref();
-            let status = response.status;
+            let status = reply.status;
             let outcome = (cache, reason);
             let span = Span::current();
             traces::answered(&span, &self.method, self.route, instance, status, outcome);
@@ -115,37 +105,37 @@ impl Line {
             method: self.method.as_str(),
             route: self.route,
             instance: self.instance.as_deref().unwrap_or("-"),
-            status: response.status.as_u16(),
+            status: reply.status.as_u16(),
             cache,
             source,
             reason,
             took,
-            bytes: response.body.len() as u64,
+            bytes: reply.body.len() as u64,
         });
-        response.headers.add(REQUEST_ID, &self.id);
+        reply.headers.add(REQUEST_ID, &self.id);
     }
 }
 
-/// The client's own name for the request. One that could be a phone number goes into no log.
-fn told(headers: &HeaderMap) -> Option<RequestId> {
+/// The client's own identifier, if it is safe to log: one of digits alone could be a phone number.
+fn given_id(headers: &HeaderMap) -> Option<RequestId> {
     let text = headers.get(REQUEST_ID)?.to_str().ok()?;
-    let is_sane = text.len() >= 8
+    let is_safe = text.len() >= 8
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && text.bytes().any(|byte| byte.is_ascii_alphabetic());
-    if is_sane {
+    if is_safe {
         RequestId::from(text).ok()
     } else {
         None
     }
 }
 
-/// A name that no other request of this process has, nor, most likely, of another.
-fn next() -> RequestId {
+/// An identifier that is unique in this process, and most likely among all processes.
+fn new_id() -> RequestId {
     static PROCESS: LazyLock<RequestId> = LazyLock::new(|| {
         let mut process = RequestId::new();
-        // It fits.
+        // 10 of 64 bytes.
         let _ = write!(process, "f{:08x}-", getrandom::u32().unwrap_or_default());
         process
     });

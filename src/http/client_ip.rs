@@ -1,9 +1,12 @@
-//! Who asks, and whether too often. Behind a proxy every request comes from the proxy's address; the
-//! client's is in a header, which is believed only if the proxy is one of ours: anybody can write it.
+//! The client's address, and its rate limit. Behind a proxy every connection comes from the proxy; the
+//! client's address is in a header, which is trusted only if the proxy is a configured one.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use ipnet::IpNet;
 
 use super::problem::Problem;
@@ -11,30 +14,30 @@ use crate::{limits::ClientLimiter, server::Peer};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What is known of clients.
+/// Tells clients apart, and limits the rate of each.
 #[derive(Debug)]
 pub struct Clients {
-    /// The proxies in front of us.
+    /// The proxies in front of this server.
     pub proxies: Proxies,
-    /// How often a client may ask.
+    /// The rate of each client.
     pub limiter: ClientLimiter,
 }
 
-/// The proxies in front of us, and how they name their clients.
+/// The proxies in front of this server, and the header in which they name their clients.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
     /// Their networks.
     pub networks: Vec<IpNet>,
-    /// Whether whoever comes through a Unix socket is one of them.
+    /// Whether connections through a Unix socket come from a proxy.
     pub unix: bool,
     /// The header that they write.
-    pub header: Via,
+    pub header: ClientHeader,
 }
 
-/// The header in which a proxy names its client. The other one is not looked at: a proxy passes on
-/// what a client wrote there.
+/// The header in which a proxy names its client. The other one is ignored: a proxy passes on what a
+/// client wrote there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Via {
+pub enum ClientHeader {
     /// `X-Forwarded-For: client, proxy`
     #[default]
     XForwardedFor,
@@ -42,41 +45,63 @@ pub enum Via {
     Forwarded,
 }
 
+/// The client has used up its rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RateExceeded {
+    /// The time until its next request is accepted.
+    wait: Duration,
+}
+
 impl Clients {
-    /// Refuses a client that asks too often. This machine and the proxies themselves are none.
-    pub(crate) fn admit(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Counts the request against the client's rate. Requests of this machine, and of the proxies
+    /// themselves, are not limited.
+    pub(crate) fn admit(&self, peer: Peer, headers: &HeaderMap) -> Result<(), RateExceeded> {
         match self.proxies.client(peer, headers) {
-            Some(client) if !client.is_loopback() => {
-                self.limiter.take(client).map_err(Problem::TooMany)
-            }
+            Some(client) if !client.is_loopback() => self
+                .limiter
+                .take(client)
+                .map_err(|wait| RateExceeded { wait }),
             _ => Ok(()),
         }
     }
 }
 
+impl From<RateExceeded> for Problem {
+    fn from(RateExceeded { wait }: RateExceeded) -> Self {
+        let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+        Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-requests",
+            "Too many requests from this client",
+            "wait as long as Retry-After says; the operator can raise server.client_rate, and names the proxies behind which many clients are in server.trusted_proxies",
+        )
+        .with_header(header::RETRY_AFTER, seconds.to_string())
+    }
+}
+
 impl Proxies {
-    /// The client: the last address that is none of our proxies', if there is one.
+    /// The client's address: the last one that is not a proxy's. `None` if it is not known.
     fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> {
         match peer {
-            Peer::Ip(address) if !self.are_at(address) => Some(address),
+            Peer::Ip(address) if !self.contain(address) => Some(address),
             Peer::Local if !self.unix => None,
-            _ => self.named(headers),
+            _ => self.named_client(headers),
         }
     }
 
-    fn named(&self, headers: &HeaderMap) -> Option<IpAddr> {
+    fn named_client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let (name, read): (_, fn(&str) -> Option<IpAddr>) = match self.header {
-            Via::XForwardedFor => (X_FORWARDED_FOR, address),
-            Via::Forwarded => (header::FORWARDED, forwarded_for),
+            ClientHeader::XForwardedFor => (X_FORWARDED_FOR, address),
+            ClientHeader::Forwarded => (header::FORWARDED, forwarded_for),
         };
-        // Each proxy appends whom it was asked by, so the end is the newest and the most trusted.
+        // Each proxy appends the address of its client, so the last address is the most trustworthy.
         let mut lines: Vec<_> = headers.get_all(name).iter().collect();
         lines.reverse();
         for line in lines {
             for element in line.to_str().ok()?.rsplit(',') {
-                // One that cannot be read hides the client; what stands before it may be a lie.
+                // An unreadable address ends the search: the addresses before it may be forged.
                 let address = read(element.trim())?;
-                if !self.are_at(address) {
+                if !self.contain(address) {
                     return Some(address);
                 }
             }
@@ -84,14 +109,14 @@ impl Proxies {
         None
     }
 
-    fn are_at(&self, address: IpAddr) -> bool {
+    fn contain(&self, address: IpAddr) -> bool {
         self.networks
             .iter()
             .any(|network| network.contains(&address))
     }
 }
 
-/// The `for` of one element of `Forwarded`.
+/// The `for` of one element of `Forwarded` (RFC 7239 §4).
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
@@ -114,14 +139,14 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn client(via: Via, peer: &str, name: &str, lines: &[&str]) -> Option<String> {
+    fn client(header: ClientHeader, peer: &str, name: &str, lines: &[&str]) -> Option<String> {
         let proxies = Proxies {
             networks: vec![
                 "10.0.0.0/8".parse().unwrap(),
                 "2001:db8:ffff::/48".parse().unwrap(),
             ],
             unix: false,
-            header: via,
+            header,
         };
         let mut headers = HeaderMap::new();
         for line in lines {
@@ -133,24 +158,24 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_s_headers_are_not_believed() {
+    fn headers_of_unknown_peers_are_ignored() {
         for name in ["x-forwarded-for", "forwarded"] {
-            let via = Via::XForwardedFor;
-            let told = client(via, "192.0.2.7", name, &["for=198.51.100.1"]);
-            assert_eq!(told.as_deref(), Some("192.0.2.7"));
+            let header = ClientHeader::XForwardedFor;
+            let client_address = client(header, "192.0.2.7", name, &["for=198.51.100.1"]);
+            assert_eq!(client_address.as_deref(), Some("192.0.2.7"));
         }
-        // Nor is the header that our proxy does not write.
-        let told = client(
-            Via::XForwardedFor,
+        // A proxy's client could have written the header that the proxy does not write.
+        let client_address = client(
+            ClientHeader::XForwardedFor,
             "10.0.0.1",
             "forwarded",
             &["for=192.0.2.1"],
         );
-        assert_eq!(told, None);
+        assert_eq!(client_address, None);
     }
 
     #[test]
-    fn the_client_is_the_last_that_is_no_proxy_of_ours() {
+    fn the_client_is_the_last_address_that_is_not_a_trusted_proxy() {
         for (lines, expected) in [
             (&["192.0.2.1"][..], Some("192.0.2.1")),
             (&["203.0.113.9, 192.0.2.1, 10.1.1.1"], Some("192.0.2.1")),
@@ -165,13 +190,18 @@ mod tests {
             (&["192.0.2.1, unknown"], None),
             (&[], None),
         ] {
-            let told = client(Via::XForwardedFor, "10.0.0.1", "x-forwarded-for", lines);
-            assert_eq!(told.as_deref(), expected, "{lines:?}");
+            let client_address = client(
+                ClientHeader::XForwardedFor,
+                "10.0.0.1",
+                "x-forwarded-for",
+                lines,
+            );
+            assert_eq!(client_address.as_deref(), expected, "{lines:?}");
         }
     }
 
     #[test]
-    fn forwarded_is_read_as_rfc_7239_writes_it() {
+    fn forwarded_is_read_as_in_rfc_7239() {
         for (line, expected) in [
             (
                 "for=192.0.2.60;proto=http;by=203.0.113.43",
@@ -189,8 +219,8 @@ mod tests {
             ("for=_hidden", None),
             ("proto=https", None),
         ] {
-            let told = client(Via::Forwarded, "10.0.0.1", "forwarded", &[line]);
-            assert_eq!(told.as_deref(), expected, "{line}");
+            let client_address = client(ClientHeader::Forwarded, "10.0.0.1", "forwarded", &[line]);
+            assert_eq!(client_address.as_deref(), expected, "{line}");
         }
     }
 }

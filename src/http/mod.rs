@@ -1,18 +1,31 @@
-//! The HTTP protocol, without a face in it: problems, preconditions, ranges, client addresses, signed
-//! URLs, and the line of the access log.
+//! The protocol kernel: the parts of HTTP that have nothing to do with faces. Problems, plain responses,
+//! preconditions, ranges, `Accept`, queries, client addresses, credentials, signed URLs, access log.
 
+pub(crate) mod accept;
 pub(crate) mod access_log;
 mod client_ip;
 pub(crate) mod conditional;
+pub(crate) mod credentials;
 pub(crate) mod problem;
+pub(crate) mod query;
 pub(crate) mod range;
-pub(crate) mod signed_url;
+pub(crate) mod respond;
+mod signed_url;
 
 use bytes::Bytes;
+use http::{HeaderName, Method};
 use http_body_util::Full;
 
-pub use client_ip::{Clients, Proxies, Via};
+pub use client_ip::{ClientHeader, Clients, Proxies};
 pub use signed_url::{Scope, SigningKey, Ticket};
 
-/// Every answer is whole before it is sent.
+/// Every response is complete before it is sent.
 pub type Body = Full<Bytes>;
+
+/// `Cache-Status` (RFC 9211).
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Whether a method only reads (RFC 9110 §9.2.1).
+pub(crate) fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}

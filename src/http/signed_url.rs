@@ -1,4 +1,4 @@
-//! Signed URLs, made and checked.
+//! Signed URLs: makes and verifies their signatures.
 //!
 //! `sig` is base64url without padding of HMAC-SHA256 over
 //! `avatar\n{instance}\n{canonical jid, or * for the whole instance}\n{exp}\n{grant}`, where `exp`
@@ -16,58 +16,36 @@ use sha2::Sha256;
 use crate::avatar::Subject;
 
 /// A key that signs URLs.
+#[derive(Clone)]
 pub struct SigningKey {
-    /// With the key already mixed in; a clone of it costs less than starting over.
+    /// HMAC state after the key was mixed in. A clone of it costs less than a new one.
     keyed: Hmac<Sha256>,
 }
 
-/// What a signature vouches for.
+/// The content of a signature: the access that it grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// Whose faces.
+    /// The faces that may be seen.
     pub scope: Scope,
-    /// Until when, in Unix seconds.
+    /// The expiry in Unix seconds.
     pub expires: u64,
-    /// Whether a fresh look may be asked for.
+    /// Whether a refresh may be asked for.
     pub refresh: bool,
 }
 
-/// Whose faces a signature is good for.
+/// The faces for which a signature is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// One.
+    /// One face.
     Face(Subject),
-    /// All of the instance.
+    /// All faces of the instance.
     Instance,
-}
-
-/// Why a request was not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    #[error(
-        "the URL is not signed: add exp and sig, or send a bearer token; `faceplate sign` prints a signed URL"
-    )]
-    Unsigned,
-    #[error("the URL has a sig but no exp: add the expiry in Unix seconds that was signed")]
-    NoExpiry,
-    #[error("scope can only be `instance`, for a signature over `*`")]
-    Scope,
-    #[error("grant can only be `refresh`")]
-    Grant,
-    #[error(
-        "the signature does not match: sign `avatar\\n{{instance}}\\n{{canonical jid}}\\n{{exp}}\\n{{grant}}` with one of the configured keys"
-    )]
-    Wrong,
-    #[error("the URL has expired: sign a new one")]
-    Expired,
-    #[error("refresh=true needs a signature with grant=refresh, or a bearer token")]
-    NoRefreshGrant,
 }
 
 // === impl SigningKey ===
 
 impl SigningKey {
-    /// A key from its text, all of whose bytes count.
+    /// A key from its text; all bytes of it count.
     pub fn new(secret: &SecretString) -> Self {
         let keyed = Hmac::new_from_slice(secret.expose_secret().as_bytes())
             .expect("HMAC takes keys of any length");
@@ -91,8 +69,8 @@ impl SigningKey {
         query
     }
 
-    /// Whether this key made `signature`. Takes the same time for every wrong one.
-    pub(crate) fn made(&self, signature: &str, instance: &str, ticket: &Ticket) -> bool {
+    /// Whether `signature` is this key's. Takes the same time for every wrong signature.
+    pub(crate) fn verify(&self, signature: &str, instance: &str, ticket: &Ticket) -> bool {
         let mut given = [0; 48];
         let Ok(length) = URL_SAFE_NO_PAD.decode_slice(signature, &mut given) else {
             return false;
@@ -167,7 +145,7 @@ mod tests {
             let mut mac = Hmac::<Sha256>::new_from_slice(b"key").unwrap();
             mac.update(message.as_bytes());
             let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
-            assert!(key.made(&signature, &instance, &known), "{length}");
+            assert!(key.verify(&signature, &instance, &known), "{length}");
         }
     }
 
@@ -189,7 +167,7 @@ mod tests {
             };
             let query = key.query(&instance, &signed);
             let signature = query.split("sig=").nth(1).unwrap().split('&').next().unwrap().to_owned();
-            prop_assert!(key.made(&signature, &instance, &signed));
+            prop_assert!(key.verify(&signature, &instance, &signed));
 
             let (mut instance, mut number, mut signature, mut tampered) = (instance, number, signature, signed);
             match place {
@@ -200,7 +178,7 @@ mod tests {
                 _ => signature = changed(&signature, at, "AB"),
             }
             tampered.scope = Scope::Face(format!("{number}@c.us").parse().unwrap());
-            prop_assert!(!key.made(&signature, &instance, &tampered));
+            prop_assert!(!key.verify(&signature, &instance, &tampered));
         }
     }
 
@@ -221,10 +199,10 @@ mod tests {
         let signed = ticket("628123");
         let query = key.query("sales", &signed);
         let signature = query.split("sig=").nth(1).unwrap();
-        assert!(key.made(signature, "sales", &signed));
-        assert!(!key.made(signature, "support", &signed));
-        assert!(!key.made(signature, "sales", &ticket("628124")));
-        assert!(!key.made(
+        assert!(key.verify(signature, "sales", &signed));
+        assert!(!key.verify(signature, "support", &signed));
+        assert!(!key.verify(signature, "sales", &ticket("628124")));
+        assert!(!key.verify(
             signature,
             "sales",
             &Ticket {
@@ -232,7 +210,7 @@ mod tests {
                 ..signed
             }
         ));
-        assert!(!key.made(
+        assert!(!key.verify(
             signature,
             "sales",
             &Ticket {
@@ -240,7 +218,7 @@ mod tests {
                 ..signed
             }
         ));
-        assert!(!key.made(
+        assert!(!key.verify(
             signature,
             "sales",
             &Ticket {
@@ -248,8 +226,8 @@ mod tests {
                 ..signed
             }
         ));
-        assert!(!SigningKey::new(&"other".into()).made(signature, "sales", &signed));
-        assert!(!key.made(&signature[1..], "sales", &signed));
-        assert!(!key.made("", "sales", &signed));
+        assert!(!SigningKey::new(&"other".into()).verify(signature, "sales", &signed));
+        assert!(!key.verify(&signature[1..], "sales", &signed));
+        assert!(!key.verify("", "sales", &signed));
     }
 }

@@ -1,6 +1,6 @@
 //! A configured account, with its vendor, its HTTP client and its admission control.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     avatar::Subject,
@@ -16,6 +16,30 @@ pub struct Instance {
     account: Account,
     pub(super) client: Client,
     admission: Admission,
+}
+
+/// The configured instances by name. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Instances(Arc<HashMap<String, Arc<Instance>>>);
+
+impl Instances {
+    /// The instance of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Instance>> {
+        self.0.get(name)
+    }
+
+    /// All instances, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<Arc<Instance>> for Instances {
+    fn from_iter<T: IntoIterator<Item = Arc<Instance>>>(instances: T) -> Self {
+        let named = instances.into_iter();
+        let named = named.map(|instance| (instance.name().to_string(), instance));
+        Self(Arc::new(named.collect()))
+    }
 }
 
 impl Instance {

@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time;
 
-pub use instance::Instance;
+pub use instance::{Instance, Instances};
 use lookup::Target;
 pub use purge::{PurgeCounts, PurgeMode, PurgeScope};
 use recent::RecentUpdates;

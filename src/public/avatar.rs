@@ -1,179 +1,106 @@
-//! `/avatar/{instance}/{jid}`: always an image, unless the request is wrong.
+//! `/avatar/{instance}/{jid}`: always an image, unless the request is wrong or says `d=404`.
+//!
+//! [`Public::try_avatar`] answers if nothing has to be waited for, and else says what is missing.
+//! [`Public::finish_avatar`] waits for that and continues from there.
 
-use std::sync::Arc;
-
-use http::{HeaderMap, Method};
-
-use super::route::Wanted;
+use super::{AvatarRequest, Error, Public};
 use crate::{
-    avatar::{Ask, Subject},
-    front::Front,
-    http::{access_log::Line, problem::Problem},
-    pipeline::{Instance, ServedFace},
-    representation::{
-        self as shown, Shown,
-        headers::{self as represent, Context},
-    },
+    clock::Timestamp,
+    http::access_log::RequestLog,
+    pipeline::ServedFace,
+    representation::{PendingVariant, Rendering, Representation},
     server::Reply,
-    telemetry::AVATAR,
 };
 
-/// A face that the client may see.
-struct Asked<'a> {
-    instance: &'a Arc<Instance>,
-    subject: Subject,
-    ask: Ask,
-    context: Context<'a>,
+/// The result of trying to answer at once.
+pub(crate) enum Attempt {
+    /// The reply.
+    Reply(Reply),
+    /// Something has to be waited for.
+    Pending(Pending),
 }
 
-impl Front {
-    /// The answer if the face is in memory, or none is looked for.
-    pub(crate) fn avatar_at_once(
+/// What a request waits for.
+pub(crate) enum Pending {
+    /// The face.
+    Face,
+    /// A variant of the picture, or of the placeholder where there is no face.
+    Variant {
+        face: Option<ServedFace>,
+        variant: PendingVariant,
+        now: Timestamp,
+    },
+}
+
+impl Public {
+    /// Answers from memory. This is the way of a hit: no task, no future, no lock across an await.
+    pub(super) fn try_avatar(
         &self,
-        wanted: &Wanted<'_>,
-        method: &Method,
-        headers: &HeaderMap,
-        line: &mut Line,
-    ) -> Result<Option<Reply>, Problem> {
-        let asked = self.asked(wanted, method, headers, line)?;
-        self.known(&asked, line)
-    }
-
-    /// The answer, wherever the face has to come from.
-    pub(crate) async fn avatar(
-        &self,
-        wanted: &Wanted<'_>,
-        method: &Method,
-        headers: &HeaderMap,
-        line: &mut Line,
-    ) -> Result<Reply, Problem> {
-        let asked = self.asked(wanted, method, headers, line)?;
-        if let Some(response) = self.known(&asked, line)? {
-            return Ok(response);
-        }
-        if asked.context.view.force_default {
-            let shown = self.shown(None, &asked.context).await;
-            return Ok(forced(&shown, &asked.context, line));
-        }
-        let faces = &self.shared.faces;
-        let served = faces
-            .look_up(asked.instance, asked.subject, asked.ask)
-            .await
-            .map_err(Problem::Unsupported)?;
-        let context = Context {
-            now: faces.now(),
-            ..asked.context
+        request: &AvatarRequest,
+        log: &mut RequestLog,
+    ) -> Result<Attempt, Error> {
+        let AvatarRequest { face: wanted, ask } = request;
+        let now = self.faces.now();
+        let face = if wanted.view.force_default {
+            None
+        } else {
+            let face = self
+                .faces
+                .try_look_up(&wanted.instance, wanted.subject, *ask, now)?;
+            match face {
+                Some(face) => Some(face),
+                None => return Ok(Attempt::Pending(Pending::Face)),
+            }
         };
-        let shown = self.shown(Some(&served), &context).await;
-        Ok(respond(&served, &shown, &context, line))
-    }
-
-    /// What is sent, if it need not be made first.
-    fn shown_at_once(&self, served: Option<&ServedFace>, context: &Context<'_>) -> Option<Shown> {
-        let (better, shown) = shown::choose(served, context);
-        let Some((original, variant)) = better else {
-            return Some(shown);
-        };
-        let made = self
-            .shared
-            .settings
-            .thumbnailer
-            .get_cached(&original, variant)?;
-        Some(shown.or_better(made.variant()))
-    }
-
-    /// What is sent.
-    pub(crate) async fn shown(&self, served: Option<&ServedFace>, context: &Context<'_>) -> Shown {
-        if let Some(shown) = self.shown_at_once(served, context) {
-            return shown;
-        }
-        let (better, shown) = shown::choose(served, context);
-        let Some((original, variant)) = better else {
-            return shown;
-        };
-        shown.or_better(
-            self.shared
-                .settings
-                .thumbnailer
-                .make(original, variant)
-                .await,
-        )
-    }
-
-    fn known(&self, asked: &Asked<'_>, line: &mut Line) -> Result<Option<Reply>, Problem> {
-        if asked.context.view.force_default {
-            let shown = self.shown_at_once(None, &asked.context);
-            return Ok(shown.map(|shown| forced(&shown, &asked.context, line)));
-        }
-        let faces = &self.shared.faces;
-        let served = faces
-            .try_look_up(asked.instance, asked.subject, asked.ask, asked.context.now)
-            .map_err(Problem::Unsupported)?;
-        let Some(served) = served else {
-            return Ok(None);
-        };
-        let shown = self.shown_at_once(Some(&served), &asked.context);
-        Ok(shown.map(|shown| respond(&served, &shown, &asked.context, line)))
-    }
-
-    /// What is asked for, if it may be.
-    fn asked<'a>(
-        &'a self,
-        wanted: &'a Wanted<'_>,
-        method: &'a Method,
-        headers: &'a HeaderMap,
-        line: &mut Line,
-    ) -> Result<Asked<'a>, Problem> {
-        line.route(AVATAR);
-        let shared = &self.shared;
-        let now = shared.faces.now();
-        // Before the instance is looked up: who may not see anything shall not learn its name.
-        shared.settings.access.admit(wanted, headers, now)?;
-        let instance = shared
-            .instances
-            .get(wanted.instance.as_ref())
-            .ok_or(Problem::NoInstance)?;
-        line.instance(instance.name());
-        Ok(Asked {
-            instance,
-            subject: wanted.subject,
-            ask: if wanted.refresh {
-                Ask::Refresh
-            } else {
-                Ask::View
-            },
-            context: Context {
-                instance: instance.name(),
-                subject: &wanted.subject,
-                view: &wanted.view,
-                method,
-                headers,
-                settings: &shared.settings,
-                common: &shared.common,
-                policy: shared.faces.policy(),
-                now,
-            },
+        Ok(match self.renderer.choose(face.as_ref(), wanted) {
+            Rendering::Ready(representation) => {
+                let reply = self.reply(face.as_ref(), &representation, request, now, log);
+                Attempt::Reply(reply)
+            }
+            Rendering::Pending(variant) => {
+                Attempt::Pending(Pending::Variant { face, variant, now })
+            }
         })
     }
-}
 
-fn forced(shown: &Shown, context: &Context<'_>, line: &mut Line) -> Reply {
-    line.served("bypass", "fallback", "forced");
-    represent::forced(shown, context)
-}
+    /// Waits for `pending`, and answers.
+    pub(super) async fn finish_avatar(
+        &self,
+        request: &AvatarRequest,
+        pending: Pending,
+        log: &mut RequestLog,
+    ) -> Result<Reply, Error> {
+        let wanted = &request.face;
+        let (face, representation, now) = match pending {
+            Pending::Face => {
+                let face = self
+                    .faces
+                    .look_up(&wanted.instance, wanted.subject, request.ask)
+                    .await?;
+                // Waiting took time, and ages count from the end of it.
+                let now = self.faces.now();
+                let representation = match self.renderer.choose(Some(&face), wanted) {
+                    Rendering::Ready(representation) => representation,
+                    Rendering::Pending(variant) => self.renderer.make(variant).await,
+                };
+                (Some(face), representation, now)
+            }
+            Pending::Variant { face, variant, now } => {
+                (face, self.renderer.make(variant).await, now)
+            }
+        };
+        Ok(self.reply(face.as_ref(), &representation, request, now, log))
+    }
 
-pub(crate) fn respond(
-    served: &ServedFace,
-    shown: &Shown,
-    context: &Context<'_>,
-    line: &mut Line,
-) -> Reply {
-    let source = if served.picture().is_some() {
-        "picture"
-    } else {
-        "fallback"
-    };
-    let reason = represent::reason(served, context).unwrap_or("none");
-    line.served(served.cache_status(), source, reason);
-    represent::face(served, shown, context)
+    fn reply(
+        &self,
+        face: Option<&ServedFace>,
+        representation: &Representation,
+        request: &AvatarRequest,
+        now: Timestamp,
+        log: &mut RequestLog,
+    ) -> Reply {
+        self.renderer
+            .reply(face, representation, &request.face, now, log)
+    }
 }

@@ -1,12 +1,111 @@
 //! The public service: faces by URL.
+//!
+//! 1. [`Public::begin`] parses the URL, checks the access and finds the instance, once.
+//! 2. It answers from memory if it can.
+//! 3. [`Public::finish`] does the rest: it waits for the vendor, an image or the disk.
 
 mod access;
 mod avatar;
+mod error;
+mod purge;
+mod request;
 pub(crate) mod route;
 
-pub use access::{Access, Mode};
-pub(crate) use access::{has_bearer, has_token, is_of_another_site, names_us};
-pub(crate) use avatar::respond;
+use bytes::Bytes;
+use http::request::Parts;
 
-/// The faces' routes in OpenAPI 3.1.
-pub(crate) const API: &str = include_str!("openapi.json");
+pub use access::{Access, Mode};
+use avatar::{Attempt, Pending};
+pub(crate) use error::Error;
+use purge::PurgeRequest;
+use request::AvatarRequest;
+use route::Route;
+
+use crate::{
+    http::{access_log::RequestLog, is_read, respond},
+    pipeline::{Faces, Instances},
+    representation::Renderer,
+    server::Reply,
+    telemetry::Metrics,
+};
+
+/// The public routes in OpenAPI 3.1.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// The public service.
+#[derive(Debug)]
+pub(crate) struct Public {
+    pub(crate) faces: Faces,
+    pub(crate) instances: Instances,
+    pub(crate) access: Access,
+    pub(crate) renderer: Renderer,
+    /// An HTML page for `/`.
+    pub(crate) home: Option<Bytes>,
+    pub(crate) metrics: Metrics,
+}
+
+/// The result of beginning a request.
+pub(crate) enum Begun {
+    /// The reply.
+    Reply(Reply),
+    /// Work that has to be waited for.
+    Work(Work),
+}
+
+/// A request that was read, and is to be finished.
+pub(crate) enum Work {
+    Avatar(Box<AvatarRequest>, Pending),
+    Purge(PurgeRequest),
+}
+
+impl Public {
+    /// Reads a request and answers it if nothing has to be waited for. `None` if its path may be
+    /// another service's; then `head` is untouched.
+    pub(crate) fn begin(
+        &self,
+        head: &mut Parts,
+        log: &mut RequestLog,
+    ) -> Result<Option<Begun>, Error> {
+        let Parts {
+            method,
+            uri,
+            headers,
+            ..
+        } = head;
+        let Some(route) = Route::parse(uri)? else {
+            return Ok(None);
+        };
+        let is_read = is_read(method);
+        let reply = match route {
+            Route::Avatar(url) if is_read => {
+                let request = self.avatar_request(url, method, headers, log)?;
+                match self.try_avatar(&request, log)? {
+                    Attempt::Reply(reply) => reply,
+                    Attempt::Pending(pending) => {
+                        let work = Work::Avatar(Box::new(request), pending);
+                        return Ok(Some(Begun::Work(work)));
+                    }
+                }
+            }
+            Route::Avatar(url) if method.as_str() == "PURGE" => {
+                log.set_route("purge");
+                let work = Work::Purge(self.purge_request(&url, headers)?);
+                return Ok(Some(Begun::Work(work)));
+            }
+            Route::Avatar(_) => return Err(Error::Method("GET, HEAD, PURGE")),
+            Route::Home if self.home.is_none() => return Err(Error::NoRoute),
+            _ if !is_read => return Err(Error::Method("GET, HEAD")),
+            Route::OpenApi => respond::document(OPENAPI),
+            Route::Home => respond::page(self.home.clone().unwrap_or_default()),
+        };
+        Ok(Some(Begun::Reply(reply)))
+    }
+
+    /// Finishes a request.
+    pub(crate) async fn finish(&self, work: Work, log: &mut RequestLog) -> Result<Reply, Error> {
+        match work {
+            Work::Avatar(request, pending) => self.finish_avatar(&request, pending, log).await,
+            Work::Purge(request) => self.purge(&request).await,
+        }
+    }
+}

@@ -1,92 +1,205 @@
-//! What is sent of a face: the picture as it came, one made from it, or a drawing.
+//! A face as bytes and headers. [`Renderer`] chooses the body of a reply: the original picture, a variant
+//! of it (another size or format), or a placeholder.
 
-pub(crate) mod headers;
-pub(crate) mod variant;
+mod cache_status;
+mod headers;
+pub(crate) mod problems;
+mod variant;
+pub(crate) mod view;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+pub(crate) use headers::{HeaderPolicy, add_retry_after, etag};
+use view::{View, WithoutPicture};
 
 use crate::{
-    avatar::Key,
-    images::{self, Fonts, Original, PlaceholderSpec, Variant, VariantSpec},
-    pipeline::ServedFace,
-    public::route::Fallback,
+    avatar::{Key, Subject},
+    clock::Timestamp,
+    http::access_log::RequestLog,
+    images::{
+        self, CachedVariant, Fonts, Original, PlaceholderSpec, Thumbnailer, Variant, VariantSpec,
+    },
+    pipeline::{Instance, ServedFace},
+    server::Reply,
 };
-use headers::Context;
-use variant as negotiate;
 
-/// How large a drawing is where no size is asked for: WhatsApp's pictures are as large.
-const DRAWING_SIZE: u16 = 640;
+/// The size of a placeholder where the URL gives none; WhatsApp's pictures have it.
+const PLACEHOLDER_SIZE: u16 = 640;
 
-/// What is sent.
-pub(crate) struct Shown {
-    pub(crate) what: What,
-    /// Whether the client's `Accept` had a say.
-    pub(crate) by_accept: bool,
+/// A request for a face, as far as the reply depends on it.
+#[derive(Debug)]
+pub(crate) struct FaceRequest {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) subject: Subject,
+    pub(crate) view: View,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
 }
 
-pub(crate) enum What {
-    /// The picture as it came.
-    Picture,
-    /// Another size or format of the picture, or of the drawing.
+/// Makes replies of faces.
+#[derive(Clone, Debug)]
+pub(crate) struct Renderer {
+    thumbnailer: Thumbnailer,
+    policy: HeaderPolicy,
+}
+
+/// The body of a reply.
+#[derive(Debug)]
+pub(crate) struct Representation {
+    content: Content,
+    /// Whether `Accept` was looked at.
+    varies: bool,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// The picture as the vendor sent it.
+    Original,
+    /// Another size or format of the picture or the placeholder.
     Variant(Arc<Variant>),
-    /// The drawing in SVG.
-    Drawing(Bytes),
-    /// No image.
+    /// The placeholder in SVG.
+    Placeholder(Bytes),
+    /// No image: 404.
     Nothing,
 }
 
-impl Shown {
-    /// The same, unless there is something better.
-    pub(crate) fn or_better(self, better: Option<Arc<Variant>>) -> Self {
+/// The result of choosing a body.
+#[derive(Debug)]
+pub(crate) enum Rendering {
+    /// The body can be sent.
+    Ready(Representation),
+    /// The body is a variant that is not cached. [`Renderer::make`] makes it.
+    Pending(PendingVariant),
+}
+
+/// A variant to be made.
+#[derive(Debug)]
+pub(crate) struct PendingVariant {
+    original: Original,
+    spec: VariantSpec,
+    /// The body if the variant cannot be made.
+    otherwise: Representation,
+}
+
+impl Renderer {
+    pub(crate) fn new(thumbnailer: Thumbnailer, policy: HeaderPolicy) -> Self {
         Self {
-            what: better.map_or(self.what, What::Variant),
+            thumbnailer,
+            policy,
+        }
+    }
+
+    /// Chooses the body for `face`, or a placeholder without it. Draws a placeholder at most once.
+    pub(crate) fn choose(&self, face: Option<&ServedFace>, request: &FaceRequest) -> Rendering {
+        let (original, spec, otherwise) = match choose(face, request) {
+            (Some((original, spec)), otherwise) => (original, spec, otherwise),
+            (None, representation) => return Rendering::Ready(representation),
+        };
+        match self.thumbnailer.get_cached(&original, spec) {
+            Some(CachedVariant::Ready(variant)) => {
+                Rendering::Ready(otherwise.replaced_by(Some(variant)))
+            }
+            Some(CachedVariant::Impossible) => Rendering::Ready(otherwise),
+            None => Rendering::Pending(PendingVariant {
+                original,
+                spec,
+                otherwise,
+            }),
+        }
+    }
+
+    /// Makes the variant, or else falls back to the image that it would have been made from.
+    pub(crate) async fn make(&self, pending: PendingVariant) -> Representation {
+        let PendingVariant {
+            original,
+            spec,
+            otherwise,
+        } = pending;
+        otherwise.replaced_by(self.thumbnailer.make(original, spec).await)
+    }
+
+    /// The reply; without `face`, for a placeholder that ignores the picture (`f=y`).
+    pub(crate) fn reply(
+        &self,
+        face: Option<&ServedFace>,
+        representation: &Representation,
+        request: &FaceRequest,
+        now: Timestamp,
+        log: &mut RequestLog,
+    ) -> Reply {
+        let writer = headers::Writer {
+            request,
+            representation,
+            policy: &self.policy,
+            now,
+        };
+        match face {
+            Some(face) => writer.face(face, log),
+            None => writer.forced_placeholder(log),
+        }
+    }
+}
+
+impl Representation {
+    fn replaced_by(self, variant: Option<Arc<Variant>>) -> Self {
+        Self {
+            content: variant.map_or(self.content, Content::Variant),
             ..self
         }
     }
 }
 
-/// What a request is for: something that can be sent as it is, and something better that may have to
-/// be made first. Without `served`, the drawing.
-pub(crate) fn choose(
-    served: Option<&ServedFace>,
-    context: &Context<'_>,
-) -> (Option<(Original, VariantSpec)>, Shown) {
-    let view = context.view;
-    if let Some(kept) = served.and_then(ServedFace::picture) {
-        let chosen = negotiate::choose(view, context.headers, &kept.picture);
-        let better = chosen
+/// Chooses an image that can be sent at once, and the variant of it that the request prefers.
+fn choose(
+    face: Option<&ServedFace>,
+    request: &FaceRequest,
+) -> (Option<(Original, VariantSpec)>, Representation) {
+    let view = &request.view;
+    if let Some(stored) = face.and_then(ServedFace::picture) {
+        let choice = variant::of_picture(view, &request.headers, &stored.picture);
+        let variant = choice
             .variant
-            .map(|variant| (Original::Picture(kept.picture.clone()), variant));
-        let (what, by_accept) = (What::Picture, chosen.by_accept);
-        return (better, Shown { what, by_accept });
+            .map(|spec| (Original::Picture(stored.picture.clone()), spec));
+        let representation = Representation {
+            content: Content::Original,
+            varies: choice.varies,
+        };
+        return (variant, representation);
     }
-    let Fallback::Draw(style) = view.default else {
-        let (what, by_accept) = (What::Nothing, false);
-        return (None, Shown { what, by_accept });
+    let WithoutPicture::Placeholder(style) = view.without_picture else {
+        let representation = Representation {
+            content: Content::Nothing,
+            varies: false,
+        };
+        return (None, representation);
     };
-    let (format, by_accept) = negotiate::choose_drawing(view, context.headers);
-    let key = Key::new(context.instance, context.subject);
+    let choice = variant::of_placeholder(view, &request.headers);
+    let key = Key::new(request.instance.name(), &request.subject);
     let spec = PlaceholderSpec {
         key: &key,
-        subject: context.subject,
+        subject: &request.subject,
         name: view.name.as_deref(),
         look: view.look,
     };
-    let size = view.size.unwrap_or(DRAWING_SIZE);
-    let fonts = match format {
+    let size = view.size.unwrap_or(PLACEHOLDER_SIZE);
+    let fonts = match choice.variant {
         Some(_) => Fonts::Embedded,
         None => Fonts::Client,
     };
     let svg = Bytes::from(images::draw_placeholder(style, spec, size, fonts));
-    let better = format.map(|format| {
+    let variant = choice.variant.map(|format| {
         let edge = Some(size);
         (
             Original::Placeholder(svg.clone()),
             VariantSpec { edge, format },
         )
     });
-    let what = What::Drawing(svg);
-    (better, Shown { what, by_accept })
+    let representation = Representation {
+        content: Content::Placeholder(svg),
+        varies: choice.varies,
+    };
+    (variant, representation)
 }

@@ -34,16 +34,6 @@ const FLOORS: [(&str, u8); 22] = [
     ("main", 10),
 ];
 
-/// Rooms that were one until lately and still use each other, upward too.
-const BEING_PARTED: [&str; 6] = [
-    "http",
-    "representation",
-    "public",
-    "compat",
-    "admin",
-    "front",
-];
-
 /// What only some places may name, and why.
 const OWNERS: [(&str, &[&str], &str); 9] = [
     (
@@ -246,7 +236,6 @@ fn layer_violations(source: &Source) -> Vec<String> {
         .filter(|other| other != room)
         .filter_map(|other| match floor(&other) {
             Some(floor) if floor < own => None,
-            _ if BEING_PARTED.contains(&room) && BEING_PARTED.contains(&other.as_str()) => None,
             _ => Some(format!("src/{}: {room} (floor {own}) uses {other}; use lower floors only, or move what is shared down", source.path)),
         })
         .collect()

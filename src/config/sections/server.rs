@@ -13,7 +13,7 @@ use crate::{
         reader::Reader,
         setting::{Setting, Size, UrlText},
     },
-    http::{Proxies, Via},
+    http::{ClientHeader, Proxies},
     limits::Quota,
     server::{Address, CertificateFiles, Limits, Tls},
 };
@@ -86,7 +86,7 @@ pub(super) const SECTION: Section = Section {
             "",
             "The proxies whose header is trusted for the client's address: networks, and `unix` for Unix sockets.",
         ),
-        Key::new::<Via>(
+        Key::new::<ClientHeader>(
             "forwarded",
             "x-forwarded-for",
             "The header in which those proxies send the client's address; `forwarded` is that of RFC 7239.",
@@ -156,7 +156,7 @@ pub(super) fn quota(reader: &Reader<'_>) -> Quota {
 
 fn origin(reader: &Reader<'_>, is_tls: bool) -> Origin {
     let Some(UrlText(url)) = reader.optional("public_url") else {
-        return Origin::Asked(if is_tls { "https" } else { "http" });
+        return Origin::OfRequest(if is_tls { "https" } else { "http" });
     };
     let is_origin = Url::parse(&url).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none()

@@ -1,0 +1,28 @@
+//! Checks that a request may use the admin listener. Probes need no check.
+
+use http::request::Parts;
+use secrecy::SecretString;
+
+use super::Error;
+use crate::http::{credentials, is_read};
+
+/// Checks the token, or without one the `Host` header. A request that changes something may not come from
+/// another site's page: the browser would send the operator's password along.
+pub(super) fn check(
+    token: Option<&SecretString>,
+    head: &Parts,
+    is_page: bool,
+) -> Result<(), Error> {
+    let headers = &head.headers;
+    match token {
+        Some(token) if credentials::has_token(headers, token) => {}
+        Some(_) if is_page => return Err(Error::PageToken),
+        Some(_) => return Err(Error::Token),
+        None if credentials::host_is_local(headers) => {}
+        None => return Err(Error::Host),
+    }
+    if !is_read(&head.method) && credentials::is_cross_site(headers) {
+        return Err(Error::CrossSite);
+    }
+    Ok(())
+}

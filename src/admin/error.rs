@@ -1,0 +1,144 @@
+//! The errors of the admin service, and the problem that each is reported as.
+
+use http::{StatusCode, header};
+
+use crate::{
+    avatar::MalformedJid,
+    http::problem::Problem,
+    representation::{problems, view::InvalidParameter},
+    upstream::UnsupportedSubject,
+};
+
+/// Why the admin service refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Error {
+    /// No resource has this path.
+    NoRoute,
+    /// The resource does not have this method. `Allow` lists the ones that it has.
+    Method(&'static str),
+    /// The path is not UTF-8.
+    Encoding,
+    /// The JID is malformed.
+    Jid(MalformedJid),
+    /// A query parameter is unknown or has an unknown value.
+    Parameter(InvalidParameter),
+    /// A line of a list is not a JID.
+    ListLine {
+        /// The number of the line, from 1.
+        line: usize,
+        /// The error in it.
+        error: MalformedJid,
+    },
+    /// The body is longer than this many bytes.
+    BodyTooLarge(usize),
+    /// A webhook's body is not an event. The text says which body is.
+    WebhookEvent(&'static str),
+    /// A request without the admin token.
+    Token,
+    /// The same, for the page: a browser asks for a password.
+    PageToken,
+    /// Without a token, the `Host` header may not be a name of another machine.
+    Host,
+    /// A page of another site sent the request.
+    CrossSite,
+    /// No instance has this name.
+    UnknownInstance,
+    /// The vendor has no call for the face.
+    Unsupported(UnsupportedSubject),
+    /// There is no entry for the face.
+    NoEntry,
+    /// The face has no picture.
+    NoPicture,
+    /// A change could not be written to disk.
+    NotOnDisk,
+    /// A warm-up of the instance is running already.
+    WarmupRunning,
+    /// No warm-up of the instance is running.
+    NoWarmup,
+}
+
+impl From<UnsupportedSubject> for Error {
+    fn from(error: UnsupportedSubject) -> Self {
+        Error::Unsupported(error)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoRoute => Problem::no_route(
+                "there are /, /livez, /readyz, /metrics, /v1/overview, /v1/instances, /v1/cache, /v1/cache/gc, /v1/purge, /v1/warm, /v1/hooks/{provider} and /v1/avatars/{instance}/{jid}",
+            ),
+            Error::Method(allowed) => Problem::method_not_allowed(allowed),
+            Error::Encoding => Problem::encoding(),
+            Error::Jid(error) => problems::malformed_jid(error),
+            Error::Parameter(invalid) => invalid.into(),
+            Error::ListLine { line, error } => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "line",
+                "A line of the list is not a JID",
+                format!("line {line}: {error}"),
+            ),
+            Error::BodyTooLarge(limit) => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The body is too long",
+                format!("it may have {limit} bytes"),
+            ),
+            Error::WebhookEvent(remedy) => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "event",
+                "Unrecognized webhook event",
+                remedy,
+            ),
+            Error::Token => token_required().with_header(header::WWW_AUTHENTICATE, "Bearer"),
+            Error::PageToken => token_required().with_header(
+                header::WWW_AUTHENTICATE,
+                "Basic realm=\"Faceplate\", charset=\"UTF-8\"",
+            ),
+            Error::Host => Problem::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "admin-host",
+                "Without admin.token, the Host header must be an IP address or localhost",
+                "ask for 127.0.0.1 or localhost; set admin.token to ask by another name",
+            ),
+            Error::CrossSite => Problem::new(
+                StatusCode::FORBIDDEN,
+                "another-site",
+                "A page of another site sent this request",
+                "open the page on this listener itself, or send the request without a browser",
+            ),
+            Error::UnknownInstance => problems::unknown_instance(),
+            Error::Unsupported(error) => problems::unsupported(error),
+            Error::NoEntry => Problem::new(
+                StatusCode::NOT_FOUND,
+                "no-record",
+                "There is no entry for this face",
+                "it was never asked for, or was evicted; GET /avatar/{instance}/{jid} asks for it",
+            ),
+            Error::NoPicture => problems::no_picture(),
+            Error::NotOnDisk => problems::not_on_disk(),
+            Error::WarmupRunning => Problem::new(
+                StatusCode::CONFLICT,
+                "warming",
+                "A warm-up of this instance is running already",
+                "wait for it: GET /v1/warm shows its progress, DELETE /v1/warm?instance=NAME stops it",
+            ),
+            Error::NoWarmup => Problem::new(
+                StatusCode::NOT_FOUND,
+                "not-warming",
+                "No warm-up of this instance is running",
+                "POST /v1/warm starts one",
+            ),
+        }
+    }
+}
+
+fn token_required() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "admin-token",
+        "The admin token is missing or wrong",
+        "send Authorization: Bearer with the token that admin.token names",
+    )
+}

@@ -1,0 +1,84 @@
+//! Samples of the counters, one a minute for the last hour, for the dashboard's graphs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::Admin;
+use crate::avatar::Outcome;
+
+/// The last hour's samples. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    samples: Arc<Mutex<VecDeque<Sample>>>,
+}
+
+/// Totals since the start, at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Sample {
+    /// Seconds since the Unix epoch.
+    at: u64,
+    /// Requests for faces by the result of the look-up.
+    cache: BTreeMap<&'static str, u64>,
+    /// Calls to vendors by outcome.
+    outcomes: BTreeMap<&'static str, u64>,
+}
+
+impl History {
+    /// The time between samples.
+    pub const STEP: Duration = Duration::from_secs(60);
+    /// The samples of an hour.
+    const MAX_SAMPLES: usize = 61;
+
+    /// All samples, oldest first.
+    pub(super) fn samples(&self) -> Vec<Sample> {
+        self.lock().iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Sample>> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Admin {
+    /// Adds a sample to the history.
+    pub fn record_sample(&self) {
+        let mut samples = self.history.lock();
+        while samples.len() >= History::MAX_SAMPLES {
+            samples.pop_front();
+        }
+        samples.push_back(self.sample());
+    }
+
+    /// The totals now.
+    pub(super) fn sample(&self) -> Sample {
+        let metrics = &self.metrics;
+        let statuses = ["hit", "stale", "miss", "expired", "refresh", "bypass"];
+        // Instances of one vendor share its counters.
+        let instances = self.instances.iter();
+        let vendors: BTreeSet<_> = instances
+            .map(|instance| instance.vendor().as_str())
+            .collect();
+        let total = |outcome| {
+            vendors
+                .iter()
+                .map(|vendor| metrics.count_asked(vendor, outcome))
+                .sum()
+        };
+        Sample {
+            at: self.faces.now().as_secs(),
+            cache: statuses
+                .into_iter()
+                .map(|status| (status, metrics.count_served(status)))
+                .collect(),
+            outcomes: Outcome::all()
+                .map(Outcome::as_str)
+                .map(|outcome| (outcome, total(outcome)))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Reads a vendor's picture call from a request.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method, Uri, header};
+use percent_encoding::percent_decode_str;
+
+use super::{ENDPOINTS, Failure, endpoint::Endpoint};
+use crate::{avatar::Subject, http::query};
+
+/// A picture call, with the parameters as the client wrote them.
+pub(crate) struct Call {
+    pub(super) endpoint: &'static Endpoint,
+    pub(super) account: String,
+    pub(super) chat: Option<String>,
+    pub(super) refresh: bool,
+    /// The credential in the query.
+    token: Option<String>,
+}
+
+/// A request that is a picture call.
+pub(crate) struct Request {
+    pub(crate) call: Call,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Call {
+    /// The call that this URI is. `None` if it is none.
+    pub(crate) fn parse(uri: &Uri) -> Option<Self> {
+        let (endpoint, matched) = ENDPOINTS.iter().find_map(|endpoint| {
+            let matched = endpoint.matches(uri.path())?;
+            Some((*endpoint, matched))
+        })?;
+        let mut call = Call {
+            endpoint,
+            account: matched.account.map(decoded).unwrap_or_default(),
+            chat: matched.chat.map(decoded),
+            refresh: false,
+            token: None,
+        };
+        for (name, value) in query::pairs(uri.query().unwrap_or_default()) {
+            let value = Cow::into_owned(value);
+            let name = Some(name.as_ref());
+            if name == endpoint.account {
+                call.account = value;
+            } else if name == endpoint.chat {
+                call.chat = Some(value);
+            } else if name == endpoint.token {
+                call.token = Some(value);
+            } else if name == Some("refresh") {
+                call.refresh = value == "true";
+            }
+        }
+        Some(call)
+    }
+
+    /// The credential, from any of the places that the vendor documents.
+    pub(super) fn token<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
+        let in_header = self.endpoint.token_headers.iter().find_map(|name| {
+            let value = headers.get(*name)?.to_str().ok()?;
+            if *name == header::AUTHORIZATION.as_str() {
+                value.strip_prefix("Bearer ")
+            } else {
+                Some(value)
+            }
+        });
+        in_header.or(self.token.as_deref())
+    }
+
+    pub(super) fn subject(&self) -> Result<Subject, Failure> {
+        if self.endpoint.is_own() {
+            return Ok(Subject::Me);
+        }
+        let chat = self.chat.as_deref().ok_or(Failure::Malformed)?;
+        match chat.parse() {
+            // `me` is a word of this server's URLs, and unknown to vendors.
+            Ok(Subject::Me) | Err(_) => Err(Failure::Malformed),
+            Ok(subject) => Ok(subject),
+        }
+    }
+}
+
+fn decoded(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}

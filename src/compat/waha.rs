@@ -1,0 +1,60 @@
+//! WAHA's picture call, which is Wappfy's, too. The header of the credential tells the two apart.
+
+use http::HeaderMap;
+use serde_json::json;
+
+use super::{
+    Failure,
+    endpoint::{self, Endpoint, Success},
+};
+use crate::{server::Reply, upstream::Vendor};
+
+const WAHA_KEY: &str = "x-api-key";
+const WAPPFY_KEY: &str = "apikey";
+
+pub(super) static PICTURE: Endpoint = Endpoint {
+    path: &["api", "{account}", "chats", "{chat}", "picture"],
+    account: None,
+    chat: None,
+    token: Some(WAHA_KEY),
+    token_headers: &[WAHA_KEY, WAPPFY_KEY],
+    vendor,
+    success: Success::Link(|_, link| json!({ "url": link })),
+    failure,
+};
+
+fn vendor(headers: &HeaderMap) -> Vendor {
+    if headers.contains_key(WAPPFY_KEY) {
+        Vendor::Wappfy
+    } else {
+        Vendor::Waha
+    }
+}
+
+fn failure(failure: Failure, session: &str) -> Reply {
+    let plain = |status: u16, message: &str| {
+        let error = endpoint::reason_phrase(status);
+        json!({ "message": message, "error": error, "statusCode": status })
+    };
+    let (status, body) = match failure {
+        Failure::Malformed => (400, plain(400, "chatId is no WhatsApp id")),
+        Failure::Unauthorized => (401, json!({ "message": "Unauthorized", "statusCode": 401 })),
+        Failure::UnknownAccount => {
+            let message = format!("We didn't find a session with name '{session}'.");
+            (404, plain(404, &message))
+        }
+        Failure::UnknownContact => (404, plain(404, "We didn't find the contact.")),
+        Failure::SessionDown => (
+            422,
+            json!({
+                "error": "Session status is not as expected. Try again later or restart the session",
+                "session": session,
+                "status": "FAILED",
+                "expected": ["WORKING"],
+            }),
+        ),
+        Failure::RateLimited => (429, plain(429, "rate-overlimit")),
+        Failure::TimedOut | Failure::VendorError => (500, plain(500, "Internal server error")),
+    };
+    endpoint::json(status, &body)
+}

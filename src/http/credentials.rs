@@ -1,0 +1,73 @@
+//! Credentials in requests: bearer tokens, Basic passwords, and the checks of `Host` and `Origin` that keep
+//! other sites' pages from using a browser's credentials.
+
+use std::{net::IpAddr, slice};
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use http::{HeaderMap, header, uri::Authority};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+/// Whether the request carries `token`, as a bearer token or as the password of Basic authentication.
+pub(crate) fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {
+    let password = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let text = value.to_str().ok()?.strip_prefix("Basic ")?;
+        let pair = BASE64.decode(text.trim()).ok()?;
+        let colon = pair.iter().position(|byte| *byte == b':')?;
+        Some(pair[colon + 1..].to_vec())
+    });
+    match password {
+        Some(password) => is_secret(&password, token),
+        None => has_bearer(headers, slice::from_ref(token)),
+    }
+}
+
+/// Whether the request carries one of `tokens` as its bearer token.
+pub(crate) fn has_bearer(headers: &HeaderMap, tokens: &[SecretString]) -> bool {
+    let Some(given) = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+    else {
+        return false;
+    };
+    // Every token is compared, so that the time does not depend on which one matches.
+    tokens.iter().fold(false, |is_known, token| {
+        is_secret(given.as_bytes(), token) | is_known
+    })
+}
+
+/// Compares hashes, in constant time: they all have one length, so the time does not reveal the secret's.
+pub(crate) fn is_secret(given: &[u8], secret: &SecretString) -> bool {
+    let given = blake3::hash(given);
+    let secret = blake3::hash(secret.expose_secret().as_bytes());
+    secret.as_bytes().ct_eq(given.as_bytes()).into()
+}
+
+/// Whether `Host` is absent, an IP address or a name of this machine. Any other name may belong to
+/// another site that resolves it to this address (DNS rebinding).
+pub(crate) fn host_is_local(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST);
+    let Some(host) = host.and_then(|host| host.to_str().ok()) else {
+        return host.is_none();
+    };
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
+    };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    // The commands of this binary send `faceplate`, which no public domain can be.
+    matches!(name, "localhost" | "faceplate") || address.parse::<IpAddr>().is_ok()
+}
+
+/// Whether a browser sends this for a page of another site (CSRF).
+pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let origin = origin.split_once("://").map(|(_, authority)| authority);
+            origin.is_none() || origin != text("host")
+        }
+        (None, None) => false,
+    }
+}

@@ -1,0 +1,84 @@
+//! The errors of the public service, and the problem that each is reported as.
+
+use http::{StatusCode, header};
+
+use super::access::AccessError;
+use crate::{
+    avatar::MalformedJid,
+    http::problem::Problem,
+    representation::{problems, view::InvalidParameter},
+    upstream::UnsupportedSubject,
+};
+
+/// Why the public service refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// No resource has this path.
+    NoRoute,
+    /// The resource does not have this method. `Allow` lists the ones that it has.
+    Method(&'static str),
+    /// The path is not UTF-8.
+    Encoding,
+    /// The JID is malformed.
+    Jid(MalformedJid),
+    /// A query parameter has an unknown value.
+    Parameter(InvalidParameter),
+    /// The request may not see the face.
+    Access(AccessError),
+    /// No instance has this name.
+    UnknownInstance,
+    /// The vendor has no call for the face.
+    Unsupported(UnsupportedSubject),
+    /// `PURGE` needs a bearer token.
+    PurgeToken,
+    /// A purge could not be written to disk.
+    NotOnDisk,
+}
+
+impl From<InvalidParameter> for Error {
+    fn from(invalid: InvalidParameter) -> Self {
+        Error::Parameter(invalid)
+    }
+}
+
+impl From<AccessError> for Error {
+    fn from(error: AccessError) -> Self {
+        Error::Access(error)
+    }
+}
+
+impl From<UnsupportedSubject> for Error {
+    fn from(error: UnsupportedSubject) -> Self {
+        Error::Unsupported(error)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoRoute => {
+                Problem::no_route("write /avatar/{instance}/{jid} or /avatar/{instance}/me")
+            }
+            Error::Method(allowed) => Problem::method_not_allowed(allowed),
+            Error::Encoding => Problem::encoding(),
+            Error::Jid(error) => problems::malformed_jid(error),
+            Error::Parameter(invalid) => invalid.into(),
+            Error::Access(error) => Problem::new(
+                StatusCode::FORBIDDEN,
+                "access",
+                "This URL does not grant access",
+                error.to_string(),
+            ),
+            Error::UnknownInstance => problems::unknown_instance(),
+            Error::Unsupported(error) => problems::unsupported(error),
+            Error::PurgeToken => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "purge-token",
+                "PURGE needs a bearer token",
+                "send Authorization: Bearer with one of access.bearer_tokens; a signature gives no right to purge",
+            )
+            .with_header(header::WWW_AUTHENTICATE, "Bearer"),
+            Error::NotOnDisk => problems::not_on_disk(),
+        }
+    }
+}

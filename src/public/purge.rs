@@ -1,0 +1,57 @@
+//! `PURGE /avatar/{instance}/{jid}`: expires one face. The picture is shown once more while the vendor is
+//! asked again.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use serde::Serialize;
+
+use super::{Error, Public, route::AvatarUrl};
+use crate::{
+    avatar::Subject,
+    http::{credentials, respond},
+    pipeline::{Instance, PurgeMode, PurgeScope},
+    server::Reply,
+};
+
+/// A purge that may be made.
+#[derive(Debug)]
+pub(crate) struct PurgeRequest {
+    instance: Arc<Instance>,
+    subject: Subject,
+}
+
+/// The number of faces that were purged.
+#[derive(Serialize)]
+struct Purged {
+    purged: usize,
+}
+
+impl Public {
+    /// Checks the bearer token. A signed URL gives no right to purge.
+    pub(super) fn purge_request(
+        &self,
+        url: &AvatarUrl<'_>,
+        headers: &HeaderMap,
+    ) -> Result<PurgeRequest, Error> {
+        if !credentials::has_bearer(headers, &self.access.bearer_tokens) {
+            return Err(Error::PurgeToken);
+        }
+        let instance = self.instances.get(&url.instance);
+        Ok(PurgeRequest {
+            instance: instance.ok_or(Error::UnknownInstance)?.clone(),
+            subject: url.subject,
+        })
+    }
+
+    pub(super) async fn purge(&self, request: &PurgeRequest) -> Result<Reply, Error> {
+        let scope = PurgeScope::Face(&request.instance, request.subject);
+        let counts = self.faces.purge(scope, PurgeMode::Soft).await?;
+        if counts.failed > 0 {
+            return Err(Error::NotOnDisk);
+        }
+        Ok(respond::json(&Purged {
+            purged: counts.done,
+        }))
+    }
+}

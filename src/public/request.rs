@@ -1,0 +1,47 @@
+//! A request for a face, read once: parsed, verified and with its instance found. Later steps work on it and
+//! read nothing again.
+
+use std::mem;
+
+use http::{HeaderMap, Method};
+
+use super::{Error, Public, route::AvatarUrl};
+use crate::{
+    avatar::Ask, http::access_log::RequestLog, representation::FaceRequest, telemetry::AVATAR,
+};
+
+/// A request that may see its face.
+#[derive(Debug)]
+pub(crate) struct AvatarRequest {
+    pub(super) face: FaceRequest,
+    pub(super) ask: Ask,
+}
+
+impl Public {
+    /// Checks the access and finds the instance. Takes `method` and `headers`, unless it fails.
+    pub(super) fn avatar_request(
+        &self,
+        url: AvatarUrl<'_>,
+        method: &mut Method,
+        headers: &mut HeaderMap,
+        log: &mut RequestLog,
+    ) -> Result<AvatarRequest, Error> {
+        log.set_route(AVATAR);
+        // Before the instance is looked up, so that a client without access learns no names.
+        let access = self.access.check(&url, headers, self.faces.now());
+        access.inspect_err(|_| self.metrics.rejected())?;
+        let instance = self.instances.get(&url.instance);
+        let instance = instance.ok_or(Error::UnknownInstance)?.clone();
+        log.set_instance(instance.name());
+        Ok(AvatarRequest {
+            ask: if url.refresh { Ask::Refresh } else { Ask::View },
+            face: FaceRequest {
+                instance,
+                subject: url.subject,
+                view: url.view,
+                method: mem::take(method),
+                headers: mem::take(headers),
+            },
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! Problems with a face that several services report in the same words.
+
+use http::StatusCode;
+
+use crate::{avatar::MalformedJid, http::problem::Problem, upstream::UnsupportedSubject};
+
+/// The path or query names an instance that is not configured.
+pub(crate) fn unknown_instance() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown-instance",
+        "There is no instance of this name",
+        "compare the instance's name in the URL with the [instances.NAME] tables of the configuration",
+    )
+}
+
+/// The path or query has a JID that is not one.
+pub(crate) fn malformed_jid(error: MalformedJid) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "malformed-jid",
+        "This is not a WhatsApp JID",
+        format!("{error}; write for example 628123@c.us, 123-456@g.us, 123@lid or 123@newsletter"),
+    )
+}
+
+/// The vendor has no call for this kind of face.
+pub(crate) fn unsupported(error: UnsupportedSubject) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unsupported-face",
+        "This instance cannot show this face",
+        error.to_string(),
+    )
+}
+
+/// There is no picture, and the request wants no placeholder.
+pub(crate) fn no_picture() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no-picture",
+        "This face has no picture",
+        "leave out d=404 to get a placeholder instead; X-Faceplate-Reason says why there is no picture",
+    )
+}
+
+/// A change was made in memory and could not be written.
+pub(crate) fn not_on_disk() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "not-on-disk",
+        "The change is in memory, but not on disk",
+        "see the log for the disk's error, repair the disk, and repeat the request",
+    )
+}
