@@ -78,7 +78,7 @@ fn refuse(state: &State, request: &VendorRequest) -> Option<Reply> {
     if request.account.starts_with("missing") {
         return Some(request.vendor.error(request, 404));
     }
-    request.vendor.malformed(request)
+    request.vendor.refuse_malformed(request)
 }
 
 async fn reply_with_fault(state: &State, request: &VendorRequest, fault: Fault) -> Reply {

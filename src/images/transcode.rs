@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_too_many_pixels_is_not_even_decoded() {
+    fn a_picture_of_too_many_pixels_is_refused_before_decoding() {
         // Small as a file, and as one sample a pixel; as four, it would be 256 MiB.
         let gray = DynamicImage::new_luma8(8192, 4096);
         let bomb = picture(&gray, ImageFormat::Png);
@@ -164,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn without_an_edge_only_the_format_changes() {
+    fn without_an_edge_a_variant_keeps_its_dimensions() {
         let original = picture(&flag(300, 100), ImageFormat::Png);
         let image = made(&original, None, Format::Jpeg);
         assert_eq!((image.width(), image.height()), (300, 100));
     }
 
     #[test]
-    fn avif_is_written_at_the_size_asked_for() {
+    fn an_avif_variant_has_the_requested_size() {
         let original = picture(&flag(64, 64), ImageFormat::Png);
         let edge = Some(32);
         let format = Format::Avif;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_transparent_stays_so_or_turns_white() {
+    fn transparent_pixels_stay_so_and_are_white_in_jpeg() {
         let clear: DynamicImage = RgbaImage::from_pixel(64, 64, Rgba([0, 0, 0, 0])).into();
         let original = picture(&clear, ImageFormat::Png);
         for (format, expected) in [(Format::Png, 0), (Format::Webp, 0), (Format::Jpeg, 255)] {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_animation_gives_its_first_frame() {
+    fn a_variant_of_an_animation_is_its_first_frame() {
         let frames = [[250, 0, 0, 255], [0, 0, 250, 255]];
         let frames = frames.map(|color| RgbaImage::from_pixel(40, 40, Rgba(color)));
         let mut gif = Vec::new();
@@ -235,7 +235,7 @@ mod tests {
         let sideways = Picture::validate(bytes.into()).unwrap();
         let image = made(&sideways, None, Format::Jpeg);
         assert_eq!((image.width(), image.height()), (60, 90));
-        // What was left is on top.
+        // The left third is on top.
         assert!(image.to_rgb8().get_pixel(30, 5).0[0] > 200);
         let tells = |bytes: &[u8]| bytes.windows(13).any(|text| text == b"taken at home");
         assert!(tells(sideways.bytes()));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn another_color_space_is_converted() {
+    fn a_picture_in_another_color_space_is_converted_to_srgb() {
         let mut profile = ColorProfile::new_display_p3();
         profile.rendering_intent = moxcms::RenderingIntent::RelativeColorimetric;
         let mut file = Vec::new();

@@ -83,9 +83,9 @@ impl Variant {
         }
     }
 
-    /// A copy in an allocation of exactly its length, for the cache. An encoder's output buffer has
-    /// up to twice the capacity, and lies between scratch buffers whose pages it would keep from
-    /// being returned to the system.
+    /// A copy in an allocation of exactly its length, for the cache. An encoder's output buffer has up to
+    /// twice the capacity, and lies in the pool thread's heap among freed buffers, whose memory could not
+    /// be returned to the system.
     pub(super) fn repack(self) -> Self {
         Self {
             bytes: Bytes::copy_from_slice(&self.bytes),

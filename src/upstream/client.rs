@@ -79,7 +79,7 @@ pub enum ClientError {
     TooLarge(usize),
     /// The connection could not be made, or ended before the body did.
     #[error("the connection failed: {0}")]
-    Broken(String),
+    Connection(String),
     /// The CDN answered with a status that is neither a picture, a redirect nor a dead link.
     #[error("the CDN answered {0}")]
     Status(StatusCode),
@@ -167,7 +167,8 @@ impl Client {
         );
         fields.extend(headers);
         self.http.request(request).await.map_err(|error| {
-            dial::guard_error(&error).map_or_else(|| broken(&error), ClientError::Forbidden)
+            dial::guard_error(&error)
+                .map_or_else(|| connection_error(&error), ClientError::Forbidden)
         })
     }
 }
@@ -242,7 +243,7 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, ClientError>
     }
     let mut bytes = BytesMut::with_capacity(expected as usize);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| ClientError::Broken(error.to_string()))?;
+        let frame = frame.map_err(|error| ClientError::Connection(error.to_string()))?;
         if let Ok(data) = frame.into_data() {
             if bytes.len() + data.len() > limit {
                 return Err(ClientError::TooLarge(limit));
@@ -267,12 +268,12 @@ fn follow(link: &Link, headers: &HeaderMap) -> Result<Link, ClientError> {
 }
 
 /// The error with its causes. hyper's errors contain no URL, which would be a secret.
-fn broken(error: &legacy::Error) -> ClientError {
+fn connection_error(error: &legacy::Error) -> ClientError {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    ClientError::Broken(text)
+    ClientError::Connection(text)
 }

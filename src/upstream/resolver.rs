@@ -16,15 +16,15 @@ enum Source {
     /// demo, on loopback, needs neither.
     System(Arc<OnceCell<TokioResolver>>),
     /// A test's function instead of DNS; it may answer differently each time.
-    Scripted(Arc<Script>),
+    Function(Arc<Lookup>),
 }
 
-type Script = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
+type Lookup = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
 
 impl Resolver {
-    /// A resolver that answers with the result of `script`.
-    pub fn scripted(script: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static) -> Self {
-        Self(Source::Scripted(Arc::new(script)))
+    /// A resolver that answers with the result of `lookup`.
+    pub fn from_fn(lookup: impl Fn(&str) -> Vec<IpAddr> + Send + Sync + 'static) -> Self {
+        Self(Source::Function(Arc::new(lookup)))
     }
 
     /// The addresses of `host`, which may be an address literal.
@@ -38,7 +38,7 @@ impl Resolver {
         }
         let dns = match &self.0 {
             Source::System(dns) => dns.get_or_try_init(|| async { system_dns() }).await?,
-            Source::Scripted(script) => return Ok(script(host)),
+            Source::Function(lookup) => return Ok(lookup(host)),
         };
         let found = dns
             .lookup_ip(host)
@@ -58,7 +58,7 @@ impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Source::System(_) => "Resolver(system)",
-            Source::Scripted(_) => "Resolver(scripted)",
+            Source::Function(_) => "Resolver(function)",
         })
     }
 }

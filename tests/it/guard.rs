@@ -170,7 +170,7 @@ async fn a_name_that_leads_to_a_forbidden_address_is_not_followed() {
     let rig = Settings::default()
         .cdn_host("cdn.test")
         .instance("allow_private = [\"127.0.0.1/32\"]")
-        .resolver(Resolver::scripted(|_| {
+        .resolver(Resolver::from_fn(|_| {
             vec![ip("127.0.0.2"), ip("10.0.0.1"), ip("::1")]
         }))
         .start()
@@ -184,7 +184,7 @@ async fn of_a_name_s_addresses_only_the_allowed_ones_are_dialled() {
     let rig = Settings::default()
         .cdn_host("cdn.test")
         .instance("allow_private = [\"127.0.0.1/32\"]")
-        .resolver(Resolver::scripted(|_| {
+        .resolver(Resolver::from_fn(|_| {
             vec![ip("127.0.0.2"), ip("127.0.0.1")]
         }))
         .start()
@@ -202,7 +202,7 @@ async fn a_name_that_changes_its_mind_is_judged_by_the_address_that_is_dialled()
         .cdn_host("cdn.test")
         .instance("allow_private = [\"127.0.0.1/32\"]")
         // Good when it is checked, bad when it is used: if it were looked up twice, that is.
-        .resolver(Resolver::scripted(move |_| {
+        .resolver(Resolver::from_fn(move |_| {
             let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
             vec![ip(if is_first { "127.0.0.1" } else { "127.0.0.2" })]
         }))
@@ -222,7 +222,7 @@ async fn a_name_that_is_not_listed_is_not_even_looked_up() {
     let rig = Settings::default()
         .cdn_host("evil.test")
         .instance("picture_hosts = [\"*.whatsapp.net\"]")
-        .resolver(Resolver::scripted(|_| panic!("looked up")))
+        .resolver(Resolver::from_fn(|_| panic!("looked up")))
         .start()
         .await;
     rig.face("waha", FACE).await.assert_fallback("vendor_error");

@@ -39,7 +39,7 @@ struct Invalid {
     chat_id: [&'static str; 1],
 }
 
-pub(super) fn malformed(request: &VendorRequest) -> Option<Reply> {
+pub(super) fn refuse_malformed(request: &VendorRequest) -> Option<Reply> {
     request.jid().is_none().then(|| error(422))
 }
 

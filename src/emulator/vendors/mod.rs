@@ -19,11 +19,11 @@ use super::{
 
 impl Vendor {
     /// The vendor's refusal of a malformed call; `None` for a well-formed one.
-    pub(super) fn malformed(self, request: &VendorRequest) -> Option<Reply> {
+    pub(super) fn refuse_malformed(self, request: &VendorRequest) -> Option<Reply> {
         match self {
-            Vendor::Wachat => wachat::malformed(request),
-            Vendor::Wawp => wawp::malformed(request),
-            Vendor::Hypersender => hypersender::malformed(request),
+            Vendor::Wachat => wachat::refuse_malformed(request),
+            Vendor::Wawp => wawp::refuse_malformed(request),
+            Vendor::Hypersender => hypersender::refuse_malformed(request),
             Vendor::Wappfy | Vendor::Waha => None,
         }
     }

@@ -17,7 +17,7 @@ struct Failure<'a> {
     code: Option<u16>,
 }
 
-pub(super) fn malformed(request: &VendorRequest) -> Option<Reply> {
+pub(super) fn refuse_malformed(request: &VendorRequest) -> Option<Reply> {
     request.account.is_empty().then(|| error(400))
 }
 

@@ -64,7 +64,7 @@ struct Message {
 }
 
 /// "You must use the full JID": the chats call refuses a number without suffix, the contacts call does not.
-pub(super) fn malformed(request: &VendorRequest) -> Option<Reply> {
+pub(super) fn refuse_malformed(request: &VendorRequest) -> Option<Reply> {
     if request.account.is_empty() {
         return Some(error(400));
     }

@@ -73,7 +73,7 @@ fn to_upper(grapheme: &str) -> String {
 
 fn escape_xml(text: &str) -> String {
     text.chars()
-        // XML 1.0 allows no control characters, not even escape_xml.
+        // XML 1.0 allows no control characters, not even escaped.
         .filter(|character| !character.is_control())
         .map(|character| match character {
             '<' => "&lt;".to_owned(),

@@ -194,7 +194,7 @@ pub(super) fn read_words(reply: &VendorReply) -> Option<Result<VendorAnswer, Ven
 }
 
 /// The failure for a reply that says 429, with the pause it asks for.
-pub(super) fn rate_limited(reply: &VendorReply) -> VendorFailure {
+pub(super) fn rate_limit_failure(reply: &VendorReply) -> VendorFailure {
     VendorFailure {
         why: Trouble::RateLimited,
         retry_after: retry_after(&reply.headers).or_else(|| retry_after_in(&reply.body)),
@@ -205,7 +205,7 @@ pub(super) fn rate_limited(reply: &VendorReply) -> VendorFailure {
 /// Reads a status that means the same with every vendor. A provider looks for its own ones first.
 pub(super) fn read_status(reply: &VendorReply) -> VendorFailure {
     match reply.status {
-        StatusCode::TOO_MANY_REQUESTS => rate_limited(reply),
+        StatusCode::TOO_MANY_REQUESTS => rate_limit_failure(reply),
         StatusCode::UNAUTHORIZED => {
             VendorFailure::new(Trouble::Auth, "the vendor refused our credential (401)")
         }
@@ -454,14 +454,14 @@ mod tests {
     fn retry_after_is_read_from_the_header_or_the_body() {
         let mut limited = reply(429, r#"{"retry_after":30}"#);
         assert_eq!(
-            rate_limited(&limited).retry_after,
+            rate_limit_failure(&limited).retry_after,
             Some(Duration::from_secs(30))
         );
         limited
             .headers
             .insert("retry-after", HeaderValue::from_static("7"));
         assert_eq!(
-            rate_limited(&limited).retry_after,
+            rate_limit_failure(&limited).retry_after,
             Some(Duration::from_secs(7))
         );
     }
