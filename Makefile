@@ -1,6 +1,6 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-profile bench-smoke bench-images container-smoke container-test container-clean
+.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-profile bench-smoke bench-images container-smoke container-test container-clean licenses
 
 # Where `make setup` puts tools that the machine lacks.
 export PATH := $(PATH):$(CURDIR)/target/test-tools/bin
@@ -68,6 +68,9 @@ bench-profile: ## where the time of a hit goes, by perf; puts it into docs/bench
 bench-smoke: ## bench-peers once and briefly, to see that the measuring works
 	@sh benches/peers/setup.sh
 	@python3 benches/peers/run.py --smoke
+
+licenses: ## collect the licenses that `faceplate licenses` prints, after a change of Cargo.lock
+	FACEPLATE_WRITE_DOCS=1 cargo test --locked --test it licenses::
 
 container-smoke: ## an image built in a hurry: it starts read-only, serves a face, drains
 	@python3 tests/container/run.py --smoke
