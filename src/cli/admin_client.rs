@@ -14,36 +14,36 @@ use tokio::{
 
 use crate::{config::Config, server::Address};
 
-/// Shorter than any prober's own patience.
+/// The time limit of a short request; probes wait longer than this.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the server said.
-pub(super) struct Answer {
+/// The server's response.
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
 }
 
-/// Asks the server that runs with this configuration.
-pub(super) async fn ask(
+/// Sends a request to the server that runs with this configuration.
+pub(super) async fn send(
     config: &Config,
     method: Method,
     path: &str,
     body: Bytes,
-    patience: Duration,
-) -> Result<Answer, String> {
+    timeout: Duration,
+) -> Result<Response, String> {
     let token = config.reloadable.admin_token.as_ref();
-    ask_at(&config.startup.admin, token, method, path, body, patience).await
+    send_to(&config.startup.admin, token, method, path, body, timeout).await
 }
 
-/// Asks the server whose admin listener is there.
-pub(super) async fn ask_at(
+/// Sends a request to the server whose admin listener has this address.
+pub(super) async fn send_to(
     address: &Address,
     token: Option<&SecretString>,
     method: Method,
     path: &str,
     body: Bytes,
-    patience: Duration,
-) -> Result<Answer, String> {
+    timeout: Duration,
+) -> Result<Response, String> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().map_err(|error| format!("{path}: {error}"))?;
@@ -53,29 +53,34 @@ pub(super) async fn ask_at(
         let bearer = format!("Bearer {}", token.expose_secret());
         let bearer = bearer
             .parse()
-            .map_err(|_| "admin.token holds characters that no HTTP header can carry")?;
+            .map_err(|_| "admin.token has characters that are not allowed in an HTTP header; choose another token")?;
         headers.insert(header::AUTHORIZATION, bearer);
     }
-    time::timeout(patience, connect(address, request))
+    time::timeout(timeout, connect(address, request))
         .await
-        .map_err(|_| format!("{address} did not answer within {} s", patience.as_secs()))?
+        .map_err(|_| {
+            format!(
+                "{address} did not answer within {} s; check the server's log",
+                timeout.as_secs()
+            )
+        })?
         .map_err(|error| format!("{address} does not answer: {error}; is faceplate serve running?"))
 }
 
 async fn connect(
     address: &Address,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, Box<dyn std::error::Error>> {
+) -> Result<Response, Box<dyn std::error::Error>> {
     match address {
-        Address::Tcp(address) => send(TcpStream::connect(address).await?, request).await,
-        Address::Unix(path) => send(UnixStream::connect(path).await?, request).await,
+        Address::Tcp(address) => exchange(TcpStream::connect(address).await?, request).await,
+        Address::Unix(path) => exchange(UnixStream::connect(path).await?, request).await,
     }
 }
 
-async fn send<S>(
+async fn exchange<S>(
     stream: S,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, Box<dyn std::error::Error>>
+) -> Result<Response, Box<dyn std::error::Error>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -84,7 +89,7 @@ where
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body = body.collect().await?.to_bytes();
     connection.abort();
-    Ok(Answer {
+    Ok(Response {
         status: head.status,
         body,
     })

@@ -1,5 +1,5 @@
-//! `faceplate cache`: looks at the cache directory, and tends it. Looking only reads, so a server may
-//! run meanwhile. What changes something is done by the server, if one runs, and else here.
+//! `faceplate cache`: inspects the cache directory, and maintains it. An inspection only reads, so a server may run
+//! meanwhile. A change is made by the running server, or by this process if none runs.
 
 mod export;
 mod report;
@@ -8,9 +8,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use hyper::{Method, StatusCode, body::Bytes};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{ConfigArg, admin_client};
+use super::{ConfigArg, admin_client, progress::Progress};
 use crate::{
     avatar::{Entry, Key, Subject},
     clock::Clock,
@@ -31,27 +30,27 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// How much there is, and of what.
+    /// Print the number of entries, pictures and bytes.
     Stats,
-    /// Every entry, a line each.
+    /// List every entry, one on each line.
     List {
         /// Print JIDs in full.
         #[arg(long)]
         show_jids: bool,
     },
-    /// Read everything, and report what is damaged. Exit 1 if anything is.
+    /// Read everything, and report damaged entries. Exits with 1 if there are any.
     Verify,
-    /// Keep the limits, and remove what nothing refers to, now.
+    /// Evict faces beyond the limits and remove unused files, now.
     Gc,
     /// Write the archive (cache.retain = "forever") as files, with a manifest.
     Export {
-        /// A folder that is empty, or not there yet.
+        /// The folder to write to; it must be empty or missing.
         folder: PathBuf,
-        /// One instance's pictures alone.
+        /// Write only the pictures of this instance.
         #[arg(long)]
         instance: Option<String>,
     },
-    /// Forget a face: its bytes, and for cache.forget_for the wish to have it.
+    /// Delete a face, and do not fetch it again for cache.forget_for.
     Forget {
         /// The instance's name.
         instance: String,
@@ -60,14 +59,14 @@ enum Action {
     },
 }
 
-/// Long enough for a pass over a large cache.
-const PATIENCE: Duration = Duration::from_secs(3600);
+/// The time limit of maintenance and deletion by the server, long enough for a large cache.
+const TIMEOUT: Duration = Duration::from_secs(3600);
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
     let config = args.config.load()?;
     match args.action {
         Action::Stats => {
-            let (rows, damage) = look(&config, |_, _| Ok(()))?;
+            let (rows, damage) = inspect(&config, |_, _| Ok(()))?;
             let contents = inspection(&config)?.contents(&rows);
             report::stats(
                 &config.startup.store.dir,
@@ -79,30 +78,28 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             Ok(())
         }
         Action::List { show_jids } => {
-            let (rows, _) = look(&config, |_, _| Ok(()))?;
+            let (rows, _) = inspect(&config, |_, _| Ok(()))?;
             report::list(&rows, Clock::system().now(), show_jids, args.json);
             Ok(())
         }
         Action::Verify => {
-            let (rows, damage) = look(&config, Inspection::verify)?;
+            let (rows, damage) = inspect(&config, Inspection::verify)?;
             report::verify(rows.len(), &damage, args.json);
             if damage.is_empty() {
                 Ok(())
             } else {
-                Err("damaged entries are fetched again when they are next asked for".into())
+                Err("there are damaged entries; they are fetched again with the next request for them".into())
             }
         }
         Action::Gc => gc(&config, args.json).await,
         Action::Export { folder, instance } => {
-            let bar = bar(0);
             let dir = &config.startup.store.dir;
-            let exported = export::export(dir, &folder, instance.as_deref(), &bar)?;
-            bar.finish_and_clear();
+            let exported = export::export(dir, &folder, instance.as_deref())?;
             report::exported(&exported, args.json);
             match exported.damaged {
                 0 => Ok(()),
                 _ => Err(
-                    "damaged pictures of the archive are lost; restore them from a backup".into(),
+                    "there are damaged pictures in the archive; restore them from a backup".into(),
                 ),
             }
         }
@@ -110,31 +107,23 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     }
 }
 
-/// Reads every entry, and tries `check` on each.
-fn look(
+/// Reads every entry, and checks each with `check`.
+fn inspect(
     config: &Config,
     check: impl Fn(&Inspection, &InspectedEntry) -> Result<(), Damage>,
 ) -> Result<(Vec<InspectedEntry>, Vec<Damage>), String> {
     let inspection = inspection(config)?;
-    let bar = bar(inspection.size());
+    let (mut progress, total) = (Progress::start(), inspection.size());
     let (mut rows, mut damage) = (Vec::new(), Vec::new());
-    for row in inspection.entries() {
-        bar.inc(1);
+    for (done, row) in inspection.entries().enumerate() {
+        progress.show(done as u64, total, "");
         let checked = row.and_then(|row| check(&inspection, &row).map(|()| row));
         match checked {
             Ok(row) => rows.push(row),
             Err(error) => damage.push(error),
         }
     }
-    bar.finish_and_clear();
     Ok((rows, damage))
-}
-
-/// Draws nothing where standard error is no terminal.
-fn bar(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} eta {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style)
 }
 
 fn inspection(config: &Config) -> Result<Inspection, String> {
@@ -144,8 +133,8 @@ fn inspection(config: &Config) -> Result<Inspection, String> {
     })
 }
 
-/// The store, if no server has it.
-fn ours(config: &Config) -> Result<Option<Store>, String> {
+/// Opens the store, unless a server is using it.
+fn open_unused(config: &Config) -> Result<Option<Store>, String> {
     match Store::open(&config.startup.store, Clock::system()) {
         Ok(store) => Ok(Some(store)),
         Err(OpenError::Locked { .. }) => Ok(None),
@@ -154,49 +143,34 @@ fn ours(config: &Config) -> Result<Option<Store>, String> {
 }
 
 async fn gc(config: &Config, json: bool) -> Result<(), String> {
-    // How much there is to collect is known when it is done.
-    let style = ProgressStyle::with_template("{spinner} tending the cache {elapsed}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let bar = ProgressBar::new_spinner().with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(100));
-    let health = match ours(config)? {
+    let health = match open_unused(config)? {
         Some(store) => {
             store.run_maintenance().await;
             let health = store.health();
             report::health(health.totals.entries, health.totals.bytes, health.evicted)
         }
         None => {
-            let answer = admin_client::ask(
+            let response = admin_client::send(
                 config,
                 Method::POST,
                 "/v1/cache/tend",
                 Bytes::new(),
-                PATIENCE,
+                TIMEOUT,
             )
             .await?;
-            expect(answer.status, StatusCode::OK)?;
-            serde_json::from_slice(&answer.body)
-                .map_err(|error| format!("the server's answer is no JSON: {error}"))?
+            expect(response.status, StatusCode::OK)?;
+            serde_json::from_slice(&response.body)
+                .map_err(|error| format!("the server's response is not JSON: {error}; check that admin.listen is Faceplate's"))?
         }
     };
-    bar.finish_and_clear();
-    report::tended(&health, json);
+    report::maintained(&health, json);
     Ok(())
 }
 
 async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), String> {
     let subject: Subject = subject.parse().map_err(|why| format!("not a JID: {why}"))?;
-    let Some(known) = config
-        .reloadable
-        .instances
-        .iter()
-        .find(|known| known.name == instance)
-    else {
-        return Err(format!(
-            "there is no instance {instance:?} in the configuration"
-        ));
-    };
-    match ours(config)? {
+    let known = super::instance(config, instance)?;
+    match open_unused(config)? {
         Some(store) => {
             let subject = match (subject, known.account.own) {
                 (Subject::Me, Some(own)) if !known.vendor.provider().has_own_profile() => {
@@ -218,9 +192,9 @@ async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), St
         }
         None => {
             let path = format!("/v1/avatars/{instance}/{}", subject.as_str());
-            let answer =
-                admin_client::ask(config, Method::DELETE, &path, Bytes::new(), PATIENCE).await?;
-            expect(answer.status, StatusCode::NO_CONTENT)?;
+            let response =
+                admin_client::send(config, Method::DELETE, &path, Bytes::new(), TIMEOUT).await?;
+            expect(response.status, StatusCode::NO_CONTENT)?;
         }
     }
     println!("forgotten");

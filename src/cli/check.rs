@@ -1,4 +1,4 @@
-//! `faceplate check`: tells every problem of a configuration, or that there is none.
+//! `faceplate check`: reports every problem of a configuration, or that there is none.
 
 use super::ConfigArg;
 
@@ -14,7 +14,7 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     );
     for instance in &config.reloadable.instances {
         println!(
-            "  {}: {} at {}, {} lookups a minute, {} of them past the vendor's cache",
+            "  {}: {} at {}, {} lookups a minute, {} of them bypass the vendor's cache",
             instance.name,
             instance.vendor.as_str(),
             instance.client.base,

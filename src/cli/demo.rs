@@ -1,5 +1,5 @@
-//! `faceplate demo`: the emulated vendors on loopback, the proxy in front of them, and a gallery.
-//! No account, no configuration, no network.
+//! `faceplate demo`: the emulated vendors on loopback, the proxy in front of them, and a gallery page. It needs no
+//! account, no configuration and no network.
 
 mod gallery;
 
@@ -16,15 +16,15 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the gallery is to be seen.
+    /// The address of the gallery.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: Address,
-    /// Where the operator's page is; on a free port if this is left out.
+    /// The address of the admin listener with its dashboard; by default on a free port.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     admin: Address,
 }
 
-/// Accounts on which the emulator makes something go wrong for good.
+/// Accounts with a permanent fault.
 const LIMITED: &str = "limited";
 const BROKEN: &str = "broken";
 const OUTAGE: &str = "outage";
@@ -36,13 +36,13 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     };
     log::start(&settings, None)?;
     let mut stop = StopSignals::listen()?;
-    let emulator = Emulator::start(Options::default())
-        .await
-        .map_err(|error| format!("cannot start the emulator: {error}"))?;
-    spoil(&emulator)?;
-    let cache =
-        tempfile::tempdir().map_err(|error| format!("cannot make a cache directory: {error}"))?;
-    let config = configured(&args, &emulator, &cache)?;
+    let emulator = Emulator::start(Options::default()).await.map_err(|error| {
+        format!("cannot start the emulator: {error}; check that loopback addresses can be used")
+    })?;
+    inject_faults(&emulator)?;
+    let cache = tempfile::tempdir()
+        .map_err(|error| format!("cannot make a cache directory: {error}; check TMPDIR"))?;
+    let config = configuration(&args, &emulator, &cache)?;
     let dependencies = Dependencies {
         home: Some(gallery::page().into()),
         ..Dependencies::default()
@@ -51,22 +51,19 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
 
-    println!("open http://{}/ for the gallery", app.address);
+    println!("gallery:   http://{}/", app.address);
     println!(
-        "or   http://{}/avatar/waha/628100000004@c.us for one face",
+        "one face:  http://{}/avatar/waha/628100000004@c.us",
         app.address
     );
-    println!("the operator's page: http://{}/", app.admin);
-    println!(
-        "the vendors behind it: curl http://{}/_emulator/",
-        emulator.api()
-    );
+    println!("dashboard: http://{}/", app.admin);
+    println!("vendors:   curl http://{}/_emulator/", emulator.api());
     stop.received().await;
     app.stop().await;
     Ok(())
 }
 
-fn spoil(emulator: &Emulator) -> Result<(), String> {
+fn inject_faults(emulator: &Emulator) -> Result<(), String> {
     let limited = Fault::Status {
         status: 429,
         retry_after: Some(60),
@@ -91,9 +88,8 @@ fn spoil(emulator: &Emulator) -> Result<(), String> {
     Ok(())
 }
 
-/// The demo is configured in the operator's own words, so that it shows nothing that an operator
-/// could not have.
-fn configured(args: &Args, emulator: &Emulator, cache: &TempDir) -> Result<Config, String> {
+/// The demo's configuration, as text that an operator could write too.
+fn configuration(args: &Args, emulator: &Emulator, cache: &TempDir) -> Result<Config, String> {
     let Args { listen, admin } = args;
     let mut text = format!(
         r#"

@@ -1,5 +1,5 @@
-//! `faceplate doctor`: tries what `serve` will need, and says of each thing whether it works and what
-//! to do if not. Costs every vendor one call.
+//! `faceplate doctor`: tries everything that `serve` needs, and reports for each check whether it works and what to do
+//! if not. Makes one call to every vendor.
 
 mod disk;
 mod vendor;
@@ -23,24 +23,24 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What was found out about one thing.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 struct Finding {
     verdict: Verdict,
-    /// The thing, as a key of the configuration where it is one.
+    /// The subject of the check: a key of the configuration, where one fits.
     about: String,
     found: String,
-    /// What to do; nothing where all is well.
+    /// What to do; `None` if the check passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
 
-/// How a thing is.
+/// How the check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Ok,
-    /// Faces are served, but something will go wrong one day.
+    /// Faces are served, but there is a risk.
     Warn,
     Fail,
 }
@@ -51,11 +51,11 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     for warning in &config.warnings {
         findings.push(Finding::warn(
             &warning.key,
-            "allowed, but unwise",
+            "allowed, but not recommended",
             &warning.remedy,
         ));
     }
-    findings.push(is_running(&config).await);
+    findings.push(running_server(&config).await);
     findings.extend(disk::examine(&config.startup.store));
     let resolver = Resolver::default();
     for instance in &config.reloadable.instances {
@@ -69,9 +69,9 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     }
 }
 
-/// Whether a server runs with this configuration; it is well if none does.
-async fn is_running(config: &Config) -> Finding {
-    let asked = admin_client::ask(
+/// Whether a server runs with this configuration, and is ready. It is fine if none runs.
+async fn running_server(config: &Config) -> Finding {
+    let response = admin_client::send(
         config,
         hyper::Method::GET,
         "/readyz",
@@ -80,20 +80,20 @@ async fn is_running(config: &Config) -> Finding {
     )
     .await;
     let about = "admin.listen";
-    match asked {
+    match response {
         Err(_) => Finding::ok(
             about,
             format!("no server answers at {}", config.startup.admin),
         ),
-        Ok(answer) => {
-            let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
-            if said == "ok" {
+        Ok(response) => {
+            let text = String::from_utf8_lossy(&response.body).trim().to_owned();
+            if text == "ok" {
                 Finding::ok(about, "the running server is ready")
             } else {
                 Finding::warn(
                     about,
-                    said,
-                    "mend what it names; faces are served meanwhile",
+                    text,
+                    "repair the parts that it names; faces are served meanwhile",
                 )
             }
         }
@@ -141,7 +141,7 @@ impl Finding {
     }
 }
 
-/// A key of an instance's table.
+/// The path of a key of an instance.
 fn key(instance: &Instance, key: &str) -> String {
     format!("instances.{}.{key}", instance.name)
 }

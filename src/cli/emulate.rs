@@ -1,4 +1,4 @@
-//! `faceplate emulate`: the vendors alone.
+//! `faceplate emulate`: the emulated vendors without the proxy.
 
 use super::StopSignals;
 use crate::{
@@ -9,13 +9,13 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the vendors' API listens.
+    /// The address of the vendors' API.
     #[arg(long, default_value = "127.0.0.1:9900", value_name = "ADDRESS")]
     listen: Address,
-    /// Where the CDN that the picture links point to listens.
+    /// The address of the CDN that links to pictures point to.
     #[arg(long, default_value = "127.0.0.1:9901", value_name = "ADDRESS")]
     cdn: Address,
-    /// The CDN's host and port in the links, where clients know it by another name.
+    /// The CDN's host and port in links, if clients reach it under another name.
     #[arg(long, value_name = "HOST:PORT")]
     cdn_authority: Option<String>,
 }
@@ -37,12 +37,12 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         )
     })?;
     println!(
-        "the vendors: http://{}/  (token: {})",
+        "vendors: http://{}/  (token: {})",
         emulator.api(),
         emulator.control().token()
     );
-    println!("their CDN:   http://{}/", emulator.cdn());
-    println!("what to try: curl http://{}/_emulator/", emulator.api());
+    println!("CDN:     http://{}/", emulator.cdn());
+    println!("how to use them: curl http://{}/_emulator/", emulator.api());
     stop.received().await;
     Ok(())
 }

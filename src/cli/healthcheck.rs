@@ -1,4 +1,4 @@
-//! `faceplate healthcheck`: exit 0 when `/readyz` answers 200.
+//! `faceplate healthcheck`: exits with 0 if `/readyz` answers 200, else with 1.
 
 use hyper::{Method, StatusCode, body::Bytes};
 
@@ -7,7 +7,7 @@ use crate::server::Address;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The admin listener, instead of the one in the configuration.
+    /// The address of the admin listener; without it, the one in the configuration.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<Address>,
     #[command(flatten)]
@@ -22,18 +22,21 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             (config.startup.admin, config.reloadable.admin_token)
         }
     };
-    let asked = admin_client::ask_at(
+    let response = admin_client::send_to(
         &address,
         token.as_ref(),
         Method::GET,
         "/readyz",
         Bytes::new(),
         admin_client::TIMEOUT,
-    );
-    let answer = asked.await?;
-    if answer.status == StatusCode::OK {
+    )
+    .await?;
+    if response.status == StatusCode::OK {
         Ok(())
     } else {
-        Err(format!("{address} is not ready: {}", answer.status))
+        Err(format!(
+            "{address} is not ready: {}; see the body of /readyz",
+            response.status
+        ))
     }
 }

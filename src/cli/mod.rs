@@ -1,4 +1,4 @@
-//! The command line: one file a command, each a list of what happens.
+//! The command line: a file for each command.
 
 mod admin_client;
 mod cache;
@@ -7,21 +7,23 @@ mod demo;
 mod doctor;
 mod emulate;
 mod healthcheck;
+mod licenses;
+mod progress;
 mod serve;
 mod sign;
 mod warm;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, Instance},
     telemetry::log_writer,
 };
 
-/// Where the configuration is looked for.
+/// The default path of the configuration file.
 const CONFIG: &str = "config/faceplate.toml";
 
 /// A self-hosted, avatar-caching reverse proxy in front of WhatsApp-gateway picture APIs.
@@ -36,22 +38,24 @@ struct Args {
 enum Command {
     /// Run the proxy.
     Serve(ConfigArg),
-    /// Show it all on this machine: emulated vendors, the proxy, and a gallery to look at.
+    /// Run emulated vendors, the proxy and a gallery page on this machine.
     Demo(demo::Args),
-    /// Run the vendors' emulator alone.
+    /// Run only the emulated vendors.
     Emulate(emulate::Args),
-    /// Check the configuration, and tell every problem at once.
+    /// Check the configuration, and report every problem at once.
     Check(ConfigArg),
-    /// Try what the configuration needs: cache, disk, DNS, credentials, sessions, clock.
+    /// Try everything that the configuration needs: cache, disk, DNS, credentials, sessions, clock.
     Doctor(doctor::Args),
     /// Print a signed URL.
     Sign(sign::Args),
-    /// Fetch many faces ahead, inside the instance's budget.
+    /// Fetch many faces in advance, within the instance's budget.
     Warm(warm::Args),
-    /// Look at the cache directory, and tend it. Safe while a server runs.
+    /// Inspect the cache directory, and maintain it. Safe while a server runs.
     Cache(cache::Args),
-    /// Ask a running server's /readyz, for container probes.
+    /// Send a request to /readyz of a running server, for container probes.
     Healthcheck(healthcheck::Args),
+    /// Print the licenses of all software and fonts in this program.
+    Licenses,
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,15 +65,20 @@ struct ConfigArg {
     config: PathBuf,
 }
 
-/// Threads that may wait for the disk at once. Each that was ever busy keeps a megabyte of memory, and
-/// no disk serves more requests at once.
+/// The most threads that wait for the disk. Each thread that was ever busy keeps a megabyte of memory, and no
+/// disk serves more requests at once.
 const BLOCKING_THREADS: usize = 32;
+
+/// The command line as data, for `docs/cli.md`.
+pub fn command() -> clap::Command {
+    Args::command()
+}
 
 /// Runs the command that this process was called with.
 pub fn run() -> ExitCode {
     let command = Args::parse().command;
-    // What images are made in would stay resident by the two megabytes. A kernel without them has nothing
-    // to be told.
+    // With transparent huge pages, freed image buffers would stay resident in units of two megabytes. A kernel
+    // without that feature returns an error, which changes nothing.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -77,9 +86,13 @@ pub fn run() -> ExitCode {
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("cannot start the runtime: {error}")),
+        Err(error) => {
+            return failed(&format!(
+                "cannot start the threads: {error}; check the limits of processes and memory"
+            ));
+        }
     };
-    let done = runtime.block_on(async {
+    let result = runtime.block_on(async {
         match command {
             Command::Serve(args) => serve::run(&args.config).await,
             Command::Demo(args) => demo::run(args).await,
@@ -90,10 +103,11 @@ pub fn run() -> ExitCode {
             Command::Warm(args) => warm::run(args).await,
             Command::Cache(args) => cache::run(args).await,
             Command::Healthcheck(args) => healthcheck::run(args).await,
+            Command::Licenses => licenses::run(),
         }
     });
     log_writer::flush();
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),
     }
@@ -112,7 +126,19 @@ impl ConfigArg {
     }
 }
 
-/// SIGTERM and SIGINT, heard from the moment this exists.
+/// The instance called `name`.
+fn instance<'c>(config: &'c Config, name: &str) -> Result<&'c Instance, String> {
+    let mut instances = config.reloadable.instances.iter();
+    instances
+        .find(|instance| instance.name == name)
+        .ok_or_else(|| {
+            format!(
+                "there is no instance {name:?} in the configuration; check its name in [instances]"
+            )
+        })
+}
+
+/// A listener for SIGTERM and SIGINT.
 struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -127,7 +153,7 @@ impl StopSignals {
         })
     }
 
-    /// Returns when this process is told to stop.
+    /// Waits for one of the signals.
     async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -1,5 +1,5 @@
-//! `faceplate serve`: runs the proxy until it is told to stop. SIGHUP, or a change of the file, makes
-//! it read its configuration again; one that is wrong is told, and the old one stays.
+//! `faceplate serve`: runs the proxy until SIGTERM or SIGINT. SIGHUP or a change of the configuration file causes a
+//! reload. A new configuration with a problem is reported, and the old one stays in use.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,10 +23,11 @@ use crate::{
 
 pub(super) async fn run(path: &Path) -> Result<(), String> {
     let config = config::from_file(path).map_err(|problems| problems.to_string())?;
-    let mut changes = Changes::of(path, &config)?;
+    let mut triggers = ReloadTriggers::new(path, &config)?;
     let traces = config.startup.traces.as_ref().map(|settings| {
         let collector = OtlpClient::new(unguarded_client(Resolver::default()));
-        Traces::start(settings, collector).map_err(|error| format!("cannot trace: {error}"))
+        Traces::start(settings, collector)
+            .map_err(|error| format!("cannot export traces: {error}; check traces.endpoint"))
     });
     let traces = traces.transpose()?;
     log::start(&config.startup.log, traces.as_ref())?;
@@ -42,28 +43,28 @@ pub(super) async fn run(path: &Path) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     tracing::info!(listen = %app.address, admin = %app.admin, instances, "serving faces");
-    tell(NotifyState::Ready);
+    notify(NotifyState::Ready);
 
     loop {
         tokio::select! {
             () = stop.received() => break,
-            () = changes.next() => reload(&app, path),
+            () = triggers.next() => reload(&app, path),
         }
     }
-    tell(NotifyState::Stopping);
-    tracing::info!("stopping: requests under way may end");
+    notify(NotifyState::Stopping);
+    tracing::info!("stopping: requests under way may finish");
     app.stop().await;
     if let Some(traces) = traces {
-        // It waits for its own requests, which need this thread's runtime.
+        // It blocks until the last export ends, and the export runs on this runtime.
         let _ = tokio::task::spawn_blocking(|| traces.stop()).await;
     }
     Ok(())
 }
 
-/// Tells the service manager, if there is one that wants to know.
-fn tell(state: NotifyState<'_>) {
+/// Notifies the service manager, if `NOTIFY_SOCKET` names one.
+fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "cannot tell the service manager; see NOTIFY_SOCKET");
+        tracing::warn!(%error, "cannot notify the service manager; check NOTIFY_SOCKET");
     }
 }
 
@@ -73,16 +74,13 @@ fn reload(app: &App, path: &Path) {
             warn(&config);
             let instances = config.reloadable.instances.len();
             app.reload(config);
-            tracing::info!(
-                instances,
-                "the configuration was read again and counts from now on"
-            );
+            tracing::info!(instances, "the configuration was read again and is in use");
         }
         Err(problems) => {
             for problem in &problems.0 {
                 tracing::error!("{problem}");
             }
-            tracing::error!("the configuration is wrong; the one before stays");
+            tracing::error!("the new configuration has problems; the old one stays in use");
         }
     }
 }
@@ -93,55 +91,55 @@ fn warn(config: &Config) {
     }
 }
 
-/// Tells when the configuration should be read again.
-struct Changes {
+/// Waits for reasons to read the configuration again.
+struct ReloadTriggers {
     hangup: Signal,
-    /// Files are compared rather than watched: that works on every file system, and with
+    /// The files are compared at this interval. Unlike inotify, that works on every file system, and with
     /// orchestrators that swap symbolic links.
-    look: time::Interval,
+    interval: time::Interval,
     /// The configuration, and the certificate and key.
     files: Vec<PathBuf>,
-    seen: Vec<Option<Vec<u8>>>,
+    contents: Vec<Option<Vec<u8>>>,
 }
 
-impl Changes {
-    fn of(path: &Path, config: &Config) -> Result<Self, String> {
-        let mut look = time::interval(Duration::from_secs(1));
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+impl ReloadTriggers {
+    fn new(path: &Path, config: &Config) -> Result<Self, String> {
+        let mut interval = time::interval(Duration::from_secs(1));
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let tls = config.reloadable.tls.iter();
         let tls = tls.flat_map(|files| [files.certificate.clone(), files.key.clone()]);
         let files: Vec<_> = std::iter::once(path.to_path_buf()).chain(tls).collect();
         Ok(Self {
             hangup: signal(SignalKind::hangup())
                 .map_err(|error| format!("cannot listen for signals: {error}"))?,
-            look,
-            seen: files.iter().map(|file| std::fs::read(file).ok()).collect(),
+            interval,
+            contents: files.iter().map(|file| std::fs::read(file).ok()).collect(),
             files,
         })
     }
 
     async fn next(&mut self) {
         loop {
-            let is_asked = tokio::select! {
+            let is_hangup = tokio::select! {
                 _ = self.hangup.recv() => true,
-                _ = self.look.tick() => false,
+                _ = self.interval.tick() => false,
             };
-            if self.differs().await || is_asked {
+            if self.has_changed().await || is_hangup {
                 return;
             }
         }
     }
 
-    /// Whether a file is another than it was. One that is missing for a moment is being replaced.
-    async fn differs(&mut self) -> bool {
-        let mut differs = false;
-        for (file, seen) in self.files.iter().zip(&mut self.seen) {
+    /// Whether a file has changed since the last call. A missing file counts as unchanged: it is being replaced.
+    async fn has_changed(&mut self) -> bool {
+        let mut has_changed = false;
+        for (file, content) in self.files.iter().zip(&mut self.contents) {
             let now = tokio::fs::read(file).await.ok();
-            if now.is_some() && now != *seen {
-                *seen = now;
-                differs = true;
+            if now.is_some() && now != *content {
+                *content = now;
+                has_changed = true;
             }
         }
-        differs
+        has_changed
     }
 }

@@ -1,4 +1,4 @@
-//! `faceplate sign`: prints a signed URL, with the first of the configured keys.
+//! `faceplate sign`: prints a URL that is signed with the first of the configured keys.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ pub(super) struct Args {
     instance: String,
     /// The JID, `me`, or `*` for every face of the instance.
     subject: String,
-    /// How long the URL is good for.
+    /// How long the URL is valid.
     #[arg(long, default_value = "24h", value_parser = config::duration)]
     ttl: Duration,
-    /// Let the URL ask for a fresh look.
+    /// Allow the URL to refresh the face.
     #[arg(long)]
     refresh: bool,
     #[command(flatten)]
@@ -28,18 +28,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let config = args.config.load()?;
-    if !config
-        .reloadable
-        .instances
-        .iter()
-        .any(|known| known.name == args.instance)
-    {
-        return Err(format!(
-            "there is no instance {:?} in {}",
-            args.instance,
-            args.config.config.display()
-        ));
-    }
+    super::instance(&config, &args.instance)?;
     let key = config.reloadable.access.keys.first().ok_or(
         "there is no signing key; write access.signing_keys = [\"env:FACEPLATE_SIGNING_KEY\"]",
     )?;

@@ -1,5 +1,5 @@
-//! `faceplate warm`: fetches many faces ahead. A running server does it, if there is one; else it is
-//! done here. Either way a run that was interrupted goes on: faces that are known are not asked for.
+//! `faceplate warm`: fetches many faces in advance, in the running server, or in this process if none runs. A run can be
+//! interrupted and started again: the vendor is not asked for faces that are in the cache and fresh.
 
 use std::{
     fs,
@@ -9,10 +9,9 @@ use std::{
 };
 
 use hyper::{Method, StatusCode, body::Bytes};
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time;
 
-use super::{ConfigArg, admin_client};
+use super::{ConfigArg, admin_client, progress::Progress};
 use crate::{
     admin::WarmRecord,
     app::{self, StartError},
@@ -25,13 +24,13 @@ use crate::{
 pub(super) struct Args {
     /// The instance's name.
     instance: String,
-    /// A file with a JID a line; `-` for standard input.
+    /// A file with a JID on each line; `-` for standard input.
     #[arg(required_unless_present = "chats", conflicts_with = "chats")]
     file: Option<PathBuf>,
-    /// Fetch the faces that the account chatted with last, from the vendor's own list.
+    /// Fetch the faces that the account chatted with last, from the vendor's list of chats.
     #[arg(long)]
     chats: bool,
-    /// How many of them.
+    /// How many chats.
     #[arg(long, default_value_t = 50, requires = "chats", value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
     /// Print JSON.
@@ -41,38 +40,29 @@ pub(super) struct Args {
     config: ConfigArg,
 }
 
-/// Where the run goes on.
+/// The process that the run is in.
 enum Run<'a> {
-    /// In a server.
-    There(&'a Config),
-    /// Here.
-    Here(Warmups),
+    /// The running server.
+    Remote(&'a Config),
+    /// This process.
+    Local(Warmups),
 }
 
-/// How often the bar moves.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often the state of the run is read.
+const INTERVAL: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
-    // A configuration is used up by the server that it makes.
-    let (config, ours) = (args.config.load()?, args.config.load()?);
+    // Opening the pipeline consumes a configuration, and the other case needs one as well.
+    let (config, local) = (args.config.load()?, args.config.load()?);
     let name = &args.instance;
-    if !config
-        .reloadable
-        .instances
-        .iter()
-        .any(|known| known.name == *name)
-    {
-        return Err(format!(
-            "there is no instance {name:?} in the configuration"
-        ));
-    }
+    super::instance(&config, name)?;
     let list = args.file.as_deref().map(read).transpose()?;
     let job = match &list {
         Some(text) => Job::parse(text)
-            .map_err(|(line, error)| format!("line {line} of the list is no JID: {error}"))?,
+            .map_err(|(line, error)| format!("line {line} of the list is not a JID: {error}"))?,
         None => Job::Chats(args.top as usize),
     };
-    let run = match app::offline(ours) {
+    let run = match app::offline(local) {
         Ok((faces, instances)) => {
             let warmups = Warmups::new(faces);
             let instance = instances.iter().find(|known| **known.name() == **name);
@@ -80,16 +70,16 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             warmups
                 .start(instance, job)
                 .map_err(|error| error.to_string())?;
-            Run::Here(warmups)
+            Run::Local(warmups)
         }
         Err(StartError::Store(OpenError::Locked { .. })) => {
-            begin(&config, name, list, args.top).await?;
-            Run::There(&config)
+            start_remote(&config, name, list, args.top).await?;
+            Run::Remote(&config)
         }
         Err(error) => return Err(error.to_string()),
     };
-    let record = run.watched(name).await?;
-    if let Run::Here(warmups) = run {
+    let record = run.wait(name).await?;
+    if let Run::Local(warmups) = run {
         warmups.wait_idle().await;
     }
     report(&record, args.json);
@@ -110,8 +100,13 @@ fn read(file: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// Lets the running server begin.
-async fn begin(config: &Config, name: &str, list: Option<String>, top: u32) -> Result<(), String> {
+/// Starts the run in the running server.
+async fn start_remote(
+    config: &Config,
+    name: &str,
+    list: Option<String>,
+    top: u32,
+) -> Result<(), String> {
     let (path, body) = match list {
         Some(text) => (format!("/v1/warm?instance={name}"), Bytes::from(text)),
         None => {
@@ -119,12 +114,14 @@ async fn begin(config: &Config, name: &str, list: Option<String>, top: u32) -> R
             (path, Bytes::new())
         }
     };
-    let answer =
-        admin_client::ask(config, Method::POST, &path, body, admin_client::TIMEOUT).await?;
-    match answer.status {
+    let response =
+        admin_client::send(config, Method::POST, &path, body, admin_client::TIMEOUT).await?;
+    match response.status {
         StatusCode::ACCEPTED => Ok(()),
         StatusCode::CONFLICT => {
-            eprintln!("faceplate: the server is warming this instance already; this is that run");
+            eprintln!(
+                "faceplate: the server is fetching faces of this instance already; this shows that run"
+            );
             Ok(())
         }
         status => Err(format!(
@@ -135,7 +132,7 @@ async fn begin(config: &Config, name: &str, list: Option<String>, top: u32) -> R
 
 fn report(record: &WarmRecord, as_json: bool) {
     if as_json {
-        // Texts and numbers cannot fail to be JSON.
+        // Serializing texts and numbers cannot fail.
         println!("{}", serde_json::to_string(record).unwrap_or_default());
         return;
     }
@@ -146,48 +143,42 @@ fn report(record: &WarmRecord, as_json: bool) {
 }
 
 impl Run<'_> {
-    /// Draws a bar until the run has ended. Nothing is drawn where standard error is no terminal.
-    async fn watched(&self, name: &str) -> Result<WarmRecord, String> {
-        let style =
-            ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} eta {eta} {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(0).with_style(style);
+    /// Shows the progress until the run has ended.
+    async fn wait(&self, name: &str) -> Result<WarmRecord, String> {
+        let mut progress = Progress::start();
         loop {
             let record = self.record(name).await?;
-            bar.set_length(record.total);
-            bar.set_position(record.done);
-            bar.set_message(message(&record));
             if record.ended.is_some() {
-                bar.finish_and_clear();
                 return Ok(record);
             }
-            time::sleep(LOOK).await;
+            progress.show(record.done, record.total, &message(&record));
+            time::sleep(INTERVAL).await;
         }
     }
 
     async fn record(&self, name: &str) -> Result<WarmRecord, String> {
         let records = match self {
-            Run::Here(warmups) => warmups
+            Run::Local(warmups) => warmups
                 .progress()
                 .iter()
                 .map(|(name, progress)| WarmRecord::new(name, progress))
                 .collect(),
-            Run::There(config) => {
-                let asked = admin_client::ask(
+            Run::Remote(config) => {
+                let response = admin_client::send(
                     config,
                     Method::GET,
                     "/v1/warm",
                     Bytes::new(),
                     admin_client::TIMEOUT,
-                );
-                let answer = asked.await?;
-                serde_json::from_slice::<Vec<WarmRecord>>(&answer.body)
-                    .map_err(|error| format!("the server's answer is no JSON: {error}"))?
+                )
+                .await?;
+                serde_json::from_slice::<Vec<WarmRecord>>(&response.body)
+                    .map_err(|error| format!("the server's response is not JSON: {error}; check that admin.listen is Faceplate's"))?
             }
         };
         let mut records = records.into_iter();
         let record = records.find(|record| record.instance == name);
-        record.ok_or_else(|| "the run was ended by somebody else".to_owned())
+        record.ok_or_else(|| "the server has no such run any more; start it again".to_owned())
     }
 }
 

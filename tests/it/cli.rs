@@ -395,9 +395,9 @@ async fn emulate_says_what_to_try() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_faceplate"));
     command.args(["emulate", "--listen", "127.0.0.1:0", "--cdn", "127.0.0.1:0"]);
     let mut running = Running::start(command);
-    let said = running.wait_for("what to try");
+    let said = running.wait_for("how to use them");
     assert!(said.contains("emulator-token"), "{said}");
-    let (_, rest) = said.split_once("the vendors: http://").unwrap();
+    let (_, rest) = said.split_once("vendors: http://").unwrap();
     let (address, _) = rest.split_once('/').unwrap();
     let index = Answer::to(address, "GET", "/_emulator/", &[]).await;
     assert!(index.text().contains("Log of calls"), "{}", index.text());

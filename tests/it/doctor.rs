@@ -44,7 +44,7 @@ async fn a_sound_installation_gets_a_clean_bill() {
         ("cache.dir", "can be written to"),
         ("instances.waha.base_url", "127.0.0.1"),
         ("instances.waha.picture_hosts", "127.0.0.1"),
-        ("instances.waha.token", "the session answers"),
+        ("instances.waha.token", "the session works"),
         ("clock", "differs from the vendor's by"),
     ] {
         assert_found(&findings, "ok", about, word);
@@ -91,7 +91,7 @@ async fn a_wrong_credential_and_a_session_that_is_down_are_told_apart() {
     emulator.control().inject(Rule::api(limited)).unwrap();
     let (code, findings) = examine(&program, &[]);
     assert_eq!(code, 0);
-    assert_found(&findings, "warn", about, "leave the account alone");
+    assert_found(&findings, "warn", about, "make no calls with this account");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +117,7 @@ async fn a_gateway_that_is_not_there_is_told() {
     drop(emulator);
     let (code, findings) = examine(&program, &[]);
     assert_eq!(code, 1);
-    assert_found(&findings, "fail", "instances.waha.token", "cannot be asked");
+    assert_found(&findings, "fail", "instances.waha.token", "the call failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +163,7 @@ fn for_people_every_line_says_what_and_what_to_do() {
         "{said}"
     );
     assert!(
-        said.contains("→ if that is right, write allow_private"),
+        said.contains("→ if the address is right, write allow_private"),
         "{said}"
     );
     assert!(errors(&output).contains("checks failed"));

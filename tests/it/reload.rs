@@ -66,7 +66,7 @@ async fn a_wrong_configuration_is_told_and_the_one_before_stays() {
     let mut scene = Scene::set().await;
     scene.rewrite("provider = \"waha\"", "provider = \"whatsapp\"");
     scene.server.signal("HUP");
-    let said = scene.server.wait_for("the one before stays");
+    let said = scene.server.wait_for("the old one stays");
     assert!(said.contains("instances.waha.provider"), "{said}");
     assert_eq!(scene.get(FACE).await.status, 200);
 }

@@ -167,7 +167,7 @@ async fn a_broken_certificate_is_told_and_the_one_before_stays() {
         "not a certificate",
     )
     .unwrap();
-    let said = scene.server.wait_for("the one before stays");
+    let said = scene.server.wait_for("the old one stays");
     assert!(
         said.contains("server.certificate") && said.contains("cert.pem"),
         "{said}"

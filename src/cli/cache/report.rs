@@ -1,4 +1,4 @@
-//! What `faceplate cache` prints.
+//! The output of `faceplate cache`.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::export::Exported;
 use crate::{
+    cli::progress::rough_duration,
     clock::Timestamp,
     store::{Damage, InspectedEntry},
 };
@@ -36,7 +37,7 @@ pub(super) fn stats(
         rows.len()
     );
     println!(
-        "  {contents} picture files, {orphans} of them referred to by nothing, {} entries damaged",
+        "  {contents} picture files, {orphans} of them without an entry, {} entries damaged",
         damage.len()
     );
     for (title, counts) in [("last outcome", outcomes), ("instance", instances)] {
@@ -69,7 +70,7 @@ pub(super) fn list(rows: &[InspectedEntry], now: Timestamp, show_jids: bool, as_
                 "{:<16} {subject:<28} {:<14} {bytes:>9} {:>8}",
                 row.instance,
                 row.outcome.as_str(),
-                ago(age)
+                rough_duration(age)
             );
         }
     }
@@ -109,7 +110,7 @@ pub(super) fn health(entries: u64, bytes: u64, evicted: u64) -> Value {
     json!({ "entries": entries, "bytes": bytes, "evicted": evicted })
 }
 
-pub(super) fn tended(health: &Value, as_json: bool) {
+pub(super) fn maintained(health: &Value, as_json: bool) {
     if as_json {
         println!("{health}");
     } else {
@@ -136,14 +137,5 @@ fn masked(subject: &str) -> String {
         }
         Some((_, server)) => format!("…@{server}"),
         None => subject.to_owned(),
-    }
-}
-
-fn ago(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
     }
 }

@@ -1,11 +1,11 @@
-//! The demo's page: one face per vendor endpoint, and one per outcome.
+//! The gallery page of the demo: one face for each vendor endpoint, and one for each outcome.
 
 use std::fmt::Write;
 
-/// The page around the cards; `<!--cards-->` is where they go.
+/// The page; the cards replace `<!--cards-->`.
 const PAGE: &str = include_str!("gallery.html");
 
-/// A heading, what it is about, and its cards.
+/// A heading, a sentence and the cards.
 type Section = (&'static str, &'static str, &'static [Card]);
 
 /// A title and the path of a face.
@@ -14,7 +14,7 @@ type Card = (&'static str, &'static str);
 const SECTIONS: [Section; 2] = [
     (
         "One face per vendor endpoint",
-        "Five gateways, five dialects, one kind of URL.",
+        "Five gateways with five different APIs, one form of URL.",
         &[
             ("Wachat · own picture", "/avatar/wachat/me"),
             ("Wawp · contact", "/avatar/wawp/628100000001@c.us"),
@@ -42,7 +42,7 @@ const SECTIONS: [Section; 2] = [
     ),
     (
         "One face per outcome",
-        "Whatever the vendor answers, the browser gets an image, and the headers say what happened.",
+        "Every response is an image. Its headers say what happened at the vendor.",
         &[
             (
                 "Picture",

@@ -1,4 +1,4 @@
-//! The cache directory: ours, writable, and on a disk with room.
+//! Checks the cache directory: it can be written to, and its disk has room.
 
 use super::Finding;
 use crate::{
@@ -24,16 +24,16 @@ pub(super) fn examine(settings: &Settings) -> Vec<Finding> {
         Finding::fail(
             "cache.min_free",
             format!("{free}, which is less than {} MiB", limits.min_free >> 20),
-            "make room on the disk, or lower cache.min_free; until then faces are evicted",
+            "free space on the disk, or lower cache.min_free; until then faces are evicted",
         )
     } else if limits.max_bytes > space.size.saturating_sub(limits.min_free) {
         Finding::warn(
             "cache.max_bytes",
             format!(
-                "{free}; the disk is smaller than {} MiB",
+                "{free}; the limit, {} MiB, is larger than the disk",
                 limits.max_bytes >> 20
             ),
-            "lower cache.max_bytes; until then cache.min_free is the limit that counts",
+            "lower cache.max_bytes; until then only cache.min_free limits the cache",
         )
     } else {
         Finding::ok("cache.max_bytes", free)

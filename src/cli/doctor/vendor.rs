@@ -1,5 +1,5 @@
-//! One instance: its names lead to addresses that may be reached, its vendor takes the credential,
-//! the session works, and the clocks agree.
+//! Checks one instance: its hosts have addresses that the address guard allows, the vendor accepts the credential, the
+//! session works, and the clocks agree.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::{
     upstream::{Client, ClientError, Question, Resolver, VendorFailure, VendorReply},
 };
 
-/// Clocks that differ by more make signatures expire too early or too late.
-const SKEW: Duration = Duration::from_secs(60);
+/// The largest difference of clocks; beyond it, signatures expire too early or too late.
+const LARGEST_SKEW: Duration = Duration::from_secs(60);
 
 pub(super) async fn examine(
     instance: &Instance,
@@ -32,7 +32,7 @@ pub(super) async fn examine(
     findings
 }
 
-/// The vendor's name, and whether its addresses may be dialled.
+/// Looks up the vendor's host, and checks its addresses.
 async fn base_url(instance: &Instance, resolver: &Resolver) -> Finding {
     let base = &instance.client.base;
     let host = base.host_str().unwrap_or_default();
@@ -48,7 +48,7 @@ async fn base_url(instance: &Instance, resolver: &Resolver) -> Finding {
     .await
 }
 
-/// Hosts to try: a pattern for subdomains is tried by the one that WhatsApp uses.
+/// The hosts to try. For a pattern with `*`, it is the subdomain that WhatsApp uses.
 fn picture_hosts(instance: &Instance) -> Vec<String> {
     let hosts = instance.client.guard.picture_hosts.iter();
     hosts.map(|pattern| pattern.example("pps")).collect()
@@ -57,7 +57,7 @@ fn picture_hosts(instance: &Instance) -> Vec<String> {
 async fn picture_host(instance: &Instance, resolver: &Resolver, host: &str) -> Finding {
     let remedy = "without it no picture can be downloaded; check this machine's DNS";
     let about = key(instance, "picture_hosts");
-    // Plain HTTP counts only where the network is allowed, which the address check tells.
+    // Plain HTTP is allowed only in allowed networks, which the check of the address covers.
     reachable(instance, resolver, host, true, about, remedy).await
 }
 
@@ -89,16 +89,16 @@ async fn reachable(
         Some(_) => Finding::ok(about, format!("{host} is at {listed}")),
         None => Finding::fail(
             about,
-            format!("{host} is at {listed}, where the address guard lets nothing through"),
+            format!("{host} is at {listed}, which the address guard does not allow"),
             format!(
-                "if that is right, write allow_private = [\"{}/32\"] or its network",
+                "if the address is right, write allow_private = [\"{}/32\"] or its network",
                 addresses[0]
             ),
         ),
     }
 }
 
-/// One call, for the account's own picture: it tells of credential, session and clock.
+/// Makes one call, for the account's own picture, which shows the state of credential, session and clock.
 async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec<Finding> {
     let about = key(instance, "token");
     let provider = instance.vendor.provider();
@@ -113,32 +113,32 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
     let Ok(call) = provider.picture_call(&instance.account, &question) else {
         return vec![Finding::warn(
             about,
-            "cannot be tried: this vendor has no call for the account's own picture",
-            "write own_jid, the account's own number, and try again",
+            "not tested: this vendor has no call for the account's own picture",
+            "write own_jid, the account's own number, and run doctor again",
         )];
     };
     let client = Client::new(instance.client.clone(), resolver.clone());
     let reply = match client.call(call).await {
         Ok(reply) => reply,
-        Err(error) => return vec![silent(about, &error)],
+        Err(error) => return vec![call_failed(about, &error)],
     };
     let mut findings = vec![match provider.read_picture(&question, &reply) {
-        Ok(_) => Finding::ok(about, "the vendor takes it, and the session answers"),
-        Err(failure) => refused(about, &failure, &reply),
+        Ok(_) => Finding::ok(about, "the vendor accepts it, and the session works"),
+        Err(failure) => call_refused(about, &failure, &reply),
     }];
     findings.extend(skew(&reply, clock.now()));
     findings
 }
 
-fn silent(about: String, error: &ClientError) -> Finding {
+fn call_failed(about: String, error: &ClientError) -> Finding {
     Finding::fail(
         about,
-        format!("the vendor cannot be asked: {error}"),
+        format!("the call failed: {error}"),
         "check base_url, and whether this machine may reach it (firewall, egress rules)",
     )
 }
 
-fn refused(about: String, failure: &VendorFailure, reply: &VendorReply) -> Finding {
+fn call_refused(about: String, failure: &VendorFailure, reply: &VendorReply) -> Finding {
     let found = format!("the vendor answers {}: {}", reply.status, failure.detail);
     let remedy = match failure.why {
         Trouble::Auth => "check token, account and base_url against the vendor's dashboard",
@@ -146,14 +146,14 @@ fn refused(about: String, failure: &VendorFailure, reply: &VendorReply) -> Findi
             "start the session at the vendor, and scan its QR code with the phone if it asks for that"
         }
         Trouble::RateLimited => {
-            return Finding::warn(about, found, "leave the account alone for a while");
+            return Finding::warn(about, found, "make no calls with this account for a while");
         }
-        _ => "try again in a minute; if it stays, ask the vendor",
+        _ => "run doctor again in a minute; if it still fails, ask the vendor's support",
     };
     Finding::fail(about, found, remedy)
 }
 
-/// How far the vendor's clock is from ours, if it tells.
+/// The difference between the vendor's clock, if it sends a `Date`, and this machine's.
 fn skew(reply: &VendorReply, now: Timestamp) -> Option<Finding> {
     let date = reply.headers.get(header::DATE)?.to_str().ok()?;
     let theirs = httpdate::parse_http_date(date).ok()?;
@@ -162,7 +162,7 @@ fn skew(reply: &VendorReply, now: Timestamp) -> Option<Finding> {
         .duration_since(theirs)
         .unwrap_or_else(|error| error.duration());
     let found = format!("differs from the vendor's by {} s", off.as_secs());
-    Some(if off <= SKEW {
+    Some(if off <= LARGEST_SKEW {
         Finding::ok("clock", found)
     } else {
         Finding::fail(
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_off_by_more_than_a_minute_is_wrong_either_way() {
+    fn a_clock_that_is_more_than_a_minute_ahead_or_behind_fails() {
         let now = Timestamp::from_secs(1_795_200_000);
         for (off, verdict) in [
             (0, Verdict::Ok),
