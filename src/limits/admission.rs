@@ -43,7 +43,7 @@ pub struct NotAdmitted {
 /// The meaning of an answer about a face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerVerdict {
-    /// The answer means what it says.
+    /// The answer is to be taken literally.
     Genuine,
     /// The answer stands for a rate limit, and the instance pauses.
     SoftThrottled {

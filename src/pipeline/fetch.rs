@@ -29,7 +29,7 @@ pub(super) struct Fetch {
     pub(super) subject: Subject,
     pub(super) key: Key,
     /// The status of the vendor's latest reply.
-    pub(super) status: Option<u16>,
+    pub(super) vendor_status: Option<u16>,
     ask: Ask,
     priority: Priority,
     /// The fetch waits for the budget up to this time, if a request waits for the face.
@@ -38,7 +38,7 @@ pub(super) struct Fetch {
 
 /// An answer about a face that came with a list of chats.
 pub(super) struct PrefetchedAnswer {
-    pub(super) found: VendorAnswer,
+    pub(super) answer: VendorAnswer,
     /// When the list was asked for.
     pub(super) asked_at: Timestamp,
 }
@@ -62,10 +62,10 @@ enum Refresh {
     Required,
 }
 
-/// The end of the vendor's first reply.
-enum Opened {
+/// The result of steps 3 and 4.
+enum Retrieval {
     Answer(Answer),
-    /// Its link has expired or leads nowhere.
+    /// The link has expired or leads nowhere.
     LinkGone,
 }
 
@@ -82,7 +82,7 @@ impl Fetch {
             instance: target.instance.clone(),
             subject: target.subject,
             key: target.key,
-            status: None,
+            vendor_status: None,
             ask,
             priority,
             budget_deadline,
@@ -96,7 +96,7 @@ impl Fetch {
         let refresh = self.refresh_mode(entry.as_deref());
         let (asked_at, answer) = match prefetched {
             Some(prefetched) if refresh != Refresh::Required => {
-                let answer = self.follow(prefetched.found, stored_name).await;
+                let answer = self.follow(prefetched.answer, stored_name).await;
                 (prefetched.asked_at, answer)
             }
             _ => {
@@ -157,35 +157,31 @@ impl Fetch {
         with_refresh: bool,
         stored_name: Option<&str>,
     ) -> Result<Answer, FetchError> {
-        let found = self.resolve(with_refresh).await?;
-        self.follow(found, stored_name).await
+        let answer = self.resolve(with_refresh).await?;
+        self.follow(answer, stored_name).await
     }
 
     /// Turns the vendor's reply into an answer. If its link is gone, asks the vendor once more, past its
     /// own cache.
     async fn follow(
         &mut self,
-        found: VendorAnswer,
+        answer: VendorAnswer,
         stored_name: Option<&str>,
     ) -> Result<Answer, FetchError> {
-        if let Opened::Answer(answer) = self.open(found, stored_name).await? {
+        if let Retrieval::Answer(answer) = self.retrieve(answer, stored_name).await? {
             return Ok(answer);
         }
-        if self
-            .instance
-            .admission()
-            .admit(Priority::Refresh, true)
-            .is_err()
-        {
-            return Err(FetchError::by_vendor(
+        let admission = self.instance.admission();
+        if admission.admit(Priority::Refresh, true).is_err() {
+            return Err(FetchError::vendor_error(
                 "the link has expired, and the budget has no refresh left",
             ));
         }
         self.shared.save_admission(&self.instance).await;
-        let found = self.resolve(true).await?;
-        match self.open(found, stored_name).await? {
-            Opened::Answer(answer) => Ok(answer),
-            Opened::LinkGone => Err(FetchError::by_vendor(
+        let answer = self.resolve(true).await?;
+        match self.retrieve(answer, stored_name).await? {
+            Retrieval::Answer(answer) => Ok(answer),
+            Retrieval::LinkGone => Err(FetchError::vendor_error(
                 "the link has expired or is gone, also after a refresh",
             )),
         }
@@ -200,43 +196,43 @@ impl Fetch {
         let call = self
             .instance
             .call(self.subject, with_refresh)
-            .map_err(|unsupported| FetchError::by_vendor(unsupported.to_string()))?;
+            .map_err(|unsupported| FetchError::vendor_error(unsupported.to_string()))?;
         let (started, span) = (Instant::now(), self.span("api"));
-        let reply = self.instance.client.call(call);
-        let reply = reply.instrument(span.clone()).await;
-        self.record_hop("api", started, reply.as_ref().err());
-        let reply = reply?;
+        let call = self.instance.client.call(call);
+        let result = call.instrument(span.clone()).await;
+        self.record_hop("api", started, result.as_ref().err());
+        let reply = result?;
         let status = reply.status.as_u16();
         span.record("http.response.status_code", i64::from(status));
-        self.status = Some(status);
+        self.vendor_status = Some(status);
         Ok(self.instance.provider().read_picture(&question, &reply)?)
     }
 
-    /// Steps 3 and 4: downloads and validates the picture that the vendor found.
-    async fn open(
+    /// Steps 3 and 4: downloads and validates the picture, if there is one.
+    async fn retrieve(
         &self,
-        found: VendorAnswer,
+        answer: VendorAnswer,
         stored_name: Option<&str>,
-    ) -> Result<Opened, FetchError> {
-        let link = match found {
-            VendorAnswer::Empty(empty) => return Ok(Opened::Answer(Answer::Empty(empty))),
-            VendorAnswer::Bytes(bytes) => return Opened::picture(bytes, None),
+    ) -> Result<Retrieval, FetchError> {
+        let link = match answer {
+            VendorAnswer::Empty(empty) => return Ok(Retrieval::Answer(Answer::Empty(empty))),
+            VendorAnswer::Bytes(bytes) => return Retrieval::picture(bytes, None),
             VendorAnswer::Link(text) => Link::parse(&text).map_err(ClientError::BadLink)?,
         };
         if let Some(name) = stored_name.filter(|name| link.name() == Some(name)) {
-            return Ok(Opened::Answer(Answer::Unchanged(name.to_owned())));
+            return Ok(Retrieval::Answer(Answer::Unchanged(name.to_owned())));
         }
         let now = self.shared.clock.now();
         if link.expires().is_some_and(|expires| expires <= now) {
-            return Ok(Opened::LinkGone);
+            return Ok(Retrieval::LinkGone);
         }
         let started = Instant::now();
         let download = self.instance.client.download(&link);
-        let downloaded = download.instrument(self.span("cdn")).await;
-        self.record_hop("cdn", started, downloaded.as_ref().err());
-        match downloaded? {
-            Download::Bytes(bytes) => Opened::picture(bytes, link.name()),
-            Download::Gone => Ok(Opened::LinkGone),
+        let result = download.instrument(self.span("cdn")).await;
+        self.record_hop("cdn", started, result.as_ref().err());
+        match result? {
+            Download::Bytes(bytes) => Retrieval::picture(bytes, link.name()),
+            Download::Gone => Ok(Retrieval::LinkGone),
         }
     }
 
@@ -258,11 +254,11 @@ fn stored_name(entry: &Entry) -> Option<&str> {
     entry.picture.as_ref()?.name.as_deref()
 }
 
-impl Opened {
+impl Retrieval {
     fn picture(bytes: Bytes, name: Option<&str>) -> Result<Self, FetchError> {
         let picture = Picture::validate(bytes)
-            .map_err(|rejected| FetchError::by_vendor(rejected.to_string()))?;
-        Ok(Opened::Answer(Answer::Picture(
+            .map_err(|rejected| FetchError::vendor_error(rejected.to_string()))?;
+        Ok(Retrieval::Answer(Answer::Picture(
             picture,
             name.map(str::to_owned),
         )))
@@ -272,7 +268,7 @@ impl Opened {
 // === impl FetchError ===
 
 impl FetchError {
-    pub(super) fn by_vendor(detail: impl Into<String>) -> Self {
+    pub(super) fn vendor_error(detail: impl Into<String>) -> Self {
         Self {
             why: Trouble::VendorError,
             retry_after: None,
@@ -283,7 +279,7 @@ impl FetchError {
 
 impl From<ClientError> for FetchError {
     fn from(error: ClientError) -> Self {
-        FetchError::by_vendor(error.to_string())
+        FetchError::vendor_error(error.to_string())
     }
 }
 

@@ -19,7 +19,7 @@ mod instance;
 mod lookup;
 mod purge;
 mod recent;
-mod served;
+mod served_face;
 mod settle;
 mod single_flight;
 mod warm;
@@ -32,7 +32,7 @@ pub use instance::{Instance, Instances};
 use lookup::Target;
 pub use purge::{PurgeCounts, PurgeMode, PurgeScope};
 use recent::RecentUpdates;
-pub use served::{FetchResult, ServedFace};
+pub use served_face::{FetchResult, ServedFace};
 use single_flight::SingleFlight;
 pub use warm::{AlreadyRunning, Job, Progress, RunState, Schedule, StopReason, Warmups};
 

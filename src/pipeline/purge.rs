@@ -88,7 +88,7 @@ impl Faces {
         };
         let (now, ttl) = (self.now(), self.policy().ttl);
         let is_on_disk = match mode {
-            // The tombstone of a forgotten face stays, whichever purge comes.
+            // No purge removes the tombstone of a forgotten face.
             PurgeMode::Hard if !entry.is_forgotten(now) => {
                 self.shared.recent.remove(owner);
                 store.remove(&key).await

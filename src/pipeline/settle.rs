@@ -39,20 +39,23 @@ impl Fetch {
         let policy = &self.shared.settings.policy;
         let Some(next) = absorb(current.as_deref(), report, policy) else {
             self.shared.save_admission(&self.instance).await;
-            return FetchResult::settled(current, outcome, self.status, false);
+            return FetchResult::settled(current, outcome, self.vendor_status, false);
         };
         let next = Arc::new(next);
-        let is_unchanged = self.instance.admission().status() == status_before;
-        // After a picture from an account whose status is unchanged, the next call may save the state.
-        let stored = if outcome == Outcome::Picture && is_unchanged {
-            self.store(current.as_deref(), &next, answered_at).await
+        if has_new_picture(current.as_deref(), &next) {
+            self.shared.recent.record(&self.owner(), answered_at);
+        }
+        // A picture that leaves the status as it was changes only the detector's counts. The next call
+        // saves them.
+        let is_status_unchanged = self.instance.admission().status() == status_before;
+        let is_on_disk = if outcome == Outcome::Picture && is_status_unchanged {
+            self.store(&next).await
         } else {
             let save = self.shared.save_admission(&self.instance);
-            let store = self.store(current.as_deref(), &next, answered_at);
-            tokio::join!(store, save).0
+            tokio::join!(self.store(&next), save).0
         };
-        let stored = stored && outcome == Outcome::Picture;
-        FetchResult::settled(Some(next), outcome, self.status, stored)
+        let is_stored = is_on_disk && outcome == Outcome::Picture;
+        FetchResult::settled(Some(next), outcome, self.vendor_status, is_stored)
     }
 
     /// The answer with its real meaning: trouble where the fetch failed, and where the answer stands for
@@ -74,7 +77,7 @@ impl Fetch {
             AnswerVerdict::SoftThrottled { paused_until } => {
                 self.log_trouble(
                     Trouble::RateLimited,
-                    "too many empty answers in a row: visual rate limiting",
+                    "too many empty answers: visual rate limiting",
                 );
                 Answer::Trouble {
                     why: Trouble::RateLimited,
@@ -93,17 +96,17 @@ impl Fetch {
         }
     }
 
-    /// Stores `next` in place of `current`. Returns whether it reached the disk.
-    async fn store(&self, current: Option<&Entry>, next: &Arc<Entry>, now: Timestamp) -> bool {
-        let owner = Owner {
+    /// Stores `entry`. Returns whether it reached the disk.
+    async fn store(&self, entry: &Arc<Entry>) -> bool {
+        let store = &self.shared.store;
+        store.put(&self.key, &self.owner(), entry.clone()).await
+    }
+
+    fn owner(&self) -> Owner {
+        Owner {
             instance: self.instance.name().clone(),
             subject: self.subject,
-        };
-        if has_new_picture(current, next) {
-            self.shared.recent.record(&owner, now);
         }
-        let store = &self.shared.store;
-        store.put(&self.key, &owner, next.clone()).await
     }
 
     fn log_trouble(&self, why: Trouble, detail: &str) {

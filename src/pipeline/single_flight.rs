@@ -349,7 +349,7 @@ mod tests {
     }
 
     impl Scene {
-        /// What [`SingleFlight::join`] does, with shuttle's tasks.
+        /// As [`SingleFlight::join`], with shuttle's tasks.
         fn join(self: &Arc<Self>, ask: Ask, end: End) -> Flight {
             let (flight, leader) = self.single_flight.enter(key(), ask);
             let Some(leader) = leader else {

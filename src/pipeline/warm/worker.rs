@@ -109,8 +109,8 @@ impl Worker {
             for chat in page.chats.chats {
                 let subject = Subject::Chat(chat.jid);
                 if seen.len() < top && seen.insert(subject) {
-                    let prefetched = chat.face.map(|found| PrefetchedAnswer {
-                        found,
+                    let prefetched = chat.face.map(|answer| PrefetchedAnswer {
+                        answer,
                         asked_at: page.asked_at,
                     });
                     self.spawn(fetches, subject, prefetched).await?;
