@@ -3,11 +3,12 @@
 //!
 //! A reply with status 200 is read in this order, and the first that applies decides:
 //!
-//! 1. An empty body: no picture, for an unknown reason.
+//! 1. An empty body is an answer without a picture, for an unknown reason. Invalid JSON is a failure.
 //! 2. A link, by [`LINK_KEYS`] and [`ENVELOPES`].
-//! 3. A request that was queued, or an error, by [`WORDS`] if it has known ones.
-//! 4. The words of a null that says why it is null.
-//! 5. Otherwise: no picture, for an unknown reason.
+//! 3. A request that was queued: a failure.
+//! 4. An error: known [`WORDS`] decide, else it is a failure.
+//! 5. Known words without an error, such as the reason for a null.
+//! 6. Anything else is an answer without a picture, for an unknown reason.
 
 use std::time::Duration;
 
