@@ -1,4 +1,4 @@
-//! What a hit in memory costs, whole and piece by piece. `cargo bench`.
+//! Benchmarks of a memory hit, as a whole and in parts: `make bench`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -107,7 +107,7 @@ fn draw_initials(bencher: Bencher) {
     });
 }
 
-/// An entry that was put into a store with this much memory.
+/// A store with this much memory that holds one entry.
 fn look_up(bencher: Bencher<'_, '_>, memory: u64) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -140,13 +140,13 @@ fn look_up_in_memory(bencher: Bencher) {
     look_up(bencher, 64 << 20);
 }
 
-/// Both files opened and read from the kernel's memory, and the picture proven.
+/// Opens both files, reads them from the page cache, and verifies the digest.
 #[divan::bench]
 fn look_up_on_disk(bencher: Bencher) {
     look_up(bencher, 0);
 }
 
-/// The fields of a picture, as they are sent.
+/// The header fields of an answer with a picture.
 #[divan::bench]
 fn head(bencher: Bencher) {
     let mut common = HeaderBlock::default();
@@ -175,7 +175,7 @@ fn head(bencher: Bencher) {
     });
 }
 
-/// The whole way of a hit, but for the socket.
+/// A whole hit, without the socket.
 #[divan::bench]
 fn hit_in_memory(bencher: Bencher) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -191,7 +191,7 @@ fn hit_in_memory(bencher: Bencher) {
     });
 }
 
-/// A server that has one face in memory.
+/// A server with one face in memory.
 async fn warm() -> (App, tempfile::TempDir) {
     use faceplate::emulator::{Emulator, Options};
     let emulator = Emulator::start(Options::default()).await.unwrap();

@@ -1,5 +1,4 @@
-//! What a hit in memory asks of the allocator. A number that was reached and must not grow unnoticed:
-//! `cargo bench --bench hit` shows what it costs.
+//! How many allocations a memory hit makes. `cargo bench --bench hit` measures its time.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,7 +22,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const FACE: &str = "628100000001";
 
-/// The fewest allocations that one answer took: others may allocate meanwhile.
+/// The fewest allocations of one answer, because other tasks may allocate at the same time.
 async fn fewest(front: &Front, path: &str, etag: Option<&str>, status: u16) -> usize {
     let mut fewest = usize::MAX;
     for _ in 0..200 {
@@ -41,7 +40,7 @@ async fn fewest(front: &Front, path: &str, etag: Option<&str>, status: u16) -> u
 }
 
 #[tokio::test]
-async fn a_hit_asks_for_memory_no_more_often_than_it_did() {
+async fn a_memory_hit_makes_one_allocation() {
     let rig = Settings::default()
         .section("access", "signing_keys = [\"env:SIGNING_KEY\"]")
         .start()
@@ -62,9 +61,9 @@ async fn a_hit_asks_for_memory_no_more_often_than_it_did() {
     assert!(known <= KNOWN, "{known} allocations for a 304");
 }
 
-/// A size and a format cost the choice of them, and nothing that grows with the picture.
+/// The number must not depend on the picture's length.
 #[tokio::test]
-async fn a_hit_in_another_size_asks_for_little_more() {
+async fn a_memory_hit_in_another_size_makes_at_most_two_more_allocations() {
     let rig = Settings::default().start().await;
     let path = format!("/avatar/waha/{FACE}");
     let derived = format!("{path}?s=96&format=webp");

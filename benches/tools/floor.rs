@@ -1,7 +1,7 @@
-//! The floor under every HTTP server written with hyper: one thread, HTTP/1.1, an answer from memory with
-//! eight headers, no product. With `--origin` it is what the peers cache instead: pictures of an exact
-//! size, a different one for each number, and links to them as WAHA writes them, each after `MILLIS`. With
-//! `--work-stealing` it has tokio's other runtime, with a thread for each core that it may use.
+//! The baseline for a server written with hyper: one thread, HTTP/1.1, an answer from memory with eight headers.
+//! With `--origin` it is the origin that the peers cache: it answers after `MILLIS` with pictures of an exact size, a
+//! different one for each number, and with links to them in WAHA's form. With `--work-stealing` it runs on tokio's
+//! multi-thread runtime, with a thread for each core.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -25,7 +25,7 @@ fn main() {
         _ => runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build().expect("a runtime");
-    // Not in `block_on`'s thread, which is none of the work-stealing runtime's.
+    // The thread of `block_on` is not one of the multi-thread runtime's workers.
     let (address, role, rest) = (address.clone(), role.clone(), rest.to_vec());
     let served = runtime.spawn(serve(address, role, rest));
     runtime.block_on(served).expect("no panic");
@@ -64,7 +64,7 @@ async fn serve(address: String, role: String, rest: Vec<String>) {
     }
 }
 
-/// Eight headers, as a careful server sends with a picture.
+/// An answer with eight headers, like Faceplate's.
 fn from_memory(body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     let headers = response.headers_mut();

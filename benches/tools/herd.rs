@@ -1,6 +1,6 @@
-//! Requests that are under way at once, each timed: `herd PORT IN_FLIGHT SPREAD_MS < PATHS` asks for each path
-//! once, over as many connections, which are open before the first request and make their first ones spread
-//! over that time. Prints the microseconds that each took. An answer that is no picture ends it.
+//! Measures the latency of simultaneous requests. `herd PORT IN_FLIGHT SPREAD_MS < PATHS` requests each path
+//! once, over `IN_FLIGHT` connections. All are open before the first request, and their first requests are spread
+//! over `SPREAD_MS`. Prints the microseconds of each request. Fails at an answer without a picture.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,7 @@ use tokio::{
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Waiting = Arc<Mutex<VecDeque<String>>>;
 
-/// Connections that are being opened at once: more would overflow the kernel's queue.
+/// How many connections are opened at once. More would overflow the kernel's queue.
 const OPENING: usize = 200;
 
 #[tokio::main(flavor = "current_thread")]
@@ -70,7 +70,7 @@ async fn connect(port: u16) -> Result<TcpStream, Failure> {
     Ok(stream)
 }
 
-/// Asks for paths until none is left.
+/// Requests paths until none is left.
 async fn ask(mut stream: TcpStream, waiting: &Waiting) -> Result<Vec<Duration>, Failure> {
     let (mut took, mut received) = (Vec::new(), Vec::with_capacity(16 * 1024));
     loop {
@@ -91,7 +91,7 @@ async fn ask(mut stream: TcpStream, waiting: &Waiting) -> Result<Vec<Duration>, 
     }
 }
 
-/// Whether all of an answer is there; an answer that is no picture is an error.
+/// Whether the answer is complete. An answer without a picture is an error.
 fn is_whole(received: &[u8]) -> Result<bool, Failure> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut answer = httparse::Response::new(&mut fields);

@@ -1,4 +1,4 @@
-//! Faceplate with mimalloc instead of the system's allocator, to be measured beside it.
+//! Faceplate with mimalloc instead of the system's allocator, for comparison.
 
 use std::process::ExitCode;
 

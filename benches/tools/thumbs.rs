@@ -1,5 +1,5 @@
-//! Makes thumbnails as the server does: `thumbs jpeg|webp|png EDGE TO FILE…` makes one of each file, and writes it into the
-//! folder `TO`.
+//! Makes thumbnails with the server's code: `thumbs jpeg|webp|png EDGE TO FILE…` makes one of each file and
+//! writes it into the folder `TO`.
 
 use std::{env, error::Error, fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! Who gets in: signatures, expiry, grants and bearer tokens.
+//! Access to faces: signatures, expiry, grants and bearer tokens.
 
 use crate::support::{Answer, Rig, rig::Settings};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -8,10 +8,10 @@ use sha2::Sha256;
 
 const KEY: &str = "a signing key for tests";
 const FACE: &str = "628100000001@c.us";
-/// The rig's clock stands in November 2026; this is a year later.
+/// A year after the start of the rig's clock.
 const LATER: u64 = 1_826_700_000;
 
-/// The signature, made from the contract's words and not with the library's code.
+/// The signature as the contract describes it, computed without the library's code.
 fn signature(key: &str, instance: &str, jid: &str, exp: u64, grant: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     mac.update(format!("avatar\n{instance}\n{jid}\n{exp}\n{grant}").as_bytes());
@@ -46,7 +46,7 @@ fn assert_refused(answer: &Answer, remedy: &str) {
 }
 
 #[tokio::test]
-async fn a_good_signature_by_any_of_the_keys_shows_the_face() {
+async fn a_signature_by_any_configured_key_is_accepted() {
     let rig = rig().await;
     rig.get(&signed(FACE, LATER))
         .await
@@ -54,7 +54,7 @@ async fn a_good_signature_by_any_of_the_keys_shows_the_face() {
     let other = signature("another signing key", "waha", FACE, LATER, "");
     let path = format!("/avatar/waha/{FACE}?exp={LATER}&sig={other}");
     rig.get(&path).await.assert_picture(&rig.bytes(FACE));
-    // Neither signature nor expiry is part of the cache's key.
+    // The signature and the expiry are not part of the cache key.
     rig.get(&signed(FACE, LATER + 1)).await;
     assert_eq!(rig.traffic(), (1, 1));
 }
@@ -74,7 +74,7 @@ async fn the_canonical_jid_is_signed_however_the_url_spells_it() {
 }
 
 #[tokio::test]
-async fn an_unsigned_url_is_refused_and_asks_nobody() {
+async fn an_unsigned_url_is_refused_without_a_call() {
     let rig = rig().await;
     assert_refused(&rig.face("waha", FACE).await, "faceplate sign");
     assert_refused(&rig.get(&format!("/avatar/waha/{FACE}?sig=x")).await, "exp");
@@ -91,7 +91,7 @@ async fn an_expired_url_is_refused() {
 }
 
 #[tokio::test]
-async fn every_byte_of_every_signed_part_counts() {
+async fn a_change_of_any_signed_byte_is_refused() {
     let rig = rig().await;
     let good = signed(FACE, LATER);
     let (path, query) = good.split_once('?').unwrap();
@@ -118,7 +118,7 @@ async fn every_byte_of_every_signed_part_counts() {
 }
 
 #[tokio::test]
-async fn a_signature_over_the_instance_is_good_for_all_its_faces_and_no_other() {
+async fn a_signature_of_an_instance_is_valid_for_all_its_faces_and_no_other() {
     let rig = rig().await;
     let query = format!(
         "exp={LATER}&scope=instance&sig={}",
@@ -152,7 +152,7 @@ async fn the_own_picture_is_signed_as_me() {
 }
 
 #[tokio::test]
-async fn an_expiry_is_kept_to_the_second() {
+async fn a_signed_url_expires_to_the_second() {
     let rig = rig().await;
     let now = rig.clock.now().as_secs();
     let path = signed(FACE, now + 60);
@@ -163,7 +163,7 @@ async fn an_expiry_is_kept_to_the_second() {
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_does_not_learn_which_instances_there_are() {
+async fn an_unauthorized_client_cannot_tell_whether_an_instance_exists() {
     let rig = rig().await;
     let known = rig.get("/avatar/waha/628100000001").await;
     let unknown = rig.get("/avatar/nope/628100000001").await;
@@ -172,7 +172,7 @@ async fn who_is_not_let_in_does_not_learn_which_instances_there_are() {
 }
 
 #[tokio::test]
-async fn a_fresh_look_needs_its_grant() {
+async fn a_refresh_needs_its_own_grant_in_the_signature() {
     let rig = rig().await;
     assert_refused(
         &rig.get(&format!("{}&refresh=true", signed(FACE, LATER)))
@@ -183,7 +183,7 @@ async fn a_fresh_look_needs_its_grant() {
     let path = format!("/avatar/waha/{FACE}?exp={LATER}&grant=refresh&sig={sig}&refresh=true");
     rig.get(&path).await.assert_picture(&rig.bytes(FACE));
     assert!(rig.calls().list[0].refresh);
-    // The grant lets ask for a fresh look; without the wish for one, the cache answers.
+    // The grant allows a refresh. A request without `refresh` is answered from the cache.
     rig.traffic();
     let path = format!("/avatar/waha/{FACE}?exp={LATER}&grant=refresh&sig={sig}");
     rig.get(&path).await.assert_picture(&rig.bytes(FACE));

@@ -1,5 +1,5 @@
-//! What keeps a WhatsApp account from being suspended: budgets that survive restarts, and empty
-//! answers that are recognized for what they are.
+//! Protection against suspension of a WhatsApp account: budgets that survive restarts, and detection of soft
+//! throttling, where the vendor answers "no picture" instead of 429.
 
 use crate::support::{Rig, rig::Settings};
 use faceplate::emulator::{Fault, Rule};
@@ -27,7 +27,7 @@ async fn a_restart_loop_makes_no_more_calls_than_the_budget() {
         }
         rig.restart().await;
     }
-    // Two seconds a call, and no time passed: the burst is all there is.
+    // A call is earned every two seconds, and the clock stands still, so only the burst can be spent.
     assert_eq!(rig.calls().api, 10);
     rig.seconds(60);
     for _ in 0..40 {
@@ -63,7 +63,7 @@ async fn a_pause_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn faces_that_turn_empty_one_after_the_other_are_a_rate_limit_and_stay() {
+async fn consecutive_empty_answers_count_as_a_rate_limit_and_keep_the_pictures() {
     let rig = Rig::start().await;
     for jid in jids(10) {
         rig.face("waha", &jid).await;
@@ -82,12 +82,12 @@ async fn faces_that_turn_empty_one_after_the_other_are_a_rate_limit_and_stay() {
         reasons[3..].iter().all(|reason| reason == "rate_limited"),
         "{reasons:?}"
     );
-    // Refreshes froze with the third.
+    // The third empty answer stopped the refreshes.
     assert_eq!(rig.traffic(), (3, 0));
 }
 
 #[tokio::test]
-async fn when_the_vendor_recovers_so_does_the_instance() {
+async fn an_instance_recovers_from_soft_throttling_when_the_vendor_does() {
     let rig = Rig::start().await;
     for jid in jids(5) {
         rig.face("waha", &jid).await;
@@ -107,7 +107,7 @@ async fn when_the_vendor_recovers_so_does_the_instance() {
 }
 
 #[tokio::test]
-async fn a_jump_in_the_share_of_empty_answers_stops_the_calls() {
+async fn a_jump_in_the_share_of_empty_answers_pauses_the_instance() {
     let rig = Rig::start().await;
     for n in 0..40 {
         rig.face("waha", &format!("62855500{n:03}")).await;
@@ -123,7 +123,7 @@ async fn a_jump_in_the_share_of_empty_answers_stops_the_calls() {
 }
 
 #[tokio::test]
-async fn how_easily_the_detector_speaks_is_the_operator_s_choice() {
+async fn the_operator_sets_the_sensitivity_of_the_soft_throttle_detector() {
     let rig = Settings::default()
         .instance("empty_answers = { lost = 1 }")
         .start()

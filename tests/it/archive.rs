@@ -1,4 +1,4 @@
-//! Every picture that a face has had, where the operator wants to keep them.
+//! The archive of all pictures of a face, which the operator can turn on.
 
 use std::{fs, path::Path};
 
@@ -19,7 +19,7 @@ async fn keeping() -> Rig {
     settings.start().await
 }
 
-/// The face has another picture from now on, and that is seen.
+/// Changes the picture of the face, and fetches it.
 async fn shows(rig: &Rig, jid: &str, picture: u32) -> Bytes {
     let control = rig.vendors();
     control.set_picture(jid, Picture::Face(picture)).unwrap();
@@ -30,7 +30,7 @@ async fn shows(rig: &Rig, jid: &str, picture: u32) -> Bytes {
     answer.body
 }
 
-/// What `faceplate cache export` tells and writes.
+/// The output of `faceplate cache export`, and the files that it writes.
 fn export(cache: &Path, more: &[&str]) -> (tempfile::TempDir, Vec<Value>, Value, bool) {
     let program = Program::with(&format!(
         r#"
@@ -68,13 +68,13 @@ fn files(folder: &Path) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_distinct_picture_is_kept_with_its_dates_and_the_newest_is_served() {
+async fn the_archive_keeps_each_distinct_picture_with_its_dates_and_the_newest_is_served() {
     let rig = keeping().await;
     let (mut had, mut since) = (Vec::new(), Vec::new());
     for picture in [31, 32, 31] {
         had.push(shows(&rig, FACE, picture).await);
         since.push(httpdate::fmt_http_date(rig.clock.now().as_system_time()));
-        // Seen again, it is the same one.
+        // A second fetch of the same picture adds nothing.
         rig.hours(25);
         rig.face("waha", FACE).await;
     }
@@ -95,18 +95,18 @@ async fn every_distinct_picture_is_kept_with_its_dates_and_the_newest_is_served(
         );
         assert_eq!(row["media_type"], "image/jpeg");
     }
-    // One follows the other.
+    // Each picture's time ends where the next one's begins.
     assert_eq!(rows[0]["until"], rows[1]["since"]);
     assert_eq!(rows[1]["until"], rows[2]["since"]);
     assert_eq!(rows[2]["until"], Value::Null);
     assert_ne!(rows[0]["since"], rows[1]["since"]);
-    // Two contents, for three times.
+    // Three records share two contents.
     assert_eq!(files(&rig.cache.path().join("archive/content-v2")), 2);
     assert_eq!(rig.face("waha", FACE).await.body, had[2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_pictures_in_one_second_are_two_files() {
+async fn two_pictures_of_the_same_second_are_exported_as_two_files() {
     let rig = keeping().await;
     let control = rig.vendors();
     let mut had = Vec::new();
@@ -126,7 +126,7 @@ async fn two_pictures_in_one_second_are_two_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_off_by_default() {
+async fn the_archive_is_off_by_default() {
     let rig = Rig::start().await;
     shows(&rig, FACE, 31).await;
     shows(&rig, FACE, 32).await;
@@ -136,7 +136,7 @@ async fn it_is_off_by_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_a_purge_nor_a_limit_takes_from_it() {
+async fn purges_and_cache_limits_leave_the_archive_alone() {
     let lines = "retain = \"forever\"\nmax_entries = 1";
     let rig = Settings::default().section("cache", lines).start().await;
     for jid in [FACE, OTHER] {
@@ -154,11 +154,11 @@ async fn neither_a_purge_nor_a_limit_takes_from_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_forgotten_is_forgotten_there_too() {
+async fn forgetting_a_face_removes_its_pictures_from_the_archive() {
     let rig = keeping().await;
     shows(&rig, FACE, 31).await;
     shows(&rig, FACE, 32).await;
-    // Somebody else has had one of these.
+    // Another face has had one of these pictures.
     shows(&rig, OTHER, 32).await;
     let path = format!("/v1/avatars/waha/{FACE}");
     assert_eq!(
@@ -175,7 +175,7 @@ async fn who_is_forgotten_is_forgotten_there_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_kept_is_forgotten_even_after_keeping_was_turned_off() {
+async fn forgetting_a_face_removes_its_archived_pictures_after_the_archive_was_turned_off() {
     let mut rig = keeping().await;
     shows(&rig, FACE, 31).await;
     rig.turn("cache", "").await;
@@ -188,7 +188,7 @@ async fn what_was_kept_is_forgotten_even_after_keeping_was_turned_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_instance_can_be_exported_and_damage_is_told() {
+async fn export_can_be_limited_to_one_instance_and_reports_damaged_pictures() {
     let rig = keeping().await;
     let bytes = shows(&rig, FACE, 31).await;
     rig.face("wappfy", OTHER).await;
@@ -213,7 +213,7 @@ async fn one_instance_can_be_exported_and_damage_is_told() {
 }
 
 #[test]
-fn nothing_is_written_over() {
+fn export_overwrites_no_file() {
     let program = Program::with(
         "[access]\nsigning_keys = [\"env:SIGNING_KEY\"]\n[cache]\ndir = \"DIR/cache\"\n[instances.waha]\nprovider = \"waha\"\naccount = \"shop\"\n\
          token = \"env:TOKEN\"\nbase_url = \"https://waha.example\"\n",

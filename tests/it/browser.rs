@@ -25,7 +25,7 @@ impl Demo {
             .map(Result::unwrap)
             .find_map(|line| Some(line.split_once("open ")?.1.split(' ').next()?.to_owned()))
             .unwrap();
-        // The log goes on; somebody has to read it.
+        // The pipe has to be read on, or the server's log fills it.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process, url }
     }
@@ -38,7 +38,7 @@ impl Drop for Demo {
     }
 }
 
-/// The attribute's values, in the order of the page.
+/// The values of an attribute, in the page's order.
 fn values<'a>(dom: &'a str, attribute: &str) -> Vec<&'a str> {
     dom.split(&format!("{attribute}=\""))
         .skip(1)
@@ -47,7 +47,7 @@ fn values<'a>(dom: &'a str, attribute: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn every_image_of_the_gallery_has_a_size_and_tells_its_story() {
+async fn every_image_of_the_demo_gallery_has_pixels_and_an_explanation() {
     let demo = Demo::start();
     let dom = chromium::dom(&demo.url).await;
     let widths = values(&dom, "data-natural-width");
@@ -73,10 +73,10 @@ async fn every_image_of_the_gallery_has_a_size_and_tells_its_story() {
 }
 
 #[tokio::test]
-async fn the_gallery_s_picture_can_be_taken() {
+async fn the_demo_gallery_can_be_photographed() {
     let demo = Demo::start();
     let folder = tempfile::tempdir().unwrap();
-    // With FACEPLATE_WRITE_DOCS, the picture in the README is taken anew.
+    // With FACEPLATE_WRITE_DOCS, this replaces the picture in the README.
     let path = match std::env::var_os("FACEPLATE_WRITE_DOCS") {
         Some(_) => concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gallery.png").into(),
         None => folder.path().join("gallery.png"),

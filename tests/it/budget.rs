@@ -1,4 +1,4 @@
-//! An instance's budget: what it grants, what it refuses, and what the browser sees of that.
+//! An instance's budget: granted calls, refused calls, and the answers that browsers get.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ fn impatient(instance: &str) -> Settings {
         .instance(instance)
 }
 
-/// Asks for so many faces that were never seen, and counts those that the budget refused.
-async fn strangers(rig: &Rig, from: usize, count: usize) -> usize {
+/// Requests `count` new faces, and counts the refusals by the budget.
+async fn count_refusals(rig: &Rig, from: usize, count: usize) -> usize {
     let mut refused = 0;
     for n in from..from + count {
         let answer = rig.face("waha", &format!("62855500{n:03}")).await;
@@ -27,18 +27,18 @@ async fn strangers(rig: &Rig, from: usize, count: usize) -> usize {
 }
 
 #[tokio::test]
-async fn beyond_the_burst_a_face_waits_for_its_turn_behind_a_drawing() {
+async fn beyond_the_burst_of_the_budget_new_faces_get_a_placeholder() {
     let rig = impatient("lookups = { per_minute = 30, burst = 10 }")
         .start()
         .await;
-    assert_eq!(strangers(&rig, 0, 25).await, 15);
+    assert_eq!(count_refusals(&rig, 0, 25).await, 15);
     assert_eq!(rig.calls().api, 10);
     rig.seconds(4);
-    assert_eq!(strangers(&rig, 100, 5).await, 3);
+    assert_eq!(count_refusals(&rig, 100, 5).await, 3);
 }
 
 #[tokio::test]
-async fn who_comes_back_when_told_to_is_served() {
+async fn a_client_that_returns_after_retry_after_is_served() {
     let rig = impatient("lookups = { per_minute = 2, burst = 1 }")
         .start()
         .await;
@@ -48,7 +48,7 @@ async fn who_comes_back_when_told_to_is_served() {
     refused.assert_fallback("over_budget");
     assert_eq!(refused.header("retry-after"), "30");
     rig.seconds(29);
-    // A refusal is not remembered against the face, and costs nothing.
+    // A refusal is not stored for the face, and spends nothing.
     for _ in 0..5 {
         let refused = rig.face("waha", "628100000002").await;
         refused.assert_fallback("over_budget");
@@ -62,14 +62,14 @@ async fn who_comes_back_when_told_to_is_served() {
 }
 
 #[tokio::test]
-async fn a_wait_shorter_than_the_deadline_is_waited_for() {
+async fn a_request_waits_for_the_budget_if_the_wait_is_shorter_than_first_paint() {
     let rig = Settings::default()
         .section("cache", "first_paint = \"20s\"")
         .instance("lookups = { per_minute = 600, burst = 1 }")
         .start()
         .await;
     rig.face("waha", "628100000001").await;
-    // The budget has the next call in 100 ms, and the clock stands still until it is moved.
+    // The budget grants the next call after 100 ms of the rig's clock, which stands still.
     let mut second = std::pin::pin!(rig.face("waha", "628100000002"));
     let early = tokio::time::timeout(Duration::from_millis(50), &mut second).await;
     assert!(early.is_err(), "answered without waiting: {early:?}");
@@ -79,12 +79,12 @@ async fn a_wait_shorter_than_the_deadline_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_spent_budget_hides_no_picture_that_is_there() {
+async fn a_stored_picture_is_served_when_the_budget_is_spent() {
     let rig = impatient("lookups = { per_minute = 1, burst = 1 }")
         .start()
         .await;
     let good = rig.face("waha", "628100000001").await;
-    // So old that the request waits for a refresh.
+    // The picture is so old that the request waits for a refresh.
     rig.hours(9 * 24);
     rig.face("waha", "628100000002").await;
     rig.traffic();
@@ -95,7 +95,7 @@ async fn a_spent_budget_hides_no_picture_that_is_there() {
 }
 
 #[tokio::test]
-async fn refreshes_come_out_of_the_lookups() {
+async fn a_refresh_spends_the_lookup_budget_too() {
     let rig = impatient("lookups = { per_minute = 1, burst = 2 }")
         .start()
         .await;
@@ -112,7 +112,7 @@ async fn refreshes_come_out_of_the_lookups() {
 }
 
 #[tokio::test]
-async fn a_hit_costs_nothing() {
+async fn a_cache_hit_spends_no_budget() {
     let rig = impatient("lookups = { per_minute = 1, burst = 1 }")
         .start()
         .await;
@@ -149,9 +149,9 @@ async fn refreshes_have_their_own_small_budget_and_keep_the_picture() {
 #[tokio::test]
 async fn a_day_has_no_more_calls_than_its_cap() {
     let rig = impatient("daily = 5").start().await;
-    assert_eq!(strangers(&rig, 0, 12).await, 7);
+    assert_eq!(count_refusals(&rig, 0, 12).await, 7);
     rig.hours(24);
-    assert_eq!(strangers(&rig, 100, 12).await, 7);
+    assert_eq!(count_refusals(&rig, 100, 12).await, 7);
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn each_instance_has_a_budget_of_its_own() {
     let rig = impatient("lookups = { per_minute = 1, burst = 1 }")
         .start()
         .await;
-    strangers(&rig, 0, 3).await;
+    count_refusals(&rig, 0, 3).await;
     assert_eq!(rig.calls().api, 1);
     rig.face("wappfy", "628100000002").await;
     assert_eq!(rig.calls().api, 2);
@@ -190,7 +190,7 @@ async fn a_pause_asked_for_by_the_vendor_is_kept_and_then_over() {
 }
 
 #[tokio::test]
-async fn without_a_word_from_the_vendor_pauses_double() {
+async fn rate_limit_pauses_double_when_the_vendor_sends_no_retry_after() {
     let rig = Rig::start().await;
     rig.inject(Rule::api(Fault::Status {
         status: 429,
@@ -199,7 +199,7 @@ async fn without_a_word_from_the_vendor_pauses_double() {
     for minutes in [5, 10, 20, 40] {
         let limited = rig.face("waha", "628100000001").await;
         assert_eq!(limited.header("retry-after"), (minutes * 60).to_string());
-        // Nobody is asked meanwhile, not even for another face.
+        // The vendor is not called during the pause, not even for another face.
         rig.traffic();
         rig.seconds(minutes * 60 - 1);
         rig.face("waha", "628100000002")
@@ -212,7 +212,7 @@ async fn without_a_word_from_the_vendor_pauses_double() {
     for jid in ["628100000001", "628100000002"] {
         rig.face("waha", jid).await.assert_picture(&rig.bytes(jid));
     }
-    // One good answer, and the next limit is a first one again.
+    // After one good answer, the next rate limit starts with the shortest pause.
     rig.inject(Rule::api(Fault::Status {
         status: 429,
         retry_after: None,

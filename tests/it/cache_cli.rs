@@ -1,4 +1,4 @@
-//! `faceplate cache`, with a server running and without one.
+//! `faceplate cache`, with and without a running server.
 
 use std::{fs, path::PathBuf};
 
@@ -51,7 +51,7 @@ impl Scene {
         Answer::to(&address, "GET", &format!("/avatar/waha/{jid}"), &[]).await
     }
 
-    /// What the command prints, and its exit code.
+    /// The command's output and exit code.
     fn cache(&self, args: &[&str]) -> (String, String, Option<i32>) {
         let mut command = self.program.command(&[&["cache"], args].concat());
         if let Some(server) = &self.server {
@@ -85,7 +85,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stats_count_what_is_there_while_the_server_runs() {
+async fn cache_stats_counts_entries_while_the_server_runs() {
     let scene = Scene::set().await;
     let stats = scene.json(&["stats"]);
     assert_eq!(
@@ -104,7 +104,7 @@ async fn stats_count_what_is_there_while_the_server_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn list_hides_numbers_unless_asked_not_to() {
+async fn cache_list_hides_phone_numbers_by_default() {
     let scene = Scene::set().await;
     let (said, ..) = scene.cache(&["list"]);
     assert_eq!(said.lines().count(), 6);
@@ -117,7 +117,7 @@ async fn list_hides_numbers_unless_asked_not_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_finds_what_is_damaged_and_says_so_in_its_exit_code() {
+async fn cache_verify_finds_damage_and_exits_with_an_error() {
     let scene = Scene::set().await;
     let (said, _, code) = scene.cache(&["verify"]);
     assert!(said.contains("6 entries are good, 0 damaged"), "{said}");
@@ -140,12 +140,12 @@ async fn verify_finds_what_is_damaged_and_says_so_in_its_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forget_works_with_a_server_and_without_one() {
+async fn cache_forget_works_with_and_without_a_running_server() {
     let mut scene = Scene::set().await;
     let (said, wrong, code) = scene.cache(&["forget", "waha", "628100000001"]);
     assert_eq!((said.as_str(), code), ("forgotten\n", Some(0)), "{wrong}");
     assert_eq!(scene.pictures().len(), 4);
-    // The running server's memory has let go too.
+    // The running server has removed it from memory, too.
     scene.face("628100000001").await.assert_fallback("hidden");
     scene.stop();
     let (said, wrong, _) = scene.cache(&["forget", "waha", "+628100000002"]);
@@ -158,7 +158,7 @@ async fn forget_works_with_a_server_and_without_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gc_collects_with_a_server_and_without_one() {
+async fn cache_gc_works_with_and_without_a_running_server() {
     let mut scene = Scene::set().await;
     let orphan = || {
         let folder = scene
@@ -170,7 +170,7 @@ async fn gc_collects_with_a_server_and_without_one() {
         let path = folder.join("ef".repeat(30));
         fs::write(&path, "left by a crash").unwrap();
         let file = fs::File::options().append(true).open(&path).unwrap();
-        // File dates are the file system's.
+        // File dates follow the system's clock.
         #[allow(clippy::disallowed_methods)]
         file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200))
             .unwrap();
@@ -188,7 +188,7 @@ async fn gc_collects_with_a_server_and_without_one() {
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_named() {
+fn a_missing_cache_directory_is_named_in_the_error() {
     let program = Program::with(
         "[access]\nmode = \"open\"\n[cache]\ndir = \"DIR/nothing\"\n[instances.a]\nprovider = \"wawp\"\naccount = \"1\"\ntoken = \"env:TOKEN\"",
     );

@@ -1,4 +1,4 @@
-//! The real binary: what its commands do, and what they say when something is wrong.
+//! The commands of the real binary, and their messages when something is wrong.
 
 use crate::support::{
     Answer,
@@ -22,7 +22,7 @@ async fn emulator() -> Emulator {
 }
 
 #[test]
-fn check_is_content_with_a_good_configuration() {
+fn check_accepts_a_valid_configuration() {
     let output = Program::with(GOOD).run(&["check"]);
     assert!(output.status.success(), "{}", errors(&output));
     let said = String::from_utf8_lossy(&output.stdout);
@@ -33,7 +33,7 @@ fn check_is_content_with_a_good_configuration() {
 }
 
 #[test]
-fn check_is_content_with_the_sample_once_its_secrets_are_set() {
+fn check_accepts_the_sample_configuration_once_its_secrets_are_set() {
     let sample = include_str!("../../config/faceplate.toml");
     let program = Program::with(sample);
     let mut command = program.command(&["check"]);
@@ -46,7 +46,7 @@ fn check_is_content_with_the_sample_once_its_secrets_are_set() {
 }
 
 #[test]
-fn check_tells_every_problem_at_once_with_its_file_key_and_remedy() {
+fn check_reports_every_problem_at_once_with_file_key_and_remedy() {
     let program = Program::with(
         r#"
         [server]
@@ -122,7 +122,7 @@ fn an_environment_variable_overrides_a_key_and_is_named_when_it_is_wrong() {
 }
 
 #[test]
-fn what_is_no_toml_is_told_with_its_line() {
+fn a_toml_syntax_error_is_reported_with_its_line() {
     let output = Program::with("[server]\nlisten = \n").run(&["check"]);
     assert!(
         errors(&output).contains("faceplate.toml:2: is not valid TOML"),
@@ -132,7 +132,7 @@ fn what_is_no_toml_is_told_with_its_line() {
 }
 
 #[test]
-fn a_missing_file_is_told_with_what_to_do() {
+fn a_missing_configuration_file_is_reported_with_a_remedy() {
     let program = Program::with("");
     std::fs::remove_file(program.config()).unwrap();
     let output = program.run(&["serve"]);
@@ -145,7 +145,7 @@ fn a_missing_file_is_told_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_refuses_what_cannot_work_and_says_why() {
+async fn serve_refuses_a_setup_that_cannot_work_and_names_the_reason() {
     let emulator = emulator().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap();
@@ -223,7 +223,7 @@ async fn a_cache_directory_has_one_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_shows_faces_and_stops_when_told_to() {
+async fn serve_serves_faces_and_exits_on_sigterm() {
     let emulator = emulator().await;
     let program = Program::before(&emulator, "");
     let running = program.serve();
@@ -241,7 +241,7 @@ async fn serve_shows_faces_and_stops_when_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn healthcheck_tells_whether_a_server_is_ready() {
+async fn healthcheck_exits_with_the_server_s_readiness() {
     let emulator = emulator().await;
     let program = Program::before(&emulator, "");
     let running = program.serve();
@@ -254,7 +254,7 @@ async fn healthcheck_tells_whether_a_server_is_ready() {
     };
     let admin = running.address("admin");
     assert!(ask(&admin).status.success());
-    // Named, it needs no configuration.
+    // With an address, it needs no configuration.
     let named = |address: &str| {
         let mut command = program.command(&["healthcheck", "--admin", address]);
         let command = command.env("FACEPLATE_CACHE__TTL", "nonsense");
@@ -391,7 +391,7 @@ fn no_command_repeats_a_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn emulate_says_what_to_try() {
+async fn emulate_prints_commands_to_try() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_faceplate"));
     command.args(["emulate", "--listen", "127.0.0.1:0", "--cdn", "127.0.0.1:0"]);
     let mut running = Running::start(command);

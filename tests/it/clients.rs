@@ -1,10 +1,10 @@
-//! How often a client may ask, and who the client is when a proxy stands in front.
+//! The rate limit for each client, and the client's address behind a proxy.
 
 use crate::support::{Answer, Rig, rig::Settings};
 
 const FACE: &str = "/avatar/waha/628100000001";
 
-/// A server behind a proxy on this machine, with three requests at once a client.
+/// A server behind a proxy on this machine, with a burst of three requests for each client.
 async fn rig(more: &str) -> Rig {
     let server = format!(
         "listen = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n{more}\n\
@@ -23,7 +23,7 @@ async fn statuses(rig: &Rig, count: usize, headers: &[(&str, &str)]) -> Vec<u16>
 }
 
 #[tokio::test]
-async fn a_client_beyond_its_rate_is_told_when_to_come_back() {
+async fn a_client_beyond_its_rate_gets_429_with_retry_after() {
     let rig = rig("").await;
     let one = [("x-forwarded-for", "192.0.2.1")];
     assert_eq!(statuses(&rig, 4, &one).await, [200, 200, 200, 429]);
@@ -31,7 +31,7 @@ async fn a_client_beyond_its_rate_is_told_when_to_come_back() {
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(refused.header("content-type"), "application/problem+json");
     assert!(refused.text().contains("server.client_rate"));
-    // Others are none the worse for it.
+    // Other clients are served.
     let other = [("x-forwarded-for", "192.0.2.2")];
     assert_eq!(statuses(&rig, 3, &other).await, [200; 3]);
     rig.seconds(1);
@@ -39,7 +39,7 @@ async fn a_client_beyond_its_rate_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn refused_requests_of_every_kind_count() {
+async fn requests_refused_for_any_reason_count_against_the_client_s_rate() {
     let rig = rig("").await;
     let one = [("x-forwarded-for", "192.0.2.1")];
     for path in ["/nowhere", "/avatar/waha/not-a-jid", "/avatar/nobody/1"] {
@@ -49,7 +49,7 @@ async fn refused_requests_of_every_kind_count() {
 }
 
 #[tokio::test]
-async fn this_machine_and_the_proxies_themselves_are_not_limited() {
+async fn loopback_clients_and_trusted_proxies_are_not_rate_limited() {
     let rig = rig("").await;
     assert_eq!(statuses(&rig, 10, &[]).await, [200; 10]);
     for hops in ["127.0.0.1", "10.1.2.3", "10.1.2.3, 10.4.5.6"] {
@@ -59,11 +59,11 @@ async fn this_machine_and_the_proxies_themselves_are_not_limited() {
 }
 
 #[tokio::test]
-async fn a_client_cannot_hide_behind_addresses_that_it_writes_itself() {
+async fn a_client_cannot_evade_its_rate_with_a_forged_x_forwarded_for() {
     let rig = rig("").await;
     let mut statuses = Vec::new();
     for lie in 0..5 {
-        // What the client wrote, and what the proxy added.
+        // The first address is the client's own claim; the proxy added the second.
         let header = format!("198.51.100.{lie}, 192.0.2.1");
         let answer = rig.ask("GET", FACE, &[("x-forwarded-for", &header)]).await;
         statuses.push(answer.status.as_u16());
@@ -72,7 +72,7 @@ async fn a_client_cannot_hide_behind_addresses_that_it_writes_itself() {
 }
 
 #[tokio::test]
-async fn the_header_believed_is_the_one_that_the_proxy_writes() {
+async fn only_the_configured_forwarding_header_is_read() {
     let rig = rig("forwarded = \"forwarded\"").await;
     let lie = ("x-forwarded-for", "198.51.100.1");
     let truth = ("forwarded", "for=\"192.0.2.1:4711\";proto=https");
@@ -81,7 +81,7 @@ async fn the_header_believed_is_the_one_that_the_proxy_writes() {
 }
 
 #[tokio::test]
-async fn without_trusted_proxies_nobody_s_header_is_believed() {
+async fn without_trusted_proxies_forwarding_headers_are_ignored() {
     let server = "listen = \"127.0.0.1:0\"\nclient_rate = { per_minute = 60, burst = 1 }";
     let rig = Settings::default().section("server", server).start().await;
     let one = [("x-forwarded-for", "192.0.2.1")];
@@ -89,7 +89,7 @@ async fn without_trusted_proxies_nobody_s_header_is_believed() {
 }
 
 #[tokio::test]
-async fn the_admin_listener_has_no_such_limit() {
+async fn the_admin_listener_has_no_client_rate() {
     let rig = rig("").await;
     for _ in 0..10 {
         let headers = [("x-forwarded-for", "192.0.2.1")];

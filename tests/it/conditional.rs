@@ -1,5 +1,4 @@
-//! What a browser may keep, for how long, and how it finds out that it still has the right thing:
-//! validators, preconditions and `Cache-Control`, to the letter.
+//! Browser caching: validators, preconditions and `Cache-Control`, header by header.
 
 use crate::support::{Answer, Rig, rig::Settings};
 use faceplate::emulator::{Fault, Picture, Rule};
@@ -8,7 +7,7 @@ use hyper::HeaderMap;
 const FACE: &str = "/avatar/waha/628100000001@c.us";
 /// A contact without a picture.
 const NOBODY: &str = "/avatar/waha/628100000102@c.us";
-/// The rig's clock as it stands at the start, and a second before and after.
+/// The start of the rig's clock, and a second before and after.
 const NOW: &str = "Fri, 20 Nov 2026 18:40:00 GMT";
 const BEFORE: &str = "Fri, 20 Nov 2026 18:39:59 GMT";
 const AFTER: &str = "Fri, 20 Nov 2026 18:40:01 GMT";
@@ -17,7 +16,7 @@ async fn status(rig: &Rig, method: &str, path: &str, fields: &[(&str, &str)]) ->
     rig.ask(method, path, fields).await.status.as_u16()
 }
 
-/// The headers but for those that only a whole answer has.
+/// The headers without those that only an answer with a body has.
 fn lasting(answer: &Answer) -> HeaderMap {
     let mut headers = answer.headers.clone();
     for name in ["date", "x-request-id", "content-type", "content-length"] {
@@ -27,7 +26,7 @@ fn lasting(answer: &Answer) -> HeaderMap {
 }
 
 #[tokio::test]
-async fn the_headers_of_a_picture_are_exactly_these() {
+async fn the_answer_with_a_picture_has_exactly_the_documented_headers() {
     let rig = Rig::start().await;
     let first = rig.get(FACE).await;
     rig.seconds(10);
@@ -57,7 +56,7 @@ async fn the_headers_of_a_picture_are_exactly_these() {
 }
 
 #[tokio::test]
-async fn a_drawing_is_kept_for_minutes_and_one_for_trouble_not_at_all() {
+async fn a_placeholder_is_cached_for_minutes_and_one_for_a_failure_is_not() {
     let rig = Rig::start().await;
     rig.inject(Rule::api(Fault::NotJson).jid("628100000003"));
     for (path, control) in [
@@ -76,7 +75,7 @@ async fn a_drawing_is_kept_for_minutes_and_one_for_trouble_not_at_all() {
 }
 
 #[tokio::test]
-async fn what_is_signed_for_is_for_one_browser_alone() {
+async fn an_answer_to_an_authorized_request_is_private() {
     let rig = Settings::default()
         .section("access", "bearer_tokens = [\"env:BEARER\"]")
         .start()
@@ -92,7 +91,7 @@ async fn what_is_signed_for_is_for_one_browser_alone() {
 }
 
 #[tokio::test]
-async fn the_operator_says_which_pages_may_read_pictures() {
+async fn allow_origin_sets_the_cors_header() {
     let rig = Settings::default()
         .section(
             "access",
@@ -126,7 +125,7 @@ async fn a_304_has_every_header_that_the_200_would_have_had() {
 }
 
 #[tokio::test]
-async fn a_date_counts_for_pictures_from_its_own_second_on() {
+async fn if_modified_since_gets_304_from_the_picture_s_own_second_on() {
     let rig = Rig::start().await;
     rig.get(FACE).await;
     for (date, expected) in [
@@ -145,14 +144,14 @@ async fn a_date_counts_for_pictures_from_its_own_second_on() {
 }
 
 #[tokio::test]
-async fn a_drawing_has_no_date_to_go_by() {
+async fn a_placeholder_has_no_last_modified() {
     let rig = Rig::start().await;
     let since = [("if-modified-since", AFTER)];
     assert_eq!(status(&rig, "GET", NOBODY, &since).await, 200);
 }
 
 #[tokio::test]
-async fn tags_make_dates_count_for_nothing() {
+async fn if_none_match_takes_precedence_over_if_modified_since() {
     let rig = Rig::start().await;
     let etag = rig.get(FACE).await.header("etag").to_owned();
     for (tag, date, expected) in [
@@ -167,7 +166,7 @@ async fn tags_make_dates_count_for_nothing() {
 }
 
 #[tokio::test]
-async fn tags_are_compared_whole() {
+async fn entity_tags_are_compared_as_a_whole() {
     let rig = Rig::start().await;
     for path in [FACE, NOBODY] {
         let etag = rig.get(path).await.header("etag").to_owned();
@@ -206,7 +205,7 @@ async fn a_browser_with_the_old_picture_gets_the_new_one() {
 }
 
 #[tokio::test]
-async fn a_browser_with_the_picture_is_told_that_it_has_been_confirmed() {
+async fn a_304_after_a_refresh_has_age_zero_and_the_full_max_age() {
     let rig = Rig::start().await;
     let old = rig.get(FACE).await;
     rig.hours(25);

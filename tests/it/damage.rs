@@ -1,4 +1,4 @@
-//! Flipped bits and broken disks: never a wrong picture, never a failed request.
+//! Flipped bits and broken disks never cause a wrong picture or a failed request.
 
 use std::{
     fs::{self, TryLockError},
@@ -27,7 +27,7 @@ fn only_file(rig: &Rig, folder: &str) -> PathBuf {
     panic!("no file in {folder}");
 }
 
-/// Flips one bit at each of many places in turn, restarts, and looks at the face.
+/// Flips one bit, restarts, and requests the face, for many positions of the bit.
 async fn flip_everywhere(folder: &str, step: usize) {
     let mut rig = Rig::start().await;
     rig.face("waha", FACE).await;
@@ -46,7 +46,7 @@ async fn flip_everywhere(folder: &str, step: usize) {
             .await
             .assert_picture(&rig.bytes(FACE));
         damaged += usize::from(rig.traffic().0 > 0);
-        // Healed: the next restart finds it whole.
+        // The entry is repaired: it is there after the next restart.
         rig.restart().await;
         rig.face("waha", FACE)
             .await
@@ -68,7 +68,7 @@ async fn a_flipped_bit_in_the_index_is_never_believed_and_healed_by_a_fetch() {
 
 #[tokio::test]
 async fn a_picture_that_is_read_from_disk_again_and_again_is_proven_each_time() {
-    // No memory to speak of, so that every look goes to the disk.
+    // The memory tier is too small for a picture, so every request reads the disk.
     let rig = Settings::default()
         .section("cache", "memory = \"1b\"")
         .start()
@@ -92,7 +92,7 @@ async fn a_picture_that_is_read_from_disk_again_and_again_is_proven_each_time() 
 }
 
 #[tokio::test]
-async fn damage_is_counted() {
+async fn damaged_entries_are_counted_in_the_metrics() {
     let mut rig = Rig::start().await;
     rig.face("waha", FACE).await;
     rig.stop().await;
@@ -125,7 +125,7 @@ async fn readiness(rig: &Rig) -> String {
 }
 
 #[tokio::test]
-async fn damage_to_the_last_change_never_brings_back_an_older_picture_unasked() {
+async fn a_damaged_last_line_of_an_index_file_does_not_bring_back_an_older_picture_as_fresh() {
     let mut rig = Rig::start().await;
     rig.face("waha", FACE).await;
     let old = rig.bytes(FACE);
@@ -145,15 +145,15 @@ async fn damage_to_the_last_change_never_brings_back_an_older_picture_unasked() 
     rig.stop().await;
     let saved = fs::read(only_file(&rig, "index-v5")).unwrap();
     damage(&rig);
-    // The vendor can be asked: what it says counts.
+    // If the vendor answers, its answer counts.
     rig.restart().await;
     rig.face("waha", FACE)
         .await
         .assert_picture(&rig.bytes(FACE));
-    // It cannot: the older picture is better than none, and said to be stale.
+    // If it does not, the older picture is shown as stale.
     rig.stop().await;
     fs::write(only_file(&rig, "index-v5"), saved).unwrap();
-    // Only the index is put back; the older picture's bytes went when it was replaced.
+    // Only the index file is restored. The older picture's bytes were removed when it was replaced.
     let content = rig.cache.path().join("content-v2");
     cacache_content(&content, &old);
     damage(&rig);
@@ -167,7 +167,7 @@ async fn damage_to_the_last_change_never_brings_back_an_older_picture_unasked() 
     assert_eq!(answer.header("x-faceplate-reason"), "vendor_error");
 }
 
-/// Puts a picture where cacache looks for it.
+/// Writes a picture to its content path.
 fn cacache_content(folder: &Path, bytes: &[u8]) {
     let hex: String = Sha256::digest(bytes)
         .iter()
@@ -179,7 +179,7 @@ fn cacache_content(folder: &Path, bytes: &[u8]) {
 }
 
 #[tokio::test]
-async fn a_cache_directory_removed_while_running_is_made_anew() {
+async fn a_cache_directory_removed_while_running_is_created_again() {
     let mut rig = Rig::start().await;
     rig.face("waha", FACE).await;
     rig.tend().await;
@@ -188,12 +188,12 @@ async fn a_cache_directory_removed_while_running_is_made_anew() {
         rig.face("waha", jid).await.assert_picture(&rig.bytes(jid));
     }
     assert_eq!(readiness(&rig).await, "ok\n");
-    // As private as before, and ours alone.
+    // It has the same mode and lock as before.
     let mode = fs::metadata(rig.cache.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     let lock = fs::File::open(rig.cache.path().join("lock")).unwrap();
     assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
-    // What went with it is not counted. (The first face is in memory and was not written again.)
+    // The lost entries are not counted. The first face is in memory and was not written again.
     rig.tend().await;
     let cache = Answer::to(&rig.admin(), "GET", "/v1/cache", &[]).await;
     assert!(cache.text().contains("\"entries\":2,"), "{}", cache.text());
@@ -206,7 +206,7 @@ async fn a_cache_directory_removed_while_running_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_cache_directory_that_another_server_took_is_left_alone() {
+async fn a_cache_directory_that_another_server_has_locked_is_left_alone() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
     fs::remove_dir_all(rig.cache.path()).unwrap();
@@ -224,7 +224,7 @@ async fn a_cache_directory_that_another_server_took_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_hangs_keeps_nobody_from_the_probes_or_from_faces_in_memory() {
+async fn a_hanging_disk_delays_no_probe_and_no_face_in_memory() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
     rig.tend().await;
@@ -252,7 +252,7 @@ async fn a_disk_that_hangs_keeps_nobody_from_the_probes_or_from_faces_in_memory(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_face_on_a_disk_that_hangs_is_drawn_in_time() {
+async fn a_face_on_a_hanging_disk_gets_a_placeholder_in_time() {
     let cache = "memory = \"1b\"\nfirst_paint = \"50ms\"";
     let rig = Settings::default().section("cache", cache).start().await;
     rig.face("waha", FACE).await;
@@ -267,8 +267,8 @@ async fn a_face_on_a_disk_that_hangs_is_drawn_in_time() {
     drop(pipe);
 }
 
-/// Puts a pipe in the place of the entry: who opens it waits for somebody at the other end, as for
-/// a network disk that went away.
+/// Replaces the index file by a named pipe. Opening it blocks until the other end is opened, like a file of a
+/// network disk that is gone.
 fn hang(rig: &Rig) -> PathBuf {
     let index = only_file(rig, "index-v5");
     fs::remove_file(&index).unwrap();
@@ -277,17 +277,17 @@ fn hang(rig: &Rig) -> PathBuf {
     index
 }
 
-/// Opens both ends, which lets everybody else in and does not wait itself.
+/// Opens both ends, which does not block and ends the wait of all readers.
 fn release(index: &Path) -> fs::File {
     let pipe = fs::File::options().read(true).write(true).open(index);
     pipe.unwrap()
 }
 
 #[tokio::test]
-async fn a_disk_that_takes_no_writes_costs_caching_and_never_answers() {
+async fn a_disk_that_fails_writes_costs_caching_but_no_answer() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
-    // A file where the cache's folder was: nothing can be written, whoever tries.
+    // A regular file in place of the cache's folder makes every write fail, root's too.
     fs::remove_dir_all(rig.cache.path()).unwrap();
     fs::write(rig.cache.path(), "in the way").unwrap();
     for jid in [FACE, "628100000001", "628100000002"] {
@@ -298,7 +298,7 @@ async fn a_disk_that_takes_no_writes_costs_caching_and_never_answers() {
             "{}",
             first.cache_status()
         );
-        // From memory.
+        // This one comes from memory.
         let second = rig.face("waha", jid).await;
         second.assert_picture(&rig.bytes(jid));
         assert!(second.cache_status().starts_with("faceplate; hit"));
@@ -308,7 +308,7 @@ async fn a_disk_that_takes_no_writes_costs_caching_and_never_answers() {
         "{}",
         readiness(&rig).await
     );
-    // And it resumes by itself, without a picture to write.
+    // Writing resumes by itself, without a picture to write.
     fs::remove_file(rig.cache.path()).unwrap();
     rig.tend().await;
     assert_eq!(readiness(&rig).await, "ok\n");

@@ -1,4 +1,4 @@
-//! The operator's page, in a real browser.
+//! The dashboard, in a real browser.
 
 use crate::support::{
     Answer,
@@ -53,7 +53,7 @@ async fn looked_at(rig: &Rig, browser: Browser) -> Browser {
 const ALL_SHOWN: &str = "document.images.length && [...document.images].every((image) => !image.src || image.closest('dialog') || (image.complete && image.naturalWidth > 0))";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_shows_instances_traffic_and_faces_and_loads_nothing_from_elsewhere() {
+async fn the_dashboard_shows_instances_traffic_and_faces_and_loads_nothing_from_other_origins() {
     let rig = Rig::start().await;
     traffic(&rig).await;
     let browser = looked_at(&rig, Browser::open(1280, 1400, &[]).await).await;
@@ -87,7 +87,7 @@ async fn the_page_shows_instances_traffic_and_faces_and_loads_nothing_from_elsew
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_is_readable_on_a_phone_in_the_dark() {
+async fn the_dashboard_is_readable_on_a_phone_in_dark_mode() {
     let rig = Rig::start().await;
     traffic(&rig).await;
     let browser = looked_at(&rig, Browser::dark_phone(360, 740).await).await;
@@ -108,7 +108,7 @@ async fn the_page_is_readable_on_a_phone_in_the_dark() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_lives_without_reloading_and_its_buttons_work() {
+async fn the_dashboard_updates_without_reloading_and_its_buttons_work() {
     let rig = Rig::start().await;
     let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
     browser
@@ -134,7 +134,7 @@ async fn the_page_lives_without_reloading_and_its_buttons_work() {
         .await;
     assert_eq!(rig.traffic().0, 1);
 
-    // The question is answered with yes.
+    // Confirms the dialog.
     browser
         .run("window.confirm = () => true; document.querySelector('[data-do=DELETE]').click()")
         .await;
@@ -146,7 +146,7 @@ async fn the_page_lives_without_reloading_and_its_buttons_work() {
 }
 
 #[tokio::test]
-async fn the_overview_remembers_an_hour_and_no_more() {
+async fn the_overview_covers_the_last_hour() {
     let rig = Rig::start().await;
     let hits = |overview: &Value| {
         let history = overview["history"].as_array().unwrap().clone();
@@ -166,7 +166,7 @@ async fn the_overview_remembers_an_hour_and_no_more() {
     assert_eq!(overview["history"].as_array().unwrap().len(), 62);
 }
 
-/// Lets a minute pass, and the totals be noted.
+/// Advances the clock by a minute, and waits for the sample of the totals.
 async fn step(rig: &Rig) {
     let before = overview(rig).await["history"].as_array().unwrap().len();
     rig.seconds(60);
@@ -180,7 +180,7 @@ async fn step(rig: &Rig) {
 }
 
 #[tokio::test]
-async fn the_wall_has_the_faces_of_before_the_restart() {
+async fn the_dashboard_shows_recent_faces_after_a_restart() {
     let mut rig = Rig::start().await;
     for number in 1..=3 {
         rig.face("waha", &format!("62810000000{number}")).await;
@@ -196,7 +196,7 @@ async fn the_wall_has_the_faces_of_before_the_restart() {
 }
 
 #[tokio::test]
-async fn with_a_token_the_page_asks_for_it_as_a_password() {
+async fn with_an_admin_token_the_dashboard_asks_for_a_password() {
     let settings =
         Settings::default().section("admin", "listen = \"127.0.0.1:0\"\ntoken = \"env:BEARER\"");
     let rig = settings.start().await;
@@ -225,7 +225,7 @@ async fn with_a_token_the_page_asks_for_it_as_a_password() {
 }
 
 #[tokio::test]
-async fn no_page_of_another_site_changes_anything_through_the_operator_s_browser() {
+async fn state_changing_admin_requests_from_another_origin_are_refused() {
     let rig = Rig::start().await;
     let (admin, own) = (rig.admin(), format!("http://{}", rig.admin()));
     let purge = "/v1/purge?all=true&hard=true";
@@ -247,7 +247,7 @@ async fn no_page_of_another_site_changes_anything_through_the_operator_s_browser
 }
 
 #[tokio::test]
-async fn without_a_token_a_name_of_another_s_is_not_answered() {
+async fn without_an_admin_token_a_foreign_host_header_is_refused() {
     let rig = Rig::start().await;
     for (host, status) in [
         ("evil.example", 421),
@@ -263,7 +263,7 @@ async fn without_a_token_a_name_of_another_s_is_not_answered() {
             said.starts_with(&format!("HTTP/1.1 {status} ")),
             "{host}: {said}"
         );
-        // Probes name whom they like.
+        // Probes may use any Host.
         let probe = request.replace("/v1/cache", "/livez");
         assert!(
             crate::support::raw(&rig.admin(), &probe)
@@ -274,7 +274,7 @@ async fn without_a_token_a_name_of_another_s_is_not_answered() {
 }
 
 #[tokio::test]
-async fn a_picture_on_the_wall_asks_nobody() {
+async fn a_picture_on_the_dashboard_causes_no_call() {
     let rig = Rig::start().await;
     let path = format!("/v1/avatars/waha/{FACE}/picture");
     let nobody = Answer::to(&rig.admin(), "GET", &path, &[]).await;

@@ -1,4 +1,4 @@
-//! What stands in `deploy/`, held against the tools and against the program.
+//! The files of `deploy/`, checked by the tools that read them and by the program itself.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(deploy(path)).unwrap()
 }
 
-/// What a tool prints, if it is content.
+/// The output of a tool, which has to succeed.
 #[track_caller]
 fn content(command: &mut Command) -> String {
     let name = command.get_program().to_string_lossy().into_owned();
@@ -41,7 +41,7 @@ fn content(command: &mut Command) -> String {
 
 // --- systemd ---
 
-/// The units, with the binary that was built.
+/// The units, with the path of the built binary.
 fn units() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for item in fs::read_dir(deploy("systemd")).unwrap() {
@@ -54,7 +54,7 @@ fn units() -> tempfile::TempDir {
 }
 
 #[test]
-fn systemd_understands_the_units() {
+fn systemd_accepts_the_units() {
     let folder = units();
     let names = [
         "faceplate.service",
@@ -67,17 +67,17 @@ fn systemd_understands_the_units() {
 }
 
 #[test]
-fn systemd_finds_the_service_well_guarded() {
+fn systemd_rates_the_service_as_safe() {
     let folder = units();
     let mut security = Command::new("systemd-analyze");
-    // In tenths; what systemd calls safe begins at 2.0.
+    // The exposure in tenths. systemd calls up to 2.0 safe.
     security.args(["security", "--offline=true", "--threshold=15"]);
     let said = content(security.arg(folder.path().join("faceplate.service")));
     assert!(said.contains("Overall exposure level"), "{said}");
 }
 
 #[test]
-fn the_unit_waits_for_readiness_and_grants_longer_than_the_drain() {
+fn the_unit_waits_for_readiness_and_stops_later_than_the_drain_timeout() {
     let unit = read("systemd/faceplate.service");
     for line in [
         "Type=notify",
@@ -93,7 +93,7 @@ fn the_unit_waits_for_readiness_and_grants_longer_than_the_drain() {
 }
 
 #[test]
-fn the_image_and_the_unit_have_the_allocator_give_memory_back() {
+fn the_image_and_the_unit_set_the_malloc_trim_threshold() {
     let setting = "MALLOC_TRIM_THRESHOLD_=131072";
     let dockerfile = fs::read_to_string(deploy("../Dockerfile")).unwrap();
     assert!(dockerfile.lines().any(|line| line.trim() == setting));
@@ -105,7 +105,7 @@ fn the_image_and_the_unit_have_the_allocator_give_memory_back() {
 // --- monitoring ---
 
 #[test]
-fn promtool_understands_the_rules_and_their_tests_hold() {
+fn promtool_accepts_the_alert_rules_and_their_tests() {
     let config = deploy("monitoring/prometheus.yml");
     content(
         Command::new("promtool")
@@ -127,7 +127,7 @@ fn promtool_understands_the_rules_and_their_tests_hold() {
     content(Command::new("promtool").args(["test", "rules"]).arg(tests));
 }
 
-/// The metrics that a text names.
+/// The names of metrics in a text.
 fn named(text: &str) -> BTreeSet<String> {
     let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(|c| !is_of_a_name(c))
@@ -146,9 +146,9 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_metric_that_is_charted_or_watched_exists() {
+async fn every_metric_of_the_dashboard_and_the_alerts_exists() {
     let rig = Rig::start().await;
-    // What was never counted is not told.
+    // A counter appears after its first increment.
     rig.face("waha", "628100000001?s=32").await;
     let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
     let there: BTreeSet<_> = metrics
@@ -160,12 +160,12 @@ async fn every_metric_that_is_charted_or_watched_exists() {
     for file in ["alerts.yml", "dashboard.json"] {
         let named = named(&read(&format!("monitoring/{file}")));
         assert!(named.len() >= 5, "{file}: {named:?}");
-        let strangers: Vec<_> = named.difference(&there).collect();
-        assert!(strangers.is_empty(), "{file} names {strangers:?}");
+        let count_refusals: Vec<_> = named.difference(&there).collect();
+        assert!(count_refusals.is_empty(), "{file} names {count_refusals:?}");
     }
 }
 
-/// An alert that never fires would pass a test that only sees it quiet.
+/// An alert that can never fire would pass a test that expects silence.
 #[test]
 fn every_alert_fires_in_a_test() {
     let (alerts, tests) = (
@@ -187,7 +187,7 @@ fn every_alert_fires_in_a_test() {
 }
 
 #[test]
-fn every_alert_says_what_to_do() {
+fn every_alert_names_a_remedy() {
     let alerts = read("monitoring/alerts.yml");
     let count = |what: &str| alerts.matches(what).count();
     assert!(count("- alert:") >= 8);
@@ -197,7 +197,7 @@ fn every_alert_says_what_to_do() {
 }
 
 #[test]
-fn the_dashboard_is_one_that_grafana_can_import() {
+fn grafana_can_import_the_dashboard() {
     let dashboard: Value = serde_json::from_str(&read("monitoring/dashboard.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     assert!(panels.len() >= 8);
@@ -297,7 +297,7 @@ async fn prometheus_scrapes_a_running_server_with_the_configuration_as_it_is() {
 
 // --- Kubernetes ---
 
-/// What an overlay gives to Faceplate.
+/// The configuration and environment that an overlay gives to Faceplate.
 #[derive(Deserialize)]
 struct Told {
     config: String,
@@ -305,7 +305,7 @@ struct Told {
 }
 
 #[test]
-fn kubernetes_understands_the_manifests_and_faceplate_their_configuration() {
+fn kubernetes_accepts_the_manifests_and_faceplate_their_configuration() {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deploy.py");
     let said = content(Command::new(python).arg(script));
@@ -318,7 +318,7 @@ fn kubernetes_understands_the_manifests_and_faceplate_their_configuration() {
         let mut check = Command::new(env!("CARGO_BIN_EXE_faceplate"));
         check.args(["check", "--config"]).arg(file);
         let output = check.envs(env).output().unwrap();
-        // Warnings are told there, too.
+        // Warnings go to standard error, too.
         assert_eq!(errors(&output), "", "{overlay}");
         assert!(output.status.success());
     }

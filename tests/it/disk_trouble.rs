@@ -1,5 +1,5 @@
-//! A disk that is full, read-only or somebody else's: answers go on, the log and `/readyz` say what
-//! is wrong, and writing resumes by itself.
+//! A disk that is full, read-only or not writable for this user: requests are answered, the log and `/readyz`
+//! name the problem, and writing resumes by itself.
 
 use std::{
     fs,
@@ -37,13 +37,13 @@ fn start(program: &Program, wrapper: &[String]) -> Running {
 }
 
 impl Scene {
-    /// A server started by `wrapper`, a command that runs another: `$0` and what follows.
+    /// A server started by `wrapper`, a command that runs its arguments.
     async fn set(wrapper: &[&str]) -> Self {
         let emulator = Emulator::start(Options::default()).await.unwrap();
         let program = Program::before(&emulator, "");
         let dir = program.folder.path().join("cache");
         fs::create_dir(&dir).unwrap();
-        // Whoever the server runs as has to reach its directory.
+        // The server may run as another user, which has to reach its directory.
         for path in [program.folder.path(), &dir] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
         }
@@ -73,7 +73,7 @@ impl Scene {
         self.server = start(&self.program, &self.wrapper);
     }
 
-    /// The face, which must be right whatever the disk does. Returns whether it was stored.
+    /// Requests a face, which has to be right in spite of the disk. Returns whether it was stored.
     async fn face(&self, number: usize) -> bool {
         let jid = format!("62855500{number:03}");
         let address = self.server.address("listen");
@@ -82,7 +82,7 @@ impl Scene {
         answer.cache_status().contains("stored")
     }
 
-    /// Mounts the server's own disk anew.
+    /// Remounts the server's own disk.
     fn remount(&self, how: &str) {
         let pid = self.server.process.id().to_string();
         let folder = self.program.folder.path().join("cache");
@@ -107,7 +107,7 @@ impl Scene {
         answer.text().to_owned()
     }
 
-    /// Trouble is on, and known.
+    /// Asserts that the failure is reported.
     async fn assert_degraded(&mut self) {
         assert!(
             self.readiness().await.contains("degraded"),
@@ -115,7 +115,7 @@ impl Scene {
             self.readiness().await
         );
         let log = self.server.wait_for("cannot write to the cache");
-        // Once, not once per request.
+        // It is logged once, not for each request.
         assert_eq!(
             log.matches("cannot write to the cache; faces").count(),
             1,
@@ -128,7 +128,7 @@ impl Scene {
         assert_eq!(answer.status, 200);
     }
 
-    /// Trouble is over, and known before anybody asks for a face.
+    /// Asserts that the recovery is reported before the next request for a face.
     async fn assert_resumed(&mut self, number: usize) {
         self.tend().await;
         assert_eq!(self.readiness().await, "ok\n");
@@ -144,7 +144,7 @@ impl Scene {
     }
 }
 
-/// Root may do everything, so root's tests run the server as nobody.
+/// Root may write anywhere, so under root the server runs as an ordinary user.
 fn as_nobody<'a>(wrapper: &[&'a str]) -> Vec<&'a str> {
     const NOBODY: [&str; 4] = [
         "setpriv",
@@ -157,7 +157,7 @@ fn as_nobody<'a>(wrapper: &[&'a str]) -> Vec<&'a str> {
     [nobody, wrapper].concat()
 }
 
-/// A disk of its own, half a megabyte large, that nobody else sees.
+/// A file system of 512 KB in a mount namespace of its own.
 const OWN_DISK: [&str; 7] = [
     "unshare",
     "--mount",
@@ -169,7 +169,7 @@ const OWN_DISK: [&str; 7] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_costs_caching_and_never_answers() {
+async fn a_full_disk_costs_caching_but_no_answer() {
     let mut scene = Scene::set(&OWN_DISK).await;
     assert!(scene.face(0).await);
     let filler = scene.cache().join("filler");
@@ -181,14 +181,14 @@ async fn a_full_disk_costs_caching_and_never_answers() {
         assert!(!scene.face(number).await);
     }
     scene.assert_degraded().await;
-    // What was in memory and on disk still is.
+    // The earlier face is still in memory and on disk.
     assert!(!scene.face(0).await);
     fs::remove_file(&filler).unwrap();
     scene.assert_resumed(10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_turns_read_only_costs_caching_and_never_answers() {
+async fn a_disk_that_turns_read_only_costs_caching_but_no_answer() {
     let mut scene = Scene::set(&OWN_DISK).await;
     assert!(scene.face(0).await);
     scene.remount("ro");
@@ -201,7 +201,7 @@ async fn a_disk_that_turns_read_only_costs_caching_and_never_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_without_permission_costs_caching_and_never_answers() {
+async fn a_cache_directory_without_write_permission_costs_caching_but_no_answer() {
     let mut scene = Scene::set(&as_nobody(&["env"])).await;
     assert!(scene.face(0).await);
     let folder = scene.program.folder.path().join("cache");
@@ -225,7 +225,7 @@ async fn a_directory_without_permission_costs_caching_and_never_answers() {
     scene.assert_resumed(10).await;
 }
 
-/// Everything below a folder, the folder first.
+/// All paths below a folder, the folder first.
 fn everything(folder: PathBuf) -> Vec<PathBuf> {
     let mut found = vec![folder];
     let mut next = 0;
@@ -245,7 +245,7 @@ fn set_mode(paths: &[PathBuf], mode: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_cannot_be_read_for_now_is_not_thrown_away() {
+async fn an_entry_that_is_temporarily_unreadable_is_kept() {
     // No memory to speak of, so that every look goes to the disk.
     let wrapper = ["env", "FACEPLATE_CACHE__MEMORY=1b"];
     let scene = Scene::set(&as_nobody(&wrapper)).await;
@@ -274,7 +274,7 @@ async fn an_entry_that_cannot_be_read_for_now_is_not_thrown_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_unreadable_index_refers_to_is_not_collected() {
+async fn content_of_an_unreadable_index_file_is_not_collected() {
     let mut scene = Scene::set(&as_nobody(&["env", "FACEPLATE_CACHE__GC_GRACE=0"])).await;
     for number in 0..5 {
         scene.face(number).await;
@@ -307,7 +307,7 @@ async fn what_an_unreadable_index_refers_to_is_not_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_leaves_the_archive_while_it_cannot_be_told_who_else_has_it() {
+async fn an_archived_picture_is_kept_while_other_faces_that_have_it_cannot_be_read() {
     let scene = Scene::set(&as_nobody(&["env", "FACEPLATE_CACHE__RETAIN=forever"])).await;
     let control = scene.emulator.control();
     for number in 0..2 {
@@ -334,7 +334,7 @@ async fn nothing_leaves_the_archive_while_it_cannot_be_told_who_else_has_it() {
         assert_eq!(refused.status, 500, "{hidden:?}");
         assert_eq!(files("index-v5").len(), 2);
     }
-    // It can be tried again, and the other one keeps the picture.
+    // The removal can be repeated, and the other face keeps the picture.
     let path = "/v1/avatars/waha/62855500000";
     let done = Answer::to(&admin, "DELETE", path, &[]).await;
     assert_eq!(done.status, 204);
@@ -343,7 +343,7 @@ async fn nothing_leaves_the_archive_while_it_cannot_be_told_who_else_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn room_that_cannot_be_made_is_told_once_and_made_later() {
+async fn a_failed_eviction_is_logged_once_and_retried() {
     let mut scene = Scene::set(&as_nobody(&["env"])).await;
     for number in 0..5 {
         assert!(scene.face(number).await);
@@ -374,7 +374,7 @@ async fn room_that_cannot_be_made_is_told_once_and_made_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purge_that_did_not_reach_the_disk_is_no_success() {
+async fn a_purge_that_fails_on_disk_is_reported_as_failed() {
     let scene = Scene::set(&OWN_DISK).await;
     assert!(scene.face(0).await);
     scene.remount("ro");

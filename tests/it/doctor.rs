@@ -1,4 +1,4 @@
-//! `faceplate doctor` finds what is wrong before users do.
+//! `faceplate doctor` finds faults of an installation before its users do.
 
 use crate::support::program::{Program, errors};
 use faceplate::emulator::{Emulator, Fault, Options, Rule};
@@ -8,7 +8,7 @@ async fn emulator() -> Emulator {
     Emulator::start(Options::default()).await.unwrap()
 }
 
-/// The exit code, and the verdict and words about each thing.
+/// The exit code, and the verdict and message of each check.
 fn examine(program: &Program, env: &[(&str, &str)]) -> (i32, Vec<(String, String, String)>) {
     let mut command = program.command(&["doctor", "--json"]);
     command.envs(env.iter().copied());
@@ -34,7 +34,7 @@ fn assert_found(findings: &[(String, String, String)], verdict: &str, about: &st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sound_installation_gets_a_clean_bill() {
+async fn doctor_finds_no_fault_in_a_sound_installation() {
     let emulator = emulator().await;
     let program = Program::before(&emulator, "");
     let (code, findings) = examine(&program, &[]);
@@ -53,7 +53,7 @@ async fn a_sound_installation_gets_a_clean_bill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_server_is_no_trouble() {
+async fn doctor_accepts_a_running_server() {
     let emulator = emulator().await;
     let program = Program::before(&emulator, "");
     let running = program.serve();
@@ -65,7 +65,7 @@ async fn a_running_server_is_no_trouble() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_credential_and_a_session_that_is_down_are_told_apart() {
+async fn doctor_distinguishes_a_wrong_credential_from_a_session_that_is_down() {
     let emulator = emulator().await;
     let program = Program::before(&emulator, "");
     let (code, findings) = examine(&program, &[("TOKEN", "wrong-secret-token")]);
@@ -95,7 +95,7 @@ async fn a_wrong_credential_and_a_session_that_is_down_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_the_guard_forbids_is_named_with_the_way_to_allow_it() {
+async fn doctor_names_a_forbidden_address_and_how_to_allow_it() {
     let emulator = emulator().await;
     let program = Program::before(&emulator, "");
     let env = [("FACEPLATE_INSTANCES__WAHA__BASE_URL", "https://10.11.12.13")];
@@ -111,7 +111,7 @@ async fn an_address_that_the_guard_forbids_is_named_with_the_way_to_allow_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_is_not_there_is_told() {
+async fn doctor_reports_an_unreachable_gateway() {
     let emulator = emulator().await;
     let program = Program::before(&emulator, "");
     drop(emulator);
@@ -121,7 +121,7 @@ async fn a_gateway_that_is_not_there_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cache_that_cannot_be_kept_is_told() {
+async fn doctor_reports_a_cache_directory_that_cannot_be_written() {
     let emulator = emulator().await;
     let program = Program::before(&emulator, "");
     let impossible = crate::support::program::impossible(program.folder.path());
@@ -140,7 +140,7 @@ async fn a_cache_that_cannot_be_kept_is_told() {
 }
 
 #[test]
-fn for_people_every_line_says_what_and_what_to_do() {
+fn doctor_s_text_output_names_each_check_and_its_remedy() {
     let program = Program::with(
         r#"
         [access]

@@ -1,15 +1,15 @@
-//! Drawings in place of pictures: as SVG, and as pixels for clients that show none.
+//! Placeholders: as SVG, and as pixels for clients that do not show SVG.
 
 use crate::support::{Answer, rig::Rig};
 use image::{ImageFormat, RgbaImage};
 use url::form_urlencoded::byte_serialize;
 
-/// Has no picture.
+/// A contact without a picture.
 const NOBODY: &str = "628100000102";
-/// What mail programs and some mobile apps accept.
+/// The `Accept` of mail programs and some mobile apps.
 const NO_SVG: &str = "image/png,image/jpeg,image/webp;q=0";
 
-/// In every script that there are letters for.
+/// Names in every script that the fonts cover.
 const NAMES: [&str; 26] = [
     "John Doe",
     "Øystein Åse",
@@ -59,7 +59,7 @@ fn named(name: &str) -> String {
     format!("name={name}")
 }
 
-/// How many pixels differ from the ground, which is that of the middle of the upper edge.
+/// How many pixels differ from the background, which is the color at the middle of the upper edge.
 fn inked(image: &RgbaImage) -> usize {
     let ground = *image.get_pixel(48, 2);
     let differs = |pixel: &&image::Rgba<u8>| {
@@ -70,7 +70,7 @@ fn inked(image: &RgbaImage) -> usize {
 }
 
 #[tokio::test]
-async fn every_format_can_be_asked_for() {
+async fn a_placeholder_comes_in_every_requested_format() {
     let rig = Rig::start().await;
     for (name, media, format) in [
         ("png", "image/png", Some(ImageFormat::Png)),
@@ -93,7 +93,7 @@ async fn every_format_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn who_shows_no_svg_gets_pixels() {
+async fn a_client_that_does_not_accept_svg_gets_a_png_placeholder() {
     let rig = Rig::start().await;
     let path = format!("/avatar/waha/{NOBODY}?name=Ana");
     for (accept, media) in [
@@ -122,7 +122,7 @@ async fn who_shows_no_svg_gets_pixels() {
 }
 
 #[tokio::test]
-async fn every_script_has_letters() {
+async fn initials_are_drawn_in_every_supported_script() {
     let rig = Rig::start().await;
     for name in NAMES {
         let letters = pixels(&rig, &named(name)).await;
@@ -133,9 +133,9 @@ async fn every_script_has_letters() {
     }
 }
 
-/// With FACEPLATE_WRITE_DOCS, the picture in the documents is made anew.
+/// With FACEPLATE_WRITE_DOCS, this replaces the picture in the documents.
 #[tokio::test]
-async fn all_drawings_fit_on_one_sheet() {
+async fn all_placeholders_fit_on_one_sheet() {
     const COLUMNS: u32 = 9;
     const STEP: u32 = 100;
     let rig = Rig::start().await;
@@ -173,14 +173,14 @@ async fn all_drawings_fit_on_one_sheet() {
 }
 
 #[tokio::test]
-async fn a_letter_that_no_font_has_gives_a_silhouette_and_no_box() {
+async fn a_name_in_an_unsupported_script_gives_a_silhouette() {
     let rig = Rig::start().await;
     // Cuneiform.
     assert_eq!(pixels(&rig, &named("𒀀𒀀")).await, pixels(&rig, "").await);
 }
 
 #[tokio::test]
-async fn a_drawing_looks_as_its_url_says() {
+async fn a_placeholder_has_the_colors_and_shape_of_its_url() {
     let rig = Rig::start().await;
     let ana = named("Ana Silva");
     let plain = pixels(&rig, &ana).await;
@@ -189,7 +189,7 @@ async fn a_drawing_looks_as_its_url_says() {
     assert_eq!(blue.get_pixel(2, 2).0, [0x0D, 0x8A, 0xBC, 255]);
     assert!(blue.pixels().any(|pixel| pixel.0 == [255, 255, 0, 255]));
 
-    // On a light ground, letters are black unless the URL says otherwise.
+    // On a light background, letters are black unless the URL sets their color.
     let light = pixels(&rig, &format!("{ana}&background=ffe")).await;
     assert!(light.pixels().any(|pixel| pixel.0 == [0, 0, 0, 255]));
 
@@ -224,7 +224,7 @@ async fn a_drawing_looks_as_its_url_says() {
 }
 
 #[tokio::test]
-async fn a_face_keeps_its_color_in_every_format_and_has_another_than_its_neighbor() {
+async fn a_placeholder_s_color_depends_on_the_face_and_not_on_the_format() {
     let rig = Rig::start().await;
     let svg = drawn(&rig, "name=Ana").await;
     let (_, after) = svg.text().split_once("fill=\"#").unwrap();
@@ -239,7 +239,7 @@ async fn a_face_keeps_its_color_in_every_format_and_has_another_than_its_neighbo
 }
 
 #[tokio::test]
-async fn f_draws_as_pixels_too_although_there_is_a_picture() {
+async fn f_gives_a_placeholder_in_pixels_although_there_is_a_picture() {
     let rig = Rig::start().await;
     let path = "/avatar/waha/628100000001?f=y&name=Ana&format=png&s=96";
     for _ in 0..2 {

@@ -1,5 +1,5 @@
-//! The vendors' own calls, served by Faceplate. The emulator is the measure: the same request to it and
-//! to Faceplate has the same status and the same JSON, but for the link.
+//! The vendors' own calls, served by Faceplate. The same request to the emulator and to Faceplate gets the same
+//! status and JSON, except for the link.
 
 use crate::support::{
     Answer,
@@ -12,7 +12,7 @@ const FACE: &str = "628100000001@c.us";
 
 type Headers = Vec<(&'static str, String)>;
 
-/// Every documented call for `chat`, with a credential as the vendor takes it.
+/// Every documented call for `chat`, with the vendor's form of credential.
 fn calls(token: &str, chat: &str) -> Vec<(&'static str, String, Headers)> {
     let encoded = chat.replace('@', "%40");
     let wawp = format!("instance_id=shop&access_token={token}");
@@ -55,7 +55,7 @@ async fn both(rig: &Rig, path: &str, headers: &[(&'static str, String)]) -> (Ans
     (rig.ask("GET", path, &headers).await, theirs)
 }
 
-/// The link in an answer, and the answer with another in its place.
+/// The link in an answer, and the answer with the link replaced.
 fn without_link(answer: &Answer) -> (Option<String>, Value) {
     let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
     let place = ["/url", "/data/url", "/data/profilePictureURL"]
@@ -76,7 +76,7 @@ async fn signed() -> Rig {
 }
 
 #[tokio::test]
-async fn a_face_is_told_in_each_vendor_s_words_with_a_link_that_shows_it() {
+async fn each_vendor_s_call_answers_with_a_link_that_shows_the_face() {
     let rig = signed().await;
     let token = rig.vendors().token().to_owned();
     for (vendor, path, headers) in calls(&token, FACE) {
@@ -92,13 +92,13 @@ async fn a_face_is_told_in_each_vendor_s_words_with_a_link_that_shows_it() {
             .unwrap();
         assert!(link.starts_with(&begin), "{link}");
         rig.get(path).await.assert_picture(&rig.bytes(FACE));
-        // Nothing in it that must not reach a browser.
+        // The answer holds nothing that must not reach a browser.
         assert!(!link.contains(&token) && !link.contains("whatsapp"));
     }
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_told_in_each_vendor_s_words() {
+async fn each_vendor_s_call_answers_for_a_face_without_a_picture_as_the_vendor_does() {
     let rig = Rig::start().await;
     let token = rig.vendors().token().to_owned();
     for (picture, chat) in [
@@ -115,7 +115,7 @@ async fn what_is_not_there_is_told_in_each_vendor_s_words() {
             if let Some(message) = expected.get_mut("message")
                 && message == "restricted"
             {
-                // What Wawp knows of the reason stands in our header, not in its words.
+                // Wawp's reason is in our header; its body has no place for it.
                 *message = "Operation completed successfully".into();
             }
             assert_eq!(body, expected, "{vendor} {picture:?}");
@@ -124,7 +124,7 @@ async fn what_is_not_there_is_told_in_each_vendor_s_words() {
 }
 
 #[tokio::test]
-async fn a_contact_that_does_not_exist_has_the_vendor_s_404() {
+async fn an_unknown_contact_gets_the_vendor_s_404() {
     let rig = Rig::start().await;
     let token = rig.vendors().token().to_owned();
     let nobody = "628100000013@c.us";
@@ -138,7 +138,7 @@ async fn a_contact_that_does_not_exist_has_the_vendor_s_404() {
 }
 
 #[tokio::test]
-async fn only_the_configured_credential_of_the_account_gets_an_answer() {
+async fn a_vendor_s_call_needs_the_account_s_own_credential() {
     let rig = Rig::start().await;
     let token = rig.vendors().token().to_owned();
     for (vendor, path, headers) in calls("wrong", FACE) {
@@ -152,7 +152,7 @@ async fn only_the_configured_credential_of_the_account_gets_an_answer() {
     for (vendor, path, _) in calls("", FACE) {
         assert_eq!(rig.get(&path).await.status, 401, "{vendor}");
     }
-    // The right one for another account tells that there is none, and the wrong one does not.
+    // An unknown account gets 404 with the right credential, and 401 with a wrong one.
     for (wanted, secret) in [(404, token.as_str()), (401, "wrong")] {
         for (vendor, path, headers) in calls(secret, FACE) {
             let path = path.replace("shop", "else");
@@ -165,7 +165,7 @@ async fn only_the_configured_credential_of_the_account_gets_an_answer() {
 }
 
 #[tokio::test]
-async fn an_img_gets_the_picture_itself_and_a_drawing_where_there_is_none() {
+async fn an_img_with_a_vendor_s_call_gets_the_picture_or_a_placeholder() {
     let rig = Rig::start().await;
     let token = rig.vendors().token().to_owned();
     let none = "628100000011@c.us";
@@ -209,7 +209,7 @@ async fn wachat_s_own_picture_is_bytes_and_its_failures_have_its_statuses() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_with_the_vendor_s_status() {
+async fn an_invalid_vendor_s_call_is_refused_with_the_vendor_s_status() {
     let rig = Rig::start().await;
     let token = rig.vendors().token().to_owned();
     let statuses = calls(&token, "nobody@nowhere")
@@ -229,7 +229,7 @@ async fn what_makes_no_sense_is_refused_with_the_vendor_s_status() {
 }
 
 #[tokio::test]
-async fn trouble_shows_in_the_status_until_there_is_a_picture() {
+async fn a_failure_shows_in_the_status_of_a_vendor_s_call_until_there_is_a_picture() {
     let rig = Rig::start().await;
     let token = rig.vendors().token().to_owned();
     rig.inject(Rule::api(Fault::Status {
@@ -251,7 +251,7 @@ async fn trouble_shows_in_the_status_until_there_is_a_picture() {
             "{vendor}"
         );
     }
-    // A good picture hides the next trouble.
+    // A stored picture hides the next failure.
     rig.inject(Rule::api(Fault::Status {
         status: 503,
         retry_after: None,
@@ -267,7 +267,7 @@ async fn trouble_shows_in_the_status_until_there_is_a_picture() {
     }
 }
 
-/// The statuses of all documented calls, Wachat's last, and what they say of when to come back.
+/// The statuses of all documented calls, Wachat's last, and their `Retry-After`.
 async fn answered(rig: &Rig) -> (Vec<u16>, Vec<String>) {
     let token = rig.vendors().token().to_owned();
     let wachat = format!("/api/v1/instance/profile-picture?instanceName=shop&apiKey={token}");
@@ -289,7 +289,7 @@ async fn answered(rig: &Rig) -> (Vec<u16>, Vec<String>) {
 }
 
 #[tokio::test]
-async fn each_trouble_has_the_status_that_the_vendor_has_for_it() {
+async fn each_failure_has_the_vendor_s_own_status() {
     let status = |status, retry_after| Fault::Status {
         status,
         retry_after,
@@ -311,10 +311,10 @@ async fn each_trouble_has_the_status_that_the_vendor_has_for_it() {
         rig.inject(Rule::api(fault.clone()));
         let (statuses, retries) = answered(&rig).await;
         assert_eq!(statuses, expected, "{fault:?}");
-        // Wachat knows one kind of trouble.
+        // Wachat has one status for all failures.
         for said in &retries[..5] {
             let (said, expected): (u64, u64) = (said.parse().unwrap(), retry.parse().unwrap());
-            // Times after errors are spread a little.
+            // The time until the next try is random within a tenth.
             assert!(
                 (expected * 9 / 10..=expected).contains(&said),
                 "{fault:?}: {said}"
@@ -324,7 +324,7 @@ async fn each_trouble_has_the_status_that_the_vendor_has_for_it() {
 }
 
 #[tokio::test]
-async fn our_own_limit_is_told_as_the_vendor_s() {
+async fn a_spent_budget_answers_with_the_vendor_s_own_rate_limit_status() {
     let settings = Settings::default().instance("daily = 1");
     let rig = settings.start().await;
     for vendor in ["wawp", "hypersender", "wappfy", "waha"] {
@@ -340,7 +340,7 @@ async fn our_own_limit_is_told_as_the_vendor_s() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_takes_too_long_is_told_as_its_own_time_out() {
+async fn a_vendor_time_out_answers_with_the_vendor_s_own_time_out_status() {
     let settings = Settings::default().section("cache", "first_paint = \"50ms\"");
     let rig = settings.start().await;
     rig.inject(Rule::api(Fault::Hang));
@@ -349,7 +349,7 @@ async fn a_vendor_that_takes_too_long_is_told_as_its_own_time_out() {
 }
 
 #[tokio::test]
-async fn refresh_goes_past_the_cache_as_it_does_at_the_vendor() {
+async fn refresh_in_a_vendor_s_call_bypasses_the_cache() {
     let rig = Rig::start().await;
     let token = rig.vendors().token().to_owned();
     let path = format!("/v2/chats/picture?instance_id=shop&access_token={token}&chatId={FACE}");
@@ -361,7 +361,7 @@ async fn refresh_goes_past_the_cache_as_it_does_at_the_vendor() {
 }
 
 #[tokio::test]
-async fn links_begin_with_the_public_url() {
+async fn links_in_answers_begin_with_the_public_url() {
     let url = "https://faces.example/pictures";
     let rig = Settings::default()
         .section(

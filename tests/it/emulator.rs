@@ -1,7 +1,7 @@
-//! The emulated vendors and their CDN, seen over sockets: the shapes of the vendors' pages, the
-//! life of a link, what vendors remember, every fault and the count.
+//! The emulated vendors and their CDN, over sockets: the documented answers, the lifetime of links, the vendors'
+//! own caches, every fault, and the counts of calls.
 
-// Clippy's leave to unwrap in tests does not reach the functions that tests share.
+// Clippy allows `unwrap` in test functions, but not in functions that tests share.
 use std::{
     io,
     net::SocketAddr,
@@ -27,7 +27,7 @@ const NOT_SET: &str = "628100000102@c.us";
 const GONE: &str = "628100000103@c.us";
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// An answer as it came over the socket.
+/// An answer as received.
 struct Answer {
     status: u16,
     head: String,
@@ -83,7 +83,7 @@ async fn get(to: SocketAddr, target: &str, header: &str) -> Answer {
     send(to, "GET", target, header, "").await.unwrap()
 }
 
-/// A running emulator whose clock only a test moves.
+/// A running emulator with a clock that only the test moves.
 struct Stage {
     emulator: Emulator,
     clock: Clock,
@@ -479,7 +479,7 @@ async fn the_file_name_changes_with_the_picture_and_the_hash_with_every_fetch() 
 }
 
 #[tokio::test]
-async fn every_number_has_a_face_of_its_own() {
+async fn every_phone_number_has_its_own_emulated_face() {
     let stage = Stage::set().await;
     let one = stage.follow(&stage.link("5511999990001@c.us").await).await;
     let two = stage.follow(&stage.link("5511999990002@c.us").await).await;
@@ -488,10 +488,10 @@ async fn every_number_has_a_face_of_its_own() {
     assert_eq!(one.body, Stage::set().await.face("5511999990001@c.us"));
 }
 
-// === What vendors remember ===
+// === The vendors' own caches ===
 
 #[tokio::test]
-async fn waha_keeps_a_link_for_a_day_and_asks_anew_when_told() {
+async fn the_emulated_waha_caches_a_link_for_a_day_unless_a_refresh_is_requested() {
     let stage = Stage::set().await;
     let first = stage.link(HENDRA).await;
     stage.clock.advance(DAY - Duration::from_secs(1));
@@ -503,7 +503,7 @@ async fn waha_keeps_a_link_for_a_day_and_asks_anew_when_told() {
 }
 
 #[tokio::test]
-async fn waha_keeps_a_null_for_a_day_too() {
+async fn the_emulated_waha_caches_no_picture_for_a_day() {
     let stage = Stage::set().await;
     let control = stage.emulator.control();
     let path = format!("chats/{NOT_SET}/picture");
@@ -588,7 +588,7 @@ async fn visual_rate_limiting_starts_after_some_good_answers() {
 }
 
 #[tokio::test]
-async fn what_should_be_json_can_be_anything() {
+async fn an_api_fault_can_replace_the_json() {
     let stage = Stage::set().await;
     for (fault, media_type) in [
         (Fault::NotJson, "application/json; charset=utf-8"),
@@ -660,7 +660,7 @@ async fn a_restricted_picture_is_told_in_wawps_words() {
 }
 
 #[tokio::test]
-async fn an_oversized_answer_is_as_long_as_ordered() {
+async fn an_oversized_answer_has_the_configured_length() {
     let stage = Stage::set().await;
     let fault = |declared| Fault::Oversized {
         bytes: 100_000,
@@ -728,7 +728,7 @@ async fn bodies_on_the_cdn_can_end_early_in_three_ways() {
 }
 
 #[tokio::test]
-async fn what_should_be_a_picture_can_be_anything() {
+async fn a_cdn_fault_can_replace_the_picture() {
     let stage = Stage::set().await;
     let jpeg = "image/jpeg";
     for (fault, media_type) in [
@@ -849,7 +849,7 @@ async fn calls_are_counted_with_what_they_asked_and_got() {
 // === The control routes ===
 
 #[tokio::test]
-async fn the_control_routes_do_what_the_handle_does() {
+async fn the_control_routes_and_the_control_handle_do_the_same() {
     let stage = Stage::set().await;
     let index = stage.control("GET", "/", "").await.text();
     assert!(index.contains("curl") && index.contains(TOKEN));
@@ -924,7 +924,7 @@ async fn every_kind_of_fault_can_be_written_as_json() {
 }
 
 #[tokio::test]
-async fn wrong_control_input_is_told_what_is_wrong_and_what_to_do() {
+async fn invalid_control_input_gets_an_error_with_a_remedy() {
     let stage = Stage::set().await;
     for (method, path, body, status) in [
         ("POST", "/faults", "{", 400),

@@ -1,4 +1,4 @@
-//! What others say of our HTTP: a linter that knows the RFCs, and a tester that knows OpenAPI.
+//! HTTP checked by other programs: httplint knows the RFCs, schemathesis knows OpenAPI.
 
 use std::{
     io::Write,
@@ -43,7 +43,7 @@ async fn exchange(address: &str, method: &str, path: &str, sent: &[(&str, &str)]
 }
 
 #[tokio::test]
-async fn a_linter_finds_nothing_bad_in_any_answer() {
+async fn httplint_finds_no_fault_in_any_answer() {
     let rig = Settings::default()
         .section(
             "access",
@@ -146,7 +146,7 @@ fn fed(command: &mut Command, input: &Value) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What schemathesis is told of our documents that they cannot say.
+/// Settings for schemathesis that an OpenAPI document cannot express.
 const HINTS: &str = r#"
 # An instance that is there, so that more than its absence is tried.
 [parameters]
@@ -172,8 +172,8 @@ include-name = "POST /v1/hooks/{provider}"
 checks.positive_data_acceptance.enabled = false
 "#;
 
-/// Lets schemathesis read a document and try all that it promises: every kind of request, and then
-/// right ones for an instance that is there.
+/// Lets schemathesis test a document: with all kinds of requests, and then with valid ones for a configured
+/// instance.
 async fn assert_keeps_its_word(address: String) {
     tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
@@ -207,20 +207,20 @@ async fn assert_keeps_its_word(address: String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_faces_listener_does_what_its_openapi_document_says() {
+async fn the_public_listener_conforms_to_its_openapi_document() {
     let rig = Rig::start().await;
     assert_keeps_its_word(rig.address()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_admin_listener_does_what_its_openapi_document_says() {
+async fn the_admin_listener_conforms_to_its_openapi_document() {
     let rig = Rig::start().await;
     rig.get(FACE).await;
     assert_keeps_its_word(rig.admin()).await;
 }
 
 #[tokio::test]
-async fn the_documents_are_of_this_version() {
+async fn the_openapi_documents_have_this_version() {
     let rig = Rig::start().await;
     for address in [rig.address(), rig.admin()] {
         let answer = Answer::to(&address, "GET", "/openapi.json", &[]).await;

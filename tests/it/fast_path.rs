@@ -1,5 +1,5 @@
-//! HTTP/1.1 is spoken in two ways: the fast path answers usual requests, hyper the rest. Nobody can tell
-//! from an answer which one it was, and no byte is lost where a connection passes from one to the other.
+//! Two HTTP/1.1 servers share a connection: the fast path answers usual requests, hyper the rest. Their answers
+//! are the same, and no byte is lost when a connection passes from one to the other.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Raw {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// The next answer, without what differs from one to the next anyway.
+    /// The next answer, without the headers that differ from answer to answer.
     async fn answer(&mut self, is_head: bool) -> Said {
         let end = loop {
             if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -94,7 +94,7 @@ async fn warm() -> Rig {
 }
 
 #[tokio::test]
-async fn both_answer_alike_to_the_letter() {
+async fn the_fast_path_and_hyper_send_the_same_bytes() {
     let rig = warm().await;
     let etag = rig.get(FACE).await.header("etag").to_owned();
     let known = format!("if-none-match: \"x\", W/{etag}\r\n");
@@ -137,7 +137,7 @@ async fn both_answer_alike_to_the_letter() {
         let mut fast = Raw::to(&rig).await;
         fast.send(&request).await;
         let mut hyper = Raw::to(&rig).await;
-        // What is unusual once is hyper's for good.
+        // After one unusual request, hyper keeps the connection.
         hyper.send(&get("/nowhere", "te: trailers\r\n")).await;
         hyper.answer(false).await;
         hyper.send(&request).await;
@@ -150,7 +150,7 @@ async fn both_answer_alike_to_the_letter() {
 }
 
 #[tokio::test]
-async fn a_connection_passes_to_hyper_with_every_byte() {
+async fn a_connection_passes_from_the_fast_path_to_hyper_without_losing_a_byte() {
     let rig = warm().await;
     let mut client = Raw::to(&rig).await;
     let odd =
@@ -172,7 +172,7 @@ async fn a_connection_passes_to_hyper_with_every_byte() {
 }
 
 #[tokio::test]
-async fn a_head_may_come_in_pieces() {
+async fn a_request_head_may_arrive_in_pieces() {
     let rig = warm().await;
     let whole = get(FACE, "accept: image/*\r\n");
     let mut client = Raw::to(&rig).await;
@@ -182,7 +182,7 @@ async fn a_head_may_come_in_pieces() {
         tokio::task::yield_now().await;
     }
     assert_eq!(client.answer(false).await.status, "HTTP/1.1 200 OK");
-    // And the next one with the end of it.
+    // The second request begins in the same write as the first ends.
     client.send(&(get("/nowhere", "") + &whole[..10])).await;
     assert_eq!(client.answer(false).await.status, "HTTP/1.1 404 Not Found");
     client.send(&whole[10..]).await;
@@ -190,7 +190,7 @@ async fn a_head_may_come_in_pieces() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_or_old_http_is_hyper_s_to_refuse() {
+async fn malformed_and_http_1_0_requests_are_answered_by_hyper() {
     let rig = warm().await;
     for (sent, status) in [
         ("nonsense\r\n\r\n".to_owned(), "400 Bad Request"),
@@ -224,7 +224,7 @@ async fn what_is_no_http_or_old_http_is_hyper_s_to_refuse() {
 }
 
 #[tokio::test]
-async fn a_client_that_wants_the_connection_closed_gets_that() {
+async fn connection_close_closes_the_connection() {
     let rig = warm().await;
     let mut client = Raw::to(&rig).await;
     client.send(&get(FACE, "connection: close\r\n")).await;
@@ -233,9 +233,9 @@ async fn a_client_that_wants_the_connection_closed_gets_that() {
 }
 
 #[tokio::test]
-async fn a_long_picture_is_the_same_however_often_it_is_sent_and_however_slowly_it_is_read() {
+async fn a_long_picture_keeps_its_bytes_with_sendfile_and_slow_readers() {
     let rig = warm().await;
-    // Nobody else here has a picture of that length.
+    // No other test has a picture of that length.
     let face = "/avatar/waha/628100000007";
     let bytes = rig.bytes("628100000007");
     rig.face("waha", "628100000007").await;
@@ -256,7 +256,7 @@ async fn a_long_picture_is_the_same_however_often_it_is_sent_and_however_slowly_
             .count(),
         1
     );
-    // More than the kernel takes at once, for a client that reads nothing until it has asked for all.
+    // The answers exceed the kernel's buffers, and the client reads none before it has sent all requests.
     let many = 400;
     client.send(&get(face, "").repeat(many)).await;
     for _ in 0..many {
@@ -270,7 +270,7 @@ async fn a_long_picture_is_the_same_however_often_it_is_sent_and_however_slowly_
 }
 
 #[tokio::test]
-async fn a_stop_ends_idle_connections_and_lets_requests_end() {
+async fn a_shutdown_closes_idle_connections_and_finishes_requests() {
     let mut rig = warm().await;
     let mut idle = Raw::to(&rig).await;
     idle.send(&get(FACE, "")).await;
@@ -278,7 +278,7 @@ async fn a_stop_ends_idle_connections_and_lets_requests_end() {
     let mut half = Raw::to(&rig).await;
     let whole = get(FACE, "");
     half.send(&whole[..20]).await;
-    // Its bytes have arrived when a later client's are answered.
+    // An answer to a later client shows that these bytes have arrived.
     Raw::to(&rig).await.send(&whole).await;
     rig.get(FACE).await;
     let bytes = rig.bytes("628100000001");

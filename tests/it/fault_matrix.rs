@@ -1,9 +1,6 @@
-//! Every vendor, every misbehaviour, in every state of the cache: what the browser gets, what is
-//! stored, and how many calls it took.
-//!
-//! The whole matrix stands in `docs/fault-matrix.md`, and this test holds the program against it,
-//! cell by cell. After a change that is meant, `FACEPLATE_WRITE_DOCS=1 cargo test --test
-//! fault_matrix` writes it anew, and the difference is there to be read.
+//! Every vendor, every fault, in every state of the cache: the answer, the stored entry and the number of calls.
+//! The matrix is `docs/fault-matrix.md`, and this test compares each of its cells. After an intended change,
+//! `FACEPLATE_WRITE_DOCS=1 cargo test --test it fault_matrix::` writes it again.
 
 use std::{fmt::Write, path::Path};
 
@@ -14,11 +11,11 @@ use crate::support::{
 use faceplate::emulator::{Fault, OWN_JID, Picture, Rule};
 use tokio::task::JoinSet;
 
-/// The cell's face at first, and what it shows later.
+/// The picture of the cell's face at first, and the one after a change.
 const FACE: &str = "628100000008@c.us";
 const LATER: Picture = Picture::Face(24);
 
-/// What the cache knows when the fault strikes.
+/// The state of the cache at the time of the fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Cold,
@@ -29,7 +26,7 @@ enum State {
 
 const STATES: [State; 4] = [State::Cold, State::Fresh, State::Stale, State::Refresh];
 
-/// What is made to go wrong, under the name that the table gives it.
+/// The faults, by their names in the table.
 fn faults() -> Vec<(&'static str, Rule)> {
     let status = |status, retry_after| Fault::Status {
         status,
@@ -135,7 +132,7 @@ async fn cell(vendor: &'static str, rule: Rule, state: State) -> String {
         _ => (FACE, FACE),
     };
     let path = format!("/avatar/{vendor}/{subject}");
-    // Drawn before the clock of a time-out runs.
+    // The picture is made before the time of a time-out runs.
     rig.bytes(jid);
     if state != State::Cold {
         rig.get(&path).await.assert_picture(&rig.bytes(jid));
@@ -158,11 +155,11 @@ async fn cell(vendor: &'static str, rule: Rule, state: State) -> String {
         _ => path.clone(),
     };
     let answer = rig.get(&asked).await;
-    // A restart waits for what goes on behind the answer, and then shows what was stored.
+    // A restart waits for the background refresh and then shows the stored entry.
     rig.restart().await;
     let calls = rig.calls();
     let settled = rig.get(&path).await;
-    // What goes on behind that answer must not reach the next emulator that gets this one's ports.
+    // The background refresh must not reach a later emulator with the same ports.
     rig.stop().await;
     let mut text = shown(&answer, old.as_deref(), &new);
     let kept = shown(&settled, old.as_deref(), &new);
@@ -190,7 +187,7 @@ fn shown_only(answer: &Answer, old: Option<&[u8]>, new: &[u8]) -> String {
     }
 }
 
-/// What holds in every cell, whatever the table says.
+/// Asserts the rules that hold in every cell.
 fn assert_rules(vendor: &str, state: State, answer: &Answer, settled: &Answer, old: Option<&[u8]>) {
     assert_eq!(answer.status, 200, "{vendor} {state:?}");
     if old.is_some() {
@@ -222,7 +219,7 @@ fn assert_rules(vendor: &str, state: State, answer: &Answer, settled: &Answer, o
 }
 
 async fn rows() -> Vec<(String, Vec<String>)> {
-    // As many at once as keep two cores busy: most of a cell is waiting.
+    // A cell mostly waits, so this many at once keep two cores busy.
     let turns = std::sync::Arc::new(tokio::sync::Semaphore::new(8));
     let mut cells = JoinSet::new();
     let mut rows = Vec::new();
@@ -270,7 +267,7 @@ fn page(rows: &[(String, Vec<String>)]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_cell_of_the_matrix_is_as_documented() {
+async fn every_cell_of_the_fault_matrix_is_as_documented() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fault-matrix.md");
     let now = page(&rows().await);
     if std::env::var_os("FACEPLATE_WRITE_DOCS").is_some() {

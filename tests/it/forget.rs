@@ -1,4 +1,4 @@
-//! A face that is to be forgotten is forgotten: on disk, in memory, and for a while to come.
+//! A forgotten face is removed from disk and memory, and is not fetched again for some days.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ async fn forget(rig: &Rig, instance: &str) {
     assert_eq!(answer.status, 204, "{}", answer.text());
 }
 
-/// Every file below `folder` that holds these bytes.
+/// The files below `folder` that hold these bytes.
 fn holding(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for item in std::fs::read_dir(folder).unwrap() {
@@ -31,7 +31,7 @@ fn holding(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn the_bytes_go_at_once_and_the_face_is_not_asked_for_again() {
+async fn forgetting_removes_the_bytes_at_once_and_blocks_new_calls() {
     let mut rig = Rig::start().await;
     let bytes = rig.face("waha", FACE).await.body;
     forget(&rig, "waha").await;
@@ -48,7 +48,7 @@ async fn the_bytes_go_at_once_and_the_face_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn after_its_days_the_face_may_be_asked_for_again() {
+async fn a_forgotten_face_may_be_fetched_again_after_the_configured_days() {
     let rig = Settings::default()
         .section("cache", "forget_for = \"2d\"")
         .start()
@@ -62,7 +62,7 @@ async fn after_its_days_the_face_may_be_asked_for_again() {
 }
 
 #[tokio::test]
-async fn bytes_that_another_face_has_too_stay() {
+async fn forgetting_a_face_keeps_bytes_that_another_face_has() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
     let bytes = rig.face("wappfy", FACE).await.body;
@@ -74,7 +74,7 @@ async fn bytes_that_another_face_has_too_stay() {
 }
 
 #[tokio::test]
-async fn a_fetch_under_way_brings_nothing_back() {
+async fn a_fetch_in_flight_does_not_bring_back_a_forgotten_face() {
     let rig = Settings::default()
         .section("cache", "first_paint = \"10ms\"")
         .start()
@@ -105,7 +105,7 @@ async fn a_picture_removed_at_the_vendor_does_not_come_back_from_an_older_fetch(
     rig.inject(Rule::cdn(Fault::Latency { ms: 300 }).times(1));
     rig.face("waha", FACE).await.assert_fallback("deferred");
     until(async || rig.calls().cdn > 0, LIMIT).await;
-    // Asked later, answered sooner: it is gone.
+    // A later question is answered earlier: the picture is gone.
     rig.seconds(1);
     rig.vendors().set_picture(FACE, Picture::NotSet).unwrap();
     rig.get(&format!("/avatar/waha/{FACE}?refresh=true")).await;
@@ -115,7 +115,7 @@ async fn a_picture_removed_at_the_vendor_does_not_come_back_from_an_older_fetch(
 }
 
 #[tokio::test]
-async fn the_record_says_what_is_known() {
+async fn the_admin_record_of_a_face_has_its_entry() {
     let rig = Rig::start().await;
     let path = format!("/v1/avatars/waha/{FACE}");
     assert_eq!(admin(&rig, "GET", &path).await.status, 404);
@@ -134,7 +134,7 @@ async fn the_record_says_what_is_known() {
 }
 
 #[tokio::test]
-async fn the_admin_token_guards_everything_but_the_probes() {
+async fn the_admin_token_protects_everything_but_the_probes() {
     let rig = Settings::default()
         .section("admin", "listen = \"127.0.0.1:0\"\ntoken = \"env:BEARER\"")
         .start()
@@ -156,13 +156,13 @@ async fn the_admin_token_guards_everything_but_the_probes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_that_races_with_forgetting_brings_nothing_back() {
+async fn a_request_that_races_with_forgetting_does_not_bring_back_the_face() {
     let mut rig = Rig::start().await;
     let jids: Vec<String> = (0..150).map(|n| format!("62855500{n:03}")).collect();
     for jid in &jids {
         rig.face("waha", jid).await;
     }
-    // Out of memory, so that every look goes to the disk.
+    // The face is not in memory, so every request reads the disk.
     rig.restart().await;
     for jid in &jids {
         let (path, record) = (
@@ -182,12 +182,12 @@ async fn a_look_that_races_with_forgetting_brings_nothing_back() {
 }
 
 #[tokio::test]
-async fn what_changes_of_a_face_that_only_the_disk_has_is_seen_at_the_next_look() {
+async fn a_change_of_an_entry_that_is_only_on_disk_is_visible_at_the_next_request() {
     let rig = Settings::default()
         .section("cache", "memory = \"1b\"")
         .start()
         .await;
-    // Somebody else has the same pictures, so that their files stay.
+    // Another face has the same pictures, so their files stay.
     let other = "628100000002@c.us";
     let path = format!("/avatar/waha/{FACE}");
     for jid in [FACE, other] {
@@ -196,7 +196,7 @@ async fn what_changes_of_a_face_that_only_the_disk_has_is_seen_at_the_next_look(
     rig.face("waha", other).await;
     let seen = async || [rig.get(&path).await.body, rig.get(&path).await.body];
     let first = rig.bytes(FACE);
-    // Once from the vendor, then from the disk.
+    // The first answer is the vendor's, the next ones come from disk.
     assert_eq!(seen().await, [&first, &first]);
     assert_eq!(seen().await, [&first, &first]);
     rig.vendors().set_picture(FACE, Picture::Face(7)).unwrap();

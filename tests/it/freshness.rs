@@ -1,11 +1,11 @@
-//! How long a picture is believed, and what happens then. Time is moved, not waited for.
+//! How long a picture is fresh, and the behavior after that. The tests move the clock.
 
 use crate::support::{Rig, rig::Settings};
 use faceplate::emulator::{Fault, Picture, Rule};
 
 const FACE: &str = "628100000001";
 
-/// Asks until the background refresh has landed, which shows as a fresh picture.
+/// Requests the face until the background refresh is stored, which shows as a fresh picture.
 async fn until_fresh(rig: &Rig) -> crate::support::Answer {
     for _ in 0..500 {
         let answer = rig.face("waha", FACE).await;
@@ -32,7 +32,7 @@ async fn a_fresh_picture_is_served_without_a_call_for_24_hours() {
 }
 
 #[tokio::test]
-async fn a_stale_picture_is_served_at_once_and_refreshed_once_behind() {
+async fn a_stale_picture_is_served_at_once_and_refreshed_once_in_the_background() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
     rig.traffic();
@@ -47,12 +47,12 @@ async fn a_stale_picture_is_served_at_once_and_refreshed_once_behind() {
     let fresh = until_fresh(&rig).await;
     assert_eq!(fresh.header("etag"), stale.header("etag"));
     assert_eq!(fresh.header("last-modified"), stale.header("last-modified"));
-    // The link's name was the same: nothing to download.
+    // The link has the same file name, so nothing is downloaded.
     assert_eq!(rig.traffic(), (1, 0));
 }
 
 #[tokio::test]
-async fn a_picture_older_than_the_grace_is_waited_for() {
+async fn a_request_for_a_picture_older_than_the_grace_waits_for_the_refresh() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
     rig.hours(8 * 24 + 1);
@@ -67,7 +67,7 @@ async fn a_picture_older_than_the_grace_is_waited_for() {
 }
 
 #[tokio::test]
-async fn trouble_upstream_is_invisible_but_for_the_headers() {
+async fn an_upstream_failure_shows_only_in_the_headers() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
     rig.inject(Rule::api(Fault::Status {
@@ -79,7 +79,7 @@ async fn trouble_upstream_is_invisible_but_for_the_headers() {
     answer.assert_picture(&rig.bytes(FACE));
     assert_eq!(answer.reason(), "vendor_error");
     rig.traffic();
-    // And while the trouble is known, nobody asks again.
+    // The vendor is not called again while the failure is remembered.
     rig.face("waha", FACE)
         .await
         .assert_picture(&rig.bytes(FACE));
@@ -105,7 +105,7 @@ async fn a_refresh_bypasses_the_cache_and_the_vendor_s_own() {
 }
 
 #[tokio::test]
-async fn no_picture_is_believed_for_six_hours_and_then_asked_past_the_vendor_s_cache() {
+async fn no_picture_is_fresh_for_six_hours_and_then_checked_past_the_vendor_s_cache() {
     let rig = Rig::start().await;
     rig.vendors().set_picture(FACE, Picture::Hidden).unwrap();
     rig.face("waha", FACE).await.assert_fallback("unknown");
@@ -127,7 +127,7 @@ async fn no_picture_is_believed_for_six_hours_and_then_asked_past_the_vendor_s_c
 }
 
 #[tokio::test]
-async fn no_empty_answer_takes_a_good_picture_away() {
+async fn an_empty_answer_does_not_remove_a_good_picture() {
     let rig = Rig::start().await;
     let good = rig.face("waha", FACE).await.body;
     for picture in [
@@ -147,7 +147,7 @@ async fn no_empty_answer_takes_a_good_picture_away() {
 }
 
 #[tokio::test]
-async fn an_operator_may_want_a_hidden_picture_dropped_after_enough_confirmations() {
+async fn on_hidden_drop_removes_a_picture_after_enough_confirmations() {
     let rig = Settings::default()
         .section("cache", "on_hidden = \"drop\"\nconfirmations = 3")
         .start()
@@ -158,7 +158,7 @@ async fn an_operator_may_want_a_hidden_picture_dropped_after_enough_confirmation
     for _ in 0..2 {
         rig.hours(24);
         rig.get(&look).await.assert_picture(&good);
-        // Too soon after the last one to count.
+        // This one follows too soon after the last one to count.
         rig.hours(1);
         rig.get(&look).await.assert_picture(&good);
     }

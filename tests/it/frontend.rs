@@ -1,4 +1,4 @@
-//! A frontend of somebody else's, on an origin of its own, in a real browser: nothing but `<img>`.
+//! A frontend on another origin, in a real browser, that uses plain `<img>`.
 
 use crate::support::{
     Answer, frontend,
@@ -7,7 +7,7 @@ use crate::support::{
 };
 use faceplate::emulator::{Fault, Picture, Rule, Vendor};
 
-/// A page with these images, sized as the page says.
+/// A page with these images, in sizes set by the page.
 fn page(images: impl IntoIterator<Item = String>) -> String {
     let images: String = images.into_iter().collect();
     format!(
@@ -24,7 +24,7 @@ async fn shown(html: String, more: &[&str]) -> Browser {
     browser
 }
 
-/// The images that show nothing.
+/// The images without pixels.
 async fn broken(browser: &Browser) -> Vec<String> {
     let script = "return [...document.images].filter((image) => !image.complete || image.naturalWidth === 0).map((image) => image.src)";
     serde_json::from_value(browser.run(script).await).unwrap()
@@ -39,7 +39,7 @@ fn image(rig: &Rig, vendor: &str, jid: &str, query: &str) -> String {
     format!(r#"<img src="http://{address}/avatar/{vendor}/{jid}?s=48{query}" alt="">"#)
 }
 
-/// How many answers had this source and reason.
+/// The number of answers with this source and reason.
 async fn told(rig: &Rig, source: &str, reason: &str) -> u64 {
     let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
     let name = format!("faceplate_served_total{{source=\"{source}\",reason=\"{reason}\"}} ");
@@ -49,7 +49,7 @@ async fn told(rig: &Rig, source: &str, reason: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_of_faces_of_every_outcome_show_no_broken_icon() {
+async fn an_img_shows_no_broken_icon_for_any_outcome() {
     let rig = Rig::start().await;
     let status = |status| Fault::Status {
         status,
@@ -58,7 +58,7 @@ async fn hundreds_of_faces_of_every_outcome_show_no_broken_icon() {
     let dead_link = Fault::ExpiredLink {
         even_when_refreshed: true,
     };
-    // Every trouble that a single face can have, each with a face of its own.
+    // Each failure that can concern a single face, on a face of its own.
     let (outage, reset, dead, slow, spoiled) = (901, 902, 903, 904, 905);
     for (number, fault) in [
         (outage, status(502)),
@@ -112,7 +112,7 @@ async fn hundreds_of_faces_of_every_outcome_show_no_broken_icon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vendor_that_is_no_help_at_all_shows_no_broken_icon_and_is_forgiven() {
+async fn an_img_shows_no_broken_icon_while_the_vendor_fails_and_the_picture_afterward() {
     let settings = Settings::default().only("waha", "daily = 30");
     let rig = settings.start().await;
     let status = |status| Fault::Status {
@@ -143,7 +143,7 @@ async fn a_vendor_that_is_no_help_at_all_shows_no_broken_icon_and_is_forgiven() 
     ] {
         assert!(told(&rig, "fallback", reason).await >= least, "{reason}");
     }
-    // A drawing for trouble is not kept: once that is over, so is the drawing.
+    // A placeholder for a failure is not cached, so it is gone with the failure.
     rig.vendors().clear_faults();
     rig.hours(24);
     rig.traffic();
@@ -156,7 +156,7 @@ async fn a_vendor_that_is_no_help_at_all_shows_no_broken_icon_and_is_forgiven() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn srcset_gets_the_sharp_one_on_a_sharp_screen() {
+async fn srcset_gets_the_larger_picture_on_a_high_density_screen() {
     let rig = Rig::start().await;
     let url = format!("http://{}/avatar/waha/628100000004", rig.address());
     let html = page([format!(
@@ -171,14 +171,14 @@ async fn srcset_gets_the_sharp_one_on_a_sharp_screen() {
             source.as_str().unwrap().ends_with(size),
             "{scale}: {source}"
         );
-        // Whatever its density, it takes 48 pixels of the page.
+        // It takes 48 pixels of the page at every density.
         let width = browser.run("return document.images[0].naturalWidth").await;
         assert_eq!(width, 48, "{scale}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lazy_images_come_when_they_are_scrolled_to() {
+async fn lazy_images_load_when_they_are_scrolled_into_view() {
     let rig = Rig::start().await;
     let images = (0..400).map(|number| {
         format!(
@@ -196,8 +196,8 @@ async fn lazy_images_come_when_they_are_scrolled_to() {
     assert!(rig.traffic().0 < 200);
 }
 
-/// Why every fallback of ours has the status 200 all the same: an image that other clients, proxies and
-/// frameworks take for an error is shown by browsers alone.
+/// Placeholders have the status 200 all the same, because other clients, proxies and frameworks treat an image
+/// with an error status as an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn chromium_shows_an_image_whose_status_is_404() {
     let rig = Rig::start().await;
@@ -222,7 +222,7 @@ async fn chromium_shows_an_image_whose_status_is_404() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_canvas_may_read_a_face_where_the_page_asks_for_that() {
+async fn a_canvas_may_read_a_face_with_crossorigin() {
     let rig = Rig::start().await;
     let html = page([format!(
         r#"<img crossorigin src="http://{}/avatar/waha/628100000004?s=48" alt="">"#,

@@ -1,4 +1,4 @@
-//! Where Faceplate may connect to, checked on what it really connects to.
+//! The address guard, checked by the connections that Faceplate makes.
 
 use std::{
     net::IpAddr,
@@ -20,7 +20,7 @@ use faceplate::{
 
 const FACE: &str = "628100000001";
 
-/// Addresses by IANA's special-purpose registries, and IPv4 in all its disguises.
+/// Addresses of IANA's special-purpose registries, and IPv4 addresses embedded in IPv6.
 const SPECIAL: &[&str] = &[
     // IPv4
     "0.0.0.0",
@@ -139,7 +139,7 @@ const PUBLIC: &[&str] = &[
 ];
 
 #[test]
-fn a_hundred_addresses_are_judged_rightly() {
+fn the_guard_judges_a_hundred_addresses_correctly() {
     let guard = Guard::default();
     assert!(SPECIAL.len() >= 80);
     for text in SPECIAL {
@@ -180,7 +180,7 @@ async fn a_name_that_leads_to_a_forbidden_address_is_not_followed() {
 }
 
 #[tokio::test]
-async fn of_a_name_s_addresses_only_the_allowed_ones_are_dialled() {
+async fn only_the_allowed_addresses_of_a_name_are_dialed() {
     let rig = Settings::default()
         .cdn_host("cdn.test")
         .instance("allow_private = [\"127.0.0.1/32\"]")
@@ -195,13 +195,13 @@ async fn of_a_name_s_addresses_only_the_allowed_ones_are_dialled() {
 }
 
 #[tokio::test]
-async fn a_name_that_changes_its_mind_is_judged_by_the_address_that_is_dialled() {
+async fn a_name_with_changing_addresses_is_judged_by_the_address_that_is_dialed() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let rig = Settings::default()
         .cdn_host("cdn.test")
         .instance("allow_private = [\"127.0.0.1/32\"]")
-        // Good when it is checked, bad when it is used: if it were looked up twice, that is.
+        // The second look-up would return a forbidden address.
         .resolver(Resolver::from_fn(move |_| {
             let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
             vec![ip(if is_first { "127.0.0.1" } else { "127.0.0.2" })]
@@ -218,7 +218,7 @@ async fn a_name_that_changes_its_mind_is_judged_by_the_address_that_is_dialled()
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_listed_is_not_even_looked_up() {
+async fn a_host_that_is_not_listed_is_not_resolved() {
     let rig = Settings::default()
         .cdn_host("evil.test")
         .instance("picture_hosts = [\"*.whatsapp.net\"]")

@@ -1,5 +1,4 @@
-//! The rules of an entry, held against random histories: whatever a vendor answers, in whatever
-//! order and at whatever time, the rules hold.
+//! Property tests of the rules of an entry: they hold for random vendor answers, in any order and at any time.
 
 use std::{io::Cursor, sync::OnceLock, time::Duration};
 
@@ -34,8 +33,7 @@ fn picture(which: usize) -> Picture {
         .clone()
 }
 
-/// One thing that happens to an entry: some time passes, then an answer comes, to a question that
-/// was asked a while before.
+/// One event of an entry: some time passes, then the answer to an earlier question arrives.
 #[derive(Clone, Debug)]
 struct Event {
     passes: Duration,
@@ -73,8 +71,7 @@ fn history() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..40)
 }
 
-/// Runs a history and shows each step to `check`: the entry before, the report, the entry after,
-/// the time.
+/// Runs a history and passes each step to `check`: the entry before, the report, the entry after, the time.
 fn replay(
     events: Vec<Event>,
     policy: &Policy,

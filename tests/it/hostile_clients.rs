@@ -1,5 +1,5 @@
-//! Clients that mean no good, or are broken: they get what they deserve, and everybody else is
-//! answered meanwhile. How fast is printed (`--nocapture`) and not judged.
+//! Hostile and broken clients are disconnected or refused, and other clients are answered meanwhile. The
+//! latencies of the others are printed (`--nocapture`), not asserted.
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ async fn rig(server: &str) -> Rig {
     rig
 }
 
-/// Asks as a decent client does, many times, and prints how long that took.
-async fn others_are_served(rig: &Rig, meanwhile: &str) {
+/// Sends many ordinary requests, and prints their latencies.
+async fn assert_others_are_served(rig: &Rig, meanwhile: &str) {
     let mut took = Vec::new();
     for _ in 0..200 {
         let began = Instant::now();
@@ -59,7 +59,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_never_finish_their_request_are_let_go() {
+async fn clients_that_never_finish_their_request_are_disconnected() {
     let rig = rig("header_timeout = \"400ms\"").await;
     let mut slow = Vec::new();
     for _ in 0..300 {
@@ -67,14 +67,14 @@ async fn clients_that_never_finish_their_request_are_let_go() {
         stream.write_all(b"GET /avatar/waha/6281").await.unwrap();
         slow.push(stream);
     }
-    others_are_served(&rig, "300 half requests").await;
+    assert_others_are_served(&rig, "300 half requests").await;
     for stream in &mut slow {
         assert_eq!(until_closed(stream).await, "");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_send_a_byte_at_a_time_get_no_more_time() {
+async fn clients_that_send_a_byte_at_a_time_are_disconnected_in_time() {
     let rig = rig("header_timeout = \"400ms\"").await;
     let mut stream = connect(&rig).await;
     let began = Instant::now();
@@ -92,7 +92,7 @@ async fn clients_that_send_a_byte_at_a_time_get_no_more_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_never_read_their_answers_are_let_go() {
+async fn clients_that_never_read_their_answers_are_disconnected() {
     let rig = rig("send_timeout = \"300ms\"").await;
     let mut deaf = Vec::new();
     for _ in 0..100 {
@@ -103,7 +103,7 @@ async fn clients_that_never_read_their_answers_are_let_go() {
             .await;
         deaf.push(stream);
     }
-    others_are_served(&rig, "100 clients that do not read").await;
+    assert_others_are_served(&rig, "100 clients that do not read").await;
     for stream in &deaf {
         until_reset(stream).await;
     }
@@ -119,7 +119,7 @@ async fn until_reset(stream: &TcpStream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_that_are_too_large_are_refused() {
+async fn request_heads_that_are_too_large_get_431() {
     let rig = rig("max_header = \"16KiB\"").await;
     let mut large = JoinSet::new();
     for _ in 0..50 {
@@ -133,7 +133,7 @@ async fn heads_that_are_too_large_are_refused() {
             until_closed(&mut stream).await
         });
     }
-    others_are_served(&rig, "50 heads of 64 KiB").await;
+    assert_others_are_served(&rig, "50 heads of 64 KiB").await;
     // The rest of the head was not read, and a reset may overtake the answer.
     let mut answers = large.join_all().await;
     answers.retain(|answer| !answer.is_empty());
@@ -144,7 +144,7 @@ async fn heads_that_are_too_large_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn urls_that_are_too_long_are_refused_with_a_reason() {
+async fn urls_that_are_too_long_get_414_with_a_reason() {
     let rig = rig("").await;
     let long = format!("/avatar/waha/{FACE}?name={}", "x".repeat(9000));
     let answer = rig.get(&long).await;
@@ -175,7 +175,7 @@ async fn pipelined_requests_are_answered_in_order() {
             bytes
         });
     }
-    others_are_served(&rig, "6,000 pipelined requests").await;
+    assert_others_are_served(&rig, "6,000 pipelined requests").await;
     for bytes in many.join_all().await {
         let text = String::from_utf8_lossy(&bytes);
         let heads: Vec<_> = text
@@ -196,7 +196,7 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_that_are_reset_as_soon_as_they_are_opened_hurt_nobody() {
+async fn a_rapid_reset_attack_leaves_other_clients_served() {
     let rig = rig("").await;
     let stream = connect(&rig).await;
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -212,11 +212,11 @@ async fn streams_that_are_reset_as_soon_as_they_are_opened_hurt_nobody() {
                 .body(Empty::<Bytes>::new())
                 .unwrap();
             let mut asked = Box::pin(sender.send_request(request));
-            // Polled once, so that it is sent, and then let go, which resets it.
+            // One poll sends the request; the drop resets the stream.
             let _ = polled_once(&mut asked).await;
         }
     });
-    others_are_served(&rig, "20,000 streams opened and reset").await;
+    assert_others_are_served(&rig, "20,000 streams opened and reset").await;
     attack.await.unwrap();
     connection.abort();
     rig.face("waha", FACE)
@@ -232,7 +232,7 @@ async fn polled_once<F: Future + Unpin>(future: &mut F) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn probes_answer_while_the_faces_listener_is_full() {
+async fn probes_answer_while_the_public_listener_is_full() {
     let rig = rig("max_connections = 4").await;
     let mut idle = Vec::new();
     for _ in 0..50 {
@@ -247,7 +247,7 @@ async fn probes_answer_while_the_faces_listener_is_full() {
         assert_eq!(answer.status, 200, "{probe}");
     }
     assert!(!waiting.is_finished());
-    // Room again, and whoever waited is served.
+    // With free connections, the waiting client is served.
     drop(idle);
     waiting.await.unwrap().assert_picture(&rig.bytes(FACE));
 }

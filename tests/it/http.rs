@@ -1,4 +1,4 @@
-//! What every answer owes to HTTP: headers, validators, methods, problems.
+//! HTTP semantics of every answer: headers, validators, methods, problems.
 
 use crate::support::{Answer, Rig};
 use faceplate::emulator::Picture;
@@ -40,7 +40,7 @@ async fn every_image_carries_the_headers_of_the_contract() {
 }
 
 #[tokio::test]
-async fn head_equals_get_without_the_body() {
+async fn head_answers_like_get_without_the_body() {
     let rig = Rig::start().await;
     rig.get(FACE).await;
     rig.get(NOBODY).await;
@@ -55,7 +55,7 @@ async fn head_equals_get_without_the_body() {
         let (get, head) = (rig.get(path).await, rig.ask("HEAD", path, &[]).await);
         assert!(head.body.is_empty());
         assert_eq!(get.status, head.status, "{path}");
-        // But for what tells one answer from the next.
+        // Without the headers that differ from answer to answer.
         let lasting = |answer: &Answer| {
             let mut headers = answer.headers.clone();
             headers.remove("date");
@@ -67,7 +67,7 @@ async fn head_equals_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn what_the_browser_has_is_not_sent_again() {
+async fn a_matching_etag_gets_304() {
     let rig = Rig::start().await;
     for path in [FACE, NOBODY] {
         let etag = rig.get(path).await.header("etag").to_owned();
@@ -103,7 +103,7 @@ async fn what_the_browser_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn d_says_what_to_show_without_a_picture() {
+async fn d_chooses_the_placeholder_for_a_face_without_a_picture() {
     let rig = Rig::start().await;
     let shown = |query: &str| {
         let path = format!("{NOBODY}?{query}");
@@ -131,7 +131,7 @@ async fn d_says_what_to_show_without_a_picture() {
             .text()
             .contains("width=\"128\" height=\"128\"")
     );
-    // With a picture, d means nothing, unless it is forced.
+    // If there is a picture, d has no effect unless it is forced.
     let picture = rig.bytes("628100000001");
     rig.get(&format!("{FACE}?d=404"))
         .await
@@ -141,14 +141,14 @@ async fn d_says_what_to_show_without_a_picture() {
 }
 
 #[tokio::test]
-async fn a_drawing_says_nothing_that_a_name_could_inject() {
+async fn a_name_cannot_inject_markup_into_a_placeholder() {
     let rig = Rig::start().await;
     let answer = rig.get(&format!("{NOBODY}?name=%3Cscript%3E%20%26")).await;
     assert!(!answer.text().contains("<script"));
 }
 
 #[tokio::test]
-async fn wrong_requests_are_told_what_is_wrong_and_what_to_do() {
+async fn invalid_requests_get_a_problem_with_a_remedy() {
     let rig = Rig::start().await;
     for (path, status, word) in [
         ("/avatar/nope/628123", 404, "[instances.NAME]"),
@@ -178,7 +178,7 @@ async fn wrong_requests_are_told_what_is_wrong_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn other_methods_are_refused_with_those_that_there_are() {
+async fn unsupported_methods_get_405_with_allow() {
     let rig = Rig::start().await;
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
         let answer = rig.ask(method, FACE, &[]).await;
@@ -188,7 +188,7 @@ async fn other_methods_are_refused_with_those_that_there_are() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_431() {
+async fn a_request_head_that_is_too_large_is_431() {
     let rig = Rig::start().await;
     let large = "x".repeat(17_000);
     assert_eq!(
@@ -198,7 +198,7 @@ async fn a_head_that_is_too_large_is_431() {
 }
 
 #[tokio::test]
-async fn a_thousand_sizes_are_ten_drawings() {
+async fn a_thousand_requested_sizes_give_ten_placeholders() {
     let rig = Rig::start().await;
     rig.vendors()
         .set_picture("628100000001", Picture::Hidden)
@@ -216,7 +216,7 @@ async fn a_thousand_sizes_are_ten_drawings() {
 }
 
 #[tokio::test]
-async fn a_range_of_a_picture_is_a_part_of_it() {
+async fn a_range_request_gets_a_part_of_the_picture() {
     let rig = Rig::start().await;
     let whole = rig.get(FACE).await;
     assert_eq!(whole.header("accept-ranges"), "bytes");
@@ -246,7 +246,7 @@ async fn a_range_of_a_picture_is_a_part_of_it() {
             .status,
         200
     );
-    // A drawing is small, and made anew each time.
+    // A placeholder is small and drawn for each request, so it has no ranges.
     assert_eq!(
         rig.ask("GET", NOBODY, &[("range", "bytes=0-1")])
             .await

@@ -1,5 +1,5 @@
-//! kill -9 at any instant, under load: what was stored is there afterwards, and nothing else is
-//! ever shown. `FACEPLATE_KILLS=300` (`make torture`) does it three hundred times.
+//! kill -9 at any instant, under load: all stored faces are there afterward, and no wrong picture is shown.
+//! `FACEPLATE_KILLS=300` (`make torture`) repeats it three hundred times.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ fn kills() -> u64 {
     wanted.and_then(|kills| kills.parse().ok()).unwrap_or(12)
 }
 
-/// Writes as fast as it can until the server is gone, and notes what was stored.
+/// Requests new faces as fast as it can until the server is gone, and records those that were stored.
 async fn load(
     address: &str,
     emulator: &Emulator,
@@ -54,7 +54,7 @@ async fn load(
     writers.join_all().await;
 }
 
-/// Every face that was stored is served, right, and without a call.
+/// Asserts that every stored face is served with the right picture and without a call.
 async fn verify(server: &Running, emulator: &Emulator, stored: &BTreeSet<String>) {
     emulator.control().reset_calls();
     let address = server.address("listen");
@@ -67,7 +67,7 @@ async fn verify(server: &Running, emulator: &Emulator, stored: &BTreeSet<String>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_stored_before_a_kill_is_served_after_it() {
+async fn faces_stored_before_a_kill_are_served_after_it() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let program = Program::before(&emulator, "");
     let stored = Arc::new(Mutex::new(BTreeSet::new()));
@@ -83,7 +83,7 @@ async fn what_was_stored_before_a_kill_is_served_after_it() {
         verify(&server, &emulator, &fresh).await;
         checked.extend(fresh);
         let address = server.address("listen");
-        // Not the same instant twice.
+        // Each kill comes at another instant.
         let instant = Duration::from_millis(20 + (round * 37) % 150);
         tokio::join!(load(&address, &emulator, round, &stored), async {
             time::sleep(instant).await;

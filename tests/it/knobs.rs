@@ -1,5 +1,4 @@
-//! Turning a knob changes what happens: the times that answers are believed, and the limits of a
-//! fetch.
+//! Every setting changes the behavior. The tests here are for the lifetimes of answers and the limits of a fetch.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +25,7 @@ fn status(status: u16) -> Rule {
     })
 }
 
-/// After `seconds` the vendor is asked again, and a second before it is not.
+/// Asserts that the vendor is called again after `seconds`, and not a second before.
 async fn assert_asked_again_after(rig: &Rig, vendor: &str, seconds: u64) {
     rig.face(vendor, FACE).await;
     rig.traffic();
@@ -39,7 +38,7 @@ async fn assert_asked_again_after(rig: &Rig, vendor: &str, seconds: u64) {
 }
 
 #[tokio::test]
-async fn each_kind_of_answer_is_believed_as_long_as_its_knob_says() {
+async fn each_kind_of_answer_is_fresh_for_its_configured_time() {
     for (knob, rule) in [
         ("empty", Rule::api(Fault::Empty { remembered: false })),
         ("not_found", status(404)),
@@ -57,7 +56,7 @@ async fn each_kind_of_answer_is_believed_as_long_as_its_knob_says() {
 }
 
 #[tokio::test]
-async fn errors_wait_from_their_first_to_their_longest() {
+async fn retries_after_errors_wait_from_the_first_to_the_longest_configured_time() {
     let rig = Settings::default()
         .section(
             "cache.negative",
@@ -66,7 +65,7 @@ async fn errors_wait_from_their_first_to_their_longest() {
         .start()
         .await;
     rig.inject(status(502));
-    // Less up to a tenth, so that faces that failed together do not come back together.
+    // Up to a tenth less, so that faces that failed together are not retried together.
     for (early, late) in [(89, 101), (134, 151), (134, 151)] {
         rig.face("waha", FACE).await;
         rig.traffic();
@@ -78,7 +77,7 @@ async fn errors_wait_from_their_first_to_their_longest() {
 }
 
 #[tokio::test]
-async fn rate_limits_wait_no_longer_than_their_longest() {
+async fn rate_limit_pauses_are_no_longer_than_the_configured_longest() {
     let rig = Settings::default()
         .section(
             "cache.negative",
@@ -154,7 +153,7 @@ async fn fewer_confirmations_drop_a_picture_sooner() {
 }
 
 #[tokio::test]
-async fn a_picture_may_be_as_large_as_its_limit() {
+async fn a_picture_may_be_as_large_as_the_configured_limit() {
     for (limit, source) in [("1MiB", "picture"), ("1KiB", "fallback")] {
         let rig = Settings::default()
             .section("upstream", &format!("max_picture = \"{limit}\""))
@@ -165,7 +164,7 @@ async fn a_picture_may_be_as_large_as_its_limit() {
 }
 
 #[tokio::test]
-async fn downloads_wait_for_each_other_beyond_their_limit() {
+async fn downloads_beyond_the_configured_number_wait() {
     for (downloads, reason) in [(1, "deferred"), (2, "")] {
         let rig = Settings::default()
             .section("upstream", &format!("downloads = {downloads}"))
@@ -181,8 +180,8 @@ async fn downloads_wait_for_each_other_beyond_their_limit() {
 }
 
 #[tokio::test]
-async fn memory_is_as_large_as_its_knob() {
-    // Without its file, a face is only there if memory has it.
+async fn the_memory_tier_has_the_configured_size() {
+    // Without its file, a face can only come from memory.
     for (memory, calls) in [("64MiB", 0), ("1b", 1)] {
         let rig = Settings::default()
             .section("cache", &format!("memory = \"{memory}\""))
@@ -199,7 +198,7 @@ async fn memory_is_as_large_as_its_knob() {
 }
 
 #[tokio::test]
-async fn a_download_is_given_up_on_after_its_time() {
+async fn a_download_is_abandoned_after_the_configured_time() {
     for (timeout, reason) in [("100ms", "vendor_error"), ("10s", "deferred")] {
         let rig = Settings::default()
             .section("upstream", &format!("download_timeout = \"{timeout}\""))
@@ -212,7 +211,7 @@ async fn a_download_is_given_up_on_after_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_under_way_are_cut_off_when_their_time_to_end_is_over() {
+async fn requests_in_flight_are_cut_off_after_the_drain_timeout() {
     for (drain, is_answered) in [("100ms", false), ("10s", true)] {
         let emulator = Emulator::start(Options::default()).await.unwrap();
         let slow = Rule::api(Fault::Latency { ms: 700 });
@@ -235,7 +234,7 @@ async fn requests_under_way_are_cut_off_when_their_time_to_end_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_http2_connection_has_as_many_streams_as_its_knob_says() {
+async fn an_http2_connection_has_the_configured_number_of_streams() {
     for streams in [1, 3] {
         let server = format!("listen = \"127.0.0.1:0\"\nmax_streams = {streams}");
         let rig = Settings::default().section("server", &server).start().await;
@@ -246,7 +245,7 @@ async fn an_http2_connection_has_as_many_streams_as_its_knob_says() {
         let (mut sender, connection) = http2::handshake(executor, io).await.unwrap();
         tokio::spawn(connection);
         let mut asked = tokio::task::JoinSet::new();
-        // The first answer brings the server's settings along.
+        // The server's HTTP/2 settings arrive with the first answer.
         let probe = Request::get("http://faces.test/openapi.json");
         let probe = probe.body(Empty::<Bytes>::new()).unwrap();
         sender.send_request(probe).await.unwrap();
@@ -260,7 +259,7 @@ async fn an_http2_connection_has_as_many_streams_as_its_knob_says() {
             });
         }
         asked.join_next().await;
-        // While the first was under way, the vendor was asked by as many streams as there may be.
+        // While the first call was in flight, as many streams as allowed had called the vendor.
         assert!(rig.calls().api >= streams, "{streams}");
         assert!(streams > 1 || rig.calls().api <= 2, "{}", rig.calls().api);
         asked.join_all().await;
@@ -268,7 +267,7 @@ async fn an_http2_connection_has_as_many_streams_as_its_knob_says() {
 }
 
 #[tokio::test]
-async fn the_cache_is_looked_around_at_the_pace_of_its_knob() {
+async fn the_index_is_scanned_at_the_configured_pace() {
     for (pace, is_soon) in [(1, false), (100_000, true)] {
         let cache = format!("gc_files_per_second = {pace}");
         let mut rig = Settings::default().section("cache", &cache).start().await;
@@ -288,8 +287,8 @@ async fn the_cache_is_looked_around_at_the_pace_of_its_knob() {
     }
 }
 
-/// How many of sixty faces in a row come up empty before that is read as a rate limit, for an
-/// instance of which so many of forty faces have none in truth.
+/// How many of sixty empty answers in a row are believed before the soft-throttle detector stops the calls, for
+/// an instance where `in_truth` of forty faces have no picture.
 async fn empties_believed(empty_answers: &str, in_truth: usize) -> usize {
     let rig = Settings::default()
         .instance(&format!("empty_answers = {{ {empty_answers} }}"))
@@ -312,17 +311,17 @@ async fn empties_believed(empty_answers: &str, in_truth: usize) -> usize {
 }
 
 #[tokio::test]
-async fn the_share_of_empty_answers_is_judged_as_its_knobs_say() {
+async fn the_share_of_empty_answers_is_judged_by_the_configured_thresholds() {
     let usual = empties_believed("lost = 3", 0).await;
     assert!(empties_believed("window = 10", 0).await < usual);
     assert!(empties_believed("empty_percent = 50", 0).await < usual);
-    // Half of them are empty anyway.
+    // Half of the faces have no picture.
     assert!(empties_believed("usual_percent = 60", 20).await < 60);
     assert_eq!(empties_believed("usual_percent = 40", 20).await, 60);
 }
 
 #[tokio::test]
-async fn the_own_picture_is_that_of_the_own_number_where_the_vendor_has_no_call() {
+async fn me_is_own_jid_for_vendors_without_a_call_for_the_own_picture() {
     for own in ["628100000001", "628100000002"] {
         let rig = Settings::default()
             .instance(&format!("own_jid = \"{own}@c.us\""))
@@ -335,7 +334,7 @@ async fn the_own_picture_is_that_of_the_own_number_where_the_vendor_has_no_call(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_is_as_loud_as_its_knob() {
+async fn the_log_has_the_configured_level() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     for (level, lines) in [
         ("info", true),
@@ -359,7 +358,7 @@ async fn the_log_is_as_loud_as_its_knob() {
 }
 
 #[test]
-fn an_open_listener_that_others_can_reach_has_to_be_wanted() {
+fn an_open_listener_on_a_public_address_needs_allow_public() {
     for (wanted, code) in [("false", 1), ("true", 0)] {
         let program = Program::with(&format!(
             "[server]\nlisten = \"0.0.0.0:8080\"\n[access]\nmode = \"open\"\nallow_public = {wanted}\n\
@@ -370,7 +369,7 @@ fn an_open_listener_that_others_can_reach_has_to_be_wanted() {
     }
 }
 
-/// Every setting, and the test that turns it: `file::test`.
+/// Every setting, and the test that changes it: `file::test`.
 const TURNED: [(&str, &str); 63] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
@@ -383,55 +382,55 @@ const TURNED: [(&str, &str); 63] = [
     ),
     (
         "server.max_streams",
-        "knobs::an_http2_connection_has_as_many_streams_as_its_knob_says",
+        "knobs::an_http2_connection_has_the_configured_number_of_streams",
     ),
     (
         "server.max_connections",
-        "hostile_clients::probes_answer_while_the_faces_listener_is_full",
+        "hostile_clients::probes_answer_while_the_public_listener_is_full",
     ),
     (
         "server.header_timeout",
-        "hostile_clients::clients_that_never_finish_their_request_are_let_go",
+        "hostile_clients::clients_that_never_finish_their_request_are_disconnected",
     ),
     (
         "server.send_timeout",
-        "hostile_clients::clients_that_never_read_their_answers_are_let_go",
+        "hostile_clients::clients_that_never_read_their_answers_are_disconnected",
     ),
     (
         "server.max_header",
-        "hostile_clients::heads_that_are_too_large_are_refused",
+        "hostile_clients::request_heads_that_are_too_large_get_431",
     ),
     (
         "server.drain_timeout",
-        "knobs::requests_under_way_are_cut_off_when_their_time_to_end_is_over",
+        "knobs::requests_in_flight_are_cut_off_after_the_drain_timeout",
     ),
     (
         "server.client_rate",
-        "clients::a_client_beyond_its_rate_is_told_when_to_come_back",
+        "clients::a_client_beyond_its_rate_gets_429_with_retry_after",
     ),
     (
         "server.trusted_proxies",
-        "clients::without_trusted_proxies_nobody_s_header_is_believed",
+        "clients::without_trusted_proxies_forwarding_headers_are_ignored",
     ),
     (
         "server.forwarded",
-        "clients::the_header_believed_is_the_one_that_the_proxy_writes",
+        "clients::only_the_configured_forwarding_header_is_read",
     ),
     (
         "admin.listen",
-        "cli::healthcheck_tells_whether_a_server_is_ready",
+        "cli::healthcheck_exits_with_the_server_s_readiness",
     ),
     (
         "admin.token",
-        "forget::the_admin_token_guards_everything_but_the_probes",
+        "forget::the_admin_token_protects_everything_but_the_probes",
     ),
     (
         "access.mode",
-        "access::an_unsigned_url_is_refused_and_asks_nobody",
+        "access::an_unsigned_url_is_refused_without_a_call",
     ),
     (
         "access.signing_keys",
-        "access::a_good_signature_by_any_of_the_keys_shows_the_face",
+        "access::a_signature_by_any_configured_key_is_accepted",
     ),
     (
         "access.bearer_tokens",
@@ -439,37 +438,40 @@ const TURNED: [(&str, &str); 63] = [
     ),
     (
         "access.allow_public",
-        "knobs::an_open_listener_that_others_can_reach_has_to_be_wanted",
+        "knobs::an_open_listener_on_a_public_address_needs_allow_public",
     ),
     (
         "access.allow_origin",
-        "conditional::the_operator_says_which_pages_may_read_pictures",
+        "conditional::allow_origin_sets_the_cors_header",
     ),
     (
         "cache.dir",
-        "cli::serve_refuses_what_cannot_work_and_says_why",
+        "cli::serve_refuses_a_setup_that_cannot_work_and_names_the_reason",
     ),
     (
         "cache.max_bytes",
-        "tending::beyond_max_bytes_as_many_go_as_it_takes",
+        "tending::beyond_max_bytes_entries_are_evicted_until_it_holds",
     ),
     (
         "cache.max_entries",
-        "tending::beyond_max_entries_the_least_recently_used_go",
+        "tending::beyond_max_entries_the_least_recently_used_entries_are_evicted",
     ),
     (
         "cache.min_free",
-        "tending::a_file_system_that_runs_short_is_relieved",
+        "tending::eviction_keeps_the_configured_free_space",
     ),
     (
         "cache.gc_grace",
-        "tending::the_grace_is_the_operator_s_choice",
+        "tending::the_operator_sets_the_grace_of_garbage_collection",
     ),
     (
         "cache.gc_files_per_second",
-        "knobs::the_cache_is_looked_around_at_the_pace_of_its_knob",
+        "knobs::the_index_is_scanned_at_the_configured_pace",
     ),
-    ("cache.memory", "knobs::memory_is_as_large_as_its_knob"),
+    (
+        "cache.memory",
+        "knobs::the_memory_tier_has_the_configured_size",
+    ),
     (
         "cache.ttl",
         "knobs::a_picture_is_fresh_for_its_ttl_and_shown_for_its_grace",
@@ -480,7 +482,7 @@ const TURNED: [(&str, &str); 63] = [
     ),
     (
         "cache.first_paint",
-        "budget::a_wait_shorter_than_the_deadline_is_waited_for",
+        "budget::a_request_waits_for_the_budget_if_the_wait_is_shorter_than_first_paint",
     ),
     (
         "cache.on_hidden",
@@ -492,104 +494,104 @@ const TURNED: [(&str, &str); 63] = [
     ),
     (
         "cache.retain",
-        "archive::every_distinct_picture_is_kept_with_its_dates_and_the_newest_is_served",
+        "archive::the_archive_keeps_each_distinct_picture_with_its_dates_and_the_newest_is_served",
     ),
     (
         "cache.forget_for",
-        "forget::after_its_days_the_face_may_be_asked_for_again",
+        "forget::a_forgotten_face_may_be_fetched_again_after_the_configured_days",
     ),
     (
         "cache.negative.empty",
-        "knobs::each_kind_of_answer_is_believed_as_long_as_its_knob_says",
+        "knobs::each_kind_of_answer_is_fresh_for_its_configured_time",
     ),
     (
         "cache.negative.not_found",
-        "knobs::each_kind_of_answer_is_believed_as_long_as_its_knob_says",
+        "knobs::each_kind_of_answer_is_fresh_for_its_configured_time",
     ),
     (
         "cache.negative.session_down",
-        "knobs::each_kind_of_answer_is_believed_as_long_as_its_knob_says",
+        "knobs::each_kind_of_answer_is_fresh_for_its_configured_time",
     ),
     (
         "cache.negative.auth",
-        "knobs::each_kind_of_answer_is_believed_as_long_as_its_knob_says",
+        "knobs::each_kind_of_answer_is_fresh_for_its_configured_time",
     ),
     (
         "cache.negative.error_first",
-        "knobs::errors_wait_from_their_first_to_their_longest",
+        "knobs::retries_after_errors_wait_from_the_first_to_the_longest_configured_time",
     ),
     (
         "cache.negative.error_longest",
-        "knobs::errors_wait_from_their_first_to_their_longest",
+        "knobs::retries_after_errors_wait_from_the_first_to_the_longest_configured_time",
     ),
     (
         "cache.negative.rate_limited",
-        "knobs::rate_limits_wait_no_longer_than_their_longest",
+        "knobs::rate_limit_pauses_are_no_longer_than_the_configured_longest",
     ),
     (
         "cache.negative.rate_limited_longest",
-        "knobs::rate_limits_wait_no_longer_than_their_longest",
+        "knobs::rate_limit_pauses_are_no_longer_than_the_configured_longest",
     ),
     (
         "upstream.call_timeout",
-        "providers::a_vendor_that_hangs_is_given_up_on",
+        "providers::a_call_to_a_hanging_vendor_times_out",
     ),
     (
         "upstream.download_timeout",
-        "knobs::a_download_is_given_up_on_after_its_time",
+        "knobs::a_download_is_abandoned_after_the_configured_time",
     ),
     (
         "upstream.max_picture",
-        "knobs::a_picture_may_be_as_large_as_its_limit",
+        "knobs::a_picture_may_be_as_large_as_the_configured_limit",
     ),
     (
         "upstream.downloads",
-        "knobs::downloads_wait_for_each_other_beyond_their_limit",
+        "knobs::downloads_beyond_the_configured_number_wait",
     ),
     (
         "log.format",
-        "logs::json_lines_have_every_field_and_nothing_private",
+        "logs::the_json_access_log_has_every_field_and_nothing_private",
     ),
     (
         "server.public_url",
-        "dropin::links_begin_with_the_public_url",
+        "dropin::links_in_answers_begin_with_the_public_url",
     ),
     (
         "images.memory",
-        "sizes::what_was_made_is_kept_in_as_much_memory_as_the_knob_says",
+        "sizes::variants_are_cached_in_the_configured_memory",
     ),
-    ("log.level", "knobs::the_log_is_as_loud_as_its_knob"),
+    ("log.level", "knobs::the_log_has_the_configured_level"),
     (
         "traces.endpoint",
         "traces::a_request_and_its_calls_are_spans_of_the_caller_s_trace",
     ),
     (
         "traces.percent",
-        "traces::as_many_requests_are_traced_as_the_operator_wants",
+        "traces::the_configured_share_of_requests_is_traced",
     ),
     (
         "instances.sales.provider",
-        "providers::each_spelling_of_a_jid_reaches_the_vendor_as_one",
+        "providers::each_spelling_of_a_jid_reaches_the_vendor_in_canonical_form",
     ),
     (
         "instances.sales.account",
-        "providers::an_account_that_the_vendor_does_not_know_is_not_found",
+        "providers::an_account_unknown_to_the_vendor_gives_the_reason_not_found",
     ),
     (
         "instances.sales.token",
-        "doctor::a_wrong_credential_and_a_session_that_is_down_are_told_apart",
+        "doctor::doctor_distinguishes_a_wrong_credential_from_a_session_that_is_down",
     ),
     (
         "instances.sales.base_url",
-        "doctor::an_address_that_the_guard_forbids_is_named_with_the_way_to_allow_it",
+        "doctor::doctor_names_a_forbidden_address_and_how_to_allow_it",
     ),
     (
         "instances.sales.own_jid",
-        "knobs::the_own_picture_is_that_of_the_own_number_where_the_vendor_has_no_call",
+        "knobs::me_is_own_jid_for_vendors_without_a_call_for_the_own_picture",
     ),
     (
         "instances.sales.lookups",
-        "budget::beyond_the_burst_a_face_waits_for_its_turn_behind_a_drawing",
+        "budget::beyond_the_burst_of_the_budget_new_faces_get_a_placeholder",
     ),
     (
         "instances.sales.refreshes",
@@ -601,24 +603,24 @@ const TURNED: [(&str, &str); 63] = [
     ),
     (
         "instances.sales.empty_answers",
-        "knobs::the_share_of_empty_answers_is_judged_as_its_knobs_say",
+        "knobs::the_share_of_empty_answers_is_judged_by_the_configured_thresholds",
     ),
     (
         "instances.sales.warm",
-        "warm::the_schedule_runs_once_a_day_at_its_hour",
+        "warm::a_scheduled_warm_up_runs_once_a_day_at_its_time",
     ),
     (
         "instances.sales.picture_hosts",
-        "guard::a_name_that_is_not_listed_is_not_even_looked_up",
+        "guard::a_host_that_is_not_listed_is_not_resolved",
     ),
     (
         "instances.sales.allow_private",
-        "two_hops::a_private_network_that_is_not_allowed_is_not_dialled",
+        "two_hops::a_private_network_that_is_not_allowed_is_not_dialed",
     ),
 ];
 
 #[test]
-fn every_setting_has_a_test_that_turns_it() {
+fn every_setting_has_a_test_that_changes_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sample = fs::read_to_string(root.join("config/faceplate.toml")).unwrap();
     let (mut section, mut settings) = (String::new(), BTreeSet::new());

@@ -1,4 +1,4 @@
-//! One line a request, and nothing in it that is nobody's business.
+//! The access log: one line for each request, without private data.
 
 use std::{process::Stdio, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
     time,
 };
 
-/// Requests of every kind: a hit, a miss, none, trouble, and what is refused.
+/// Requests of every kind: a hit, a miss, no picture, a failure, and refused ones.
 async fn drive(address: &str, emulator: &Emulator) -> usize {
     let broken = Fault::Status {
         status: 502,
@@ -88,7 +88,7 @@ async fn logged(format: &str) -> (usize, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_lines_have_every_field_and_nothing_private() {
+async fn the_json_access_log_has_every_field_and_nothing_private() {
     let (requests, output) = logged("json").await;
     let lines: Vec<serde_json::Value> = output
         .lines()
@@ -145,14 +145,14 @@ async fn json_lines_have_every_field_and_nothing_private() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_lines_hold_nothing_private_either() {
+async fn the_text_access_log_holds_nothing_private() {
     let (requests, output) = logged("text").await;
     assert_eq!(output.matches("faceplate::access").count(), requests);
     assert!(output.contains("the vendor could not reach its own upstream (502)"));
 }
 
 #[tokio::test]
-async fn a_request_is_called_the_same_in_its_answer_and_in_the_log() {
+async fn the_answer_and_the_access_log_have_the_same_request_id() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let program = Program::before(&emulator, "[log]\nformat = \"json\"");
     let running = program.serve();
@@ -162,7 +162,7 @@ async fn a_request_is_called_the_same_in_its_answer_and_in_the_log() {
         let answer = Answer::to(&address, "GET", "/avatar/waha/628100000001", &headers).await;
         answer.header("x-request-id").to_owned()
     };
-    // The client's own name for it, if it is one.
+    // A valid request id of the client is kept.
     assert_eq!(ask("crm-7f3a.page_2").await, "crm-7f3a.page_2");
     let mut given = vec![];
     for id in ["628100000001", "short", "with space 1", &"long".repeat(40)] {
@@ -183,13 +183,13 @@ async fn a_request_is_called_the_same_in_its_answer_and_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_is_not_read_loses_lines_and_delays_no_answer_no_probe_and_no_shutdown() {
+async fn a_stalled_log_reader_loses_lines_and_delays_no_answer_probe_or_shutdown() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let program = Program::before(&emulator, "");
     let mut command = Command::from(program.command(&["serve"]));
     let command = command.stdout(Stdio::piped()).kill_on_drop(true);
     let mut process = command.spawn().unwrap();
-    // The pipe stays open, and nothing behind this line is read.
+    // The pipe stays open, and nothing after this line is read.
     let mut log = BufReader::new(process.stdout.take().unwrap()).lines();
     let serving = loop {
         let line = log.next_line().await.unwrap().unwrap();

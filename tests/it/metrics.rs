@@ -1,4 +1,4 @@
-//! What Prometheus sees, and what the admin listener tells of instances.
+//! The metrics for Prometheus, and the state of instances on the admin listener.
 
 use crate::support::{Answer, Rig, rig::Settings};
 use faceplate::emulator::{Fault, Rule};
@@ -17,7 +17,7 @@ fn value(metrics: &str, name: &str) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn every_metric_of_the_contract_counts_what_it_says() {
+async fn every_documented_metric_counts_its_events() {
     let rig = Settings::default()
         .section(
             "access",
@@ -115,7 +115,7 @@ async fn every_metric_of_the_contract_counts_what_it_says() {
 }
 
 #[tokio::test]
-async fn an_instance_tells_its_budget_and_its_pause() {
+async fn the_admin_api_shows_an_instance_s_budget_and_pause() {
     let rig = Settings::default()
         .instance("lookups = { per_minute = 30, burst = 10 }")
         .start()
@@ -153,7 +153,7 @@ async fn an_instance_tells_its_budget_and_its_pause() {
 }
 
 #[tokio::test]
-async fn an_instance_tells_how_its_session_is() {
+async fn the_admin_api_shows_an_instance_s_session_state() {
     let mut rig = Rig::start().await;
     let session = async |rig: &Rig| {
         let instances: serde_json::Value =
@@ -173,7 +173,7 @@ async fn an_instance_tells_how_its_session_is() {
         rig.hours(48);
         rig.get("/avatar/waha/628100000001?refresh=true").await;
         assert_eq!(session(&rig).await, state);
-        // What a gateway said is true of it after our restart, too.
+        // The state of the session survives a restart.
         rig.restart().await;
         assert_eq!(session(&rig).await, state);
         rig.vendors().clear_faults();

@@ -1,4 +1,4 @@
-//! However many ask, the vendor is asked once.
+//! Single-flight: requests for one face at the same time cause one call.
 
 use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
 use faceplate::emulator::{Fault, Rule};
@@ -42,7 +42,7 @@ async fn a_thousand_requests_for_one_cold_face_are_one_transaction() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_shared_and_not_tried_once_per_waiter() {
+async fn all_waiting_requests_share_one_failed_transaction() {
     let rig = patient().start().await;
     rig.inject(Rule::api(Fault::Latency { ms: 200 }));
     rig.inject(Rule::api(Fault::Status {
@@ -53,13 +53,13 @@ async fn a_failure_is_shared_and_not_tried_once_per_waiter() {
         answer.assert_fallback("vendor_error");
     }
     assert_eq!(rig.traffic(), (1, 0));
-    // And who comes later is spared the wait until the next try is due.
+    // A later request gets the stored failure until the next try is due.
     rig.face("waha", FACE).await.assert_fallback("vendor_error");
     assert_eq!(rig.traffic(), (0, 0));
 }
 
 #[tokio::test]
-async fn past_the_deadline_the_browser_gets_a_drawing_and_the_fetch_goes_on() {
+async fn after_first_paint_the_browser_gets_a_placeholder_and_the_fetch_continues() {
     let rig = Settings::default()
         .section("cache", "first_paint = \"30ms\"")
         .start()

@@ -1,4 +1,4 @@
-//! Each vendor's documented call and replies, over real HTTP: what is asked, what the browser gets.
+//! Each vendor's documented calls and replies, over real HTTP, and the answers for the browser.
 
 use crate::support::{Rig, rig::VENDORS};
 use faceplate::emulator::{Endpoint, Fault, OWN_JID, Picture, Rule};
@@ -46,7 +46,7 @@ async fn groups_lids_and_channels_have_faces_where_the_vendor_knows_them() {
 }
 
 #[tokio::test]
-async fn wawp_is_asked_for_contacts_and_for_chats_by_two_calls() {
+async fn wawp_has_one_call_for_contacts_and_one_for_chats() {
     let rig = Rig::start().await;
     for (jid, endpoint) in [(FACE, Endpoint::ContactPicture), (GROUP, Endpoint::Picture)] {
         rig.face("wawp", jid).await;
@@ -56,7 +56,7 @@ async fn wawp_is_asked_for_contacts_and_for_chats_by_two_calls() {
 }
 
 #[tokio::test]
-async fn the_own_picture_comes_from_the_own_call_or_from_the_configured_jid() {
+async fn me_is_fetched_by_the_vendor_s_own_call_or_by_own_jid() {
     let rig = Rig::start().await;
     for (vendor, endpoint) in [
         ("wachat", Endpoint::Picture),
@@ -74,7 +74,7 @@ async fn the_own_picture_comes_from_the_own_call_or_from_the_configured_jid() {
 }
 
 #[tokio::test]
-async fn wachat_cannot_show_anybody_else_and_says_so() {
+async fn wachat_shows_only_the_own_picture_and_other_requests_get_a_reason() {
     let rig = Rig::start().await;
     let answer = rig.face("wachat", FACE).await;
     assert_eq!(answer.status, 404);
@@ -87,7 +87,7 @@ async fn wachat_cannot_show_anybody_else_and_says_so() {
 }
 
 #[tokio::test]
-async fn each_spelling_of_a_jid_reaches_the_vendor_as_one() {
+async fn each_spelling_of_a_jid_reaches_the_vendor_in_canonical_form() {
     let rig = Rig::start().await;
     for vendor in ["wawp", "hypersender", "wappfy", "waha"] {
         for spelling in [
@@ -105,7 +105,7 @@ async fn each_spelling_of_a_jid_reaches_the_vendor_as_one() {
 }
 
 #[tokio::test]
-async fn no_picture_is_a_drawing_with_the_vendor_s_own_reason() {
+async fn no_picture_gives_a_placeholder_with_the_vendor_s_reason() {
     let rig = Rig::start().await;
     for (vendor, picture, reason) in [
         ("wawp", Picture::NotSet, "unknown"),
@@ -125,7 +125,7 @@ async fn no_picture_is_a_drawing_with_the_vendor_s_own_reason() {
         rig.face(vendor, somebody(vendor))
             .await
             .assert_fallback(reason);
-        // Long enough for the answer to be forgotten.
+        // Long enough for the stored answer to expire.
         rig.hours(48);
         rig.vendors().forget_vendor_cache();
     }
@@ -134,7 +134,7 @@ async fn no_picture_is_a_drawing_with_the_vendor_s_own_reason() {
 }
 
 #[tokio::test]
-async fn an_account_that_the_vendor_does_not_know_is_not_found() {
+async fn an_account_unknown_to_the_vendor_gives_the_reason_not_found() {
     let rig = crate::support::rig::Settings::default()
         .instance("account = \"missing-shop\"")
         .start()
@@ -153,7 +153,7 @@ async fn an_account_that_the_vendor_does_not_know_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_refused_credential_is_auth_with_every_vendor() {
+async fn a_refused_credential_gives_the_reason_auth_with_every_vendor() {
     let rig = crate::support::rig::Settings::default()
         .instance("token = \"env:BEARER\"")
         .start()
@@ -167,8 +167,8 @@ async fn a_refused_credential_is_auth_with_every_vendor() {
 }
 
 #[tokio::test]
-async fn every_documented_error_status_has_its_outcome() {
-    // A 500 of WAHA's carries WhatsApp's own word, here `not-authorized`.
+async fn every_documented_error_status_of_a_vendor_has_its_outcome() {
+    // A 500 of WAHA contains WhatsApp's own error, here `not-authorized`.
     const STATUSES: [u16; 9] = [400, 401, 403, 404, 422, 429, 500, 502, 504];
     for (vendor, outcomes) in [
         (
@@ -259,14 +259,14 @@ async fn every_documented_error_status_has_its_outcome() {
             );
             assert_eq!(rig.traffic(), (1, 0), "{vendor} {status}");
             rig.vendors().clear_faults();
-            // Long enough for any pause to end and any answer to be forgotten.
+            // Long enough for every pause to end and every stored answer to expire.
             rig.hours(48);
         }
     }
 }
 
 #[tokio::test]
-async fn a_session_that_is_down_is_session_down() {
+async fn a_logged_out_session_gives_the_reason_session_down() {
     let rig = Rig::start().await;
     rig.inject(Rule::api(Fault::SessionDown {
         status: "SCAN_QR_CODE".into(),
@@ -285,14 +285,14 @@ async fn a_session_that_is_down_is_session_down() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_inside_a_200_is_a_rate_limit() {
+async fn a_rate_limit_reported_inside_a_200_pauses_the_instance() {
     let rig = Rig::start().await;
     rig.inject(Rule::api(Fault::RateOverlimit));
     for vendor in VENDORS {
         rig.face(vendor, somebody(vendor))
             .await
             .assert_fallback("rate_limited");
-        // The pause concerns the whole instance: the next face is not even asked for.
+        // The pause concerns the whole instance, so the next face causes no call.
         rig.traffic();
         let other = if vendor == "wachat" {
             "me"
@@ -307,7 +307,7 @@ async fn a_rate_limit_inside_a_200_is_a_rate_limit() {
 }
 
 #[tokio::test]
-async fn an_empty_link_is_no_link() {
+async fn an_empty_link_counts_as_no_picture() {
     let rig = Rig::start().await;
     rig.inject(Rule::api(Fault::EmptyUrl));
     for vendor in ["wawp", "hypersender", "wappfy", "waha"] {
@@ -316,7 +316,7 @@ async fn an_empty_link_is_no_link() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_answers_are_vendor_errors() {
+async fn malformed_vendor_answers_give_the_reason_vendor_error() {
     for fault in [
         Fault::NotJson,
         Fault::Html,
@@ -339,7 +339,7 @@ async fn answers_that_are_no_answers_are_vendor_errors() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_hangs_is_given_up_on() {
+async fn a_call_to_a_hanging_vendor_times_out() {
     let rig = crate::support::rig::Settings::default()
         .section(
             "upstream",

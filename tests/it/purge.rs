@@ -1,4 +1,4 @@
-//! Purging: softly, and for good.
+//! Soft and hard purges.
 
 use crate::support::{Answer, Rig, rig::Settings};
 use faceplate::emulator::Picture;
@@ -10,7 +10,7 @@ async fn purge(rig: &Rig, query: &str) -> Answer {
     Answer::to(&rig.admin(), "POST", &format!("/v1/purge?{query}"), &[]).await
 }
 
-/// Two faces with one instance, one with another, and no traffic so far.
+/// Two faces of one instance and one of another, with the traffic counts at zero.
 async fn rig() -> Rig {
     let rig = Settings::default()
         .section(
@@ -27,7 +27,7 @@ async fn rig() -> Rig {
 }
 
 #[tokio::test]
-async fn a_soft_purge_shows_the_face_once_more_and_asks_anew() {
+async fn a_soft_purge_serves_the_face_once_more_and_refreshes_it() {
     let mut rig = rig().await;
     rig.vendors().set_picture(FACE, Picture::Face(5)).unwrap();
     rig.vendors().forget_vendor_cache();
@@ -83,7 +83,7 @@ async fn an_instance_or_all_can_be_purged_at_once() {
 }
 
 #[tokio::test]
-async fn what_was_forgotten_stays_forgotten() {
+async fn a_purge_does_not_bring_back_a_forgotten_face() {
     let rig = rig().await;
     Answer::to(
         &rig.admin(),
@@ -99,7 +99,7 @@ async fn what_was_forgotten_stays_forgotten() {
 }
 
 #[tokio::test]
-async fn purge_as_a_method_needs_a_bearer_token() {
+async fn the_purge_method_needs_a_bearer_token() {
     let rig = rig().await;
     let path = format!("/avatar/waha/{FACE}");
     let refused = rig.ask("PURGE", &path, &[]).await;
@@ -121,7 +121,7 @@ async fn purge_as_a_method_needs_a_bearer_token() {
 }
 
 #[tokio::test]
-async fn a_purge_of_nothing_in_particular_is_refused() {
+async fn a_purge_without_a_subject_is_refused() {
     let rig = rig().await;
     for query in [
         "",

@@ -1,4 +1,4 @@
-//! A configuration that is read again, while connections stay and pictures too.
+//! Reloads of the configuration keep connections and pictures.
 
 use std::fs;
 
@@ -43,7 +43,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_makes_a_new_configuration_count() {
+async fn sighup_applies_a_new_configuration() {
     let mut scene = Scene::set().await;
     assert_eq!(scene.get(FACE).await.status, 200);
     scene.rewrite("mode = \"open\"", "mode = \"signed\"");
@@ -53,7 +53,7 @@ async fn sighup_makes_a_new_configuration_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_does_a_changed_file() {
+async fn a_changed_configuration_file_is_applied_without_a_signal() {
     let mut scene = Scene::set().await;
     scene.rewrite("[instances.waha]", "[instances.support]");
     scene.server.wait_for("was read again");
@@ -62,7 +62,7 @@ async fn so_does_a_changed_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_configuration_is_told_and_the_one_before_stays() {
+async fn an_invalid_configuration_is_logged_and_the_previous_one_stays() {
     let mut scene = Scene::set().await;
     scene.rewrite("provider = \"waha\"", "provider = \"whatsapp\"");
     scene.server.signal("HUP");
@@ -72,7 +72,7 @@ async fn a_wrong_configuration_is_told_and_the_one_before_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_s_file_is_read_again() {
+async fn a_reload_reads_the_files_of_secrets_again() {
     let mut scene = Scene::set().await;
     let secret = scene.program.folder.path().join("bearer");
     let address = scene.server.address("listen");
@@ -99,7 +99,7 @@ async fn a_secret_s_file_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_needs_a_restart_is_named() {
+async fn settings_that_need_a_restart_are_named_in_the_log() {
     let mut scene = Scene::set().await;
     let dir = scene
         .program
@@ -115,7 +115,7 @@ async fn what_needs_a_restart_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_outlives_a_reload_and_so_do_pictures_and_pauses() {
+async fn a_reload_keeps_connections_pictures_and_pauses() {
     let mut scene = Scene::set().await;
     let address = scene.server.address("listen");
     let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_connection_outlives_a_reload_and_so_do_pictures_and_pauses() {
     );
     scene.server.signal("HUP");
     scene.server.wait_for("was read again");
-    // On the same connection.
+    // The connection is the same.
     assert!(ask(FACE).await.contains("; hit"));
     assert!(
         ask("/avatar/waha/628100000003")

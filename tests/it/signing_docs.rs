@@ -1,4 +1,4 @@
-//! The programs in `docs/signing.md`, run as they stand there, against a real server.
+//! The programs in `docs/signing.md`, run unchanged against a real server.
 
 use std::{fs, process::Command};
 
@@ -8,14 +8,14 @@ const KEY: &str = "a signing key for tests";
 const FACE: &str = "628100000001@c.us";
 const EXP: &str = "1826700000";
 
-/// The code in the section of this language.
+/// The code in this language's section.
 fn code(language: &str) -> String {
     let docs = include_str!("../../docs/signing.md");
     let (_, rest) = docs.split_once(&format!("```{language}\n")).unwrap();
     rest.split_once("\n```").unwrap().0.to_owned() + "\n"
 }
 
-/// Runs a program, and returns what it prints.
+/// Runs a program, and returns its output.
 fn printed(language: &str, file: &str, command: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(file);
@@ -49,26 +49,26 @@ async fn accepted(language: &str, file: &str, command: &[&str]) {
 }
 
 #[tokio::test]
-async fn the_javascript_of_the_docs_signs() {
+async fn the_javascript_in_the_documentation_signs_urls() {
     accepted("js", "sign.cjs", &["node"]).await;
 }
 
 #[tokio::test]
-async fn the_python_of_the_docs_signs() {
+async fn the_python_in_the_documentation_signs_urls() {
     accepted("python", "sign.py", &["python3"]).await;
 }
 
 #[tokio::test]
-async fn the_php_of_the_docs_signs() {
+async fn the_php_in_the_documentation_signs_urls() {
     accepted("php", "sign.php", &["php"]).await;
 }
 
 #[tokio::test]
-async fn the_go_of_the_docs_signs() {
+async fn the_go_in_the_documentation_signs_urls() {
     accepted("go", "sign.go", &["go", "run"]).await;
 }
 
 #[tokio::test]
-async fn the_shell_of_the_docs_signs() {
+async fn the_shell_in_the_documentation_signs_urls() {
     accepted("sh", "sign.sh", &["sh"]).await;
 }

@@ -1,4 +1,4 @@
-//! Pictures in the size and the format that a frontend asks for.
+//! Pictures in the requested size and format.
 
 use crate::support::{
     Answer,
@@ -16,7 +16,7 @@ const WEBP: &str = "628100000006";
 /// 96 pixels square, a JPEG.
 const SMALL: &str = "628100000008";
 
-/// What Chrome sends for an `<img>`.
+/// The `Accept` that Chrome sends for an `<img>`.
 const CHROME: &str = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8";
 
 async fn ask(rig: &Rig, query: &str, accept: Option<&str>) -> Answer {
@@ -25,7 +25,7 @@ async fn ask(rig: &Rig, query: &str, accept: Option<&str>) -> Answer {
     rig.ask("GET", &path, accept.as_slice()).await
 }
 
-/// The edge and the format that the bytes have, which are what the answer says of them.
+/// The edge and format of the bytes, which have to match the headers.
 #[track_caller]
 fn shape(answer: &Answer) -> (u32, ImageFormat) {
     assert_eq!(answer.status, 200);
@@ -42,7 +42,7 @@ fn shape(answer: &Answer) -> (u32, ImageFormat) {
 }
 
 #[tokio::test]
-async fn a_picture_comes_in_the_size_asked_for_snapped_up_to_the_ladder() {
+async fn a_picture_comes_in_the_next_size_of_the_ladder() {
     let rig = Rig::start().await;
     for (asked, edge) in [(1, 32), (32, 32), (33, 48), (96, 96), (97, 128), (600, 640)] {
         let answer = ask(&rig, &format!("{LARGE}?s={asked}"), None).await;
@@ -54,16 +54,16 @@ async fn a_picture_comes_in_the_size_asked_for_snapped_up_to_the_ladder() {
 }
 
 #[tokio::test]
-async fn a_picture_is_never_blown_up() {
+async fn a_picture_is_never_enlarged() {
     let rig = Rig::start().await;
     let answer = ask(&rig, &format!("{SMALL}?s=640"), None).await;
     assert_eq!(shape(&answer), (96, ImageFormat::Jpeg));
-    // It is the size that was asked for, or as near as can be, so it need not lose anything.
+    // The original is as near to the requested size as possible, so it is sent unchanged.
     answer.assert_picture(&rig.bytes(SMALL));
 }
 
 #[tokio::test]
-async fn without_a_size_or_a_format_a_picture_is_untouched_whatever_is_accepted() {
+async fn without_a_size_or_a_format_the_original_picture_is_sent() {
     let rig = Rig::start().await;
     for jid in [LARGE, PNG, WEBP] {
         let answer = ask(&rig, jid, Some(CHROME)).await;
@@ -96,13 +96,13 @@ async fn the_format_is_the_best_that_the_client_accepts() {
     ] {
         let answer = ask(&rig, &format!("{jid}?s=96"), accept).await;
         assert_eq!(shape(&answer), (96, format), "{accept:?}");
-        // A cache in between must not hand one's to the other.
+        // A cache in between must not give one client's answer to the other.
         assert_eq!(answer.header("vary"), "Accept");
     }
 }
 
 #[tokio::test]
-async fn who_takes_avif_and_likes_webp_less_gets_avif() {
+async fn accept_weights_choose_between_avif_and_webp() {
     let rig = Rig::start().await;
     for (accept, media) in [
         ("image/avif", "image/avif"),
@@ -117,7 +117,7 @@ async fn who_takes_avif_and_likes_webp_less_gets_avif() {
 }
 
 #[tokio::test]
-async fn a_format_that_the_url_names_counts_more_than_what_is_accepted() {
+async fn a_format_in_the_url_takes_precedence_over_accept() {
     let rig = Rig::start().await;
     for (name, format) in [
         ("jpeg", ImageFormat::Jpeg),
@@ -159,7 +159,7 @@ async fn every_representation_has_validators_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_wants_one_size_has_it_made_once() {
+async fn simultaneous_requests_for_one_variant_make_it_once() {
     let rig = Rig::start().await;
     ask(&rig, LARGE, None).await;
     let path = format!("{LARGE}?s=320&format=webp");
@@ -181,7 +181,7 @@ async fn a_crowd_that_wants_one_size_has_it_made_once() {
 }
 
 #[tokio::test]
-async fn what_was_made_is_kept_in_as_much_memory_as_the_knob_says() {
+async fn variants_are_cached_in_the_configured_memory() {
     for (memory, expected) in [("64MiB", 1), ("1b", 3)] {
         let rig = Settings::default()
             .section("images", &format!("memory = \"{memory}\""))
@@ -206,7 +206,7 @@ async fn a_new_picture_is_shown_in_every_size_at_once() {
     assert_ne!(before.body, after.body);
 }
 
-/// How many pictures were made in another size or format.
+/// The number of variants that were made.
 async fn made(rig: &Rig) -> u64 {
     let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
     let lines = metrics

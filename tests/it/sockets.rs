@@ -1,4 +1,4 @@
-//! Sockets that a service manager opened, readiness that it is told of, and Unix sockets.
+//! Sockets opened by a service manager, readiness notification, and Unix sockets.
 
 use std::{os::unix::net::UnixDatagram, process::Command};
 
@@ -10,7 +10,7 @@ use faceplate::emulator::{Emulator, Options};
 
 const FACE: &str = "/avatar/waha/628100000001";
 
-/// Opens sockets as systemd does, passes them on from descriptor 3, and becomes the server.
+/// Opens sockets as systemd does, passes them on from descriptor 3, and executes the server.
 const MANAGER: &str = r#"
 import os, socket, sys
 names, addresses, command = sys.argv[1], sys.argv[2].split(","), sys.argv[3:]
@@ -55,7 +55,7 @@ fn opened(running: &Running) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn sockets_that_a_manager_opened_are_served() {
+async fn sockets_opened_by_a_service_manager_are_served() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let program = Program::before(&emulator, "");
     for (names, faces, admin) in [
@@ -74,7 +74,7 @@ async fn sockets_that_a_manager_opened_are_served() {
 }
 
 #[tokio::test]
-async fn one_socket_is_for_faces_and_the_configuration_says_where_probes_are() {
+async fn with_one_inherited_socket_the_admin_address_comes_from_the_configuration() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let program = Program::before(&emulator, "");
     let mut running = managed(&program, "", "127.0.0.1:0");
@@ -86,7 +86,7 @@ async fn one_socket_is_for_faces_and_the_configuration_says_where_probes_are() {
 }
 
 #[tokio::test]
-async fn a_public_socket_does_not_make_an_open_server_public() {
+async fn an_inherited_public_socket_needs_allow_public_too() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let program = Program::before(&emulator, "");
     for (addresses, word) in [
@@ -100,7 +100,7 @@ async fn a_public_socket_does_not_make_an_open_server_public() {
 }
 
 #[tokio::test]
-async fn a_manager_is_told_when_faces_are_served_and_when_no_longer() {
+async fn the_service_manager_is_notified_of_readiness_and_of_stopping() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let program = Program::before(&emulator, "");
     let path = program.folder.path().join("notify");

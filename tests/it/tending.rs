@@ -1,4 +1,4 @@
-//! The cache keeps itself in order: its limits, its orphans, its index.
+//! Maintenance of the cache: eviction, collection of unreferenced files, compaction of index files.
 
 use std::{
     fs,
@@ -12,7 +12,6 @@ fn jid(number: usize) -> String {
     format!("62855500{number:03}")
 }
 
-/// All files below a folder of the cache directory.
 fn files(rig: &Rig, folder: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![rig.cache.path().join(folder)];
@@ -34,7 +33,7 @@ async fn cache(rig: &Rig) -> serde_json::Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-/// Pictures still in the cache, asked for without asking anybody.
+/// The pictures that are still in the cache, found without a call.
 async fn kept(rig: &Rig, numbers: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut kept = Vec::new();
     for number in numbers {
@@ -54,13 +53,13 @@ async fn kept(rig: &Rig, numbers: impl Iterator<Item = usize>) -> Vec<usize> {
 
 fn make_old(path: &Path, age: Duration) {
     let file = fs::File::options().append(true).open(path).unwrap();
-    // File dates are the file system's, not the rig's clock's.
+    // File dates follow the system's clock, not the rig's.
     #[allow(clippy::disallowed_methods)]
     file.set_modified(SystemTime::now() - age).unwrap();
 }
 
 #[tokio::test]
-async fn beyond_max_entries_the_least_recently_used_go() {
+async fn beyond_max_entries_the_least_recently_used_entries_are_evicted() {
     let rig = Settings::default()
         .section("cache", "max_entries = 20")
         .start()
@@ -77,7 +76,7 @@ async fn beyond_max_entries_the_least_recently_used_go() {
 }
 
 #[tokio::test]
-async fn beyond_max_bytes_as_many_go_as_it_takes() {
+async fn beyond_max_bytes_entries_are_evicted_until_it_holds() {
     let rig = Settings::default()
         .section("cache", "max_bytes = \"256KiB\"")
         .start()
@@ -95,7 +94,7 @@ async fn beyond_max_bytes_as_many_go_as_it_takes() {
 }
 
 #[tokio::test]
-async fn a_file_system_that_runs_short_is_relieved() {
+async fn eviction_keeps_the_configured_free_space() {
     let rig = Settings::default()
         .section("cache", "min_free = \"1000TiB\"")
         .start()
@@ -105,14 +104,14 @@ async fn a_file_system_that_runs_short_is_relieved() {
     }
     rig.tend().await;
     assert_eq!(cache(&rig).await["entries"], 0);
-    // And faces are shown all the same.
+    // Faces are shown all the same.
     rig.face("waha", &jid(1))
         .await
         .assert_picture(&rig.bytes(&jid(1)));
 }
 
 #[tokio::test]
-async fn a_restart_knows_what_is_there_and_goes_on_evicting_by_age() {
+async fn eviction_by_age_continues_after_a_restart() {
     let mut rig = Settings::default()
         .section("cache", "max_entries = 10")
         .start()
@@ -125,7 +124,7 @@ async fn a_restart_knows_what_is_there_and_goes_on_evicting_by_age() {
     rig.tend().await;
     assert_eq!(cache(&rig).await["entries"], 10);
     assert_eq!(cache(&rig).await["counted"], true);
-    // A look from disk is a use.
+    // A read from disk is a use.
     rig.face("waha", &jid(0)).await;
     rig.seconds(1);
     rig.face("waha", &jid(10)).await;
@@ -138,7 +137,7 @@ async fn a_restart_knows_what_is_there_and_goes_on_evicting_by_age() {
 }
 
 #[tokio::test]
-async fn a_picture_that_was_replaced_takes_its_file_along() {
+async fn replacing_a_picture_removes_the_old_file() {
     let rig = Rig::start().await;
     rig.tend().await;
     rig.face("waha", "628100000001").await;
@@ -151,7 +150,7 @@ async fn a_picture_that_was_replaced_takes_its_file_along() {
 }
 
 #[tokio::test]
-async fn what_nobody_refers_to_is_collected_when_it_is_old_and_not_before() {
+async fn unreferenced_files_are_collected_after_the_grace() {
     let rig = Rig::start().await;
     rig.face("waha", &jid(1)).await;
     let ours = files(&rig, "content-v2");
@@ -172,7 +171,7 @@ async fn what_nobody_refers_to_is_collected_when_it_is_old_and_not_before() {
 }
 
 #[tokio::test]
-async fn the_grace_is_the_operator_s_choice() {
+async fn the_operator_sets_the_grace_of_garbage_collection() {
     let rig = Settings::default()
         .section("cache", "gc_grace = \"0\"")
         .start()
@@ -185,7 +184,7 @@ async fn the_grace_is_the_operator_s_choice() {
 }
 
 #[tokio::test]
-async fn a_thousand_confirmations_do_not_lengthen_the_index() {
+async fn a_thousand_confirmations_do_not_lengthen_the_index_file() {
     let rig = Settings::default()
         .instance("refreshes = { per_minute = 100000, burst = 100000 }\nlookups = { per_minute = 100000, burst = 100000 }")
         .start()

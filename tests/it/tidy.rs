@@ -1,4 +1,6 @@
-//! The rules of style that a machine can check. Each failure says where, and what to do.
+//! The style rules that a machine can check. Each failure names the place and the remedy.
+
+mod source;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,6 +9,7 @@ use std::{
 };
 
 use faceplate::config::SECTIONS;
+use source::{Source, assert_none, everything, sources};
 
 /// The rooms and their floors. A room may use rooms on lower floors, and itself.
 const FLOORS: [(&str, u8); 22] = [
@@ -34,12 +37,12 @@ const FLOORS: [(&str, u8); 22] = [
     ("main", 10),
 ];
 
-/// What only some places may name, and why.
+/// Names that only some files may use, and the reasons.
 const OWNERS: [(&str, &[&str], &str); 9] = [
     (
         "cacache::",
         &["store/disk.rs", "store/archive.rs"],
-        "one file knows the crate and its traps",
+        "the crate and its pitfalls are known to these files",
     ),
     ("governor::", &["limits/"], "budgets are kept in limits/"),
     (
@@ -70,12 +73,12 @@ const OWNERS: [(&str, &[&str], &str); 9] = [
     (
         "TcpStream::connect",
         &["upstream/dial.rs", "cli/admin_client.rs"],
-        "only guarded addresses are dialled",
+        "only guarded addresses are dialed",
     ),
-    ("println!", &["cli/"], "a library tells through tracing"),
+    ("println!", &["cli/"], "a library reports through tracing"),
 ];
 
-/// What some rooms must not know.
+/// Names that some rooms must not use, and the reasons.
 const STRANGERS: [(&str, &[&str], &str); 3] = [
     (
         "hyper",
@@ -94,7 +97,7 @@ const STRANGERS: [(&str, &[&str], &str); 3] = [
     ),
 ];
 
-/// Words that mean that something is not finished.
+/// Signs of unfinished code.
 const UNFINISHED: [&str; 6] = [
     "todo!",
     "unimplemented!",
@@ -106,71 +109,6 @@ const UNFINISHED: [&str; 6] = [
 
 /// The longest file, without its tests.
 const LONGEST: usize = 450;
-
-struct Source {
-    /// The path below `src/`, `tests/` or `benches/`.
-    path: String,
-    text: String,
-}
-
-impl Source {
-    /// The code, without tests, comments and doc comments, with line numbers.
-    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let end = self
-            .text
-            .find("#[cfg(test)]\nmod tests")
-            .unwrap_or(self.text.len());
-        self.text[..end]
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (index + 1, line))
-            .filter(|(_, line)| !line.trim_start().starts_with("//"))
-    }
-
-    fn room(&self) -> &str {
-        let room = self.path.split('/').next().unwrap();
-        room.strip_suffix(".rs").unwrap_or(room)
-    }
-}
-
-fn sources(folder: &str) -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let mut found = Vec::new();
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        let Ok(items) = fs::read_dir(&folder) else {
-            continue;
-        };
-        for path in items.map(|item| item.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                let path = path.strip_prefix(&root).unwrap();
-                found.push(Source {
-                    path: path.to_str().unwrap().to_owned(),
-                    text,
-                });
-            }
-        }
-    }
-    assert!(
-        !found.is_empty() || folder == "benches",
-        "no source under {folder}"
-    );
-    found
-}
-
-fn everything() -> Vec<Source> {
-    ["src", "tests", "benches"]
-        .into_iter()
-        .flat_map(sources)
-        .collect()
-}
-
-fn assert_none(violations: Vec<String>) {
-    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
-}
 
 fn floor(room: &str) -> Option<u8> {
     FLOORS
@@ -264,7 +202,7 @@ fn the_emulator_shares_no_parser_with_the_proxy() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_opens_with_a_module_doc() {
     let silent = everything()
         .into_iter()
         .filter(|source| !source.text.starts_with("//!"));
@@ -276,7 +214,7 @@ fn every_file_says_what_it_is_for() {
 }
 
 #[test]
-fn no_file_is_about_more_than_one_thing() {
+fn no_file_is_longer_than_450_lines_without_tests() {
     let long = sources("src").into_iter().filter_map(|source| {
         let lines = source.code().last().map_or(0, |(line, _)| line);
         (lines > LONGEST).then(|| {
@@ -290,7 +228,7 @@ fn no_file_is_about_more_than_one_thing() {
 }
 
 #[test]
-fn nothing_is_left_unfinished() {
+fn no_unfinished_code_is_left() {
     let mut left = Vec::new();
     for source in everything()
         .iter()
@@ -314,7 +252,7 @@ fn nothing_is_left_unfinished() {
 }
 
 #[test]
-fn what_has_one_owner_is_named_nowhere_else() {
+fn names_with_one_owner_are_used_nowhere_else() {
     let mut strays = Vec::new();
     for source in sources("src")
         .iter()
@@ -336,7 +274,7 @@ fn what_has_one_owner_is_named_nowhere_else() {
 }
 
 #[test]
-fn the_lower_rooms_do_not_know_what_is_not_theirs() {
+fn lower_rooms_do_not_use_http_or_the_system_s_clock() {
     let mut known = Vec::new();
     for source in sources("src") {
         for (line, text) in source.code() {

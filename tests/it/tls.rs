@@ -1,4 +1,4 @@
-//! TLS and HTTP/2: what a browser negotiates, and a certificate that changes under way.
+//! TLS and HTTP/2: negotiation, and certificates that change while the server runs.
 
 use std::{path::Path, sync::Arc};
 
@@ -23,7 +23,7 @@ use tokio_rustls::{
 
 const FACE: &str = "/avatar/waha/628100000001";
 
-/// A certificate for `faces.test`, written where the server looks; returns it as a trust anchor.
+/// Writes a certificate for `faces.test` to the server's files, and returns it as a trust anchor.
 fn certificate(folder: &Path) -> CertificateDer<'static> {
     let issued = rcgen::generate_simple_self_signed(["faces.test".to_owned()]).unwrap();
     std::fs::write(folder.join("key.pem"), issued.signing_key.serialize_pem()).unwrap();
@@ -148,7 +148,7 @@ async fn an_older_client_gets_http_1_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewed_certificate_is_shown_without_a_restart() {
+async fn a_renewed_certificate_is_used_without_a_restart() {
     let mut scene = Scene::set().await;
     let address = scene.server.address("listen");
     let renewed = certificate(scene.program.folder.path());
@@ -160,7 +160,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_certificate_is_told_and_the_one_before_stays() {
+async fn a_broken_certificate_is_logged_and_the_previous_one_stays() {
     let mut scene = Scene::set().await;
     std::fs::write(
         scene.program.folder.path().join("cert.pem"),
@@ -178,7 +178,7 @@ async fn a_broken_certificate_is_told_and_the_one_before_stays() {
 }
 
 #[tokio::test]
-async fn http2_with_prior_knowledge_works_in_the_clear() {
+async fn http2_with_prior_knowledge_works_without_tls() {
     let rig = Rig::start().await;
     let stream = TcpStream::connect(rig.address()).await.unwrap();
     for (version, body) in over_http2(stream, 5).await {
@@ -190,7 +190,7 @@ async fn http2_with_prior_knowledge_works_in_the_clear() {
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_or_half_a_word_is_let_go() {
+async fn a_client_that_does_not_finish_the_tls_handshake_is_disconnected() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let rig = crate::support::rig::Settings::default()
         .section(

@@ -1,4 +1,4 @@
-//! Traces reach a collector, belong to the caller's, and tell nothing that is nobody's business.
+//! Traces reach a collector, continue the caller's trace, and hold no private data.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// A collector that keeps what it gets.
+/// A collector that keeps the traces that it receives.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
 
@@ -69,7 +69,7 @@ fn attribute(span: &Span, key: &str) -> String {
     }
 }
 
-/// What a server sent after it was asked for faces, with `percent` traced.
+/// The spans of a server that samples `percent` of its requests.
 async fn traced(percent: &str, headers: &[(&str, &str)]) -> (Vec<Span>, String) {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let collector = Collector::default();
@@ -121,7 +121,7 @@ async fn a_request_and_its_calls_are_spans_of_the_caller_s_trace() {
     for private in ["62810000", "oops", "emulator-token", "127.0.0.1:0/"] {
         assert!(!all.contains(private), "{private} in {all}");
     }
-    // The log is what it is without traces.
+    // The log is the same as without traces.
     assert!(
         output.contains("route=\"avatar\"") || output.contains("route=avatar"),
         "{output}"
@@ -130,17 +130,17 @@ async fn a_request_and_its_calls_are_spans_of_the_caller_s_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn as_many_requests_are_traced_as_the_operator_wants() {
+async fn the_configured_share_of_requests_is_traced() {
     let (spans, _) = traced("100", &[]).await;
     assert!(spans.len() >= 5, "{spans:#?}");
-    // The caller decides for its own trace.
+    // The caller's sampling decision is kept.
     let parent = format!("00-{TRACE}-{PARENT}-00");
     let (spans, _) = traced("100", &[("traceparent", &parent)]).await;
     assert_eq!(spans.len(), 0, "{spans:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_gone_costs_nothing_but_its_traces() {
+async fn an_unreachable_collector_costs_only_the_traces() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let program = Program::before(&emulator, "[traces]\nendpoint = \"http://127.0.0.1:1\"");
     let running = program.serve();

@@ -1,5 +1,5 @@
-//! A call to the vendor, then a download from where it points: in which order, how often, and
-//! where to never.
+//! A call to the vendor and a download from its link: their order, their number, and the addresses that are never
+//! dialed.
 
 use crate::support::{
     Answer, LIMIT, Rig,
@@ -27,7 +27,7 @@ fn order(rig: &Rig) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn a_link_past_its_time_is_not_tried_but_asked_for_once_more() {
+async fn an_expired_link_is_not_downloaded_and_a_new_one_is_requested_once() {
     let rig = Rig::start().await;
     rig.inject(Rule::api(Fault::ExpiredLink {
         even_when_refreshed: false,
@@ -39,7 +39,7 @@ async fn a_link_past_its_time_is_not_tried_but_asked_for_once_more() {
 }
 
 #[tokio::test]
-async fn a_link_that_leads_nowhere_is_asked_for_once_more() {
+async fn a_new_link_is_requested_once_after_a_dead_one() {
     for status in [403, 404, 410] {
         let rig = Rig::start().await;
         rig.inject(
@@ -57,7 +57,7 @@ async fn a_link_that_leads_nowhere_is_asked_for_once_more() {
 }
 
 #[tokio::test]
-async fn a_link_that_stays_dead_is_given_up_after_two_calls() {
+async fn a_link_that_stays_dead_is_abandoned_after_two_calls() {
     let rig = Rig::start().await;
     rig.inject(Rule::cdn(Fault::Status {
         status: 403,
@@ -68,7 +68,7 @@ async fn a_link_that_stays_dead_is_given_up_after_two_calls() {
 }
 
 #[tokio::test]
-async fn a_link_that_stays_expired_is_given_up_after_two_calls_and_left_alone() {
+async fn a_link_that_stays_expired_is_abandoned_after_two_calls_and_not_retried_at_once() {
     let rig = Rig::start().await;
     rig.inject(Rule::api(Fault::ExpiredLink {
         even_when_refreshed: true,
@@ -80,7 +80,7 @@ async fn a_link_that_stays_expired_is_given_up_after_two_calls_and_left_alone() 
 }
 
 #[tokio::test]
-async fn a_dead_link_is_not_asked_for_again_when_no_refresh_is_left() {
+async fn no_new_link_is_requested_after_a_dead_one_without_refresh_budget() {
     let rig = Settings::default()
         .instance("refreshes = { per_minute = 1, burst = 1 }")
         .start()
@@ -96,7 +96,7 @@ async fn a_dead_link_is_not_asked_for_again_when_no_refresh_is_left() {
 }
 
 #[tokio::test]
-async fn escaped_and_wrapped_links_are_repaired_before_they_are_followed() {
+async fn escaped_and_wrapped_links_are_repaired_and_followed() {
     for fault in [Fault::AmpEntity, Fault::AmpUnicode, Fault::WrappedLink] {
         let rig = Rig::start().await;
         rig.inject(Rule::api(fault.clone()));
@@ -108,7 +108,7 @@ async fn escaped_and_wrapped_links_are_repaired_before_they_are_followed() {
 }
 
 #[tokio::test]
-async fn an_unchanged_name_vouches_for_the_picture_without_a_download() {
+async fn an_unchanged_file_name_confirms_the_picture_without_a_download() {
     let rig = Rig::start().await;
     let before = rig.face("waha", FACE).await;
     rig.hours(25);
@@ -123,10 +123,10 @@ async fn an_unchanged_name_vouches_for_the_picture_without_a_download() {
 }
 
 #[tokio::test]
-async fn a_new_name_with_the_same_bytes_is_the_same_picture() {
+async fn a_new_file_name_with_the_same_bytes_is_the_same_picture() {
     let rig = Rig::start().await;
     let before = rig.face("wawp", FACE).await;
-    // Another person's picture by another name, and then this one's again: the bytes decide.
+    // Another person's picture under another name, then the first one again: the bytes decide.
     rig.hours(25);
     rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
     let changed = rig.get(&format!("/avatar/wawp/{FACE}?refresh=true")).await;
@@ -161,7 +161,7 @@ async fn three_redirects_are_followed_and_a_fourth_is_not() {
     }
 }
 
-/// A server that must never see a connection.
+/// A listener that must never get a connection.
 async fn forbidden_ground() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -184,9 +184,9 @@ async fn a_redirect_to_a_host_that_is_not_allowed_is_not_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_to_a_host_that_is_not_allowed_is_not_dialled() {
+async fn a_link_to_a_host_that_is_not_allowed_is_not_dialed() {
     let (listener, address) = forbidden_ground().await;
-    // Every link names the forbidden ground; `picture_hosts` names the CDN.
+    // Every link names the forbidden listener; `picture_hosts` names the CDN.
     let emulator = Emulator::start(Options {
         cdn_authority: Some(address),
         ..Options::default()
@@ -203,7 +203,7 @@ async fn a_link_to_a_host_that_is_not_allowed_is_not_dialled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_to_a_private_address_is_not_dialled_although_its_host_is_listed() {
+async fn a_redirect_to_a_private_address_of_a_listed_host_is_not_dialed() {
     let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
     let plain = listener.local_addr().unwrap().to_string();
     let disguised = plain.replace("127.0.0.2", "[::ffff:127.0.0.2]");
@@ -235,7 +235,7 @@ async fn a_redirect_to_a_private_address_is_not_dialled_although_its_host_is_lis
 }
 
 #[tokio::test]
-async fn a_private_network_that_is_not_allowed_is_not_dialled() {
+async fn a_private_network_that_is_not_allowed_is_not_dialed() {
     let rig = Settings::default()
         .instance("allow_private = [\"10.0.0.0/8\"]")
         .start()
@@ -245,12 +245,12 @@ async fn a_private_network_that_is_not_allowed_is_not_dialled() {
 }
 
 #[tokio::test]
-async fn an_older_and_a_newer_question_are_told_apart() {
+async fn the_answer_to_a_later_question_wins_over_a_slow_earlier_one() {
     let rig = Settings::default()
         .section("cache", "first_paint = \"10ms\"")
         .start()
         .await;
-    // The first download is slow; while it goes on, the picture changes and is asked for anew.
+    // The picture changes and is requested again during the slow first download.
     rig.inject(Rule::cdn(Fault::Latency { ms: 300 }).times(1));
     rig.face("waha", FACE).await.assert_fallback("deferred");
     until(async || rig.calls().cdn > 0, LIMIT).await;

@@ -1,5 +1,5 @@
-//! What the CDN sends is believed only when it is a whole picture; anything else is neither shown
-//! nor kept, and takes nothing away.
+//! Bytes from the CDN are accepted only if they are a whole picture. Others are not shown or stored, and do not
+//! replace a good picture.
 
 use std::{fs, path::Path};
 
@@ -9,7 +9,7 @@ use faceplate::emulator::{Emulator, Fault, Options, Picture, Rule};
 const FACE: &str = "628100000001";
 const LIMIT: u64 = 512 * 1024;
 
-/// Everything that a download can be instead of a picture.
+/// The faults of a download.
 fn faults() -> [Fault; 10] {
     let oversized = |declared| Fault::Oversized {
         bytes: LIMIT + 1,
@@ -29,7 +29,7 @@ fn faults() -> [Fault; 10] {
     ]
 }
 
-/// A server that gives up on a hanging download soon; others get all the time they need.
+/// A server with a short time limit for a hanging download, and none for other faults.
 async fn before(fault: &Fault) -> Rig {
     let patience = match fault {
         Fault::Hang => "500ms",
@@ -40,12 +40,11 @@ async fn before(fault: &Fault) -> Rig {
         .section("upstream", &limits)
         .start()
         .await;
-    // Drawn before the clock of a time-out runs.
+    // The picture is made before the time of a time-out runs.
     rig.bytes(FACE);
     rig
 }
 
-/// How many files there are below `folder`.
 fn files(folder: &Path) -> usize {
     let Ok(items) = fs::read_dir(folder) else {
         return 0;
@@ -61,7 +60,7 @@ async fn fresh_look(rig: &Rig) -> Answer {
 }
 
 #[tokio::test]
-async fn what_is_no_picture_is_a_drawing_that_nobody_keeps() {
+async fn bytes_that_are_no_picture_give_a_placeholder_and_are_not_stored() {
     for fault in faults() {
         let rig = before(&fault).await;
         rig.inject(Rule::cdn(fault.clone()));
@@ -80,13 +79,13 @@ async fn what_is_no_picture_is_a_drawing_that_nobody_keeps() {
 }
 
 #[tokio::test]
-async fn after_bad_bytes_the_face_is_left_alone_and_then_asked_for_again() {
+async fn after_bad_bytes_the_face_is_retried_after_a_wait() {
     for fault in faults() {
         let rig = before(&fault).await;
         rig.inject(Rule::cdn(fault.clone()).times(1));
         rig.face("waha", FACE).await.assert_fallback("vendor_error");
         rig.traffic();
-        // 30 s, less up to a tenth.
+        // 30 s, or up to a tenth less.
         rig.seconds(26);
         let known = rig.face("waha", FACE).await;
         known.assert_fallback("vendor_error");
@@ -101,7 +100,7 @@ async fn after_bad_bytes_the_face_is_left_alone_and_then_asked_for_again() {
 }
 
 #[tokio::test]
-async fn bad_bytes_take_no_good_picture_away_not_even_over_a_restart() {
+async fn bad_bytes_do_not_replace_a_good_picture_even_over_a_restart() {
     for fault in faults() {
         let mut rig = before(&fault).await;
         let good = rig.face("waha", FACE).await;
@@ -133,7 +132,7 @@ async fn bad_bytes_take_no_good_picture_away_not_even_over_a_restart() {
 }
 
 #[tokio::test]
-async fn a_picture_of_exactly_the_limit_is_shown_and_one_byte_more_is_not() {
+async fn a_picture_of_exactly_the_size_limit_is_shown_and_one_byte_more_is_not() {
     let probe = Rig::start().await;
     let bytes = probe.bytes(FACE);
     for (limit, source) in [(bytes.len(), "picture"), (bytes.len() - 1, "fallback")] {
@@ -146,7 +145,7 @@ async fn a_picture_of_exactly_the_limit_is_shown_and_one_byte_more_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_large_is_dropped_for_its_size_and_not_read_to_its_end() {
+async fn a_download_beyond_the_size_limit_is_not_read_to_its_end() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let program = Program::before(&emulator, "[upstream]\nmax_picture = \"512KiB\"");
     let running = program.serve();
@@ -163,14 +162,14 @@ async fn what_is_too_large_is_dropped_for_its_size_and_not_read_to_its_end() {
             .assert_fallback("vendor_error");
     }
     running.signal("TERM");
-    // Not because the filler is no picture: nobody got as far as looking.
+    // The reason is the length. The filler was not inspected.
     let (_, output) = running.end();
     let told = format!("the answer is larger than {LIMIT} bytes");
     assert_eq!(output.matches(&told).count(), 2, "{output}");
 }
 
 #[tokio::test]
-async fn the_bytes_decide_the_type_whatever_the_vendor_calls_them() {
+async fn the_bytes_decide_the_media_type_and_not_the_vendor_s_header() {
     let rig = Rig::start().await;
     let mut seen = std::collections::BTreeSet::new();
     for number in 1..=24 {

@@ -1,4 +1,4 @@
-//! The vendors' own sample requests, as they print them, with another base URL.
+//! The vendors' own sample requests, with another base URL.
 
 use std::{fs, process::Command};
 
@@ -16,7 +16,7 @@ async fn signed() -> Rig {
     settings.start().await
 }
 
-/// A sample, with its placeholders filled in.
+/// A sample with its variables filled in.
 fn sample(file: &str, filled: &[(&str, &str)]) -> String {
     let path = format!("{}/tests/samples/{file}", env!("CARGO_MANIFEST_DIR"));
     let mut text = fs::read_to_string(path).unwrap();
@@ -27,7 +27,7 @@ fn sample(file: &str, filled: &[(&str, &str)]) -> String {
     text
 }
 
-/// What a program prints.
+/// The output of a program.
 async fn printed(command: &str, file: &str, text: String) -> String {
     let (command, file) = (command.to_owned(), file.to_owned());
     let printed = tokio::task::spawn_blocking(move || {
@@ -43,7 +43,7 @@ async fn printed(command: &str, file: &str, text: String) -> String {
     printed.await.unwrap()
 }
 
-/// The link leads to the face, without any credential but its own signature.
+/// Asserts that the link shows the face with no credential but its signature.
 async fn assert_leads_to_the_face(rig: &Rig, link: &str) {
     let path = link
         .strip_prefix(&format!("http://{}", rig.address()))
@@ -52,7 +52,7 @@ async fn assert_leads_to_the_face(rig: &Rig, link: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hypersender_s_curl_runs_with_another_base_url() {
+async fn hypersender_s_curl_sample_runs_with_another_base_url() {
     let rig = signed().await;
     let base = format!("http://{}", rig.address());
     let filled = [
@@ -61,7 +61,7 @@ async fn hypersender_s_curl_runs_with_another_base_url() {
         ("<token>", rig.vendors().token()),
     ];
     let curl = sample("hypersender.sh", &filled).replace("curl ", "curl --silent ");
-    // As it is printed it names no contact, which the vendor refuses, too.
+    // The printed sample names no contact, which the vendor refuses, too.
     let said = printed("sh", "sample.sh", curl.clone()).await;
     assert!(said.contains("chat_id"), "{said}");
     let curl = curl.replace(
@@ -75,11 +75,11 @@ async fn hypersender_s_curl_runs_with_another_base_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hypersender_s_javascript_runs_with_another_base_url() {
+async fn hypersender_s_javascript_sample_runs_with_another_base_url() {
     let rig = signed().await;
     let base = format!("http://{}", rig.address());
     let filled = [("https://app.hypersender.com", base.as_str())];
-    // What a page would have around it.
+    // The rest of a page.
     let program = format!(
         "const [instance, chatId, apiKey] = ['shop', '{FACE}', '{}'];\n\
          const avatar = {{}}; const document = {{ getElementById: () => avatar }};\n{}\nconsole.log(avatar.src);",
@@ -91,7 +91,7 @@ async fn hypersender_s_javascript_runs_with_another_base_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wawp_s_javascript_runs_with_another_base_url() {
+async fn wawp_s_javascript_sample_runs_with_another_base_url() {
     let rig = signed().await;
     let base = format!("http://{}", rig.address());
     let filled = [
@@ -110,7 +110,7 @@ async fn wawp_s_javascript_runs_with_another_base_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wachat_s_image_shows_with_another_base_url() {
+async fn wachat_s_img_sample_shows_with_another_base_url() {
     let rig = signed().await;
     let base = format!("http://{}", rig.address());
     let filled = [
@@ -133,7 +133,7 @@ async fn wappfy_s_and_waha_s_documented_requests_are_answered() {
     let token = rig.vendors().token();
     for curl in [
         format!("curl -s -H 'apikey: {token}' '{path}?refresh=false'"),
-        // WAHA's form of it; the second is for images, which have no headers.
+        // WAHA's two forms; the second is for `<img>`, which sends no headers.
         format!("curl -s -H 'X-Api-Key: {token}' {path}"),
         format!("curl -s '{path}?x-api-key={token}'"),
     ] {

@@ -1,4 +1,4 @@
-//! Many faces, fetched before anybody looks.
+//! Warm-up runs, which fetch many faces ahead.
 
 use std::{fs, process::Stdio, time::Duration};
 
@@ -57,7 +57,7 @@ async fn run_when(rig: &Rig, instance: &str, is_it: impl Fn(&Value) -> bool) -> 
     panic!("it never came to that: {}", run(rig, instance).await);
 }
 
-/// The run of an instance once it waits with so many faces settled.
+/// The run of an instance once it waits and `done` faces are finished.
 async fn waiting_with(rig: &Rig, instance: &str, done: u64) -> Value {
     run_when(rig, instance, |run| {
         run["state"] == "waiting" && run["done"] == done
@@ -76,7 +76,7 @@ fn calls_of(rig: &Rig, endpoint: Endpoint) -> usize {
 }
 
 #[tokio::test]
-async fn a_list_is_fetched_and_then_every_face_is_a_hit() {
+async fn after_a_warm_up_run_over_a_list_every_face_is_a_hit() {
     let rig = Rig::start().await;
     begin(&rig, "instance=waha", &FACES.join("\n")).await;
     let run = ended(&rig, "waha").await;
@@ -93,10 +93,10 @@ async fn a_list_is_fetched_and_then_every_face_is_a_hit() {
 }
 
 #[tokio::test]
-async fn what_is_known_is_not_asked_for() {
+async fn a_warm_up_run_skips_fresh_entries() {
     let rig = Rig::start().await;
     rig.face("waha", FACES[0]).await;
-    // No picture, and that is believed for six hours.
+    // "No picture" is stored for six hours.
     rig.face("waha", "628100000102").await;
     rig.traffic();
     let list = format!("{}\n628100000102\n", FACES.join("\n"));
@@ -107,18 +107,18 @@ async fn what_is_known_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn the_list_of_chats_brings_the_faces_along() {
+async fn a_warm_up_run_takes_the_faces_from_the_list_of_chats() {
     for vendor in ["waha", "wappfy"] {
         let rig = Rig::start().await;
         begin(&rig, &format!("instance={vendor}&chats=true&top=24"), "").await;
         let run = ended(&rig, vendor).await;
         assert_eq!(run["outcomes"], json!({ "picture": 24 }), "{vendor}");
-        // Pages of ten at most, and no call for a single face.
+        // The calls are for pages of ten at most, none for a single face.
         assert_eq!(calls_of(&rig, Endpoint::Overview), 3);
         assert_eq!(rig.traffic(), (3, 24));
         let answer = rig.face(vendor, FACES[0]).await;
         assert!(answer.cache_status().contains("; hit"));
-        // The next day, the same links confirm the same pictures.
+        // On the next day, the same links confirm the same pictures.
         rig.hours(25);
         begin(&rig, &format!("instance={vendor}&chats=true&top=24"), "").await;
         ended(&rig, vendor).await;
@@ -127,18 +127,18 @@ async fn the_list_of_chats_brings_the_faces_along() {
 }
 
 #[tokio::test]
-async fn a_page_is_paid_for_with_a_lookup_for_each_row() {
+async fn a_page_of_the_list_of_chats_spends_a_lookup_for_each_row() {
     let settings = Settings::default().instance("daily = 15");
     let rig = settings.start().await;
     begin(&rig, "instance=waha&chats=true&top=24", "").await;
-    // Five of the second page's ten are paid; the rest is for tomorrow.
+    // The budget covers five of the second page's ten rows; the rest is for tomorrow.
     let run = waiting_with(&rig, "waha", 10).await;
     assert_eq!(run["why"], "over_budget");
     assert_eq!(calls_of(&rig, Endpoint::Overview), 1);
 }
 
 #[tokio::test]
-async fn a_list_without_faces_costs_a_call_for_each() {
+async fn a_warm_up_run_over_a_list_of_chats_without_pictures_makes_a_call_for_each() {
     let rig = Rig::start().await;
     begin(&rig, "instance=wawp&chats=true&top=5", "").await;
     let run = ended(&rig, "wawp").await;
@@ -148,7 +148,7 @@ async fn a_list_without_faces_costs_a_call_for_each() {
 }
 
 #[tokio::test]
-async fn chats_end_where_the_list_ends() {
+async fn a_warm_up_run_ends_with_the_list_of_chats() {
     let rig = Rig::start().await;
     begin(&rig, "instance=waha&chats=true&top=500", "").await;
     let run = ended(&rig, "waha").await;
@@ -157,19 +157,19 @@ async fn chats_end_where_the_list_ends() {
 }
 
 #[tokio::test]
-async fn a_run_waits_for_the_background_lane_and_leaves_the_rest_to_people() {
+async fn a_warm_up_run_spends_only_the_background_share_of_the_budget() {
     let settings = Settings::default().instance("lookups = { per_minute = 6, burst = 4 }");
     let rig = settings.start().await;
     begin(&rig, "instance=waha", &FACES.join("\n")).await;
     let waiting = waiting_with(&rig, "waha", 2).await;
     assert_eq!(waiting["why"], "over_budget");
     assert_eq!(rig.traffic().0, 2);
-    // Somebody looks meanwhile, and is not made to wait.
+    // A request meanwhile does not wait.
     rig.face("waha", "628100000010")
         .await
         .assert_picture(&rig.bytes("628100000010"));
     rig.traffic();
-    // Three a minute are for work that nobody waits for.
+    // The background priority gets three calls a minute.
     let mut calls = Vec::new();
     let has_ended = async || {
         rig.seconds(20);
@@ -185,7 +185,7 @@ async fn a_run_waits_for_the_background_lane_and_leaves_the_rest_to_people() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_pauses_a_run_and_does_not_end_it() {
+async fn a_rate_limit_pauses_a_warm_up_run() {
     let rig = Rig::start().await;
     let limited = Fault::Status {
         status: 429,
@@ -203,7 +203,7 @@ async fn a_rate_limit_pauses_a_run_and_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn a_refused_credential_ends_a_run() {
+async fn a_refused_credential_ends_a_warm_up_run() {
     for query in ["instance=waha", "instance=waha&chats=true"] {
         let rig = Rig::start().await;
         rig.inject(Rule::api(Fault::Status {
@@ -249,7 +249,7 @@ async fn a_list_of_chats_that_the_vendor_does_not_return_is_tried_three_times() 
 }
 
 #[tokio::test]
-async fn a_run_goes_on_after_a_restart_and_asks_for_nothing_twice() {
+async fn a_warm_up_run_continues_after_a_restart_and_repeats_no_call() {
     let settings = Settings::default().instance("lookups = { per_minute = 6, burst = 4 }");
     let mut rig = settings.start().await;
     begin(&rig, "instance=waha", &FACES.join("\n")).await;
@@ -264,13 +264,13 @@ async fn a_run_goes_on_after_a_restart_and_asks_for_nothing_twice() {
     let run = run(&rig, "waha").await;
     assert_eq!(run["outcomes"], json!({ "known": 2, "picture": 3 }));
     assert_eq!(rig.traffic().0, 5);
-    // What is done is not done again.
+    // Finished work is not repeated.
     rig.restart().await;
     assert_eq!(self::run(&rig, "waha").await, Value::Null);
 }
 
 #[tokio::test]
-async fn a_run_that_is_ended_does_not_come_back() {
+async fn a_canceled_warm_up_run_does_not_resume_after_a_restart() {
     let settings = Settings::default().instance("lookups = { per_minute = 6, burst = 2 }");
     let mut rig = settings.start().await;
     begin(&rig, "instance=waha", &FACES.join("\n")).await;
@@ -284,7 +284,7 @@ async fn a_run_that_is_ended_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn one_run_at_a_time_for_each_instance() {
+async fn an_instance_has_one_warm_up_run_at_a_time() {
     let settings = Settings::default().instance("lookups = { per_minute = 6, burst = 2 }");
     let rig = settings.start().await;
     begin(&rig, "instance=waha", &FACES.join("\n")).await;
@@ -295,7 +295,7 @@ async fn one_run_at_a_time_for_each_instance() {
 }
 
 #[tokio::test]
-async fn a_wrong_request_is_told_so_without_its_numbers() {
+async fn an_invalid_warm_up_request_is_refused_without_quoting_phone_numbers() {
     let rig = Rig::start().await;
     for (query, list, status, says) in [
         ("instance=nobody", FACES[0], 404, "no instance"),
@@ -322,14 +322,14 @@ async fn a_wrong_request_is_told_so_without_its_numbers() {
     let run = ended(&rig, "hypersender").await;
     assert!(run["why"].as_str().unwrap().contains("no list of chats"));
     assert_eq!(rig.traffic(), (0, 0));
-    // One that has the account's own picture alone.
+    // A vendor with only the account's own picture.
     begin(&rig, "instance=wachat", "628100000001\nme\n").await;
     let run = ended(&rig, "wachat").await;
     assert_eq!(run["outcomes"], json!({ "picture": 1, "unsupported": 1 }));
 }
 
 #[tokio::test]
-async fn the_schedule_runs_once_a_day_at_its_hour() {
+async fn a_scheduled_warm_up_runs_once_a_day_at_its_time() {
     // It is 18:40 UTC when the rig starts.
     let settings = Settings::default().only("waha", "warm = { at = \"03:00\", top = 7 }");
     let rig = settings.start().await;
@@ -360,7 +360,7 @@ impl Scene {
         Self { emulator, program }
     }
 
-    /// What `faceplate warm` tells.
+    /// The output of `faceplate warm`.
     fn warm(&self, server: Option<&Running>, args: &[&str]) -> Value {
         let list = self.program.folder.path().join("faces");
         let args = args.iter().map(|arg| match *arg {
@@ -384,7 +384,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_warms_without_a_server_and_finds_it_done_the_second_time() {
+async fn the_warm_command_works_without_a_server_and_skips_fresh_faces_the_second_time() {
     let scene = Scene::set().await;
     for (args, expected) in [
         (["FILE"].as_slice(), json!({ "picture": 5 })),
@@ -404,7 +404,7 @@ async fn the_command_warms_without_a_server_and_finds_it_done_the_second_time() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_lets_a_running_server_do_it() {
+async fn the_warm_command_uses_a_running_server() {
     let scene = Scene::set().await;
     let server = scene.program.serve();
     let run = scene.warm(Some(&server), &["FILE"]);
@@ -415,7 +415,7 @@ async fn the_command_lets_a_running_server_do_it() {
     assert_eq!(scene.calls(), 5);
 }
 
-/// What the command writes to a terminal.
+/// The command's output to a terminal.
 fn on_a_terminal(scene: &Scene, args: &[&str]) -> String {
     let command = scene.program.command(args);
     let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
@@ -445,9 +445,9 @@ fn on_a_terminal(scene: &Scene, args: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_terminal_a_bar_shows_rate_remaining_time_and_outcomes() {
+async fn the_warm_command_shows_a_progress_bar_on_a_terminal() {
     let scene = Scene::set().await;
-    // Slow enough for the bar to be seen on its way.
+    // Slow enough for the bar to appear.
     let control = scene.emulator.control();
     control
         .inject(Rule::api(Fault::Latency { ms: 800 }))
@@ -458,13 +458,13 @@ async fn on_a_terminal_a_bar_shows_rate_remaining_time_and_outcomes() {
         assert!(said.contains(part), "no {part:?} in {said:?}");
     }
     assert!(said.contains("5 of 5 faces"), "{said:?}");
-    // Elsewhere it would only be in the way.
+    // Without a terminal there is no bar.
     let output = scene.program.run(&["warm", "waha", list.to_str().unwrap()]);
     assert!(!errors(&output).contains("eta"), "{}", errors(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schedule_that_can_never_run_is_told() {
+async fn a_warm_up_schedule_that_can_never_run_is_reported() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     for (provider, schedule, says) in [
         ("waha", "{ top = 7 }", "at: is missing"),
@@ -481,7 +481,7 @@ async fn a_schedule_that_can_never_run_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_explains_what_it_cannot_do() {
+async fn the_warm_command_explains_unsupported_requests() {
     let scene = Scene::set().await;
     let list = scene.program.folder.path().join("wrong");
     fs::write(&list, "628100000001\nBob\n").unwrap();

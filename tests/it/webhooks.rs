@@ -1,4 +1,4 @@
-//! Gateways tell of contacts that changed.
+//! Webhooks: gateways report contacts whose pictures changed.
 
 use crate::support::{
     Answer,
@@ -29,7 +29,7 @@ async fn event(rig: &Rig, provider: &str, event: &Value) -> (u64, u64) {
     (count("marked"), count("ignored"))
 }
 
-/// Asks until the refresh behind the answer has landed.
+/// Requests the face until the background refresh is stored.
 async fn until_new(rig: &Rig, vendor: &str) {
     for _ in 0..500 {
         if rig.face(vendor, FACE).await.body == rig.bytes(FACE) {
@@ -39,7 +39,7 @@ async fn until_new(rig: &Rig, vendor: &str) {
     panic!("the refresh behind the answer never landed");
 }
 
-/// Each kind of event that a gateway sends when a picture changed.
+/// Each kind of event that a gateway sends for a changed picture.
 fn events() -> Vec<(&'static str, Value)> {
     let number = FACE.split('@').next().unwrap();
     let long = format!("{number}@s.whatsapp.net");
@@ -72,7 +72,7 @@ fn events() -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test]
-async fn a_face_that_changed_is_asked_for_at_the_next_look_and_shown_meanwhile() {
+async fn after_a_webhook_the_next_request_refreshes_the_face_and_shows_the_old_one_meanwhile() {
     let rig = Rig::start().await;
     for (vendor, told) in events() {
         if vendor == "wachat" {
@@ -80,11 +80,11 @@ async fn a_face_that_changed_is_asked_for_at_the_next_look_and_shown_meanwhile()
         }
         rig.vendors().set_picture(FACE, Picture::Face(1)).unwrap();
         let before = rig.face(vendor, FACE).await;
-        // WAHA's family keeps the old one's link for a day itself.
+        // WAHA and Wappfy keep the old link for a day themselves.
         rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
         rig.traffic();
         assert_eq!(event(&rig, vendor, &told).await, (1, 0), "{vendor}");
-        // The event by itself costs no call.
+        // The event itself causes no call.
         assert_eq!(rig.traffic(), (0, 0), "{vendor}");
         rig.face(vendor, FACE).await.assert_picture(&before.body);
         until_new(&rig, vendor).await;
@@ -93,13 +93,13 @@ async fn a_face_that_changed_is_asked_for_at_the_next_look_and_shown_meanwhile()
 }
 
 #[tokio::test]
-async fn what_the_vendor_keeps_is_gone_past_as_soon_as_there_is_budget_for_it() {
+async fn after_a_webhook_the_vendor_s_cache_is_bypassed_once_the_budget_allows() {
     let settings = Settings::default().instance("refreshes = { per_minute = 4, burst = 1 }");
     let mut rig = settings.start().await;
     rig.vendors().set_picture(FACE, Picture::Face(1)).unwrap();
     let before = rig.face("waha", FACE).await;
     rig.vendors().set_picture(FACE, Picture::Face(2)).unwrap();
-    // Somebody uses up the refreshes.
+    // Requests use up the refreshes.
     let other = "/avatar/waha/628100000002?refresh=true";
     rig.get(other).await;
     let (_, told) = events().swap_remove(2);
@@ -108,9 +108,9 @@ async fn what_the_vendor_keeps_is_gone_past_as_soon_as_there_is_budget_for_it() 
     for _ in 0..20 {
         rig.face("waha", FACE).await.assert_picture(&before.body);
     }
-    // An ordinary look would bring the old one back, and be believed for a day.
+    // An ordinary lookup would return the old link, and be fresh for a day.
     assert_eq!(rig.traffic(), (0, 0));
-    // Neither is it forgotten.
+    // The event is not forgotten.
     rig.restart().await;
     rig.seconds(60);
     until_new(&rig, "waha").await;
@@ -118,7 +118,7 @@ async fn what_the_vendor_keeps_is_gone_past_as_soon_as_there_is_budget_for_it() 
 }
 
 #[tokio::test]
-async fn who_has_no_face_here_is_counted_and_harmless() {
+async fn webhooks_about_unknown_contacts_are_counted_and_change_nothing() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
     let told = |event: &str, account: &str, ids: Value| json!({ "event": event, "session": account, "payload": ids });
@@ -148,7 +148,7 @@ async fn who_has_no_face_here_is_counted_and_harmless() {
             ),
             (1, 1),
         ),
-        // Another account at the same gateway, and an event about something else.
+        // Events of another account at the same gateway, and about another subject.
         (
             told("contacts.update", "else", json!([{ "id": FACE }])),
             (0, 1),
@@ -169,7 +169,7 @@ async fn who_has_no_face_here_is_counted_and_harmless() {
 }
 
 #[tokio::test]
-async fn what_is_no_event_is_refused_with_a_remedy() {
+async fn an_unrecognized_webhook_body_is_refused_with_a_remedy() {
     let rig = Rig::start().await;
     let long = vec![b' '; 300 * 1024];
     for (provider, body, status, remedy) in [

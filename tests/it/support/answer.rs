@@ -1,4 +1,4 @@
-//! An HTTP answer as a browser sees it, and how to ask for one.
+//! An HTTP client for tests, and its answers.
 
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode, body::Bytes, client::conn::http1};
@@ -7,7 +7,7 @@ use tokio::{net::TcpStream, time};
 
 use super::{LIMIT, private};
 
-/// An answer, whole.
+/// A whole answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -21,7 +21,7 @@ impl Answer {
         Self::attempt(address, method, path, headers).await.unwrap()
     }
 
-    /// The same, from a server that may be gone at any moment.
+    /// The same from a server that may end at any moment.
     pub async fn attempt(
         address: &str,
         method: &str,

@@ -1,4 +1,4 @@
-//! A real browser without a window.
+//! Headless Chromium.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{process, time};
 
-/// Longer than any page here takes, shorter than anybody's patience.
+/// The time limit for a page.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The page's DOM, after its scripts have run for a while.

@@ -1,4 +1,4 @@
-//! A page of somebody else's, on an origin of its own.
+//! A page on an origin of its own.
 
 use std::convert::Infallible;
 

@@ -1,5 +1,5 @@
-//! What the tests use as secrets and phone numbers, and where none of it may turn up: in a log line, a
-//! metric, an error body or a panic, of any test.
+//! The secrets and phone numbers of the tests. None of them may appear in a log line, a metric, an error body or
+//! a panic of any test.
 
 use std::{
     io::{self, Write},
@@ -8,7 +8,7 @@ use std::{
 
 use faceplate::telemetry::log;
 
-/// Credentials, keys, phone numbers, and the parts of picture links that are secrets.
+/// Credentials, keys, phone numbers, and the secret parts of picture links.
 const PRIVATE: [&str; 13] = [
     "emulator-token",
     "a signing key for tests",
@@ -54,9 +54,9 @@ impl Write for Log {
     }
 }
 
-/// Begins to keep the log of this process.
+/// Starts to record the log of this process.
 pub fn keep_log() {
-    // The vendors may know whom they were asked for.
+    // The emulated vendors may log phone numbers.
     let filter = log::filter("debug,faceplate::emulator=off");
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -64,7 +64,7 @@ pub fn keep_log() {
         .try_init();
 }
 
-/// Looks through what was logged so far, and begins anew.
+/// Checks the recorded log, and empties it.
 #[track_caller]
 pub fn assert_none_in_log() {
     let mut log = LOG.0.lock().unwrap_or_else(PoisonError::into_inner);

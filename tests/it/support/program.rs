@@ -1,4 +1,4 @@
-//! The real binary, with a configuration of the test's own.
+//! The real binary, with a configuration for one test.
 
 use std::{
     fs,
@@ -19,12 +19,12 @@ pub struct Program {
     pub folder: tempfile::TempDir,
 }
 
-/// A program under way; killed on drop.
+/// A running program, which is killed on drop.
 pub struct Running {
     pub process: Child,
     pub output: Arc<Mutex<String>>,
     readers: Vec<thread::JoinHandle<()>>,
-    /// Whether it is ours to keep secrets: the emulator tells its token to whoever wants to try it.
+    /// Whether its output must hold no secret. The emulator prints its token.
     is_discreet: bool,
 }
 
@@ -41,7 +41,7 @@ impl Program {
         Self { folder }
     }
 
-    /// An open proxy in front of `emulator`, on ports of the system's choice.
+    /// An open proxy in front of `emulator`, on free ports.
     pub fn before(emulator: &Emulator, more: &str) -> Self {
         Self::with(&format!(
             r#"
@@ -199,12 +199,12 @@ fn follow(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) -> threa
     })
 }
 
-/// What was printed to standard error.
+/// The text on standard error.
 pub fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A path below a regular file, where nothing can ever be made.
+/// A path below a regular file, where no folder can be created.
 pub fn impossible(folder: &Path) -> String {
     let file = folder.join("file");
     fs::write(&file, "").unwrap();

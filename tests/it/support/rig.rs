@@ -1,4 +1,4 @@
-//! Faceplate and the vendors, started together.
+//! Faceplate with emulated vendors, in this process.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{Answer, private};
 /// A Friday in November 2026.
 const START: Timestamp = Timestamp::from_secs(1_795_200_000);
 
-/// The five vendors, each an instance of its own name.
+/// The five vendors. Each has an instance with its name.
 pub const VENDORS: [&str; 5] = ["wachat", "wawp", "hypersender", "wappfy", "waha"];
 
 /// A running server and its vendors.
@@ -29,12 +29,12 @@ pub struct Rig {
     app: Option<App>,
 }
 
-/// What differs from test to test.
+/// The settings of one test.
 #[derive(Clone, Default)]
 pub struct Settings {
     /// Tables that replace the rig's own, as `[name]` → lines.
     sections: BTreeMap<String, String>,
-    /// What DNS says, and the CDN's host in links.
+    /// The DNS resolver, and the CDN's host in links.
     resolver: Option<Resolver>,
     cdn_host: Option<String>,
     /// Lines added to every instance; a line there replaces the rig's line of the same key.
@@ -63,13 +63,13 @@ impl Settings {
         self
     }
 
-    /// Lets DNS say this.
+    /// Sets the DNS resolver.
     pub fn resolver(mut self, resolver: Resolver) -> Self {
         self.resolver = Some(resolver);
         self
     }
 
-    /// Lets links name the CDN by this host; its port is the real one's.
+    /// Sets the CDN's host in links; the port stays the real one.
     pub fn cdn_host(mut self, host: &str) -> Self {
         self.cdn_host = Some(host.to_owned());
         self
@@ -110,7 +110,7 @@ impl Rig {
         Settings::default().start().await
     }
 
-    /// The configuration as an operator would have written it.
+    /// The configuration file.
     pub fn config(&self) -> String {
         let mut sections = BTreeMap::from([
             ("server".to_owned(), "listen = \"127.0.0.1:0\"".to_owned()),
@@ -155,7 +155,7 @@ impl Rig {
         text
     }
 
-    /// The CDN as links name it.
+    /// The CDN's authority in links.
     pub fn cdn(&self) -> String {
         let address = self.emulator.cdn();
         match &self.settings.cdn_host {
@@ -201,22 +201,22 @@ impl Rig {
         }
     }
 
-    /// Lets the cache tend itself, and waits until it has.
+    /// Runs the cache's maintenance.
     pub async fn tend(&self) {
         self.app.as_ref().unwrap().run_maintenance().await;
     }
 
-    /// What answers requests for faces, without a socket.
+    /// The service of the public listener, without a socket.
     pub fn front(&self) -> faceplate::front::Front {
         self.app.as_ref().unwrap().front()
     }
 
-    /// Where faces are served.
+    /// The address of the public listener.
     pub fn address(&self) -> String {
         self.app.as_ref().unwrap().address.to_string()
     }
 
-    /// Where probes are answered.
+    /// The address of the admin listener.
     pub fn admin(&self) -> String {
         self.app.as_ref().unwrap().admin.to_string()
     }
@@ -234,7 +234,7 @@ impl Rig {
         self.get(&format!("/avatar/{vendor}/{jid}")).await
     }
 
-    /// The hand on the vendors.
+    /// The control of the emulated vendors.
     pub fn vendors(&self) -> &Control {
         self.emulator.control()
     }
@@ -243,19 +243,19 @@ impl Rig {
         self.vendors().inject(rule).unwrap();
     }
 
-    /// What the vendors were asked since the start.
+    /// The calls to the vendors since the start.
     pub fn calls(&self) -> Calls {
         self.vendors().calls()
     }
 
-    /// Calls to the API and downloads, since the last time this was asked.
+    /// The numbers of API calls and downloads since the last call of this function.
     pub fn traffic(&self) -> (usize, usize) {
         let calls = self.calls();
         self.vendors().reset_calls();
         (calls.api, calls.cdn)
     }
 
-    /// The bytes that the CDN serves for `jid` now.
+    /// The current picture of `jid` at the CDN.
     pub fn bytes(&self, jid: &str) -> Bytes {
         self.vendors().face_bytes(jid).unwrap()
     }

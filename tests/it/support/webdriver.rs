@@ -1,4 +1,4 @@
-//! A browser that a test drives: clicks, scrolls, waits and looks, over the WebDriver protocol.
+//! A browser that a test controls over the WebDriver protocol.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Answer;
 
-/// A browser under way, closed on drop.
+/// An open browser, which is closed on drop.
 pub struct Browser {
     driver: Child,
     address: String,
@@ -21,7 +21,7 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
-/// Where a screenshot goes. With FACEPLATE_WRITE_DOCS, the pictures in the documents are taken anew.
+/// The path of a screenshot: in the documents with FACEPLATE_WRITE_DOCS, else in `folder`.
 pub fn picture(folder: &Path, name: &str) -> PathBuf {
     match std::env::var_os("FACEPLATE_WRITE_DOCS") {
         Some(_) => Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,7 +37,7 @@ impl Browser {
         Self::with(width, height, more, json!({})).await
     }
 
-    /// A telephone's browser, in the dark: no window of a desktop's is as narrow.
+    /// An emulated phone in dark mode, because a desktop window cannot be as narrow.
     pub async fn dark_phone(width: u32, height: u32) -> Self {
         let metrics = json!({ "width": width, "height": height, "pixelRatio": 2.0, "touch": true });
         let dark = [
@@ -104,7 +104,7 @@ impl Browser {
         self.ask("POST", "/url", &json!({ "url": url })).await;
     }
 
-    /// What a script in the page returns; it may wait for what it does.
+    /// Runs a script in the page, and returns its result or the result of its promise.
     pub async fn run(&self, script: &str) -> Value {
         let script = json!({ "script": script, "args": [] });
         self.ask("POST", "/execute/sync", &script).await
@@ -122,7 +122,7 @@ impl Browser {
         panic!("never in the page: {condition}\n{page}");
     }
 
-    /// A picture of what the window shows.
+    /// Takes a screenshot of the window.
     pub async fn screenshot(&self, path: &Path) {
         let said = self.ask("GET", "/screenshot", &json!({})).await;
         let png = STANDARD.decode(said.as_str().unwrap()).unwrap();
@@ -132,7 +132,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Asked to, the driver closes its browser; killed, it leaves it running.
+        // The driver closes its browser on request, but not when it is killed.
         let close = || -> std::io::Result<()> {
             let mut stream = TcpStream::connect(&self.address)?;
             stream.set_read_timeout(Some(Duration::from_secs(10)))?;
