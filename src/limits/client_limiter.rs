@@ -23,7 +23,7 @@ pub struct ClientLimiter {
         GovernorClock,
         NoOpMiddleware<GovernorInstant>,
     >,
-    /// The number of requests so far, modulo its range. Every `EVICTION_INTERVAL`th one may evict.
+    /// The number of requests so far. It wraps around.
     requests: AtomicUsize,
     /// The number of limiters at which idle ones are evicted.
     eviction_size: AtomicUsize,
@@ -31,14 +31,16 @@ pub struct ClientLimiter {
 }
 
 impl ClientLimiter {
+    /// The smallest number of limiters at which idle ones are evicted.
     const MIN_EVICTION_SIZE: usize = 8192;
+    /// The number of requests between two checks of the number of limiters.
     const EVICTION_INTERVAL: usize = 1024;
 
-    /// A limiter of `each` client that has seen no requests.
-    pub fn new(each: Quota, clock: Clock) -> Self {
+    /// A limiter with a quota for each client.
+    pub fn new(quota: Quota, clock: Clock) -> Self {
         Self {
             limiters: RateLimiter::new(
-                each.to_governor(),
+                quota.to_governor(),
                 DashMapStateStore::default(),
                 GovernorClock(clock.clone()),
             ),
@@ -63,7 +65,7 @@ impl ClientLimiter {
     }
 
     /// Evicts the limiters that have their whole burst again. The next eviction is due when the number of
-    /// limiters has doubled, which keeps the cost per request constant.
+    /// limiters has doubled, so that the amortized cost per request is constant.
     fn evict_idle(&self) {
         if self.limiters.len() >= self.eviction_size.load(Ordering::Relaxed) {
             self.limiters.retain_recent();

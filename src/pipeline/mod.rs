@@ -5,14 +5,15 @@
 //! 3. Join the fetch in flight for this face, or start one (single-flight).
 //! 4. Wait for its result, up to the first-paint deadline.
 //!
-//! [`Faces::look_up`] is those steps, and [`fetch::Fetch::run`] the steps of one fetch.
+//! [`Faces::look_up`] is those steps, and `Fetch::run` in `fetch.rs` the steps of one fetch.
 //!
 //! # Lock order
 //!
-//! [`Shared::key_locks`] serializes the changes of one entry: the end of a fetch, a purge, a removal.
-//! It is taken before every lock of the store. Look-ups do not take it. The other locks of this room and
-//! of `limits` are held for a few instructions, never across an await, and no lock is taken under them,
-//! except that `warm` takes the lock of a run's progress under the lock of the list of runs.
+//! The key lock of the pipeline (`Shared::key_locks`) serializes the changes of one entry: the end of a
+//! fetch, a purge, a removal. It is taken before every lock of the store; the order continues in
+//! [`store`](crate::store). Look-ups do not take it. The other locks of this room and of `limits` are held
+//! for a few instructions, never across an await, and no lock is taken under them, except that `warm`
+//! takes the lock of a run's progress under the lock of the list of runs.
 
 mod fetch;
 mod instance;
@@ -67,8 +68,8 @@ struct Shared {
     settings: Settings,
     clock: Clock,
     metrics: Metrics,
-    /// Without this lock, two changes of an entry could both start from the same version, and an older
-    /// answer could overwrite a newer one.
+    /// Striped locks for the changes of entries. Without them, two changes could both start from the same
+    /// version of an entry, and an older answer could overwrite a newer one.
     key_locks: Arc<KeyLocks>,
     recent: RecentUpdates,
 }

@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn cancelling_a_waiter_keeps_the_order_in_which_the_others_wake() {
-        /// Notes its place when it is woken.
+        /// Records its place when it is woken.
         struct Place(usize, Arc<Mutex<Vec<usize>>>);
 
         impl Wake for Place {
