@@ -65,8 +65,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     let run = match app::offline(local) {
         Ok((faces, instances)) => {
             let warmups = Warmups::new(faces);
-            let instance = instances.iter().find(|known| **known.name() == **name);
-            let instance = instance.ok_or("the instance is gone")?;
+            let instance = instances.get(name).ok_or("the instance is gone")?;
             warmups
                 .start(instance, job)
                 .map_err(|error| error.to_string())?;

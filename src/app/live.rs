@@ -1,0 +1,92 @@
+//! The parts that a reload replaces, as one value: no request sees half of a reload.
+
+use std::sync::Arc;
+
+use super::{Dependencies, instances};
+use crate::{
+    admin::{Admin, History},
+    config::Reloadable,
+    front::{self, Front},
+    http::Clients,
+    images::Thumbnailer,
+    limits::ClientLimiter,
+    pipeline::{Faces, Instances, Warmups},
+    server::Tls,
+    store::Store,
+    telemetry::Metrics,
+};
+
+/// The parts that a reload replaces.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) front: Front,
+    pub(super) admin: Arc<Admin>,
+    pub(super) faces: Faces,
+    pub(super) warmups: Warmups,
+    instances: Instances,
+}
+
+/// The parts that a reload keeps.
+#[derive(Debug)]
+pub(super) struct SharedParts {
+    pub(super) tls: Option<Tls>,
+    pub(super) store: Arc<Store>,
+    pub(super) thumbnailer: Thumbnailer,
+    pub(super) metrics: Metrics,
+    pub(super) history: History,
+    pub(super) dependencies: Dependencies,
+}
+
+impl Live {
+    /// Builds the parts. The instances take the budgets and pauses of the instances of the same name in `before`.
+    pub(super) fn new(
+        settings: Reloadable,
+        faces: Faces,
+        parts: &SharedParts,
+        before: Option<&Live>,
+    ) -> Self {
+        let warmups = Warmups::new(faces.clone());
+        let known = before.map(|live| &live.instances);
+        let mut built = Vec::new();
+        for instance in settings.instances {
+            let schedule = instance.warm;
+            let known = known.and_then(|known| known.get(&instance.name));
+            let known = known.map(|known| known.admission());
+            let instance = instances::build(instance, &parts.store, &parts.dependencies, known);
+            warmups.resume(&instance);
+            if let Some(schedule) = schedule {
+                warmups.daily(&instance, schedule);
+            }
+            built.push(instance);
+        }
+        let instances: Instances = built.into_iter().collect();
+        let front = front::Settings {
+            access: settings.access,
+            clients: Clients {
+                proxies: settings.proxies,
+                limiter: ClientLimiter::new(settings.client_rate, parts.dependencies.clock.clone()),
+            },
+            allow_origin: settings.allow_origin,
+            origin: settings.origin,
+            home: parts.dependencies.home.clone(),
+            thumbnailer: parts.thumbnailer.clone(),
+            metrics: parts.metrics.clone(),
+        };
+        let admin = Admin {
+            faces: faces.clone(),
+            instances: instances.clone(),
+            warmups: warmups.clone(),
+            history: parts.history.clone(),
+            thumbnailer: parts.thumbnailer.clone(),
+            metrics: parts.metrics.clone(),
+            token: settings.admin_token,
+        };
+        Self {
+            front: Front::new(faces.clone(), instances.clone(), front),
+            admin: Arc::new(admin),
+            faces,
+            warmups,
+            instances,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Builds every part from the configuration and joins them. The only room that knows all others.
+//!
+//! * `listeners` binds the two listeners, or takes them over from the service manager.
+//! * `live` holds the parts that a reload replaces.
+//! * `instances` builds the accounts, and the pipeline of commands that run without a server.
+//! * `services` connects the listeners with the live parts.
+
+mod instances;
+mod listeners;
+mod live;
+mod services;
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use instances::offline;
+use listeners::Listeners;
+use live::{Live, SharedParts};
+use services::{PublicService, admin_service};
+
+use crate::{
+    admin::History,
+    clock::Clock,
+    config::Config,
+    front::Front,
+    images::Thumbnailer,
+    pipeline::Faces,
+    server::{self, Address, BadCertificate, Inherited, Limits, Tls},
+    store::{OpenError, Store},
+    telemetry::Metrics,
+    upstream::Resolver,
+};
+
+/// The parts of a server that a caller can replace.
+#[derive(Debug)]
+pub struct Dependencies {
+    /// The clock.
+    pub clock: Clock,
+    /// The DNS resolver.
+    pub resolver: Resolver,
+    /// An HTML page for `/`.
+    pub home: Option<Bytes>,
+    /// Listening sockets that the service manager has opened.
+    pub inherited: Inherited,
+}
+
+/// A running server. Dropping it stops the server.
+#[derive(Debug)]
+pub struct App {
+    /// The actual address of the public listener.
+    pub address: Address,
+    /// The actual address of the admin listener.
+    pub admin: Address,
+    live: Arc<ArcSwap<Live>>,
+    parts: SharedParts,
+    /// The values that a reload cannot change, by key.
+    restart_only: BTreeMap<String, String>,
+    /// How long fetches may take to finish at a shutdown.
+    drain: Duration,
+    tasks: Vec<JoinHandle<()>>,
+    shutdown: CancellationToken,
+    _shutdown_on_drop: DropGuard,
+}
+
+/// The reason why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The cache directory cannot be used.
+    #[error("{0}")]
+    Store(#[from] OpenError),
+    /// The certificate cannot be used.
+    #[error("{0}")]
+    Certificate(#[from] BadCertificate),
+    /// The service manager has opened the public listener on an address that other machines can reach.
+    #[error(
+        "access.mode = \"open\" would show every face to every client that can reach the inherited socket {0}; write signed, or set access.allow_public = true if that is what you want"
+    )]
+    PublicSocket(Address),
+    /// The service manager has opened the admin listener on an address that other machines can reach.
+    #[error("the inherited admin socket {0} can be reached from other machines; set admin.token")]
+    AdminSocket(Address),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({key}): {error}; {remedy}")]
+    Listen {
+        /// The address.
+        address: Address,
+        /// The key that set it.
+        key: &'static str,
+        /// The system's error.
+        error: io::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+impl Default for Dependencies {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            resolver: Resolver::default(),
+            home: None,
+            inherited: Inherited::default(),
+        }
+    }
+}
+
+impl App {
+    /// Starts a server. When this returns, its listeners are bound and accept connections.
+    pub async fn start(config: Config, mut dependencies: Dependencies) -> Result<Self, StartError> {
+        let listeners = Listeners::open(&config, &mut dependencies.inherited).await?;
+        let (address, admin) = (listeners.address.clone(), listeners.admin_address.clone());
+        let Config {
+            startup,
+            reloadable,
+            restart_only,
+            ..
+        } = config;
+        let metrics = Metrics::new();
+        let parts = SharedParts {
+            tls: reloadable.tls.as_ref().map(Tls::new).transpose()?,
+            store: Arc::new(Store::open(&startup.store, dependencies.clock.clone())?),
+            thumbnailer: Thumbnailer::new(startup.images_memory, metrics.clone()),
+            metrics,
+            history: History::default(),
+            dependencies,
+        };
+        let faces = Faces::new(
+            parts.store.clone(),
+            reloadable.pipeline.clone(),
+            parts.dependencies.clock.clone(),
+            parts.metrics.clone(),
+        );
+        let live = Live::new(reloadable, faces, &parts, None);
+        let live = Arc::new(ArcSwap::from_pointee(live));
+        let shutdown = CancellationToken::new();
+        Ok(Self {
+            address,
+            admin,
+            drain: startup.limits.drain,
+            tasks: start_tasks(listeners, startup.limits, &live, &parts, &shutdown),
+            live,
+            parts,
+            restart_only,
+            _shutdown_on_drop: shutdown.clone().drop_guard(),
+            shutdown,
+        })
+    }
+
+    /// The front for faces, for callers without a socket.
+    pub fn front(&self) -> Front {
+        self.live.load().front.clone()
+    }
+
+    /// Applies another configuration from the next request on. Connections, memory, pauses and used-up budgets stay.
+    /// The log names each change that needs a restart.
+    pub fn reload(&self, config: Config) {
+        for key in config.restart_needed(&self.restart_only) {
+            tracing::warn!(key, "this change takes effect after a restart");
+        }
+        let reloadable = config.reloadable;
+        if let (Some(tls), Some(files)) = (&self.parts.tls, &reloadable.tls)
+            && let Err(error) = tls.replace(files)
+        {
+            tracing::error!(%error, "the new certificate cannot be used; the old one stays in use");
+        }
+        let before = self.live.load();
+        // The next warm-ups resume these runs, with the new instances.
+        before.warmups.stop();
+        let faces = before.faces.with_settings(reloadable.pipeline.clone());
+        let next = Live::new(reloadable, faces, &self.parts, Some(&before));
+        self.live.store(Arc::new(next));
+    }
+
+    /// Runs maintenance of the cache at full speed, and returns when it is done.
+    pub async fn run_maintenance(&self) {
+        self.parts.store.run_maintenance().await;
+    }
+
+    /// Stops accepting connections, and returns when requests and fetches under way have finished.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        for task in self.tasks {
+            // A task that panicked has stopped, too.
+            let _ = task.await;
+        }
+        let live = self.live.load();
+        live.warmups.stop_and_wait().await;
+        live.faces.wait_idle(self.drain).await;
+    }
+}
+
+/// Starts the two listeners and the sampling of the dashboard's figures.
+fn start_tasks(
+    listeners: Listeners,
+    limits: Limits,
+    live: &Arc<ArcSwap<Live>>,
+    parts: &SharedParts,
+    shutdown: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let for_public = live.clone();
+    let public = server::run(
+        listeners.public,
+        move |peer| PublicService {
+            live: for_public.clone(),
+            peer,
+        },
+        limits,
+        parts.tls.clone(),
+        shutdown.clone(),
+    );
+    let for_admin = live.clone();
+    let admin = server::run(
+        listeners.admin,
+        move |_| admin_service(for_admin.clone()),
+        Limits::default(),
+        None,
+        shutdown.clone(),
+    );
+    let (clock, live) = (parts.dependencies.clock.clone(), live.clone());
+    let sampling = async move {
+        loop {
+            clock.sleep_until(clock.now() + History::STEP).await;
+            live.load().admin.record_sample();
+        }
+    };
+    let shutdown = shutdown.clone();
+    let sampling = async move {
+        shutdown.run_until_cancelled(sampling).await;
+    };
+    vec![
+        tokio::spawn(public),
+        tokio::spawn(admin),
+        tokio::spawn(sampling),
+    ]
+}

@@ -1,0 +1,58 @@
+//! The services of the two listeners. Each request is answered by the parts that are live when it arrives.
+
+use std::{convert::Infallible, pin::Pin, sync::Arc};
+
+use ::http::{Request, Response};
+use arc_swap::ArcSwap;
+use hyper::{body::Incoming, service::Service};
+
+use super::live::Live;
+use crate::{
+    front::Answer,
+    http::Body,
+    server::{FastPath, HyperOnly, Peer},
+};
+
+/// The future of a response.
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// The public service of a connection.
+pub(super) struct PublicService {
+    pub(super) live: Arc<ArcSwap<Live>>,
+    pub(super) peer: Peer,
+}
+
+/// The admin service of a connection.
+pub(super) fn admin_service(
+    live: Arc<ArcSwap<Live>>,
+) -> HyperOnly<impl Fn(Request<Incoming>) -> ResponseFuture> {
+    HyperOnly(move |request| -> ResponseFuture {
+        let admin = live.load().admin.clone();
+        Box::pin(async move { Ok(admin.handle(request).await) })
+    })
+}
+
+impl PublicService {
+    fn answer<B: Send + Sync + 'static>(&self, request: Request<B>) -> Answer {
+        self.live.load().front.handle(request, self.peer)
+    }
+}
+
+impl Service<Request<Incoming>> for PublicService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let answer = self.answer(request);
+        Box::pin(async move { answer.await.map(Response::from) })
+    }
+}
+
+impl FastPath for PublicService {
+    type Answer = Answer;
+
+    fn fast_path(&self, request: Request<()>) -> Option<Answer> {
+        Some(self.answer(request))
+    }
+}
