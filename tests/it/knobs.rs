@@ -450,19 +450,19 @@ const TURNED: [(&str, &str); 63] = [
     ),
     (
         "cache.max_bytes",
-        "tending::beyond_max_bytes_entries_are_evicted_until_it_holds",
+        "maintenance::beyond_max_bytes_entries_are_evicted_until_it_holds",
     ),
     (
         "cache.max_entries",
-        "tending::beyond_max_entries_the_least_recently_used_entries_are_evicted",
+        "maintenance::beyond_max_entries_the_least_recently_used_entries_are_evicted",
     ),
     (
         "cache.min_free",
-        "tending::eviction_keeps_the_configured_free_space",
+        "maintenance::eviction_keeps_the_configured_free_space",
     ),
     (
         "cache.gc_grace",
-        "tending::the_operator_sets_the_grace_of_garbage_collection",
+        "maintenance::the_operator_sets_the_grace_of_garbage_collection",
     ),
     (
         "cache.gc_files_per_second",

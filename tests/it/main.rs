@@ -1,4 +1,4 @@
-//! The black-box tests: one program, a module for each behavior. They share `support`.
+//! The black-box tests: one program with a module for each behavior. All use the fixtures in `support`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,7 +20,6 @@ mod dashboard;
 mod deploy;
 mod disk_trouble;
 mod doctor;
-mod drawings;
 mod dropin;
 mod emulator;
 mod exactness;
@@ -37,15 +36,16 @@ mod kill;
 mod knobs;
 mod licenses;
 mod logs;
+mod maintenance;
 mod metrics;
-mod one_call;
+mod placeholders;
 mod providers;
 mod purge;
 mod reload;
 mod signing_docs;
+mod single_flight;
 mod sizes;
 mod sockets;
-mod tending;
 mod tidy;
 mod tls;
 mod traces;
