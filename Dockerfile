@@ -1,5 +1,5 @@
 # One static binary in an empty image: no shell, no libraries, no packages to patch. The CA roots are in the binary
-# (webpki-roots). Works with any builder, and cross-builds by platform:
+# (webpki-roots), and so are all licenses (`faceplate licenses`). Works with any builder, and cross-builds by platform:
 #   docker build --platform linux/arm64 -t faceplate .
 ARG RUST=rust:1-bookworm
 FROM ${RUST} AS build

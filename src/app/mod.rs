@@ -92,7 +92,7 @@ pub enum StartError {
         key: &'static str,
         /// The system's error.
         error: io::Error,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
 }

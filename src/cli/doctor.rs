@@ -1,5 +1,5 @@
-//! `faceplate doctor`: tries everything that `serve` needs, and reports for each check whether it works and what to do
-//! if not. Makes one call to every vendor.
+//! `faceplate doctor`: tries everything that `serve` needs, and reports each check with its result and its remedy. It
+//! makes one call to every vendor.
 
 mod disk;
 mod vendor;
@@ -30,7 +30,7 @@ struct Finding {
     /// The subject of the check: a key of the configuration, where one fits.
     about: String,
     found: String,
-    /// What to do; `None` if the check passed.
+    /// The remedy; `None` if the check passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }

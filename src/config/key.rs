@@ -48,7 +48,7 @@ pub enum DefaultValue {
     Value(&'static str),
     /// None, which means this.
     Absent(&'static str),
-    /// The key cannot be left out; this says what to write.
+    /// The key cannot be left out; this is the remedy.
     Required(&'static str),
 }
 
@@ -150,7 +150,7 @@ impl Key {
         Self::with_default::<T>(name, DefaultValue::Absent(absent), about)
     }
 
-    /// A key that cannot be left out; `remedy` says what to write.
+    /// A key that cannot be left out; `remedy` completes "is missing".
     pub(super) const fn required<T: Setting>(
         name: &'static str,
         remedy: &'static str,
@@ -213,7 +213,7 @@ impl Key {
         self
     }
 
-    /// Whether `value` is right for this key, or what to write instead.
+    /// Checks `value`. The error is the remedy.
     pub fn check(&self, value: &Value) -> Result<(), String> {
         (self.check)(self, value)
     }
@@ -239,7 +239,7 @@ impl Key {
         (self.rust_type)() == TypeId::of::<T>()
     }
 
-    /// Reads `value`, or says what to write instead.
+    /// Reads `value`. The error is the remedy.
     pub(super) fn read<T: Setting>(&self, value: &Value) -> Result<T, String> {
         let read = T::read(value)?;
         match self.range {

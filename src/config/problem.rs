@@ -9,7 +9,7 @@ pub struct Problem {
     pub place: String,
     /// The key, as `section.key`; empty if the problem is about the whole file.
     pub key: String,
-    /// The fact, and what to write instead. Never contains a secret.
+    /// The fact and the remedy. Never contains a secret.
     pub remedy: String,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Findings {
     pub(super) restart_only: RefCell<BTreeMap<String, String>>,
 }
 
-/// A table, and the section that says what may be in it.
+/// A table, and the section that describes it.
 pub(super) struct Reader<'s> {
     source: &'s Source,
     findings: &'s Findings,

@@ -21,7 +21,7 @@ pub(super) trait Setting: Sized + Debug + 'static {
     /// The type's name for people.
     const KIND: Kind;
 
-    /// Reads `value`, or says what to write instead.
+    /// Reads `value`. The error is the remedy.
     fn read(value: &Value) -> Result<Self, String>;
 
     /// The number that a range is compared with, for types that have one.
