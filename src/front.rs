@@ -124,8 +124,8 @@ impl Front {
         let (mut head, _) = request.into_parts();
         let is_head = head.method == Method::HEAD;
         let mut log = RequestLog::start(&head.method, &head.headers);
-        let span = if traces::are_on() {
-            traces::request(&head.method, &head.headers)
+        let span = if traces::is_enabled() {
+            traces::request_span(&head.method, &head.headers)
         } else {
             Span::none()
         };

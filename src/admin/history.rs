@@ -66,14 +66,14 @@ impl Admin {
         let total = |outcome| {
             vendors
                 .iter()
-                .map(|vendor| metrics.count_asked(vendor, outcome))
+                .map(|vendor| metrics.transactions(vendor, outcome))
                 .sum()
         };
         Sample {
             at: self.faces.now().as_secs(),
             cache: statuses
                 .into_iter()
-                .map(|status| (status, metrics.count_served(status)))
+                .map(|status| (status, metrics.cache_requests(status)))
                 .collect(),
             outcomes: Outcome::all()
                 .map(Outcome::as_str)

@@ -31,10 +31,10 @@ impl Admin {
     pub(super) fn metrics(&self) -> Reply {
         let metrics = &self.metrics;
         for instance in self.instances.iter() {
-            metrics.budget(instance.name(), instance.admission().available());
+            metrics.set_budget(instance.name(), instance.admission().available());
         }
         let health = self.faces.health();
-        metrics.store(StoreFigures {
+        metrics.set_store(StoreFigures {
             bytes: health.totals.bytes,
             entries: health.totals.entries,
             evicted: health.evicted,

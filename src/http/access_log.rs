@@ -83,22 +83,22 @@ impl RequestLog {
     /// Counts the request, writes its line, and adds its identifier to the reply.
     pub(crate) fn finish(self, reply: &mut Reply, metrics: &Metrics) {
         let took = self.started.elapsed();
-        metrics.answered(self.route, reply.status.as_u16(), took);
+        metrics.record_response(self.route, reply.status.as_u16(), took);
         let (mut source, mut reason) = ("-", self.problem.unwrap_or("-"));
         if let Some(image) = self.image {
-            metrics.served(image.cache, image.source, image.reason);
+            metrics.record_image(image.cache, image.source, image.reason);
             source = image.source;
             if image.reason != "none" {
                 reason = image.reason;
             }
         }
         let cache = reply.headers.get(&CACHE_STATUS).unwrap_or("-");
-        if traces::are_on() {
+        if traces::is_enabled() {
             let instance = self.instance.as_deref();
             let status = reply.status;
             let outcome = (cache, reason);
             let span = Span::current();
-            traces::answered(&span, &self.method, self.route, instance, status, outcome);
+            traces::record_response(&span, &self.method, self.route, instance, status, outcome);
         }
         access_log::write(&Record {
             request: &self.id,

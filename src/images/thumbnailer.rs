@@ -117,7 +117,7 @@ impl fmt::Debug for Thumbnailer {
 
 impl Shared {
     async fn make(&self, original: Original, spec: VariantSpec) -> CachedVariant {
-        self.metrics.derived(spec.format.as_str());
+        self.metrics.record_variant(spec.format.as_str());
         let making = self.pool.spawn(move || match &original {
             Original::Picture(picture) => transcode(picture, spec),
             Original::Placeholder(svg) => raster::render(svg, spec),

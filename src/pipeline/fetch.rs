@@ -237,14 +237,14 @@ impl Fetch {
     }
 
     fn span(&self, hop: &'static str) -> Span {
-        traces::call(self.instance.vendor().as_str(), hop)
+        traces::call_span(self.instance.vendor().as_str(), hop)
     }
 
     fn record_hop(&self, hop: &'static str, started: Instant, error: Option<&ClientError>) {
         let metrics = &self.shared.metrics;
-        metrics.called(self.instance.vendor().as_str(), hop, started.elapsed());
+        metrics.record_call(self.instance.vendor().as_str(), hop, started.elapsed());
         if let Some(ClientError::Forbidden(_)) = error {
-            metrics.blocked();
+            metrics.record_blocked();
         }
     }
 }

@@ -105,7 +105,7 @@ impl Faces {
         };
         let (flight, collapsed) = self.join(target, ask, priority, None)?;
         if collapsed {
-            self.shared.metrics.collapsed();
+            self.shared.metrics.record_collapsed();
         }
         let result = self.until_deadline(flight.wait()).await;
         let fetched = result.as_ref().and_then(|result| result.entry.clone());

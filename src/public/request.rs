@@ -29,7 +29,7 @@ impl Public {
         log.set_route(AVATAR);
         // Before the instance is looked up, so that a client without access learns no names.
         let access = self.access.check(&url, headers, self.faces.now());
-        access.inspect_err(|_| self.metrics.rejected())?;
+        access.inspect_err(|_| self.metrics.record_rejected_signature())?;
         let instance = self.instances.get(&url.instance);
         let instance = instance.ok_or(Error::UnknownInstance)?.clone();
         log.set_instance(instance.name());

@@ -1,4 +1,4 @@
-//! Every metric's name and labels, once. No label holds a JID, a URL or a secret.
+//! All metrics, with their names and labels. No label holds a JID, a URL or a secret.
 
 use std::{
     fmt::{self, Debug},
@@ -37,22 +37,22 @@ struct Inner {
     store_bytes: Gauge,
     store_entries: Gauge,
     evictions: Counter,
-    derived: Family<FormatLabels, Counter>,
-    hinted: Family<ResultLabels, Counter>,
+    variants: Family<FormatLabels, Counter>,
+    webhook_contacts: Family<ResultLabels, Counter>,
     damaged: Counter,
     signature_rejects: Counter,
     ssrf_blocked: Counter,
 }
 
-/// What nearly every request adds to, looked up once.
+/// The metrics of a memory hit, looked up once.
 struct Hits {
-    whole: Histogram,
-    known: Histogram,
+    ok: Histogram,
+    not_modified: Histogram,
     cache: Counter,
     served: Counter,
 }
 
-/// Makes histograms of durations.
+/// Makes histograms of seconds.
 #[derive(Clone)]
 struct Seconds;
 
@@ -105,12 +105,14 @@ struct InstanceLabels {
 pub struct ProcessCounters {
     /// Log lines that were not written, because standard output is read too slowly or was closed.
     pub dropped_lines: Counter,
+    /// Response headers that were left out, because their value had control characters.
+    pub refused_headers: Counter,
 }
 
 /// The counters of this process.
 pub static PROCESS: LazyLock<ProcessCounters> = LazyLock::new(ProcessCounters::default);
 
-/// What the store adds up to at the moment of a scrape.
+/// The totals of the store at the moment of a scrape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreFigures {
     /// Bytes on disk.
@@ -123,25 +125,25 @@ pub struct StoreFigures {
     pub damaged: u64,
 }
 
-/// The route of faces, as [`Metrics::answered`] knows it.
+/// The name of the route of faces in [`Metrics::record_response`].
 pub const AVATAR: &str = "avatar";
-/// A fresh picture from the cache, as [`Metrics::served`] knows it.
+/// A fresh picture from the cache, in the words of [`Metrics::record_image`].
 const HIT: (&str, &str, &str) = ("hit", "picture", "none");
 
 impl Hits {
-    fn of(
+    fn new(
         server: &Family<ServerLabels, Histogram, Seconds>,
         cache: &Family<CacheLabels, Counter>,
         served: &Family<ServedLabels, Counter>,
     ) -> Self {
         let (status, source, reason) = HIT;
-        let answered = |status| {
+        let histogram = |status| {
             let route = AVATAR;
             server.get_or_create_owned(&ServerLabels { route, status })
         };
         Self {
-            whole: answered(200),
-            known: answered(304),
+            ok: histogram(200),
+            not_modified: histogram(304),
             cache: cache.get_or_create_owned(&CacheLabels { status }),
             served: served.get_or_create_owned(&ServedLabels { source, reason }),
         }
@@ -153,7 +155,7 @@ impl Metrics {
     pub fn new() -> Self {
         let server = Family::new_with_constructor(Seconds);
         let (cache, served) = (Family::default(), Family::default());
-        let hits = Hits::of(&server, &cache, &served);
+        let hits = Hits::new(&server, &cache, &served);
         let mut inner = Inner {
             server,
             hits,
@@ -166,8 +168,8 @@ impl Metrics {
             store_bytes: Gauge::default(),
             store_entries: Gauge::default(),
             evictions: Counter::default(),
-            derived: Family::default(),
-            hinted: Family::default(),
+            variants: Family::default(),
+            webhook_contacts: Family::default(),
             damaged: Counter::default(),
             signature_rejects: Counter::default(),
             ssrf_blocked: Counter::default(),
@@ -186,12 +188,12 @@ impl Metrics {
         );
         registry.register(
             "faceplate_cache_requests",
-            "Requests for faces, by what the cache did",
+            "Requests for faces, by cache status",
             inner.cache.clone(),
         );
         registry.register(
             "faceplate_collapsed_requests",
-            "Requests that rode on another one's call",
+            "Requests that shared the vendor call of another request",
             inner.collapsed.clone(),
         );
         registry.register(
@@ -226,33 +228,38 @@ impl Metrics {
         );
         registry.register(
             "faceplate_hook_contacts",
-            "Contacts in the gateways' events, by whether they were known",
-            inner.hinted.clone(),
+            "Contacts in webhook events, by whether they have an entry",
+            inner.webhook_contacts.clone(),
         );
         registry.register(
             "faceplate_derived",
-            "Pictures made in another size or format",
-            inner.derived.clone(),
+            "Variants made of pictures, in another size or format",
+            inner.variants.clone(),
         );
         registry.register(
             "faceplate_damaged",
-            "Entries found damaged",
+            "Damaged entries found",
             inner.damaged.clone(),
         );
         registry.register(
             "faceplate_signature_rejects",
-            "Requests refused for their signature",
+            "Requests rejected because of their signature",
             inner.signature_rejects.clone(),
         );
         registry.register(
             "faceplate_ssrf_blocked",
-            "Outbound requests that the address guard stopped",
+            "Outbound requests that the address guard blocked",
             inner.ssrf_blocked.clone(),
         );
         registry.register(
             "faceplate_log_lines_dropped",
             "Log lines that were dropped because standard output was read too slowly",
             PROCESS.dropped_lines.clone(),
+        );
+        registry.register(
+            "faceplate_refused_headers",
+            "Response headers that were left out because of their value",
+            PROCESS.refused_headers.clone(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("faceplate_build", "The running program", build);
@@ -262,12 +269,12 @@ impl Metrics {
         }
     }
 
-    /// A request was answered.
-    pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
+    /// Records the response to a request, and the time it took.
+    pub fn record_response(&self, route: &'static str, status: u16, took: Duration) {
         let (hits, took) = (&self.inner.hits, took.as_secs_f64());
         match (route, status) {
-            (AVATAR, 200) => hits.whole.observe(took),
-            (AVATAR, 304) => hits.known.observe(took),
+            (AVATAR, 200) => hits.ok.observe(took),
+            (AVATAR, 304) => hits.not_modified.observe(took),
             _ => {
                 let labels = ServerLabels { route, status };
                 self.inner.server.get_or_create(&labels).observe(took);
@@ -275,8 +282,8 @@ impl Metrics {
         }
     }
 
-    /// An image was served: how the cache came by it, from where, and why not better.
-    pub fn served(&self, cache: &'static str, source: &'static str, reason: &'static str) {
+    /// Records an image: its cache status, its source, and the reason if it is no fresh picture.
+    pub fn record_image(&self, cache: &'static str, source: &'static str, reason: &'static str) {
         let inner = &self.inner;
         if (cache, source, reason) == HIT {
             inner.hits.cache.inc();
@@ -293,26 +300,26 @@ impl Metrics {
             .inc();
     }
 
-    /// How many requests for faces the cache answered so.
-    pub fn count_served(&self, cache: &'static str) -> u64 {
+    /// The number of requests for faces with this cache status.
+    pub fn cache_requests(&self, cache: &'static str) -> u64 {
         let labels = CacheLabels { status: cache };
         self.inner.cache.get(&labels).map_or(0, |count| count.get())
     }
 
-    /// How many upstream transactions with a vendor came to that.
-    pub fn count_asked(&self, provider: &'static str, outcome: &'static str) -> u64 {
+    /// The number of transactions with a vendor that had this outcome.
+    pub fn transactions(&self, provider: &'static str, outcome: &'static str) -> u64 {
         let labels = UpstreamLabels { provider, outcome };
         let count = self.inner.upstream.get(&labels);
         count.map_or(0, |count| count.get())
     }
 
-    /// A request rode on another one's transaction.
-    pub fn collapsed(&self) {
+    /// Records a request that shared the transaction of another request.
+    pub fn record_collapsed(&self) {
         self.inner.collapsed.inc();
     }
 
-    /// A vendor (`hop` is `api`) or the CDN (`cdn`) took this long.
-    pub fn called(&self, provider: &'static str, hop: &'static str, took: Duration) {
+    /// Records the time of a call to a vendor (`hop` is `api`) or the CDN (`cdn`).
+    pub fn record_call(&self, provider: &'static str, hop: &'static str, took: Duration) {
         let labels = ClientLabels { provider, hop };
         self.inner
             .client
@@ -320,38 +327,41 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// An upstream transaction ended.
-    pub fn asked(&self, provider: &'static str, outcome: &'static str) {
+    /// Records the outcome of a transaction with a vendor.
+    pub fn record_transaction(&self, provider: &'static str, outcome: &'static str) {
         let labels = UpstreamLabels { provider, outcome };
         self.inner.upstream.get_or_create(&labels).inc();
     }
 
-    /// A gateway told of contacts, so many of whom have a face here.
-    pub fn hinted(&self, marked: u64, ignored: u64) {
+    /// Records the contacts of a webhook event: those whose entry was marked as outdated, and those without an entry.
+    pub fn record_webhook_contacts(&self, marked: u64, ignored: u64) {
         for (result, count) in [("marked", marked), ("ignored", ignored)] {
             let labels = ResultLabels { result };
-            self.inner.hinted.get_or_create(&labels).inc_by(count);
+            self.inner
+                .webhook_contacts
+                .get_or_create(&labels)
+                .inc_by(count);
         }
     }
 
-    /// A picture was made in another size or format.
-    pub fn derived(&self, format: &'static str) {
+    /// Records a variant of a picture in this format.
+    pub fn record_variant(&self, format: &'static str) {
         let labels = FormatLabels { format };
-        self.inner.derived.get_or_create(&labels).inc();
+        self.inner.variants.get_or_create(&labels).inc();
     }
 
-    /// The guard stopped an outbound request.
-    pub fn blocked(&self) {
+    /// Records an outbound request that the address guard blocked.
+    pub fn record_blocked(&self) {
         self.inner.ssrf_blocked.inc();
     }
 
-    /// A request was refused for its signature.
-    pub fn rejected(&self) {
+    /// Records a request that was rejected because of its signature.
+    pub fn record_rejected_signature(&self) {
         self.inner.signature_rejects.inc();
     }
 
-    /// An instance may make so many calls at once.
-    pub fn budget(&self, instance: &str, calls: u64) {
+    /// Sets the number of calls that an instance may make at once.
+    pub fn set_budget(&self, instance: &str, calls: u64) {
         let labels = InstanceLabels {
             instance: instance.to_owned(),
         };
@@ -359,8 +369,8 @@ impl Metrics {
         self.inner.budget.get_or_create(&labels).set(calls);
     }
 
-    /// What the store adds up to now.
-    pub fn store(&self, figures: StoreFigures) {
+    /// Sets the totals of the store.
+    pub fn set_store(&self, figures: StoreFigures) {
         let inner = &self.inner;
         let signed = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
         inner.store_bytes.set(signed(figures.bytes));
@@ -373,7 +383,7 @@ impl Metrics {
         }
     }
 
-    /// Everything, in the OpenMetrics text format.
+    /// All metrics in the OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a `String` cannot fail.
@@ -395,7 +405,7 @@ impl Debug for Metrics {
 }
 
 impl MetricConstructor<Histogram> for Seconds {
-    /// From a memory hit to a vendor that hangs.
+    /// The buckets reach from a memory hit to a vendor that hangs.
     fn new_metric(&self) -> Histogram {
         const BUCKETS: [f64; 12] = [
             0.000_05, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 12.5,

@@ -1,8 +1,7 @@
-//! Traces for a collector that speaks OTLP over HTTP: a span for each request that is sampled, and one
-//! for each call to a vendor or the CDN that it caused. A `traceparent` that comes with a request
-//! is gone on from. Without a collector, all of this costs a look at one flag.
+//! Traces, sent to an OTLP collector over HTTP: a span for each sampled request, and one for each call to a vendor or the CDN
+//! that the request causes. The `traceparent` of a request is continued. Without a collector, a request reads one flag.
 //!
-//! Spans hold no JID, no link and no secret.
+//! No span holds a JID, a link or a secret.
 
 use std::{
     fmt,
@@ -25,27 +24,27 @@ use opentelemetry_sdk::{
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The target of every span; the log does not show them.
+/// The target of every span. The log has no spans.
 pub(super) const TARGET: &str = "faceplate::trace";
 
-static IS_ON: AtomicBool = AtomicBool::new(false);
+static IS_ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// Where traces go, and how many.
+/// Settings of traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The collector, such as `http://127.0.0.1:4318`; traces go to `/v1/traces` there.
+    /// The collector, such as `http://127.0.0.1:4318`. Traces are sent to `/v1/traces` there.
     pub endpoint: String,
-    /// How many of a hundred requests are traced, unless the caller has decided.
+    /// The percentage of requests that are traced, unless their `traceparent` decides.
     pub percent: u32,
 }
 
-/// Traces under way; what was not sent yet is sent when this is shut down.
+/// The exporter of traces. The last ones are sent by [`Traces::stop`].
 pub struct Traces {
     provider: SdkTracerProvider,
 }
 
 impl Traces {
-    /// Begins to send traces through `client`.
+    /// Starts to send traces over `client`.
     pub fn start(
         settings: &Settings,
         client: impl HttpClient + 'static,
@@ -71,7 +70,7 @@ impl Traces {
                     .build(),
             )
             .build();
-        IS_ON.store(true, Ordering::Relaxed);
+        IS_ENABLED.store(true, Ordering::Relaxed);
         Ok(Self { provider })
     }
 
@@ -79,7 +78,7 @@ impl Traces {
         self.provider.tracer("faceplate")
     }
 
-    /// Sends what was not sent yet. Blocks until that is done or given up.
+    /// Sends the traces that were not sent yet. Blocks until they are sent or the exporter gives up.
     pub fn stop(self) {
         if let Err(error) = self.provider.shutdown() {
             tracing::warn!(%error, "the last traces did not reach the collector");
@@ -93,13 +92,13 @@ impl fmt::Debug for Traces {
     }
 }
 
-/// Whether anybody collects traces.
-pub fn are_on() -> bool {
-    IS_ON.load(Ordering::Relaxed)
+/// Whether there is a collector.
+pub fn is_enabled() -> bool {
+    IS_ENABLED.load(Ordering::Relaxed)
 }
 
-/// The span of a request that came in.
-pub fn request(method: &Method, headers: &HeaderMap) -> Span {
+/// The span of a request.
+pub fn request_span(method: &Method, headers: &HeaderMap) -> Span {
     let span = tracing::info_span!(
         target: TARGET,
         "request",
@@ -112,13 +111,13 @@ pub fn request(method: &Method, headers: &HeaderMap) -> Span {
         faceplate.reason = Empty,
     );
     let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
-    // A span that nobody collects has no parent to be given.
+    // A span that is not collected cannot have a parent.
     let _ = span.set_parent(parent);
     span
 }
 
-/// What became of it.
-pub fn answered(
+/// Adds the response to the span of its request.
+pub fn record_response(
     span: &Span,
     method: &Method,
     route: &str,
@@ -140,9 +139,9 @@ pub fn answered(
     }
 }
 
-/// The span of a call that goes out: to the vendor (`hop` is `api`) or the CDN (`cdn`).
-pub fn call(provider: &'static str, hop: &'static str) -> Span {
-    if !are_on() {
+/// The span of a call to the vendor (`hop` is `api`) or the CDN (`cdn`).
+pub fn call_span(provider: &'static str, hop: &'static str) -> Span {
+    if !is_enabled() {
         return Span::none();
     }
     tracing::info_span!(
