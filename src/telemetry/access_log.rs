@@ -5,12 +5,8 @@
 
 use std::{fmt::Write as _, sync::OnceLock, time::Duration};
 
-use tracing_subscriber::fmt::{
-    format::Writer,
-    time::{FormatTime, SystemTime},
-};
-
-use super::log_writer;
+use super::{log_writer, rfc3339};
+use crate::clock::Clock;
 
 /// The target of access-log lines.
 pub(super) const TARGET: &str = "faceplate::access";
@@ -70,16 +66,17 @@ pub fn write(record: &Record<'_>) {
 impl Record<'_> {
     /// Appends the line.
     pub fn format(&self, format: Format, line: &mut String) {
+        let now = Clock::system().now();
         match format {
             Format::Text => {
-                write_time(line);
+                rfc3339::write(now, line);
                 line.push_str("  INFO ");
                 line.push_str(TARGET);
                 line.push(':');
             }
             Format::Json => {
                 line.push_str("{\"timestamp\":\"");
-                write_time(line);
+                rfc3339::write(now, line);
                 line.push_str("\",\"level\":\"INFO\"");
             }
         }
@@ -122,9 +119,11 @@ impl Fields<'_> {
     /// Milliseconds with three decimals.
     fn add_millis(&mut self, name: &str, value: Duration) {
         self.begin(name);
-        let micros = value.as_micros();
-        // Writing to a `String` cannot fail.
-        let _ = write!(self.line, "{}.{:03}", micros / 1000, micros % 1000);
+        let micros = value.as_micros() as u64;
+        self.line
+            .push_str(itoa::Buffer::new().format(micros / 1000));
+        self.line.push('.');
+        rfc3339::write_padded(micros % 1000, 3, self.line);
     }
 
     fn begin(&mut self, name: &str) {
@@ -136,12 +135,6 @@ impl Fields<'_> {
             self.line.push_str(part);
         }
     }
-}
-
-/// The time in RFC 3339, as in all other lines of the log.
-fn write_time(line: &mut String) {
-    // Writing to a `String` cannot fail.
-    let _ = SystemTime.format_time(&mut Writer::new(line));
 }
 
 /// The value in quotes, with quotes, backslashes and control characters escaped as in JSON.
@@ -201,7 +194,7 @@ mod tests {
         );
         let time = value["timestamp"].as_str().unwrap();
         assert!(
-            time.len() == "2026-11-20T18:40:00.000000Z".len() && time.ends_with('Z'),
+            time.len() == "2026-11-20T18:40:00.000Z".len() && time.ends_with('Z'),
             "{time}"
         );
         let mut text = String::new();

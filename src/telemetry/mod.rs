@@ -5,6 +5,7 @@ pub mod log;
 pub mod log_writer;
 mod metrics;
 mod otlp_client;
+mod rfc3339;
 pub mod traces;
 
 pub use metrics::{AVATAR, Metrics, PROCESS, StoreFigures};
