@@ -70,7 +70,8 @@ impl Admin {
             // The event is of an account that is not configured here.
             None => ignored = jids.len(),
         }
-        self.metrics.record_webhook_contacts(marked as u64, ignored as u64);
+        self.metrics
+            .record_webhook_contacts(marked as u64, ignored as u64);
         Ok(EventResult { marked, ignored })
     }
 

@@ -29,7 +29,7 @@ use crate::{
     front::Front,
     images::Thumbnailer,
     pipeline::Faces,
-    server::{self, Address, BadCertificate, Inherited, Limits, Tls},
+    server::{self, Address, BadCertificate, Inherited, Tls},
     store::{OpenError, Store},
     telemetry::Metrics,
     upstream::Resolver,
@@ -140,8 +140,8 @@ impl App {
         Ok(Self {
             address,
             admin,
-            drain: startup.limits.drain,
-            tasks: start_tasks(listeners, startup.limits, &live, &parts, &shutdown),
+            drain: startup.server.limits.drain,
+            tasks: start_tasks(listeners, startup.server, &live, &parts, &shutdown),
             live,
             parts,
             restart_only,
@@ -196,7 +196,7 @@ impl App {
 /// Starts the two listeners and the sampling of the dashboard's figures.
 fn start_tasks(
     listeners: Listeners,
-    limits: Limits,
+    settings: server::Settings,
     live: &Arc<ArcSwap<Live>>,
     parts: &SharedParts,
     shutdown: &CancellationToken,
@@ -208,7 +208,7 @@ fn start_tasks(
             live: for_public.clone(),
             peer,
         },
-        limits,
+        settings,
         parts.tls.clone(),
         shutdown.clone(),
     );
@@ -216,7 +216,7 @@ fn start_tasks(
     let admin = server::run(
         listeners.admin,
         move |_| admin_service(for_admin.clone()),
-        Limits::default(),
+        server::Settings::default(),
         None,
         shutdown.clone(),
     );

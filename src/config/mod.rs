@@ -47,8 +47,8 @@ pub struct Config {
 pub struct Startup {
     /// The address of the public listener.
     pub listen: server::Address,
-    /// The limits of its connections.
-    pub limits: server::Limits,
+    /// How it serves its connections.
+    pub server: server::Settings,
     /// Whether it speaks TLS.
     pub is_tls: bool,
     /// The address of the admin listener.

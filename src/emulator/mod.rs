@@ -81,7 +81,7 @@ impl Emulator {
         tokio::spawn(server::run(
             api_listener,
             service,
-            limits(),
+            settings(),
             None,
             shutdown.clone(),
         ));
@@ -93,7 +93,7 @@ impl Emulator {
         tokio::spawn(server::run(
             cdn_listener,
             service,
-            limits(),
+            settings(),
             None,
             shutdown.clone(),
         ));
@@ -159,10 +159,14 @@ async fn bind(address: &Address) -> io::Result<(Listener, SocketAddr)> {
     }
 }
 
-/// The servers' limits. The drain is short, as the callers stop together with the emulator.
-fn limits() -> Limits {
-    Limits {
+/// The servers' settings. The drain is short, as the callers stop together with the emulator.
+fn settings() -> server::Settings {
+    let limits = Limits {
         drain: Duration::from_secs(1),
         ..Limits::default()
+    };
+    server::Settings {
+        limits,
+        ..server::Settings::default()
     }
 }

@@ -29,7 +29,9 @@ impl Fetch {
         let answer = self.judge(answer, current.as_deref());
         let outcome = answer.outcome();
         let vendor = self.instance.vendor().as_str();
-        self.shared.metrics.record_transaction(vendor, outcome.as_str());
+        self.shared
+            .metrics
+            .record_transaction(vendor, outcome.as_str());
         let report = Report {
             asked_at,
             answered_at,

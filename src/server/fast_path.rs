@@ -1,204 +1,150 @@
-//! The fast_path connection: HTTP/1.1 as browsers speak it when they ask for pictures, which is GET or HEAD without a
-//! body, and nothing else. hyper can do all of that and much more, at a price that a hit in memory feels
-//! (`make bench-peers`). So it guesses nothing: at the first request that is in any way unusual, hyper
-//! gets the connection, and all the bytes that were not answered yet.
+//! The HTTP/1.1 fast path: it serves GET and HEAD requests without a body, and passes the connection to hyper, with all
+//! bytes that are not answered yet, at the first request that is anything else. `server.fast_path = false` turns it off.
 //!
-//! 1. Read until a head is whole; whoever takes too long over it is let go.
-//! 2. Parse it, by hyper's own parser, and look for anything unusual.
-//! 3. Ask the service, and watch meanwhile whether the client is still there.
-//! 4. Write head and body at once.
+//! 1. Read until a head is complete, within the time limit for a head.
+//! 2. Parse it (`request_head`), or pass the connection to hyper.
+//! 3. Let the handler answer, and stop if the client goes away meanwhile.
+//! 4. Write head and body.
 
 use std::{
-    cell::RefCell,
     convert::Infallible,
-    future::{Ready, poll_fn},
-    io,
-    mem::MaybeUninit,
+    future::pending,
+    io::{self, Write},
     pin::{Pin, pin},
-    task::{Poll, ready},
 };
 
 use bytes::Buf;
-use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode, Uri, body::Incoming, header, service::Service,
-};
+use httpdate::HttpDate;
+use hyper::StatusCode;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, Sleep, sleep_until},
 };
-use tokio_util::io::poll_read_buf;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Limits, Reply,
+    FastPath, Limits, Reply,
+    request_head::{self, Unsupported},
     sendfile_cache::{SendfileCache, SocketAccess},
-    shutdown::{Shutdown, ShutdownWaiter},
 };
 use crate::clock::Clock;
 
-/// A service that answers requests without a body by itself.
-pub trait FastPath: Service<Request<Incoming>> {
-    /// An answer on its way.
-    type Answer: Future<Output = Result<Reply, Infallible>> + Send;
-
-    /// The answer; nothing, if the service wants its requests through hyper.
-    fn fast_path(&self, request: Request<()>) -> Option<Self::Answer>;
-}
-
-/// A service made of a function, whose requests come through hyper, bodies and all.
-pub struct HyperOnly<F>(pub F);
-
-impl<F, A, B> Service<Request<Incoming>> for HyperOnly<F>
-where
-    F: Fn(Request<Incoming>) -> A,
-    A: Future<Output = Result<Response<B>, Infallible>>,
-{
-    type Response = Response<B>;
-    type Error = Infallible;
-    type Future = A;
-
-    fn call(&self, request: Request<Incoming>) -> A {
-        (self.0)(request)
-    }
-}
-
-impl<F> FastPath for HyperOnly<F>
-where
-    Self: Service<Request<Incoming>>,
-{
-    type Answer = Ready<Result<Reply, Infallible>>;
-
-    fn fast_path(&self, _: Request<()>) -> Option<Self::Answer> {
-        None
-    }
-}
-
-/// What became of a connection.
+/// How the fast path ended.
 pub(super) enum End {
-    /// It has ended.
+    /// The connection can be closed.
     Closed,
-    /// hyper has to go on, with these bytes that the client sent and nobody answered.
+    /// hyper has to go on. These are the bytes that were received and not answered.
     Fallback(Vec<u8>),
 }
 
 /// A connection on the fast path.
-struct Connection<'a, 's, I> {
+struct Connection<'a, I> {
     stream: &'a mut I,
     limits: &'a Limits,
-    files: &'a SendfileCache,
-    /// What the client sent and was not answered yet.
+    sendfile: Option<&'a SendfileCache>,
+    shutdown: &'a CancellationToken,
+    /// Bytes that were received and not answered.
     received: Vec<u8>,
-    /// The head of an answer; kept for its memory.
+    /// The head of a response. It is a field to be allocated once.
     head: Vec<u8>,
-    /// When the head that is being read has to be whole.
-    deadline: Instant,
-    /// Fires at a deadline, perhaps at an earlier one: to set it for every request costs more than to look
-    /// again now and then.
-    clock: Pin<&'a mut Sleep>,
-    /// Wakes whoever waits for a client when the server stops.
-    waiter: ShutdownWaiter<'s>,
+    header_timeout: Deadline<'a>,
 }
 
-/// What is hyper's to answer.
-pub(super) struct Fallback;
+/// A timer whose deadline moves with every request. Setting a `Sleep` each time takes a lock of the runtime; this one is
+/// set again only when it fires too early.
+struct Deadline<'a> {
+    at: Instant,
+    timer: Pin<&'a mut Sleep>,
+}
 
-/// How many headers a usual request has at most.
-const HEADERS: usize = 48;
-/// What is read at once. Heads are shorter.
-const CHUNK: usize = 4096;
-
-/// Serves what is usual on `stream`.
+/// Serves requests on `stream` until one of them needs hyper.
 pub(super) async fn serve<I, S>(
     stream: &mut I,
     service: &S,
     limits: &Limits,
-    files: &SendfileCache,
-    stop: &Shutdown,
+    sendfile: Option<&SendfileCache>,
+    shutdown: &CancellationToken,
 ) -> io::Result<End>
 where
     I: SocketAccess + AsyncRead + AsyncWrite + Unpin,
     S: FastPath,
 {
-    let deadline = Instant::now() + limits.header_read;
-    let clock = pin!(sleep_until(deadline));
+    let at = Instant::now() + limits.header_read;
+    let timer = pin!(sleep_until(at));
     let mut connection = Connection {
         stream,
         limits,
-        files,
+        sendfile,
+        shutdown,
         received: Vec::new(),
         head: Vec::new(),
-        deadline,
-        clock,
-        waiter: stop.waiter(),
+        header_timeout: Deadline { at, timer },
     };
     loop {
-        let (request, length) = match head(&connection.received) {
-            Ok(Some((request, length))) => (request, length),
+        let (request, length) = match request_head::parse(&connection.received) {
+            Ok(Some(parsed)) => parsed,
             Ok(None) if connection.received.len() < limits.header_bytes => {
-                match connection.more().await? {
+                match connection.read().await? {
                     0 => return Ok(End::Closed),
                     _ => continue,
                 }
             }
-            Ok(None) | Err(Fallback) => return Ok(End::Fallback(connection.received)),
+            Ok(None) | Err(Unsupported) => return Ok(End::Fallback(connection.received)),
         };
         let Some(answer) = service.fast_path(request) else {
             return Ok(End::Fallback(connection.received));
         };
         connection.received.drain(..length);
-        let Some(Ok(reply)) = connection.unless_gone(answer).await? else {
+        let Some(reply) = connection.wait_for(answer).await? else {
             return Ok(End::Closed);
         };
-        let is_last = stop.is_triggered();
+        let is_last = shutdown.is_cancelled();
         connection.write(reply, is_last).await?;
         if is_last {
             return Ok(End::Closed);
         }
-        connection.deadline = Instant::now() + limits.header_read;
+        connection.header_timeout.at = Instant::now() + limits.header_read;
     }
 }
 
-impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, '_, I> {
-    /// Reads something; 0 if the connection is to end.
-    async fn more(&mut self) -> io::Result<usize> {
-        self.received.reserve(CHUNK);
-        poll_fn(|context| {
-            let stream = Pin::new(&mut *self.stream);
-            if let Poll::Ready(read) = poll_read_buf(stream, context, &mut self.received) {
-                return Poll::Ready(read);
-            }
-            // Whoever is in the middle of a request may finish it.
-            if self.received.is_empty() && self.waiter.poll(context).is_ready() {
-                return Poll::Ready(Ok(0));
-            }
-            loop {
-                ready!(self.clock.as_mut().poll(context));
-                if self.deadline <= Instant::now() {
-                    return Poll::Ready(Ok(0));
-                }
-                self.clock.as_mut().reset(self.deadline);
-            }
-        })
-        .await
+impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
+    /// The least room for a read. Most heads are shorter.
+    const CHUNK: usize = 4096;
+
+    /// Reads some bytes, and returns how many; 0 if the connection has to be closed: by the client, by the time limit, or
+    /// by the shutdown, which lets a request that has begun go on.
+    async fn read(&mut self) -> io::Result<usize> {
+        self.received.reserve(Self::CHUNK);
+        let is_idle = self.received.is_empty();
+        tokio::select! {
+            biased;
+            read = self.stream.read_buf(&mut self.received) => read,
+            () = self.shutdown.cancelled(), if is_idle => Ok(0),
+            () = self.header_timeout.wait() => Ok(0),
+        }
     }
 
-    /// What `answer` comes to; nothing if the client goes away before.
-    async fn unless_gone<T>(&mut self, answer: impl Future<Output = T>) -> io::Result<Option<T>> {
-        let mut answer = pin!(answer);
-        poll_fn(|context| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                return Poll::Ready(Ok(Some(answer)));
+    /// Waits for the answer; `None` if the client goes away before.
+    async fn wait_for(
+        &mut self,
+        answer: impl Future<Output = Result<Reply, Infallible>>,
+    ) -> io::Result<Option<Reply>> {
+        tokio::select! {
+            biased;
+            Ok(reply) = answer => Ok(Some(reply)),
+            end = self.read_ahead() => end.map(|()| None),
+        }
+    }
+
+    /// Receives further requests of a client that does not wait for answers. Returns when the client goes away.
+    async fn read_ahead(&mut self) -> io::Result<()> {
+        while self.received.len() < self.limits.header_bytes {
+            self.received.reserve(Self::CHUNK);
+            if self.stream.read_buf(&mut self.received).await? == 0 {
+                return Ok(());
             }
-            // What it asks meanwhile waits for its turn.
-            while self.received.len() < self.limits.header_bytes {
-                self.received.reserve(CHUNK);
-                let stream = Pin::new(&mut *self.stream);
-                if ready!(poll_read_buf(stream, context, &mut self.received))? == 0 {
-                    return Poll::Ready(Ok(None));
-                }
-            }
-            Poll::Pending
-        })
-        .await
+        }
+        pending().await
     }
 
     async fn write(&mut self, reply: Reply, is_last: bool) -> io::Result<()> {
@@ -210,92 +156,40 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, '_, I> {
             self.head.extend_from_slice(b"connection: close\r\n");
         }
         self.head.extend_from_slice(b"\r\n");
-        let sent = match self.stream.socket() {
-            Some(socket) => self.files.send(&self.head, &reply.body, socket),
-            None => 0,
+        let sent = match (self.sendfile, self.stream.socket()) {
+            (Some(cache), Some(socket)) => cache.send(&self.head, &reply.body, socket),
+            _ => 0,
         };
-        let mut answer = self.head.as_slice().chain(reply.body);
-        answer.advance(sent);
-        self.stream.write_all_buf(&mut answer).await?;
+        let mut rest = Buf::chain(self.head.as_slice(), reply.body);
+        rest.advance(sent);
+        self.stream.write_all_buf(&mut rest).await?;
         self.stream.flush().await
     }
 }
 
-/// The request whose head `received` begins with, and the head's length; nothing as long as it is not whole.
-pub(super) fn head(received: &[u8]) -> Result<Option<(Request<()>, usize)>, Fallback> {
-    if received.is_empty() {
-        return Ok(None);
-    }
-    let mut fields = [const { MaybeUninit::uninit() }; HEADERS];
-    let mut parsed = httparse::Request::new(&mut []);
-    let length = match parsed.parse_with_uninit_headers(received, &mut fields) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(Fallback),
-    };
-    let request = usual(&parsed).ok_or(Fallback)?;
-    Ok(Some((request, length)))
-}
-
-fn usual(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {
-    let method = match parsed.method? {
-        "GET" => Method::GET,
-        "HEAD" => Method::HEAD,
-        _ => return None,
-    };
-    let target = parsed.path.filter(|target| target.starts_with('/'))?;
-    if parsed.version != Some(1) {
-        return None;
-    }
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
-    for field in parsed.headers.iter() {
-        let name = header::HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        if is_about_the_connection(&name, field.value) {
-            return None;
+impl Deadline<'_> {
+    /// Returns when the deadline has passed.
+    async fn wait(&mut self) {
+        loop {
+            self.timer.as_mut().await;
+            if self.at <= Instant::now() {
+                return;
+            }
+            self.timer.as_mut().reset(self.at);
         }
-        headers.append(name, header::HeaderValue::from_bytes(field.value).ok()?);
-    }
-    let mut request = Request::new(());
-    *request.method_mut() = method;
-    *request.uri_mut() = Uri::try_from(target).ok()?;
-    *request.headers_mut() = headers;
-    Some(request)
-}
-
-/// Whether a header announces a body, or wants something of the connection that is not its usual course.
-fn is_about_the_connection(name: &header::HeaderName, value: &[u8]) -> bool {
-    match *name {
-        header::CONNECTION => !value.eq_ignore_ascii_case(b"keep-alive"),
-        header::CONTENT_LENGTH
-        | header::TRANSFER_ENCODING
-        | header::UPGRADE
-        | header::EXPECT
-        | header::TE
-        | header::TRAILER => true,
-        _ => false,
     }
 }
 
-fn write_status(text: &mut Vec<u8>, status: StatusCode) {
+fn write_status(head: &mut Vec<u8>, status: StatusCode) {
     let reason = status.canonical_reason().unwrap_or_default();
     for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
-        text.extend_from_slice(part.as_bytes());
+        head.extend_from_slice(part.as_bytes());
     }
 }
 
-/// `Date` (RFC 9110 §6.6.1), which is kept from one answer to the next of the same second.
-fn write_date(text: &mut Vec<u8>) {
-    thread_local! {
-        static SECOND: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
-    }
-    let now = Clock::system().now();
-    SECOND.with_borrow_mut(|(second, known)| {
-        if *second != now.as_secs() || known.is_empty() {
-            *second = now.as_secs();
-            *known = httpdate::fmt_http_date(now.as_system_time());
-        }
-        for part in ["date: ", known, "\r\n"] {
-            text.extend_from_slice(part.as_bytes());
-        }
-    });
+/// Writes `Date` (RFC 9110 §6.6.1).
+fn write_date(head: &mut Vec<u8>) {
+    let now = HttpDate::from(Clock::system().now().as_system_time());
+    // Writing to a `Vec` cannot fail.
+    let _ = write!(head, "date: {now}\r\n");
 }

@@ -1,5 +1,5 @@
-//! Where a server listens: a TCP port, a Unix socket, or one that was opened before it started
-//! (`LISTEN_FDS`, as systemd does it).
+//! Listeners: a TCP port, a Unix socket, or a socket that a service manager opened before this process started
+//! (`LISTEN_FDS` of systemd).
 
 use std::{
     fmt, io,
@@ -17,7 +17,7 @@ use super::Peer;
 /// An address to listen on, as configured: `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/faces.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// An IP address and port. Names are refused: which of their addresses would be meant?
+    /// An IP address and port. Names are refused, because they may have several addresses.
     Tcp(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
@@ -28,11 +28,11 @@ pub enum Address {
 pub enum Listener {
     /// Accepts TCP connections.
     Tcp(TcpListener),
-    /// Accepts connections on a Unix socket, whose file goes with the listener if it made it.
+    /// Accepts connections on a Unix socket. The file is removed with the listener that made it.
     Unix(UnixListener, Option<SocketFile>),
 }
 
-/// Listeners that were open before this process began, by name.
+/// Listeners that a service manager opened, by name.
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<(String, Listener)>);
 
@@ -49,7 +49,7 @@ pub(super) enum Stream {
 // === impl Address ===
 
 impl Address {
-    /// Whether only this machine can reach the address.
+    /// Whether only processes on this machine can reach the address.
     pub fn is_local(&self) -> bool {
         match self {
             Address::Tcp(address) => address.ip().is_loopback(),
@@ -89,8 +89,8 @@ impl fmt::Display for Address {
 // === impl Listener ===
 
 impl Listener {
-    /// Binds `address`. A socket file that a killed server left behind is replaced; one that
-    /// somebody still listens on is not.
+    /// Binds `address`. A socket file that a killed server left behind is replaced; a file of a socket that still listens
+    /// is not.
     pub async fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => Ok(Listener::Tcp(TcpListener::bind(address).await?)),
@@ -102,7 +102,7 @@ impl Listener {
         }
     }
 
-    /// The address really bound; tells the port that the system chose for port 0.
+    /// The bound address, with the port that the system chose for port 0.
     pub fn address(&self) -> io::Result<Address> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().map(Address::Tcp),
@@ -118,7 +118,7 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Answers are written whole; waiting to fill a segment only delays their tail.
+                // Responses are written in one piece, so waiting to fill a segment only delays their end.
                 stream.set_nodelay(true)?;
                 Ok((Stream::Tcp(stream), Peer::Ip(peer.ip().to_canonical())))
             }
@@ -133,9 +133,8 @@ impl Listener {
 // === impl Inherited ===
 
 impl Inherited {
-    /// What a service manager opened for us, if it did: told apart by the `names` that it gave them
-    /// (`FileDescriptorName=faces` and `admin` become `faces:admin`), and if it gave none, faces
-    /// come first.
+    /// The listeners that a service manager opened, if it opened any. `names` are the names that it gave them, such as
+    /// `faces:admin` (`FileDescriptorName=faces` and `admin`). Without names, the first one serves faces.
     pub fn from_manager(names: &str) -> io::Result<Self> {
         let names: Vec<_> = names.split(':').collect();
         let mut sockets = ListenFd::from_env();
@@ -180,7 +179,7 @@ async fn remove_stale_socket(path: &Path) -> io::Result<()> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Gone already is as good as removed.
+        // The file may be removed already.
         let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -1,60 +1,87 @@
-//! Accepts connections and speaks HTTP on them. Knows sockets, not faces: the avatar front, the
-//! emulator and the admin pages all run on this one accept loop.
+//! Accepts connections and speaks HTTP on them, for any service: the public listener, the admin listener and the emulator run
+//! on this accept loop.
 
 mod connection;
 mod fast_path;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod handler;
 mod header_block;
 mod listen;
 mod reply;
+mod request_head;
 mod rewind;
 mod sendfile_cache;
-mod shutdown;
 mod tls;
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use hyper::{Response, body::Body};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use fast_path::{FastPath, HyperOnly};
+pub use handler::{FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;
 pub use listen::{Address, Inherited, Listener};
 pub use reply::Reply;
 use sendfile_cache::SendfileCache;
-use shutdown::Shutdown;
 pub use tls::{BadCertificate, CertificateFiles, Tls};
 
-/// What one listener grants its clients.
+/// Settings of one listener.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What clients may use.
+    pub limits: Limits,
+    /// Whether HTTP/1.1 begins on the fast path; hyper alone serves it otherwise.
+    pub fast_path: bool,
+    /// Whether the fast path sends long bodies by `sendfile`, out of files in memory.
+    pub sendfile: bool,
+}
+
+/// What the clients of one listener may use.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections open at once; further ones wait in the kernel's queue.
     pub connections: usize,
-    /// How long a client may take over a request's head, and how long a kept-alive connection may
-    /// idle: hyper runs both on one timer.
+    /// How long a client may take over a request's head, and how long a kept-alive connection may be idle: hyper runs
+    /// both on one timer.
     pub header_read: Duration,
     /// Requests at once on an HTTP/2 connection.
     pub streams: u32,
     /// The largest request head in bytes; a larger one is answered with 431.
     pub header_bytes: usize,
-    /// How long a client may take nothing of an answer that is being sent.
+    /// How long a client may take nothing of a response that is being sent.
     pub send: Duration,
-    /// How long requests under way may take to finish after the shutdown began.
+    /// How long requests may take to finish after the shutdown began.
     pub drain: Duration,
 }
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// Whoever has this address.
+    /// A client with this address.
     Ip(IpAddr),
-    /// Somebody on this machine, through a Unix socket.
+    /// A process on this machine, through a Unix socket.
     Local,
+}
+
+/// The parts that all connections of a listener share.
+struct Shared {
+    settings: Settings,
+    tls: Option<Tls>,
+    sendfile: Option<SendfileCache>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            fast_path: true,
+            sendfile: true,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -70,26 +97,32 @@ impl Default for Limits {
     }
 }
 
-/// Serves what `service` makes for each client on `listener` until `shutdown` is cancelled, then
-/// lets requests under way end.
-pub async fn run<M, S, B>(
+impl Shared {
+    fn new(settings: Settings, tls: Option<Tls>) -> Self {
+        let sendfile = settings.sendfile.then(SendfileCache::new);
+        Self {
+            settings,
+            tls,
+            sendfile,
+        }
+    }
+}
+
+/// Accepts connections on `listener` until `shutdown` is cancelled, then lets requests finish. `handler` makes the service
+/// for each client.
+pub async fn run<H: Handler>(
     listener: Listener,
-    service: M,
-    limits: Limits,
+    handler: impl Fn(Peer) -> H,
+    settings: Settings,
     tls: Option<Tls>,
     shutdown: CancellationToken,
-) where
-    M: Fn(Peer) -> S,
-    S: FastPath<Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let connections = Arc::new(Semaphore::new(limits.connections));
-    let open = TaskTracker::new();
-    let files = Arc::new(SendfileCache::new());
-    let stop = Arc::new(Shutdown::default());
+) {
+    let Limits {
+        connections, drain, ..
+    } = settings.limits;
+    let connections = Arc::new(Semaphore::new(connections));
+    let tasks = TaskTracker::new();
+    let shared = Arc::new(Shared::new(settings, tls));
 
     loop {
         let accepted = tokio::select! {
@@ -99,28 +132,27 @@ pub async fn run<M, S, B>(
         let Some((stream, peer, permit)) = accepted else {
             break;
         };
-        let service = service(peer);
-        let (limits, tls, stop) = (limits.clone(), tls.clone(), stop.clone());
-        let files = files.clone();
-        open.spawn(async move {
-            connection::serve(stream, service, &limits, tls.as_ref(), &files, &stop).await;
+        let (handler, shared) = (handler(peer), shared.clone());
+        // Each request takes the token's lock. A token for each connection keeps connections from waiting for each other.
+        let shutdown = shutdown.child_token();
+        tasks.spawn(async move {
+            connection::serve(stream, handler, &shared, &shutdown).await;
             drop(permit);
         });
     }
 
     drop(listener);
-    stop.trigger();
-    open.close();
-    if time::timeout(limits.drain, open.wait()).await.is_err() {
+    tasks.close();
+    if time::timeout(drain, tasks.wait()).await.is_err() {
         tracing::warn!(
-            limit_ms = limits.drain.as_millis(),
+            limit_ms = drain.as_millis(),
             "shutdown: some requests did not finish in time and were cut off"
         );
     }
 }
 
-/// The next connection and its permit. A failing `accept` (no descriptors left, say) is retried
-/// with a growing pause, so that the loop neither ends nor spins.
+/// The next connection and its permit. When `accept` fails, because no descriptors are left, say, it is tried again after
+/// growing pauses, so that the loop neither ends nor spins.
 async fn accept(
     listener: &Listener,
     connections: &Arc<Semaphore>,
@@ -133,7 +165,7 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return Some((stream, peer, permit)),
-            Err(error) if is_about_the_client(&error) => {}
+            Err(error) if is_about_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept a connection");
                 time::sleep(pause).await;
@@ -143,7 +175,7 @@ async fn accept(
     }
 }
 
-fn is_about_the_client(error: &std::io::Error) -> bool {
+fn is_about_client(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
     matches!(
         error.kind(),

@@ -6,21 +6,19 @@ use hyper::{Response, StatusCode, header};
 
 use super::HeaderBlock;
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub struct Reply {
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its header fields; `Content-Length` is among them unless the status has no content. `Date` is not.
+    /// The headers, with `Content-Length` unless the status has no content, and without `Date`.
     pub headers: HeaderBlock,
-    /// Its content.
+    /// The content.
     pub body: Bytes,
 }
 
-// === impl Reply ===
-
 impl Reply {
-    /// An answer without content, for 204 and 304.
+    /// A response without content, such as a 204 or 304.
     pub fn empty(status: StatusCode) -> Self {
         Self {
             status,
@@ -29,7 +27,7 @@ impl Reply {
         }
     }
 
-    /// An answer with content of type `media`.
+    /// A response with content of type `media`.
     pub fn with_body(status: StatusCode, media: &str, body: Bytes) -> Self {
         let mut reply = Self::empty(status);
         reply.headers.add(header::CONTENT_TYPE, media);
@@ -55,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_replaced_and_removed_by_their_whole_name() {
+    fn headers_are_found_replaced_and_removed_by_their_whole_name() {
         let mut reply = Reply::with_body(StatusCode::OK, "image/png", Bytes::from_static(b"12"));
         reply.headers.add(header::AGE, "7");
         assert_eq!(reply.headers.get(&header::CONTENT_LENGTH), Some("2"));

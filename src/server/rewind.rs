@@ -1,4 +1,4 @@
-//! A stream some of whose bytes were read already, and are read again.
+//! Replays bytes that were already read from a stream, then continues with the stream.
 
 use std::{
     io::{self, IoSlice},
@@ -8,20 +8,19 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The stream.
+/// A stream behind bytes that are read first.
 pub(super) struct Rewind<I> {
-    read: Vec<u8>,
-    /// How many of them were read again.
-    again: usize,
+    bytes: Vec<u8>,
+    /// How many of the bytes were replayed.
+    replayed: usize,
     stream: I,
 }
 
 impl<I> Rewind<I> {
-    /// `stream` as it was before `read` was read from it.
-    pub(super) fn new(read: Vec<u8>, stream: I) -> Self {
+    pub(super) fn new(bytes: Vec<u8>, stream: I) -> Self {
         Self {
-            read,
-            again: 0,
+            bytes,
+            replayed: 0,
             stream,
         }
     }
@@ -33,16 +32,16 @@ impl<I: AsyncRead + Unpin> AsyncRead for Rewind<I> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let rest = &self.read[self.again..];
+        let rest = &self.bytes[self.replayed..];
         if rest.is_empty() {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
         let length = rest.len().min(buffer.remaining());
         buffer.put_slice(&rest[..length]);
-        self.again += length;
-        if self.again == self.read.len() {
-            self.read = Vec::new();
-            self.again = 0;
+        self.replayed += length;
+        if self.replayed == self.bytes.len() {
+            self.bytes = Vec::new();
+            self.replayed = 0;
         }
         Poll::Ready(Ok(()))
     }

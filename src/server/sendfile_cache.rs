@@ -1,12 +1,10 @@
-//! Content that is sent again and again lies in a file in memory, from where the kernel sends it as it is.
-//! To copy 40 KB into a socket's buffers for each client is a good part of what a hit costs
-//! (`make bench-peers`).
+//! Sends long bodies by `sendfile`, out of sealed files in memory (`memfd_create`), because copying 40 KB into the socket's
+//! buffers is a large part of what a hit costs: XXX. `server.sendfile = false` turns this off.
 //!
-//! Whoever answers knows nothing of it: content is known again by where in memory it lies. A file keeps it
-//! there, so that nothing else can come to lie in its place, and is sealed, so that nothing can change it.
+//! The cache is transparent to its callers. Its key is the address and length of a body's buffer: the cache holds the buffer,
+//! so no other body can get that address, and the file is sealed, so its content cannot change.
 
 use std::{
-    cell::RefCell,
     fmt,
     fs::File,
     io::{self, Write},
@@ -23,44 +21,45 @@ use rustix::{
     net::{SendFlags, send},
 };
 use tokio::{
-    io::Interest,
+    io::{AsyncRead, AsyncWrite, Interest},
     net::{TcpStream, UnixStream},
 };
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::server::TlsStream;
 
-/// The files of what one listener sends.
+/// The sealed files of one listener, evicted by last use.
 pub(super) struct SendfileCache {
     files: Cache<BufferKey, Arc<SealedFile>, ByLength>,
-    /// What was sent recent, by its place: a file is made the second time.
+    /// Addresses that were sent lately. A file is made at the second use.
     recent: [AtomicUsize; SendfileCache::RECENT],
 }
 
-/// Where content lies, and how long it is.
+/// The address and length of a buffer.
 type BufferKey = (usize, usize);
 
-/// Content that was sent more than once.
+/// A body and the file with its bytes.
 pub(super) struct SealedFile {
-    content: Bytes,
+    body: Bytes,
     file: File,
 }
 
 #[derive(Clone)]
 struct ByLength;
 
-/// A stream, as far as the kernel can send files into it.
+/// Access to the socket below a stream.
 pub(super) trait SocketAccess {
-    /// The socket, where what is sent goes over the wire as it is.
+    /// The socket, if bytes go over the wire as they are written to the stream.
     fn socket(&self) -> Option<&TcpStream>;
 }
 
 impl SendfileCache {
-    /// What lies in files at most, in bytes.
+    /// The most bytes in files.
     const CAPACITY: u64 = 8 * 1024 * 1024;
-    /// Shorter content is as quickly copied.
+    /// Shorter bodies are copied as quickly.
     const SHORTEST: usize = 12 * 1024;
-    /// Longer content would push too much out.
+    /// Longer bodies would evict too many others.
     const LONGEST: usize = 1024 * 1024;
-    /// How many are remembered.
+    /// The number of addresses that are remembered.
     const RECENT: usize = 1024;
 
     pub(super) fn new() -> Self {
@@ -76,73 +75,59 @@ impl SendfileCache {
         }
     }
 
-    /// Sends `head` and `content`, as much of them as needs no waiting. Returns how much that was: the
-    /// rest is to be written, and if there is an error, that will meet it again.
-    pub(super) fn send(&self, head: &[u8], content: &Bytes, socket: &TcpStream) -> usize {
-        if content.len() < Self::SHORTEST {
-            return send_as_one(head, content, socket);
-        }
-        let file = self.of(content);
-        file.map_or(0, |file| file.send(head, socket))
+    /// Sends `head` and `body` out of a file, if the body has one, until the socket's buffer is full or an error
+    /// occurs. Returns how many bytes were sent. The caller writes the rest, and meets the error again.
+    pub(super) fn send(&self, head: &[u8], body: &Bytes, socket: &TcpStream) -> usize {
+        self.file_of(body).map_or(0, |file| file.send(head, socket))
     }
 
-    /// The file of `content`, if that was sent before, and is of a length that makes it worth while.
-    fn of(&self, content: &Bytes) -> Option<Arc<SealedFile>> {
-        if !(Self::SHORTEST..=Self::LONGEST).contains(&content.len()) {
+    /// The file of `body`, if the body was sent before and its length makes a file worth while.
+    fn file_of(&self, body: &Bytes) -> Option<Arc<SealedFile>> {
+        if !(Self::SHORTEST..=Self::LONGEST).contains(&body.len()) {
             return None;
         }
-        let at = content.as_ptr().addr();
-        let place = (at, content.len());
-        if let Some(known) = self.files.get(&place) {
+        let address = body.as_ptr().addr();
+        let key = (address, body.len());
+        if let Some(known) = self.files.get(&key) {
             return Some(known);
         }
-        let before = self.recent[(at / 64) % Self::RECENT].swap(at, Ordering::Relaxed);
-        if before != at {
+        let slot = &self.recent[(address / 64) % Self::RECENT];
+        if slot.swap(address, Ordering::Relaxed) != address {
             return None;
         }
-        // Where there are no such files, everything is copied.
-        let made = Arc::new(SealedFile::new(content.clone()).ok()?);
-        self.files.insert(place, made.clone());
+        // Where the system makes no such files, bodies are copied.
+        let made = Arc::new(SealedFile::new(body.clone()).ok()?);
+        self.files.insert(key, made.clone());
         Some(made)
     }
 }
 
 impl SealedFile {
-    fn new(content: Bytes) -> io::Result<Self> {
+    fn new(body: Bytes) -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let mut file = File::from(memfd_create("faceplate", flags)?);
-        file.write_all(&content)?;
+        file.write_all(&body)?;
         let all = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         fcntl_add_seals(&file, all)?;
-        Ok(Self { content, file })
+        Ok(Self { body, file })
     }
 
     fn send(&self, head: &[u8], socket: &TcpStream) -> usize {
-        // The head waits for the content, to go with it.
-        let sent = at_once(socket, || Ok(send(socket, head, SendFlags::MORE)?));
+        // MSG_MORE keeps the head back until the body follows in the same packet.
+        let sent = send_now(socket, || Ok(send(socket, head, SendFlags::MORE)?));
         if sent < head.len() {
             return sent;
         }
-        let (file, length) = (&self.file, self.content.len());
-        sent + at_once(socket, || Ok(sendfile(socket, file, Some(&mut 0), length)?))
+        let (file, length) = (&self.file, self.body.len());
+        sent + send_now(socket, || Ok(sendfile(socket, file, Some(&mut 0), length)?))
     }
 }
 
-/// Two short pieces are copied into one sooner than the kernel takes them as two.
-fn send_as_one(head: &[u8], content: &[u8], socket: &TcpStream) -> usize {
-    thread_local! {
-        static WHOLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    WHOLE.with_borrow_mut(|whole| {
-        whole.clear();
-        whole.extend_from_slice(head);
-        whole.extend_from_slice(content);
-        at_once(socket, || Ok(send(socket, whole, SendFlags::empty())?))
-    })
-}
-
-fn at_once(socket: &TcpStream, work: impl FnOnce() -> io::Result<usize>) -> usize {
-    socket.try_io(Interest::WRITABLE, work).unwrap_or_default()
+/// What `operation` sends without waiting; 0 if it fails or would have to wait.
+fn send_now(socket: &TcpStream, operation: impl FnOnce() -> io::Result<usize>) -> usize {
+    socket
+        .try_io(Interest::WRITABLE, operation)
+        .unwrap_or_default()
 }
 
 impl Weighter<BufferKey, Arc<SealedFile>> for ByLength {
@@ -150,6 +135,8 @@ impl Weighter<BufferKey, Arc<SealedFile>> for ByLength {
         *length as u64
     }
 }
+
+// === impl SocketAccess ===
 
 impl SocketAccess for TcpStream {
     fn socket(&self) -> Option<&TcpStream> {
@@ -163,23 +150,20 @@ impl SocketAccess for UnixStream {
     }
 }
 
-/// What goes out is encrypted first.
-impl<I> SocketAccess for tokio_rustls::server::TlsStream<I> {
+/// TLS encrypts the bytes on their way to the socket.
+impl<I> SocketAccess for TlsStream<I> {
     fn socket(&self) -> Option<&TcpStream> {
         None
     }
 }
 
-impl<I: SocketAccess> SocketAccess for TimeoutStream<I>
-where
-    I: tokio::io::AsyncRead + tokio::io::AsyncWrite,
-{
+impl<I: SocketAccess + AsyncRead + AsyncWrite> SocketAccess for TimeoutStream<I> {
     fn socket(&self) -> Option<&TcpStream> {
         self.get_ref().socket()
     }
 }
 
-impl<O: SocketAccess> SocketAccess for std::pin::Pin<Box<O>> {
+impl<I: SocketAccess> SocketAccess for std::pin::Pin<Box<I>> {
     fn socket(&self) -> Option<&TcpStream> {
         self.as_ref().get_ref().socket()
     }
@@ -187,7 +171,7 @@ impl<O: SocketAccess> SocketAccess for std::pin::Pin<Box<O>> {
 
 impl fmt::Debug for SendfileCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SendfileCache({})", self.files.len())
+        write!(f, "SendfileCache({} files)", self.files.len())
     }
 }
 
@@ -198,37 +182,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_made_the_second_time_and_is_the_content() {
-        let files = SendfileCache::new();
-        let content = Bytes::from(vec![7; SendfileCache::SHORTEST]);
-        assert!(files.of(&content).is_none());
-        let file = files.of(&content).unwrap();
-        let mut read = vec![0; content.len()];
-        file.file.read_exact_at(&mut read, 0).unwrap();
-        assert_eq!(read, content);
-        assert!(Arc::ptr_eq(&file, &files.of(&content.clone()).unwrap()));
-        // Sealed: what was checked once stays what it is.
-        assert!(file.file.write_at(b"x", 0).is_err());
-        assert!(file.file.set_len(1).is_err());
+    fn a_body_that_is_sent_twice_gets_a_sealed_file_with_its_bytes() {
+        let cache = SendfileCache::new();
+        let body = Bytes::from(vec![7; SendfileCache::SHORTEST]);
+        assert!(cache.file_of(&body).is_none());
+        let sealed = cache.file_of(&body).unwrap();
+        let mut read = vec![0; body.len()];
+        sealed.file.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(read, body);
+        assert!(Arc::ptr_eq(&sealed, &cache.file_of(&body.clone()).unwrap()));
+        assert!(sealed.file.write_at(b"x", 0).is_err());
+        assert!(sealed.file.set_len(1).is_err());
     }
 
     #[test]
-    fn what_is_short_or_very_long_has_no_file() {
-        let files = SendfileCache::new();
+    fn short_and_very_long_bodies_get_no_file() {
+        let cache = SendfileCache::new();
         for length in [1, SendfileCache::SHORTEST - 1, SendfileCache::LONGEST + 1] {
-            let content = Bytes::from(vec![7; length]);
-            assert!((0..3).all(|_| files.of(&content).is_none()), "{length}");
+            let body = Bytes::from(vec![7; length]);
+            assert!((0..3).all(|_| cache.file_of(&body).is_none()), "{length}");
         }
     }
 
     #[test]
-    fn what_lies_in_files_is_bounded() {
-        let files = SendfileCache::new();
-        let many: Vec<_> = (0..100).map(|_| Bytes::from(vec![7; 256 * 1024])).collect();
-        for content in many.iter().flat_map(|content| [content, content]) {
-            files.of(content);
+    fn the_bytes_in_sealed_files_are_bounded() {
+        let cache = SendfileCache::new();
+        let bodies: Vec<_> = (0..100).map(|_| Bytes::from(vec![7; 256 * 1024])).collect();
+        for body in bodies.iter().flat_map(|body| [body, body]) {
+            cache.file_of(body);
         }
-        assert!(files.files.weight() <= SendfileCache::CAPACITY);
-        assert!(files.files.len() > 1);
+        assert!(cache.files.weight() <= SendfileCache::CAPACITY);
+        assert!(cache.files.len() > 1);
     }
 }

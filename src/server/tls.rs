@@ -1,4 +1,4 @@
-//! TLS for a listener, with a certificate that can be replaced while connections stay.
+//! TLS of a listener, with a certificate that can be replaced while connections stay open.
 
 use std::{
     fmt, io,
@@ -16,14 +16,14 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// TLS settings, and the certificate in force. Cheap to clone.
+/// TLS settings and the current certificate. Cheap to clone.
 #[derive(Clone)]
 pub struct Tls {
     pub(super) acceptor: TlsAcceptor,
-    current: Arc<Current>,
+    current: Arc<CurrentCertificate>,
 }
 
-/// Where a certificate and its key are.
+/// The files of a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
     /// The chain, leaf first, in PEM.
@@ -32,39 +32,39 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// Why a certificate cannot be used. Never shows the key.
+/// Why a certificate cannot be used. The key is never shown.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCertificate {
-    /// A file that is not there, or not what it should be.
+    /// A file is missing or has other contents.
     #[error("{} is not a PEM file of {kind}: {error}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected contents.
         kind: &'static str,
-        /// What is wrong.
+        /// The cause.
         error: String,
     },
-    /// A key that is not the certificate's.
+    /// The key belongs to another certificate.
     #[error("the key in {} does not belong to the certificate in {}: {error}", key.display(), certificate.display())]
     Mismatch {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What rustls says.
+        /// The cause.
         error: rustls::Error,
     },
 }
 
-/// What every handshake shows.
+/// The certificate of the next handshakes.
 #[derive(Debug)]
-struct Current(ArcSwap<CertifiedKey>);
+struct CurrentCertificate(ArcSwap<CertifiedKey>);
 
 impl Tls {
-    /// TLS 1.2 and 1.3 with this certificate, for HTTP/2 and HTTP/1.1.
+    /// TLS 1.2 and 1.3 with this certificate; ALPN offers HTTP/2 and HTTP/1.1.
     pub fn new(files: &CertificateFiles) -> Result<Self, BadCertificate> {
-        let current = Arc::new(Current(ArcSwap::from_pointee(read(files)?)));
+        let current = Arc::new(CurrentCertificate(ArcSwap::from_pointee(read(files)?)));
         let mut config = ServerConfig::builder()
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
@@ -75,14 +75,14 @@ impl Tls {
         })
     }
 
-    /// Shows another certificate from the next handshake on. A bad one changes nothing.
+    /// Uses another certificate from the next handshake on. An error changes nothing.
     pub fn replace(&self, files: &CertificateFiles) -> Result<(), BadCertificate> {
         self.current.0.store(Arc::new(read(files)?));
         Ok(())
     }
 }
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.load_full())
     }

@@ -1,5 +1,5 @@
-//! Two HTTP/1.1 servers share a connection: the fast path answers usual requests, hyper the rest. Their answers
-//! are the same, and no byte is lost when a connection passes from one to the other.
+//! The fast path and hyper give the same answers over HTTP/1.1, and no byte is lost when a connection passes from one to the
+//! other. `server.fast_path` and `server.sendfile` turn them off.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use tokio::{
 
 const FACE: &str = "/avatar/waha/628100000001";
 
-/// A client that writes bytes and reads answers.
+/// A client that writes bytes and reads responses.
 struct Raw {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
 #[derive(Debug, PartialEq)]
-struct Said {
+struct Response {
     status: String,
-    fields: BTreeMap<String, String>,
+    headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
@@ -36,8 +36,8 @@ impl Raw {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// The next answer, without the headers that differ from answer to answer.
-    async fn answer(&mut self, is_head: bool) -> Said {
+    /// The next response, without `Date` and `X-Request-Id`, which differ from one response to the next.
+    async fn response(&mut self, is_head: bool) -> Response {
         let end = loop {
             if let Some(end) = self.read.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end + 4;
@@ -45,28 +45,28 @@ impl Raw {
             self.more().await;
         };
         let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
-        let (status, fields) = head.trim_end().split_once("\r\n").unwrap();
-        let mut fields: BTreeMap<_, _> = fields
+        let (status, headers) = head.trim_end().split_once("\r\n").unwrap();
+        let mut headers: BTreeMap<_, _> = headers
             .lines()
             .map(|line| line.split_once(": ").unwrap())
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         assert!(
-            fields
+            headers
                 .remove("date")
                 .is_some_and(|date| date.ends_with(" GMT"))
         );
-        fields.remove("x-request-id");
-        let length = fields
+        headers.remove("x-request-id");
+        let length = headers
             .get("content-length")
             .filter(|_| !is_head && !status.contains("304"));
         let length = length.map_or(0, |length| length.parse().unwrap());
         while self.read.len() < length {
             self.more().await;
         }
-        Said {
+        Response {
             status: status.to_owned(),
-            fields,
+            headers,
             body: self.read.drain(..length).collect(),
         }
     }
@@ -83,8 +83,8 @@ impl Raw {
     }
 }
 
-fn get(target: &str, fields: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nhost: faces.test\r\n{fields}\r\n")
+fn get(target: &str, headers: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nhost: faces.test\r\n{headers}\r\n")
 }
 
 async fn warm() -> Rig {
@@ -93,9 +93,16 @@ async fn warm() -> Rig {
     rig
 }
 
+fn server(lines: &str) -> Settings {
+    let listen = "listen = \"127.0.0.1:0\"";
+    Settings::default().section("server", &format!("{listen}\n{lines}"))
+}
+
 #[tokio::test]
 async fn the_fast_path_and_hyper_send_the_same_bytes() {
     let rig = warm().await;
+    let without = server("fast_path = false").start().await;
+    without.face("waha", "628100000001").await;
     let etag = rig.get(FACE).await.header("etag").to_owned();
     let known = format!("if-none-match: \"x\", W/{etag}\r\n");
     let mut requests = vec![
@@ -118,7 +125,7 @@ async fn the_fast_path_and_hyper_send_the_same_bytes() {
         "?f=y&format=png",
         "?s=no",
     ] {
-        for fields in [
+        for headers in [
             "",
             &known,
             "if-modified-since: Fri, 20 Nov 2037 00:00:00 GMT\r\n",
@@ -127,7 +134,7 @@ async fn the_fast_path_and_hyper_send_the_same_bytes() {
             "accept: image/avif,image/webp,*/*;q=0.8\r\nconnection: Keep-Alive\r\n",
             "Accept: text/html\r\nX-Odd: \t a b \t\r\nx-odd: c\r\n",
         ] {
-            let request = get(&format!("{FACE}{query}"), fields);
+            let request = get(&format!("{FACE}{query}"), headers);
             requests.push(request.replacen("GET", "HEAD", 1));
             requests.push(request);
         }
@@ -136,16 +143,16 @@ async fn the_fast_path_and_hyper_send_the_same_bytes() {
         let is_head = request.starts_with("HEAD");
         let mut fast = Raw::to(&rig).await;
         fast.send(&request).await;
-        let mut hyper = Raw::to(&rig).await;
-        // After one unusual request, hyper keeps the connection.
-        hyper.send(&get("/nowhere", "te: trailers\r\n")).await;
-        hyper.answer(false).await;
+        let fast = fast.response(is_head).await;
+        // hyper keeps a connection once a request needed it.
+        let mut passed = Raw::to(&rig).await;
+        passed.send(&get("/nowhere", "te: trailers\r\n")).await;
+        passed.response(false).await;
+        passed.send(&request).await;
+        assert_eq!(fast, passed.response(is_head).await, "{request}");
+        let mut hyper = Raw::to(&without).await;
         hyper.send(&request).await;
-        assert_eq!(
-            fast.answer(is_head).await,
-            hyper.answer(is_head).await,
-            "{request}"
-        );
+        assert_eq!(fast, hyper.response(is_head).await, "{request}");
     }
 }
 
@@ -165,7 +172,7 @@ async fn a_connection_passes_from_the_fast_path_to_hyper_without_losing_a_byte()
         "404 Not Found",
     ] {
         assert_eq!(
-            client.answer(false).await.status,
+            client.response(false).await.status,
             format!("HTTP/1.1 {status}")
         );
     }
@@ -181,12 +188,15 @@ async fn a_request_head_may_arrive_in_pieces() {
         client.send(&whole[at..=at]).await;
         tokio::task::yield_now().await;
     }
-    assert_eq!(client.answer(false).await.status, "HTTP/1.1 200 OK");
+    assert_eq!(client.response(false).await.status, "HTTP/1.1 200 OK");
     // The second request begins in the same write as the first ends.
     client.send(&(get("/nowhere", "") + &whole[..10])).await;
-    assert_eq!(client.answer(false).await.status, "HTTP/1.1 404 Not Found");
+    assert_eq!(
+        client.response(false).await.status,
+        "HTTP/1.1 404 Not Found"
+    );
     client.send(&whole[10..]).await;
-    assert_eq!(client.answer(false).await.body, rig.bytes("628100000001"));
+    assert_eq!(client.response(false).await.body, rig.bytes("628100000001"));
 }
 
 #[tokio::test]
@@ -204,22 +214,22 @@ async fn malformed_and_http_1_0_requests_are_answered_by_hyper() {
     ] {
         let mut client = Raw::to(&rig).await;
         client.send(&sent).await;
-        let mut said = Vec::new();
-        while !said.windows(2).any(|end| end == b"\r\n") {
+        let mut received = Vec::new();
+        while !received.windows(2).any(|end| end == b"\r\n") {
             assert!(
-                client.stream.read_buf(&mut said).await.unwrap() > 0,
+                client.stream.read_buf(&mut received).await.unwrap() > 0,
                 "{sent}"
             );
         }
-        let said = String::from_utf8_lossy(&said).into_owned();
+        let received = String::from_utf8_lossy(&received).into_owned();
         assert!(
-            said.starts_with(&format!("HTTP/1.1 {status}")),
-            "{sent}: {said}"
+            received.starts_with(&format!("HTTP/1.1 {status}")),
+            "{sent}: {received}"
         );
     }
     let mut client = Raw::to(&rig).await;
     client.send(&format!("GET {FACE} HTTP/1.0\r\n\r\n")).await;
-    assert_eq!(client.answer(false).await.body, rig.bytes("628100000001"));
+    assert_eq!(client.response(false).await.body, rig.bytes("628100000001"));
     assert!(client.is_hung_up().await);
 }
 
@@ -228,45 +238,65 @@ async fn connection_close_closes_the_connection() {
     let rig = warm().await;
     let mut client = Raw::to(&rig).await;
     client.send(&get(FACE, "connection: close\r\n")).await;
-    assert_eq!(client.answer(false).await.fields["connection"], "close");
+    assert_eq!(client.response(false).await.headers["connection"], "close");
     assert!(client.is_hung_up().await);
+}
+
+/// The sealed files in memory of this process that are as long as the picture of `jid`. No other test may ask for that face.
+fn sealed_files(rig: &Rig, jid: &str) -> usize {
+    let length = rig.bytes(jid).len() as u64;
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let is_sealed_file = |path: &std::path::PathBuf| {
+        std::fs::read_link(path).is_ok_and(|to| to.starts_with("/memfd:faceplate (deleted)"))
+            && std::fs::metadata(path).is_ok_and(|file| file.len() == length)
+    };
+    open.filter(|item| is_sealed_file(&item.as_ref().unwrap().path()))
+        .count()
+}
+
+/// Asks for a long picture three times on one connection.
+async fn ask_thrice(rig: &Rig, jid: &str) -> Raw {
+    let bytes = rig.bytes(jid);
+    assert!(bytes.len() > 16 * 1024, "{} bytes", bytes.len());
+    rig.face("waha", jid).await;
+    let mut client = Raw::to(rig).await;
+    for _ in 0..3 {
+        client.send(&get(&format!("/avatar/waha/{jid}"), "")).await;
+        assert_eq!(client.response(false).await.body, bytes);
+    }
+    client
+}
+
+#[tokio::test]
+async fn without_the_fast_path_or_sendfile_a_long_picture_is_copied() {
+    for line in ["fast_path = false", "sendfile = false"] {
+        let rig = server(line).start().await;
+        let jid = "628100000022";
+        ask_thrice(&rig, jid).await;
+        assert_eq!(sealed_files(&rig, jid), 0, "{line}");
+    }
 }
 
 #[tokio::test]
 async fn a_long_picture_keeps_its_bytes_with_sendfile_and_slow_readers() {
-    let rig = warm().await;
-    // No other test has a picture of that length.
-    let face = "/avatar/waha/628100000007";
-    let bytes = rig.bytes("628100000007");
-    rig.face("waha", "628100000007").await;
-    assert!(bytes.len() > 16 * 1024, "{} bytes", bytes.len());
-    let mut client = Raw::to(&rig).await;
-    for _ in 0..3 {
-        client.send(&get(face, "")).await;
-        assert_eq!(client.answer(false).await.body, bytes);
-    }
-    // From the second time on it is sent from a file in memory.
-    let open = std::fs::read_dir("/proc/self/fd").unwrap();
-    let is_it = |path: &std::path::PathBuf| {
-        std::fs::read_link(path).is_ok_and(|to| to.starts_with("/memfd:faceplate (deleted)"))
-            && std::fs::metadata(path).is_ok_and(|about| about.len() == bytes.len() as u64)
-    };
-    assert_eq!(
-        open.filter(|item| is_it(&item.as_ref().unwrap().path()))
-            .count(),
-        1
-    );
-    // The answers exceed the kernel's buffers, and the client reads none before it has sent all requests.
+    let rig = Rig::start().await;
+    let jid = "628100000007";
+    let (face, bytes) = (format!("/avatar/waha/{jid}"), rig.bytes(jid));
+    let mut client = ask_thrice(&rig, jid).await;
+    assert_eq!(sealed_files(&rig, jid), 1);
+    // The responses are more than the socket takes at once, and the client reads none before it has sent all requests.
     let many = 400;
-    client.send(&get(face, "").repeat(many)).await;
+    client.send(&get(&face, "").repeat(many)).await;
     for _ in 0..many {
-        assert_eq!(client.answer(false).await.body, bytes);
+        assert_eq!(client.response(false).await.body, bytes);
     }
-    let part = get(face, "range: bytes=100-199\r\n");
+    let part = get(&face, "range: bytes=100-199\r\n");
     client.send(&part).await;
-    assert_eq!(client.answer(false).await.body, bytes[100..200]);
-    client.send(&get(face, "").replacen("GET", "HEAD", 1)).await;
-    assert!(client.answer(true).await.body.is_empty());
+    assert_eq!(client.response(false).await.body, bytes[100..200]);
+    client
+        .send(&get(&face, "").replacen("GET", "HEAD", 1))
+        .await;
+    assert!(client.response(true).await.body.is_empty());
 }
 
 #[tokio::test]
@@ -274,20 +304,26 @@ async fn a_shutdown_closes_idle_connections_and_finishes_requests() {
     let mut rig = warm().await;
     let mut idle = Raw::to(&rig).await;
     idle.send(&get(FACE, "")).await;
-    assert!(!idle.answer(false).await.fields.contains_key("connection"));
+    assert!(
+        !idle
+            .response(false)
+            .await
+            .headers
+            .contains_key("connection")
+    );
     let mut half = Raw::to(&rig).await;
     let whole = get(FACE, "");
     half.send(&whole[..20]).await;
-    // An answer to a later client shows that these bytes have arrived.
+    // The server has these bytes when it has answered a later client.
     Raw::to(&rig).await.send(&whole).await;
     rig.get(FACE).await;
     let bytes = rig.bytes("628100000001");
     let stopping = tokio::spawn(async move { rig.stop().await });
     assert!(idle.is_hung_up().await);
     half.send(&whole[20..]).await;
-    let last = half.answer(false).await;
+    let last = half.response(false).await;
     assert_eq!(
-        (last.fields["connection"].as_str(), last.body),
+        (last.headers["connection"].as_str(), last.body),
         ("close", bytes.to_vec())
     );
     assert!(half.is_hung_up().await);

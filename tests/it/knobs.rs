@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 63] = [
+const TURNED: [(&str, &str); 65] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -403,6 +403,14 @@ const TURNED: [(&str, &str); 63] = [
     (
         "server.drain_timeout",
         "knobs::requests_in_flight_are_cut_off_after_the_drain_timeout",
+    ),
+    (
+        "server.fast_path",
+        "fast_path::without_the_fast_path_or_sendfile_a_long_picture_is_copied",
+    ),
+    (
+        "server.sendfile",
+        "fast_path::without_the_fast_path_or_sendfile_a_long_picture_is_copied",
     ),
     (
         "server.client_rate",

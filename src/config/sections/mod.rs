@@ -62,7 +62,7 @@ pub(super) fn read(source: &Source) -> Result<Config, Problems> {
     Ok(Config {
         startup: Startup {
             listen: server.listen,
-            limits: server.limits,
+            server: server.settings,
             is_tls: server.tls.is_some(),
             admin: admin.listen,
             store: cache.store,
@@ -99,7 +99,7 @@ mod tests {
         avatar::Policy,
         config::{Effect, Key, Kind, from_text},
         limits::{CooldownPolicy, Sensitivity},
-        server::Limits,
+        server::Settings,
         telemetry::log,
     };
 
@@ -155,7 +155,9 @@ mod tests {
             (_, Kind::Address) => text("127.0.0.1:7"),
             (_, Kind::Choice(choices)) => text(choices().pop().unwrap()),
             (_, Kind::Duration) => text("77s"),
-            (_, Kind::Flag) => Value::Boolean(true),
+            (_, Kind::Flag) => {
+                Value::Boolean(key.default_toml().is_none_or(|text| text == "false"))
+            }
             (_, Kind::Jid) => text("628123@c.us"),
             (_, Kind::List(Kind::Secret)) => {
                 Value::Array(vec![text("env:SECRET"), text("env:OTHER")])
@@ -281,8 +283,8 @@ mod tests {
         assert_eq!(instance.cooldown_policy, CooldownPolicy::default());
         assert_eq!(instance.sensitivity, Sensitivity::default());
         assert_eq!(
-            format!("{:?}", startup.limits),
-            format!("{:?}", Limits::default())
+            format!("{:?}", startup.server),
+            format!("{:?}", Settings::default())
         );
         assert_eq!(
             format!("{:?}", startup.log),

@@ -15,7 +15,7 @@ use crate::{
     },
     http::{ClientHeader, Proxies},
     limits::Quota,
-    server::{Address, CertificateFiles, Limits, Tls},
+    server::{Address, CertificateFiles, Limits, Settings, Tls},
 };
 
 pub(super) const SECTION: Section = Section {
@@ -81,6 +81,18 @@ pub(super) const SECTION: Section = Section {
             "How long requests under way may take to finish after the shutdown begins.",
         )
         .at_restart(),
+        Key::new::<bool>(
+            "fast_path",
+            "true",
+            "Whether GET and HEAD over HTTP/1.1 take a shorter way than other requests. `false` has hyper read all requests.",
+        )
+        .at_restart(),
+        Key::new::<bool>(
+            "sendfile",
+            "true",
+            "Whether that way sends long pictures out of files in memory. `false` copies them for each request.",
+        )
+        .at_restart(),
         Key::new::<Vec<TrustedProxy>>(
             "trusted_proxies",
             "",
@@ -106,7 +118,7 @@ pub(super) const SECTION: Section = Section {
 /// The values of `[server]`.
 pub(super) struct Server {
     pub(super) listen: Address,
-    pub(super) limits: Limits,
+    pub(super) settings: Settings,
     pub(super) tls: Option<CertificateFiles>,
     pub(super) origin: Origin,
     pub(super) proxies: Proxies,
@@ -131,10 +143,15 @@ pub(super) fn read(reader: &Reader<'_>) -> Server {
         send: reader.get("send_timeout"),
         drain: reader.get("drain_timeout"),
     };
+    let settings = Settings {
+        limits,
+        fast_path: reader.get("fast_path"),
+        sendfile: reader.get("sendfile"),
+    };
     let tls = tls(reader, &listen);
     let server = Server {
         listen,
-        limits,
+        settings,
         origin: origin(reader, tls.is_some()),
         tls,
         proxies: proxies(reader),

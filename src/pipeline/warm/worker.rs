@@ -169,7 +169,9 @@ impl Worker {
     async fn wait_after(&self, failure: &VendorFailure) -> Result<(), StopReason> {
         let vendor = self.instance.vendor().as_str();
         let shared = &self.faces.shared;
-        shared.metrics.record_transaction(vendor, failure.why.as_str());
+        shared
+            .metrics
+            .record_transaction(vendor, failure.why.as_str());
         tracing::warn!(
             instance = %self.instance.name(),
             outcome = failure.why.as_str(),
