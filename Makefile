@@ -1,6 +1,6 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-profile bench-smoke bench-images container-smoke container-test container-clean licenses
+.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-choices bench-profile bench-smoke bench-images container-smoke container-test container-clean licenses
 
 # Where `make setup` puts tools that the machine lacks.
 export PATH := $(PATH):$(CURDIR)/target/test-tools/bin
@@ -54,20 +54,25 @@ bench: ## the parts of a hit, timed
 	cargo bench --locked --bench hit
 
 bench-peers: ## Faceplate beside nginx, Varnish and a bare server; writes docs/benchmarks.md
-	@sh benches/peers/setup.sh
+	@sh benches/peers/setup.sh nginx varnish
 	@python3 benches/peers/run.py
+
+bench-choices: ## Faceplate beside itself without its fast path, and without sendfile
+	@sh benches/peers/setup.sh
+	@python3 benches/peers/choices.py
 
 bench-images: ## thumbnails beside libvips'; writes docs/benchmarks-images.md
 	@sh benches/images/setup.sh
 	@target/bench-tools/bin/python benches/images/run.py
 
 bench-profile: ## where the time of a hit goes, by perf; puts it into docs/benchmarks.md
-	@sh benches/peers/setup.sh linux-perf
+	@sh benches/peers/setup.sh nginx perf
 	@python3 benches/peers/profile.py
 
-bench-smoke: ## bench-peers once and briefly, to see that the measuring works
-	@sh benches/peers/setup.sh
+bench-smoke: ## bench-peers and bench-choices once and briefly, to see that the measuring works
+	@sh benches/peers/setup.sh nginx varnish
 	@python3 benches/peers/run.py --smoke
+	@python3 benches/peers/choices.py --smoke
 
 licenses: ## collect the licenses that `faceplate licenses` prints, after a change of Cargo.lock
 	FACEPLATE_WRITE_DOCS=1 cargo test --locked --test it licenses::

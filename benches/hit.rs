@@ -1,4 +1,4 @@
-//! Benchmarks of a memory hit, as a whole and in parts: `make bench`.
+//! The time that a memory hit and its parts take: `cargo bench --bench hit`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,8 +17,12 @@ use faceplate::{
     images::{self, Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle},
     server::{HeaderBlock, Peer, Reply},
     store::{self, MaintenanceSettings, Owner, Store},
+    telemetry::{access_log::Record, log::Format},
 };
-use hyper::{StatusCode, header};
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{self, HeaderName, HeaderValue},
+};
 use image::{DynamicImage, ImageFormat};
 
 fn main() {
@@ -107,7 +111,7 @@ fn draw_initials(bencher: Bencher) {
     });
 }
 
-/// A store with this much memory that holds one entry.
+/// Looks up an entry in a store whose memory tier has `memory` bytes.
 fn look_up(bencher: Bencher<'_, '_>, memory: u64) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -140,42 +144,134 @@ fn look_up_in_memory(bencher: Bencher) {
     look_up(bencher, 64 << 20);
 }
 
-/// Opens both files, reads them from the page cache, and verifies the digest.
+/// Opens and reads both files from the page cache, and verifies the picture's digest.
 #[divan::bench]
 fn look_up_on_disk(bencher: Bencher) {
     look_up(bencher, 0);
 }
 
-/// The header fields of an answer with a picture.
+/// Headers of a picture that depend on no other header.
+const COMMON: [HeaderName; 4] = [
+    header::X_CONTENT_TYPE_OPTIONS,
+    header::CONTENT_SECURITY_POLICY,
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::REFERRER_POLICY,
+];
+const COMMON_VALUE: &str = "default-src 'none'; sandbox";
+
+/// The headers of a picture as a block of text, which is sent as it is.
 #[divan::bench]
-fn head(bencher: Bencher) {
+fn headers_as_text(bencher: Bencher) {
     let mut common = HeaderBlock::default();
-    for name in [
-        header::X_CONTENT_TYPE_OPTIONS,
-        header::CONTENT_SECURITY_POLICY,
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        header::REFERRER_POLICY,
-    ] {
-        common.add(name, "default-src 'none'; sandbox");
+    for name in COMMON {
+        common.add(name, COMMON_VALUE);
     }
     let picture = picture();
     bencher.bench(|| {
         let bytes = picture.bytes().clone();
         let mut reply = Reply::with_body(StatusCode::OK, picture.media().as_str(), bytes);
-        reply.headers.add(header::ETAG, &picture.digest().short());
-        reply.headers.add_all(black_box(&common));
-        reply
-            .headers
-            .add(header::LAST_MODIFIED, "Fri, 20 Nov 2026 18:40:00 GMT");
-        reply.headers.add_number(header::AGE, black_box(60));
-        reply
-            .headers
-            .add(header::CACHE_CONTROL, "private, max-age=86400");
+        let headers = &mut reply.headers;
+        headers.add(header::ETAG, &picture.digest().short());
+        headers.add_all(black_box(&common));
+        headers.add(header::LAST_MODIFIED, "Fri, 20 Nov 2026 18:40:00 GMT");
+        headers.add_number(header::AGE, black_box(60));
+        headers.add(header::CACHE_CONTROL, "private, max-age=86400");
         reply
     });
 }
 
-/// A whole hit, without the socket.
+/// The same headers as a `HeaderMap`, which is then written as text.
+#[divan::bench]
+fn headers_as_map(bencher: Bencher) {
+    let common = HeaderValue::from_static(COMMON_VALUE);
+    let picture = picture();
+    let value = |text: &str| HeaderValue::from_str(text).unwrap();
+    bencher.bench(|| {
+        let bytes = picture.bytes().clone();
+        let mut headers = HeaderMap::with_capacity(16);
+        let media = HeaderValue::from_static(picture.media().as_str());
+        headers.insert(header::CONTENT_TYPE, media);
+        headers.insert(header::CONTENT_LENGTH, bytes.len().into());
+        headers.insert(header::ETAG, value(&picture.digest().short()));
+        for name in COMMON {
+            headers.insert(name, black_box(&common).clone());
+        }
+        headers.insert(
+            header::LAST_MODIFIED,
+            value("Fri, 20 Nov 2026 18:40:00 GMT"),
+        );
+        headers.insert(header::AGE, black_box(60).into());
+        headers.insert(header::CACHE_CONTROL, value("private, max-age=86400"));
+        let mut text = Vec::with_capacity(1024);
+        for (name, value) in &headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                text.extend_from_slice(part);
+            }
+        }
+        (headers, text, bytes)
+    });
+}
+
+fn access_log_record() -> Record<'static> {
+    Record {
+        request: "f1a2b3c4-1234567",
+        method: "GET",
+        route: "avatar",
+        instance: "sales",
+        status: 200,
+        cache: "faceplate; hit; ttl=86399",
+        source: "picture",
+        reason: "-",
+        took: Duration::from_micros(12),
+        bytes: 4096,
+    }
+}
+
+/// A line of the access log.
+#[divan::bench(args = [Format::Text, Format::Json])]
+fn access_log_line(bencher: Bencher, format: Format) {
+    let record = access_log_record();
+    bencher.bench(|| {
+        let mut line = String::new();
+        black_box(&record).format(format, &mut line);
+        line
+    });
+}
+
+/// The same line through `tracing`, which writes it to a sink.
+#[divan::bench]
+fn access_log_line_by_tracing(bencher: Bencher) {
+    let record = access_log_record();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter("info")
+        .with_writer(std::io::sink)
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        bencher.bench_local(|| {
+            let Record {
+                request,
+                method,
+                route,
+                instance,
+                status,
+                cache,
+                source,
+                reason,
+                took,
+                bytes,
+            } = *black_box(&record);
+            let ms = took.as_secs_f64() * 1000.0;
+            tracing::info!(
+                target: "faceplate::access",
+                request, method, route, instance, status, cache, source, reason, ms, bytes
+            );
+        });
+    });
+}
+
+/// A whole memory hit, except for the socket.
 #[divan::bench]
 fn hit_in_memory(bencher: Bencher) {
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -1,4 +1,4 @@
-"""Requests for faces that are not there yet, many at once, each timed."""
+"""Times many requests at once for faces that are not in the cache."""
 
 import subprocess
 
@@ -7,9 +7,9 @@ from peers import LOAD_CORE
 
 
 def latencies(peer, numbers, length, in_flight, within=0):
-    """Seconds that each picture took, with that many connections, each opened before the first request.
+    """The seconds that each picture took, over `in_flight` connections that are open before the first request.
 
-    The first requests of all are spread over `within` seconds."""
+    The first requests of the connections are spread over `within` seconds."""
     paths = "".join(peer.path(number, length) + "\n" for number in numbers)
     herd = [peers.built("herd"), str(peer.port), str(in_flight), str(int(within * 1000))]
     command = ["taskset", "-c", LOAD_CORE, *herd]

@@ -1,4 +1,4 @@
--- Sends the requests listed in the file that URLS names, one after the other and again.
+-- Sends requests for the paths in the file that URLS names, in a circle.
 local requests, at = {}, 0
 
 function init(args)

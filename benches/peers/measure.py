@@ -1,4 +1,4 @@
-"""One round of load on one peer, and what it cost."""
+"""One round of load on one server, and its cost."""
 
 import bisect
 import itertools
@@ -17,7 +17,7 @@ LUA = Path(__file__).with_name("load.lua")
 
 @dataclass
 class Round:
-    """What a round came to; CPU and latencies in microseconds."""
+    """The figures of a round; CPU time a request and latencies in microseconds."""
 
     requests: int
     per_second: float
@@ -28,7 +28,7 @@ class Round:
 
 
 def cpu_seconds(peer):
-    """User and system time of the peer's processes so far."""
+    """User and system time of the server's processes so far."""
     ticks = 0
     for pid in peer.pids():
         try:
@@ -40,7 +40,7 @@ def cpu_seconds(peer):
 
 
 def memory_mib(peer):
-    """Memory that is the peer's own: resident, less what is shared with files."""
+    """Resident memory of the server's processes without the pages of files."""
     kib = 0
     for pid in peer.pids():
         try:
@@ -53,14 +53,14 @@ def memory_mib(peer):
 
 
 def zipf(count, samples, seed=1):
-    """Picture numbers as a crowd would ask for them: the n-th most wanted 1/n as often as the first."""
+    """Picture numbers with a Zipf distribution: the n-th most frequent one is 1/n as frequent as the first."""
     chosen = random.Random(seed)
     weights = list(itertools.accumulate(1 / rank for rank in range(1, count + 1)))
     return [bisect.bisect_left(weights, chosen.random() * weights[-1]) for _ in range(samples)]
 
 
 def write_urls(peer, numbers, length, name):
-    """The list of requests for wrk."""
+    """Writes the list of paths for wrk."""
     known = {}
     path = peer.work / f"{name}.urls"
     with open(path, "w") as urls:
@@ -72,7 +72,7 @@ def write_urls(peer, numbers, length, name):
 
 
 def load(peer, urls, seconds, connections=64, etag=None):
-    """Loads the peer, and returns what that came to."""
+    """Loads the server, and returns the figures."""
     before = cpu_seconds(peer)
     environment = {**os.environ, "URLS": str(urls)}
     if etag:
@@ -100,7 +100,7 @@ def load(peer, urls, seconds, connections=64, etag=None):
 
 
 def fill(peer, numbers, length):
-    """Asks for every picture once, on all cores."""
+    """Requests each picture once, on all cores."""
     urls = write_urls(peer, numbers, length, "fill")
     done = subprocess.run(
         ["xargs", "-P", "8", "-n", "500", "-a", str(urls), "sh", "-c", FILL, "sh", str(peer.port)],
@@ -111,7 +111,7 @@ def fill(peer, numbers, length):
         raise SystemExit(f"{peer.name}: filling failed: {done.stderr[-500:]}")
 
 
-# One connection for five hundred pictures; any status but 200 ends it.
+# One connection for five hundred pictures. A status other than 200 ends it.
 FILL = """
 port=$1; shift
 for path; do printf 'url = "http://127.0.0.1:%s%s"\\noutput = "/dev/null"\\n' "$port" "$path"; done |
@@ -120,7 +120,7 @@ for path; do printf 'url = "http://127.0.0.1:%s%s"\\noutput = "/dev/null"\\n' "$
 
 
 def check(peer, number, length):
-    """The answer is the origin's, byte for byte."""
+    """Checks that the body is the origin's, byte for byte, and returns its ETag."""
     ours = urlopen(f"http://127.0.0.1:{peer.port}{peer.path(number, length)}", timeout=10)
     theirs = urlopen(f"http://127.0.0.1:7100/img/{length}/{number}.jpg", timeout=10).read()
     if ours.status != 200 or ours.read() != theirs:

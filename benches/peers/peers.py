@@ -1,4 +1,4 @@
-"""The servers that are compared: each started alone on core 0, over the same origin and files."""
+"""The servers that are compared. Each runs on core 0, in front of the same origin."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
-# How our own programs were built: `debug` to see that the measuring works.
+# The profile that the project's own programs are built with.
 PROFILE = "release"
 KEY = "a signing key for benchmarks"
 SERVER_CORE, LOAD_CORE = "0", "1"
@@ -24,18 +24,26 @@ def built(name):
     return str(ROOT / "target" / PROFILE / name)
 
 
+def build(release):
+    """Builds Faceplate and the tools that it is measured with."""
+    global PROFILE
+    command = ["cargo", "build", "--locked", "--workspace", "--bins", "--features", "faceplate-bench-tools/mimalloc"]
+    PROFILE = "release" if release else "debug"
+    subprocess.run(command + ["--release"] * release, cwd=ROOT, check=True)
+
+
 def jid(number):
     return 628100000000 + number
 
 
 class Peer:
-    """A server under way; `path` is what it calls picture `number` of `length` bytes."""
+    """A running server; `path` is its path of picture `number` of `length` bytes."""
 
     name = ""
     port = 0
 
     def __init__(self, work):
-        # A new one each time, for ext4 looks for room longer as long as much was deleted in the last minutes.
+        # A new folder each time: ext4 makes files more slowly in one where many were deleted in the last minutes.
         self.work = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=work))
         self.process = None
 
@@ -46,7 +54,7 @@ class Peer:
         return {}
 
     def start(self, core=SERVER_CORE):
-        """Starts it, and returns when it answers."""
+        """Starts the server, and returns when it answers."""
         log = open(self.work / "output.log", "ab")
         self.process = subprocess.Popen(
             ["taskset", "-c", core, *self.command()],
@@ -82,7 +90,7 @@ class Peer:
         return f"/img/{length}/{number}.jpg"
 
     def pids(self):
-        """The process and all that it started."""
+        """The process and all its descendants."""
         found, queue = [], [self.process.pid]
         while queue:
             pid = queue.pop()
@@ -96,7 +104,7 @@ class Peer:
 
 
 class Origin(Peer):
-    """Where all the others get their pictures: the bare server, as an origin."""
+    """The origin of all pictures: the bare server in another role."""
 
     name, port = "origin", 7100
 
@@ -109,7 +117,7 @@ class Origin(Peer):
 
 
 class Floor(Peer):
-    """A bare hyper server with one answer in memory."""
+    """A bare hyper server with one response in memory."""
 
     name, port = "floor", 7101
 
@@ -123,7 +131,7 @@ class Floor(Peer):
 
 
 class Stealing(Floor):
-    """The same on the work-stealing runtime."""
+    """The bare hyper server on the work-stealing runtime."""
 
     name, port = "floor-stealing", 7106
 
@@ -132,7 +140,7 @@ class Stealing(Floor):
 
 
 class Nginx(Peer):
-    """nginx with proxy_cache, its access log on, as its documentation sets it up."""
+    """nginx with proxy_cache and an access log, configured as its documentation shows."""
 
     name, port = "nginx", 7102
 
@@ -175,7 +183,7 @@ class Nginx(Peer):
 
 
 class Varnish(Peer):
-    """Varnish with its default configuration and room for all in memory."""
+    """Varnish with its default configuration, and memory for all pictures."""
 
     name, port = "varnish", 7103
 
@@ -186,12 +194,13 @@ class Varnish(Peer):
 
 
 class Faceplate(Peer):
-    """The whole product: signatures checked, access log and metrics on, every header."""
+    """Faceplate with all its work: signatures, access log, metrics and every header."""
 
     name, port, admin = "faceplate", 7104, 7105
 
-    def __init__(self, work, memory="1GiB", first_paint="2s"):
+    def __init__(self, work, memory="1GiB", first_paint="2s", server=""):
         super().__init__(work)
+        self.server = server
         self.memory = memory
         self.first_paint = first_paint
 
@@ -215,6 +224,7 @@ class Faceplate(Peer):
             [server]
             listen = "127.0.0.1:{self.port}"
             max_connections = 12000
+            {self.server}
             [admin]
             listen = "127.0.0.1:{self.admin}"
             [access]
@@ -242,13 +252,13 @@ class Faceplate(Peer):
 
 
 class Few(Faceplate):
-    """The same with few pictures."""
+    """Faceplate with few pictures."""
 
     name, port, admin = "faceplate-few", 7109, 7110
 
 
 class Mimalloc(Faceplate):
-    """The same with another allocator."""
+    """Faceplate with mimalloc."""
 
     name, port, admin = "faceplate-mimalloc", 7107, 7108
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Shows where the CPU time of a hit and of a miss goes, by `perf`: `make bench-profile`.
+"""Splits the CPU time of a hit and of a miss by function, with `perf`: `make bench-profile`.
 
-The same peers and loads as in run.py; Faceplate is built with its symbols, in a folder of its own. Prints a table,
-and puts it into docs/benchmarks.md.
+Uses the servers and loads of run.py. Faceplate is built with symbols, in a folder of its own. Prints a table, and writes it to
+docs/benchmarks.md.
 """
 
 import collections
@@ -19,7 +19,7 @@ from peers import ROOT, Faceplate, Floor, Nginx
 from run import running
 
 SECONDS, KEYS, DELAY = 5, 20_000, 250
-# What a function is about, by its name; the first that fits. The program's and the kernel's apart.
+# Groups of functions by patterns of their names; the first match counts. The program and the kernel have groups of their own.
 PROGRAM = [
     ("hashing: signature, key, bytes from disk", r"blake3|sha2|sha1|hmac|digest"),
     ("the log and the counts", r"telemetry|prometheus|itoa|http::log"),
@@ -41,7 +41,7 @@ MARK = re.compile(r"(<!-- the profile -->).*?(<!-- the end of the profile -->)",
 
 
 def profile(peer, work):
-    """CPU microseconds a request, by what they are about; `work` keeps the peer busy, and returns what each took."""
+    """CPU microseconds a request by group. `work` loads the server, and returns the CPU time of a request."""
     data = peer.work / "perf.data"
     pids = ",".join(map(str, peer.pids()))
     record = ["perf", "record", "-q", "-F", "1999", "-o", str(data), "-p", pids, "--", "sleep", str(SECONDS)]
@@ -71,8 +71,8 @@ def hits(peer, numbers, length):
 
 
 def misses(where):
-    """A profile of misses, 64 in flight, with the cache below `where`; and how many milliseconds each takes longer than its
-    two hops, at the median."""
+    """A profile of misses, 64 in flight, with the cache in the folder `where`; and the milliseconds that the median miss takes
+    longer than its two hops."""
     count, took = 128 * SECONDS, []
     ask = {"length": 4096, "in_flight": 64}
     with tempfile.TemporaryDirectory(prefix="faceplate-bench-", dir=where) as place:
@@ -95,7 +95,7 @@ def main():
     symbols = {"CARGO_PROFILE_RELEASE_STRIP": "false", "CARGO_PROFILE_RELEASE_DEBUG": "line-tables-only"}
     subprocess.run(build, cwd=ROOT, check=True, env={**os.environ, **symbols, "CARGO_TARGET_DIR": str(target)})
     peers.built = lambda name: str(target / "release" / name)
-    # First, while the disk is at rest: see run.py.
+    # Misses come first, while the disk is idle: see run.py.
     missed, on_disk = misses(None)
     _, in_memory = misses("/dev/shm")
     columns = {}

@@ -1,4 +1,4 @@
-"""What was measured, as tables for people."""
+"""The figures as tables in Markdown."""
 
 import statistics
 from datetime import date
@@ -6,12 +6,11 @@ from pathlib import Path
 
 HEAD = """# Benchmarks
 
-Written by `make bench-peers`, which installs nginx and Varnish, starts each of them, Faceplate and a bare
-hyper server over the same origin, and loads them with `wrk -t1 -c64`. Each server has one core and the load
-another; rounds are interleaved. Figures are medians, and ratios the medians of each round's ratio to the one
-beside it. CPU time is the server's, user and system, from `/proc`. Faceplate does all its work: signatures,
-every header, metrics, and an access log to a file. nginx writes its access log, buffered as ours is; Varnish
-writes none. Compare the ratios: the rest is this machine.
+Written by `make bench-peers`, which installs nginx and Varnish, starts them, Faceplate and a bare hyper server in front of the
+same origin, and loads them with `wrk -t1 -c64`. Each server has one core and the load another; the rounds of the servers
+alternate. Figures are medians, and a ratio is the median of the ratios of rounds beside each other. CPU time is the server's, user
+and system, from `/proc`. Faceplate does all its work: signatures, every header, metrics, and an access log to a file. nginx
+writes a buffered access log, too; Varnish writes none. Compare the ratios, because the other figures depend on the machine.
 """
 
 
@@ -44,7 +43,7 @@ class Report:
         return "\n".join(lines)
 
     def write(self, path):
-        """Puts the tables in the place of the last ones, and leaves what people wrote below them."""
+        """Replaces the tables in the file, and keeps the text below them."""
         path = Path(path)
         mark = "<!-- the end of what is measured -->"
         below = path.read_text().split(mark, 1)[1] if path.exists() else "\n"
@@ -56,5 +55,5 @@ def median(rounds, key):
 
 
 def ratio(ours, theirs, key="cpu"):
-    """The median of each round's ratio to the one beside it: the machine's pace changes from minute to minute."""
+    """The median of the ratios of rounds beside each other, because the speed of the machine changes from minute to minute."""
     return statistics.median(getattr(a, key) / getattr(b, key) for a, b in zip(ours, theirs))

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Measures Faceplate beside nginx, Varnish and a bare hyper server: `make bench-peers`.
 
-Every server runs alone on one core and the load on the other; rounds are interleaved; CPU time is read
-from /proc. Prints what it finds, and writes it to docs/benchmarks.md. With --smoke, everything is done
-once and briefly, and nothing is written: it shows that the measuring works.
+Each server runs on one core and the load on the other; the rounds of the servers alternate; CPU time is read from /proc. Prints
+the figures, and writes them to docs/benchmarks.md. With --smoke, each part runs once and briefly and nothing is written, to
+test the benchmark itself.
 
-After it, leave the disk five minutes: what was deleted at its end makes it slower to make files on ext4 for so long.
+Wait five minutes before the next run: for so long, ext4 makes files more slowly after many were deleted.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from report import Report, ratio
 
 
 class Bench:
-    """How long, how often, how many."""
+    """The length and number of rounds, and the number of pictures."""
 
     def __init__(self, smoke, keys, rounds=9):
         self.work = tempfile.mkdtemp(prefix="faceplate-bench-")
@@ -36,7 +36,7 @@ class Bench:
         self.report = Report()
 
     def compare(self, title, peers, length, numbers=(0,)):
-        """Loads the peers in turn, and returns the rounds of each, by name."""
+        """Loads the peers in turn, and returns the rounds of each by name."""
         urls = {}
         for peer in peers:
             measure.check(peer, numbers[0], length)
@@ -51,7 +51,7 @@ class Bench:
     # --- hits ---
 
     def memory_hit(self, length):
-        """One picture, asked for again and again."""
+        """Hits of one picture in memory."""
         peers = [Floor(self.work, length), Nginx(self.work), Varnish(self.work), Faceplate(self.work)]
         with running(*peers):
             found = self.compare(f"memory hit, {length // 1024} KB", peers, length)
@@ -65,7 +65,7 @@ class Bench:
             self.report.goal(f"p99 of a {kb} KB memory hit / nginx's", p99, 1.0)
 
     def choices(self):
-        """What was chosen by measuring: the runtime, on the bare server, and the allocator."""
+        """Two choices: the runtime, on the bare server, and the allocator."""
         length = 4096
         peers = [Floor(self.work, length), Stealing(self.work, length)]
         peers += [Mimalloc(self.work), Faceplate(self.work)]
@@ -73,7 +73,7 @@ class Bench:
             self.compare("choices, 4 KB", peers, length)
 
     def not_modified(self, faceplate, length):
-        """The same, by browsers that have the picture and by browsers that do not, in turn."""
+        """Conditional requests that are answered with 304, beside requests that are answered with the picture."""
         etag = measure.check(faceplate, 0, length)
         urls = measure.write_urls(faceplate, (0,), length, "known")
         whole, known = [], []
@@ -84,7 +84,7 @@ class Bench:
         self.report.goal("CPU of a 304 / a 200's", ratio(known, whole), 1.0)
 
     def crowd_of_hits(self):
-        """Many pictures, some asked for more often than others."""
+        """Hits of many pictures, with a Zipf distribution."""
         peers = [Nginx(self.work), Varnish(self.work), Faceplate(self.work)]
         with running(*peers):
             for peer in peers:
@@ -93,14 +93,14 @@ class Bench:
             self.compare(f"memory hit, {self.many:,} pictures of 4 KB", peers, 4096, chosen)
 
     def disk_hit_and_growth(self):
-        """More pictures than the memory tier holds; then what so many cost otherwise."""
+        """Hits of more pictures than the memory tier holds; then the memory and the maintenance of so many."""
         nginx, faceplate = Nginx(self.work), Faceplate(self.work, memory="1MiB")
         small = Few(self.work, memory="1MiB")
         with running(nginx, faceplate, small):
             measure.fill(small, range(1000), 8192)
             for peer in (nginx, faceplate):
                 measure.fill(peer, range(self.keys), 8192)
-            # Each picture alone fits in that memory, so most of these are on disk.
+            # The memory tier holds few of these, so most are read from the disk.
             few = measure.zipf(1000, 20_000)
             turns = self.compare("disk hit, 1,000 pictures of 8 KB", [small, faceplate], 8192, few)
             rate = ratio(turns[faceplate.name], turns[small.name], "per_second")
@@ -118,7 +118,7 @@ class Bench:
             self.report.goal("ms from exec to the first disk hit", faceplate.started_in * 1000, 150)
 
     def while_tending(self, faceplate, chosen, quiet):
-        """Hits while the cache looks after itself without a pause."""
+        """Hits while the cache is maintained without a pause."""
         urls = measure.write_urls(faceplate, chosen, 8192, "tending")
         tend = f"while :; do curl -sS -o /dev/null -X POST http://127.0.0.1:{faceplate.admin}/v1/cache/tend; done"
         tending = subprocess.Popen(["sh", "-c", tend], start_new_session=True)
@@ -133,7 +133,7 @@ class Bench:
     # --- misses ---
 
     def misses(self):
-        """What Faceplate adds to a vendor that takes a quarter of a second for each of the two hops."""
+        """The time that Faceplate adds to a vendor that takes a quarter of a second for each of the two hops."""
         delay = 250
         faceplate = Faceplate(self.work, first_paint="0s")
         with running(faceplate, delay_ms=delay) as (origin, _):
@@ -145,7 +145,7 @@ class Bench:
         self.report.goal("ms that a miss takes longer than its two hops, 64 in flight", added, 1.0)
 
     def one_cold_face(self):
-        """A crowd that asks for one face that nobody has."""
+        """Many requests at once for one face that is not in the cache."""
         delay = 1000
         faceplate = Faceplate(self.work, first_paint="0s")
         with running(faceplate, delay_ms=delay):
@@ -153,11 +153,11 @@ class Bench:
             took = herd.latencies(faceplate, [2] * self.crowd, 4096, in_flight=self.crowd)
             calls = upstream_calls(faceplate)
         self.report.goal(f"time for {self.crowd:,} requests for one cold face / for one", max(took) / one, 1.2)
-        # The start's own look, the one, and the crowd.
+        # Two calls belong to the start and to the single request.
         self.report.goal("upstream transactions for them", calls - 2, 1)
 
     def all(self):
-        # First, while the disk is at rest.
+        # Misses come first, while the disk is idle.
         self.misses()
         self.one_cold_face()
         for length in (4096, 40960, 102400):
@@ -168,13 +168,13 @@ class Bench:
 
 
 class running:
-    """The origin and the peers, stopped at the end."""
+    """The origin and the peers; they stop at the end of the block."""
 
     def __init__(self, *peers, delay_ms=0):
         self.peers = [Origin(peers[0].work.parent, delay_ms), *peers]
 
     def __enter__(self):
-        # The origin works only while pictures are fetched, on the core of the load.
+        # The origin is busy only while pictures are fetched, and shares the core of the load.
         self.peers[0].start(core="1")
         for peer in self.peers[1:]:
             peer.start()
@@ -193,19 +193,14 @@ def upstream_calls(faceplate):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--smoke", action="store_true", help="everything once and briefly")
+    arguments.add_argument("--smoke", action="store_true", help="each part once and briefly")
     arguments.add_argument("--keys", type=int, default=300_000, help="pictures on disk")
-    arguments.add_argument("--rounds", type=int, default=9, help="of two seconds, of which the median counts")
+    arguments.add_argument("--rounds", type=int, default=9, help="rounds of two seconds; the median counts")
     given = arguments.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    build = ["cargo", "build", "--locked", "--workspace", "--bins", "--features", "faceplate-bench-tools/mimalloc"]
-    if given.smoke:
-        # Nothing is judged by its time, and the tests have built it.
-        peers.PROFILE = "debug"
-    else:
-        build.append("--release")
-    subprocess.run(build, cwd=ROOT, check=True)
+    # Times of a smoke run are not used.
+    peers.build(release=not given.smoke)
     bench = Bench(given.smoke, given.keys, given.rounds)
     try:
         bench.all()
@@ -213,7 +208,7 @@ def main():
         if not given.smoke:
             bench.report.write(ROOT / "docs/benchmarks.md")
     finally:
-        # This takes minutes.
+        # This takes minutes, because of many small files.
         subprocess.run(["rm", "-rf", bench.work], check=False)
 
 

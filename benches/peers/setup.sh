@@ -1,22 +1,28 @@
 #!/bin/sh
-# Installs what Faceplate is measured against, and the load generator. Safe to run again.
+# Installs the load generator, and the programs that the arguments name: nginx, varnish, perf. Safe to run again.
 set -eu
 
-# Packages beyond those, that the caller needs.
-missing="$*"
-[ "$missing" != linux-perf ] || ! command -v perf >/dev/null 2>&1 || missing=""
-command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
-command -v varnishd >/dev/null 2>&1 || [ -x /usr/sbin/varnishd ] || missing="$missing varnish"
-command -v wrk >/dev/null 2>&1 || missing="$missing wrk"
-command -v python3 >/dev/null 2>&1 || missing="$missing python3"
-command -v taskset >/dev/null 2>&1 || missing="$missing util-linux"
+has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+
+missing=""
+has wrk || missing="$missing wrk"
+has python3 || missing="$missing python3"
+has taskset || missing="$missing util-linux"
+for program; do
+    case $program in
+        nginx) has nginx || missing="$missing nginx-light" ;;
+        varnish) has varnishd || missing="$missing varnish" ;;
+        perf) has perf || missing="$missing linux-perf" ;;
+        *) echo "setup.sh: $program is not known here" >&2 && exit 1 ;;
+    esac
+done
 [ -z "$missing" ] && exit 0
 
 root=""
 [ "$(id -u)" = 0 ] || root="sudo"
 $root apt-get update -q
-# The list is words of our own, to be split.
+# The list has to be split at its spaces.
 # shellcheck disable=SC2086
 $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
-# The distribution starts what it installs; ours run on ports of their own.
+# The distribution starts the servers that it installs; the benchmark starts its own.
 $root sh -c 'systemctl stop nginx varnish; pkill nginx; pkill varnishd' >/dev/null 2>&1 || true

@@ -1,7 +1,7 @@
-//! The baseline for a server written with hyper: one thread, HTTP/1.1, an answer from memory with eight headers.
-//! With `--origin` it is the origin that the peers cache: it answers after `MILLIS` with pictures of an exact size, a
-//! different one for each number, and with links to them in WAHA's form. With `--work-stealing` it runs on tokio's
-//! multi-thread runtime, with a thread for each core.
+//! A bare hyper server, as the lower bound of all servers written with hyper: one thread, HTTP/1.1, a response from memory with
+//! eight headers. With `--work-stealing` it runs on tokio's other runtime, with a thread for each core. With `--origin` it is
+//! the origin of the compared servers: it has pictures of any length, a different one for each number, and links to them in
+//! WAHA's form, and sends each response after `MILLIS`.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -25,7 +25,7 @@ fn main() {
         _ => runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build().expect("a runtime");
-    // The thread of `block_on` is not one of the multi-thread runtime's workers.
+    // A task, because the thread of `block_on` is not a worker of the work-stealing runtime.
     let (address, role, rest) = (address.clone(), role.clone(), rest.to_vec());
     let served = runtime.spawn(serve(address, role, rest));
     runtime.block_on(served).expect("no panic");
@@ -64,7 +64,7 @@ async fn serve(address: String, role: String, rest: Vec<String>) {
     }
 }
 
-/// An answer with eight headers, like Faceplate's.
+/// A response with eight headers, as a careful server sends them with a picture.
 fn from_memory(body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
     let headers = response.headers_mut();
@@ -82,7 +82,7 @@ fn from_memory(body: Bytes) -> Response<Full<Bytes>> {
     response
 }
 
-/// `/img/{length}/{number}.jpg`, or a link to it for `/api/{length}/chats/{number}@c.us/picture`.
+/// The picture of `/img/{length}/{number}.jpg`, or the link to it for `/api/{length}/chats/{number}@c.us/picture`.
 fn from_origin(request: &Request<Incoming>, address: SocketAddr) -> Response<Full<Bytes>> {
     let parts: Vec<&str> = request.uri().path().split('/').collect();
     let digits = |text: &str| -> u64 {
@@ -92,7 +92,7 @@ fn from_origin(request: &Request<Incoming>, address: SocketAddr) -> Response<Ful
     let (media, body) = match parts.as_slice() {
         ["", "img", length, name] => ("image/jpeg", jpeg(digits(name), digits(length) as usize)),
         ["", "api", length, "chats", chat, "picture"] => {
-            // The contacts' numbers begin at 6281 0000 0000.
+            // Phone numbers begin at 6281 0000 0000.
             let number = digits(chat) % 100_000_000;
             let link = format!("{{\"url\":\"http://{address}/img/{length}/{number}.jpg\"}}");
             ("application/json", Bytes::from(link))
@@ -109,7 +109,7 @@ fn from_origin(request: &Request<Incoming>, address: SocketAddr) -> Response<Ful
     response
 }
 
-/// A JPEG of 640 pixels square and of this many bytes, whose comments hold its number and padding.
+/// A JPEG of 640×640 pixels and `length` bytes, whose comments hold the number and padding.
 fn jpeg(number: u64, length: usize) -> Bytes {
     const FRAME: [u8; 19] = [
         0xFF, 0xC0, 0, 17, 8, 0x02, 0x80, 0x02, 0x80, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1,

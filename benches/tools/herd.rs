@@ -1,6 +1,6 @@
-//! Measures the latency of simultaneous requests. `herd PORT IN_FLIGHT SPREAD_MS < PATHS` requests each path
-//! once, over `IN_FLIGHT` connections. All are open before the first request, and their first requests are spread
-//! over `SPREAD_MS`. Prints the microseconds of each request. Fails at an answer without a picture.
+//! Times many requests at once: `herd PORT IN_FLIGHT SPREAD_MS < PATHS` requests each path once, over `IN_FLIGHT`
+//! connections. All connections are open before the first request, and their first requests are spread over `SPREAD_MS`.
+//! Prints the microseconds of each response. A response that is not a picture is an error.
 
 use std::{
     collections::VecDeque,
@@ -18,9 +18,9 @@ use tokio::{
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
-type Waiting = Arc<Mutex<VecDeque<String>>>;
+type Paths = Arc<Mutex<VecDeque<String>>>;
 
-/// How many connections are opened at once. More would overflow the kernel's queue.
+/// Connections that open at once. More would overflow the kernel's queue.
 const OPENING: usize = 200;
 
 #[tokio::main(flavor = "current_thread")]
@@ -32,14 +32,14 @@ async fn main() -> Result<(), Failure> {
     let (port, in_flight): (u16, u32) = (port.parse()?, in_flight.parse()?);
     let spread = Duration::from_millis(spread.parse()?);
     let paths: Result<VecDeque<String>, _> = stdin().lock().lines().collect();
-    let waiting = Arc::new(Mutex::new(paths?));
+    let paths = Arc::new(Mutex::new(paths?));
 
-    let gate = Arc::new(Semaphore::new(OPENING));
+    let slots = Arc::new(Semaphore::new(OPENING));
     let mut opening = JoinSet::new();
     for _ in 0..in_flight {
-        let gate = gate.clone();
+        let slots = slots.clone();
         opening.spawn(async move {
-            let _permit = gate.acquire().await?;
+            let _permit = slots.acquire().await?;
             connect(port).await
         });
     }
@@ -49,10 +49,10 @@ async fn main() -> Result<(), Failure> {
     }
     let mut asking = JoinSet::new();
     for (at, connection) in (0..).zip(connections) {
-        let waiting = waiting.clone();
+        let paths = paths.clone();
         asking.spawn(async move {
             time::sleep(spread * at / in_flight).await;
-            ask(connection, &waiting).await
+            request_all(connection, &paths).await
         });
     }
     let mut out = stdout().lock();
@@ -71,10 +71,10 @@ async fn connect(port: u16) -> Result<TcpStream, Failure> {
 }
 
 /// Requests paths until none is left.
-async fn ask(mut stream: TcpStream, waiting: &Waiting) -> Result<Vec<Duration>, Failure> {
+async fn request_all(mut stream: TcpStream, paths: &Paths) -> Result<Vec<Duration>, Failure> {
     let (mut took, mut received) = (Vec::new(), Vec::with_capacity(16 * 1024));
     loop {
-        let next = waiting.lock().map_err(|_| "another failed")?.pop_front();
+        let next = paths.lock().map_err(|_| "another failed")?.pop_front();
         let Some(path) = next else {
             return Ok(took);
         };
@@ -91,7 +91,7 @@ async fn ask(mut stream: TcpStream, waiting: &Waiting) -> Result<Vec<Duration>, 
     }
 }
 
-/// Whether the answer is complete. An answer without a picture is an error.
+/// Whether the response is complete. A response that is not a picture is an error.
 fn is_whole(received: &[u8]) -> Result<bool, Failure> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut answer = httparse::Response::new(&mut fields);
@@ -105,8 +105,8 @@ fn is_whole(received: &[u8]) -> Result<bool, Failure> {
     };
     let source = field("x-faceplate-source").unwrap_or("picture");
     if answer.code != Some(200) || source != "picture" {
-        let said = String::from_utf8_lossy(received);
-        return Err(format!("no picture: {said}").into());
+        let text = String::from_utf8_lossy(received);
+        return Err(format!("not a picture: {text}").into());
     }
     let length: usize = field("content-length").ok_or("no length")?.parse()?;
     Ok(received.len() >= head + length)

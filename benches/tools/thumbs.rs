@@ -1,5 +1,5 @@
-//! Makes thumbnails with the server's code: `thumbs jpeg|webp|png EDGE TO FILE…` makes one of each file and
-//! writes it into the folder `TO`.
+//! Makes thumbnails with the server's code: `thumbs jpeg|webp|png EDGE TO FILE…` writes a thumbnail of each file into the
+//! folder `TO`.
 
 use std::{env, error::Error, fs, path::Path};
 
