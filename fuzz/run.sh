@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs every fuzz target for FUZZ_SECONDS each, from the inputs in fuzz/corpus. A crash ends it, and
-# leaves the input that caused it under target/fuzz.
+# Runs every fuzz target for FUZZ_SECONDS each, starting from the inputs in fuzz/corpus. Stops at a crash, and leaves
+# its input under target/fuzz.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -8,7 +8,7 @@ SECONDS_EACH="${FUZZ_SECONDS:-10}"
 
 found=target/fuzz/found
 mkdir -p "$found"
-# Sanitizers need a nightly compiler; without `unsafe` of our own, panics are what there is to find.
+# Sanitizers need a nightly compiler, and this crate has no `unsafe`: the faults to find are panics.
 cargo fuzz build --sanitizer none --target-dir target/fuzz --release
 for target in $(cargo fuzz list); do
     mkdir -p "$found/$target"

@@ -1,4 +1,4 @@
-"""Renders the Kubernetes overlays with kubectl, and checks what comes out: schemas, references, and what a careful operator would ask.
+"""Renders the Kubernetes overlays with kubectl, and checks the schemas, the references and the security settings.
 
 Prints the configuration and the environment of each Faceplate container as JSON, for `faceplate check`.
 """
@@ -30,7 +30,7 @@ def tool(*command):
 
 
 def files():
-    """Every file is used, and every file used is there."""
+    """Checks that every file is used and every used file exists."""
     used = set()
     for path in KUBERNETES.rglob("kustomization.yaml"):
         kustomization = yaml.safe_load(path.read_text())
@@ -41,7 +41,7 @@ def files():
 
 
 def secret_keys():
-    """The keys of the Secret that docs/deploy.md makes; its command is run as it stands there, but against no cluster."""
+    """The keys of the Secret that docs/deploy.md creates, from a dry run of its command."""
     text = (ROOT / "docs/deploy.md").read_text()
     command = text[text.index("kubectl create secret"):].split("\nkubectl apply")[0].replace("\\\n", " ").split()
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +110,7 @@ def overlay(folder, keys):
     for service in found["Service"].values():
         targets = {port["targetPort"] for port in service["spec"]["ports"]}
         ask(targets <= ports, f"{folder}: a Service points to {targets - ports}")
-    # Out to DNS anywhere, else to port 443 of public addresses alone.
+    # Egress is allowed to DNS anywhere, and to port 443 of public addresses.
     (policy,) = found["NetworkPolicy"].values()
     ask(set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}, f"{folder}: the policy leaves a way open")
     for rule in policy["spec"]["egress"]:

@@ -1,4 +1,4 @@
-"""Reads HTTP exchanges as a JSON list from standard input and lets httplint judge the responses.
+"""Checks the responses of HTTP exchanges, a JSON list on standard input, with httplint.
 
 Prints a line for every finding; exits 1 if one of them is bad.
 """
@@ -31,7 +31,7 @@ def judge(exchange):
 
 
 def is_said_on_purpose(exchange, note):
-    """A status that reports a mistake is right where the mistake was made for the test."""
+    """Whether the note reports an error that the test provoked."""
     return note.subject in ("", "uri") and exchange["status"] >= 400
 
 

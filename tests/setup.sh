@@ -32,7 +32,7 @@ have chromium || have chromium-browser || have google-chrome || missing="$missin
 have chromedriver || missing="$missing chromium-driver"
 have systemd-analyze || missing="$missing systemd"
 have prometheus || missing="$missing prometheus"
-# For the images, where there is a Docker engine.
+# For the container tests, which need a Docker engine.
 if have docker; then
     have debootstrap || missing="$missing debootstrap"
     docker compose version >/dev/null 2>&1 || have docker-compose || missing="$missing docker-compose"

@@ -1,4 +1,4 @@
-"""The Docker engine and its Compose, as the container suite uses them."""
+"""The Docker engine and Compose, for the container suite."""
 
 import http.client
 import json
@@ -54,14 +54,14 @@ def compose_command():
 
 
 class Project:
-    """One project of the compose file, in a folder of its own; gone when it is left, with its volumes."""
+    """A project of the compose file in a folder of its own. The end of the `with` block removes it and its volumes."""
 
     def __init__(self, name, folder, files=(), **env):
         self.folder = folder
         files = [ROOT / "docker-compose.yml", *files]
         self.command = [*compose_command(), "-p", name, "--project-directory", str(folder)]
         self.command += [part for file in files for part in ("-f", str(file))]
-        # What the caller's shell says of a Faceplate of its own is not meant for this one.
+        # Settings in the caller's environment are for another Faceplate.
         ours = {name: value for name, value in os.environ.items() if not name.startswith("FACEPLATE_")}
         self.env = ours | env
 
@@ -94,10 +94,10 @@ class Project:
 
 
 def processes(info):
-    """What the kernel says of a container's first process: its status, and how its root is mounted."""
+    """The status of a container's first process, and the mount options of its root, from /proc."""
     folder = pathlib.Path(f"/proc/{info['State']['Pid']}")
     if not (folder / "status").exists():
-        # The engine is on another machine; in CI it is on this one.
+        # The engine runs on another machine. In CI it has to run on this one.
         expect(not IN_CI, "the engine's processes can be seen")
         return None, None
     lines = (folder / "status").read_text().splitlines()

@@ -1,8 +1,9 @@
-"""The real Dockerfile, built, and the real compose file, run: `make container-test`.
+"""Builds the Dockerfile and runs the compose file: `make container-test`.
 
-With --smoke, as `make container-smoke`, an image is built without optimization, and it is checked only that it starts as
-it should, serves a face and drains. With --twice the image is built twice from nothing, and has to be the same. --faces
-and --memory measure other sizes than 10,000 in 64m. Needs a Docker engine. Without one, the suite fails in CI.
+With --smoke (`make container-smoke`), the image is built without optimization and only has to start read-only and
+without root, serve a face, and drain on SIGTERM. With --twice, the image is built twice from nothing and has to be the
+same. --faces and --memory measure other sizes than 10,000 in 64m. Without a Docker engine, nothing is tested: --smoke
+succeeds, and the suite fails in CI.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def is_hit(answer):
 # --- the image ---
 
 
-# What the images of this suite are labelled with, so that those that lost their names can be told from others'.
+# The label of this suite's images, by which untagged ones are found and removed.
 LABEL = "faceplate.test"
 
 
@@ -56,7 +57,7 @@ def build(tag, profile, *more):
 
 
 def packed(stage):
-    """The digest of what the last stage takes over: bytes, modes, owners and dates."""
+    """The digest of the files that the last stage copies: bytes, modes, owners and dates."""
     packing = f"id=$(docker create {stage} none) && docker cp $id:/root-of-image - | sha256sum; docker rm -v $id >/dev/null"
     return run("sh", "-c", packing).stdout
 
@@ -64,7 +65,7 @@ def packed(stage):
 def images(profile, twice, upgrade):
     run("sh", str(HERE / "standins.sh"), shown=True)
     tag, stage = f"faceplate:{VERSION}", f"faceplate-build:{VERSION}"
-    # The stage that compiles gets a name, or each build would leave gigabytes without one.
+    # Without a name, the stage that compiles would leave gigabytes behind after each build.
     build(stage, profile, "--target", "build")
     if twice:
         build(f"{stage}-again", profile, "--target", "build", "--no-cache")
@@ -83,7 +84,7 @@ def images(profile, twice, upgrade):
     expect("org.opencontainers.image.licenses" in config["Labels"], "it has the OCI labels")
     expect(list(config["Volumes"]) == ["/cache"], "its only volume is the cache")
     content = run("sh", "-c", f"id=$(docker create {tag}) && docker export $id | tar -t; docker rm -v $id >/dev/null")
-    # The engine itself adds what it mounts over.
+    # The engine adds the mount points.
     mounted = re.compile(r"(cache|dev|proc|sys|etc)/|\.dockerenv")
     files = [name for name in content.stdout.split() if not mounted.match(name)]
     expect(files == ["faceplate"], "there is one file in it, and so no shell")
@@ -93,7 +94,7 @@ def images(profile, twice, upgrade):
         expect(image(f"faceplate:{NEXT}")["Id"] != made["Id"], "there is another version to upgrade to")
 
 
-# --- what is run ---
+# --- containers ---
 
 
 def is_careful(info):
@@ -122,7 +123,7 @@ def demo(folder):
 
 
 def filled_in(folder, settings):
-    """What docs/deploy.md asks of an operator: .env, secrets and certificates, beside the project's own files."""
+    """Writes the files that docs/deploy.md asks for: .env, secrets and certificates, beside the project's own files."""
     text = (ROOT / ".env.example").read_text()
     wanted = set(re.findall(r"\$\{(FACEPLATE_\w+)", (ROOT / "docker-compose.yml").read_text()))
     told = set(re.findall(r"^#?(FACEPLATE_\w+)=", text, re.M))
@@ -212,7 +213,7 @@ def is_discreet(project):
 
 
 def warm(jids):
-    """Has the faces fetched, a thousand calls a second at most."""
+    """Starts warm-up runs over the faces, and yields their records."""
     for start in range(0, len(jids), 10_000):
         status, _, said = get("/v1/warm?instance=sales", ADMIN, BEARER, body="\n".join(jids[start:start + 10_000]))
         expect(status == 202, f"{len(jids[start:start + 10_000])} faces are asked for")
@@ -224,7 +225,7 @@ def warm(jids):
 
 
 def look(jids, query, size=""):
-    """Eight clients ask for all of them: how many are hits, how many bytes came, how long it took."""
+    """Eight clients request all faces. Returns the number of hits, the bytes, and the seconds."""
     def client(start):
         connection, hits, length = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20), 0, 0
         for jid in jids[start::8]:
@@ -241,7 +242,7 @@ def look(jids, query, size=""):
 
 
 def crowd(project, query, jids, memory):
-    """Ten thousand faces in 64 MB, with load."""
+    """Ten thousand faces in 64 MB, under load."""
     began = time.monotonic()
     for record in warm(jids):
         pass
@@ -268,7 +269,7 @@ def fault(rule):
 
 
 def draining(project, query):
-    """SIGTERM lets what is under way end, and waits for nothing longer than server.drain_timeout."""
+    """SIGTERM lets requests in flight finish, for server.drain_timeout at most."""
     slow, hung = "628970000001@c.us", "628970000002@c.us"
     fault({"match": {"jid": slow}, "fault": {"kind": "latency", "ms": 3000}})
     fault({"match": {"jid": hung}, "fault": {"kind": "hang"}})
@@ -288,7 +289,7 @@ def draining(project, query):
 
 
 def killed(project, query, jids):
-    """kill -9 while it writes: all that it had told of is there, without the vendor."""
+    """After kill -9 during writes, all faces that were reported as stored are served without the vendor."""
     more = [f"62898{number:07}@c.us" for number in range(3000)]
     told = 0
     for record in warm(more):
@@ -301,7 +302,7 @@ def killed(project, query, jids):
     if status and status["Name"] == "faceplate" and os.geteuid() == 0:
         os.kill(info["State"]["Pid"], signal.SIGKILL)
     else:
-        # Docker takes this for the operator's wish, and starts nothing again.
+        # Docker takes this for the operator's wish and does not restart the container.
         docker("kill", "-s", "KILL", info["Id"])
         project("up", "-d", "--no-build", "faceplate")
     project("stop", "-t", "1", "vendor")
@@ -332,7 +333,7 @@ def upgraded(project, face, query, jids):
 
 
 def restored(project, query, jids):
-    """The backup of docs/deploy.md, taken from a running server, and put into a new volume."""
+    """The backup of docs/deploy.md, made from a running server, is restored into a new volume."""
     backup = project.folder / "faceplate.tar"
     run("sh", "-c", f"docker cp {project.container('faceplate')}:/cache/. - > {backup}")
     say(f"the backup has {backup.stat().st_size / 1e6:.0f} MB")

@@ -1,21 +1,21 @@
 #!/bin/sh
-# Makes images under the official names that the Dockerfile and the compose file build on, for machines that
-# reach no registry: rust:1-bookworm from this machine's toolchain, nginx:1.27-alpine from Debian's nginx.
+# Makes stand-ins for the base images of the Dockerfile and the compose file on machines without access to a registry:
+# rust:1-bookworm from this machine's toolchain, nginx:1.27-alpine from Debian's nginx.
 #
-#   standins.sh            makes what is missing, or was made from another Cargo.lock or toolchain
-#   standins.sh --remove   takes away what it and run.py made; images of a registry are never touched
+#   standins.sh            makes images that are missing, or were made from another Cargo.lock or toolchain
+#   standins.sh --remove   removes the images that it and run.py made, and none of a registry
 set -eu
 cd "$(dirname "$0")/../.."
 
 RUST=rust:1-bookworm
 NGINX=nginx:1.27-alpine
-# Debian and the toolchain, without crates; what is in a stand-in, its label says.
+# Debian and the toolchain, without crates. The label of a stand-in is the digest of its sources.
 SYSTEM=faceplate-stand-in:system
 LABEL=faceplate.stand-in
 
 if [ "${1:-}" = --remove ]; then
     for label in faceplate.test "$LABEL"; do
-        # The newest first, for what was built upon cannot go; some go with others, before their turn.
+        # The newest first, because base images cannot be removed before. Removing one may remove others.
         docker images -q --filter "label=$label" | while read -r image; do
             docker rmi -f "$image" >/dev/null 2>&1 || true
         done
@@ -30,12 +30,12 @@ rust_of=$({ echo "$system_of" && cat Cargo.lock; } | digest)
 
 there() { docker image inspect "$1" >/dev/null 2>&1; }
 label() { docker image inspect -f "{{index .Config.Labels \"$LABEL\"}}" "$1" 2>/dev/null || true; }
-# Whether the image $1 is a registry's, or a stand-in made from $2.
+# Whether the image $1 is from a registry, or a stand-in with the digest $2.
 serves() { there "$1" && { [ -z "$(label "$1")" ] || [ "$(label "$1")" = "$2" ]; }; }
 
 serves "$RUST" "$rust_of" && serves "$NGINX" "$system_of" && exit 0
 
-# A registry that answers has the real ones; whether one does shows in seconds.
+# A registry that answers within seconds has the real images.
 if ! there "$RUST" && timeout 10 docker manifest inspect "$RUST" >/dev/null 2>&1; then
     docker pull -q "$RUST"
     there "$NGINX" || docker pull -q "$NGINX"
@@ -46,12 +46,12 @@ work=$(mktemp -d)
 root=""
 [ "$(id -u)" = 0 ] || root="sudo"
 tidy() {
-    # debootstrap leaves these mounted when it is interrupted.
+    # An interrupted debootstrap leaves these mounted.
     $root umount -q "$work/system/proc" "$work/system/sys" 2>/dev/null || true
     $root rm -rf --one-file-system "$work"
 }
 trap tidy EXIT
-# Without this, an interrupted shell skips the line above.
+# Without this, an interrupted shell skips the trap above.
 trap 'exit 1' HUP INT TERM
 
 make_system() {
@@ -75,7 +75,7 @@ make_system() {
     $root cp -a "$sysroot/lib/rustlib/$(uname -m)-unknown-linux-gnu" "$toolchain/lib/rustlib/"
 
     $root rm -f "$system/etc/nginx/sites-enabled/default"
-    # Where the official image keeps what Debian's keeps here.
+    # The official image has this folder elsewhere.
     $root rm -rf "$system/var/lib/nginx"
     $root ln -s /var/cache/nginx "$system/var/lib/nginx"
     $root sed -i 's#^error_log .*#error_log stderr;#; s#^[[:space:]]*access_log .*#access_log /dev/stdout;#' \
@@ -88,7 +88,7 @@ make_system() {
         --change "LABEL $LABEL=$system_of" - "$SYSTEM" >/dev/null
 }
 
-# The crates of Cargo.lock, as this machine has them: the build asks no registry.
+# Copies the crates of Cargo.lock from this machine, so that the build needs no registry.
 crates() {
     cargo fetch --locked -q
     mine=${CARGO_HOME:-$HOME/.cargo}/registry
@@ -104,7 +104,7 @@ crates() {
     done
 }
 
-# The image $1, labelled $2, from the Dockerfile on standard input and the folder $3.
+# Builds the image $1 with the label $2 from the Dockerfile on standard input and the folder $3.
 image() {
     DOCKER_BUILDKIT=0 docker build -q -t "$1" --label "$LABEL=$2" -f - "$3" >/dev/null 2>"$work/log" || {
         cat "$work/log" >&2
@@ -123,5 +123,5 @@ serves "$NGINX" "$system_of" || {
     mkdir "$work/nothing"
     printf 'FROM %s\nCMD ["nginx", "-g", "daemon off;"]\n' "$SYSTEM" | image "$NGINX" "$system_of" "$work/nothing"
 }
-# What an outdated stand-in was.
+# Outdated stand-ins have lost their names.
 docker image prune -f --filter "label=$LABEL" >/dev/null
