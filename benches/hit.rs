@@ -16,7 +16,6 @@ use faceplate::{
     http::{Scope, SigningKey, Ticket},
     images::{self, Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle},
     server::{HeaderBlock, Peer, Reply},
-    store::{self, MaintenanceSettings, Owner, Store},
     telemetry::{access_log::Record, log::Format},
 };
 use hyper::{
@@ -109,45 +108,6 @@ fn draw_initials(bencher: Bencher) {
         };
         images::draw_placeholder(PlaceholderStyle::Initials, spec, 96, Fonts::Client)
     });
-}
-
-/// Looks up an entry in a store whose memory tier has `memory` bytes.
-fn look_up(bencher: Bencher<'_, '_>, memory: u64) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let now = Timestamp::from_secs(1_795_200_000);
-    let settings = store::Settings {
-        dir: folder.path().to_path_buf(),
-        maintenance: MaintenanceSettings {
-            max_bytes: 1 << 30,
-            max_entries: 1 << 20,
-            min_free: 0,
-            gc_grace: Duration::from_secs(3600),
-            files_per_second: 1,
-        },
-        memory,
-        max_picture: 1 << 20,
-        archive: false,
-    };
-    let store = Store::open(&settings, Clock::manual(now)).unwrap();
-    let owner = Owner {
-        instance: "sales".into(),
-        subject: "628123456789".parse().unwrap(),
-    };
-    let key = Key::new("sales", &owner.subject);
-    runtime.block_on(store.put(&key, &owner, Arc::new(entry(now))));
-    bencher.bench(|| store.get_cached(black_box(&key)));
-}
-
-#[divan::bench]
-fn look_up_in_memory(bencher: Bencher) {
-    look_up(bencher, 64 << 20);
-}
-
-/// Opens and reads both files from the page cache, and verifies the picture's digest.
-#[divan::bench]
-fn look_up_on_disk(bencher: Bencher) {
-    look_up(bencher, 0);
 }
 
 /// Headers of a picture that depend on no other header.
