@@ -14,7 +14,7 @@
 //! | 3 | [`pipeline`], [`http`] | one face, found or fetched; the HTTP protocol, without a face in it |
 //! | 2 | [`store`], [`upstream`], [`limits`], [`images`], [`server`] | the mechanisms |
 //! | 1 | [`avatar`] | nouns and verdicts, pure |
-//! | 0 | [`clock`], [`sync`], [`telemetry`] | the time, locks, and how to tell what happens |
+//! | 0 | [`clock`], [`hex`], [`sync`], [`telemetry`] | the time, hexadecimal text, locks, and how to tell what happens |
 
 pub mod admin;
 pub mod app;
@@ -27,6 +27,7 @@ pub mod emulator;
 pub mod front;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod hex;
 pub mod http;
 pub mod images;
 pub mod limits;

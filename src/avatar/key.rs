@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
 use super::Subject;
+use crate::hex;
 
 /// Separates our hashes from anybody else's use of BLAKE3 over the same text.
 const DOMAIN: &[u8; 32] = b"faceplate entry key, version 1\0\0";
@@ -43,26 +43,13 @@ impl FromStr for Key {
     type Err = MalformedKey;
 
     fn from_str(text: &str) -> Result<Self, MalformedKey> {
-        let mut key = [0; 16];
-        if text.len() != 2 * key.len() || !text.is_ascii() {
-            return Err(MalformedKey);
-        }
-        for (byte, at) in key.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| MalformedKey)?;
-        }
-        Ok(Key(key))
+        hex::decode(text).map(Key).ok_or(MalformedKey)
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut hex = ArrayString::<32>::new();
-        for byte in self.0 {
-            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        f.write_str(&hex)
+        f.write_str(&hex::encode::<32>(&self.0))
     }
 }
 

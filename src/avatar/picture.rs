@@ -7,6 +7,8 @@ use arrayvec::ArrayString;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::hex;
+
 /// A validated picture.
 #[derive(Clone, PartialEq)]
 pub struct Picture {
@@ -162,22 +164,22 @@ impl Digest {
 
     /// The first 128 bits in hexadecimal: enough for an `ETag`.
     pub fn short(&self) -> ArrayString<32> {
-        let hex = blake3::Hash::from_bytes(self.0).to_hex();
-        ArrayString::from(&hex[..32]).unwrap_or_default()
+        hex::encode(&self.0[..16])
     }
 }
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&blake3::Hash::from_bytes(self.0).to_hex())
+        serializer.serialize_str(&hex::encode::<64>(&self.0))
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let hex = <&str>::deserialize(deserializer)?;
-        let hash = blake3::Hash::from_hex(hex).map_err(de::Error::custom)?;
-        Ok(Self(*hash.as_bytes()))
+        let text = <&str>::deserialize(deserializer)?;
+        let digest =
+            hex::decode(text).ok_or_else(|| de::Error::custom("not 64 hexadecimal digits"))?;
+        Ok(Self(digest))
     }
 }
 

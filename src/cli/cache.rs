@@ -67,7 +67,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     match args.action {
         Action::Stats => {
             let (rows, damage) = inspect(&config, |_, _| Ok(()))?;
-            let contents = inspection(&config)?.contents(&rows);
+            let contents = inspection(&config)?.count_contents(&rows);
             report::stats(
                 &config.startup.store.dir,
                 &rows,

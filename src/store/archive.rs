@@ -1,176 +1,194 @@
-//! The archive: every distinct picture that a face has had, where the operator wants that. It is a
-//! cacache directory of its own below the cache's, whose index is never shortened: a line for each
-//! picture that came, in their order. Nothing evicts from it.
+//! The archive: every distinct picture that a face has had, if the operator wants that
+//! (`cache.retain = "forever"`). It is a second cacache directory below the cache directory. Its index
+//! files are never compacted: each line is one picture, oldest first. Nothing is evicted from it.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
 };
 
-use cacache::{Integrity, WriteOpts, index};
 use serde::{Deserialize, Serialize};
 
-use super::{Owner, index_file};
+use super::{
+    Owner, cacache_adapter,
+    index_file::{self, IndexFile, IndexLine},
+    layout,
+};
 use crate::{
     avatar::{Entry, Key, MediaType, Picture},
     clock::Timestamp,
+    sync::lock,
 };
 
-/// Where pictures are kept for good.
+/// The archive of one cache directory.
 #[derive(Debug)]
 pub(super) struct Archive {
     root: PathBuf,
-    /// Contents are shared, so one change is made at a time.
-    turn: Mutex<()>,
+    /// Orders the changes: entries share contents.
+    change: Mutex<()>,
 }
 
-/// What is written beside a picture.
+/// The JSON in an index line of the archive.
 #[derive(Serialize, Deserialize)]
-struct Note {
+struct ArchiveRecord {
     instance: String,
     subject: String,
 }
 
-/// A picture that a face has had.
+/// A picture in the archive.
 #[derive(Clone, Debug)]
 pub struct ArchivedPicture {
-    /// The instance through which it was seen.
+    /// The instance through which the face was seen.
     pub instance: String,
-    /// Whose face.
+    /// The JID, or `me`.
     pub subject: String,
-    /// When it was first seen.
+    /// When the picture was first seen.
     pub since: Timestamp,
-    /// When the next one was first seen; none for the newest.
+    /// When the next picture was first seen; `None` for the newest.
     pub until: Option<Timestamp>,
-    /// Its name by content.
+    /// The name of the content.
     pub content: String,
     path: PathBuf,
 }
 
 impl Archive {
-    /// The archive of the cache in `dir`.
-    pub(super) fn of(dir: &Path) -> Self {
+    /// The archive of the cache directory `dir`.
+    pub(super) fn new(dir: &Path) -> Self {
         Self {
-            root: dir.join("archive"),
-            turn: Mutex::default(),
+            root: root(dir),
+            change: Mutex::default(),
         }
     }
 
-    /// Keeps the entry's picture, unless it is the one that was kept last.
-    pub(super) fn keep(&self, key: &Key, owner: &Owner, entry: &Entry, now: Timestamp) {
-        let Some(kept) = &entry.picture else {
+    /// Adds the entry's picture, unless it is the one that was added last. A failure is logged only.
+    pub(super) fn add(&self, key: &Key, owner: &Owner, entry: &Entry, now: Timestamp) {
+        let Some(stored) = &entry.picture else {
             return;
         };
-        if let Err(error) = self.try_keep(key, owner, &kept.picture, now) {
-            tracing::error!(%error, dir = %self.root.display(), "a picture could not be archived; check the disk's room and this user's permission");
+        if let Err(error) = self.try_add(key, owner, &stored.picture, now) {
+            tracing::error!(%error, dir = %self.root.display(), "a picture could not be archived; check the disk's free space and this user's permission");
         }
     }
 
-    fn try_keep(
+    fn try_add(
         &self,
         key: &Key,
         owner: &Owner,
         picture: &Picture,
         now: Timestamp,
     ) -> Result<(), Box<dyn std::error::Error>> {
-        let content = Integrity::from(picture.bytes());
-        let _turn = self.turn();
-        let path = index_file::path(&self.root, &key.to_string());
-        let newest = match fs::read(path) {
-            Ok(bytes) => index_file::newest(&bytes).line,
+        let content = cacache_adapter::integrity_of(picture.bytes());
+        let _change = lock(&self.change);
+        let newest = match fs::read(self.index_path(key)) {
+            Ok(bytes) => IndexFile::parse(&bytes).line,
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
         if newest.is_some_and(|line| line.integrity == Some(content.to_string())) {
             return Ok(());
         }
-        if !cacache::exists_sync(&self.root, &content) {
-            cacache::write_hash_sync(&self.root, picture.bytes())?;
+        if !cacache_adapter::has_content(&self.root, &content) {
+            cacache_adapter::write_content(&self.root, picture.bytes())?;
         }
-        let note = Note {
+        let record = ArchiveRecord {
             instance: owner.instance.to_string(),
             subject: owner.subject.as_str().to_owned(),
         };
-        let opts = WriteOpts::new()
-            .integrity(content)
-            .size(picture.bytes().len())
-            .time(u128::from(now.as_millis()))
-            .metadata(serde_json::to_value(note)?);
-        index::insert(&self.root, &key.to_string(), opts)?;
+        cacache_adapter::append_line(
+            &self.root,
+            &key.to_string(),
+            content,
+            picture.bytes().len(),
+            now.as_millis(),
+            serde_json::to_value(record)?,
+        )?;
         Ok(())
     }
 
-    /// Removes all that is kept of a face, but for pictures that others have had, too.
+    /// Removes every picture of a face, but keeps contents that other faces have had, too. Reads the
+    /// whole archive's index.
     pub(super) fn forget(&self, key: &Key) -> io::Result<()> {
-        let _turn = self.turn();
-        let path = index_file::path(&self.root, &key.to_string());
-        let lines = match fs::read(&path) {
-            Ok(bytes) => index_file::lines(&bytes),
+        let _change = lock(&self.change);
+        let path = self.index_path(key);
+        let mut contents = match fs::read(&path) {
+            Ok(bytes) => contents_in(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        let mut contents: Vec<_> = lines.into_iter().filter_map(|l| l.integrity).collect();
-        for bucket in index_file::try_files(&self.root) {
-            // What cannot be looked into may have any of them.
-            let bucket = bucket?;
-            if bucket == path {
-                continue;
+        for other in layout::try_index_files(&self.root) {
+            // A folder that cannot be read may refer to any of the contents, so it ends the removal.
+            let other = other?;
+            if other != path {
+                let others = contents_in(&fs::read(other)?);
+                contents.retain(|content| !others.contains(content));
             }
-            let others = index_file::lines(&fs::read(bucket)?);
-            let others: Vec<_> = others.into_iter().filter_map(|l| l.integrity).collect();
-            contents.retain(|content| !others.contains(content));
         }
         for content in contents {
-            if let Some(path) = index_file::content_path(&self.root, &content)
+            if let Some(path) = layout::content_path(&self.root, &content)
                 && let Err(error) = fs::remove_file(path)
                 && error.kind() != io::ErrorKind::NotFound
             {
                 return Err(error);
             }
         }
-        // Last, for it says what there is to remove: a forgetting that fails can be tried again.
+        // Last, because it lists the contents to remove: a removal that failed can be repeated.
         fs::remove_file(&path)
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn index_path(&self, key: &Key) -> PathBuf {
+        layout::index_path(&self.root, &key.to_string())
     }
 }
 
-/// Every picture in the archive of the cache in `dir`, each face's in their order. Only reads, so a
-/// server may run meanwhile.
+fn root(dir: &Path) -> PathBuf {
+    dir.join("archive")
+}
+
+fn contents_in(index_file: &[u8]) -> Vec<String> {
+    let lines = index_file::parse_all_lines(index_file).into_iter();
+    lines.filter_map(|line| line.integrity).collect()
+}
+
+/// Every picture in the archive of the cache directory `dir`, each face's pictures oldest first. Only
+/// reads, so a server may run meanwhile.
 pub fn archived_pictures(dir: &Path) -> impl Iterator<Item = ArchivedPicture> {
-    let root = dir.join("archive");
-    index_file::files(&root).flat_map(move |path| {
-        let lines = fs::read(path).map_or_else(|_| Vec::new(), |bytes| index_file::lines(&bytes));
-        let starts: Vec<_> = lines.iter().map(|line| line.time).skip(1).collect();
-        let ends = starts.into_iter().map(Some).chain([None]);
-        let pasts = lines.into_iter().zip(ends).filter_map(|(line, until)| {
-            let note: Note = serde_json::from_str(line.metadata.get()).ok()?;
-            let content = line.integrity?;
-            Some(ArchivedPicture {
-                instance: note.instance,
-                subject: note.subject,
-                since: Timestamp::from_millis(line.time),
-                until: until.map(Timestamp::from_millis),
-                path: index_file::content_path(&root, &content)?,
-                content,
-            })
-        });
-        pasts.collect::<Vec<_>>()
+    let root = root(dir);
+    layout::index_files(&root).flat_map(move |path| {
+        let bytes = fs::read(path).unwrap_or_default();
+        let lines = index_file::parse_all_lines(&bytes);
+        let next_times: Vec<_> = lines.iter().skip(1).map(|line| line.time).collect();
+        let ends = next_times.into_iter().map(Some).chain([None]);
+        let pictures = lines
+            .into_iter()
+            .zip(ends)
+            .filter_map(|(line, end)| ArchivedPicture::decode(&root, line, end));
+        pictures.collect::<Vec<_>>()
     })
 }
 
 impl ArchivedPicture {
-    /// The picture and its kind, if it is what it was.
+    fn decode(root: &Path, line: IndexLine, end: Option<u64>) -> Option<Self> {
+        let record: ArchiveRecord = serde_json::from_str(line.metadata.get()).ok()?;
+        let content = line.integrity?;
+        Some(Self {
+            instance: record.instance,
+            subject: record.subject,
+            since: Timestamp::from_millis(line.time),
+            until: end.map(Timestamp::from_millis),
+            path: layout::content_path(root, &content)?,
+            content,
+        })
+    }
+
+    /// Reads the picture. `InvalidData` if it is damaged.
     pub fn read(&self) -> io::Result<(Vec<u8>, MediaType)> {
         let bytes = fs::read(&self.path)?;
-        let spoiled = || io::Error::new(io::ErrorKind::InvalidData, "it is not what it was");
-        if !index_file::is_content(&bytes, &self.content) {
-            return Err(spoiled());
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the picture is damaged");
+        if !layout::is_content(&bytes, &self.content) {
+            return Err(damaged());
         }
-        let picture = Picture::validate(bytes.clone().into()).map_err(|_| spoiled())?;
+        let picture = Picture::validate(bytes.clone().into()).map_err(|_| damaged())?;
         Ok((bytes, picture.media()))
     }
 }

@@ -1,36 +1,36 @@
-//! What is on disk, in memory: which entry has which content, how large it is, and when it was last
-//! used. Says what to evict and what nobody refers to; does neither.
+//! The data structure behind the [`Index`](super::index::Index): which entry has which content, how large
+//! it is, and when it was last used. Pure bookkeeping; it reads and removes no file.
 //!
-//! A face in use is looked at from memory, which nobody notes here; but it is confirmed once per
-//! TTL, and that is a use. So the last use of a face is known to a TTL, which is exact enough to
-//! tell faces in use from faces that nobody looks at any more.
+//! A look-up that the memory tier answers does not count as a use here. But a face that is looked at is
+//! confirmed once per TTL, and that is a use. So the last use is exact to one TTL, which is enough to
+//! tell faces in use from unused ones.
 
 use std::collections::HashMap;
 
 use crate::avatar::Key;
 
-/// The first eight bytes of a content's SHA-256. Two contents that share them count as one, which
-/// keeps the one for as long as the other: the mistake that does no harm.
+/// The first eight bytes of a content's SHA-256. Two contents that share them would count as one and be
+/// kept until neither is referenced, which harms nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ContentId(pub(super) [u8; 8]);
 
-/// What the catalogue adds up to.
+/// The sums over all entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Entries, those without a picture included.
+    /// Entries, including those without a picture.
     pub entries: u64,
-    /// Bytes on disk, in blocks of 4 KiB: every content once, and one block of index an entry.
+    /// Bytes on disk, in blocks of 4 KiB: every content once, and one block of index per entry.
     pub bytes: u64,
 }
 
-/// How much there may be.
+/// Upper limits of [`Totals`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) bytes: u64,
     pub(super) entries: u64,
 }
 
-/// The catalogue.
+/// All entries on disk, and the contents that they refer to.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     slots: HashMap<Key, Slot>,
@@ -41,8 +41,8 @@ pub(super) struct Catalogue {
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     content: Option<ContentId>,
-    /// Seconds since the Unix epoch; good until 2106.
-    used: u32,
+    /// The last use in seconds since the Unix epoch; overflows in 2106.
+    used_at: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,43 +54,44 @@ struct Content {
 const BLOCK: u64 = 4096;
 
 impl Totals {
-    /// Whether that is more than `limits`.
+    /// Whether the totals are above any of the limits.
     pub(super) fn exceed(&self, limits: Limits) -> bool {
         self.entries > limits.entries || self.bytes > limits.bytes
     }
 }
 
 impl Limits {
-    /// A little below: a limit that is just kept would be reached again with the next picture.
-    pub(super) fn lowered(self) -> Self {
+    /// The low-water mark: evicting down to the limit itself would start again with the next picture.
+    pub(super) fn low_water(self) -> Self {
+        let lower = |limit: u64| limit - limit / 20;
         Self {
-            bytes: below(self.bytes),
-            entries: below(self.entries),
+            bytes: lower(self.bytes),
+            entries: lower(self.entries),
         }
     }
 }
 
 impl Catalogue {
-    /// StateFiles that `key` now has this content. Returns a content that nobody refers to any more.
+    /// Sets the content of `key`. Returns a content that no entry refers to any more.
     pub(super) fn put(
         &mut self,
         key: Key,
         content: Option<(ContentId, u32)>,
-        used: u32,
+        used_at: u32,
     ) -> Option<ContentId> {
         if let Some((id, size)) = content {
-            let entry = self.contents.entry(id).or_insert_with(|| {
-                self.bytes += blocks(size);
+            let content = self.contents.entry(id).or_insert_with(|| {
+                self.bytes += in_blocks(size);
                 Content {
                     references: 0,
                     size,
                 }
             });
-            entry.references += 1;
+            content.references += 1;
         }
         let slot = Slot {
             content: content.map(|(id, _)| id),
-            used,
+            used_at,
         };
         match self.slots.insert(key, slot) {
             Some(before) => self.release(before.content),
@@ -101,24 +102,29 @@ impl Catalogue {
         }
     }
 
-    /// StateFiles what was found on disk, unless it is known better already.
-    pub(super) fn found(&mut self, key: Key, content: Option<(ContentId, u32)>, used: u32) {
+    /// Adds an entry found on disk, unless the key is known: a known key is newer.
+    pub(super) fn put_if_unknown(
+        &mut self,
+        key: Key,
+        content: Option<(ContentId, u32)>,
+        used_at: u32,
+    ) {
         if !self.slots.contains_key(&key) {
-            self.put(key, content, used);
+            self.put(key, content, used_at);
         }
     }
 
-    /// StateFiles that `key` is gone. Returns a content that nobody refers to any more.
+    /// Removes `key`. Returns a content that no entry refers to any more.
     pub(super) fn remove(&mut self, key: &Key) -> Option<ContentId> {
         let slot = self.slots.remove(key)?;
         self.bytes -= BLOCK;
         self.release(slot.content)
     }
 
-    /// StateFiles a use.
-    pub(super) fn touch(&mut self, key: &Key, used: u32) {
+    /// Records a use.
+    pub(super) fn touch(&mut self, key: &Key, used_at: u32) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.used = slot.used.max(used);
+            slot.used_at = slot.used_at.max(used_at);
         }
     }
 
@@ -134,35 +140,31 @@ impl Catalogue {
         }
     }
 
-    /// When `key` was last used.
-    pub(super) fn used(&self, key: &Key) -> Option<u32> {
-        self.slots.get(key).map(|slot| slot.used)
+    /// When `key` was last used; `None` for an unknown key.
+    pub(super) fn used_at(&self, key: &Key) -> Option<u32> {
+        self.slots.get(key).map(|slot| slot.used_at)
     }
 
-    /// When each key was last used.
+    /// The last use of every key.
     pub(super) fn uses(&self) -> impl Iterator<Item = (u32, Key)> {
-        self.slots.iter().map(|(key, slot)| (slot.used, *key))
+        self.slots.iter().map(|(key, slot)| (slot.used_at, *key))
     }
 
     fn release(&mut self, content: Option<ContentId>) -> Option<ContentId> {
         let id = content?;
-        let entry = self.contents.get_mut(&id)?;
-        entry.references -= 1;
-        if entry.references > 0 {
+        let content = self.contents.get_mut(&id)?;
+        content.references -= 1;
+        if content.references > 0 {
             return None;
         }
-        self.bytes -= blocks(entry.size);
+        self.bytes -= in_blocks(content.size);
         self.contents.remove(&id);
         Some(id)
     }
 }
 
-fn blocks(size: u32) -> u64 {
+fn in_blocks(size: u32) -> u64 {
     u64::from(size).div_ceil(BLOCK) * BLOCK
-}
-
-fn below(limit: u64) -> u64 {
-    limit - limit / 20
 }
 
 #[cfg(test)]
@@ -219,10 +221,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn totals_and_references_are_those_of_a_plain_count(steps in steps()) {
+        fn totals_and_references_agree_with_a_simple_model(steps in steps()) {
             let (catalogue, model) = replay(steps);
             let contents: std::collections::BTreeSet<u8> = model.values().filter_map(|(c, _)| *c).collect();
-            let bytes: u64 = contents.iter().map(|c| blocks(content(*c).1)).sum();
+            let bytes: u64 = contents.iter().map(|c| in_blocks(content(*c).1)).sum();
             prop_assert_eq!(catalogue.totals(), Totals {
                 entries: model.len() as u64,
                 bytes: bytes + model.len() as u64 * BLOCK,
@@ -235,8 +237,8 @@ mod tests {
 
     #[test]
     fn an_entry_and_its_content_cost_about_128_bytes() {
-        // hashbrown keeps a byte beside each slot, and between an eighth of the slots free when it
-        // is full and nine sixteenths when it has just grown.
+        // hashbrown has one byte per slot beside it. An eighth of the slots is free when the table is
+        // full, and nine sixteenths are free just after it grew.
         let slot = size_of::<(Key, Slot)>() + 1;
         let content = size_of::<(ContentId, Content)>() + 1;
         let each = slot + content;

@@ -1,4 +1,4 @@
-//! The cache directory: made if it is missing, and taken for this process alone.
+//! The cache directory: made if it is missing, and locked for this process alone.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,40 +15,43 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use rustix::fs::{Mode, OFlags, open};
 
-/// A cache directory that is ours.
+use crate::sync::lock;
+
+/// A cache directory that this process has locked.
 #[derive(Debug)]
 pub(super) struct Directory {
     root: PathBuf,
-    /// Where paths below it begin that are looked up often: the kernel need not walk to it each time.
-    start: ArcSwap<OwnedFd>,
-    /// The lock goes when the file is closed.
-    lock: Mutex<File>,
-    /// Counts how often it was taken anew.
-    taken: AtomicU64,
+    /// The open directory, from which the paths of non-blocking reads start: the kernel does not
+    /// walk the path to the directory each time.
+    descriptor: ArcSwap<OwnedFd>,
+    /// The lock lasts as long as this file is open.
+    lock_file: Mutex<File>,
+    /// How many times the directory was locked anew.
+    epoch: AtomicU64,
 }
 
 /// Why the cache directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Missing, and it could not be made.
+    /// It is missing and could not be made.
     #[error("cannot make the cache directory {}: {error}; make it yourself, or set cache.dir to a place that this user may write to", dir.display())]
     Missing {
         /// The directory.
         dir: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// There, but not writable.
+    /// It exists and cannot be written to.
     #[error("cannot write to the cache directory {}: {error}; give this user (uid {uid}) write permission, or set cache.dir to another place", dir.display())]
     ReadOnly {
         /// The directory.
         dir: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
-        /// Who is asking.
+        /// The user id of this process.
         uid: u32,
     },
-    /// In use.
+    /// Another process has locked it.
     #[error("the cache directory {} is in use by another faceplate; stop that one, or set cache.dir to another place", dir.display())]
     Locked {
         /// The directory.
@@ -57,69 +60,72 @@ pub enum OpenError {
 }
 
 impl Directory {
-    /// Takes `dir`, and finds out now, not at the first picture, whether it can be written to.
-    pub(super) fn take(dir: &Path) -> Result<Self, OpenError> {
+    /// Locks `dir`. A directory that cannot be written to is an error now, not at the first picture.
+    pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
         Ok(Self {
             root: dir.to_path_buf(),
-            lock: Mutex::new(lock(dir)?),
-            start: ArcSwap::from_pointee(start(dir)?),
-            taken: AtomicU64::new(0),
+            lock_file: Mutex::new(make_and_lock(dir)?),
+            descriptor: ArcSwap::from_pointee(open_descriptor(dir)?),
+            epoch: AtomicU64::new(0),
         })
     }
 
-    /// Takes the directory anew if it was removed, replaced or mounted over. Returns how often that
-    /// was done so far: with another number, nothing is known of what is in it.
-    pub(super) fn retake(&self) -> Result<u64, OpenError> {
-        let mut ours = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_same_file(&ours, &self.root.join(LOCK)) {
-            let (lock, start) = (lock(&self.root)?, start(&self.root)?);
-            *ours = lock;
-            self.start.store(Arc::new(start));
-            self.taken.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(dir = %self.root.display(), "the cache directory was removed or replaced; it is taken anew");
+    /// Makes and locks the directory anew if it was removed, replaced or mounted over. Returns its
+    /// epoch; a new epoch means that the contents of the directory are unknown.
+    pub(super) fn ensure_locked(&self) -> Result<u64, OpenError> {
+        let mut lock_file = lock(&self.lock_file);
+        if !is_same_file(&lock_file, &self.root.join(LOCK_FILE)) {
+            let (file, descriptor) = (make_and_lock(&self.root)?, open_descriptor(&self.root)?);
+            *lock_file = file;
+            self.descriptor.store(Arc::new(descriptor));
+            self.epoch.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(dir = %self.root.display(), "the cache directory was removed or replaced; it is made and locked anew");
         }
-        Ok(self.taken.load(Ordering::Relaxed))
+        Ok(self.epoch.load(Ordering::Relaxed))
     }
 
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The directory, for paths that are relative to it.
-    pub(super) fn start(&self) -> Guard<Arc<OwnedFd>> {
-        self.start.load()
+    /// The open directory, for paths relative to it.
+    pub(super) fn descriptor(&self) -> Guard<Arc<OwnedFd>> {
+        self.descriptor.load()
     }
 }
 
-const LOCK: &str = "lock";
+const LOCK_FILE: &str = "lock";
 
-/// Makes `dir` if it is missing, and locks it for as long as the file is open.
-fn lock(dir: &Path) -> Result<File, OpenError> {
-    let at = || dir.to_path_buf();
+/// Makes `dir` if it is missing, and locks it for as long as the returned file is open.
+fn make_and_lock(dir: &Path) -> Result<File, OpenError> {
+    let to_path = || dir.to_path_buf();
     fs::DirBuilder::new()
         .recursive(true)
-        // Faces of people: nobody else's business.
+        // Pictures of people: readable by this user alone.
         .mode(0o700)
         .create(dir)
-        .map_err(|error| OpenError::Missing { dir: at(), error })?;
+        .map_err(|error| OpenError::Missing {
+            dir: to_path(),
+            error,
+        })?;
     let read_only = |error| OpenError::ReadOnly {
-        dir: at(),
+        dir: to_path(),
         error,
         uid: rustix::process::getuid().as_raw(),
     };
-    let path = dir.join(LOCK);
+    let path = dir.join(LOCK_FILE);
     File::create(&path).map_err(read_only)?;
-    // Held open for reading only: a file open for writing would keep an operator from remounting
-    // the disk read-only.
-    let lock = File::open(&path).map_err(read_only)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: at() }),
+    // Opened for reading only: a file open for writing would keep an operator from remounting the
+    // disk read-only.
+    let file = File::open(&path).map_err(read_only)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: to_path() }),
         Err(TryLockError::Error(error)) => Err(read_only(error)),
     }
 }
 
-fn start(dir: &Path) -> Result<OwnedFd, OpenError> {
+fn open_descriptor(dir: &Path) -> Result<OwnedFd, OpenError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     open(dir, flags, Mode::empty()).map_err(|error| OpenError::Missing {
         dir: dir.to_path_buf(),
@@ -128,7 +134,7 @@ fn start(dir: &Path) -> Result<OwnedFd, OpenError> {
 }
 
 fn is_same_file(open: &File, path: &Path) -> bool {
-    let open = open.metadata().map(|about| (about.dev(), about.ino()));
-    let there = fs::metadata(path).map(|about| (about.dev(), about.ino()));
-    matches!((open, there), (Ok(open), Ok(there)) if open == there)
+    let open = open.metadata().map(|file| (file.dev(), file.ino()));
+    let at_path = fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    matches!((open, at_path), (Ok(open), Ok(at_path)) if open == at_path)
 }

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use super::index_file::{self, IndexFile};
+use super::{
+    index_file::{self, IndexFile},
+    layout,
+};
 
 /// A line as cacache writes it.
 const WHOLE_LINE: &[u8] = include_bytes!("../../fuzz/corpus/index/whole");
@@ -18,14 +21,14 @@ fn has_entry(bytes: &[u8]) -> bool {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("file");
     fs::write(&path, bytes).expect("a file in the temporary folder");
-    let before = index_file::newest(bytes);
+    let before = IndexFile::parse(bytes);
     let line = before.line.as_ref();
     if let Some(integrity) = line.and_then(|line| line.integrity.as_ref()) {
-        index_file::content_path(folder.path(), integrity);
-        index_file::content_id(integrity);
+        layout::content_path(folder.path(), integrity);
+        layout::content_id(integrity);
     }
     if index_file::compact(folder.path(), &path, 0).is_ok() {
-        let after = index_file::newest(&fs::read(&path).unwrap_or_default());
+        let after = IndexFile::parse(&fs::read(&path).unwrap_or_default());
         assert!(!after.is_damaged);
         assert_eq!(newest(&after), newest(&before));
     }

@@ -1,24 +1,28 @@
-//! The catalogue behind a lock that is never held while the disk is waited for: whoever asks how the
-//! cache is gets an answer, however the disk is.
+//! The index in memory: the [`Catalogue`] of all entries on disk behind a mutex that is never held
+//! across disk I/O, so status requests and look-ups of absent faces work even when the disk hangs.
+//!
+//! Maintenance fills it from the index files after the start. Only a complete index can tell that an
+//! entry is absent or that no entry refers to a content.
+//!
+//! FIGURE
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::catalogue::{Catalogue, ContentId, Totals};
-use crate::avatar::Key;
+use crate::{avatar::Key, sync::lock};
 
-/// What is on disk, as far as it is known.
+/// The index of one cache directory.
 #[derive(Debug, Default)]
-pub(super) struct Index(Mutex<IndexState>);
+pub(super) struct Index(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct IndexState {
+struct State {
     catalogue: Catalogue,
-    /// Whether the catalogue knows all that is on disk. Until then, "nobody refers to it" is
-    /// nothing to act on.
+    /// Whether the catalogue has every entry on disk.
     is_complete: bool,
-    /// Whether something lies on disk of which nobody can tell whose it is.
+    /// Whether an index file exists whose key is unknown: it may be any key's.
     has_unidentified: bool,
-    /// Which of the directories that were there, one after the other, the index are about.
+    /// The directory that this state describes. A replaced directory has another epoch.
     epoch: u64,
 }
 
@@ -31,96 +35,95 @@ impl Index {
         self.state().is_complete
     }
 
-    /// Which directory the index are about; a look around begins with this.
+    /// The epoch of the directory. A scan takes it at its begin.
     pub(super) fn epoch(&self) -> u64 {
         self.state().epoch
     }
 
-    /// A look around that began in `epoch` saw all that is on disk.
+    /// Ends a scan that began in `epoch` and read every index file.
     pub(super) fn mark_complete(&self, epoch: u64) {
         let mut state = self.state();
         state.is_complete |= state.epoch == epoch;
     }
 
-    /// The directory is that of `epoch`. If these are another's index, nothing is known any more.
-    /// Returns whether that is so.
-    pub(super) fn switch_to(&self, epoch: u64) -> bool {
+    /// Empties the index if it describes a directory of another epoch. Returns whether it did.
+    pub(super) fn reset_if_replaced(&self, epoch: u64) -> bool {
         let mut state = self.state();
-        let is_another = state.epoch != epoch;
-        if is_another {
-            *state = IndexState {
+        let was_replaced = state.epoch != epoch;
+        if was_replaced {
+            *state = State {
                 epoch,
-                ..IndexState::default()
+                ..State::default()
             };
         }
-        is_another
+        was_replaced
     }
 
-    /// Something on disk cannot be told from an entry of any key.
+    /// Records an index file whose key is unknown.
     pub(super) fn mark_unidentified(&self) {
         self.state().has_unidentified = true;
     }
 
-    /// Whether there is surely no entry of `key` on disk.
+    /// Whether there is certainly no entry of `key` on disk.
     pub(super) fn is_absent(&self, key: &Key) -> bool {
         let state = self.state();
-        state.is_complete && !state.has_unidentified && state.catalogue.used(key).is_none()
+        state.is_complete && !state.has_unidentified && state.catalogue.used_at(key).is_none()
     }
 
-    /// StateFiles a use.
-    pub(super) fn touch(&self, key: &Key, used: u32) {
-        self.state().catalogue.touch(key, used);
+    /// Records a use.
+    pub(super) fn touch(&self, key: &Key, used_at: u32) {
+        self.state().catalogue.touch(key, used_at);
     }
 
-    /// StateFiles what was found on disk, unless it is known better already.
-    pub(super) fn found(&self, key: Key, content: Option<(ContentId, u32)>, used: u32) {
-        self.state().catalogue.found(key, content, used);
+    /// Adds an entry found on disk, unless the key is known: a known key is newer.
+    pub(super) fn put_if_unknown(&self, key: Key, content: Option<(ContentId, u32)>, used_at: u32) {
+        self.state().catalogue.put_if_unknown(key, content, used_at);
     }
 
-    /// StateFiles what was written. Returns a content that surely nobody refers to any more.
+    /// Records an entry that was written. Returns a content that certainly no entry refers to any more.
     pub(super) fn put(
         &self,
         key: Key,
         content: Option<(ContentId, u32)>,
-        used: u32,
+        used_at: u32,
     ) -> Option<ContentId> {
         let mut state = self.state();
-        let freed = state.catalogue.put(key, content, used);
-        freed.filter(|_| state.is_complete)
+        let unreferenced = state.catalogue.put(key, content, used_at);
+        unreferenced.filter(|_| state.is_complete)
     }
 
-    /// StateFiles what was removed. Returns a content that surely nobody refers to any more.
+    /// Records an entry that was removed. Returns a content that certainly no entry refers to any more.
     pub(super) fn remove(&self, key: &Key) -> Option<ContentId> {
         let mut state = self.state();
-        let freed = state.catalogue.remove(key);
-        freed.filter(|_| state.is_complete)
+        let unreferenced = state.catalogue.remove(key);
+        unreferenced.filter(|_| state.is_complete)
     }
 
-    /// Whether surely nobody refers to this content.
-    pub(super) fn is_orphan(&self, content: &ContentId) -> bool {
+    /// Whether certainly no entry refers to this content.
+    pub(super) fn is_unreferenced(&self, content: &ContentId) -> bool {
         let state = self.state();
         state.is_complete && !state.catalogue.refers_to(content)
     }
 
-    /// When `key` was last used.
-    pub(super) fn used(&self, key: &Key) -> Option<u32> {
-        self.state().catalogue.used(key)
+    /// When `key` was last used; `None` for an unknown key.
+    pub(super) fn used_at(&self, key: &Key) -> Option<u32> {
+        self.state().catalogue.used_at(key)
     }
 
-    /// The `count` keys that were not used for longest, that one first, and when they were.
-    pub(super) fn oldest(&self, count: usize) -> Vec<(u32, Key)> {
-        // Sorted after the lock is let go: the guard does not outlive its statement.
-        let mut all: Vec<_> = self.state().catalogue.uses().collect();
-        if count < all.len() {
-            all.select_nth_unstable(count);
-            all.truncate(count);
+    /// The `count` least recently used keys and their last use, the oldest first.
+    pub(super) fn least_recently_used(&self, count: usize) -> Vec<(u32, Key)> {
+        // The guard is released at the end of this statement, before the sorting.
+        let mut uses: Vec<_> = self.state().catalogue.uses().collect();
+        if count < uses.len() {
+            uses.select_nth_unstable(count);
+            uses.truncate(count);
         }
-        all.sort_unstable();
-        all
+        uses.sort_unstable();
+        uses
     }
 
-    fn state(&self) -> MutexGuard<'_, IndexState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
     }
 }
 
@@ -133,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_found_is_known_to_be_absent_once_all_was_seen_and_understood() {
+    fn a_key_is_known_to_be_absent_only_after_a_complete_scan_of_identified_files() {
         let index = Index::default();
-        index.found(key(1), None, 1);
+        index.put_if_unknown(key(1), None, 1);
         assert!(!index.is_absent(&key(1)) && !index.is_absent(&key(2)));
         index.mark_complete(index.epoch());
         assert!(!index.is_absent(&key(1)) && index.is_absent(&key(2)));
@@ -145,8 +148,8 @@ mod tests {
         assert!(index.is_absent(&key(1)));
         index.mark_unidentified();
         assert!(!index.is_absent(&key(1)));
-        // Of another directory, nothing is known.
-        index.switch_to(1);
+        // Nothing is known of another directory, and a scan of the old one does not complete it.
+        index.reset_if_replaced(1);
         index.mark_complete(0);
         assert!(!index.is_absent(&key(1)));
     }

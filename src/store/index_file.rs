@@ -1,251 +1,99 @@
-//! The files of cacache's index, where cacache itself does not help: it appends a line for every
-//! change and never shortens a file, and its listing panics on an entry that it does not know.
+//! The files of cacache's index: parsing and shortening them. cacache appends a line for every change
+//! and never shortens a file; its own reader stops at some kinds of damage, and its listing panics on
+//! an entry that it does not know.
 //!
-//! A bucket is one key's file, named by the SHA-1 of the key; a line is the SHA-256 of a JSON text,
-//! a tab, and that text. The last whole line counts. A test holds this against cacache.
+//! An index file belongs to one key. A line is the SHA-256 of a JSON text in hexadecimal, a tab, and
+//! that text. The last intact line counts. Tests compare this with cacache's own reader.
 
 use std::{
     fs,
     io::{self, Write},
-    path::{Path, PathBuf},
-    time::{Duration, UNIX_EPOCH},
+    path::Path,
 };
 
-use arrayvec::ArrayString;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use super::catalogue::ContentId;
-use crate::clock::Clock;
+use super::layout;
+use crate::hex;
 
-/// Below `root`, the folder of buckets.
-const INDEX: &str = "index-v5";
-/// Below `root`, the folder of contents.
-const CONTENT: &str = "content-v2";
-/// Below `root`, the folder of files that are being written.
-const TMP: &str = "tmp";
-
-/// What a line says.
+/// A line of an index file.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Line {
+pub(super) struct IndexLine {
     /// The key.
     pub(super) key: String,
-    /// `sha256-` and the digest in Base64; none for an entry that was removed.
+    /// The name of the content; `None` for an entry that was removed.
     pub(super) integrity: Option<String>,
     /// When the line was written, in milliseconds since the Unix epoch.
     pub(super) time: u64,
-    /// The content's length.
+    /// The content's length in bytes.
     pub(super) size: u64,
-    /// What we wrote beside it.
+    /// The store's [`Record`](super::record::Record).
     pub(super) metadata: Box<RawValue>,
 }
 
-/// The path of the bucket of `key`.
-pub(super) fn path(root: &Path, key: &str) -> PathBuf {
-    sharded(root, &[INDEX], &hex(&sha1::Sha1::digest(key.as_bytes())))
-}
-
-/// Where cacache files what is named by `hex`: two folders of two digits, and the rest.
-fn sharded(root: &Path, folders: &[&str], hex: &str) -> PathBuf {
-    // One piece of memory, for this is done at every look at the disk.
-    let mut path = PathBuf::with_capacity(root.as_os_str().len() + 32 + hex.len());
-    path.push(root);
-    for part in folders
-        .iter()
-        .copied()
-        .chain([&hex[..2], &hex[2..4], &hex[4..]])
-    {
-        path.push(part);
-    }
-    path
-}
-
-/// Every bucket below `root`, and every folder that could not be looked into: who counts what is
-/// there has to know what was not seen.
-pub(super) fn try_files(root: &Path) -> impl Iterator<Item = io::Result<PathBuf>> + use<> {
-    walkdir::WalkDir::new(root.join(INDEX))
-        .into_iter()
-        .filter_map(|item| match item {
-            Ok(item) => item.file_type().is_file().then(|| Ok(item.into_path())),
-            Err(error) => {
-                let error = io::Error::from(error);
-                (error.kind() != io::ErrorKind::NotFound).then_some(Err(error))
-            }
-        })
-}
-
-/// Every bucket below `root`.
-pub(super) fn files(root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    below(&root.join(INDEX))
-}
-
-/// Every content below `root`.
-pub(super) fn contents(root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    below(&root.join(CONTENT))
-}
-
-/// Every file that is being written, or was when its writer died.
-pub(super) fn unfinished(root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    below(&root.join(TMP))
-}
-
-fn below(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    walkdir::WalkDir::new(folder)
-        .into_iter()
-        // What vanishes or cannot be read while we look is not there.
-        .filter_map(Result::ok)
-        .filter(|item| item.file_type().is_file())
-        .map(walkdir::DirEntry::into_path)
-}
-
-/// The content that an integrity such as `sha256-…` names.
-pub(super) fn content_id(integrity: &str) -> Option<ContentId> {
-    let digest = digest(integrity)?;
-    Some(ContentId(digest.get(..8)?.try_into().ok()?))
-}
-
-/// Whether these are the bytes that an integrity such as `sha256-…` names.
-pub(super) fn is_content(bytes: &[u8], integrity: &str) -> bool {
-    digest(integrity).is_some_and(|digest| Sha256::digest(bytes)[..] == digest[..])
-}
-
-/// Where that content lies.
-pub(super) fn content_path(root: &Path, integrity: &str) -> Option<PathBuf> {
-    Some(sharded(
-        root,
-        &[CONTENT, "sha256"],
-        &hex(&digest(integrity)?),
-    ))
-}
-
-/// The content that lies at `path`.
-pub(super) fn content_at(root: &Path, path: &Path) -> Option<ContentId> {
-    let hex: String = path
-        .strip_prefix(root.join(CONTENT).join("sha256"))
-        .ok()?
-        .iter()
-        .filter_map(|part| part.to_str())
-        .collect();
-    let mut id = [0; 8];
-    for (byte, at) in id.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(ContentId(id))
-}
-
-/// Where a content lies of which only the beginning of the name is known.
-pub(super) fn find_content(root: &Path, id: &ContentId) -> Option<PathBuf> {
-    let hex = hex(&id.0);
-    fs::read_dir(folder_of(root, &hex))
-        .ok()?
-        .filter_map(|item| Some(item.ok()?.path()))
-        .find(|path| content_at(root, path) == Some(*id))
-}
-
-/// The system's time for a file's date: dates are compared with dates, not with our clock.
-pub(super) fn now() -> fs::FileTimes {
-    let now = UNIX_EPOCH + Duration::from_millis(Clock::system().now().as_millis());
-    fs::FileTimes::new().set_modified(now)
-}
-
-fn folder_of(root: &Path, hex: &str) -> PathBuf {
-    let (first, second) = (&hex[..2], &hex[2..4]);
-    root.join(format!("{CONTENT}/sha256/{first}/{second}"))
-}
-
-fn digest(integrity: &str) -> Option<[u8; 32]> {
-    let text = integrity.strip_prefix("sha256-")?;
-    // A decoder that sees where the text ends only when it is there wants some room.
-    let mut digest = [0; 33];
-    let length = STANDARD.decode_slice(text, &mut digest).ok()?;
-    digest[..length].try_into().ok()
-}
-
-/// In hexadecimal; of a SHA-256 at most.
-fn hex(bytes: &[u8]) -> ArrayString<64> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut hex = ArrayString::new();
-    for byte in bytes {
-        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    hex
-}
-
-/// What a bucket says.
+/// An index file as it is read.
 #[derive(Debug, Default)]
 pub(super) struct IndexFile {
-    /// The last whole line.
-    pub(super) line: Option<Line>,
-    /// Whether a line after it, or every line, is damaged. cacache's own reader stops at some
-    /// kinds of damage and believes what was before, for ever.
+    /// The last intact line.
+    pub(super) line: Option<IndexLine>,
+    /// Whether a line after it, or every line, is damaged.
     pub(super) is_damaged: bool,
 }
 
-/// Reads a bucket.
-pub(super) fn newest(bytes: &[u8]) -> IndexFile {
-    let mut bucket = IndexFile::default();
-    let lines = bytes.split(|byte| *byte == b'\n').rev();
-    for line in lines.filter(|line| !line.is_empty()) {
-        match whole(line) {
-            Some((line, _)) => {
-                bucket.line = Some(line);
+impl IndexFile {
+    /// Parses an index file from its end to the last intact line.
+    pub(super) fn parse(bytes: &[u8]) -> Self {
+        let mut file = Self::default();
+        let lines = bytes.split(|byte| *byte == b'\n').rev();
+        for line in lines.filter(|line| !line.is_empty()) {
+            file.line = parse_line(line);
+            if file.line.is_some() {
                 break;
             }
-            None => bucket.is_damaged = true,
+            file.is_damaged = true;
         }
+        file
     }
-    bucket
 }
 
-/// Every whole line of a bucket, oldest first.
-pub(super) fn lines(bytes: &[u8]) -> Vec<Line> {
+/// Every intact line of an index file, oldest first.
+pub(super) fn parse_all_lines(bytes: &[u8]) -> Vec<IndexLine> {
     let lines = bytes.split(|byte| *byte == b'\n');
-    lines.filter_map(|line| Some(whole(line)?.0)).collect()
+    lines.filter_map(parse_line).collect()
 }
 
-/// Rewrites a bucket that has grown longer than `longest` with its last whole line alone.
-pub(super) fn compact(root: &Path, path: &Path, longest: u64) -> io::Result<()> {
-    if fs::metadata(path)?.len() <= longest {
+/// Rewrites the index file at `path` with its last intact line alone, if it is longer than `max_length`
+/// bytes. Removes a file that has no intact line.
+pub(super) fn compact(root: &Path, path: &Path, max_length: u64) -> io::Result<()> {
+    if fs::metadata(path)?.len() <= max_length {
         return Ok(());
     }
     let bytes = fs::read(path)?;
-    let lines = bytes.split(|byte| *byte == b'\n').rev();
-    let Some((_, line)) = lines.filter(|line| !line.is_empty()).find_map(whole) else {
+    let mut lines = bytes.split(|byte| *byte == b'\n').rev();
+    let Some(line) = lines.find(|line| parse_line(line).is_some()) else {
         return fs::remove_file(path);
     };
-    // Nothing was written here yet if no picture was.
-    fs::create_dir_all(root.join(TMP))?;
-    let mut file = NamedTempFile::new_in(root.join(TMP))?;
+    // cacache makes this folder with the first picture.
+    let temporary = layout::temporary_folder(root);
+    fs::create_dir_all(&temporary)?;
+    let mut file = NamedTempFile::new_in(temporary)?;
     file.write_all(b"\n")?;
     file.write_all(line)?;
     file.persist(path)?;
     Ok(())
 }
 
-/// Writes a file that has no name and is gone when this returns, in each folder where entries are
-/// written.
-pub(super) fn try_writing(root: &Path) -> io::Result<()> {
-    fs::create_dir_all(root.join(TMP))?;
-    for folder in [TMP, INDEX, CONTENT].map(|name| root.join(name)) {
-        if folder.exists() {
-            // A block: an empty file may fit where nothing fits.
-            tempfile::tempfile_in(folder)?.write_all(&[0; 4096])?;
-        }
-    }
-    Ok(())
-}
-
-fn whole(line: &[u8]) -> Option<(Line, &[u8])> {
+/// The line, if its digest is that of its text.
+fn parse_line(line: &[u8]) -> Option<IndexLine> {
     let tab = line.iter().position(|byte| *byte == b'\t')?;
-    let (hash, json) = (&line[..tab], &line[tab + 1..]);
-    if hex(&Sha256::digest(json)).as_bytes() != hash {
+    let (digest, json) = (&line[..tab], &line[tab + 1..]);
+    if hex::encode::<64>(&Sha256::digest(json)).as_bytes() != digest {
         return None;
     }
-    Some((serde_json::from_slice(json).ok()?, line))
+    serde_json::from_slice(json).ok()
 }
 
 #[cfg(test)]
@@ -253,22 +101,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damage_to_the_last_line_leaves_the_one_before() {
+    fn damage_to_the_last_line_of_an_index_file_leaves_the_line_before_it() {
         let line = |time: u64| {
             let json = format!(
                 r#"{{"key":"k","integrity":null,"time":{time},"size":0,"metadata":null,"raw_metadata":null}}"#
             );
-            let hash = hex(&Sha256::digest(json.as_bytes()));
-            format!("\n{hash}\t{json}")
+            let digest = hex::encode::<64>(&Sha256::digest(json.as_bytes()));
+            format!("\n{digest}\t{json}")
         };
         let mut bytes = (line(1) + &line(2)).into_bytes();
-        let time = |bytes: &[u8]| newest(bytes).line.map(|line| line.time);
-        assert_eq!((time(&bytes), newest(&bytes).is_damaged), (Some(2), false));
+        let parse = |bytes: &[u8]| {
+            let file = IndexFile::parse(bytes);
+            (file.line.map(|line| line.time), file.is_damaged)
+        };
+        assert_eq!(parse(&bytes), (Some(2), false));
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
-        assert_eq!((time(&bytes), newest(&bytes).is_damaged), (Some(1), true));
+        assert_eq!(parse(&bytes), (Some(1), true));
         bytes[80] ^= 0xFF;
-        assert_eq!((time(&bytes), newest(&bytes).is_damaged), (None, true));
-        assert_eq!((time(b""), newest(b"").is_damaged), (None, false));
+        assert_eq!(parse(&bytes), (None, true));
+        assert_eq!(parse(b""), (None, false));
     }
 }

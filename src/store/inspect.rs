@@ -1,4 +1,4 @@
-//! A look at a cache directory from outside, while another process may be using it: reads only.
+//! Inspects a cache directory from outside, while a server may be using it. Only reads.
 
 use std::{
     collections::BTreeSet,
@@ -8,12 +8,16 @@ use std::{
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
-
-use super::{Owner, catalogue::ContentId, index_file, record};
+use super::{
+    Owner,
+    catalogue::ContentId,
+    index_file::{IndexFile, IndexLine},
+    layout,
+    record::Record,
+};
 use crate::{avatar::Outcome, clock::Timestamp};
 
-/// A cache directory to be looked at.
+/// A cache directory under inspection.
 #[derive(Debug)]
 pub struct Inspection {
     root: PathBuf,
@@ -24,33 +28,42 @@ pub struct Inspection {
 pub struct InspectedEntry {
     /// The instance through which the face was seen.
     pub instance: String,
-    /// Whose face.
+    /// The JID, or `me`.
     pub subject: String,
-    /// What came of asking last.
+    /// The outcome of the last attempt to fetch the face.
     pub outcome: Outcome,
-    /// The picture's size in bytes; none where there is none.
+    /// The picture's length in bytes; `None` for an entry without one.
     pub picture: Option<u64>,
     /// When the entry was last written.
     pub written: Timestamp,
     content: Option<String>,
 }
 
-/// What is wrong with an entry.
+/// Damage of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// The index file cannot be read, or its last line is broken.
-    #[error("its index is damaged")]
+    /// The index file cannot be read, or its last line is damaged.
+    #[error("its index file is damaged")]
     Index,
-    /// The picture is not there.
+    /// There is no content file.
     #[error("its picture is missing")]
     Missing,
-    /// The picture is not what it was.
+    /// The content file has other bytes than its name says.
     #[error("its picture is damaged")]
     Content,
 }
 
+/// The numbers of content files on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentCount {
+    /// All of them.
+    pub all: u64,
+    /// Those to which none of the entries refers.
+    pub unreferenced: u64,
+}
+
 impl Inspection {
-    /// Looks at `dir`.
+    /// Inspects the cache directory `dir`. An error if it cannot be listed.
     pub fn open(dir: &Path) -> io::Result<Self> {
         fs::read_dir(dir)?;
         Ok(Self {
@@ -58,72 +71,76 @@ impl Inspection {
         })
     }
 
-    /// How many entries there are, roughly: for a progress bar.
+    /// The approximate number of entries, for a progress bar.
     pub fn size(&self) -> u64 {
-        index_file::files(&self.root).count() as u64
+        layout::index_files(&self.root).count() as u64
     }
 
-    /// Every entry, or what is wrong with it.
+    /// Every entry, or its damage.
     pub fn entries(&self) -> impl Iterator<Item = Result<InspectedEntry, Damage>> {
-        index_file::files(&self.root).filter_map(|path| {
-            let bucket = match calm(&path) {
-                Ok(bucket) => bucket,
-                // Removed while we look.
+        layout::index_files(&self.root).filter_map(|path| {
+            let file = match read_settled(&path) {
+                Ok(file) => file,
+                // The server removed it after it was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
                 Err(_) => return Some(Err(Damage::Index)),
             };
-            if bucket.is_damaged {
+            if file.is_damaged {
                 return Some(Err(Damage::Index));
             }
-            Some(InspectedEntry::of(bucket.line?).ok_or(Damage::Index))
+            Some(InspectedEntry::decode(file.line?).ok_or(Damage::Index))
         })
     }
 
-    /// Reads an entry's picture, and compares it with its digest.
-    pub fn verify(&self, row: &InspectedEntry) -> Result<(), Damage> {
-        let Some(content) = &row.content else {
+    /// Compares an entry's content file with its name, which is its digest.
+    pub fn verify(&self, entry: &InspectedEntry) -> Result<(), Damage> {
+        let Some(content) = &entry.content else {
             return Ok(());
         };
-        let path = index_file::content_path(&self.root, content).ok_or(Damage::Index)?;
+        let path = layout::content_path(&self.root, content).ok_or(Damage::Index)?;
         let bytes = fs::read(path).map_err(|_| Damage::Missing)?;
-        let id = index_file::content_id(content).ok_or(Damage::Index)?;
-        if Sha256::digest(&bytes).starts_with(&id.0) {
+        if layout::is_content(&bytes, content) {
             Ok(())
         } else {
             Err(Damage::Content)
         }
     }
 
-    /// How many pictures there are on disk, and how many of them none of `rows` refers to.
-    pub fn contents(&self, rows: &[InspectedEntry]) -> (u64, u64) {
-        let known: BTreeSet<ContentId> = rows
+    /// Counts the content files, and those that none of `entries` refers to.
+    pub fn count_contents(&self, entries: &[InspectedEntry]) -> ContentCount {
+        let referenced: BTreeSet<ContentId> = entries
             .iter()
-            .filter_map(|row| index_file::content_id(row.content.as_deref()?))
+            .filter_map(|entry| layout::content_id(entry.content.as_deref()?))
             .collect();
-        let ids =
-            index_file::contents(&self.root).map(|path| index_file::content_at(&self.root, &path));
-        ids.fold((0, 0), |(all, orphans), id| {
-            let is_orphan = id.is_none_or(|id| !known.contains(&id));
-            (all + 1, orphans + u64::from(is_orphan))
-        })
+        let mut count = ContentCount {
+            all: 0,
+            unreferenced: 0,
+        };
+        for path in layout::content_files(&self.root) {
+            let id = layout::content_id_at(&self.root, &path);
+            count.all += 1;
+            count.unreferenced += u64::from(id.is_none_or(|id| !referenced.contains(&id)));
+        }
+        count
     }
 }
 
-/// Reads a bucket, more than once if its last line looks damaged: a server may be writing it.
-fn calm(path: &Path) -> io::Result<index_file::IndexFile> {
-    let mut bucket = index_file::newest(&fs::read(path)?);
+/// Reads an index file, and reads it again if its last line looks damaged: a server may just be
+/// writing it.
+fn read_settled(path: &Path) -> io::Result<IndexFile> {
+    let mut file = IndexFile::parse(&fs::read(path)?);
     for _ in 0..3 {
-        if !bucket.is_damaged {
+        if !file.is_damaged {
             break;
         }
         thread::sleep(Duration::from_millis(5));
-        bucket = index_file::newest(&fs::read(path)?);
+        file = IndexFile::parse(&fs::read(path)?);
     }
-    Ok(bucket)
+    Ok(file)
 }
 
 impl InspectedEntry {
-    /// Whose entry it is, if it names somebody.
+    /// The owner, if the record names a valid one.
     pub(super) fn owner(&self) -> Option<Owner> {
         Some(Owner {
             instance: self.instance.as_str().into(),
@@ -131,8 +148,8 @@ impl InspectedEntry {
         })
     }
 
-    fn of(line: index_file::Line) -> Option<Self> {
-        let record: record::Record = serde_json::from_str(line.metadata.get()).ok()?;
+    fn decode(line: IndexLine) -> Option<Self> {
+        let record: Record = serde_json::from_str(line.metadata.get()).ok()?;
         let has_picture = record.picture.is_some();
         Some(Self {
             instance: record.instance,

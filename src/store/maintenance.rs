@@ -1,198 +1,212 @@
-//! The cache tends itself, in a thread of its own and slowly: it looks around once after the start,
-//! keeps the limits, and collects what nobody refers to.
+//! Maintenance of the disk tier, in a thread of its own at the lowest priority:
+//!
+//! 1. Probe whether the disk takes writes.
+//! 2. Scan the index files into the index in memory, once after the start.
+//! 3. Evict the least recently used entries beyond the limits.
+//! 4. Collect garbage: contents without a reference, and files of killed writers.
+//!
+//! A pass takes these steps every few seconds, and pauses between files. A pass on request takes them
+//! all without pauses.
 
 use std::{
-    fs, io,
+    fs, io, mem,
     path::Path,
     sync::{
         Arc,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use super::{catalogue::Limits, disk::Disk, index_file, memory::Memory};
+use super::{
+    catalogue::Limits,
+    disk::{Disk, Eviction},
+    disk_space::disk_space,
+    layout,
+    memory::Memory,
+};
 
-/// How the cache is tended.
+/// The limits of the disk tier, and the pace of its maintenance.
 #[derive(Clone, Debug)]
 pub struct MaintenanceSettings {
-    /// Bytes on disk, at most.
+    /// The most bytes on disk.
     pub max_bytes: u64,
-    /// Entries, at most.
+    /// The most entries.
     pub max_entries: u64,
-    /// Free bytes that the file system keeps.
+    /// Bytes to leave free on the file system.
     pub min_free: u64,
-    /// How old a content that nobody refers to has to be before it is collected.
+    /// The age from which a content without a reference is garbage.
     pub gc_grace: Duration,
-    /// Files looked at in a second.
+    /// The most files to look at in a second.
     pub files_per_second: u32,
 }
 
-/// The maintenance thread; it has ended when this is dropped.
+/// The maintenance thread. Dropping this ends it and waits for its end.
 #[derive(Debug)]
 pub(super) struct Maintenance {
-    /// `None` only while this is dropped: the thread ends when nobody can wake it any more.
-    wake: Option<Sender<Sender<()>>>,
+    /// `None` only during the drop: closing the channel ends the thread.
+    requests: Option<Sender<Request>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread works with.
-struct Work {
+/// Asks for a pass without pauses. The pass drops it at its end, which closes the requester's channel.
+type Request = Sender<()>;
+
+struct Worker {
     disk: Arc<Disk>,
     memory: Arc<Memory>,
-    maintenance: MaintenanceSettings,
-    wake: Receiver<Sender<()>>,
-    /// Whoever waits for a pass to end.
-    waiting: Vec<Sender<()>>,
-    /// Whether somebody waits for the pass that is under way.
-    is_hurried: bool,
+    settings: MaintenanceSettings,
+    requests: Receiver<Request>,
+    /// The requests that arrived during the current pass. They are for the next pass, because each
+    /// requester is to see a whole one.
+    next: Vec<Request>,
+    /// Whether the current pass was requested.
+    is_requested: bool,
 }
 
-/// The store is gone.
-struct Gone;
+/// The store was dropped.
+struct StoreDropped;
 
-/// As `nice` counts.
+/// The lowest priority of a thread, as `nice` counts.
 const LOWEST_PRIORITY: i32 = 19;
-/// How often the limits are looked at.
-const ROUND: Duration = Duration::from_secs(5);
-/// How many of the oldest are looked up at once: that takes a look at all of them.
-const EVICTED_AT_ONCE: usize = 1024;
-/// How many rounds pass before an incomplete look around is tried again: a minute's.
-const ROUNDS_TO_LOOK: u32 = 12;
-/// How many rounds make the collector come: an hour's.
-const ROUNDS_TO_COLLECT: u32 = 720;
+/// The pause between two passes.
+const PASS_INTERVAL: Duration = Duration::from_secs(5);
+/// An incomplete scan is repeated after this many passes: a minute.
+const PASSES_PER_SCAN: u32 = 12;
+/// Garbage is collected after this many passes: an hour.
+const PASSES_PER_COLLECTION: u32 = 720;
+/// How many entries are evicted before the least recently used are determined anew, which sorts all.
+const EVICTION_BATCH: usize = 1024;
 
 impl Maintenance {
-    /// Starts maintenance. A system that grants no thread gets a cache that does not tend itself, and
-    /// is told so.
+    /// Starts the thread. If the system grants none, that is logged, and the cache grows without limits.
     pub(super) fn start(
         disk: Arc<Disk>,
         memory: Arc<Memory>,
-        maintenance: MaintenanceSettings,
+        settings: MaintenanceSettings,
     ) -> Self {
-        let (wake, woken) = mpsc::channel();
-        let work = Work {
+        let (sender, receiver) = mpsc::channel();
+        let worker = Worker {
             disk,
             memory,
-            maintenance,
-            wake: woken,
-            waiting: Vec::new(),
-            is_hurried: false,
+            settings,
+            requests: receiver,
+            next: Vec::new(),
+            is_requested: false,
         };
-        let thread = thread::Builder::new().name("tend".into());
-        let thread = thread
-            .spawn(move || work.run())
+        let thread = thread::Builder::new()
+            .name("maintenance".into())
+            .spawn(move || worker.run())
             .inspect_err(|error| {
-                tracing::error!(%error, "no thread to tend the cache: it will grow past its limits");
-            })
-            .ok();
+                tracing::error!(%error, "no thread for the cache's maintenance: the cache will grow past its limits");
+            });
         Self {
-            wake: Some(wake),
-            thread,
+            requests: Some(sender),
+            thread: thread.ok(),
         }
     }
 
-    /// Tends without pausing, and returns when that is done.
-    pub(super) fn run_maintenance(&self) {
-        let (done, finished) = mpsc::channel();
-        if self
-            .wake
-            .as_ref()
-            .is_some_and(|wake| wake.send(done).is_ok())
-        {
-            // An error means that the thread has ended, and nothing will be done.
-            let _ = finished.recv();
+    /// Runs a whole pass without pauses, and blocks until it has ended.
+    pub(super) fn run_pass(&self) {
+        let (request, ended) = mpsc::channel();
+        let is_sent = |requests: &Sender<Request>| requests.send(request).is_ok();
+        if self.requests.as_ref().is_some_and(is_sent) {
+            // Always an error: the channel closes without a message.
+            let _ = ended.recv();
         }
     }
 }
 
 impl Drop for Maintenance {
     fn drop(&mut self) {
-        self.wake = None;
+        self.requests = None;
         if let Some(thread) = self.thread.take() {
-            // It looks up at least once per file. A thread that panicked has ended too.
+            // The thread looks at the channel at least once per file. A panic has ended it, too.
             let _ = thread.join();
         }
     }
 }
 
-impl Work {
+impl Worker {
     fn run(mut self) {
-        // Whoever asks for a face goes first. On Linux this is the thread's own priority.
+        // On Linux, this sets the priority of the calling thread alone.
         if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
-            tracing::debug!(%error, "the cache is tended at the priority of all else");
+            tracing::debug!(%error, "maintenance runs at ordinary priority");
         }
-        let _: Result<(), Gone> = self.tend_until_gone();
+        let _: Result<(), StoreDropped> = self.run_passes();
     }
 
-    fn tend_until_gone(&mut self) -> Result<(), Gone> {
-        let mut rounds = 0;
+    fn run_passes(&mut self) -> Result<(), StoreDropped> {
+        let mut pass: u32 = 0;
         loop {
-            // Who comes during a pass waits for the next, to see a whole one.
-            let waited = std::mem::take(&mut self.waiting);
-            self.is_hurried = !waited.is_empty();
-            let is_due = rounds % ROUNDS_TO_LOOK == 0 || self.is_hurried;
-            self.disk.probe();
-            if is_due && !self.disk.index().is_complete() {
-                self.look_around()?;
-            }
-            self.keep_limits()?;
-            if rounds % ROUNDS_TO_COLLECT == 0 || self.is_hurried {
-                self.collect()?;
-            }
-            rounds += 1;
-            drop(waited);
-            if self.waiting.is_empty() {
-                self.pause(ROUND)?;
+            let requests = mem::take(&mut self.next);
+            self.is_requested = !requests.is_empty();
+            self.run_pass(pass)?;
+            drop(requests);
+            pass = pass.wrapping_add(1);
+            if self.next.is_empty() {
+                self.wait(PASS_INTERVAL)?;
             }
         }
     }
 
-    /// Fills the catalogue from the index. If anything there could not be read, the catalogue is
-    /// not complete, and nothing is collected: what was not seen may be referred to.
-    fn look_around(&mut self) -> Result<(), Gone> {
-        let root = self.disk.root().to_path_buf();
-        let epoch = self.disk.index().epoch();
-        let mut unseen = None;
-        for path in index_file::try_files(&root) {
-            self.pace()?;
-            match path.and_then(|path| self.disk.take_in(&path)) {
+    fn run_pass(&mut self, pass: u32) -> Result<(), StoreDropped> {
+        let is_due = |passes: u32| pass.is_multiple_of(passes);
+        self.disk.probe();
+        if !self.disk.index().is_complete() && (self.is_requested || is_due(PASSES_PER_SCAN)) {
+            self.scan()?;
+        }
+        self.evict()?;
+        if self.is_requested || is_due(PASSES_PER_COLLECTION) {
+            self.collect_garbage()?;
+        }
+        Ok(())
+    }
+
+    /// Fills the index from the index files. If any of them cannot be read, the index stays incomplete,
+    /// and no content is garbage: the unread file may refer to it.
+    fn scan(&mut self) -> Result<(), StoreDropped> {
+        let disk = self.disk.clone();
+        let epoch = disk.index().epoch();
+        let mut failure = None;
+        for path in layout::try_index_files(disk.root()) {
+            self.pause()?;
+            match path.and_then(|path| disk.load_into_index(&path)) {
                 Ok(()) => {}
-                // Removed while we look.
+                // Removed after it was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => unseen = Some(error),
+                Err(error) => failure = Some(error),
             }
         }
-        match unseen {
-            None => self.disk.index().mark_complete(epoch),
+        match failure {
+            None => disk.index().mark_complete(epoch),
             Some(error) => {
-                tracing::warn!(%error, "a part of the cache's index cannot be read; nothing is collected until it can");
+                tracing::warn!(%error, "a part of the cache's index cannot be read; no garbage is collected until it can be");
             }
         }
         Ok(())
     }
 
-    /// Evicts those not used for longest while a limit is passed, until what is left is a little
-    /// below.
-    fn keep_limits(&mut self) -> Result<(), Gone> {
+    /// Evicts down to the low-water mark once a limit is exceeded. A failure ends it until the next
+    /// pass: the cause is the same for all entries.
+    fn evict(&mut self) -> Result<(), StoreDropped> {
+        let disk = self.disk.clone();
         let limits = self.limits();
-        if !self.disk.index().totals().exceed(limits) {
+        if !disk.index().totals().exceed(limits) {
             return Ok(());
         }
-        let enough = limits.lowered();
+        let low_water = limits.low_water();
         loop {
             let mut evicted = 0;
-            for (used, key) in self.disk.index().oldest(EVICTED_AT_ONCE) {
-                if !self.disk.index().totals().exceed(enough) {
+            for (used_at, key) in disk.index().least_recently_used(EVICTION_BATCH) {
+                if !disk.index().totals().exceed(low_water) {
                     return Ok(());
                 }
-                self.pace()?;
-                match self.disk.evict(&key, used) {
-                    Ok(true) => evicted += 1,
-                    // Used again since we looked.
-                    Ok(false) => continue,
-                    // What stands in the way of one stands in the way of all.
+                self.pause()?;
+                match disk.evict(&key, used_at) {
+                    Ok(Eviction::Evicted) => evicted += 1,
+                    Ok(Eviction::Skipped) => continue,
                     Err(_) => return Ok(()),
                 }
                 self.memory.remove(&key);
@@ -203,86 +217,77 @@ impl Work {
         }
     }
 
-    /// The limits, tightened where the file system runs short.
+    /// The configured limits, lowered as far as the file system lacks bytes or inodes.
     fn limits(&self) -> Limits {
-        let MaintenanceSettings {
-            max_bytes,
-            max_entries,
-            min_free,
-            ..
-        } = self.maintenance;
-        let totals = self.disk.index().totals();
-        let Ok(system) = rustix::fs::statvfs(self.disk.root()) else {
-            return Limits {
-                bytes: max_bytes,
-                entries: max_entries,
-            };
+        let mut limits = Limits {
+            bytes: self.settings.max_bytes,
+            entries: self.settings.max_entries,
         };
-        let free = system.f_bavail.saturating_mul(system.f_frsize);
-        let short = min_free.saturating_sub(free);
-        // Some file systems count no inodes; the others keep a hundredth of them.
-        let inodes_short = (system.f_files / 100).saturating_sub(system.f_favail);
-        Limits {
-            bytes: max_bytes.min(if short > 0 {
-                totals.bytes.saturating_sub(short)
-            } else {
-                u64::MAX
-            }),
-            entries: max_entries.min(if inodes_short > 0 {
-                totals.entries.saturating_sub(inodes_short)
-            } else {
-                u64::MAX
-            }),
+        let Ok(space) = disk_space(self.disk.root()) else {
+            return limits;
+        };
+        let totals = self.disk.index().totals();
+        let missing_bytes = self.settings.min_free.saturating_sub(space.free);
+        if missing_bytes > 0 {
+            limits.bytes = limits.bytes.min(totals.bytes.saturating_sub(missing_bytes));
         }
+        // A hundredth of the inodes stays free. Some file systems count none.
+        let missing_inodes = (space.inodes / 100).saturating_sub(space.free_inodes);
+        if missing_inodes > 0 {
+            let entries = totals.entries.saturating_sub(missing_inodes);
+            limits.entries = limits.entries.min(entries);
+        }
+        limits
     }
 
-    /// Removes contents that nobody refers to, and what writers left when they died.
-    fn collect(&mut self) -> Result<(), Gone> {
-        let root = self.disk.root().to_path_buf();
-        let Some(now) = now_by_the_file_system(&root) else {
+    fn collect_garbage(&mut self) -> Result<(), StoreDropped> {
+        let disk = self.disk.clone();
+        let Some(now) = file_system_time(disk.root()) else {
             return Ok(());
         };
-        let grace = self.maintenance.gc_grace;
+        let grace = self.settings.gc_grace;
         let is_old = |path: &Path| {
-            let modified = fs::metadata(path).and_then(|about| about.modified());
+            let modified = fs::metadata(path).and_then(|file| file.modified());
             modified.is_ok_and(|then| now.duration_since(then).is_ok_and(|age| age >= grace))
         };
         let mut collected = 0;
-        for path in index_file::contents(&root) {
-            self.pace()?;
-            collected += u32::from(is_old(&path) && self.disk.collect(&path));
+        for path in layout::content_files(disk.root()) {
+            self.pause()?;
+            collected += u32::from(is_old(&path) && disk.collect_content(&path));
         }
-        for path in index_file::unfinished(&root) {
-            self.pace()?;
+        for path in layout::temporary_files(disk.root()) {
+            self.pause()?;
             collected += u32::from(is_old(&path) && fs::remove_file(path).is_ok());
         }
         if collected > 0 {
-            tracing::info!(files = collected, "collected what nobody refers to");
+            tracing::info!(
+                files = collected,
+                "collected garbage in the cache directory"
+            );
         }
         Ok(())
     }
 
-    /// Waits for its turn at the disk, unless somebody waits for us.
-    fn pace(&mut self) -> Result<(), Gone> {
-        let is_hurried = self.is_hurried || !self.waiting.is_empty();
-        let each = Duration::from_secs(1) / self.maintenance.files_per_second.max(1);
-        self.pause(if is_hurried { Duration::ZERO } else { each })
+    /// Pauses between two files, unless a requester waits for this pass or the next.
+    fn pause(&mut self) -> Result<(), StoreDropped> {
+        let is_urgent = self.is_requested || !self.next.is_empty();
+        let pause = Duration::from_secs(1) / self.settings.files_per_second.max(1);
+        self.wait(if is_urgent { Duration::ZERO } else { pause })
     }
 
-    fn pause(&mut self, time: Duration) -> Result<(), Gone> {
-        match self.wake.recv_timeout(time) {
-            Ok(waiting) => {
-                self.waiting.push(waiting);
-                Ok(())
-            }
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => Err(Gone),
+    /// Waits for `time`, or until a request arrives.
+    fn wait(&mut self, time: Duration) -> Result<(), StoreDropped> {
+        match self.requests.recv_timeout(time) {
+            Ok(request) => self.next.push(request),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(StoreDropped),
         }
+        Ok(())
     }
 }
 
-/// The time as the file system tells it, which dates files: not every one agrees with our clock.
-fn now_by_the_file_system(root: &Path) -> Option<std::time::SystemTime> {
+/// The time by which the file system dates files, which is not always the system's.
+fn file_system_time(root: &Path) -> Option<SystemTime> {
     let file = tempfile::NamedTempFile::new_in(root).ok()?;
     file.as_file().metadata().ok()?.modified().ok()
 }

@@ -1,4 +1,5 @@
-//! The faces in use, in memory, bounded by bytes.
+//! The memory tier: whole entries, pictures included, in a cache bounded by bytes (`quick_cache`, S3-FIFO
+//! eviction).
 
 use std::sync::Arc;
 
@@ -6,32 +7,37 @@ use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
 use crate::avatar::{Entry, Key};
 
-/// What an entry costs beside its picture: itself, its name, its memo, its place in the cache.
+/// Bytes of an entry beside its picture: the entry, its name, its memo, its slot in the cache.
 const OVERHEAD: u64 = 768;
 
 /// The memory tier.
 #[derive(Debug)]
 pub(super) struct Memory {
-    entries: Cache<Key, Arc<Entry>, ByBytes>,
+    entries: Cache<Key, Arc<Entry>, WeighByBytes>,
 }
 
 #[derive(Clone, Debug)]
-struct ByBytes;
+struct WeighByBytes;
 
 impl Memory {
-    /// A tier of at most `capacity` bytes that can hold any picture of up to `largest` bytes.
-    pub(super) fn new(capacity: u64, largest: usize) -> Self {
-        // The cache divides its capacity among its shards and silently refuses what is heavier
-        // than one of them.
-        let shards = (capacity / (4 * largest as u64).max(1)).clamp(1, 64);
+    /// A tier of at most `capacity` bytes that can hold a picture of `max_picture` bytes.
+    pub(super) fn new(capacity: u64, max_picture: usize) -> Self {
+        // The cache divides its capacity among its shards and silently refuses an entry that is heavier
+        // than one shard.
+        let shards = (capacity / (4 * max_picture as u64).max(1)).clamp(1, 64);
         let options = OptionsBuilder::new()
             .shards(shards as usize)
             .weight_capacity(capacity)
             .estimated_items_capacity((capacity / (16 * 1024)).clamp(64, 1 << 20) as usize)
             .build()
-            .expect("all required options are set above");
+            .expect("all required options are set");
         Self {
-            entries: Cache::with_options(options, ByBytes, Default::default(), Default::default()),
+            entries: Cache::with_options(
+                options,
+                WeighByBytes,
+                Default::default(),
+                Default::default(),
+            ),
         }
     }
 
@@ -48,10 +54,10 @@ impl Memory {
     }
 }
 
-impl Weighter<Key, Arc<Entry>> for ByBytes {
+impl Weighter<Key, Arc<Entry>> for WeighByBytes {
     fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
         let picture = entry.picture.as_ref();
-        OVERHEAD + picture.map_or(0, |kept| kept.picture.bytes().len() as u64)
+        OVERHEAD + picture.map_or(0, |stored| stored.picture.bytes().len() as u64)
     }
 }
 
@@ -78,7 +84,7 @@ mod tests {
             .unwrap();
         let mut bytes = png.into_inner();
         let end = bytes.len() - 12;
-        // Padding inside the file: an end that is the end, and a size of our choice.
+        // Padding in front of the last chunk keeps the end of the file valid.
         bytes.splice(end..end, vec![0; padding]);
         let now = Timestamp::from_secs(1);
         Arc::new(Entry {
@@ -104,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tier_stays_below_its_capacity() {
+    fn the_memory_tier_stays_below_its_capacity() {
         let memory = Memory::new(1024 * 1024, 64 * 1024);
         for number in 0..500 {
             memory.put(key(number), entry(10_000));
@@ -114,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_allowed_picture_is_kept() {
+    fn the_memory_tier_takes_the_largest_allowed_picture() {
         let memory = Memory::new(64 * 1024 * 1024, 5 * 1024 * 1024);
         memory.put(key(1), entry(5 * 1024 * 1024 - 1024));
         assert!(memory.get(&key(1)).is_some());

@@ -1,7 +1,46 @@
-//! Finds and keeps entries: in memory, then on disk. Knows nothing of HTTP, nor of why an entry is
-//! worth keeping.
+//! Stores entries: in memory, then on disk. Knows nothing of HTTP, nor why an entry is stored.
+//!
+//! # Layers
+//!
+//! A look-up asks these layers from top to bottom. A layer without the key passes it on.
+//!
+//! | layer | file | holds | reason |
+//! | --- | --- | --- | --- |
+//! | memory tier | `memory.rs` | whole entries, bounded by bytes | a hit reads no file |
+//! | index | `index.rs`, `catalogue.rs` | of every entry: content, size, last use | knows absent faces, what to evict and what is garbage, without the disk |
+//! | metadata cache | `metadata_cache.rs` | of 16,384 entries: all but the picture's bytes | a hit on disk opens one file instead of two |
+//! | non-blocking read | `nonblocking.rs` | nothing: it reads the kernel's page cache | a hit on disk needs no other thread |
+//! | disk | `disk/` | index files and content files | outlives the process |
+//!
+//! Only the disk is the truth. The index is filled from it after the start, and the caches above it hold
+//! copies: every change goes through [`disk::Disk`], which updates the index and invalidates the
+//! metadata cache, and through [`Store`], which updates the memory tier under the key's lock.
+//!
+//! On disk, `cacache` writes two kinds of files: content files named by their SHA-256, and index files to
+//! which it appends a line per change. Everything else is ours, because the crate lacks it or panics:
+//! finding (`layout.rs`), parsing and compacting index files (`index_file.rs`), eviction, reference
+//! counts, garbage collection, repair. `cacache_adapter.rs` alone calls the crate.
+//!
+//! Beside that: `archive.rs` keeps every picture, `state_files.rs` keeps an instance's budget,
+//! `directory.rs` locks the directory, `maintenance.rs` evicts and collects in a thread of its own,
+//! `inspect.rs` reads a directory from outside.
+//!
+//! # Lock order
+//!
+//! A thread or task that holds a lock takes only locks further down:
+//!
+//! 1. the pipeline's [`KeyLocks`]: a fetch or purge of one face; held across calls of the store
+//! 2. the store's [`KeyLocks`]: a change of one entry in both tiers; held by the disk thread until it has
+//!    finished, even if the request was cancelled
+//! 3. `Archive::change`, `Disk::change` or `StateFiles::write`: one change at a time; held across disk I/O,
+//!    so only disk threads wait for it
+//! 4. `Directory::lock_file`: held while the directory is checked or locked anew
+//! 5. `Index`, `DiskHealth` and the locks inside the caches: held for a look-up, never across I/O or an await
+//!
+//! Locks of one number are never held together. Tests in `key_locks.rs` check the first two with shuttle.
 
 mod archive;
+mod cacache_adapter;
 mod catalogue;
 mod directory;
 mod disk;
@@ -13,10 +52,13 @@ mod index;
 mod index_file;
 mod inspect;
 mod key_locks;
+mod layout;
 mod maintenance;
 mod memory;
 mod metadata;
+mod metadata_cache;
 mod nonblocking;
+mod read_error;
 mod record;
 mod state_files;
 
@@ -30,14 +72,14 @@ pub use catalogue::Totals;
 use directory::Directory;
 pub use directory::OpenError;
 use disk::Disk;
-pub use disk::Health;
 pub use disk_space::{DiskSpace, disk_space};
-pub use health::Degraded;
-pub use inspect::{Damage, InspectedEntry, Inspection};
+pub use health::{Degraded, Health};
+pub use inspect::{ContentCount, Damage, InspectedEntry, Inspection};
 pub use key_locks::KeyLocks;
 use maintenance::Maintenance;
 pub use maintenance::MaintenanceSettings;
 use memory::Memory;
+use read_error::ReadError;
 use state_files::StateFiles;
 
 use crate::{
@@ -45,50 +87,45 @@ use crate::{
     clock::{Clock, Timestamp},
 };
 
-/// Where entries live, and how much of them.
+/// Where entries are stored, and how many.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The cache directory; made if it is missing.
     pub dir: PathBuf,
-    /// How the disk is kept in order.
+    /// The limits of the disk tier, and the pace of its maintenance.
     pub maintenance: MaintenanceSettings,
-    /// Bytes of pictures kept in memory.
+    /// The most bytes of pictures in memory.
     pub memory: u64,
     /// The largest picture in bytes.
     pub max_picture: usize,
-    /// Whether every distinct picture is kept for good.
+    /// Whether every distinct picture goes into the archive.
     pub archive: bool,
 }
 
-/// Many more than there are disk threads, so that faces seldom wait for each other.
-const STRIPES: usize = 4096;
-
-/// Both tiers.
+/// The memory tier and the disk tier.
 #[derive(Debug)]
 pub struct Store {
     memory: Arc<Memory>,
     disk: Arc<Disk>,
     state_files: Arc<StateFiles>,
     maintenance: Arc<Maintenance>,
-    /// Disk and memory change together: what was read from disk before a change must not reach
-    /// memory after it, or a face that was forgotten would be shown again. A look that memory
-    /// answers takes no turn. Whoever works on disk keeps the turn until that is done, even if the
-    /// one who asked for it goes away.
+    /// Memory and disk change together, under the key's lock: an entry that was read from disk before a
+    /// change must not reach memory after it, or a forgotten face would be shown again. A hit in
+    /// memory takes no lock.
     locks: KeyLocks,
     max_bytes: u64,
-    /// Every distinct picture that a face has had.
     archive: Arc<Archive>,
-    /// Whether those of today are kept there, too.
-    keeps_all: bool,
+    /// Whether new pictures go into the archive. A face is forgotten there in any case.
+    adds_to_archive: bool,
     clock: Clock,
 }
 
-/// Whose entry it is, written beside it so that the cache directory explains itself.
+/// The owner of an entry, written beside it so that the cache directory explains itself.
 #[derive(Clone, Debug)]
 pub struct Owner {
     /// The instance through which the face was seen.
     pub instance: Arc<str>,
-    /// Whose face.
+    /// The account or chat that the face shows.
     pub subject: Subject,
 }
 
@@ -103,41 +140,41 @@ pub enum Cached {
     Unknown,
 }
 
+/// Many more stripes than disk threads, so that unrelated faces seldom wait for each other.
+const STRIPES: usize = 4096;
+
 // === impl Store ===
 
 impl Store {
-    /// Opens the cache directory, and takes it for this process alone. Blocks on the file system.
+    /// Opens and locks the cache directory. Blocks on the file system.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
         let memory = Arc::new(Memory::new(settings.memory, settings.max_picture));
-        let directory = Arc::new(Directory::take(&settings.dir)?);
+        let directory = Arc::new(Directory::open(&settings.dir)?);
         let disk = Arc::new(Disk::new(directory.clone(), clock.clone()));
-        let maintenance = settings.maintenance.clone();
+        let maintenance =
+            Maintenance::start(disk.clone(), memory.clone(), settings.maintenance.clone());
         Ok(Self {
-            state_files: Arc::new(StateFiles::new(directory)),
-            maintenance: Arc::new(Maintenance::start(
-                disk.clone(),
-                memory.clone(),
-                maintenance,
-            )),
             memory,
             disk,
+            state_files: Arc::new(StateFiles::new(directory)),
+            maintenance: Arc::new(maintenance),
             locks: KeyLocks::new(STRIPES),
             max_bytes: settings.maintenance.max_bytes,
-            archive: Arc::new(Archive::of(&settings.dir)),
-            keeps_all: settings.archive,
+            archive: Arc::new(Archive::new(&settings.dir)),
+            adds_to_archive: settings.archive,
             clock,
         })
     }
 
-    /// How the disk tier is.
+    /// The state of the disk tier. Never waits for the disk.
     pub fn health(&self) -> Health {
         self.disk.health(self.max_bytes)
     }
 
-    /// Tends the cache without pausing, and returns when that is done.
+    /// Runs a whole pass of maintenance without pauses.
     pub async fn run_maintenance(&self) {
         let maintenance = self.maintenance.clone();
-        blocking(move || maintenance.run_maintenance()).await;
+        on_disk_thread(move || maintenance.run_pass()).await;
     }
 
     /// Looks the entry up without waiting: in memory, in the index and, through the kernel's page cache,
@@ -159,7 +196,7 @@ impl Store {
                 self.memory.put(*key, entry.clone());
                 Cached::Found(entry)
             }
-            Err(error) if error.is_absence() => Cached::Absent,
+            Err(ReadError::Absent) => Cached::Absent,
             Err(_) => Cached::Unknown,
         }
     }
@@ -168,13 +205,12 @@ impl Store {
     pub async fn find(&self, key: &Key) -> Option<Arc<Entry>> {
         match self.get_cached(key) {
             Cached::Found(entry) => Some(entry),
-            // Many requests for one new face would otherwise wait for its lock, one after the other.
             Cached::Absent => None,
             Cached::Unknown => self.find_uncached(key).await,
         }
     }
 
-    /// The entry, where [`Store::get_cached`] did not know: from disk, on a thread that may block.
+    /// The entry, where [`Store::get_cached`] returned `Unknown`: read by a disk thread.
     pub async fn find_uncached(&self, key: &Key) -> Option<Arc<Entry>> {
         let guard = self.locks.lock(key).await;
         // The lock holder before may have put it there.
@@ -186,129 +222,139 @@ impl Store {
             memory.put(*key, entry.clone());
             Some(entry)
         })
-        .await?
+        .await
     }
 
-    /// Keeps `entry`. Returns whether it reached the disk; memory has it in any case.
+    /// Stores `entry`. Returns whether it reached the disk; memory has it in any case.
     pub async fn put(&self, key: &Key, owner: &Owner, entry: Arc<Entry>) -> bool {
         let (guard, owner) = (self.locks.lock(key).await, owner.clone());
         let archive = self
-            .keeps_all
+            .adds_to_archive
             .then(|| (self.archive.clone(), self.clock.now()));
-        let kept = self.with_key_lock(guard, key, move |disk, memory, key| {
+        self.with_key_lock(guard, key, move |disk, memory, key| {
             let is_on_disk = disk.write(key, &owner, &entry);
             if let Some((archive, now)) = archive {
-                archive.keep(key, &owner, &entry, now);
+                archive.add(key, &owner, &entry, now);
             }
             memory.put(*key, entry);
             is_on_disk
-        });
-        kept.await.unwrap_or(false)
+        })
+        .await
     }
 
-    /// Puts `tombstone` in the place of the entry, and removes its picture's bytes unless another
-    /// entry has the same; the archive's, too. Returns whether that reached the disk.
+    /// Replaces the entry by `tombstone`, and removes its picture from disk and archive unless another
+    /// entry has the same one. Returns whether that reached the disk.
     pub async fn forget(&self, key: &Key, owner: &Owner, tombstone: Arc<Entry>) -> bool {
         let (guard, owner) = (self.locks.lock(key).await, owner.clone());
         let archive = self.archive.clone();
-        let forgotten = self.with_key_lock(guard, key, move |disk, memory, key| {
+        self.with_key_lock(guard, key, move |disk, memory, key| {
             memory.put(*key, tombstone.clone());
             let archived = archive.forget(key).inspect_err(|error| {
-                tracing::error!(%error, "what the archive has of a face could not be removed");
+                tracing::error!(%error, "a face's pictures could not be removed from the archive");
             });
             disk.forget(key, &owner, &tombstone) && archived.is_ok()
-        });
-        forgotten.await.unwrap_or(false)
+        })
+        .await
     }
 
     /// Removes the entry, and its content unless another entry has the same. Returns whether it is
     /// gone from disk.
     pub async fn remove(&self, key: &Key) -> bool {
         let guard = self.locks.lock(key).await;
-        let removed = self.with_key_lock(guard, key, |disk, memory, key| {
+        self.with_key_lock(guard, key, |disk, memory, key| {
             memory.remove(key);
             disk.remove(key)
-        });
-        removed.await.unwrap_or(false)
-    }
-
-    /// The faces whose entries were written last, newest first, of those that have a picture. Reads the
-    /// whole index.
-    pub async fn newest(&self, count: usize) -> Vec<(Owner, Timestamp)> {
-        let disk = self.disk.clone();
-        let newest = blocking(move || {
-            let inspection = Inspection::open(disk.root())?;
-            let rows = inspection.entries().filter_map(Result::ok);
-            let mut rows: Vec<_> = rows.filter(|row| row.picture.is_some()).collect();
-            rows.sort_by_key(|row| Reverse(row.written));
-            let newest = rows.into_iter().take(count);
-            let newest = newest.filter_map(|row| Some((row.owner()?, row.written)));
-            io::Result::Ok(newest.collect())
-        });
-        newest.await.and_then(Result::ok).unwrap_or_default()
-    }
-
-    /// Everybody who has an entry, of one instance or of all. Reads the whole index.
-    pub async fn owners(&self, instance: Option<Arc<str>>) -> Vec<Owner> {
-        let disk = self.disk.clone();
-        let owners = blocking(move || {
-            let inspection = Inspection::open(disk.root())?;
-            let rows = inspection.entries().filter_map(Result::ok);
-            let wanted =
-                rows.filter(|row| instance.as_ref().is_none_or(|name| **name == *row.instance));
-            let owners = wanted.filter_map(|row| row.owner());
-            io::Result::Ok(owners.collect())
-        });
-        owners.await.and_then(Result::ok).unwrap_or_default()
-    }
-
-    /// Changes both tiers while nobody else has the turn.
-    async fn with_key_lock<T: Send + 'static>(
-        &self,
-        guard: OwnedMutexGuard<()>,
-        key: &Key,
-        work: impl FnOnce(&Disk, &Memory, &Key) -> T + Send + 'static,
-    ) -> Option<T> {
-        let (disk, memory, key) = (self.disk.clone(), self.memory.clone(), *key);
-        blocking(move || {
-            let done = work(&disk, &memory, &key);
-            // Who gets the turn may count on it that this one holds nothing any more.
-            drop((disk, memory));
-            drop(guard);
-            done
         })
         .await
     }
 
-    /// Returns when nobody who asked until now works on the disk any more, not even for a caller who
-    /// went away.
+    /// The owners of the `count` entries with a picture that were written last, newest first, and when.
+    /// Reads all index files.
+    pub async fn newest(&self, count: usize) -> Vec<(Owner, Timestamp)> {
+        self.inspect(move |entries| {
+            let mut entries: Vec<_> = entries.filter(|entry| entry.picture.is_some()).collect();
+            entries.sort_by_key(|entry| Reverse(entry.written));
+            let newest = entries.into_iter().take(count);
+            newest
+                .filter_map(|entry| Some((entry.owner()?, entry.written)))
+                .collect()
+        })
+        .await
+    }
+
+    /// The owners of all entries, of one instance or of all. Reads all index files.
+    pub async fn owners(&self, instance: Option<Arc<str>>) -> Vec<Owner> {
+        let is_wanted = move |entry: &InspectedEntry| {
+            let name = instance.as_deref();
+            name.is_none_or(|name| name == entry.instance)
+        };
+        self.inspect(|entries| {
+            let wanted = entries.filter(is_wanted);
+            wanted.filter_map(|entry| entry.owner()).collect()
+        })
+        .await
+    }
+
+    /// What `select` makes of all undamaged entries on disk, on a disk thread.
+    async fn inspect<T: Send + 'static>(
+        &self,
+        select: impl FnOnce(&mut dyn Iterator<Item = InspectedEntry>) -> Vec<T> + Send + 'static,
+    ) -> Vec<T> {
+        let disk = self.disk.clone();
+        let selected = on_disk_thread(move || {
+            let inspection = Inspection::open(disk.root())?;
+            io::Result::Ok(select(&mut inspection.entries().filter_map(Result::ok)))
+        });
+        selected.await.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Does `work` on a disk thread, which holds the key's lock until it has finished, even if this future
+    /// is dropped. A panic counts as the default result: nothing read, nothing written.
+    async fn with_key_lock<T: Default + Send + 'static>(
+        &self,
+        guard: OwnedMutexGuard<()>,
+        key: &Key,
+        work: impl FnOnce(&Disk, &Memory, &Key) -> T + Send + 'static,
+    ) -> T {
+        let (disk, memory, key) = (self.disk.clone(), self.memory.clone(), *key);
+        let result = on_disk_thread(move || {
+            let result = work(&disk, &memory, &key);
+            // Before the lock: after `wait_idle`, no disk thread keeps the directory locked.
+            drop((disk, memory));
+            drop(guard);
+            result
+        });
+        result.await.unwrap_or_default()
+    }
+
+    /// Waits for all disk work that was started until now, including work whose request was cancelled.
     pub async fn wait_idle(&self) {
         self.locks.wait_idle().await;
     }
 
-    /// What was last noted under `name`.
+    /// The state that was last saved as `name`.
     pub fn load_state(&self, name: &str) -> Option<Vec<u8>> {
-        self.state_files.read(name)
+        self.state_files.load(name)
     }
 
-    /// StateFiles what `text` says once it is this note's turn, so that of several notes under one
-    /// name the newest stays.
+    /// Saves a state as `name`. `make_state` runs when no other state is being saved, so of several
+    /// states of one name the newest stays.
     pub async fn save_state(
         &self,
         name: Arc<str>,
-        text: impl FnOnce() -> Vec<u8> + Send + 'static,
+        make_state: impl FnOnce() -> Vec<u8> + Send + 'static,
     ) {
         let state_files = self.state_files.clone();
-        blocking(move || state_files.write(&name, text)).await;
+        on_disk_thread(move || state_files.save(&name, make_state)).await;
     }
 }
 
-/// cacache's functions for async code hop to a thread once per read; one hop for all is faster.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Does blocking `work` on a thread of the runtime's blocking pool. `None` if it panicked.
+async fn on_disk_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Some(done),
+        Ok(result) => Some(result),
         Err(error) => {
-            tracing::error!(%error, "the cache's disk work was lost");
+            tracing::error!(%error, "work on the cache's disk was lost");
             None
         }
     }
@@ -323,7 +369,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_store_at_rest_lets_its_directory_go() {
+    async fn a_store_that_is_idle_and_dropped_releases_its_directory() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
             dir: folder.path().to_path_buf(),
@@ -341,7 +387,7 @@ mod tests {
         for number in 0..50 {
             let store = Store::open(&settings, Clock::system()).unwrap();
             let key = Key::new("sales", &format!("1{number}").parse().unwrap());
-            // Somebody asks, and goes away at once.
+            // The request is cancelled at once; its disk work goes on.
             let _ = time::timeout(Duration::ZERO, store.find(&key)).await;
             store.wait_idle().await;
         }

@@ -1,46 +1,42 @@
-//! Reading without waiting. An entry whose files the kernel has in memory is read where it is asked for:
-//! to hand it to another thread and back costs more than to read it (`make bench-peers`, disk hit). Where
-//! the disk would have to be waited for, nothing is read, and the caller hands over after all.
+//! Reads an entry without waiting for the disk. If the kernel has the entry's files in its page cache,
+//! the thread that asks reads them itself: moving the read to a disk thread and back takes longer than
+//! the read. If the disk would have to be waited for, the read fails at once, and the caller moves it
+//! to a disk thread after all.
 //!
-//! Linux says which is which, for the path (`openat2` with `RESOLVE_CACHED`, 5.12) and for the bytes
-//! (`preadv2` with `RWF_NOWAIT`, 4.14). A system or a sandbox that has neither makes every look one that
-//! would have to wait.
+//! Linux decides for the path (`openat2` with `RESOLVE_CACHED`, 5.12) and for the bytes (`preadv2` with
+//! `RWF_NOWAIT`, 4.14). Where the kernel or a sandbox has neither, every such read fails.
+//!
+//! FIGURE
 
 use std::{
-    io::{self, IoSliceMut},
+    io::{self, ErrorKind, IoSliceMut},
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use rustix::{
-    fs::{Mode, OFlags, ResolveFlags, openat2},
+    fs::{Mode, OFlags, ResolveFlags, fstat, openat2},
     io::{ReadWriteFlags, preadv2},
 };
 
 use super::{
-    directory::Directory,
-    index_file,
-    metadata::{EntryMetadata, MetadataCache, ReadError},
+    directory::Directory, index_file::IndexFile, layout, metadata::EntryMetadata,
+    metadata_cache::MetadataCache, read_error::ReadError,
 };
 use crate::avatar::{Entry, Key, Picture};
 
-/// What can be told of a cache directory without waiting.
+/// Reads entries of one cache directory.
 #[derive(Debug)]
 pub(super) struct NonblockingReader {
     directory: Arc<Directory>,
     metadata: MetadataCache,
 }
 
-/// The bucket of an entry that was written once.
-const USUAL_BUCKET: usize = 1024;
-/// What is set aside at most for what is expected: an index may say anything.
-const MOST: usize = 1024 * 1024;
-/// The smallest page that Linux has.
-const PAGE: usize = 4096;
+/// A longer file is left to the disk threads: hashing it would hold a runtime thread for milliseconds.
+const MAX_LENGTH: u64 = 8 * 1024 * 1024;
 
 impl NonblockingReader {
-    /// Of this directory.
     pub(super) fn new(directory: Arc<Directory>) -> Self {
         Self {
             directory,
@@ -48,68 +44,64 @@ impl NonblockingReader {
         }
     }
 
-    /// The entry of `key`, if it is whole and in the page cache.
-    pub(super) fn try_read_cached(&self, key: &Key) -> Result<Entry, ReadError> {
-        let start = self.directory.start();
+    /// The entry of `key`, if it is whole and its files are in the page cache. The error is `Absent` if
+    /// the kernel knows that there is no index file.
+    pub(super) fn read(&self, key: &Key) -> Result<Entry, ReadError> {
+        let root = self.directory.descriptor();
         let metadata = self.metadata.get_or_read(key, || {
-            let file = match read(&**start, &below(key), USUAL_BUCKET) {
-                Ok(bytes) => index_file::newest(&bytes),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(ReadError::Absent);
-                }
+            let file = match read_cached(&**root, &index_path(key)) {
+                Ok(bytes) => IndexFile::parse(&bytes),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Err(ReadError::Absent),
                 Err(error) => return Err(error.into()),
             };
             let line = file.line.filter(|_| !file.is_damaged);
-            EntryMetadata::of(line.ok_or(ReadError::Torn)?)
+            EntryMetadata::decode(line.ok_or(ReadError::TornIndex)?)
         })?;
-        metadata.entry(|content, size, proof| {
-            let path = index_file::content_path(Path::new(""), content);
-            let bytes = read(&**start, &path.ok_or(ReadError::NotAPicture)?, size)?;
-            // One hash is enough to know the bytes again, and BLAKE3 is the quicker one.
-            let proven = proof.and_then(|proof| Picture::from_proof(bytes.into(), proof));
-            proven.ok_or(ReadError::NotAPicture)
+        metadata.entry(|integrity, proof| {
+            let path = layout::content_path(Path::new(""), integrity);
+            let bytes = read_cached(&**root, &path.ok_or(ReadError::NotAPicture)?)?;
+            // BLAKE3 alone proves the bytes; the SHA-256 of their name would take longer.
+            proof
+                .and_then(|proof| Picture::from_proof(bytes.into(), proof))
+                .ok_or(ReadError::NotAPicture)
         })
     }
 
-    /// The index has come to say something else of `key`.
-    pub(super) fn changed(&self, key: &Key) {
+    /// Has to be called after every change of the key's index file.
+    pub(super) fn invalidate(&self, key: &Key) {
         self.metadata.remove(key);
     }
 
-    /// It is another directory.
-    pub(super) fn all_changed(&self) {
+    /// Has to be called when the cache directory was replaced.
+    pub(super) fn invalidate_all(&self) {
         self.metadata.clear();
     }
 }
 
-/// Where the bucket of `key` lies below the cache directory.
-fn below(key: &Key) -> PathBuf {
-    index_file::path(Path::new(""), &key.to_string())
+/// Relative to the cache directory.
+fn index_path(key: &Key) -> PathBuf {
+    layout::index_path(Path::new(""), &key.to_string())
 }
 
-/// The bytes of the file at `path` below `start`, about `expected` many, if that takes no waiting.
-fn read(start: impl AsFd, path: &Path, expected: usize) -> io::Result<Vec<u8>> {
-    // Whatever else may lie there, a FIFO say, is not waited for either.
+/// Reads the file at `path` below `root`. Fails with `WouldBlock` where the disk has to be waited for.
+fn read_cached(root: impl AsFd, path: &Path) -> io::Result<Vec<u8>> {
+    // NONBLOCK: opening something else than a file, a FIFO for example, must not wait either.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = openat2(start, path, flags, Mode::empty(), ResolveFlags::CACHED)?;
-    let mut bytes = vec![0; expected.min(MOST) + 1];
-    let mut length = 0;
-    // Fewer bytes than asked for may be all there are, or all that need no waiting; the latter is
-    // counted in pages.
-    loop {
-        let mut rest = [IoSliceMut::new(&mut bytes[length..])];
-        match preadv2(&file, &mut rest, length as u64, ReadWriteFlags::NOWAIT)? {
-            0 => break,
-            read => length += read,
-        }
-        if !length.is_multiple_of(PAGE) && length < bytes.len() {
-            break;
-        }
-        if length == bytes.len() {
-            bytes.resize(2 * length, 0);
+    let file = openat2(root, path, flags, Mode::empty(), ResolveFlags::CACHED)?;
+    let length = u64::try_from(fstat(&file)?.st_size).unwrap_or(u64::MAX);
+    if length > MAX_LENGTH {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = vec![0; length as usize];
+    let mut filled = 0;
+    // A read ends early at a page that is not in the page cache; the next one then fails.
+    while filled < bytes.len() {
+        let mut rest = [IoSliceMut::new(&mut bytes[filled..])];
+        match preadv2(&file, &mut rest, filled as u64, ReadWriteFlags::NOWAIT)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            read => filled += read,
         }
     }
-    bytes.truncate(length);
     Ok(bytes)
 }
 
@@ -122,13 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_whole_whatever_length_was_expected() {
+    fn a_cached_file_of_any_length_is_read_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let bytes: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
-        fs::write(&path, &bytes).unwrap();
-        for expected in [1, 9_999, 10_001, 100_000] {
-            assert_eq!(read(CWD, &path, expected).unwrap(), bytes, "{expected}");
+        for length in [0, 1, 4096, 10_000] {
+            let bytes: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            fs::write(&path, &bytes).unwrap();
+            assert_eq!(read_cached(CWD, &path).unwrap(), bytes, "{length}");
         }
     }
 
@@ -136,7 +128,7 @@ mod tests {
     fn a_missing_file_is_known_to_be_absent_after_the_first_lookup_until_it_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let is_absent = || read(CWD, &path, 10).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+        let is_absent = || read_cached(CWD, &path).is_err_and(|e| e.kind() == ErrorKind::NotFound);
         assert!(fs::read(&path).is_err());
         assert!(is_absent());
         fs::write(&path, b"here").unwrap();
@@ -144,9 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_or_no_file_is_an_error_at_once() {
+    fn a_path_without_a_file_fails_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(read(CWD, &folder.path().join("none"), 10).is_err());
-        assert!(read(CWD, folder.path(), 10).is_err());
+        let path = folder.path().join("file");
+        assert!(read_cached(CWD, &path).is_err());
+        assert!(read_cached(CWD, folder.path()).is_err());
+        fs::write(&path, b"").unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_len(MAX_LENGTH + 1))
+            .unwrap();
+        let error = read_cached(CWD, &path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
     }
 }

@@ -1,4 +1,5 @@
-//! What an entry's line in the index says, but for what cacache keeps itself.
+//! The JSON that the store writes into an index line: an entry without the bytes of its picture. The
+//! field names are the format on disk.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use crate::{
     clock::Timestamp,
 };
 
-/// An entry as it is written beside the reference to its picture.
+/// An entry as it is written beside the name of its content.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) instance: String,
@@ -20,9 +21,11 @@ pub(super) struct Record {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PictureRecord {
     pub(super) name: Option<String>,
-    pub(super) changed: Timestamp,
-    pub(super) confirmed: Timestamp,
-    /// Entries that were written by the first versions have none.
+    #[serde(rename = "changed")]
+    pub(super) changed_at: Timestamp,
+    #[serde(rename = "confirmed")]
+    pub(super) confirmed_at: Timestamp,
+    /// Missing in entries of the first versions.
     #[serde(default)]
     pub(super) proof: Option<Proof>,
 }
@@ -33,11 +36,11 @@ impl Record {
             instance: owner.instance.to_string(),
             subject: owner.subject.as_str().to_owned(),
             last: entry.last,
-            picture: entry.picture.as_ref().map(|kept| PictureRecord {
-                name: kept.name.clone(),
-                changed: kept.changed_at,
-                confirmed: kept.confirmed_at,
-                proof: Some(kept.picture.proof()),
+            picture: entry.picture.as_ref().map(|stored| PictureRecord {
+                name: stored.name.clone(),
+                changed_at: stored.changed_at,
+                confirmed_at: stored.confirmed_at,
+                proof: Some(stored.picture.proof()),
             }),
         }
     }

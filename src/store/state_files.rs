@@ -1,9 +1,11 @@
-//! Small facts that have to outlive the process, one file each: how much of an instance's budget is used
-//! up, until when it pauses, and which faces it is to fetch.
+//! State files: small JSON texts that have to outlive the process, one file each under `instances/`. An
+//! instance's used-up budget and pause, and the faces that a warm-up has to fetch.
 //!
-//! A note is written before every call, and to make a file costs many times what it costs to write into
-//! one. So a note takes the place of the one before in its file, in one write, which a kill does not cut,
-//! with blanks where the one before was longer.
+//! A state is saved before every vendor call. So it is written over the old state in place, in one
+//! write, padded with blanks where the old state was longer. A killed process does not cut such a
+//! write; a power loss may.
+//!
+//! FIGURE
 
 use std::{
     error::Error,
@@ -11,63 +13,64 @@ use std::{
     io::Write,
     os::unix::fs::FileExt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tempfile::NamedTempFile;
 
 use super::directory::Directory;
+use crate::sync::lock;
 
-/// The folder of notes.
+/// The state files of a cache directory.
 #[derive(Debug)]
 pub(super) struct StateFiles {
     directory: Arc<Directory>,
-    /// One note is written at a time.
-    turn: Mutex<()>,
+    /// Orders the writes.
+    write: Mutex<()>,
 }
 
 impl StateFiles {
-    /// The notes in the cache directory.
     pub(super) fn new(directory: Arc<Directory>) -> Self {
         Self {
             directory,
-            turn: Mutex::default(),
+            write: Mutex::default(),
         }
     }
 
-    pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
+    pub(super) fn load(&self, name: &str) -> Option<Vec<u8>> {
         fs::read(self.path(name)).ok()
     }
 
-    /// Writes the note. One that cannot be written is a smaller evil than a face not shown.
-    pub(super) fn write(&self, name: &str, text: impl FnOnce() -> Vec<u8>) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.try_write(name, &text()) {
-            tracing::warn!(note = name, %error, "cannot note what an instance has used up, or is to do; a restart will forget it");
+    /// Saves the state that `make_state` returns while no other state is saved. A failure is logged
+    /// only: a face is still served when its instance's state cannot be saved.
+    pub(super) fn save(&self, name: &str, make_state: impl FnOnce() -> Vec<u8>) {
+        let _write = lock(&self.write);
+        if let Err(error) = self.try_save(name, &make_state()) {
+            tracing::warn!(state = name, %error, "cannot save an instance's budget, pause or warm-up; a restart will not know it");
         }
     }
 
-    fn try_write(&self, name: &str, text: &[u8]) -> Result<(), Box<dyn Error>> {
-        self.directory.retake()?;
+    fn try_save(&self, name: &str, state: &[u8]) -> Result<(), Box<dyn Error>> {
+        self.directory.ensure_locked()?;
         if let Ok(file) = File::options().write(true).open(self.path(name)) {
-            let longest = usize::try_from(file.metadata()?.len())?.max(text.len());
-            let mut padded = text.to_vec();
-            padded.resize(longest, b' ');
+            let length = usize::try_from(file.metadata()?.len())?.max(state.len());
+            let mut padded = state.to_vec();
+            padded.resize(length, b' ');
             file.write_all_at(&padded, 0)?;
             return Ok(());
         }
-        fs::create_dir_all(self.dir())?;
-        let mut file = NamedTempFile::new_in(self.dir())?;
-        file.write_all(text)?;
+        fs::create_dir_all(self.folder())?;
+        let mut file = NamedTempFile::new_in(self.folder())?;
+        file.write_all(state)?;
         file.persist(self.path(name))?;
         Ok(())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.dir().join(format!("{name}.json"))
+        self.folder().join(format!("{name}.json"))
     }
 
-    fn dir(&self) -> PathBuf {
+    fn folder(&self) -> PathBuf {
         self.directory.root().join("instances")
     }
 }
@@ -77,13 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_takes_the_place_of_a_longer_one_and_of_a_shorter_one() {
+    fn a_state_replaces_a_longer_state_and_a_shorter_one() {
         let folder = tempfile::tempdir().unwrap();
-        let notes = StateFiles::new(Arc::new(Directory::take(folder.path()).unwrap()));
+        let files = StateFiles::new(Arc::new(Directory::open(folder.path()).unwrap()));
         for text in ["[1,2,3]", "[4]", "[5,6,7,8,9]", "[]"] {
-            notes.write("sales", || text.into());
-            let read = notes.read("sales").unwrap();
-            let numbers: Vec<u8> = serde_json::from_slice(&read).unwrap();
+            files.save("sales", || text.into());
+            let loaded = files.load("sales").unwrap();
+            let numbers: Vec<u8> = serde_json::from_slice(&loaded).unwrap();
             assert_eq!(serde_json::to_string(&numbers).unwrap(), text);
         }
     }

@@ -8,14 +8,14 @@ use super::export::Exported;
 use crate::{
     cli::progress::rough_duration,
     clock::Timestamp,
-    store::{Damage, InspectedEntry},
+    store::{ContentCount, Damage, InspectedEntry},
 };
 
 pub(super) fn stats(
     dir: &Path,
     rows: &[InspectedEntry],
     damage: &[Damage],
-    (contents, orphans): (u64, u64),
+    contents: ContentCount,
     as_json: bool,
 ) {
     let bytes: u64 = rows.iter().filter_map(|row| row.picture).sum();
@@ -25,7 +25,7 @@ pub(super) fn stats(
     if as_json {
         let stats = json!({
             "dir": dir, "entries": rows.len(), "pictures": pictures, "picture_bytes": bytes,
-            "files": contents, "orphans": orphans, "damaged": damage.len(),
+            "files": contents.all, "orphans": contents.unreferenced, "damaged": damage.len(),
             "outcomes": outcomes, "instances": instances,
         });
         println!("{stats}");
@@ -37,7 +37,9 @@ pub(super) fn stats(
         rows.len()
     );
     println!(
-        "  {contents} picture files, {orphans} of them without an entry, {} entries damaged",
+        "  {} picture files, {} of them without an entry, {} entries damaged",
+        contents.all,
+        contents.unreferenced,
         damage.len()
     );
     for (title, counts) in [("last outcome", outcomes), ("instance", instances)] {
