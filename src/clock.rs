@@ -1,4 +1,4 @@
-//! The time of day, handed in wherever it matters, so that a test can let 24 hours pass in no time.
+//! The time of day, as an argument wherever it matters, so that a test can let 24 hours pass at once.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use tokio::{sync::watch, time};
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
-/// Tells the time: the system's, or one that only moves when told to.
+/// A clock: the system's, or a manual one for tests.
 #[derive(Clone)]
 pub struct Clock(Source);
 
@@ -27,8 +27,8 @@ enum Source {
     Manual(watch::Sender<Timestamp>),
 }
 
-/// How long a sleeper sleeps before it looks at the system's clock again.
-const STEP: Duration = Duration::from_secs(30);
+/// How long a sleep lasts before it reads the system's clock again.
+const SLEEP_STEP: Duration = Duration::from_secs(30);
 
 // === impl Timestamp ===
 
@@ -53,12 +53,12 @@ impl Timestamp {
         self.0 / 1000
     }
 
-    /// How long ago `earlier` was; zero when it is not in the past, for clocks do step back.
+    /// The time since `earlier`; zero if that is in the future, because clocks step back.
     pub const fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// The same point for interfaces that want a `SystemTime`.
+    /// The same point as a `SystemTime`.
     pub fn as_system_time(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.0)
     }
@@ -96,8 +96,7 @@ impl Clock {
     /// The current time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            // As of the kernel's last tick, some milliseconds ago: by that it dates files, too, and to
-            // read it costs a tenth.
+            // The time of the kernel's last tick, at most 4 ms ago, which also dates files. FIGURE
             Source::System => {
                 let now = clock_gettime(ClockId::RealtimeCoarse);
                 let secs = u64::try_from(now.tv_sec).unwrap_or_default();
@@ -107,14 +106,14 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward. The system's clock is nobody's to move, and stays.
+    /// Moves a manual clock forward. Does nothing to the system's clock.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(at) = &self.0 {
             at.send_modify(|at| *at = *at + by);
         }
     }
 
-    /// Returns when it is `at`, or at once if it was already.
+    /// Waits until `at`; not at all if that has passed.
     pub async fn sleep_until(&self, at: Timestamp) {
         match &self.0 {
             Source::System => loop {
@@ -122,11 +121,11 @@ impl Clock {
                 if left.is_zero() {
                     return;
                 }
-                // In steps, for the machine may sleep meanwhile, or its clock be set.
-                time::sleep(left.min(STEP)).await;
+                // In steps, because the machine may be suspended, or its clock may be set.
+                time::sleep(left.min(SLEEP_STEP)).await;
             },
             Source::Manual(time) => {
-                // It cannot fail: we hold the sender.
+                // This cannot fail, because `self` holds the sender.
                 let _ = time.subscribe().wait_for(|now| *now >= at).await;
             }
         }
@@ -152,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_when_told_and_with_its_clones() {
+    fn a_manual_clock_moves_only_by_advance_and_with_its_clones() {
         let clock = Clock::manual(Timestamp::from_secs(1_000));
         let other = clock.clone();
         clock.advance(Duration::from_secs(86_400));
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sleeper_wakes_when_its_time_has_come() {
+    async fn a_sleep_on_a_manual_clock_ends_at_its_time() {
         let clock = Clock::manual(Timestamp::from_secs(1_000));
         clock.sleep_until(Timestamp::from_secs(1_000)).await;
         let sleeper = clock.clone();
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_past_of_a_later_point_is_no_time_at_all() {
+    fn the_time_since_a_future_point_is_zero() {
         let earlier = Timestamp::from_secs(1);
         assert_eq!(earlier.since(Timestamp::from_secs(2)), Duration::ZERO);
     }

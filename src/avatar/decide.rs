@@ -1,49 +1,49 @@
-//! Given what is known of a face and what is asked: serve, refresh, or wait.
+//! Decides how a request is answered, given the entry: serve, serve and refresh, or wait.
 //!
-//! The order of the questions is the specification:
-//! 1. The face was forgotten on demand: serve what there is, which is nothing.
-//! 2. A fresh look was asked for: ask the vendor.
-//! 3. Nothing is known: ask the vendor.
-//! 4. The picture is fresh: serve it, and ask nobody.
-//! 5. The last answer says not to ask yet: serve what there is.
-//! 6. There is a stale picture, not too old: serve it, and ask behind the scenes.
-//! 7. Else: ask, and wait for the answer.
+//! The first condition that holds decides:
+//! 1. The face was forgotten on demand: serve the tombstone.
+//! 2. The request demands a refresh: wait for the vendor.
+//! 3. There is no entry: wait for the vendor.
+//! 4. The picture is fresh: serve it.
+//! 5. The time of the next attempt has not come: serve the entry.
+//! 6. The picture is stale, but not too old: serve it and refresh it in the background.
+//! 7. Otherwise: wait for the vendor.
 
 use super::{Entry, Policy};
 use crate::clock::Timestamp;
 
-/// What a request wants.
+/// The kind of request for a face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ask {
-    /// The face, as the cache knows it.
+    /// The face as it is cached.
     View,
-    /// The face, asked anew (`refresh=true`).
+    /// The face as the vendor has it now (`refresh=true`).
     Refresh,
 }
 
-/// What to do about it.
+/// How a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Serve what there is, and ask nobody.
+    /// Serve the entry.
     Serve,
-    /// Serve what there is at once, and ask behind the scenes.
+    /// Serve the entry at once, and refresh it in the background.
     ServeAndRefresh,
-    /// Ask, and wait for the answer up to the first-paint deadline.
+    /// Ask the vendor, and wait for the answer up to the first-paint deadline.
     Wait(Forward),
 }
 
-/// Why the vendor is asked: the `fwd` values of RFC 9211 that apply here.
+/// Why the vendor is asked: a value of the `fwd` parameter (RFC 9211, section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forward {
-    /// Nothing is known of the face (`uri-miss`).
+    /// There is no entry (`uri-miss`).
     UriMiss,
-    /// What is known is too old (`stale`).
+    /// The entry is too old (`stale`).
     Stale,
-    /// The request wants a fresh look (`request`).
+    /// The request demands a refresh (`request`).
     Request,
 }
 
-/// Decides what to do for `ask`, given the entry and the time.
+/// How `ask` is answered, given the entry and the time.
 pub fn decide(entry: Option<&Entry>, ask: Ask, now: Timestamp, policy: &Policy) -> Plan {
     if entry.is_some_and(|entry| entry.is_forgotten(now)) {
         return Plan::Serve;

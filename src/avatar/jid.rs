@@ -1,5 +1,5 @@
-//! WhatsApp addresses. A [`Jid`] is canonical once it exists: one person, one spelling, one cache
-//! entry, whichever of the vendors' spellings the caller used.
+//! WhatsApp addresses. A [`Jid`] is always canonical: all of the vendors' spellings of one address are
+//! the same `Jid` and have the same cache entry.
 
 use std::{fmt, str::FromStr};
 
@@ -20,7 +20,7 @@ pub struct Jid {
     kind: Kind,
 }
 
-/// What stands behind a [`Jid`].
+/// The kind of account or chat behind a [`Jid`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A person by phone number, `@c.us` (the same as `@s.whatsapp.net`).
@@ -33,27 +33,27 @@ pub enum Kind {
     Newsletter,
 }
 
-/// Whose face is asked for.
+/// The account or chat whose face is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The account that the instance is connected with.
     Me,
-    /// Anybody it can see.
+    /// A chat that the account can see.
     Chat(Jid),
 }
 
-/// Why a text is no JID. The message never repeats the text: it may be a phone number.
+/// Why a text is not a JID. The message never repeats the text, which may be a phone number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedJid {
-    /// Not one of the known servers behind the `@`.
+    /// An unknown server after the `@`.
     #[error(
-        "the part behind '@' must be c.us, s.whatsapp.net, g.us, lid or newsletter (a bare number means @c.us)"
+        "the part after '@' must be c.us, s.whatsapp.net, g.us, lid or newsletter (a bare number means @c.us)"
     )]
     Server,
-    /// Nothing, or something other than digits, where the number stands.
+    /// No digits before the `@`, or other characters than digits.
     #[error("the part before '@' must be digits only (a group may be digits-digits)")]
     User,
-    /// A number longer than any that exists.
+    /// A number longer than any existing one.
     #[error(
         "the number is too long: a phone number has at most 15 digits, any other identifier 20 (a WhatsApp LID is written 123@lid)"
     )]
@@ -71,7 +71,7 @@ pub enum MalformedJid {
 // === impl Jid ===
 
 impl Jid {
-    /// What stands behind the address.
+    /// The kind of account or chat.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -93,7 +93,7 @@ impl FromStr for Jid {
     fn from_str(text: &str) -> Result<Self, MalformedJid> {
         let (user, kind) = match text.split_once('@') {
             Some((user, server)) => (user, Kind::of(server).ok_or(MalformedJid::Server)?),
-            // `123:7` could be a port, a device, anything.
+            // Without a server, `:7` may be a port as well as a device.
             None if text.contains(':') => return Err(MalformedJid::Device),
             None => (text.strip_prefix('+').unwrap_or(text), Kind::Contact),
         };
@@ -152,7 +152,7 @@ impl fmt::Display for Jid {
     }
 }
 
-// Phone numbers do not belong in logs, and `{:?}` is how they get there.
+// Phone numbers must not get into logs, where `{:?}` would bring them.
 impl fmt::Debug for Jid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Jid(redacted@{})", self.kind.server())
@@ -185,7 +185,7 @@ impl Kind {
 // === impl Subject ===
 
 impl Subject {
-    /// The canonical spelling as it stands in URLs and signatures.
+    /// The canonical spelling, as URLs and signatures contain it.
     pub fn as_str(&self) -> &str {
         match self {
             Subject::Me => "me",
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_the_contract_has_one_canonical_form() {
+    fn every_documented_spelling_of_a_jid_has_one_canonical_form() {
         for (text, expected) in [
             ("123@c.us", "123@c.us"),
             ("123@s.whatsapp.net", "123@c.us"),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_its_own_reason() {
+    fn a_malformed_jid_is_refused_with_the_reason() {
         for (text, why) in [
             ("", MalformedJid::User),
             ("@c.us", MalformedJid::User),
@@ -265,21 +265,21 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_holds_no_phone_number() {
+    fn debug_output_of_a_jid_has_no_phone_number() {
         let jid: Jid = "628123456789@c.us".parse().unwrap();
         assert!(!format!("{:?}", Subject::Chat(jid)).contains("628123"));
     }
 
     proptest! {
         #[test]
-        fn parsing_never_panics_and_a_canonical_form_is_a_fixed_point(text in "\\PC{0,64}") {
+        fn parsing_a_jid_never_panics_and_a_canonical_form_parses_to_itself(text in "\\PC{0,64}") {
             if let Ok(jid) = text.parse::<Jid>() {
                 prop_assert_eq!(jid.as_str().parse::<Jid>(), Ok(jid));
             }
         }
 
         #[test]
-        fn all_aliases_of_a_number_are_one_identity(
+        fn all_spellings_of_a_phone_number_are_one_jid(
             number in "[1-9][0-9]{0,14}",
             device in 0u16..,
         ) {
@@ -296,7 +296,7 @@ mod tests {
         }
 
         #[test]
-        fn different_identities_never_share_a_canonical_form(
+        fn different_jids_never_share_a_canonical_form(
             a in "[1-9][0-9]{0,14}(@c\\.us|@g\\.us|@lid|@newsletter)",
             b in "[1-9][0-9]{0,14}(@c\\.us|@g\\.us|@lid|@newsletter)",
         ) {

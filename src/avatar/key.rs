@@ -1,4 +1,4 @@
-//! What an entry is filed under: one instance's view of one face.
+//! The key of an entry: one instance's view of one face.
 
 use std::{fmt, str::FromStr};
 
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::Subject;
 use crate::hex;
 
-/// Separates our hashes from anybody else's use of BLAKE3 over the same text.
+/// Separates these hashes from other uses of BLAKE3 over the same text.
 const DOMAIN: &[u8; 32] = b"faceplate entry key, version 1\0\0";
 
-/// The BLAKE3 hash of instance and subject, cut to 128 bits. File names and indexes carry it
-/// instead of a phone number. (A collision would take 2^64 tries, and there are 2^50 numbers.)
+/// The BLAKE3 hash of instance and subject, cut to 128 bits. File names and indexes contain it
+/// instead of a phone number. (A collision takes some 2^64 keys; there are 2^50 phone numbers.)
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key([u8; 16]);
 
-/// A text that no key prints.
+/// A text that is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not 32 hexadecimal digits")]
+#[error("a key has 32 hexadecimal digits")]
 pub struct MalformedKey;
 
 impl Key {
@@ -25,7 +25,7 @@ impl Key {
     pub fn new(instance: &str, subject: &Subject) -> Self {
         let mut hasher = blake3::Hasher::new_keyed(DOMAIN);
         hasher.update(instance.as_bytes());
-        // Instance names hold no NUL, so no two pairs spell the same input.
+        // Instance names contain no NUL, so no two pairs give the same input.
         hasher.update(&[0]);
         hasher.update(subject.as_str().as_bytes());
         let mut short = [0; 16];
@@ -33,7 +33,7 @@ impl Key {
         Key(short)
     }
 
-    /// The raw bytes, a good seed for everything that should be stable per face.
+    /// The raw bytes: a seed for choices that have to stay the same per face.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_one_identity_share_a_key() {
+    fn spellings_of_one_jid_share_a_key() {
         assert_eq!(
             key("sales", "628123:4@s.whatsapp.net"),
             key("sales", "628123")
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn instances_subjects_and_kinds_do_not() {
+    fn other_instances_subjects_and_kinds_have_other_keys() {
         let keys = [
             key("sales", "123"),
             key("support", "123"),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_on_disk_does_not_change_by_accident() {
+    fn the_key_of_a_face_does_not_change_by_accident() {
         assert_eq!(
             key("sales", "628123").to_string(),
             "5ccaf2477cfe37fee7a5769a1bfc1382"

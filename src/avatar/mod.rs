@@ -1,5 +1,5 @@
-//! The nouns and the verdicts: whose face, which picture, what is known of it, and what to do next.
-//! Pure: no socket, no file, no clock. Time comes in as an argument, a decision goes out as a value.
+//! The domain: WhatsApp addresses, pictures, entries, and the decisions about them. Pure: no socket, no
+//! file, no clock. Time comes in as an argument, and a decision goes out as a value.
 
 mod absorb;
 mod decide;

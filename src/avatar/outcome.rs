@@ -1,46 +1,46 @@
-//! What came of asking for a face: a picture, a truthful "there is none", or trouble.
+//! The outcome of asking a vendor for a face: a picture, a confirmed "no picture", or trouble.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The ten outcomes. Their names are the reasons that headers, logs and metrics show.
+/// The ten outcomes. Their names are the reasons in headers, logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
 pub enum Outcome {
-    /// Image bytes, validated.
+    /// A validated picture.
     Picture,
-    /// The vendor answered, and there is nothing to show.
+    /// The vendor answered that there is no picture.
     Empty(Empty),
-    /// Nobody really answered the question.
+    /// The vendor gave no answer.
     Trouble(Trouble),
 }
 
-/// A vendor's answer that holds no picture.
+/// A vendor's answer without a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Empty {
     /// The contact has set no picture.
     NotSet,
-    /// Privacy, a block, or unauthorized for this contact.
+    /// The picture is hidden: privacy settings, a block, or no permission for this contact.
     Hidden,
-    /// A vendor that flattens the two above into one null.
+    /// One of the two above, from a vendor whose `null` means either.
     Unknown,
     /// No such contact, chat or vendor instance.
     NotFound,
 }
 
-/// A question that got no answer.
+/// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trouble {
-    /// 429, or `rate-overlimit` inside a 200, or empty answers that smell of it.
+    /// 429, or `rate-overlimit` inside a 200, or too many empty answers at once.
     RateLimited,
-    /// The vendor refused our credential.
+    /// The vendor refused the credential.
     Auth,
     /// The vendor's WhatsApp session is not working.
     SessionDown,
-    /// 5xx, timeout, reset, bad JSON, bad image, a link that stays expired.
+    /// 5xx, timeout, connection reset, invalid JSON or image, a link that stays expired.
     VendorError,
-    /// Our own limiter refused before any call.
+    /// The instance's budget refused before any call.
     OverBudget,
 }
 
@@ -60,7 +60,7 @@ const NAMES: [(Outcome, &str); 10] = [
 // === impl Outcome ===
 
 impl Outcome {
-    /// All ten, in the order of the documentation.
+    /// All ten, in documentation order.
     pub fn all() -> impl Iterator<Item = Outcome> {
         NAMES.into_iter().map(|(outcome, _)| outcome)
     }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_one_to_one_with_outcomes() {
+    fn every_outcome_has_one_name_and_is_parsed_from_it() {
         for (outcome, name) in NAMES {
             assert_eq!(outcome.as_str(), name);
             assert_eq!(Outcome::try_from(name.to_owned()), Ok(outcome));

@@ -1,5 +1,5 @@
-//! Bytes that were proven to be a whole picture of a kind that browsers show. A [`Picture`] is
-//! made from nothing else, so whatever holds one can be served.
+//! Validated pictures: whole images of a format that browsers show. A [`Picture`] is only made from
+//! validated bytes, so every one can be served.
 
 use std::fmt;
 
@@ -19,7 +19,8 @@ pub struct Picture {
     height: u32,
 }
 
-/// What a picture is known again by: its bytes may lie elsewhere, and come back proven.
+/// The proof that bytes with this digest were validated. Stored beside the bytes, it saves validating
+/// them again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
     digest: Digest,
@@ -46,41 +47,41 @@ pub enum MediaType {
     Gif,
 }
 
-/// Why bytes were not taken for a picture.
+/// Why bytes are not a valid picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPicture {
-    /// No byte at all: what visual rate limiting sends.
+    /// No bytes, as visual rate limiting sends.
     #[error("the picture is empty (0 bytes)")]
-    Nothing,
-    /// Magic bytes of none of the four formats: HTML, SVG, JSON, noise.
-    #[error("the bytes are no JPEG, PNG, WebP or GIF")]
-    Unknown,
-    /// The end is missing.
+    NoBytes,
+    /// Another format: HTML, SVG, JSON, noise.
+    #[error("the bytes are not a JPEG, PNG, WebP or GIF")]
+    UnknownFormat,
+    /// The end of the file is missing.
     #[error("the {0} is cut off")]
-    CutOff(MediaType),
-    /// A header that makes no sense, or an edge longer than allowed.
-    #[error("the {0} has unreadable or unreasonable dimensions")]
+    Truncated(MediaType),
+    /// An invalid header, or an edge longer than allowed.
+    #[error("the {0} has invalid or too large dimensions")]
     Dimensions(MediaType),
 }
 
 // === impl Picture ===
 
 impl Picture {
-    /// The longest edge believed. WhatsApp's pictures are 640 pixels square.
-    const LONGEST_EDGE: usize = 8192;
+    /// The longest edge in pixels. WhatsApp's pictures are 640 pixels square.
+    const MAX_EDGE: usize = 8192;
 
-    /// Takes `bytes` for a picture if their beginning, dimensions and end say so. What a vendor's
-    /// `Content-Type` claims does not matter.
+    /// Validates the beginning, the dimensions and the end of `bytes`. A vendor's `Content-Type` is not
+    /// considered.
     pub fn validate(bytes: Bytes) -> Result<Self, InvalidPicture> {
         if bytes.is_empty() {
-            return Err(InvalidPicture::Nothing);
+            return Err(InvalidPicture::NoBytes);
         }
-        let media = MediaType::sniff(&bytes).ok_or(InvalidPicture::Unknown)?;
+        let media = MediaType::sniff(&bytes).ok_or(InvalidPicture::UnknownFormat)?;
         if !media.is_whole(&bytes) {
-            return Err(InvalidPicture::CutOff(media));
+            return Err(InvalidPicture::Truncated(media));
         }
         let size = imagesize::blob_size(&bytes).map_err(|_| InvalidPicture::Dimensions(media))?;
-        let edges = 1..=Self::LONGEST_EDGE;
+        let edges = 1..=Self::MAX_EDGE;
         if !edges.contains(&size.width) || !edges.contains(&size.height) {
             return Err(InvalidPicture::Dimensions(media));
         }
@@ -93,7 +94,7 @@ impl Picture {
         })
     }
 
-    /// The picture that `proof` was taken of, if these are its bytes: they were validated then.
+    /// The picture of `proof`, if these are its bytes.
     pub fn from_proof(bytes: Bytes, proof: &Proof) -> Option<Self> {
         let Proof {
             digest,
@@ -110,7 +111,7 @@ impl Picture {
         })
     }
 
-    /// What it is known again by.
+    /// The proof by which [`Picture::from_proof`] accepts these bytes.
     pub fn proof(&self) -> Proof {
         Proof {
             digest: self.digest,
@@ -120,12 +121,12 @@ impl Picture {
         }
     }
 
-    /// The picture, byte for byte as it came.
+    /// The bytes, as the vendor sent them.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// What identifies the bytes.
+    /// The digest of the bytes.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -192,7 +193,7 @@ impl fmt::Debug for Digest {
 // === impl MediaType ===
 
 impl MediaType {
-    /// The media type as `Content-Type` has it.
+    /// The media type for `Content-Type`.
     pub fn as_str(self) -> &'static str {
         match self {
             MediaType::Jpeg => "image/jpeg",
@@ -202,7 +203,7 @@ impl MediaType {
         }
     }
 
-    /// The format whose magic bytes these are, all of them: browsers look at all of them, too.
+    /// The format with these magic bytes. All of them are compared, as browsers do.
     fn sniff(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(b"\xFF\xD8\xFF") {
             Some(MediaType::Jpeg)
@@ -217,11 +218,11 @@ impl MediaType {
         }
     }
 
-    /// Whether the format's own end is there. A vendor that cuts a file and adjusts its length is
-    /// found out by nothing else.
+    /// Whether the format's end marker is there. Only this detects a file that was cut and sent with
+    /// the shorter length.
     fn is_whole(self, bytes: &[u8]) -> bool {
         match self {
-            // Some encoders pad behind the end-of-image marker.
+            // Some encoders add padding after the end-of-image marker.
             MediaType::Jpeg => bytes.windows(2).rev().any(|pair| pair == [0xFF, 0xD9]),
             MediaType::Png => bytes
                 .windows(8)
@@ -250,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    fn drawn(format: ImageFormat) -> Vec<u8> {
+    fn encode(format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
         DynamicImage::new_rgb8(96, 64)
             .write_to(&mut bytes, format)
@@ -258,11 +259,11 @@ mod tests {
         bytes.into_inner()
     }
 
-    /// A 1x1 GIF; the encoder for it is not among our dependencies.
+    /// A 1x1 GIF; no encoder for it is among the dependencies.
     const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
     #[test]
-    fn magic_bytes_that_are_nearly_right_are_wrong() {
+    fn one_wrong_magic_byte_is_an_unknown_format() {
         let gif = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xFF\xFF\xFF\x21\xF9\x04\x01\x00\x00\x00\x00\x2C\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01\x44\x00\x3B";
         assert!(Picture::validate(Bytes::from_static(gif)).is_ok());
         for at in 0..6 {
@@ -270,19 +271,19 @@ mod tests {
             other[at] ^= 1;
             assert_eq!(
                 Picture::validate(other.into()),
-                Err(InvalidPicture::Unknown)
+                Err(InvalidPicture::UnknownFormat)
             );
         }
     }
 
     #[test]
-    fn the_bytes_decide_the_type() {
+    fn the_bytes_of_a_picture_decide_its_media_type() {
         for (format, media) in [
             (ImageFormat::Jpeg, MediaType::Jpeg),
             (ImageFormat::Png, MediaType::Png),
             (ImageFormat::WebP, MediaType::Webp),
         ] {
-            let picture = Picture::validate(drawn(format).into()).unwrap();
+            let picture = Picture::validate(encode(format).into()).unwrap();
             assert_eq!(picture.media(), media);
             assert_eq!(picture.dimensions(), (96, 64));
         }
@@ -291,9 +292,9 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_cut_anywhere_is_refused() {
+    fn a_picture_truncated_anywhere_is_refused() {
         for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
-            let whole = drawn(format);
+            let whole = encode(format);
             for end in (0..whole.len() - 1).step_by(7) {
                 let cut = Bytes::copy_from_slice(&whole[..end]);
                 assert!(Picture::validate(cut).is_err(), "{format:?} cut at {end}");
@@ -302,8 +303,8 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_comes_back_by_its_proof_and_no_other_bytes_do() {
-        let picture = Picture::validate(drawn(ImageFormat::Png).into()).unwrap();
+    fn a_proof_accepts_the_bytes_of_its_picture_and_no_others() {
+        let picture = Picture::validate(encode(ImageFormat::Png).into()).unwrap();
         let written = serde_json::to_string(&picture.proof()).unwrap();
         let proof: Proof = serde_json::from_str(&written).unwrap();
         let bytes = picture.bytes().clone();
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_browsers_would_run_or_not_show_is_refused() {
+    fn formats_that_browsers_run_or_do_not_show_are_refused() {
         for bytes in [
             &b"<!doctype html><title>Login</title>"[..],
             b"<svg xmlns='http://www.w3.org/2000/svg'/>",
@@ -328,18 +329,18 @@ mod tests {
         ] {
             assert_eq!(
                 Picture::validate(Bytes::copy_from_slice(bytes)),
-                Err(InvalidPicture::Unknown)
+                Err(InvalidPicture::UnknownFormat)
             );
         }
         assert_eq!(
             Picture::validate(Bytes::new()),
-            Err(InvalidPicture::Nothing)
+            Err(InvalidPicture::NoBytes)
         );
     }
 
     #[test]
-    fn a_header_that_claims_a_huge_canvas_is_refused() {
-        let mut png = drawn(ImageFormat::Png);
+    fn a_picture_with_huge_dimensions_in_its_header_is_refused() {
+        let mut png = encode(ImageFormat::Png);
         png[16..20].copy_from_slice(&100_000u32.to_be_bytes());
         assert_eq!(
             Picture::validate(png.into()),

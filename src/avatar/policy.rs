@@ -1,35 +1,35 @@
-//! How long each kind of answer is believed, and what retires a picture.
+//! How long each kind of answer is valid, and when a picture is given up.
 
 use std::time::Duration;
 
-/// The rules that [`decide`](super::decide) and [`absorb`](super::absorb) go by.
+/// The rules of [`decide`](super::decide) and [`absorb`](super::absorb).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// How long a confirmed picture is fresh.
     pub ttl: Duration,
-    /// How long beyond `ttl` a picture is shown at once while it is refreshed behind the scenes
-    /// (RFC 5861); beyond that, requests wait for the refresh.
+    /// How long after `ttl` a picture is served at once and refreshed in the background (RFC 5861, section
+    /// 3). After that, requests wait for the refresh.
     pub stale_while_revalidate: Duration,
-    /// How many agreeing empty answers, a TTL apart, it takes to believe that a picture is gone.
+    /// How many empty answers, a TTL apart, confirm that a picture is gone.
     pub confirmations: u32,
-    /// What then becomes of it.
+    /// The fate of the picture then.
     pub on_hidden: OnHidden,
-    /// How long a face that was forgotten on demand is not asked for.
+    /// How long a face that was forgotten on demand is not fetched.
     pub forget_for: Duration,
-    /// How long an answer without a picture is believed.
+    /// How long an answer without a picture is valid.
     pub negative: NegativeTtls,
 }
 
-/// What becomes of a picture that is confirmed to be hidden or removed.
+/// The fate of a picture that is confirmed to be hidden or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnHidden {
-    /// It goes on being shown, marked as stale.
+    /// It is still served, marked as stale.
     Keep,
-    /// It makes way for the fallback.
+    /// It is dropped, and the placeholder is served.
     Drop,
 }
 
-/// How long to wait before asking again, by what came of asking.
+/// How long to wait before the next attempt, by outcome (negative caching).
 #[derive(Clone, Debug, PartialEq)]
 pub struct NegativeTtls {
     /// After `not_set`, `hidden` and `unknown`.
@@ -38,13 +38,13 @@ pub struct NegativeTtls {
     pub not_found: Duration,
     /// After `session_down`.
     pub session_down: Duration,
-    /// After `auth`: the operator has to change something first.
+    /// After `auth`, which only the operator can change.
     pub auth: Duration,
-    /// After the first `vendor_error`; doubles with each further one.
+    /// After the first `vendor_error`; doubles with every further one in a row.
     pub error_first: Duration,
     /// The longest wait after a `vendor_error`.
     pub error_longest: Duration,
-    /// After `rate_limited` where the vendor named no time.
+    /// After `rate_limited`, if the vendor named no time.
     pub rate_limited: Duration,
 }
 

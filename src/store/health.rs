@@ -104,7 +104,7 @@ impl DiskHealth {
 }
 
 impl Operation {
-    /// The log message of a failure, and what follows from it.
+    /// The log message of a failure, and its consequence.
     fn failure(self) -> (&'static str, &'static str) {
         match self {
             Operation::Write => (

@@ -68,8 +68,7 @@ mod tests {
         Key::new("sales", &format!("1{number}").parse().unwrap())
     }
 
-    /// Runs as many tasks as there are `keys` in many orders. Each takes the lock of its key, and
-    /// `work` is what it does with the lock held.
+    /// Runs one task of `work` for each of `keys`, in many orders.
     fn check<Work>(keys: &'static [usize], stripes: usize, work: fn(Arc<Scene>, usize) -> Work)
     where
         Work: Future<Output = ()> + Send + 'static,

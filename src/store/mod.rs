@@ -7,7 +7,7 @@
 //! | layer | file | holds | reason |
 //! | --- | --- | --- | --- |
 //! | memory tier | `memory.rs` | whole entries, bounded by bytes | a hit reads no file |
-//! | index | `index.rs`, `catalogue.rs` | of every entry: content, size, last use | knows absent faces, what to evict and what is garbage, without the disk |
+//! | index | `index.rs`, `catalogue.rs` | of every entry: content, size, last use | knows absent faces, the next eviction and the garbage without reading the disk |
 //! | metadata cache | `metadata_cache.rs` | of 16,384 entries: all but the picture's bytes | a hit on disk opens one file instead of two |
 //! | non-blocking read | `nonblocking.rs` | nothing: it reads the kernel's page cache | a hit on disk needs no other thread |
 //! | disk | `disk/` | index files and content files | outlives the process |
@@ -295,7 +295,7 @@ impl Store {
         .await
     }
 
-    /// What `select` makes of all undamaged entries on disk, on a disk thread.
+    /// Applies `select` to all undamaged entries on disk, on a disk thread.
     async fn inspect<T: Send + 'static>(
         &self,
         select: impl FnOnce(&mut dyn Iterator<Item = InspectedEntry>) -> Vec<T> + Send + 'static,

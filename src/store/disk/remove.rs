@@ -8,7 +8,7 @@ use crate::{
     store::{catalogue::ContentId, health::Operation, layout},
 };
 
-/// What became of an entry that was to be evicted.
+/// The result of evicting an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Eviction {
     /// It was removed.
