@@ -23,7 +23,7 @@ impl Demo {
         let url = lines
             .by_ref()
             .map(Result::unwrap)
-            .find_map(|line| Some(line.split_once("open ")?.1.split(' ').next()?.to_owned()))
+            .find_map(|line| Some(line.strip_prefix("gallery: ")?.trim().to_owned()))
             .unwrap();
         // The pipe has to be read on, or the server's log fills it.
         std::thread::spawn(move || lines.for_each(drop));
