@@ -17,6 +17,11 @@ use tokio::{sync::watch, time};
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
+/// A point on the monotonic clock of this process, in milliseconds. Setting the time of day does not move
+/// it, so distances in time are measured with it. It means nothing to another process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
 /// A clock: the system's, or a manual one for tests.
 #[derive(Clone)]
 pub struct Clock(Source);
@@ -24,7 +29,14 @@ pub struct Clock(Source);
 #[derive(Clone)]
 enum Source {
     System,
-    Manual(watch::Sender<Timestamp>),
+    Manual(watch::Sender<Reading>),
+}
+
+/// Both times of a manual clock.
+#[derive(Clone, Copy)]
+struct Reading {
+    wall: Timestamp,
+    moment: Moment,
 }
 
 /// How long a sleep lasts before it reads the system's clock again.
@@ -80,6 +92,28 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+// === impl Moment ===
+
+impl Moment {
+    /// Milliseconds since an arbitrary point that is the same for the whole process.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The time since `earlier`, or zero if that is later.
+    pub const fn since(self, earlier: Moment) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, later: Duration) -> Moment {
+        Moment(self.0.saturating_add(millis(later)))
+    }
+}
+
 // === impl Clock ===
 
 impl Clock {
@@ -90,26 +124,44 @@ impl Clock {
 
     /// A clock that stands at `start` until [`Clock::advance`] moves it; clones move together.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Source::Manual(watch::Sender::new(start)))
+        Self(Source::Manual(watch::Sender::new(Reading {
+            wall: start,
+            moment: Moment::default(),
+        })))
     }
 
     /// The current time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            // The time of the kernel's last tick, at most 4 ms ago, which also dates files. FIGURE
-            Source::System => {
-                let now = clock_gettime(ClockId::RealtimeCoarse);
-                let secs = u64::try_from(now.tv_sec).unwrap_or_default();
-                Timestamp::from_secs(secs) + Duration::from_nanos(now.tv_nsec.unsigned_abs())
-            }
-            Source::Manual(at) => *at.borrow(),
+            // The time of the kernel's last tick, at most 4 ms ago, which also dates files.
+            Source::System => Timestamp(millis(coarse_time(ClockId::RealtimeCoarse))),
+            Source::Manual(reading) => reading.borrow().wall,
+        }
+    }
+
+    /// The current point on the monotonic clock.
+    pub fn moment(&self) -> Moment {
+        match &self.0 {
+            Source::System => Moment(millis(coarse_time(ClockId::MonotonicCoarse))),
+            Source::Manual(reading) => reading.borrow().moment,
         }
     }
 
     /// Moves a manual clock forward. Does nothing to the system's clock.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual(at) = &self.0 {
-            at.send_modify(|at| *at = *at + by);
+        if let Source::Manual(reading) = &self.0 {
+            reading.send_modify(|reading| {
+                reading.wall = reading.wall + by;
+                reading.moment = reading.moment + by;
+            });
+        }
+    }
+
+    /// Sets the time of day of a manual clock, as an operator or NTP does. The monotonic clock does not
+    /// move. The system's clock cannot be set.
+    pub fn set(&self, wall: Timestamp) {
+        if let Source::Manual(reading) = &self.0 {
+            reading.send_modify(|reading| reading.wall = wall);
         }
     }
 
@@ -126,7 +178,7 @@ impl Clock {
             },
             Source::Manual(time) => {
                 // This cannot fail, because `self` holds the sender.
-                let _ = time.subscribe().wait_for(|now| *now >= at).await;
+                let _ = time.subscribe().wait_for(|now| now.wall >= at).await;
             }
         }
     }
@@ -140,6 +192,14 @@ impl fmt::Debug for Clock {
         };
         write!(f, "Clock({kind} at {} ms)", self.now().0)
     }
+}
+
+/// The time of a clock as of the kernel's last tick.
+fn coarse_time(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
+    let secs = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanos = u32::try_from(now.tv_nsec).unwrap_or_default();
+    Duration::new(secs, nanos)
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -171,6 +231,17 @@ mod tests {
             clock.advance(Duration::from_secs(10));
         }
         assert_eq!(sleeping.await.unwrap(), Timestamp::from_secs(1_060));
+    }
+
+    #[test]
+    fn setting_the_time_of_day_leaves_the_monotonic_clock_alone() {
+        let clock = Clock::manual(Timestamp::from_secs(7_200));
+        let before = clock.moment();
+        clock.set(Timestamp::from_secs(3_600));
+        assert_eq!(clock.moment(), before);
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(clock.moment().since(before), Duration::from_secs(5));
+        assert_eq!(clock.now(), Timestamp::from_secs(3_605));
     }
 
     #[test]

@@ -5,43 +5,53 @@ use std::sync::Arc;
 use super::{Dependencies, StartError};
 use crate::{
     config::{self, Config, Reloadable},
-    limits::{Admission, Budget, Cooldown},
+    limits::Admission,
     pipeline::{Faces, Instance, Instances},
     store::Store,
     telemetry::Metrics,
     upstream::Client,
 };
 
-/// Builds an account. Its used-up budget and its pause are those of `known`, the same account before a reload, else
-/// those that an earlier process has saved.
+/// Builds an account. One that was configured before a reload, under whatever name, keeps its admission
+/// control and its connections, which fetches in flight go on using. Another account continues from the
+/// state that an earlier process saved.
 pub(super) fn build(
     settings: config::Instance,
     store: &Store,
     dependencies: &Dependencies,
-    known: Option<&Admission>,
+    before: Option<&Instances>,
 ) -> Arc<Instance> {
-    let clock = &dependencies.clock;
-    let budget = Budget::new(
-        settings.lookups,
-        settings.refreshes,
-        settings.daily,
-        clock.clone(),
-    );
-    let cooldown = Cooldown::new(settings.cooldown_policy);
-    let admission = Admission::new(budget, cooldown, settings.sensitivity, clock.clone());
-    match known {
-        Some(known) => admission.restore(known.save()),
+    let known = before.and_then(|before| {
+        let (vendor, base) = (settings.vendor, &settings.client.base);
+        let mut known = before.iter();
+        known.find(|known| known.is_account(vendor, base, &settings.account.name))
+    });
+    let admission = match known {
+        Some(known) => {
+            known.admission().set_limits(settings.limits);
+            known.admission().clone()
+        }
         None => {
-            if let Some(state) = store.load_state(&settings.name) {
+            let admission = Admission::new(settings.limits, dependencies.clock.clone());
+            // The saved state of a name that has just changed its account is the other account's.
+            let is_new = before.is_none_or(|before| before.get(&settings.name).is_none());
+            if is_new && let Some(state) = store.load_state(&settings.name) {
                 admission.restore(serde_json::from_slice(&state).unwrap_or_default());
             }
+            Arc::new(admission)
         }
-    }
+    };
+    let client = known
+        .map(|known| known.client())
+        .filter(|client| *client.settings() == settings.client)
+        .cloned();
+    let client = client
+        .unwrap_or_else(|| Arc::new(Client::new(settings.client, dependencies.resolver.clone())));
     Arc::new(Instance::new(
         &settings.name,
         settings.vendor,
         settings.account,
-        Client::new(settings.client, dependencies.resolver.clone()),
+        client,
         admission,
     ))
 }

@@ -24,6 +24,7 @@ pub(super) struct Live {
     pub(super) faces: Faces,
     pub(super) warmups: Warmups,
     instances: Instances,
+    limiter: Arc<ClientLimiter>,
 }
 
 /// The parts that a reload keeps.
@@ -38,7 +39,8 @@ pub(super) struct SharedParts {
 }
 
 impl Live {
-    /// Builds the parts. The instances take the budgets and pauses of the instances of the same name in `before`.
+    /// Builds the parts. Accounts that are configured in `before`, too, keep their budgets, pauses and
+    /// connections, and clients their rate limiters unless the quota changed.
     pub(super) fn new(
         settings: Reloadable,
         faces: Faces,
@@ -50,8 +52,6 @@ impl Live {
         let mut built = Vec::new();
         for instance in settings.instances {
             let schedule = instance.warm;
-            let known = known.and_then(|known| known.get(&instance.name));
-            let known = known.map(|known| known.admission());
             let instance = instances::build(instance, &parts.store, &parts.dependencies, known);
             warmups.resume(&instance);
             if let Some(schedule) = schedule {
@@ -60,11 +60,17 @@ impl Live {
             built.push(instance);
         }
         let instances: Instances = built.into_iter().collect();
+        let limiter = before.map(|live| &live.limiter);
+        let limiter = limiter.filter(|limiter| limiter.quota() == settings.client_rate);
+        let limiter = limiter.cloned().unwrap_or_else(|| {
+            let clock = parts.dependencies.clock.clone();
+            Arc::new(ClientLimiter::new(settings.client_rate, clock))
+        });
         let front = front::Settings {
             access: settings.access,
             clients: Clients {
                 proxies: settings.proxies,
-                limiter: ClientLimiter::new(settings.client_rate, parts.dependencies.clock.clone()),
+                limiter: limiter.clone(),
             },
             allow_origin: settings.allow_origin,
             origin: settings.origin,
@@ -87,6 +93,7 @@ impl Live {
             faces,
             warmups,
             instances,
+            limiter,
         }
     }
 }

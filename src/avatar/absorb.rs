@@ -102,10 +102,13 @@ pub fn absorb(entry: Option<&Entry>, report: Report, policy: &Policy) -> Option<
 
 /// Trouble is not an answer. So a late picture still counts after newer trouble, but late trouble
 /// never counts after anything newer.
+///
+/// An attempt that lies ahead of the answer was dated by a wrong clock and overtakes nothing.
 fn is_overtaken(last: &LastAttempt, report: &Report) -> bool {
+    let overtakes = |asked_at| report.asked_at < asked_at && asked_at <= report.answered_at;
     match report.answer {
-        Answer::Trouble { .. } => report.asked_at < last.asked_at,
-        _ => report.asked_at < last.answer_asked_at,
+        Answer::Trouble { .. } => overtakes(last.asked_at),
+        _ => overtakes(last.answer_asked_at),
     }
 }
 

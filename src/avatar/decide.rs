@@ -55,7 +55,8 @@ pub fn decide(entry: Option<&Entry>, ask: Ask, now: Timestamp, policy: &Policy) 
         return Plan::Wait(Forward::UriMiss);
     };
     let age = entry.picture.as_ref().map(|stored| stored.age(now));
-    if age.is_some_and(|age| age < policy.ttl) || now < entry.last.retry_at {
+    let is_fresh = age.is_some_and(|age| age < policy.ttl);
+    if !entry.is_from_the_future(now) && (is_fresh || now < entry.last.retry_at) {
         return Plan::Serve;
     }
     match age {

@@ -76,6 +76,9 @@ pub struct LastAttempt {
     pub is_outdated: bool,
 }
 
+/// How far the clocks of two processes may differ. Beyond it, a time that lies ahead is wrong.
+const CLOCK_SLACK: Duration = Duration::from_secs(5 * 60);
+
 impl Entry {
     /// The entry of a face that is forgotten at `now` and not asked for before `until`. It looks the
     /// same as the entry of a face with a hidden picture.
@@ -128,6 +131,14 @@ impl Entry {
         }
         self.last.retry_at = now;
         self
+    }
+
+    /// Whether the entry was written while the time of day was ahead of today's. Its times say nothing
+    /// then, and it is due.
+    pub fn is_from_the_future(&self, now: Timestamp) -> bool {
+        let confirmed_at = self.picture.as_ref().map(|stored| stored.confirmed_at);
+        let latest = confirmed_at.unwrap_or_default().max(self.last.asked_at);
+        latest > now + CLOCK_SLACK
     }
 
     /// Whether the entry is a tombstone whose time has not passed.

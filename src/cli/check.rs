@@ -18,8 +18,8 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
             instance.name,
             instance.vendor.as_str(),
             instance.client.base,
-            instance.lookups.per_minute,
-            instance.refreshes.per_minute,
+            instance.limits.budget.lookups.per_minute,
+            instance.limits.budget.refreshes.per_minute,
         );
     }
     Ok(())

@@ -108,16 +108,8 @@ pub struct Instance {
     pub account: upstream::Account,
     /// Its HTTP client.
     pub client: upstream::ClientSettings,
-    /// Calls in all.
-    pub lookups: limits::Quota,
-    /// Calls that bypass the vendor's cache.
-    pub refreshes: limits::Quota,
-    /// Calls a day.
-    pub daily: Option<std::num::NonZeroU32>,
-    /// How long it pauses after trouble.
-    pub cooldown_policy: limits::CooldownPolicy,
-    /// When empty answers are taken as a sign of a rate limit.
-    pub sensitivity: limits::Sensitivity,
+    /// Its budget, its pauses and its soft-throttling detector.
+    pub limits: limits::AdmissionLimits,
     /// The daily warm-up.
     pub warm: Option<pipeline::Schedule>,
 }

@@ -3,6 +3,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +21,7 @@ pub struct Clients {
     /// The proxies in front of this server.
     pub proxies: Proxies,
     /// The rate of each client.
-    pub limiter: ClientLimiter,
+    pub limiter: Arc<ClientLimiter>,
 }
 
 /// The proxies in front of this server, and the header in which they name their clients.

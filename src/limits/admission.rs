@@ -3,15 +3,18 @@
 //! crash loop makes no more calls than one long run.
 
 use std::{
-    sync::{Mutex, MutexGuard},
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Budget, Cooldown, Observation, Priority, Sensitivity, SoftThrottleDetector,
-    budget::SavedBudget, cooldown::SavedCooldown,
+    Budget, BudgetLimits, Cooldown, CooldownPolicy, Observation, Priority, Sensitivity,
+    SoftThrottleDetector,
+    budget::SavedBudget,
+    cooldown::{CooldownState, SavedCooldown},
 };
 use crate::{
     avatar::{Key, Trouble},
@@ -22,13 +25,24 @@ use crate::{
 /// The admission control of one instance.
 #[derive(Debug)]
 pub struct Admission {
-    budget: Budget,
+    /// This lock and the next ones are held for a few instructions, never across an await.
+    budget: RwLock<Budget>,
     cooldown: Cooldown,
-    /// This lock and the next are held for a few instructions, never across an await.
     detector: Mutex<SoftThrottleDetector>,
     session: Mutex<Session>,
-    sensitivity: Sensitivity,
+    limits: Mutex<AdmissionLimits>,
     clock: Clock,
+}
+
+/// The limits of an instance, which a reload may change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdmissionLimits {
+    /// The size of the budget.
+    pub budget: BudgetLimits,
+    /// The length of pauses.
+    pub cooldown: CooldownPolicy,
+    /// The sensitivity of the soft-throttling detector.
+    pub sensitivity: Sensitivity,
 }
 
 /// The vendor may not be called now.
@@ -93,30 +107,43 @@ pub struct SavedAdmission {
 /// The state of an account with its vendor, without the used part of its budget.
 #[derive(Debug, PartialEq)]
 pub struct AdmissionStatus {
-    cooldown: SavedCooldown,
+    cooldown: CooldownState,
     session: Session,
 }
 
 impl Admission {
     /// The admission control of a vendor that was never called.
-    pub fn new(budget: Budget, cooldown: Cooldown, sensitivity: Sensitivity, clock: Clock) -> Self {
+    pub fn new(limits: AdmissionLimits, clock: Clock) -> Self {
         Self {
-            budget,
-            cooldown,
+            budget: RwLock::new(Budget::new(limits.budget, clock.clone())),
+            cooldown: Cooldown::new(limits.cooldown.clone(), clock.clone()),
             detector: Mutex::default(),
             session: Mutex::default(),
-            sensitivity,
+            limits: Mutex::new(limits),
             clock,
         }
+    }
+
+    /// Goes by other limits from the next call on. The used part of the budget, the pause and the
+    /// detector's counts stay, also for calls in flight.
+    pub fn set_limits(&self, limits: AdmissionLimits) {
+        let before = mem::replace(&mut *lock(&self.limits), limits.clone());
+        if before.budget != limits.budget {
+            // Under the lock for writing, so that no call is taken from the old budget meanwhile.
+            let mut budget = self.budget.write().unwrap_or_else(PoisonError::into_inner);
+            let resized = budget.resize(limits.budget);
+            *budget = resized;
+        }
+        self.cooldown.set_policy(limits.cooldown);
     }
 
     /// Admits one call and takes it from the budget. `with_refresh` is for a call that makes the vendor
     /// bypass its cache.
     pub fn admit(&self, priority: Priority, with_refresh: bool) -> Result<(), NotAdmitted> {
-        if let Some((retry_at, why)) = self.cooldown.current(self.clock.now()) {
+        if let Some((retry_at, why)) = self.cooldown.current() {
             return Err(NotAdmitted { why, retry_at });
         }
-        self.budget
+        self.budget()
             .take(priority, with_refresh)
             .map_err(|over_budget| NotAdmitted {
                 why: Trouble::OverBudget,
@@ -126,15 +153,12 @@ impl Admission {
 
     /// Records an answer about a face.
     pub fn record_answer(&self, key: Key, observation: Observation) -> AnswerVerdict {
-        let now = self.clock.now();
-        if self
-            .lock_detector()
-            .observe(key, observation, &self.sensitivity)
-        {
-            let paused_until = self.cooldown.record_rate_limit(None, now);
+        let sensitivity = lock(&self.limits).sensitivity.clone();
+        if self.lock_detector().observe(key, observation, &sensitivity) {
+            let paused_until = self.cooldown.record_rate_limit(None);
             return AnswerVerdict::SoftThrottled { paused_until };
         }
-        self.cooldown.record_answer(now);
+        self.cooldown.record_answer();
         self.set_session(SessionState::Working);
         AnswerVerdict::Genuine
     }
@@ -146,8 +170,17 @@ impl Admission {
             Trouble::Auth => self.set_session(SessionState::Refused),
             _ => {}
         }
-        self.cooldown
-            .record_trouble(why, retry_after, self.clock.now())
+        self.cooldown.record_trouble(why, retry_after)
+    }
+
+    /// The longest pause that a vendor can ask for with `Retry-After`.
+    pub fn longest_pause(&self) -> Duration {
+        self.cooldown.longest()
+    }
+
+    /// Ends the pause in force. Returns whether there was one.
+    pub fn lift_pause(&self) -> bool {
+        self.cooldown.lift()
     }
 
     /// The vendor's session with WhatsApp, as its answers show it.
@@ -169,24 +202,24 @@ impl Admission {
     pub fn available(&self) -> u64 {
         match self.cooldown() {
             Some(_) => 0,
-            None => self.budget.available(),
+            None => self.budget().available(),
         }
     }
 
     /// The number of calls that are admitted at once after an idle time.
     pub fn burst(&self) -> u64 {
-        self.budget.burst()
+        self.budget().burst()
     }
 
     /// The end of the pause in force, and its reason.
     pub fn cooldown(&self) -> Option<(Timestamp, Trouble)> {
-        self.cooldown.current(self.clock.now())
+        self.cooldown.current()
     }
 
     /// The state of the account.
     pub fn status(&self) -> AdmissionStatus {
         AdmissionStatus {
-            cooldown: self.cooldown.save(),
+            cooldown: self.cooldown.state(),
             session: self.session(),
         }
     }
@@ -194,7 +227,7 @@ impl Admission {
     /// The state to keep for the next process.
     pub fn save(&self) -> SavedAdmission {
         SavedAdmission {
-            budget: self.budget.save(),
+            budget: self.budget().save(),
             cooldown: self.cooldown.save(),
             detector: self.lock_detector().clone(),
             session: self.session(),
@@ -203,10 +236,14 @@ impl Admission {
 
     /// Continues from the state that another process saved.
     pub fn restore(&self, saved: SavedAdmission) {
-        self.budget.restore(saved.budget);
-        self.cooldown.restore(saved.cooldown, self.clock.now());
+        self.budget().restore(saved.budget);
+        self.cooldown.restore(saved.cooldown);
         *self.lock_detector() = saved.detector;
         *self.lock_session() = saved.session;
+    }
+
+    fn budget(&self) -> RwLockReadGuard<'_, Budget> {
+        self.budget.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_session(&self) -> MutexGuard<'_, Session> {
@@ -223,24 +260,23 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::limits::{CooldownPolicy, Quota};
+    use crate::limits::Quota;
 
     fn admission(clock: &Clock) -> Admission {
         let quota = |per_minute, burst| Quota {
             per_minute: NonZeroU32::new(per_minute).unwrap(),
             burst: NonZeroU32::new(burst).unwrap(),
         };
-        Admission::new(
-            Budget::new(
-                quota(30, 10),
-                quota(4, 2),
-                NonZeroU32::new(100),
-                clock.clone(),
-            ),
-            Cooldown::new(CooldownPolicy::default()),
-            Sensitivity::default(),
-            clock.clone(),
-        )
+        let limits = AdmissionLimits {
+            budget: BudgetLimits {
+                lookups: quota(30, 10),
+                refreshes: quota(4, 2),
+                daily: NonZeroU32::new(100),
+            },
+            cooldown: CooldownPolicy::default(),
+            sensitivity: Sensitivity::default(),
+        };
+        Admission::new(limits, clock.clone())
     }
 
     /// The state after a restart, which passes through a file.

@@ -64,6 +64,20 @@ pub struct Budget {
     refreshes: Limiter,
     background: Limiter,
     daily: Option<DailyCap>,
+    /// Kept without a cap, too, for the case that a reload sets one.
+    daily_count: Arc<Mutex<(u64, u32)>>,
+    clock: Clock,
+}
+
+/// The size of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetLimits {
+    /// Calls of any kind.
+    pub lookups: Quota,
+    /// Calls that make the vendor bypass its cache.
+    pub refreshes: Quota,
+    /// The most calls a day.
+    pub daily: Option<NonZeroU32>,
 }
 
 /// A cap on the calls of a day. A day begins at midnight UTC, as vendors' quotas do. GCRA would allow
@@ -72,7 +86,7 @@ pub struct Budget {
 struct DailyCap {
     cap: u32,
     /// The day, counted from the Unix epoch, and its calls so far. Held for a few instructions.
-    count: Mutex<(u64, u32)>,
+    count: Arc<Mutex<(u64, u32)>>,
     clock: Clock,
 }
 
@@ -97,9 +111,9 @@ struct Limiter {
     cost: u64,
     /// The largest number of calls at once.
     burst: u64,
-    /// The zero of `arrival`, in nanoseconds since the Unix epoch: `governor` measures from the time at
-    /// which the limiter was made.
-    start: u64,
+    /// The zero of `arrival`, on the monotonic clock: `governor` measures from the time at which the limiter
+    /// was made.
+    start: GovernorInstant,
     clock: Clock,
 }
 
@@ -113,17 +127,28 @@ struct ArrivalTime(Arc<AtomicU64>);
 
 impl Budget {
     /// A full budget.
-    pub fn new(lookups: Quota, refreshes: Quota, daily: Option<NonZeroU32>, clock: Clock) -> Self {
+    pub fn new(limits: BudgetLimits, clock: Clock) -> Self {
+        let limiter = |quota: Quota| Limiter::new(quota.to_governor(), clock.clone());
+        let daily_count: Arc<Mutex<(u64, u32)>> = Arc::default();
         Self {
-            lookups: Limiter::new(lookups.to_governor(), clock.clone()),
-            refreshes: Limiter::new(refreshes.to_governor(), clock.clone()),
-            background: Limiter::new(lookups.half().to_governor(), clock.clone()),
-            daily: daily.map(|cap| DailyCap {
+            lookups: limiter(limits.lookups),
+            refreshes: limiter(limits.refreshes),
+            background: limiter(limits.lookups.half()),
+            daily: limits.daily.map(|cap| DailyCap {
                 cap: cap.get(),
-                count: Mutex::default(),
-                clock,
+                count: daily_count.clone(),
+                clock: clock.clone(),
             }),
+            daily_count,
+            clock,
         }
+    }
+
+    /// The same budget with other limits: what is used up stays used up.
+    pub(super) fn resize(&self, limits: BudgetLimits) -> Self {
+        let resized = Self::new(limits, self.clock.clone());
+        resized.restore(self.save());
+        resized
     }
 
     /// Takes one call from the budget. An error takes nothing. `with_refresh` is for a call that makes
@@ -166,7 +191,7 @@ impl Budget {
             lookups: self.lookups.arrival_since_epoch(),
             refreshes: self.refreshes.arrival_since_epoch(),
             background: self.background.arrival_since_epoch(),
-            daily: self.daily.as_ref().map_or((0, 0), |daily| *daily.count()),
+            daily: *lock(&self.daily_count),
         }
     }
 
@@ -174,9 +199,7 @@ impl Budget {
         self.lookups.set_arrival(saved.lookups);
         self.refreshes.set_arrival(saved.refreshes);
         self.background.set_arrival(saved.background);
-        if let Some(daily) = &self.daily {
-            *daily.count() = saved.daily;
-        }
+        *lock(&self.daily_count) = saved.daily;
     }
 }
 
@@ -190,44 +213,57 @@ impl Limiter {
             arrival,
             cost: Nanos::from(quota.replenish_interval()).as_u64(),
             burst: u64::from(quota.burst_size().get()),
-            start: GovernorInstant::at(clock.now()).0,
+            start: GovernorInstant::at(clock.moment()),
             clock,
         }
     }
 
     fn take(&self) -> Result<(), OverBudget> {
-        self.gcra.check().map_err(|not_until| {
-            let now = self.clock.now();
-            OverBudget {
-                retry_at: now + wait_time(&not_until, now),
-            }
+        self.gcra.check().map_err(|not_until| OverBudget {
+            retry_at: self.clock.now() + wait_time(&not_until, self.clock.moment()),
         })
     }
 
     /// The number of calls that would be granted now: the burst, less the calls whose cost has not
     /// passed yet.
     fn available(&self) -> u64 {
-        let now = GovernorInstant::at(self.clock.now())
-            .0
-            .saturating_sub(self.start);
-        let ahead = self.arrival.0.load(Ordering::Acquire).saturating_sub(now);
-        self.burst.saturating_sub(ahead.div_ceil(self.cost))
+        self.burst.saturating_sub(self.ahead().div_ceil(self.cost))
     }
 
-    /// The arrival time in nanoseconds since the Unix epoch, or 0 if no call was made.
+    /// How far the arrival time lies ahead of now, in nanoseconds: the cost that has not passed yet.
+    fn ahead(&self) -> u64 {
+        self.arrival
+            .0
+            .load(Ordering::Acquire)
+            .saturating_sub(self.now())
+    }
+
+    /// Nanoseconds since the start of the limiter.
+    fn now(&self) -> u64 {
+        GovernorInstant::at(self.clock.moment())
+            .0
+            .saturating_sub(self.start.0)
+    }
+
+    /// The arrival time as another process understands it, in nanoseconds since the Unix epoch, or 0 if
+    /// the whole burst is there.
     fn arrival_since_epoch(&self) -> u64 {
-        match self.arrival.0.load(Ordering::Acquire) {
+        match self.ahead() {
             0 => 0,
-            arrival => self.start.saturating_add(arrival),
+            ahead => wall_nanos(&self.clock).saturating_add(ahead),
         }
     }
 
-    /// Continues from a saved arrival time. It is capped at the cost of a whole burst, because it may
-    /// have been saved while the clock was wrong.
+    /// Continues from a saved arrival time. It is capped at the cost of a whole burst, because the time of
+    /// day may have been wrong when it was saved, or may be wrong now.
     fn set_arrival(&self, arrival: u64) {
         let most = self.cost.saturating_mul(self.burst);
-        let ahead = arrival.saturating_sub(self.start).min(most);
-        self.arrival.0.store(ahead, Ordering::Release);
+        let ahead = arrival.saturating_sub(wall_nanos(&self.clock)).min(most);
+        let arrival = match ahead {
+            0 => 0,
+            ahead => self.now().saturating_add(ahead),
+        };
+        self.arrival.0.store(arrival, Ordering::Release);
     }
 
     /// Refunds a call that [`Limiter::take`] has just granted. The subtraction cannot underflow: that
@@ -237,6 +273,11 @@ impl Limiter {
     }
 }
 
+/// The time of day in nanoseconds since the Unix epoch.
+fn wall_nanos(clock: &Clock) -> u64 {
+    clock.now().as_millis().saturating_mul(1_000_000)
+}
+
 // === impl DailyCap ===
 
 impl DailyCap {
@@ -244,8 +285,11 @@ impl DailyCap {
         const DAY: u64 = 24 * 3600;
         let today = self.clock.now().as_secs() / DAY;
         let mut count = self.count();
+        // A day that lies ahead was counted by a wrong clock. Its calls are kept for today: a clock that is
+        // set back neither grants the cap twice nor refuses calls until that day.
         if count.0 != today {
-            *count = (today, 0);
+            let calls = if count.0 > today { count.1 } else { 0 };
+            *count = (today, calls);
         }
         if count.1 >= self.cap {
             return Err(OverBudget {
@@ -317,7 +361,12 @@ mod tests {
     fn budget(daily: Option<u32>) -> (Budget, Clock) {
         let clock = Clock::manual(Timestamp::from_secs(1_700_000_000));
         let daily = daily.and_then(NonZeroU32::new);
-        let budget = Budget::new(quota(30, 10), quota(4, 2), daily, clock.clone());
+        let limits = BudgetLimits {
+            lookups: quota(30, 10),
+            refreshes: quota(4, 2),
+            daily,
+        };
+        let budget = Budget::new(limits, clock.clone());
         (budget, clock)
     }
 
@@ -336,6 +385,47 @@ mod tests {
         clock.advance(Duration::from_secs(2));
         assert_eq!(budget.available(), 1);
         assert_eq!(granted(&budget, Priority::Interactive, false), 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_or_is_set_back_refuses_no_call() {
+        let start = Timestamp::from_secs(1_700_000_000);
+        for hours in [1, 7, 48] {
+            let (budget, clock) = budget(None);
+            clock.set(start + Duration::from_secs(hours * 3600));
+            assert_eq!(granted(&budget, Priority::Interactive, false), 10);
+            clock.set(start);
+            clock.advance(Duration::from_secs(2));
+            assert_eq!(granted(&budget, Priority::Interactive, false), 1);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_a_day_neither_doubles_nor_blocks_the_daily_cap() {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let (budget, clock) = budget(Some(12));
+        let start = clock.now();
+        clock.set(start + DAY);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 10);
+        clock.set(start);
+        clock.advance(Duration::from_secs(20));
+        assert_eq!(granted(&budget, Priority::Interactive, false), 2);
+        clock.advance(DAY);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 10);
+    }
+
+    #[test]
+    fn a_budget_that_is_resized_keeps_what_is_used_up() {
+        let (budget, clock) = budget(None);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 10);
+        let larger = budget.resize(BudgetLimits {
+            lookups: quota(30, 20),
+            refreshes: quota(4, 2),
+            daily: None,
+        });
+        assert_eq!(larger.available(), 10);
+        clock.advance(Duration::from_secs(20));
+        assert_eq!(larger.available(), 20);
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub struct ClientLimiter {
     /// The number of limiters at which idle ones are evicted.
     eviction_size: AtomicUsize,
     clock: Clock,
+    quota: Quota,
 }
 
 impl ClientLimiter {
@@ -47,7 +48,13 @@ impl ClientLimiter {
             requests: AtomicUsize::new(0),
             eviction_size: AtomicUsize::new(Self::MIN_EVICTION_SIZE),
             clock,
+            quota,
         }
+    }
+
+    /// The quota of each client.
+    pub fn quota(&self) -> Quota {
+        self.quota
     }
 
     /// Admits one request of `client`. The error is the time until the client may try again.
@@ -61,7 +68,7 @@ impl ClientLimiter {
         }
         self.limiters
             .check_key(&subnet_key(client))
-            .map_err(|not_until| wait_time(&not_until, self.clock.now()))
+            .map_err(|not_until| wait_time(&not_until, self.clock.moment()))
     }
 
     /// Evicts the limiters that have their whole burst again. The next eviction is due when the number of
@@ -142,6 +149,16 @@ mod tests {
             3
         );
         assert_eq!(granted(&limiter, &["::ffff:192.0.2.9"]), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_refuses_no_client() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000_000));
+        let limiter = limiter(&clock);
+        clock.advance(Duration::from_secs(7_200));
+        assert_eq!(granted(&limiter, &["192.0.2.1"]), 1);
+        clock.set(Timestamp::from_secs(1_000_000));
+        assert_eq!(granted(&limiter, &["192.0.2.1"; 2]), 2);
     }
 
     #[test]

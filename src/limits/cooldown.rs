@@ -11,16 +11,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     avatar::{Outcome, Trouble},
-    clock::Timestamp,
+    clock::{Clock, Moment, Timestamp},
     sync::lock,
 };
 
 /// The cooldown of one instance.
 #[derive(Debug)]
 pub struct Cooldown {
-    policy: CooldownPolicy,
     /// Held for a few instructions, never across an await.
-    state: Mutex<State>,
+    inner: Mutex<Inner>,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Inner {
+    policy: CooldownPolicy,
+    state: CooldownState,
 }
 
 /// The length of a pause where the vendor names none.
@@ -43,9 +49,10 @@ pub struct SavedCooldown {
     limited: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct State {
-    until: Option<(Timestamp, Trouble)>,
+/// The state of a cooldown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CooldownState {
+    until: Option<(Moment, Trouble)>,
     /// The number of rate limits in a row.
     limited: u32,
 }
@@ -63,171 +70,284 @@ impl Default for CooldownPolicy {
 
 impl Cooldown {
     /// No pause yet.
-    pub fn new(policy: CooldownPolicy) -> Self {
+    pub fn new(policy: CooldownPolicy, clock: Clock) -> Self {
+        let state = CooldownState::default();
         Self {
-            policy,
-            state: Mutex::default(),
+            inner: Mutex::new(Inner { policy, state }),
+            clock,
         }
     }
 
+    /// Goes by another policy from the next trouble on. A pause in force stays.
+    pub(super) fn set_policy(&self, policy: CooldownPolicy) {
+        self.inner().policy = policy;
+    }
+
     /// The end of the pause in force, and its reason.
-    pub fn current(&self, now: Timestamp) -> Option<(Timestamp, Trouble)> {
-        self.lock_state().until.filter(|(until, _)| now < *until)
+    pub fn current(&self) -> Option<(Timestamp, Trouble)> {
+        let (until, why) = self.state().until?;
+        let left = until.since(self.clock.moment());
+        (!left.is_zero()).then(|| (self.clock.now() + left, why))
     }
 
     /// Records an answer without trouble. It ends the doubling, but no pause in force: the answer may
     /// belong to a call that was made before the pause.
-    pub fn record_answer(&self, now: Timestamp) {
-        let mut state = self.lock_state();
-        if state.until.is_none_or(|(until, _)| now >= until) {
-            *state = State::default();
+    pub fn record_answer(&self) {
+        let now = self.clock.moment();
+        let mut inner = self.inner();
+        if !inner.state.is_paused(now) {
+            inner.state = CooldownState::default();
         }
     }
 
-    /// Records an answer with trouble. Returns the end of the pause, or `None` for trouble that concerns
-    /// a single face.
-    pub fn record_trouble(
-        &self,
-        why: Trouble,
-        retry_after: Option<Duration>,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let wait = match why {
-            Trouble::RateLimited => return Some(self.record_rate_limit(retry_after, now)),
-            Trouble::SessionDown => retry_after.unwrap_or(self.policy.session_down),
-            Trouble::Auth => self.policy.auth,
-            Trouble::VendorError | Trouble::OverBudget => return None,
-        };
-        let until = now + wait;
-        self.lock_state().until = Some((until, why));
-        Some(until)
+    /// Records an answer with trouble. Returns the end of the pause in force, or `None` for trouble that
+    /// concerns a single face.
+    ///
+    /// `retry_after` is the vendor's word. It is capped at `rate_limited_longest`: some vendors write a date
+    /// where seconds belong, which would pause the account for decades.
+    pub fn record_trouble(&self, why: Trouble, retry_after: Option<Duration>) -> Option<Timestamp> {
+        let policy = self.inner().policy.clone();
+        let retry_after = retry_after.map(|wait| wait.min(policy.rate_limited_longest));
+        match why {
+            Trouble::RateLimited => Some(self.record_rate_limit(retry_after)),
+            Trouble::SessionDown => {
+                Some(self.pause(retry_after.unwrap_or(policy.session_down), why))
+            }
+            Trouble::Auth => Some(self.pause(policy.auth, why)),
+            Trouble::VendorError | Trouble::OverBudget => None,
+        }
+    }
+
+    /// The longest pause that a vendor can ask for.
+    pub fn longest(&self) -> Duration {
+        self.inner().policy.rate_limited_longest
     }
 
     /// Records a rate limit. Returns the end of the pause.
-    pub(super) fn record_rate_limit(
-        &self,
-        retry_after: Option<Duration>,
-        now: Timestamp,
-    ) -> Timestamp {
-        let mut state = self.lock_state();
-        // Calls that are in flight together report the same limit, which counts once.
-        let is_new = state.until.is_none_or(|(until, _)| now >= until);
-        state.limited = state.limited.saturating_add(u32::from(is_new));
-        let until = now + retry_after.unwrap_or_else(|| self.backoff(state.limited));
-        state.until = Some((until, Trouble::RateLimited));
-        until
+    pub(super) fn record_rate_limit(&self, retry_after: Option<Duration>) -> Timestamp {
+        let wait = {
+            let now = self.clock.moment();
+            let mut inner = self.inner();
+            // Calls that are in flight together report the same limit, which counts once.
+            if !inner.state.is_paused(now) {
+                inner.state.limited = inner.state.limited.saturating_add(1);
+            }
+            retry_after.unwrap_or_else(|| inner.policy.backoff(inner.state.limited))
+        };
+        self.pause(wait, Trouble::RateLimited)
+    }
+
+    /// Pauses for `wait`, unless a pause in force lasts longer: no report ever moves the end of a pause
+    /// backward. Returns the end of the pause in force.
+    fn pause(&self, wait: Duration, why: Trouble) -> Timestamp {
+        let now = self.clock.moment();
+        let mut inner = self.inner();
+        let until = match inner.state.until {
+            Some((until, _)) if until >= now + wait => until,
+            _ => {
+                inner.state.until = Some((now + wait, why));
+                now + wait
+            }
+        };
+        self.clock.now() + until.since(now)
+    }
+
+    /// Ends the pause and the doubling. Returns whether there was a pause.
+    pub(super) fn lift(&self) -> bool {
+        let now = self.clock.moment();
+        let mut inner = self.inner();
+        let was_paused = inner.state.is_paused(now);
+        inner.state = CooldownState::default();
+        was_paused
+    }
+
+    pub(super) fn state(&self) -> CooldownState {
+        self.inner().state
     }
 
     pub(super) fn save(&self) -> SavedCooldown {
-        let State { until, limited } = *self.lock_state();
+        let until = self.current();
         SavedCooldown {
             until: until.map(|(until, why)| (until, Outcome::Trouble(why))),
-            limited,
+            limited: self.state().limited,
         }
     }
 
     /// Continues a saved cooldown. A saved pause is capped at a day, because it may have been saved while
     /// the clock was wrong.
-    pub(super) fn restore(&self, saved: SavedCooldown, now: Timestamp) {
+    pub(super) fn restore(&self, saved: SavedCooldown) {
         const LONGEST: Duration = Duration::from_secs(24 * 3600);
         let until = saved.until.and_then(|(until, why)| match why {
-            Outcome::Trouble(why) => Some((until.min(now + LONGEST), why)),
+            Outcome::Trouble(why) => {
+                let left = until.since(self.clock.now()).min(LONGEST);
+                Some((self.clock.moment() + left, why))
+            }
             _ => None,
         });
-        *self.lock_state() = State {
+        self.inner().state = CooldownState {
             until,
             limited: saved.limited,
         };
     }
 
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+}
+
+impl CooldownState {
+    fn is_paused(&self, now: Moment) -> bool {
+        self.until.is_some_and(|(until, _)| now < until)
+    }
+}
+
+impl CooldownPolicy {
     /// The pause after so many rate limits in a row.
     fn backoff(&self, times: u32) -> Duration {
         let factor = 2u32.saturating_pow(times.saturating_sub(1));
-        self.policy
-            .rate_limited_first
+        self.rate_limited_first
             .saturating_mul(factor)
-            .min(self.policy.rate_limited_longest)
-    }
-
-    fn lock_state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+            .min(self.rate_limited_longest)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+    const START: Timestamp = Timestamp::from_secs(1_000_000);
 
     fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
     }
 
+    fn cooldown() -> (Cooldown, Clock) {
+        let clock = Clock::manual(START);
+        (
+            Cooldown::new(CooldownPolicy::default(), clock.clone()),
+            clock,
+        )
+    }
+
     #[test]
     fn a_rate_limit_pauses_for_the_time_in_retry_after() {
-        let cooldown = Cooldown::new(CooldownPolicy::default());
-        let until = cooldown.record_trouble(Trouble::RateLimited, Some(secs(7)), NOW);
-        assert_eq!(until, Some(NOW + secs(7)));
+        let (cooldown, clock) = cooldown();
+        let until = cooldown.record_trouble(Trouble::RateLimited, Some(secs(7)));
+        assert_eq!(until, Some(START + secs(7)));
+        clock.advance(secs(6));
         assert_eq!(
-            cooldown.current(NOW + secs(6)),
-            Some((NOW + secs(7), Trouble::RateLimited))
+            cooldown.current(),
+            Some((START + secs(7), Trouble::RateLimited))
         );
-        assert_eq!(cooldown.current(NOW + secs(7)), None);
+        clock.advance(secs(1));
+        assert_eq!(cooldown.current(), None);
     }
 
     #[test]
     fn rate_limits_without_retry_after_double_the_pause_up_to_its_maximum() {
-        let cooldown = Cooldown::new(CooldownPolicy::default());
-        let mut now = NOW;
+        let (cooldown, clock) = cooldown();
         let mut waits = Vec::new();
         for _ in 0..9 {
-            let until = cooldown
-                .record_trouble(Trouble::RateLimited, None, now)
-                .unwrap();
-            waits.push(until.since(now).as_secs() / 60);
-            now = until;
+            let until = cooldown.record_trouble(Trouble::RateLimited, None).unwrap();
+            let wait = until.since(clock.now());
+            waits.push(wait.as_secs() / 60);
+            clock.advance(wait);
         }
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 360, 360]);
     }
 
     #[test]
-    fn rate_limits_of_calls_that_were_in_flight_together_count_once() {
-        let cooldown = Cooldown::new(CooldownPolicy::default());
-        for _ in 0..10 {
-            cooldown.record_trouble(Trouble::RateLimited, None, NOW);
+    fn a_retry_after_that_is_a_date_in_seconds_pauses_for_the_longest_pause() {
+        let (cooldown, _) = cooldown();
+        for why in [Trouble::RateLimited, Trouble::SessionDown] {
+            let until = cooldown.record_trouble(why, Some(secs(1_700_000_000)));
+            assert_eq!(until, Some(START + secs(6 * 3600)));
         }
-        assert_eq!(cooldown.current(NOW).unwrap().0, NOW + secs(300));
+    }
+
+    #[test]
+    fn rate_limits_of_calls_that_were_in_flight_together_count_once() {
+        let (cooldown, _) = cooldown();
+        for _ in 0..10 {
+            cooldown.record_trouble(Trouble::RateLimited, None);
+        }
+        assert_eq!(cooldown.current().unwrap().0, START + secs(300));
     }
 
     #[test]
     fn a_good_answer_ends_the_doubling() {
-        let cooldown = Cooldown::new(CooldownPolicy::default());
-        let until = cooldown
-            .record_trouble(Trouble::RateLimited, None, NOW)
-            .unwrap();
-        cooldown.record_answer(until);
-        let again = cooldown.record_trouble(Trouble::RateLimited, None, until);
-        assert_eq!(again, Some(until + secs(300)));
+        let (cooldown, clock) = cooldown();
+        cooldown.record_trouble(Trouble::RateLimited, None);
+        clock.advance(secs(300));
+        cooldown.record_answer();
+        let again = cooldown.record_trouble(Trouble::RateLimited, None);
+        assert_eq!(again, Some(clock.now() + secs(300)));
     }
 
     #[test]
     fn a_late_good_answer_does_not_end_a_pause() {
-        let cooldown = Cooldown::new(CooldownPolicy::default());
-        let until = cooldown
-            .record_trouble(Trouble::RateLimited, None, NOW)
-            .unwrap();
-        cooldown.record_answer(NOW + secs(1));
-        assert_eq!(cooldown.current(NOW + secs(2)).unwrap().0, until);
+        let (cooldown, clock) = cooldown();
+        let until = cooldown.record_trouble(Trouble::RateLimited, None).unwrap();
+        clock.advance(secs(1));
+        cooldown.record_answer();
+        assert_eq!(cooldown.current().unwrap().0, until);
     }
 
     #[test]
     fn a_vendor_error_for_one_face_pauses_no_other() {
-        let cooldown = Cooldown::new(CooldownPolicy::default());
-        assert_eq!(
-            cooldown.record_trouble(Trouble::VendorError, None, NOW),
-            None
-        );
-        assert_eq!(cooldown.current(NOW), None);
+        let (cooldown, _) = cooldown();
+        assert_eq!(cooldown.record_trouble(Trouble::VendorError, None), None);
+        assert_eq!(cooldown.current(), None);
+    }
+
+    #[test]
+    fn a_pause_that_is_lifted_ends_at_once_with_its_doubling() {
+        let (cooldown, _) = cooldown();
+        assert!(!cooldown.lift());
+        cooldown.record_trouble(Trouble::RateLimited, None);
+        assert!(cooldown.lift());
+        assert_eq!(cooldown.current(), None);
+        let again = cooldown.record_trouble(Trouble::RateLimited, None);
+        assert_eq!(again, Some(START + secs(300)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_leaves_the_length_of_a_pause() {
+        let (cooldown, clock) = cooldown();
+        cooldown.record_trouble(Trouble::RateLimited, Some(secs(60)));
+        for time in [START + secs(86_400), START - secs(86_400)] {
+            clock.set(time);
+            assert_eq!(cooldown.current().unwrap().0, time + secs(60));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_report_moves_the_end_of_a_pause_backward(
+            reports in prop::collection::vec((0..5_usize, prop::option::of(0..100_000_u64), 0..400_u64), 1..40),
+        ) {
+            let troubles = [
+                Trouble::RateLimited,
+                Trouble::SessionDown,
+                Trouble::Auth,
+                Trouble::VendorError,
+                Trouble::OverBudget,
+            ];
+            let (cooldown, clock) = cooldown();
+            let mut end = START;
+            for (why, retry_after, later) in reports {
+                cooldown.record_trouble(troubles[why], retry_after.map(secs));
+                cooldown.record_answer();
+                if let Some((until, _)) = cooldown.current() {
+                    prop_assert!(until >= end);
+                    prop_assert!(until.since(clock.now()) <= secs(6 * 3600));
+                    end = until;
+                }
+                prop_assert!(cooldown.current().is_some() || end <= clock.now());
+                clock.advance(secs(later));
+            }
+        }
     }
 }

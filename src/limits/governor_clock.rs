@@ -1,4 +1,7 @@
 //! Adapts [`Clock`] to the clock trait of `governor`, so that its limiters run on the injected time.
+//!
+//! They run on the monotonic clock: a time of day that is set back must not refuse calls until it has
+//! caught up.
 
 use std::{ops::Add, time::Duration};
 
@@ -8,19 +11,19 @@ use governor::{
     nanos::Nanos,
 };
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Moment};
 
 /// The clock that `governor` reads.
 #[derive(Clone, Debug)]
 pub(super) struct GovernorClock(pub(super) Clock);
 
-/// A time in nanoseconds since the Unix epoch.
+/// A point on the monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GovernorInstant(pub(super) u64);
 
 impl GovernorInstant {
-    pub(super) fn at(time: Timestamp) -> Self {
-        GovernorInstant(time.as_millis().saturating_mul(1_000_000))
+    pub(super) fn at(moment: Moment) -> Self {
+        GovernorInstant(moment.as_millis().saturating_mul(1_000_000))
     }
 }
 
@@ -28,7 +31,7 @@ impl clock::Clock for GovernorClock {
     type Instant = GovernorInstant;
 
     fn now(&self) -> GovernorInstant {
-        GovernorInstant::at(self.0.now())
+        GovernorInstant::at(self.0.moment())
     }
 }
 
@@ -52,7 +55,7 @@ impl Reference for GovernorInstant {
 
 /// The time from `now` until `governor` grants a refused call, in whole milliseconds. It is rounded up,
 /// because a call that comes a fraction of a millisecond too early is refused again.
-pub(super) fn wait_time(not_until: &NotUntil<GovernorInstant>, now: Timestamp) -> Duration {
+pub(super) fn wait_time(not_until: &NotUntil<GovernorInstant>, now: Moment) -> Duration {
     let wait = not_until
         .wait_time_from(GovernorInstant::at(now))
         .as_nanos();

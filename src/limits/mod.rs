@@ -14,8 +14,10 @@ mod client_limiter;
 
 mod governor_clock;
 
-pub use admission::{Admission, AnswerVerdict, NotAdmitted, SavedAdmission, Session, SessionState};
-pub use budget::{Budget, OverBudget, Priority, Quota};
+pub use admission::{
+    Admission, AdmissionLimits, AnswerVerdict, NotAdmitted, SavedAdmission, Session, SessionState,
+};
+pub use budget::{Budget, BudgetLimits, OverBudget, Priority, Quota};
 pub use client_limiter::ClientLimiter;
 pub use cooldown::{Cooldown, CooldownPolicy};
 pub use soft_throttle::{Observation, Sensitivity, SoftThrottleDetector};

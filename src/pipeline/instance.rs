@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use url::Url;
+
 use crate::{
     avatar::Subject,
     limits::Admission,
@@ -14,8 +16,8 @@ pub struct Instance {
     name: Arc<str>,
     vendor: Vendor,
     account: Account,
-    pub(super) client: Client,
-    admission: Admission,
+    pub(super) client: Arc<Client>,
+    admission: Arc<Admission>,
 }
 
 /// The configured instances by name. Cheap to clone.
@@ -48,8 +50,8 @@ impl Instance {
         name: &str,
         vendor: Vendor,
         account: Account,
-        client: Client,
-        admission: Admission,
+        client: Arc<Client>,
+        admission: Arc<Admission>,
     ) -> Self {
         Self {
             name: name.into(),
@@ -75,9 +77,20 @@ impl Instance {
         &self.account
     }
 
-    /// The admission control, which decides whether the vendor may be called.
-    pub fn admission(&self) -> &Admission {
+    /// The admission control, which decides whether the vendor may be called. A reload keeps it for as long
+    /// as the account stays configured, so that fetches in flight report to the same one.
+    pub fn admission(&self) -> &Arc<Admission> {
         &self.admission
+    }
+
+    /// The HTTP client.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Whether this is the account called `name` with `vendor` at `base`.
+    pub fn is_account(&self, vendor: Vendor, base: &Url, name: &str) -> bool {
+        self.vendor == vendor && self.client.settings().base == *base && self.account.name == name
     }
 
     pub(super) fn provider(&self) -> &'static dyn Provider {

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// The settings of an instance's client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClientSettings {
     /// The base URL of the vendor's API.
     pub base: Url,
@@ -105,6 +105,11 @@ impl Client {
             downloads: Semaphore::new(settings.downloads),
             settings,
         }
+    }
+
+    /// The settings of the client.
+    pub fn settings(&self) -> &ClientSettings {
+        &self.settings
     }
 
     /// Calls the vendor. A reply with any status is a success.

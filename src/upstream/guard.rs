@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::{link::Link, public_address::is_public};
 
 /// An instance's rules for outbound connections.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Guard {
     /// Hosts that picture links may point to.
     pub picture_hosts: Vec<HostPattern>,

@@ -16,7 +16,7 @@ use crate::{
         reader::Reader,
         setting::{SecretReference, TimeOfDay, UrlText},
     },
-    limits::{CooldownPolicy, Sensitivity},
+    limits::{AdmissionLimits, BudgetLimits, CooldownPolicy, Sensitivity},
     pipeline::Schedule,
     upstream::{self, Account, Guard, HostPattern, Vendor},
 };
@@ -147,10 +147,31 @@ pub(super) fn read(
             );
         }
     }
-    let tables = tables.into_iter();
-    tables
-        .filter_map(|(name, table)| instance(name, &table, upstream, cooldown_policy))
-        .collect()
+    let mut instances: Vec<Instance> = Vec::new();
+    for (name, table) in tables {
+        let Some(instance) = instance(name, &table, upstream, cooldown_policy) else {
+            continue;
+        };
+        let is_same = |other: &&Instance| {
+            (other.vendor, &other.client.base, &other.account.name)
+                == (
+                    instance.vendor,
+                    &instance.client.base,
+                    &instance.account.name,
+                )
+        };
+        if let Some(other) = instances.iter().find(is_same) {
+            table.problem(
+                "account",
+                format!(
+                    "is the account of [instances.{}], too, and would get a second budget; give both names' users one instance",
+                    other.name
+                ),
+            );
+        }
+        instances.push(instance);
+    }
+    instances
 }
 
 fn instance(
@@ -204,11 +225,15 @@ fn instance(
             max_picture: upstream.max_picture,
             downloads: upstream.downloads,
         },
-        lookups,
-        refreshes,
-        daily,
-        cooldown_policy: cooldown_policy.clone(),
-        sensitivity,
+        limits: AdmissionLimits {
+            budget: BudgetLimits {
+                lookups,
+                refreshes,
+                daily,
+            },
+            cooldown: cooldown_policy.clone(),
+            sensitivity,
+        },
         warm,
     })
 }

@@ -280,8 +280,8 @@ mod tests {
         } = read(&base(folder.path()));
         assert_eq!(reloadable.pipeline.policy, Policy::default());
         let instance = &reloadable.instances[0];
-        assert_eq!(instance.cooldown_policy, CooldownPolicy::default());
-        assert_eq!(instance.sensitivity, Sensitivity::default());
+        assert_eq!(instance.limits.cooldown, CooldownPolicy::default());
+        assert_eq!(instance.limits.sensitivity, Sensitivity::default());
         assert_eq!(
             format!("{:?}", startup.server),
             format!("{:?}", Settings::default())

@@ -319,10 +319,17 @@ fn strings(json: &Value, depth: u8) -> Vec<String> {
     }
 }
 
-/// `Retry-After` in seconds (RFC 9110 §10.2.3). Gateways do not send its date form.
+/// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date, which counts from the reply's own `Date`, because
+/// the vendor's clock may differ from ours.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let wanted = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = wanted.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(wanted).ok()?;
+    let date = httpdate::parse_http_date(text(header::DATE)?).ok()?;
+    Some(at.duration_since(date).unwrap_or_default())
 }
 
 fn retry_after_in(body: &[u8]) -> Option<Duration> {
@@ -448,6 +455,23 @@ mod tests {
             ),
         ] {
             assert_eq!(read(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_date_in_retry_after_counts_from_the_date_of_the_reply() {
+        let mut limited = reply(429, "");
+        let headers = &mut limited.headers;
+        let date = |text| http::HeaderValue::from_static(text);
+        headers.insert(header::RETRY_AFTER, date("Fri, 27 Nov 2026 08:01:30 GMT"));
+        assert_eq!(rate_limit_failure(&limited).retry_after, None);
+        for (sent, wait) in [
+            ("Fri, 27 Nov 2026 08:00:00 GMT", 90),
+            ("Fri, 27 Nov 2026 09:00:00 GMT", 0),
+        ] {
+            limited.headers.insert(header::DATE, date(sent));
+            let wait = Some(Duration::from_secs(wait));
+            assert_eq!(rate_limit_failure(&limited).retry_after, wait);
         }
     }
 
