@@ -1,8 +1,16 @@
 //! Protection against suspension of a WhatsApp account: budgets that survive restarts, and detection of soft
 //! throttling, where the vendor answers "no picture" instead of 429.
 
-use crate::support::{Rig, rig::Settings};
+use std::time::Duration;
+
+use crate::support::{
+    Answer, Rig,
+    program::{Program, errors},
+    rig::Settings,
+    until,
+};
 use faceplate::emulator::{Fault, Rule};
+use tokio::task::JoinHandle;
 
 fn jids(count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("6281000000{n:02}")).collect()
@@ -133,4 +141,144 @@ async fn the_operator_sets_the_sensitivity_of_the_soft_throttle_detector() {
     rig.inject(Rule::api(Fault::Empty { remembered: false }));
     let answer = refreshed(&rig, "628100000001").await;
     assert_eq!(answer.reason(), "rate_limited");
+}
+
+/// A fault that the vendor answers with after a moment, so that something else can happen meanwhile.
+fn inject_late(rig: &Rig, jid: &str, fault: Fault) {
+    rig.inject(Rule::api(Fault::Latency { ms: 300 }).jid(jid));
+    rig.inject(Rule::api(fault).jid(jid));
+}
+
+/// Asks for a face, and returns when the vendor has been called for it.
+async fn begin(rig: &Rig, jid: &str) -> JoinHandle<Answer> {
+    let (address, path) = (rig.address(), format!("/avatar/waha/{jid}"));
+    let before = rig.calls().api;
+    let asking = tokio::spawn(async move { Answer::to(&address, "GET", &path, &[]).await });
+    until(async || rig.calls().api > before, Duration::from_secs(10)).await;
+    asking
+}
+
+fn status(status: u16, retry_after: Option<u64>) -> Fault {
+    Fault::Status {
+        status,
+        retry_after,
+    }
+}
+
+#[tokio::test]
+async fn trouble_of_a_call_in_flight_during_a_reload_pauses_the_account() {
+    let mut rig = Rig::start().await;
+    inject_late(&rig, "628100000001", status(429, Some(600)));
+    let asking = begin(&rig, "628100000001").await;
+    rig.reload("lookups = { per_minute = 60, burst = 20 }");
+    asking.await.unwrap().assert_fallback("rate_limited");
+    rig.traffic();
+    let other = rig.face("waha", "628100000002").await;
+    other.assert_fallback("rate_limited");
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_reload_grants_no_call_twice_and_changes_the_size_of_the_budget() {
+    let mut rig = Settings::default()
+        .instance("lookups = { per_minute = 30, burst = 10 }")
+        .section("cache", "first_paint = \"1ms\"")
+        .start()
+        .await;
+    let mut fresh = 0;
+    let mut ask_for_thirty = async |rig: &Rig| {
+        for _ in 0..30 {
+            fresh += 1;
+            rig.face("waha", &format!("62855500{fresh:03}")).await;
+        }
+        rig.traffic().0
+    };
+    assert_eq!(ask_for_thirty(&rig).await, 10);
+    rig.reload("lookups = { per_minute = 30, burst = 10 }");
+    assert_eq!(ask_for_thirty(&rig).await, 0);
+    rig.reload("lookups = { per_minute = 30, burst = 15 }");
+    assert_eq!(ask_for_thirty(&rig).await, 5);
+}
+
+#[tokio::test]
+async fn later_trouble_of_calls_in_flight_never_shortens_a_pause() {
+    for late in [status(401, None), status(429, Some(1))] {
+        let rig = Rig::start().await;
+        inject_late(&rig, "628100000002", late);
+        let asking = begin(&rig, "628100000002").await;
+        rig.inject(Rule::api(status(429, Some(300))).jid("628100000001"));
+        rig.face("waha", "628100000001").await;
+        asking.await.unwrap();
+        let other = rig.face("waha", "628100000003").await;
+        other.assert_fallback("rate_limited");
+        assert_eq!(other.header("retry-after"), "300");
+    }
+}
+
+#[tokio::test]
+async fn a_retry_after_that_is_a_date_in_seconds_is_capped_at_the_longest_pause() {
+    for (longest, seconds) in [("6h", "21600"), ("1h", "3600")] {
+        let negative = format!("rate_limited_longest = \"{longest}\"");
+        let rig = Settings::default()
+            .section("cache.negative", &negative)
+            .start()
+            .await;
+        rig.inject(Rule::api(status(429, Some(1_700_000_000))).times(1));
+        rig.face("waha", "628100000001").await;
+        let other = rig.face("waha", "628100000002").await;
+        other.assert_fallback("rate_limited");
+        assert_eq!(other.header("retry-after"), seconds);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_or_is_set_back_stops_no_face() {
+    let rig = Settings::default()
+        .instance("lookups = { per_minute = 30, burst = 10 }")
+        .start()
+        .await;
+    let today = rig.clock.now();
+    rig.clock.set(today + Duration::from_secs(7 * 3600));
+    let ahead = rig.face("waha", "628100000001").await;
+    ahead.assert_picture(&rig.bytes("628100000001"));
+    rig.clock.set(today);
+    rig.traffic();
+    for jid in ["628100000002", "628100000001"] {
+        // The face that was fetched in the future is due. It is shown and refreshed in the background.
+        rig.face("waha", jid).await.assert_picture(&rig.bytes(jid));
+        until(async || rig.calls().api == 1, Duration::from_secs(10)).await;
+        let is_hit = async || {
+            let answer = rig.face("waha", jid).await;
+            answer.cache_status().starts_with("faceplate; hit; ttl=86")
+        };
+        until(is_hit, Duration::from_secs(10)).await;
+        assert_eq!(rig.traffic().0, 1, "{jid}");
+    }
+}
+
+#[tokio::test]
+async fn two_instances_with_one_account_are_refused() {
+    let program = Program::with(
+        r#"
+[access]
+mode = "open"
+[instances.sales]
+provider = "wawp"
+account = "123456789"
+token = "env:TOKEN"
+[instances.support]
+provider = "wawp"
+account = "123456789"
+token = "env:TOKEN"
+"#,
+    );
+    let output = program
+        .command(&["check"])
+        .env("TOKEN", "secret-token-of-tests")
+        .output()
+        .unwrap();
+    let text = errors(&output);
+    assert!(!output.status.success());
+    assert!(text.contains("instances.support.account"), "{text}");
+    assert!(text.contains("[instances.sales]"), "{text}");
 }

@@ -164,21 +164,31 @@ impl Rig {
         }
     }
 
-    async fn try_start(&self) -> Result<App, StartError> {
+    fn read_config(&self) -> config::Config {
         let env = [
             ("TOKEN", self.emulator.control().token().to_owned()),
             ("SIGNING_KEY", "a signing key for tests".to_owned()),
             ("OTHER_KEY", "another signing key".to_owned()),
             ("BEARER", "a bearer token for tests".to_owned()),
         ];
-        let config = config::from_text("the test's configuration", &self.config(), env.into_iter())
-            .unwrap_or_else(|problems| panic!("{problems}"));
+        config::from_text("the test's configuration", &self.config(), env.into_iter())
+            .unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    async fn try_start(&self) -> Result<App, StartError> {
         let dependencies = Dependencies {
             clock: self.clock.clone(),
             resolver: self.settings.resolver.clone().unwrap_or_default(),
             ..Dependencies::default()
         };
-        App::start(config, dependencies).await
+        App::start(self.read_config(), dependencies).await
+    }
+
+    /// Reloads the configuration of the running server, with other lines for every instance.
+    pub fn reload(&mut self, instance: &str) {
+        self.settings.instance.push_str(instance);
+        self.settings.instance.push('\n');
+        self.app.as_ref().unwrap().reload(self.read_config());
     }
 
     /// Stops the server and starts it again on the same cache directory.
