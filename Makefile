@@ -37,7 +37,7 @@ test: ## everything that has to pass before a commit is shared, with the time of
 	@sh tests/timed.sh $(TEST)
 
 test-all: ## the same and all that takes long: before an issue is resolved
-	@sh tests/timed.sh $(TEST) fuzz bench-smoke container-test torture
+	@STEP_LIMIT=7200 sh tests/timed.sh $(TEST) fuzz bench-smoke container-test torture
 
 check: lint unit ## the quick look before a commit
 

@@ -1,41 +1,18 @@
 //! The demo's gallery in a real browser.
 
-use crate::support::chromium;
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
+use std::process::Command;
 
-/// A running `faceplate demo`, stopped on drop.
-struct Demo {
-    process: Child,
-    url: String,
-}
+use crate::support::{chromium, program::Running};
 
-impl Demo {
-    fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_faceplate"))
-            .args(["demo", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let url = lines
-            .by_ref()
-            .map(Result::unwrap)
-            .find_map(|line| Some(line.strip_prefix("gallery: ")?.trim().to_owned()))
-            .unwrap();
-        // The pipe has to be read on, or the server's log fills it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, url }
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Starts `faceplate demo`, and returns it with the gallery's URL.
+fn demo() -> (Running, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faceplate"));
+    command.args(["demo", "--listen", "127.0.0.1:0"]);
+    let mut running = Running::start(command);
+    let output = running.wait_for("vendors: ");
+    let mut lines = output.lines();
+    let url = lines.find_map(|line| line.strip_prefix("gallery: "));
+    (running, url.unwrap().trim().to_owned())
 }
 
 /// The values of an attribute, in the page's order.
@@ -48,8 +25,8 @@ fn values<'a>(dom: &'a str, attribute: &str) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn every_image_of_the_demo_gallery_has_pixels_and_an_explanation() {
-    let demo = Demo::start();
-    let dom = chromium::dom(&demo.url).await;
+    let (_demo, url) = demo();
+    let dom = chromium::dom(&url).await;
     let widths = values(&dom, "data-natural-width");
     assert_eq!(widths.len(), values(&dom, "<img src").len());
     assert!(widths.len() >= 20, "{}", widths.len());
@@ -74,14 +51,14 @@ async fn every_image_of_the_demo_gallery_has_pixels_and_an_explanation() {
 
 #[tokio::test]
 async fn the_demo_gallery_can_be_photographed() {
-    let demo = Demo::start();
+    let (_demo, url) = demo();
     let folder = tempfile::tempdir().unwrap();
     // With FACEPLATE_WRITE_DOCS, this replaces the picture in the README.
     let path = match std::env::var_os("FACEPLATE_WRITE_DOCS") {
         Some(_) => concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gallery.png").into(),
         None => folder.path().join("gallery.png"),
     };
-    chromium::screenshot(&demo.url, &path, 1280, 1720).await;
+    chromium::screenshot(&url, &path, 1280, 1720).await;
     let (width, height) = image::image_dimensions(&path).unwrap();
     assert_eq!((width, height), (1280, 1720));
 }
