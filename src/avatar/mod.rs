@@ -9,6 +9,7 @@ mod key;
 mod outcome;
 mod picture;
 mod policy;
+mod structure;
 
 pub use absorb::{Answer, Report, absorb};
 pub use decide::{Ask, Forward, Plan, decide};
@@ -18,3 +19,4 @@ pub use key::Key;
 pub use outcome::{Empty, Outcome, Trouble};
 pub use picture::{Digest, InvalidPicture, MediaType, Picture, Proof};
 pub use policy::{NegativeTtls, OnHidden, Policy};
+pub use structure::{Decoding, Structure};

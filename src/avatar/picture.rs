@@ -7,6 +7,8 @@ use arrayvec::ArrayString;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::structure::{self, Fault, Structure};
+
 use crate::hex;
 
 /// A validated picture.
@@ -59,7 +61,10 @@ pub enum InvalidPicture {
     /// The end of the file is missing.
     #[error("the {0} is cut off")]
     Truncated(MediaType),
-    /// An invalid header, or an edge longer than allowed.
+    /// A part that browsers insist on is missing or wrong.
+    #[error("the {0} has {1}")]
+    Malformed(MediaType, &'static str),
+    /// An edge of zero pixels, or longer than allowed.
     #[error("the {0} has invalid or too large dimensions")]
     Dimensions(MediaType),
 }
@@ -68,30 +73,38 @@ pub enum InvalidPicture {
 
 impl Picture {
     /// The longest edge in pixels. WhatsApp's pictures are 640 pixels square.
-    const MAX_EDGE: usize = 8192;
+    const MAX_EDGE: u32 = 8192;
 
-    /// Validates the beginning, the dimensions and the end of `bytes`. A vendor's `Content-Type` is not
-    /// considered.
+    /// Validates the whole structure of `bytes`, without decoding pixels. A vendor's `Content-Type` is not
+    /// considered. The picture lacks the metadata of the file (camera, place, comments); its pixels are the
+    /// same.
     pub fn validate(bytes: Bytes) -> Result<Self, InvalidPicture> {
         if bytes.is_empty() {
             return Err(InvalidPicture::NoBytes);
         }
         let media = MediaType::sniff(&bytes).ok_or(InvalidPicture::UnknownFormat)?;
-        if !media.is_whole(&bytes) {
-            return Err(InvalidPicture::Truncated(media));
-        }
-        let size = imagesize::blob_size(&bytes).map_err(|_| InvalidPicture::Dimensions(media))?;
+        let structure = structure::walk(media, &bytes).map_err(|fault| match fault {
+            Fault::Truncated => InvalidPicture::Truncated(media),
+            Fault::Malformed(part) => InvalidPicture::Malformed(media, part),
+        })?;
         let edges = 1..=Self::MAX_EDGE;
-        if !edges.contains(&size.width) || !edges.contains(&size.height) {
+        if !edges.contains(&structure.width) || !edges.contains(&structure.height) {
             return Err(InvalidPicture::Dimensions(media));
         }
+        let bytes = structure.strip(&bytes).map_or(bytes, Bytes::from);
         Ok(Self {
             digest: Digest::of(&bytes),
             bytes,
             media,
-            width: size.width as u32,
-            height: size.height as u32,
+            width: structure.width,
+            height: structure.height,
         })
+    }
+
+    /// The structure of the file, which says how much work its variants are. `None` for a file that an
+    /// earlier version accepted and this one would refuse.
+    pub fn structure(&self) -> Option<Structure> {
+        structure::walk(self.media, &self.bytes).ok()
     }
 
     /// The picture of `proof`, if these are its bytes.
@@ -217,24 +230,6 @@ impl MediaType {
             None
         }
     }
-
-    /// Whether the format's end marker is there. Only this detects a file that was cut and sent with
-    /// the shorter length.
-    fn is_whole(self, bytes: &[u8]) -> bool {
-        match self {
-            // Some encoders add padding after the end-of-image marker.
-            MediaType::Jpeg => bytes.windows(2).rev().any(|pair| pair == [0xFF, 0xD9]),
-            MediaType::Png => bytes
-                .windows(8)
-                .rev()
-                .any(|chunk| chunk == b"IEND\xAE\x42\x60\x82"),
-            MediaType::Webp => bytes
-                .get(4..8)
-                .and_then(|size| size.try_into().ok())
-                .is_some_and(|size| bytes.len() as u64 >= 8 + u64::from(u32::from_le_bytes(size))),
-            MediaType::Gif => bytes.iter().rev().take(64).any(|byte| *byte == 0x3B),
-        }
-    }
 }
 
 impl fmt::Display for MediaType {
@@ -342,6 +337,8 @@ mod tests {
     fn a_picture_with_huge_dimensions_in_its_header_is_refused() {
         let mut png = encode(ImageFormat::Png);
         png[16..20].copy_from_slice(&100_000u32.to_be_bytes());
+        let checksum = crc32fast::hash(&png[12..29]);
+        png[29..33].copy_from_slice(&checksum.to_be_bytes());
         assert_eq!(
             Picture::validate(png.into()),
             Err(InvalidPicture::Dimensions(MediaType::Png))

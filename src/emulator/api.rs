@@ -132,6 +132,8 @@ async fn reply_with_fault(state: &State, request: &VendorRequest, fault: Fault) 
         Fault::WrappedLink => normal(LinkForm::Wrapped).await,
         Fault::BadImage if vendor == Vendor::Wachat => bad_bodies::noise("image/jpeg"),
         Fault::BadImage => bad_bodies::noise(json),
+        Fault::File { bytes } if vendor == Vendor::Wachat => Reply::new(200, "image/jpeg", bytes),
+        Fault::File { .. } => normal(LinkForm::Plain).await,
     }
 }
 

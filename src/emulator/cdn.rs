@@ -87,6 +87,7 @@ async fn reply_with_fault(state: &State, download: &Download<'_>, fault: Fault) 
         }
         Fault::DefaultImage => picture(state, Portrait::Silhouette).await,
         Fault::BadImage => bad_bodies::noise(jpeg),
+        Fault::File { bytes } => Reply::new(200, jpeg, bytes),
         // A rule for the CDN cannot have these, which are about the vendors' replies.
         Fault::Latency { .. }
         | Fault::EmptyUrl

@@ -124,6 +124,11 @@ pub enum Fault {
     WrappedLink,
     /// Random bytes instead of the picture or the JSON.
     BadImage,
+    /// This file instead of the picture.
+    File {
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
 }
 
 /// An input was refused.

@@ -6,16 +6,17 @@
 
 use std::io::Cursor;
 
+use bytes::Bytes;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, images::Image};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits};
-use moxcms::{ColorProfile, Layout, TransformOptions};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits, RgbaImage};
+use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
 use super::{
     encode::Pixels,
     scratch::Scratch,
     variant::{TranscodeError, Variant, VariantSpec},
 };
-use crate::avatar::{MediaType, Picture};
+use crate::avatar::{Decoding, MediaType, Picture};
 
 /// The largest picture that is decoded, in pixels. WhatsApp's have less than half a million.
 const MAX_PIXELS: u64 = 16 << 20;
@@ -29,8 +30,16 @@ pub(super) fn transcode(original: &Picture, spec: VariantSpec) -> Result<Variant
     if pixels > MAX_PIXELS {
         return Err(TranscodeError::TooLarge(pixels));
     }
+    // A file that an earlier version accepted is left to the decoder.
+    let structure = original.structure();
+    let (decoding, is_cmyk) = structure.map_or((Decoding::Reliable, false), |structure| {
+        (structure.decoding, structure.is_cmyk)
+    });
+    if decoding == Decoding::Unreliable {
+        return Err(TranscodeError::Unreliable);
+    }
     let pixels = Scratch::with(|scratch| {
-        let image = decode(original, scratch).map_err(TranscodeError::Decode)?;
+        let image = decode(original, is_cmyk, scratch).map_err(TranscodeError::Decode)?;
         let pixels = match spec.edge {
             Some(edge) => crop_and_scale(&image, edge, scratch)?,
             None => Pixels::from_image(&image),
@@ -42,20 +51,26 @@ pub(super) fn transcode(original: &Picture, spec: VariantSpec) -> Result<Variant
 }
 
 /// Decodes the first frame, upright and in sRGB.
-fn decode(original: &Picture, scratch: &mut Scratch) -> ImageResult<DynamicImage> {
+fn decode(original: &Picture, is_cmyk: bool, scratch: &mut Scratch) -> ImageResult<DynamicImage> {
     let format = match original.media() {
         MediaType::Jpeg => ImageFormat::Jpeg,
         MediaType::Png => ImageFormat::Png,
         MediaType::Webp => ImageFormat::WebP,
         MediaType::Gif => ImageFormat::Gif,
     };
-    let mut reader = ImageReader::with_format(Cursor::new(original.bytes()), format);
+    let bytes = match original.media() {
+        MediaType::Gif => grow_canvas(original),
+        _ => original.bytes().clone(),
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODED);
     reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
     let orientation = decoder.orientation()?;
     let profile = decoder.icc_profile().ok().flatten();
+    // The decoder has converted CMYK already, without its profile.
+    let profile = profile.filter(|_| !is_cmyk);
     let mut image = scratch.decode(decoder)?;
     image.apply_orientation(orientation);
     Ok(match profile {
@@ -64,22 +79,60 @@ fn decode(original: &Picture, scratch: &mut Scratch) -> ImageResult<DynamicImage
     })
 }
 
-/// Converts the colors to sRGB. A profile that cannot be read is ignored.
-fn convert_to_srgb(image: DynamicImage, profile: &[u8]) -> DynamicImage {
-    let mut pixels = image.to_rgba8();
-    let converted = ColorProfile::new_from_slice(profile).and_then(|profile| {
-        let options = TransformOptions::default();
-        let srgb = ColorProfile::new_srgb();
-        let transform =
-            profile.create_transform_8bit(Layout::Rgba, &srgb, Layout::Rgba, options)?;
-        let before = pixels.as_raw().clone();
-        transform.transform(&before, &mut pixels)
-    });
-    match converted {
-        Ok(()) if image.color().has_alpha() => pixels.into(),
-        Ok(()) => DynamicImage::from(pixels).into_rgb8().into(),
-        Err(_) => image,
+/// The GIF with a canvas that holds its first frame. Browsers grow the canvas, the decoder crops the frame.
+fn grow_canvas(original: &Picture) -> Bytes {
+    let size = |edge| u16::try_from(edge).unwrap_or(u16::MAX).to_le_bytes();
+    let (width, height) = original.dimensions();
+    let canvas = [size(width), size(height)].concat();
+    let bytes = original.bytes();
+    if bytes.get(6..10) == Some(&canvas[..]) {
+        return bytes.clone();
     }
+    let mut grown = bytes.to_vec();
+    if let Some(field) = grown.get_mut(6..10) {
+        field.copy_from_slice(&canvas);
+    }
+    grown.into()
+}
+
+/// Converts the colors to sRGB. A profile for another color space than that of the pixels is ignored, as
+/// browsers do, and so is one that cannot be read.
+fn convert_to_srgb(image: DynamicImage, profile: &[u8]) -> DynamicImage {
+    let Ok(profile) = ColorProfile::new_from_slice(profile) else {
+        return image;
+    };
+    let converted = match (profile.color_space, image.color().has_color()) {
+        (DataColorSpace::Rgb, true) => {
+            let pixels = image.to_rgba8();
+            convert(&profile, Layout::Rgba, &pixels, pixels.dimensions())
+        }
+        (DataColorSpace::Gray, false) => {
+            let pixels = image.to_luma_alpha8();
+            convert(&profile, Layout::GrayAlpha, &pixels, pixels.dimensions())
+        }
+        _ => return image,
+    };
+    match converted {
+        Some(pixels) if image.color().has_alpha() => pixels.into(),
+        Some(pixels) => DynamicImage::from(pixels).into_rgb8().into(),
+        None => image,
+    }
+}
+
+fn convert(
+    profile: &ColorProfile,
+    layout: Layout,
+    samples: &[u8],
+    (width, height): (u32, u32),
+) -> Option<RgbaImage> {
+    let srgb = ColorProfile::new_srgb();
+    let options = TransformOptions::default();
+    let transform = profile
+        .create_transform_8bit(layout, &srgb, Layout::Rgba, options)
+        .ok()?;
+    let mut converted = RgbaImage::new(width, height);
+    transform.transform(samples, &mut converted).ok()?;
+    Some(converted)
 }
 
 /// Crops the largest centered square and scales it down to `edge`.
@@ -105,7 +158,7 @@ fn crop_and_scale(
 #[cfg(test)]
 mod tests {
     use image::{
-        ExtendedColorType, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage,
+        ExtendedColorType, ImageEncoder, Rgb, RgbImage, Rgba,
         codecs::{gif::GifEncoder, png::PngEncoder},
     };
 
@@ -232,13 +285,14 @@ mod tests {
         bytes.extend(b"Exif\0\0");
         bytes.extend(tiff);
         bytes.extend(&upright.bytes()[2..]);
+        let tells = |bytes: &[u8]| bytes.windows(13).any(|text| text == b"taken at home");
+        assert!(tells(&bytes));
         let sideways = Picture::validate(bytes.into()).unwrap();
         let image = made(&sideways, None, Format::Jpeg);
         assert_eq!((image.width(), image.height()), (60, 90));
         // The left third is on top.
         assert!(image.to_rgb8().get_pixel(30, 5).0[0] > 200);
-        let tells = |bytes: &[u8]| bytes.windows(13).any(|text| text == b"taken at home");
-        assert!(tells(sideways.bytes()));
+        assert!(!tells(sideways.bytes()));
         for format in [Format::Jpeg, Format::Png, Format::Webp, Format::Avif] {
             let edge = Some(32);
             let variant = transcode(&sideways, VariantSpec { edge, format }).unwrap();

@@ -44,6 +44,10 @@ pub struct Variant {
 pub(super) enum TranscodeError {
     #[error("the picture cannot be decoded: {0}")]
     Decode(image::ImageError),
+    #[error(
+        "this kind of JPEG (one scan for each component, or fine chroma) is not decoded reliably"
+    )]
+    Unreliable,
     #[error("the picture has {0} pixels, more than the limit")]
     TooLarge(u64),
     #[error("the placeholder cannot be rendered: {0}")]

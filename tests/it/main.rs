@@ -38,6 +38,7 @@ mod licenses;
 mod logs;
 mod maintenance;
 mod metrics;
+mod picture_kinds;
 mod placeholders;
 mod providers;
 mod purge;

@@ -39,7 +39,7 @@ const FLOORS: [(&str, u8); 23] = [
 ];
 
 /// Names that only some files may use, and the reasons.
-const OWNERS: [(&str, &[&str], &str); 9] = [
+const OWNERS: [(&str, &[&str], &str); 8] = [
     (
         "cacache::",
         &["store/cacache_adapter.rs"],
@@ -60,11 +60,6 @@ const OWNERS: [(&str, &[&str], &str); 9] = [
         "client::legacy",
         &["upstream/client.rs"],
         "one outbound client, behind the guard",
-    ),
-    (
-        "imagesize::",
-        &["avatar/picture.rs"],
-        "one place says what a picture is",
     ),
     (
         "SystemTime::now",

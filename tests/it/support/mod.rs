@@ -7,6 +7,7 @@ pub mod answer;
 pub mod chromium;
 pub mod docs;
 pub mod frontend;
+pub mod image_files;
 pub mod private;
 pub mod program;
 pub mod rig;
