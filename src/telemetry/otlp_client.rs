@@ -36,19 +36,20 @@ impl<C> OtlpClient<C> {
 impl<C> HttpClient for OtlpClient<C>
 where
     C: Service<Request<Full<Bytes>>, Response = Response<Incoming>>,
-    C: Clone + Debug + Send + Sync,
+    C: Clone + Debug + Send + Sync + 'static,
     C::Error: Into<HttpError>,
     C::Future: Send + 'static,
 {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let sending = self.http.clone().call(request.map(Full::new));
+        let mut http = self.http.clone();
         let exchange = async move {
+            let sending = http.call(request.map(Full::new));
             let (head, body) = sending.await.map_err(Into::into)?.into_parts();
             let body = Limited::new(body, Self::LARGEST_REPLY).collect().await?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
-        self.runtime
-            .spawn(time::timeout(Self::TIMEOUT, exchange))
-            .await??
+        // The call and the timer have to be made on the runtime, too.
+        let bounded = async { time::timeout(Self::TIMEOUT, exchange).await };
+        self.runtime.spawn(bounded).await??
     }
 }
