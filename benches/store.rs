@@ -129,6 +129,8 @@ fn hit_by_a_disk_thread(bencher: Bencher, faces: usize) {
         scene
             .runtime
             .block_on(scene.store.find_uncached(&next()))
+            .entry()
+            .cloned()
             .unwrap()
     });
 }

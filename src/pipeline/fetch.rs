@@ -18,6 +18,7 @@ use crate::{
     avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Subject, Trouble},
     clock::Timestamp,
     limits::{NotAdmitted, Priority},
+    store::Cached,
     telemetry::traces,
     upstream::{ClientError, Download, Link, Question, VendorAnswer, VendorFailure},
 };
@@ -90,10 +91,16 @@ impl Fetch {
     }
 
     /// Fetches the face. A prefetched answer takes the place of steps 1 and 2.
-    pub(super) async fn run(mut self, prefetched: Option<PrefetchedAnswer>) -> FetchResult {
-        let entry = self.shared.store.find(&self.key).await;
-        let stored_name = entry.as_deref().and_then(stored_name);
-        let refresh = self.refresh_mode(entry.as_deref());
+    /// `before` is the look-up that led to this fetch; an earlier fetch may have stored another entry since.
+    pub(super) async fn run(
+        mut self,
+        before: Cached,
+        prefetched: Option<PrefetchedAnswer>,
+    ) -> FetchResult {
+        let before = self.shared.store.look_up_again(&self.key, &before).await;
+        let entry = before.entry().map(|entry| &**entry);
+        let stored_name = entry.and_then(stored_name);
+        let refresh = self.refresh_mode(entry);
         let (asked_at, answer) = match prefetched {
             Some(prefetched) if refresh != Refresh::Required => {
                 let answer = self.follow(prefetched.answer, stored_name).await;
@@ -102,13 +109,15 @@ impl Fetch {
             _ => {
                 let with_refresh = match self.take_call(refresh).await {
                     Ok(with_refresh) => with_refresh,
-                    Err(refusal) => return FetchResult::not_admitted(entry, refusal),
+                    Err(refusal) => {
+                        return FetchResult::not_admitted(before.entry().cloned(), refusal);
+                    }
                 };
                 let asked_at = self.shared.clock.now();
                 (asked_at, self.ask_vendor(with_refresh, stored_name).await)
             }
         };
-        self.settle(entry, asked_at, answer).await
+        self.settle(before, asked_at, answer).await
     }
 
     /// A vendor that caches its answers for a day has to bypass its cache in two more cases: when the

@@ -24,57 +24,124 @@ pub(super) struct Target<'a> {
     pub(super) key: Key,
 }
 
+/// The next step of a look-up.
+enum Step {
+    Serve(ServedFace),
+    Fetch(Forward),
+}
+
 /// How long a fetch waits for the budget if there is no first-paint deadline.
 const MAX_BUDGET_WAIT: Duration = Duration::from_secs(60);
 
+/// The result of a look-up that does not wait.
+#[derive(Debug)]
+pub enum LookUp {
+    /// The face.
+    Ready(ServedFace),
+    /// The disk or the vendor has to be waited for, in [`Faces::finish_look_up`].
+    Pending(PendingLookUp),
+}
+
+/// A look-up that has to wait.
+#[derive(Debug)]
+pub struct PendingLookUp {
+    instance: Arc<Instance>,
+    subject: Subject,
+    key: Key,
+    ask: Ask,
+    /// The cache's answer so far.
+    cached: Cached,
+    /// Why the vendor is asked, if the cache's answer is known.
+    plan: Option<Forward>,
+}
+
 impl Faces {
-    /// The face of `subject` as `instance` sees it, or `None` where finding it out may have to wait for
-    /// the disk or for the vendor. A stale face is served and refreshed in the background.
+    /// Looks up the face of `subject` as `instance` sees it, as far as that needs no waiting. A stale face
+    /// is served and refreshed in the background.
     pub fn try_look_up(
         &self,
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
         now: Timestamp,
-    ) -> Result<Option<ServedFace>, UnsupportedSubject> {
+    ) -> Result<LookUp, UnsupportedSubject> {
         let target = Target::new(instance, subject)?;
-        let Cached::Found(entry) = self.shared.store.get_cached(&target.key) else {
-            return Ok(None);
+        let cached = self.shared.store.get_cached(&target.key);
+        let plan = match &cached {
+            Cached::Unknown => None,
+            known => match self.serve(&target, known, ask, now)? {
+                Step::Serve(face) => return Ok(LookUp::Ready(face)),
+                Step::Fetch(why) => Some(why),
+            },
         };
-        match decide(Some(&entry), ask, now, self.policy()) {
-            Plan::Serve => Ok(Some(ServedFace::from_cache(Some(entry)))),
-            Plan::ServeAndRefresh => {
-                self.refresh_in_background(&target)?;
-                Ok(Some(ServedFace::while_revalidating(Some(entry))))
-            }
-            Plan::Wait(_) => Ok(None),
+        Ok(LookUp::Pending(PendingLookUp {
+            instance: instance.clone(),
+            subject: target.subject,
+            key: target.key,
+            ask,
+            cached,
+            plan,
+        }))
+    }
+
+    /// Waits for the disk and the vendor up to the first-paint deadline. Looks nothing up again that
+    /// [`Faces::try_look_up`] knew.
+    pub async fn finish_look_up(
+        &self,
+        pending: PendingLookUp,
+    ) -> Result<ServedFace, UnsupportedSubject> {
+        let ask = pending.ask;
+        let target = Target {
+            instance: &pending.instance,
+            subject: pending.subject,
+            key: pending.key,
+        };
+        if let Some(why) = pending.plan {
+            return self.wait_for_fetch(&target, ask, why, pending.cached).await;
+        }
+        let reading = self.shared.store.find_uncached(&target.key);
+        let Some(cached) = self.until_deadline(reading).await else {
+            // The disk hangs, so the entry is unknown.
+            return Ok(ServedFace::after_fetch(None, Forward::UriMiss, None, false));
+        };
+        match self.serve(&target, &cached, ask, self.now())? {
+            Step::Serve(face) => Ok(face),
+            Step::Fetch(why) => self.wait_for_fetch(&target, ask, why, cached).await,
         }
     }
 
-    /// The face of `subject` as `instance` sees it. Waits for the disk and the vendor up to the
-    /// first-paint deadline.
+    /// Looks a face up, and waits for it: [`Faces::try_look_up`] and [`Faces::finish_look_up`].
     pub async fn look_up(
         &self,
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
     ) -> Result<ServedFace, UnsupportedSubject> {
-        let target = Target::new(instance, subject)?;
-        let Some(entry) = self
-            .until_deadline(self.shared.store.find(&target.key))
-            .await
-        else {
-            // The disk hangs, so the entry is unknown.
-            return Ok(ServedFace::after_fetch(None, Forward::UriMiss, None, false));
-        };
-        match decide(entry.as_deref(), ask, self.now(), self.policy()) {
-            Plan::Serve => Ok(ServedFace::from_cache(entry)),
-            Plan::ServeAndRefresh => {
-                self.refresh_in_background(&target)?;
-                Ok(ServedFace::while_revalidating(entry))
-            }
-            Plan::Wait(why) => self.wait_for_fetch(&target, ask, why, entry).await,
+        match self.try_look_up(instance, subject, ask, self.now())? {
+            LookUp::Ready(face) => Ok(face),
+            LookUp::Pending(pending) => self.finish_look_up(pending).await,
         }
+    }
+
+    /// Decides, and serves the face or says why the vendor has to be asked.
+    fn serve(
+        &self,
+        target: &Target<'_>,
+        cached: &Cached,
+        ask: Ask,
+        now: Timestamp,
+    ) -> Result<Step, UnsupportedSubject> {
+        let entry = cached.entry();
+        let plan = decide(entry.map(|entry| &**entry), ask, now, self.policy());
+        Ok(match plan {
+            Plan::Serve => Step::Serve(ServedFace::from_cache(entry.cloned())),
+            Plan::ServeAndRefresh => {
+                let background = Priority::Background;
+                self.join(target, cached.clone(), Ask::View, background, None)?;
+                Step::Serve(ServedFace::while_revalidating(entry.cloned()))
+            }
+            Plan::Wait(why) => Step::Fetch(why),
+        })
     }
 
     /// The cached entry of a face. The vendor is not asked.
@@ -87,23 +154,19 @@ impl Faces {
         Ok(self.shared.store.find(&key).await)
     }
 
-    fn refresh_in_background(&self, target: &Target<'_>) -> Result<(), UnsupportedSubject> {
-        self.join(target, Ask::View, Priority::Background, None)?;
-        Ok(())
-    }
-
     async fn wait_for_fetch(
         &self,
         target: &Target<'_>,
         ask: Ask,
         why: Forward,
-        entry: Option<Arc<Entry>>,
+        cached: Cached,
     ) -> Result<ServedFace, UnsupportedSubject> {
         let priority = match ask {
             Ask::View => Priority::Interactive,
             Ask::Refresh => Priority::Refresh,
         };
-        let (flight, collapsed) = self.join(target, ask, priority, None)?;
+        let entry = cached.entry().cloned();
+        let (flight, collapsed) = self.join(target, cached, ask, priority, None)?;
         if collapsed {
             self.shared.metrics.record_collapsed();
         }
@@ -118,10 +181,12 @@ impl Faces {
     }
 
     /// Joins the fetch in flight for `target`, or starts one in a task of its own, which continues when
-    /// the request that caused it is cancelled. Returns whether it was joined.
+    /// the request that caused it is cancelled. `cached` is the look-up that led to it. Returns whether it
+    /// was joined.
     pub(super) fn join(
         &self,
         target: &Target<'_>,
+        cached: Cached,
         ask: Ask,
         priority: Priority,
         prefetched: Option<PrefetchedAnswer>,
@@ -133,7 +198,7 @@ impl Faces {
             .unwrap_or_else(|| Instant::now() + MAX_BUDGET_WAIT);
         let start = || {
             let fetch = Fetch::new(self.shared.clone(), target, ask, priority, budget_deadline);
-            fetch.run(prefetched)
+            fetch.run(cached, prefetched)
         };
         Ok(self.shared.single_flight.join(target.key, ask, start))
     }

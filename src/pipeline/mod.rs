@@ -31,6 +31,7 @@ use tokio::time;
 
 pub use instance::{Instance, Instances};
 use lookup::Target;
+pub use lookup::{LookUp, PendingLookUp};
 pub use purge::{PurgeCounts, PurgeMode, PurgeScope};
 use recent::RecentUpdates;
 pub use served_face::{FetchResult, ServedFace};

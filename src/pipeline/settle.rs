@@ -10,21 +10,22 @@ use crate::{
     avatar::{Answer, Empty, Entry, Outcome, Report, Trouble, absorb},
     clock::Timestamp,
     limits::{AnswerVerdict, Observation},
-    store::Owner,
+    store::{Cached, Owner},
 };
 
 impl Fetch {
-    /// Settles the fetch under the key lock. `entry` is the one that the fetch began with; a newer one in
-    /// the store takes its place.
+    /// Settles the fetch under the key lock. `before` has the entry that the fetch began with; a newer one
+    /// in the store takes its place.
     pub(super) async fn settle(
         self,
-        entry: Option<Arc<Entry>>,
+        before: Cached,
         asked_at: Timestamp,
         answer: Result<Answer, FetchError>,
     ) -> FetchResult {
         let answered_at = self.shared.clock.now();
         let _lock = self.shared.key_locks.lock(&self.key).await;
-        let current = self.shared.store.find(&self.key).await.or(entry);
+        let current = self.shared.store.look_up_again(&self.key, &before).await;
+        let current = current.entry().or(before.entry()).cloned();
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
         let outcome = answer.outcome();

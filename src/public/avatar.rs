@@ -7,7 +7,7 @@ use super::{AvatarRequest, Error, Public};
 use crate::{
     clock::Timestamp,
     http::access_log::RequestLog,
-    pipeline::ServedFace,
+    pipeline::{LookUp, PendingLookUp, ServedFace},
     representation::{PendingVariant, Rendering, Representation},
     server::Reply,
 };
@@ -23,7 +23,7 @@ pub(crate) enum Attempt {
 /// What a request waits for.
 pub(crate) enum Pending {
     /// The face.
-    Face,
+    Face(PendingLookUp),
     /// A variant of the picture, or of the placeholder where there is no face.
     Variant {
         face: Option<ServedFace>,
@@ -44,12 +44,12 @@ impl Public {
         let face = if wanted.view.force_default {
             None
         } else {
-            let face = self
-                .faces
-                .try_look_up(&wanted.instance, wanted.subject, *ask, now)?;
-            match face {
-                Some(face) => Some(face),
-                None => return Ok(Attempt::Pending(Pending::Face)),
+            let faces = &self.faces;
+            match faces.try_look_up(&wanted.instance, wanted.subject, *ask, now)? {
+                LookUp::Ready(face) => Some(face),
+                LookUp::Pending(look_up) => {
+                    return Ok(Attempt::Pending(Pending::Face(look_up)));
+                }
             }
         };
         Ok(match self.renderer.choose(face.as_ref(), wanted) {
@@ -72,11 +72,8 @@ impl Public {
     ) -> Result<Reply, Error> {
         let wanted = &request.face;
         let (face, representation, now) = match pending {
-            Pending::Face => {
-                let face = self
-                    .faces
-                    .look_up(&wanted.instance, wanted.subject, request.ask)
-                    .await?;
+            Pending::Face(look_up) => {
+                let face = self.faces.finish_look_up(look_up).await?;
                 // Waiting took time, and ages count from the end of it.
                 let now = self.faces.now();
                 let representation = match self.renderer.choose(Some(&face), wanted) {

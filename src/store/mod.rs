@@ -129,19 +129,31 @@ pub struct Owner {
     pub subject: Subject,
 }
 
-/// The result of a look-up that does not wait.
-#[derive(Clone, Debug)]
+/// The result of a look-up.
+#[derive(Clone, Debug, Default)]
 pub enum Cached {
     /// The entry.
     Found(Arc<Entry>),
     /// There is no entry.
     Absent,
-    /// The disk has to be asked: [`Store::find_uncached`].
+    /// Of [`Store::get_cached`]: the disk has to be asked, by [`Store::find_uncached`]. Of that: the entry
+    /// cannot be read now.
+    #[default]
     Unknown,
 }
 
 /// Many more stripes than disk threads, so that unrelated faces seldom wait for each other.
 const STRIPES: usize = 4096;
+
+impl Cached {
+    /// The entry, if it was found.
+    pub fn entry(&self) -> Option<&Arc<Entry>> {
+        match self {
+            Cached::Found(entry) => Some(entry),
+            Cached::Absent | Cached::Unknown => None,
+        }
+    }
+}
 
 // === impl Store ===
 
@@ -203,26 +215,45 @@ impl Store {
 
     /// The entry, from memory or disk. An unreadable entry counts as none.
     pub async fn find(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.look_up(key).await.entry().cloned()
+    }
+
+    /// Looks the entry up, in memory or on disk.
+    pub async fn look_up(&self, key: &Key) -> Cached {
         match self.get_cached(key) {
-            Cached::Found(entry) => Some(entry),
-            Cached::Absent => None,
             Cached::Unknown => self.find_uncached(key).await,
+            // Many requests for one new face would otherwise wait for its lock, one after the other.
+            cached => cached,
         }
     }
 
-    /// The entry, where [`Store::get_cached`] returned `Unknown`: read by a disk thread.
-    pub async fn find_uncached(&self, key: &Key) -> Option<Arc<Entry>> {
+    /// Looks the entry up where [`Store::get_cached`] did not know: on disk, on a thread that may block.
+    pub async fn find_uncached(&self, key: &Key) -> Cached {
         let guard = self.locks.lock(key).await;
         // The lock holder before may have put it there.
         if let Some(entry) = self.memory.get(key) {
-            return Some(entry);
+            return Cached::Found(entry);
         }
-        self.with_key_lock(guard, key, |disk, memory, key| {
-            let entry = Arc::new(disk.read(key)?);
-            memory.put(*key, entry.clone());
-            Some(entry)
+        self.with_key_lock(guard, key, |disk, memory, key| match disk.read(key) {
+            Ok(entry) => {
+                let entry = Arc::new(entry);
+                memory.put(*key, entry.clone());
+                Cached::Found(entry)
+            }
+            Err(ReadError::Absent) => Cached::Absent,
+            Err(_) => Cached::Unknown,
         })
         .await
+    }
+
+    /// Looks an entry up for a second time. If there was none, the disk is asked only if the index has one
+    /// since: only this process writes entries, and all that it writes are in its index.
+    pub async fn look_up_again(&self, key: &Key, before: &Cached) -> Cached {
+        let was_added = || self.memory.get(key).is_some() || self.disk.is_indexed(key);
+        if matches!(before, Cached::Absent) && !was_added() {
+            return Cached::Absent;
+        }
+        self.look_up(key).await
     }
 
     /// Stores `entry`. Returns whether it reached the disk; memory has it in any case.

@@ -232,12 +232,13 @@ impl Worker {
         let Ok(target) = Target::new(&self.instance, subject) else {
             return Attempt::Done("unsupported");
         };
-        let entry = faces.shared.store.find(&target.key).await;
-        let plan = decide(entry.as_deref(), Ask::View, faces.now(), faces.policy());
+        let cached = faces.shared.store.look_up(&target.key).await;
+        let entry = cached.entry().map(|entry| &**entry);
+        let plan = decide(entry, Ask::View, faces.now(), faces.policy());
         if plan == Plan::Serve {
             return Attempt::Done("known");
         }
-        match faces.join(&target, Ask::View, Priority::Background, prefetched) {
+        match faces.join(&target, cached, Ask::View, Priority::Background, prefetched) {
             Ok((flight, _)) => Attempt::after(&flight.wait().await),
             Err(_) => Attempt::Done("unsupported"),
         }

@@ -17,28 +17,30 @@ use crate::{
 
 impl Disk {
     /// The entry of `key`. A damaged entry is logged and repaired or removed.
-    pub(in crate::store) fn read(&self, key: &Key) -> Option<Entry> {
+    pub(in crate::store) fn read(&self, key: &Key) -> Result<Entry, ReadError> {
         let result = match self.try_read(key) {
             // A write in progress looks like damage.
             Err(error) if error.is_damage() => self.read_or_repair(key),
             result => result,
         };
-        match result {
-            Ok(entry) => {
-                self.index.touch(key, in_seconds(self.clock.now()));
-                Some(entry)
-            }
-            Err(ReadError::Absent) => None,
+        match &result {
+            Ok(_) => self.index.touch(key, in_seconds(self.clock.now())),
+            Err(ReadError::Absent) => {}
             Err(error) => {
                 tracing::warn!(%key, %error, "a cache entry cannot be read now; it stays");
-                None
             }
         }
+        result
     }
 
     /// Whether the index knows that there is no entry of `key`.
     pub(in crate::store) fn is_absent(&self, key: &Key) -> bool {
         self.index.is_absent(key)
+    }
+
+    /// Whether the index has an entry of `key`.
+    pub(in crate::store) fn is_indexed(&self, key: &Key) -> bool {
+        self.index.used_at(key).is_some()
     }
 
     /// The entry of `key`, if it is whole and can be read without waiting for the disk.
