@@ -36,6 +36,7 @@ mod kill;
 mod knobs;
 mod licenses;
 mod logs;
+mod look_ups;
 mod maintenance;
 mod metrics;
 mod picture_kinds;
