@@ -1,5 +1,6 @@
 //! The style rules that a machine can check. Each failure names the place and the remedy.
 
+mod prose;
 mod source;
 
 use std::{
@@ -178,6 +179,17 @@ fn layer_violations(source: &Source) -> Vec<String> {
 #[test]
 fn rooms_use_only_rooms_on_lower_floors() {
     assert_none(sources("src").iter().flat_map(layer_violations).collect());
+}
+
+#[test]
+fn comments_name_their_nouns() {
+    assert_none(prose::vague(&everything()));
+}
+
+#[test]
+fn no_type_or_function_has_a_former_name() {
+    let sources = sources("src");
+    assert_none(sources.iter().flat_map(prose::former_names).collect());
 }
 
 #[test]
