@@ -11,8 +11,9 @@ use std::{
     future::{Ready, ready},
     mem,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,7 +22,10 @@ use tracing::{Instrument, Span};
 
 use crate::{
     compat::{self, Compat, Origin},
-    http::{Clients, access_log::RequestLog, is_read, problem::Problem, respond},
+    http::{
+        Clients, RateExceeded, access_log::RequestLog, is_read, openapi::Document,
+        problem::Problem, respond,
+    },
     images::Thumbnailer,
     pipeline::{Faces, Instances},
     public::{self, Access, Begun, Mode, Public},
@@ -29,6 +33,14 @@ use crate::{
     server::{Peer, Reply},
     telemetry::{Metrics, traces},
 };
+
+/// The public routes in OpenAPI 3.1, serialized once.
+static OPENAPI: LazyLock<String> = LazyLock::new(|| {
+    let mut document = Document::default();
+    public::openapi::describe(&mut document, common_problems);
+    compat::openapi::describe(&mut document, common_problems);
+    document.finish(public::openapi::TITLE, public::openapi::DESCRIPTION)
+});
 
 /// The longest path and query, in bytes. nginx has the same limit.
 const MAX_URI: usize = 8192;
@@ -112,6 +124,7 @@ impl Front {
                     access: settings.access,
                     renderer,
                     home: settings.home,
+                    openapi: &OPENAPI,
                     metrics: settings.metrics.clone(),
                 },
                 metrics: settings.metrics,
@@ -169,7 +182,7 @@ impl Front {
         }
         let call = compat::Call::parse(&head.uri).ok_or(public::Error::NoRoute)?;
         if !is_read(&head.method) {
-            return Err(Problem::method_not_allowed("GET, HEAD"));
+            return Err(Problem::method_not_allowed(compat::METHODS));
         }
         let request = compat::Request {
             call,
@@ -194,6 +207,12 @@ impl Front {
     }
 }
 
+/// The problems that every route may have.
+fn common_problems() -> Vec<Problem> {
+    let wait = Duration::ZERO;
+    vec![uri_too_long(), RateExceeded { wait }.into()]
+}
+
 fn uri_too_long() -> Problem {
     Problem::new(
         StatusCode::URI_TOO_LONG,
@@ -212,6 +231,27 @@ impl Future for Answer {
         match &mut *self {
             Answer::Now(answer) => Pin::new(answer).poll(context),
             Answer::Later(answer) => answer.as_mut().poll(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Uri;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::public::route::Route;
+
+    #[test]
+    fn each_path_of_the_openapi_document_is_a_route() {
+        let document: Value = serde_json::from_str(&OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        for path in paths.keys() {
+            let path = path.replace("{jid}", "628123@c.us").replace(['{', '}'], "");
+            let uri: Uri = path.parse().unwrap();
+            let is_public = Route::parse(&uri).is_ok_and(|route| route.is_some());
+            assert!(is_public || compat::Call::parse(&uri).is_some(), "{path}");
         }
     }
 }

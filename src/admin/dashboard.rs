@@ -4,6 +4,7 @@
 use std::fs;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Admin,
@@ -16,7 +17,7 @@ use super::{
 pub(super) const PAGE: &str = include_str!("dashboard.html");
 
 /// Everything on the page.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Overview<'a> {
     /// The version of this server.
     version: &'static str,
@@ -35,10 +36,11 @@ pub(super) struct Overview<'a> {
 }
 
 /// A face whose picture changed lately.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct RecentFace {
     instance: String,
     jid: String,
+    /// The date of the change, as HTTP writes dates.
     since: String,
 }
 

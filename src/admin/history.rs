@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Admin;
 use crate::avatar::Outcome;
@@ -18,7 +19,7 @@ pub struct History {
 }
 
 /// Totals since the start, at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct Sample {
     /// Seconds since the Unix epoch.
     at: u64,

@@ -6,6 +6,7 @@ mod dashboard;
 mod entries;
 mod error;
 mod history;
+mod openapi;
 mod purge;
 mod records;
 mod routes;
@@ -23,7 +24,7 @@ use secrecy::SecretString;
 use error::Error;
 pub use history::History;
 use routes::Endpoint;
-pub use warm::WarmRecord;
+pub use warm::{WarmRecord, WarmState};
 
 use crate::{
     http::{Body, problem::Problem, respond},
@@ -34,9 +35,6 @@ use crate::{
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// These routes in OpenAPI 3.1.
-const OPENAPI: &str = include_str!("openapi.json");
 
 /// The admin service.
 #[derive(Debug)]
@@ -103,7 +101,7 @@ impl Admin {
             Endpoint::Dashboard => Ok(respond::page(dashboard::PAGE.into())),
             Endpoint::Overview => Ok(respond::json(&self.overview().await)),
             Endpoint::Metrics => Ok(self.metrics()),
-            Endpoint::OpenApi => Ok(respond::document(OPENAPI)),
+            Endpoint::OpenApi => Ok(respond::document(&openapi::DOCUMENT)),
             Endpoint::Instances => Ok(respond::json(&self.instance_records())),
             Endpoint::Cache => Ok(respond::json(&self.cache_record())),
             Endpoint::Maintenance => {

@@ -4,6 +4,7 @@
 //! entries are shown once more while the vendor is asked again; `hard=true` removes them instead.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Admin, Error};
 use crate::{
@@ -18,7 +19,7 @@ const INVALID: Error = Error::Parameter(InvalidParameter::new(
 ));
 
 /// The result of a purge.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Purged {
     /// The number of faces that were purged.
     purged: usize,

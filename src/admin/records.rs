@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::{ToSchema, openapi::Object};
 
 use crate::{
     avatar::{Entry, Outcome, Subject},
     clock::Timestamp,
+    http::openapi,
     limits::SessionState,
     pipeline::Instance,
     representation,
@@ -14,30 +16,36 @@ use crate::{
 };
 
 /// The entry of a face.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct EntryRecord<'a> {
     instance: &'a str,
     jid: &'a str,
     picture: Option<PictureRecord<'a>>,
     last: LastRecord,
+    /// Whether the face is forgotten and not asked for yet.
     forgotten: bool,
 }
 
-#[derive(Serialize)]
+/// The picture of a face.
+#[derive(Serialize, ToSchema)]
 struct PictureRecord<'a> {
     media_type: &'static str,
     bytes: usize,
     width: u32,
     height: u32,
     etag: String,
+    /// The file's name in the vendor's link, which changes with the picture.
     link_name: Option<&'a str>,
+    /// The date when the picture was first seen, as HTTP writes dates.
     changed: String,
+    /// The date when the vendor last confirmed the picture.
     confirmed: String,
+    /// Whether the picture is younger than `cache.ttl`.
     fresh: bool,
 }
 
 /// The state of an instance.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct InstanceRecord<'a> {
     pub(super) instance: &'a str,
     provider: &'static str,
@@ -45,39 +53,57 @@ pub(super) struct InstanceRecord<'a> {
     budget: u64,
     /// The number of calls that can be made when the budget is full.
     budget_full: u64,
+    /// The reason for a pause.
     paused: Option<&'static str>,
+    /// The end of the pause, as HTTP writes dates.
     paused_until: Option<String>,
     /// The vendor's session with WhatsApp, inferred from its answers: `unknown`, `working`, `down`, or
     /// `refused` for a credential that the vendor did not accept.
     session: SessionState,
+    /// The date of the first answer that showed this state.
     session_since: Option<String>,
 }
 
 /// The state of the cache.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct CacheRecord {
     entries: u64,
+    /// The size of all entries in bytes.
     bytes: u64,
     /// `cache.max_bytes`.
     max_bytes: u64,
     /// Whether the whole disk was scanned since the start, so that the counts are complete.
     counted: bool,
+    /// The number of entries that were found damaged since the start.
     damaged: u64,
+    /// The number of entries that were evicted since the start.
     evicted: u64,
     trouble: Option<TroubleRecord>,
 }
 
-#[derive(Serialize)]
+/// The failure of a disk.
+#[derive(Serialize, ToSchema)]
 struct TroubleRecord {
+    /// The description of the failure.
     what: String,
+    /// The date of its start, as HTTP writes dates.
     since: String,
 }
 
-#[derive(Serialize)]
+/// The last call to the vendor for a face.
+#[derive(Serialize, ToSchema)]
 struct LastRecord {
+    #[schema(schema_with = outcome_schema)]
     outcome: Outcome,
+    /// The date of the call, as HTTP writes dates.
     asked: String,
+    /// The date of the earliest next call.
     retry_at: String,
+}
+
+/// An outcome is serialized as its public name.
+fn outcome_schema() -> Object {
+    openapi::choice(Outcome::all().map(Outcome::as_str)).build()
 }
 
 impl<'a> EntryRecord<'a> {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Admin, Error, records::date};
 use crate::{
@@ -30,12 +31,13 @@ const INVALID: Error = Error::Parameter(InvalidParameter::new(
 ));
 
 /// The progress of a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = WarmUp)]
 pub struct WarmRecord {
     /// The instance whose faces are fetched.
     pub instance: String,
-    /// `running`, `waiting`, `done` or `stopped`.
-    pub state: String,
+    /// The state of the run.
+    pub state: WarmState,
     /// The reason to wait or to have stopped.
     pub why: Option<String>,
     /// The end of the wait.
@@ -50,6 +52,20 @@ pub struct WarmRecord {
     pub done: u64,
     /// The number of settled faces by outcome.
     pub outcomes: BTreeMap<String, u64>,
+}
+
+/// The state of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WarmState {
+    /// Faces are fetched.
+    Running,
+    /// The instance's budget or a pause holds the run up.
+    Waiting,
+    /// All faces are settled.
+    Done,
+    /// The run ended early.
+    Stopped,
 }
 
 /// The query of a request that starts or stops a run.
@@ -138,17 +154,18 @@ impl WarmRecord {
     /// The record of a run of the instance `name`.
     pub fn new(name: &str, progress: &Progress) -> Self {
         let (state, why, until) = match progress.state {
-            RunState::Running => ("running", None, None),
+            RunState::Running => (WarmState::Running, None, None),
             RunState::Waiting { until, why } => {
-                ("waiting", Some(why.as_str().to_owned()), Some(date(until)))
+                let why = why.as_str().to_owned();
+                (WarmState::Waiting, Some(why), Some(date(until)))
             }
-            RunState::Done => ("done", None, None),
-            RunState::Stopped(why) => ("stopped", Some(why.to_string()), None),
+            RunState::Done => (WarmState::Done, None, None),
+            RunState::Stopped(why) => (WarmState::Stopped, Some(why.to_string()), None),
         };
         let outcomes = progress.outcomes.iter();
         Self {
             instance: name.to_owned(),
-            state: state.to_owned(),
+            state,
             why,
             until,
             started: date(progress.started_at),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{Admin, Error};
 use crate::{
@@ -39,7 +40,7 @@ const JIDS: [&str; 7] = [
 const ACCOUNTS: [&str; 4] = ["session", "instance", "instanceName", "instance_id"];
 
 /// The result of an event.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct EventResult {
     /// The number of faces that were marked outdated.
     marked: usize,

@@ -13,7 +13,7 @@ use tokio::time;
 
 use super::{ConfigArg, admin_client, progress::Progress};
 use crate::{
-    admin::WarmRecord,
+    admin::{WarmRecord, WarmState},
     app::{self, StartError},
     config::Config,
     pipeline::{Job, Warmups},
@@ -83,7 +83,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     }
     report(&record, args.json);
     match record.why {
-        Some(why) if record.state == "stopped" => Err(why),
+        Some(why) if record.state == WarmState::Stopped => Err(why),
         _ => Ok(()),
     }
 }

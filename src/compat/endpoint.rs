@@ -8,6 +8,10 @@ use crate::{http::respond, server::Reply, upstream::Vendor};
 
 /// A picture call as the vendor documents it.
 pub(super) struct Endpoint {
+    /// Its unique name in the OpenAPI document.
+    pub(super) id: &'static str,
+    /// Its line in the OpenAPI document.
+    pub(super) summary: &'static str,
     /// The path, in segments. `{account}` and `{chat}` are parameters.
     pub(super) path: &'static [&'static str],
     /// The query parameter of the account, where the path has none.

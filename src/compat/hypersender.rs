@@ -9,6 +9,8 @@ use super::{
 use crate::{server::Reply, upstream::Vendor};
 
 pub(super) static PICTURE: Endpoint = Endpoint {
+    id: "hypersenderPicture",
+    summary: "Shows the picture of a contact as Hypersender does",
     path: &[
         "api",
         "whatsapp",

@@ -8,6 +8,7 @@ mod call;
 mod endpoint;
 mod failure;
 mod hypersender;
+pub(crate) mod openapi;
 mod wachat;
 mod waha;
 mod wawp;
@@ -36,6 +37,9 @@ static ENDPOINTS: [&Endpoint; 5] = [
     &hypersender::PICTURE,
     &waha::PICTURE,
 ];
+
+/// The methods of every picture call, as `Allow` lists them.
+pub(crate) const METHODS: &str = "GET, HEAD";
 
 /// The lifetime of a link, in seconds. The vendors' links are said to be good for a day.
 const LINK_LIFETIME: u64 = 24 * 3600;

@@ -9,6 +9,8 @@ use super::{
 use crate::{server::Reply, upstream::Vendor};
 
 pub(super) static PICTURE: Endpoint = Endpoint {
+    id: "wachatPicture",
+    summary: "Shows the account's own picture as Wachat does",
     path: &["api", "v1", "instance", "profile-picture"],
     account: Some("instanceName"),
     chat: None,

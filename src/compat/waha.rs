@@ -13,6 +13,8 @@ const WAHA_KEY: &str = "x-api-key";
 const WAPPFY_KEY: &str = "apikey";
 
 pub(super) static PICTURE: Endpoint = Endpoint {
+    id: "wahaPicture",
+    summary: "Shows the picture of a chat as WAHA and Wappfy do",
     path: &["api", "{account}", "chats", "{chat}", "picture"],
     account: None,
     chat: None,

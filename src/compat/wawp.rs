@@ -9,6 +9,8 @@ use super::{
 use crate::{server::Reply, upstream::Vendor};
 
 pub(super) static CHAT_PICTURE: Endpoint = Endpoint {
+    id: "wawpChatPicture",
+    summary: "Shows the picture of a chat as Wawp does",
     path: &["v2", "chats", "picture"],
     account: Some("instance_id"),
     chat: Some("chatId"),
@@ -26,6 +28,8 @@ pub(super) static CHAT_PICTURE: Endpoint = Endpoint {
 };
 
 pub(super) static CONTACT_PICTURE: Endpoint = Endpoint {
+    id: "wawpContactPicture",
+    summary: "Shows the picture of a contact as Wawp does",
     path: &["v2", "contacts", "profile-picture"],
     account: Some("instance_id"),
     chat: Some("contactId"),

@@ -50,7 +50,7 @@ pub enum ClientHeader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateExceeded {
     /// The time until its next request is accepted.
-    wait: Duration,
+    pub(crate) wait: Duration,
 }
 
 impl Clients {

@@ -6,6 +6,7 @@ pub(crate) mod access_log;
 mod client_ip;
 pub(crate) mod conditional;
 pub(crate) mod credentials;
+pub(crate) mod openapi;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod range;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method};
 use http_body_util::Full;
 
+pub(crate) use client_ip::RateExceeded;
 pub use client_ip::{ClientHeader, Clients, Proxies};
 pub use signed_url::{Scope, SigningKey, Ticket};
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::respond;
 use crate::server::Reply;
@@ -21,12 +22,18 @@ pub(crate) struct Problem {
     header: Option<(HeaderName, Cow<'static, str>)>,
 }
 
-/// The members of RFC 9457 §3.1, in its order.
-#[derive(Serialize)]
-struct Members<'a> {
+/// The description of an error (RFC 9457).
+// The members of §3.1, in its order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Members<'a> {
+    /// `urn:faceplate:problem:` and the kind of problem.
     r#type: String,
+    /// The error.
     title: &'a str,
+    /// The status of the response.
     status: u16,
+    /// The remedy.
     detail: &'a str,
 }
 
@@ -90,6 +97,21 @@ impl Problem {
             header: Some((name, value.into())),
             ..self
         }
+    }
+
+    /// The status of the response.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The error, without its remedy.
+    pub(super) fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// The name of the header that the status requires.
+    pub(super) fn header_name(&self) -> Option<&HeaderName> {
+        self.header.as_ref().map(|(name, _)| name)
     }
 
     /// The kind of problem, for the access log.

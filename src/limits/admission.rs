@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Budget, BudgetLimits, Cooldown, CooldownPolicy, Observation, Priority, Sensitivity,
@@ -77,7 +78,7 @@ pub struct Session {
 }
 
 /// The state of a vendor's session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionState {
     /// No answer has shown it yet.

@@ -7,9 +7,12 @@
 mod access;
 mod avatar;
 mod error;
+pub(crate) mod openapi;
 mod purge;
 mod request;
 pub(crate) mod route;
+
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -29,9 +32,6 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// The public routes in OpenAPI 3.1.
-const OPENAPI: &str = include_str!("openapi.json");
-
 /// The public service.
 #[derive(Debug)]
 pub(crate) struct Public {
@@ -41,6 +41,8 @@ pub(crate) struct Public {
     pub(crate) renderer: Renderer,
     /// An HTML page for `/`.
     pub(crate) home: Option<Bytes>,
+    /// The public routes in OpenAPI 3.1, serialized once.
+    pub(crate) openapi: &'static LazyLock<String>,
     pub(crate) metrics: Metrics,
 }
 
@@ -95,7 +97,7 @@ impl Public {
             Route::Avatar(_) => return Err(Error::Method("GET, HEAD, PURGE")),
             Route::Home if self.home.is_none() => return Err(Error::NoRoute),
             _ if !is_read => return Err(Error::Method("GET, HEAD")),
-            Route::OpenApi => respond::document(OPENAPI),
+            Route::OpenApi => respond::document(self.openapi),
             Route::Home => respond::page(self.home.clone().unwrap_or_default()),
         };
         Ok(Some(Begun::Reply(reply)))

@@ -185,7 +185,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{images::PlaceholderStyle, representation::view::WithoutPicture};
+    use crate::{images::PlaceholderStyle, public::openapi, representation::view::WithoutPicture};
 
     fn with_url(text: &str, check: impl FnOnce(AvatarUrl<'_>)) {
         let uri: Uri = text.parse().unwrap();
@@ -257,6 +257,84 @@ mod tests {
         ] {
             assert!(is_refused(&format!("/avatar/a/1?{query}")), "{query}");
         }
+    }
+
+    /// Every parameter that is read, in the order of the document.
+    fn all_read<'a>(parameters: &'a Parameters<'_>) -> [Option<&'a str>; 15] {
+        // All fields are named here, so that a new one does not compile until it is documented.
+        let Parameters {
+            size,
+            default,
+            force_default,
+            name,
+            background,
+            color,
+            rounded,
+            length,
+            bold,
+            refresh,
+            format,
+            signature:
+                Signature {
+                    exp,
+                    sig,
+                    grant,
+                    scope,
+                },
+        } = parameters;
+        [
+            size,
+            default,
+            force_default,
+            name,
+            background,
+            color,
+            rounded,
+            length,
+            bold,
+            refresh,
+            format,
+            exp,
+            sig,
+            grant,
+            scope,
+        ]
+        .map(Option::as_deref)
+    }
+
+    #[test]
+    fn the_openapi_document_has_exactly_the_parameters_that_are_read() {
+        let documented = openapi::queries();
+        let pairs = documented.iter().map(|parameter| {
+            let name = &parameter.name;
+            format!("{name}={name}")
+        });
+        let query = pairs.collect::<Vec<_>>().join("&");
+        let names = documented.iter().map(|parameter| parameter.name.as_str());
+        let parameters = Parameters::parse(&query);
+        let read = all_read(&parameters).map(Option::unwrap);
+        assert!(names.eq(read), "{read:?}");
+    }
+
+    #[test]
+    fn all_values_that_the_openapi_document_lists_are_accepted() {
+        let mut count = 0;
+        for parameter in openapi::queries() {
+            let schema = serde_json::to_value(&parameter.schema).unwrap();
+            let values = schema["enum"].as_array().into_iter().flatten();
+            let bounds = ["minimum", "maximum"]
+                .iter()
+                .filter_map(|name| schema.get(name));
+            for value in values.chain(bounds) {
+                let value = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                let url = format!("/avatar/a/1?{}={value}", parameter.name);
+                assert!(!is_refused(&url), "{url}");
+                count += 1;
+            }
+        }
+        assert!(count > 40, "{count}");
     }
 
     #[test]

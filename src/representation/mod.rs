@@ -3,6 +3,7 @@
 
 mod cache_status;
 mod headers;
+pub(crate) mod openapi;
 pub(crate) mod problems;
 mod variant;
 pub(crate) mod view;

@@ -32,6 +32,7 @@ mod guard;
 mod histories;
 mod hostile_clients;
 mod http;
+mod http_docs;
 mod kill;
 mod knobs;
 mod licenses;

@@ -1,0 +1,311 @@
+//! The admin routes in OpenAPI 3.1, made from the table of routes, the records and the errors.
+
+use std::sync::LazyLock;
+
+use http::StatusCode;
+use utoipa::openapi::{
+    HttpMethod, Object,
+    path::{Parameter, ParameterIn},
+    schema::{ObjectBuilder, Type},
+    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+use super::{
+    Error,
+    dashboard::Overview,
+    purge::Purged,
+    records::{CacheRecord, EntryRecord, InstanceRecord},
+    routes::{Endpoint, ROUTES, Route},
+    warm::WarmRecord,
+    webhooks::EventResult,
+};
+use crate::{
+    avatar::MalformedJid,
+    http::openapi::{self, Document, Operation, choice, integer, required},
+    representation::{
+        openapi::{instance, instance_schema, jid, jid_schema},
+        view::InvalidParameter,
+    },
+    upstream::{UnsupportedSubject, Vendor},
+};
+
+/// The document, serialized once.
+pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let mut document = Document::default();
+    for route in &ROUTES {
+        for (name, method) in methods(route) {
+            document.add(route.path, method, describe(route, name));
+        }
+    }
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+    document.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+    document.finish(
+        "Faceplate for operators",
+        "Probes, metrics, records and commands, on a listener of their own. HEAD is answered like GET, without the body. Any other path is a 404 of type `no-route`.",
+    )
+});
+
+const OK: StatusCode = StatusCode::OK;
+
+/// The methods of a route. HEAD is described with GET.
+fn methods(route: &Route) -> impl Iterator<Item = (&'static str, HttpMethod)> {
+    route.methods.split(", ").filter_map(|name| {
+        let method = match name {
+            "GET" => HttpMethod::Get,
+            "POST" => HttpMethod::Post,
+            "DELETE" => HttpMethod::Delete,
+            _ => return None,
+        };
+        Some((name, method))
+    })
+}
+
+/// The description of a method: the part of its endpoint, and the part that is common to all.
+fn describe(route: &Route, method: &str) -> Operation {
+    let mut operation = describe_endpoint(route, method);
+    for segment in route.path.split('/') {
+        operation = match segment {
+            "{instance}" => operation
+                .parameter(instance())
+                .problems([Error::UnknownInstance]),
+            "{jid}" => operation.parameter(jid()).problems([
+                Error::Jid(MalformedJid::User),
+                Error::Encoding,
+                Error::Unsupported(UnsupportedSubject::OnlyOwn),
+            ]),
+            "{provider}" => operation.parameter(provider()),
+            _ => operation,
+        };
+    }
+    if route.max_body > 0 && method == "POST" {
+        operation = operation.problems([Error::BodyTooLarge(route.max_body)]);
+    }
+    operation = operation.problems([Error::Method(route.methods)]);
+    if route.is_probe() {
+        return operation.security(&[""]);
+    }
+    if method != "GET" {
+        operation = operation.problems([Error::CrossSite]);
+    }
+    let token = match route.endpoint {
+        Endpoint::Dashboard => Error::PageToken,
+        _ => Error::Token,
+    };
+    operation
+        .problems([token, Error::Host])
+        .security(&["", "bearer"])
+}
+
+fn describe_endpoint(route: &Route, method: &str) -> Operation {
+    let plain = &["text/plain"];
+    match route.endpoint {
+        Endpoint::Livez => Operation::new("livez", "Checks that the process runs").media(
+            OK,
+            "The process runs.",
+            plain,
+        ),
+        Endpoint::Readyz => Operation::new("readyz", "Checks that faces are served").media(
+            OK,
+            "Faces are served; the text names a degraded disk.",
+            plain,
+        ),
+        Endpoint::Dashboard => Operation::new("dashboard", "Shows the dashboard").media(
+            OK,
+            "The page.",
+            &["text/html"],
+        ),
+        Endpoint::Metrics => Operation::new("metrics", "Shows the metrics for Prometheus").media(
+            OK,
+            "Metrics in OpenMetrics text.",
+            &["application/openmetrics-text"],
+        ),
+        Endpoint::OpenApi => Operation::new("getOpenApi", "Shows this document").media(
+            OK,
+            "This document.",
+            &["application/json"],
+        ),
+        Endpoint::Overview => Operation::new("overview", "Shows the dashboard's figures")
+            .json::<Overview<'_>>(OK, "The figures."),
+        Endpoint::Instances => {
+            let summary = "Shows each instance's budget, pause and session";
+            Operation::new("listInstances", summary)
+                .json_list::<InstanceRecord<'_>>(OK, "The instances.")
+        }
+        Endpoint::Cache => Operation::new("getCache", "Shows the state of the cache")
+            .json::<CacheRecord>(OK, "The state of the cache."),
+        Endpoint::Maintenance => {
+            let (id, summary) = match route.path {
+                "/v1/cache/tend" => ("tendCache", "The former name of /v1/cache/gc"),
+                _ => (
+                    "gcCache",
+                    "Evicts entries over the limits and collects garbage now",
+                ),
+            };
+            Operation::new(id, summary)
+                .json::<CacheRecord>(OK, "The state of the cache afterwards.")
+        }
+        Endpoint::Purge => describe_purge(),
+        Endpoint::Warm => describe_warm(method),
+        Endpoint::Webhook => {
+            let about = "The account's name in `session` or `instance`, the kind of event in `event`, and contacts anywhere below `payload` or `data`.";
+            let event = Object::with_type(Type::Object);
+            Operation::new(
+                "takeEvent",
+                "Takes a gateway's webhook event about contacts",
+            )
+            .body(about, "application/json", event, true)
+            .json::<EventResult>(OK, "The result of the event.")
+            .problems([Error::WebhookEvent(""), Error::UnknownInstance])
+        }
+        Endpoint::Entry => describe_entry(method),
+        Endpoint::Picture => {
+            let summary = "Shows the picture in a small size, without a call to the vendor";
+            let media = ["image/jpeg", "image/png", "image/webp", "image/gif"];
+            Operation::new("picture", summary)
+                .media(OK, "The picture; JPEG unless it cannot be resized.", &media)
+                .problems([Error::NoPicture])
+        }
+    }
+}
+
+fn describe_entry(method: &str) -> Operation {
+    match method {
+        "POST" => {
+            let summary = "Asks the vendor for the face again, within the budget";
+            Operation::new("refresh", summary)
+                .json::<EntryRecord<'_>>(OK, "The entry.")
+                .problems([Error::NoEntry])
+        }
+        "DELETE" => {
+            let summary =
+                "Forgets the face: deletes its picture, and does not ask for it for a time";
+            Operation::new("forget", summary)
+                .empty(StatusCode::NO_CONTENT, "The face is forgotten.")
+                .problems([Error::NotOnDisk])
+        }
+        _ => Operation::new("getRecord", "Shows the entry of a face")
+            .json::<EntryRecord<'_>>(OK, "The entry.")
+            .problems([Error::NoEntry]),
+    }
+}
+
+fn describe_purge() -> Operation {
+    Operation::new("purge", "Expires or removes entries")
+        .parameter(query(
+            "instance",
+            "All faces of this instance, or with `jid` one of them.",
+            instance_schema(),
+        ))
+        .parameter(query("jid", "One face of the instance.", jid_schema()))
+        .parameter(query("all", "All faces of all instances.", flag()))
+        .parameter(query(
+            "hard",
+            "`true` removes the entries. Otherwise a picture is shown once more while the vendor is asked again.",
+            flag(),
+        ))
+        .json::<Purged>(OK, "The number of purged faces.")
+        .problems([
+            invalid(),
+            Error::Jid(MalformedJid::User),
+            Error::UnknownInstance,
+            Error::Unsupported(UnsupportedSubject::OnlyOwn),
+            Error::NotOnDisk,
+        ])
+}
+
+fn describe_warm(method: &str) -> Operation {
+    let instance = || required(query("instance", "The instance.", openapi::text()));
+    match method {
+        "POST" => {
+            let lines = openapi::text().build();
+            let summary = "Starts a warm-up: fetches many faces ahead, within the budget";
+            Operation::new("warm", summary)
+                .parameter(instance())
+                .parameter(query(
+                    "chats",
+                    "`true` fetches the chats with the latest messages, from the vendor's list.",
+                    flag(),
+                ))
+                .parameter(query(
+                    "top",
+                    "The number of chats; 50 if it is left out.",
+                    integer().minimum(Some(1)),
+                ))
+                .body("A JID a line, without `chats`.", "text/plain", lines, false)
+                .json::<WarmRecord>(StatusCode::ACCEPTED, "The warm-up has started.")
+                .problems([
+                    invalid(),
+                    Error::ListLine {
+                        line: 1,
+                        error: MalformedJid::User,
+                    },
+                    Error::UnknownInstance,
+                    Error::WarmupRunning,
+                ])
+        }
+        "DELETE" => Operation::new("endWarmUp", "Stops a warm-up")
+            .parameter(instance())
+            .empty(StatusCode::NO_CONTENT, "The warm-up has stopped.")
+            .problems([invalid(), Error::UnknownInstance, Error::NoWarmup]),
+        _ => {
+            let summary = "Shows the progress of the newest warm-up of each instance";
+            Operation::new("warmUps", summary)
+                .json_list::<WarmRecord>(OK, "A record for each instance.")
+        }
+    }
+}
+
+fn provider() -> Parameter {
+    let vendors = choice(Vendor::ALL.map(Vendor::as_str));
+    let about = "The instance's provider.";
+    openapi::parameter(ParameterIn::Path, "provider", about, vendors)
+}
+
+fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {
+    openapi::parameter(ParameterIn::Query, name, about, schema)
+}
+
+fn flag() -> ObjectBuilder {
+    choice(["true", "false"])
+}
+
+fn invalid() -> Error {
+    Error::Parameter(InvalidParameter::new("", ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_document_has_exactly_the_routes_and_methods_of_the_table() {
+        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
+        let mut documented = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                documented.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+        let routed = ROUTES.iter().flat_map(|route| {
+            let methods = route.methods.split(", ").filter(|name| *name != "HEAD");
+            methods.map(|name| format!("{name} {}", route.path))
+        });
+        assert_eq!(documented, routed.collect());
+    }
+
+    #[test]
+    fn each_operation_has_a_name_of_its_own() {
+        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
+        let mut names = BTreeSet::new();
+        for item in document["paths"].as_object().unwrap().values() {
+            for operation in item.as_object().unwrap().values() {
+                let name = operation["operationId"].as_str().unwrap();
+                assert!(names.insert(name.to_owned()), "{name}");
+            }
+        }
+    }
+}

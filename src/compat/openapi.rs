@@ -1,0 +1,147 @@
+//! The vendors' picture calls in OpenAPI 3.1, made from the table of endpoints and the vendors' answers to
+//! failures.
+
+use http::{StatusCode, header};
+use utoipa::openapi::{
+    HttpMethod,
+    path::{Parameter, ParameterIn},
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+use super::{
+    ENDPOINTS, Failure, METHODS,
+    endpoint::{Endpoint, Success},
+};
+use crate::{
+    http::{
+        openapi::{Document, Operation, choice, parameter, required, text},
+        problem::Problem,
+    },
+    representation::openapi::IMAGES,
+};
+
+/// The failures, with their descriptions.
+const FAILURES: [(Failure, &str); 8] = [
+    (Failure::Malformed, "A parameter is missing or malformed"),
+    (Failure::Unauthorized, "The credential is missing or wrong"),
+    (Failure::UnknownAccount, "There is no such account"),
+    (
+        Failure::UnknownContact,
+        "There is no such contact or picture",
+    ),
+    (
+        Failure::SessionDown,
+        "The account is not connected to WhatsApp",
+    ),
+    (Failure::RateLimited, "The vendor was asked too often"),
+    (Failure::TimedOut, "The vendor did not answer in time"),
+    (Failure::VendorError, "The vendor failed"),
+];
+
+/// Adds the vendors' picture calls. `common` are the problems of every route.
+pub(crate) fn describe(document: &mut Document, common: fn() -> Vec<Problem>) {
+    for endpoint in ENDPOINTS {
+        let schemes = security_schemes(endpoint);
+        let names: Vec<_> = schemes.iter().map(|(name, _)| name.as_str()).collect();
+        let operation = describe_endpoint(endpoint)
+            .security(&names)
+            .problems(common());
+        document.add(&path(endpoint), HttpMethod::Get, operation);
+        for (name, scheme) in schemes {
+            document.add_security_scheme(&name, scheme);
+        }
+    }
+}
+
+fn path(endpoint: &Endpoint) -> String {
+    format!("/{}", endpoint.path.join("/"))
+}
+
+fn describe_endpoint(endpoint: &Endpoint) -> Operation {
+    let (ok, json) = (StatusCode::OK, ["application/json"]);
+    let mut operation = Operation::new(endpoint.id, endpoint.summary);
+    for parameter in parameters(endpoint) {
+        operation = operation.parameter(parameter);
+    }
+    operation = match endpoint.success {
+        Success::OwnImage => operation.media(ok, "The picture.", &IMAGES),
+        Success::Link(_) => operation
+            .media(
+                ok,
+                "The vendor's JSON with a link to this server, or for a client that accepts only images the picture or a placeholder.",
+                &json,
+            )
+            .media(ok, "", &IMAGES),
+    };
+    operation = operation
+        .media(
+            StatusCode::PARTIAL_CONTENT,
+            "A part of the picture.",
+            &IMAGES,
+        )
+        .empty(StatusCode::NOT_MODIFIED, "The client's copy is current.")
+        .empty(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "The range begins after the end of the picture.",
+        );
+    for (failure, about) in FAILURES {
+        let status = (endpoint.failure)(failure, "").status;
+        operation = operation.media(status, about, &json);
+    }
+    operation.problems([Problem::method_not_allowed(METHODS)])
+}
+
+fn parameters(endpoint: &Endpoint) -> Vec<Parameter> {
+    let (query, in_path) = (ParameterIn::Query, ParameterIn::Path);
+    let (account, chat) = ("The name of the account.", "The JID of the chat.");
+    let mut parameters = Vec::new();
+    for segment in endpoint.path {
+        match *segment {
+            "{account}" => parameters.push(parameter(in_path.clone(), "account", account, text())),
+            "{chat}" => parameters.push(parameter(in_path.clone(), "chat", chat, text())),
+            _ => {}
+        }
+    }
+    if let Some(name) = endpoint.account {
+        let schema = text().min_length(Some(1));
+        parameters.push(required(parameter(query.clone(), name, account, schema)));
+    }
+    if let Some(name) = endpoint.chat {
+        parameters.push(required(parameter(query.clone(), name, chat, text())));
+    }
+    let about = "`true` asks the vendor now.";
+    parameters.push(parameter(
+        query,
+        "refresh",
+        about,
+        choice(["true", "false"]),
+    ));
+    parameters
+}
+
+/// The places of the credential, each with a name.
+fn security_schemes(endpoint: &Endpoint) -> Vec<(String, SecurityScheme)> {
+    let about = "The vendor's credential.";
+    let mut schemes = Vec::new();
+    for name in endpoint.token_headers {
+        schemes.push(if *name == header::AUTHORIZATION.as_str() {
+            let bearer = HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some(about));
+            (
+                "vendorBearer".to_owned(),
+                SecurityScheme::Http(bearer.build()),
+            )
+        } else {
+            let key = ApiKeyValue::with_description(*name, about);
+            let scheme = SecurityScheme::ApiKey(ApiKey::Header(key));
+            (format!("header.{name}"), scheme)
+        });
+    }
+    if let Some(name) = endpoint.token {
+        let key = ApiKeyValue::with_description(name, about);
+        let scheme = SecurityScheme::ApiKey(ApiKey::Query(key));
+        schemes.push((format!("query.{name}"), scheme));
+    }
+    schemes
+}
