@@ -12,7 +12,7 @@ use crate::{
     limits::SessionState,
     pipeline::Instance,
     representation,
-    store::Health,
+    store::{Failure, Health},
 };
 
 /// The entry of a face.
@@ -78,6 +78,10 @@ pub(super) struct CacheRecord {
     damaged: u64,
     /// The number of entries that were evicted since the start.
     evicted: u64,
+    /// The number of reads since the start that failed although the entry may be whole.
+    unreadable: u64,
+    /// The free bytes of the cache's file system, if they were measured.
+    free: Option<u64>,
     trouble: Option<TroubleRecord>,
 }
 
@@ -169,11 +173,22 @@ impl CacheRecord {
             counted: health.is_complete,
             damaged: health.damaged,
             evicted: health.evicted,
-            trouble: health.degraded.map(|trouble| TroubleRecord {
-                since: date(trouble.since),
-                what: trouble.reason,
-            }),
+            unreadable: health.unreadable,
+            free: health.free,
+            trouble: TroubleRecord::new(&health.failures),
         }
+    }
+}
+
+impl TroubleRecord {
+    /// All failures as one record; `None` if there are none.
+    fn new(failures: &[Failure]) -> Option<Self> {
+        let reasons: Vec<_> = failures.iter().map(|failure| &*failure.reason).collect();
+        let since = failures.iter().map(|failure| failure.since).min()?;
+        Some(Self {
+            what: reasons.join("; "),
+            since: date(since),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     Admin,
     records::{CacheRecord, InstanceRecord, date},
 };
-use crate::{http::respond, server::Reply, telemetry::StoreFigures};
+use crate::{http::respond, server::Reply, store::Operation, telemetry::StoreFigures};
 
 impl Admin {
     pub(super) fn livez(&self) -> Reply {
@@ -17,14 +17,15 @@ impl Admin {
     /// 200 even if the disk fails: faces are then served from memory and the vendors, so the server
     /// should stay in service. The text shows the failure.
     pub(super) fn readyz(&self) -> Reply {
-        probe(match self.faces.health().degraded {
-            Some(trouble) => Bytes::from(format!(
-                "ok, but degraded since {}: {}\n",
-                date(trouble.since),
-                trouble.reason
-            )),
-            None => Bytes::from_static(b"ok\n"),
-        })
+        let failures = self.faces.health().failures;
+        if failures.is_empty() {
+            return probe(Bytes::from_static(b"ok\n"));
+        }
+        let lines = failures.iter().map(|failure| {
+            let (since, reason) = (date(failure.since), &failure.reason);
+            format!("ok, but degraded since {since}: {reason}\n")
+        });
+        probe(lines.collect::<String>().into())
     }
 
     /// The counters, and the gauges as they are now.
@@ -34,12 +35,21 @@ impl Admin {
             metrics.set_budget(instance.name(), instance.admission().available());
         }
         let health = self.faces.health();
-        metrics.set_store(StoreFigures {
+        metrics.store().set(StoreFigures {
             bytes: health.totals.bytes,
             entries: health.totals.entries,
             evicted: health.evicted,
             damaged: health.damaged,
+            unreadable: health.unreadable,
+            free: health.free,
         });
+        for operation in Operation::ALL {
+            let fails = health
+                .failures
+                .iter()
+                .any(|failure| failure.operation == operation);
+            metrics.store().set_failing(operation.as_str(), fails);
+        }
         respond::uncached(
             StatusCode::OK,
             "application/openmetrics-text; version=1.0.0; charset=utf-8",

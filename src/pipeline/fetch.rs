@@ -98,6 +98,9 @@ impl Fetch {
         prefetched: Option<PrefetchedAnswer>,
     ) -> FetchResult {
         let before = self.shared.store.look_up_again(&self.key, &before).await;
+        if matches!(before, Cached::Unreadable) {
+            return FetchResult::aborted();
+        }
         let entry = before.entry().map(|entry| &**entry);
         let stored_name = entry.and_then(stored_name);
         let refresh = self.refresh_mode(entry);

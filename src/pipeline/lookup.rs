@@ -68,7 +68,7 @@ impl Faces {
         let target = Target::new(instance, subject)?;
         let cached = self.shared.store.get_cached(&target.key);
         let plan = match &cached {
-            Cached::Unknown => None,
+            Cached::Unknown | Cached::Unreadable => None,
             known => match self.serve(&target, known, ask, now)? {
                 Step::Serve(face) => return Ok(LookUp::Ready(face)),
                 Step::Fetch(why) => Some(why),
@@ -100,9 +100,10 @@ impl Faces {
             return self.wait_for_fetch(&target, ask, why, pending.cached).await;
         }
         let reading = self.shared.store.find_uncached(&target.key);
-        let Some(cached) = self.until_deadline(reading).await else {
-            // The disk hangs, so the entry is unknown.
-            return Ok(ServedFace::after_fetch(None, Forward::UriMiss, None, false));
+        // If the disk hangs or refuses to read the entry, the face may be a forgotten one.
+        let cached = match self.until_deadline(reading).await {
+            None | Some(Cached::Unreadable) => return Ok(ServedFace::unknown()),
+            Some(cached) => cached,
         };
         match self.serve(&target, &cached, ask, self.now())? {
             Step::Serve(face) => Ok(face),

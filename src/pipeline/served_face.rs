@@ -52,6 +52,11 @@ impl ServedFace {
         }
     }
 
+    /// A face of which it is not known whether it is in the cache, because the disk hangs or refuses to read.
+    pub(super) fn unknown() -> Self {
+        Self::after_fetch(None, Forward::UriMiss, None, false)
+    }
+
     /// A stale face from the cache that is refreshed in the background.
     pub(super) fn while_revalidating(entry: Option<Arc<Entry>>) -> Self {
         Self {

@@ -24,8 +24,8 @@ impl Fetch {
     ) -> FetchResult {
         let answered_at = self.shared.clock.now();
         let _lock = self.shared.key_locks.lock(&self.key).await;
-        let current = self.shared.store.look_up_again(&self.key, &before).await;
-        let current = current.entry().or(before.entry()).cloned();
+        let cached = self.shared.store.look_up_again(&self.key, &before).await;
+        let current = cached.entry().or(before.entry()).cloned();
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
         let outcome = answer.outcome();
@@ -40,7 +40,14 @@ impl Fetch {
             jitter: jitter(),
         };
         let policy = &self.shared.settings.policy;
-        let Some(next) = absorb(current.as_deref(), report, policy) else {
+        // An answer without a picture must not replace an entry that cannot be read now.
+        let is_kept = match cached {
+            Cached::Unreadable => true,
+            Cached::PictureUnreadable => outcome != Outcome::Picture,
+            _ => false,
+        };
+        let next = absorb(current.as_deref(), report, policy).filter(|_| !is_kept);
+        let Some(next) = next else {
             self.shared.save_admission(&self.instance).await;
             return FetchResult::settled(current, outcome, self.vendor_status, false);
         };

@@ -32,7 +32,7 @@ pub(super) fn read_content(root: &Path, integrity: &str) -> Result<Vec<u8>, Read
     let content: Integrity = integrity.parse().map_err(|_| ReadError::NotAPicture)?;
     cacache::read_hash_sync(root, &content).map_err(|error| match error {
         CacacheError::IoError(error, _) if error.kind() != std::io::ErrorKind::NotFound => {
-            ReadError::Io(error)
+            ReadError::ContentIo(error)
         }
         error => ReadError::Content(error.into()),
     })

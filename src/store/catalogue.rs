@@ -58,6 +58,14 @@ impl Totals {
     pub(super) fn exceed(&self, limits: Limits) -> bool {
         self.entries > limits.entries || self.bytes > limits.bytes
     }
+
+    /// The difference to smaller totals.
+    pub(super) fn saturating_sub(self, smaller: Totals) -> Totals {
+        Totals {
+            entries: self.entries.saturating_sub(smaller.entries),
+            bytes: self.bytes.saturating_sub(smaller.bytes),
+        }
+    }
 }
 
 impl Limits {

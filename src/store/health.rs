@@ -2,14 +2,16 @@
 //! and once when it ends, however often it occurs.
 
 use std::{
-    path::Path,
+    collections::BTreeSet,
+    fmt::Display,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use super::{catalogue::Totals, disk::ChangeError};
+use super::catalogue::Totals;
 use crate::{clock::Timestamp, sync::lock};
 
 /// The state of the disk tier.
@@ -25,14 +27,20 @@ pub struct Health {
     pub damaged: u64,
     /// Entries evicted since the start.
     pub evicted: u64,
-    /// The failure of the disk tier, if it fails now.
-    pub degraded: Option<Degraded>,
+    /// Reads of entries that failed since the start although the entries may be whole.
+    pub unreadable: u64,
+    /// Free bytes of the file system, as maintenance measured them last.
+    pub free: Option<u64>,
+    /// The operations that fail now.
+    pub failures: Vec<Failure>,
 }
 
 /// A failure of the disk tier that lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Degraded {
-    /// The operation that fails, and the system's error.
+pub struct Failure {
+    /// The operation that fails.
+    pub operation: Operation,
+    /// The failure, and the system's error.
     pub reason: String,
     /// When it failed first.
     pub since: Timestamp,
@@ -40,19 +48,47 @@ pub struct Degraded {
 
 /// The operations whose failures are told apart: a full disk takes no writes, but lets files be removed,
 /// so success with one says nothing about the other.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Operation {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Writing entries.
     Write,
-    MakeRoom,
+    /// Evicting entries.
+    Evict,
+    /// Keeping the configured space of the file system free.
+    KeepFree,
+    /// Reading entries.
+    Read,
 }
 
 /// Counts and failures of the disk tier.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct DiskHealth {
     damaged: AtomicU64,
     evicted: AtomicU64,
+    unreadable: AtomicU64,
+    /// [`UNKNOWN`] before the first measurement.
+    free: AtomicU64,
     /// One per [`Operation`].
-    failures: Mutex<[Option<Degraded>; 2]>,
+    failures: Mutex<[Option<Failure>; Operation::ALL.len()]>,
+    /// The index files that could not be read, until they can. At most [`MAX_UNREADABLE`].
+    unreadable_files: Mutex<BTreeSet<PathBuf>>,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+/// With more unreadable files, the whole directory is unreadable, and one of them shows whether it still is.
+const MAX_UNREADABLE: usize = 256;
+
+impl Default for DiskHealth {
+    fn default() -> Self {
+        Self {
+            damaged: AtomicU64::default(),
+            evicted: AtomicU64::default(),
+            unreadable: AtomicU64::default(),
+            free: AtomicU64::new(UNKNOWN),
+            failures: Mutex::default(),
+            unreadable_files: Mutex::default(),
+        }
+    }
 }
 
 impl DiskHealth {
@@ -64,22 +100,29 @@ impl DiskHealth {
         self.evicted.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn set_free(&self, bytes: u64) {
+        self.free.store(bytes, Ordering::Relaxed);
+    }
+
     pub(super) fn snapshot(&self, totals: Totals, is_complete: bool, max_bytes: u64) -> Health {
+        let free = self.free.load(Ordering::Relaxed);
         Health {
             totals,
             max_bytes,
             is_complete,
             damaged: self.damaged.load(Ordering::Relaxed),
             evicted: self.evicted.load(Ordering::Relaxed),
-            degraded: lock(&self.failures).iter().flatten().next().cloned(),
+            unreadable: self.unreadable.load(Ordering::Relaxed),
+            free: (free != UNKNOWN).then_some(free),
+            failures: lock(&self.failures).iter().flatten().cloned().collect(),
         }
     }
 
     /// Records the result of `operation` at `now`, in the cache directory `dir`.
-    pub(super) fn record<T>(
+    pub(super) fn record<T, E: Display>(
         &self,
         operation: Operation,
-        result: &Result<T, ChangeError>,
+        result: &Result<T, E>,
         dir: &Path,
         now: Timestamp,
     ) {
@@ -89,7 +132,8 @@ impl DiskHealth {
             (Err(error), None) => {
                 let (what, consequence) = operation.failure();
                 tracing::error!(%error, dir = %dir.display(), "{what}; {consequence}");
-                *failure = Some(Degraded {
+                *failure = Some(Failure {
+                    operation,
                     reason: format!("{what}: {error}"),
                     since: now,
                 });
@@ -101,9 +145,44 @@ impl DiskHealth {
             _ => {}
         }
     }
+
+    /// Records an index file that cannot be read. Returns whether that was not known.
+    pub(super) fn add_unreadable(&self, path: &Path) -> bool {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+        let mut files = lock(&self.unreadable_files);
+        files.len() < MAX_UNREADABLE && files.insert(path.to_path_buf())
+    }
+
+    /// Removes the unreadable files that `can_be_read`. Returns how many are left.
+    pub(super) fn check_unreadable(&self, can_be_read: impl Fn(&Path) -> bool) -> usize {
+        let files = lock(&self.unreadable_files).clone();
+        let readable = files.into_iter().filter(|path| can_be_read(path));
+        let readable: Vec<_> = readable.collect();
+        let mut files = lock(&self.unreadable_files);
+        files.retain(|path| !readable.contains(path));
+        files.len()
+    }
 }
 
 impl Operation {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [Operation; 4] = [
+        Operation::Write,
+        Operation::Evict,
+        Operation::KeepFree,
+        Operation::Read,
+    ];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::Write => "write",
+            Operation::Evict => "evict",
+            Operation::KeepFree => "keep_free",
+            Operation::Read => "read",
+        }
+    }
+
     /// The log message of a failure, and its consequence.
     fn failure(self) -> (&'static str, &'static str) {
         match self {
@@ -111,9 +190,17 @@ impl Operation {
                 "cannot write to the cache",
                 "faces are kept in memory until it works again",
             ),
-            Operation::MakeRoom => (
+            Operation::Evict => (
                 "cannot remove faces from the cache",
                 "it stays above its limits until that works again",
+            ),
+            Operation::KeepFree => (
+                "the disk is short of space, and evicting faces does not help",
+                "the faces stay; free space on the disk, or lower cache.min_free",
+            ),
+            Operation::Read => (
+                "cannot read a part of the cache",
+                "it stays as it is, and the vendor is not asked for these faces, because they may be forgotten; give the files to this user (chown)",
             ),
         }
     }
@@ -121,7 +208,9 @@ impl Operation {
     fn recovery(self) -> &'static str {
         match self {
             Operation::Write => "the cache can be written to again",
-            Operation::MakeRoom => "faces can be removed from the cache again",
+            Operation::Evict => "faces can be removed from the cache again",
+            Operation::KeepFree => "the disk has enough free space again",
+            Operation::Read => "the whole cache can be read again",
         }
     }
 }

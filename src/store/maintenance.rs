@@ -3,7 +3,8 @@
 //! 1. Probe whether the disk takes writes.
 //! 2. Scan the index files into the index in memory, once after the start.
 //! 3. Evict the least recently used entries beyond the limits.
-//! 4. Collect garbage: contents without a reference, and files of killed writers.
+//! 4. Evict for free space on the file system, as far as that helps (`free_space.rs`).
+//! 5. Collect garbage: contents without a reference, and files of killed writers.
 //!
 //! A pass takes these steps every few seconds, and pauses between files. A pass on request takes them
 //! all without pauses.
@@ -20,11 +21,11 @@ use std::{
 };
 
 use super::{
-    catalogue::Limits,
+    catalogue::{Limits, Totals},
     disk::{Disk, Eviction},
-    disk_space::disk_space,
+    disk_space::{DiskSpace, disk_space},
+    free_space::{self, SharedResource, Short, Usage},
     layout,
-    memory::Memory,
 };
 
 /// The limits of the disk tier, and the pace of its maintenance.
@@ -55,8 +56,10 @@ type Request = Sender<()>;
 
 struct Worker {
     disk: Arc<Disk>,
-    memory: Arc<Memory>,
     settings: MaintenanceSettings,
+    /// The file system's bytes and inodes, which other programs use, too.
+    bytes: SharedResource,
+    inodes: SharedResource,
     requests: Receiver<Request>,
     /// The requests that arrived during the current pass. They are for the next pass, because each
     /// requester is to see a whole one.
@@ -78,19 +81,18 @@ const PASSES_PER_SCAN: u32 = 12;
 const PASSES_PER_COLLECTION: u32 = 720;
 /// How many entries are evicted before the least recently used are determined anew, which sorts all.
 const EVICTION_BATCH: usize = 1024;
+/// How many entries are evicted for free space before their effect is measured.
+const EVICTIONS_PER_MEASUREMENT: usize = 64;
 
 impl Maintenance {
     /// Starts the thread. If the system grants none, that is logged, and the cache grows without limits.
-    pub(super) fn start(
-        disk: Arc<Disk>,
-        memory: Arc<Memory>,
-        settings: MaintenanceSettings,
-    ) -> Self {
+    pub(super) fn start(disk: Arc<Disk>, settings: MaintenanceSettings) -> Self {
         let (sender, receiver) = mpsc::channel();
         let worker = Worker {
             disk,
-            memory,
             settings,
+            bytes: SharedResource::default(),
+            inodes: SharedResource::default(),
             requests: receiver,
             next: Vec::new(),
             is_requested: false,
@@ -154,10 +156,16 @@ impl Worker {
     fn run_pass(&mut self, pass: u32) -> Result<(), StoreDropped> {
         let is_due = |passes: u32| pass.is_multiple_of(passes);
         self.disk.probe();
+        if pass == 0 {
+            // The scan takes minutes, and the operator should know at once.
+            self.keep_space_free()?;
+        }
         if !self.disk.index().is_complete() && (self.is_requested || is_due(PASSES_PER_SCAN)) {
             self.scan()?;
         }
-        self.evict()?;
+        self.disk.check_unreadable();
+        self.enforce_limits()?;
+        self.keep_space_free()?;
         if self.is_requested || is_due(PASSES_PER_COLLECTION) {
             self.collect_garbage()?;
         }
@@ -188,56 +196,119 @@ impl Worker {
         Ok(())
     }
 
-    /// Evicts down to the low-water mark once a limit is exceeded. A failure ends it until the next
-    /// pass: the cause is the same for all entries.
-    fn evict(&mut self) -> Result<(), StoreDropped> {
-        let disk = self.disk.clone();
-        let limits = self.limits();
-        if !disk.index().totals().exceed(limits) {
+    /// Evicts down to the low-water mark once a configured limit is exceeded.
+    fn enforce_limits(&mut self) -> Result<(), StoreDropped> {
+        let limits = Limits {
+            bytes: self.settings.max_bytes,
+            entries: self.settings.max_entries,
+        };
+        if !self.disk.index().totals().exceed(limits) {
             return Ok(());
         }
-        let low_water = limits.low_water();
+        self.evict_until_within(limits.low_water(), |_| true)
+    }
+
+    /// Evicts as much as helps the file system to have its free space, and records whether it has.
+    fn keep_space_free(&mut self) -> Result<(), StoreDropped> {
+        let disk = self.disk.clone();
+        let Ok(before) = disk_space(disk.root()) else {
+            return Ok(());
+        };
+        let (totals, now) = (disk.index().totals(), disk.moment());
+        let [bytes, inodes] = self.usage(&before, totals);
+        let target = Limits {
+            bytes: self.bytes.target(bytes, now),
+            entries: self.inodes.target(inodes, now),
+        };
+        if !totals.exceed(target) {
+            self.record_space(&before, totals);
+            return Ok(());
+        }
+        let has_effect = |evicted: Totals| {
+            let Ok(after) = disk_space(disk.root()) else {
+                return false;
+            };
+            let helps = |usage: Usage, free, evicted| {
+                !usage.is_short() || free_space::helps(usage.free, free, evicted)
+            };
+            helps(bytes, after.free, evicted.bytes)
+                && helps(inodes, after.free_inodes, evicted.entries)
+        };
+        let result = self.evict_until_within(target, has_effect);
+        let left = disk.index().totals();
+        let evicted = totals.saturating_sub(left);
+        self.bytes.record_eviction(bytes.free, evicted.bytes);
+        self.inodes.record_eviction(inodes.free, evicted.entries);
+        if let Ok(after) = disk_space(disk.root()) {
+            self.record_space(&after, left);
+        }
+        result
+    }
+
+    /// The use of the file system's bytes and inodes. A hundredth of the inodes is kept free; a file system
+    /// that counts none has zero of them.
+    fn usage(&self, space: &DiskSpace, totals: Totals) -> [Usage; 2] {
+        let bytes = Usage {
+            cached: totals.bytes,
+            free: space.free,
+            reserve: self.settings.min_free,
+        };
+        let inodes = Usage {
+            cached: totals.entries,
+            free: space.free_inodes,
+            reserve: space.inodes / 100,
+        };
+        [bytes, inodes]
+    }
+
+    fn record_space(&self, space: &DiskSpace, totals: Totals) {
+        let [bytes, inodes] = self.usage(space, totals);
+        let result = if bytes.is_short() {
+            let Usage { free, reserve, .. } = bytes;
+            Err(Short::Bytes { free, reserve })
+        } else if inodes.is_short() {
+            Err(Short::Inodes)
+        } else {
+            Ok(())
+        };
+        self.disk.record_space(space.free, result);
+    }
+
+    /// Evicts the least recently used entries until the rest is within `limits`, or until `has_effect` says
+    /// of those evicted so far that they have none. Faces in memory stay there. A failure ends it until the
+    /// next pass: the cause is the same for all entries.
+    fn evict_until_within(
+        &mut self,
+        limits: Limits,
+        has_effect: impl Fn(Totals) -> bool,
+    ) -> Result<(), StoreDropped> {
+        let disk = self.disk.clone();
+        let before = disk.index().totals();
+        let mut evictions = 0_usize;
         loop {
-            let mut evicted = 0;
+            let evictions_before = evictions;
             for (used_at, key) in disk.index().least_recently_used(EVICTION_BATCH) {
-                if !disk.index().totals().exceed(low_water) {
+                let totals = disk.index().totals();
+                if !totals.exceed(limits) {
+                    return Ok(());
+                }
+                if evictions > 0
+                    && evictions.is_multiple_of(EVICTIONS_PER_MEASUREMENT)
+                    && !has_effect(before.saturating_sub(totals))
+                {
                     return Ok(());
                 }
                 self.pause()?;
                 match disk.evict(&key, used_at) {
-                    Ok(Eviction::Evicted) => evicted += 1,
-                    Ok(Eviction::Skipped) => continue,
+                    Ok(Eviction::Evicted) => evictions += 1,
+                    Ok(Eviction::Skipped) => {}
                     Err(_) => return Ok(()),
                 }
-                self.memory.remove(&key);
             }
-            if evicted == 0 {
+            if evictions == evictions_before {
                 return Ok(());
             }
         }
-    }
-
-    /// The configured limits, lowered as far as the file system lacks bytes or inodes.
-    fn limits(&self) -> Limits {
-        let mut limits = Limits {
-            bytes: self.settings.max_bytes,
-            entries: self.settings.max_entries,
-        };
-        let Ok(space) = disk_space(self.disk.root()) else {
-            return limits;
-        };
-        let totals = self.disk.index().totals();
-        let missing_bytes = self.settings.min_free.saturating_sub(space.free);
-        if missing_bytes > 0 {
-            limits.bytes = limits.bytes.min(totals.bytes.saturating_sub(missing_bytes));
-        }
-        // A hundredth of the inodes stays free. Some file systems count none.
-        let missing_inodes = (space.inodes / 100).saturating_sub(space.free_inodes);
-        if missing_inodes > 0 {
-            let entries = totals.entries.saturating_sub(missing_inodes);
-            limits.entries = limits.entries.min(entries);
-        }
-        limits
     }
 
     fn collect_garbage(&mut self) -> Result<(), StoreDropped> {

@@ -45,6 +45,7 @@ mod catalogue;
 mod directory;
 mod disk;
 mod disk_space;
+mod free_space;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod health;
@@ -73,7 +74,7 @@ use directory::Directory;
 pub use directory::OpenError;
 use disk::Disk;
 pub use disk_space::{DiskSpace, disk_space};
-pub use health::{Degraded, Health};
+pub use health::{Failure, Health, Operation};
 pub use inspect::{ContentCount, Damage, InspectedEntry, Inspection};
 pub use key_locks::KeyLocks;
 use maintenance::Maintenance;
@@ -136,10 +137,14 @@ pub enum Cached {
     Found(Arc<Entry>),
     /// There is no entry.
     Absent,
-    /// Of [`Store::get_cached`]: the disk has to be asked, by [`Store::find_uncached`]. Of that: the entry
-    /// cannot be read now.
-    #[default]
+    /// Only of [`Store::get_cached`]: the disk has to be asked, by [`Store::find_uncached`].
     Unknown,
+    /// There may be an entry, but it cannot be read now. It may be the tombstone of a forgotten face, so the
+    /// vendor must not be asked.
+    #[default]
+    Unreadable,
+    /// There is an entry with a picture, but the picture cannot be read now.
+    PictureUnreadable,
 }
 
 /// Many more stripes than disk threads, so that unrelated faces seldom wait for each other.
@@ -150,7 +155,9 @@ impl Cached {
     pub fn entry(&self) -> Option<&Arc<Entry>> {
         match self {
             Cached::Found(entry) => Some(entry),
-            Cached::Absent | Cached::Unknown => None,
+            Cached::Absent | Cached::Unknown | Cached::Unreadable | Cached::PictureUnreadable => {
+                None
+            }
         }
     }
 }
@@ -163,8 +170,7 @@ impl Store {
         let memory = Arc::new(Memory::new(settings.memory, settings.max_picture));
         let directory = Arc::new(Directory::open(&settings.dir)?);
         let disk = Arc::new(Disk::new(directory.clone(), clock.clone()));
-        let maintenance =
-            Maintenance::start(disk.clone(), memory.clone(), settings.maintenance.clone());
+        let maintenance = Maintenance::start(disk.clone(), settings.maintenance.clone());
         Ok(Self {
             memory,
             disk,
@@ -241,7 +247,8 @@ impl Store {
                 Cached::Found(entry)
             }
             Err(ReadError::Absent) => Cached::Absent,
-            Err(_) => Cached::Unknown,
+            Err(ReadError::ContentIo(_)) => Cached::PictureUnreadable,
+            Err(_) => Cached::Unreadable,
         })
         .await
     }

@@ -7,8 +7,10 @@ use std::{error::Error, io};
 pub(super) enum ReadError {
     #[error("there is no such entry")]
     Absent,
-    #[error("its files cannot be read: {0}")]
+    #[error("its index file cannot be read: {0}")]
     Io(#[from] io::Error),
+    #[error("the file of its picture cannot be read: {0}")]
+    ContentIo(io::Error),
     #[error("the last line of its index file is damaged")]
     TornIndex,
     #[error("its index line is not valid: {0}")]
@@ -24,7 +26,7 @@ impl ReadError {
     /// lacks a permission, says nothing about the entry.
     pub(super) fn is_damage(&self) -> bool {
         match self {
-            ReadError::Absent | ReadError::Io(_) => false,
+            ReadError::Absent | ReadError::Io(_) | ReadError::ContentIo(_) => false,
             ReadError::TornIndex
             | ReadError::Line(_)
             | ReadError::Content(_)

@@ -18,6 +18,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::store_metrics::StoreMetrics;
+
 /// The process's metrics. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -34,12 +36,9 @@ struct Inner {
     served: Family<ServedLabels, Counter>,
     upstream: Family<UpstreamLabels, Counter>,
     budget: Family<InstanceLabels, Gauge>,
-    store_bytes: Gauge,
-    store_entries: Gauge,
-    evictions: Counter,
+    store: StoreMetrics,
     variants: Family<FormatLabels, Counter>,
     webhook_contacts: Family<ResultLabels, Counter>,
-    damaged: Counter,
     signature_rejects: Counter,
     ssrf_blocked: Counter,
 }
@@ -112,19 +111,6 @@ pub struct ProcessCounters {
 /// The counters of this process.
 pub static PROCESS: LazyLock<ProcessCounters> = LazyLock::new(ProcessCounters::default);
 
-/// The totals of the store at the moment of a scrape.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StoreFigures {
-    /// Bytes on disk.
-    pub bytes: u64,
-    /// Entries on disk.
-    pub entries: u64,
-    /// Entries evicted since the start.
-    pub evicted: u64,
-    /// Entries found damaged since the start.
-    pub damaged: u64,
-}
-
 /// The name of the route of faces in [`Metrics::record_response`].
 pub const AVATAR: &str = "avatar";
 /// A fresh picture from the cache, in the words of [`Metrics::record_image`].
@@ -165,12 +151,9 @@ impl Metrics {
             served,
             upstream: Family::default(),
             budget: Family::default(),
-            store_bytes: Gauge::default(),
-            store_entries: Gauge::default(),
-            evictions: Counter::default(),
+            store: StoreMetrics::default(),
             variants: Family::default(),
             webhook_contacts: Family::default(),
-            damaged: Counter::default(),
             signature_rejects: Counter::default(),
             ssrf_blocked: Counter::default(),
             registry: Registry::default(),
@@ -211,21 +194,7 @@ impl Metrics {
             "Calls that the instance may make at once",
             inner.budget.clone(),
         );
-        registry.register(
-            "faceplate_store_bytes",
-            "Bytes on disk, in blocks of 4 KiB",
-            inner.store_bytes.clone(),
-        );
-        registry.register(
-            "faceplate_store_entries",
-            "Entries on disk",
-            inner.store_entries.clone(),
-        );
-        registry.register(
-            "faceplate_evictions",
-            "Entries evicted to make room",
-            inner.evictions.clone(),
-        );
+        inner.store.register(&mut registry);
         registry.register(
             "faceplate_hook_contacts",
             "Contacts in webhook events, by whether they have an entry",
@@ -235,11 +204,6 @@ impl Metrics {
             "faceplate_derived",
             "Variants made of pictures, in another size or format",
             inner.variants.clone(),
-        );
-        registry.register(
-            "faceplate_damaged",
-            "Damaged entries found",
-            inner.damaged.clone(),
         );
         registry.register(
             "faceplate_signature_rejects",
@@ -369,18 +333,9 @@ impl Metrics {
         self.inner.budget.get_or_create(&labels).set(calls);
     }
 
-    /// Sets the totals of the store.
-    pub fn set_store(&self, figures: StoreFigures) {
-        let inner = &self.inner;
-        let signed = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
-        inner.store_bytes.set(signed(figures.bytes));
-        inner.store_entries.set(signed(figures.entries));
-        for (counter, figure) in [
-            (&inner.evictions, figures.evicted),
-            (&inner.damaged, figures.damaged),
-        ] {
-            counter.inc_by(figure.saturating_sub(counter.get()));
-        }
+    /// The metrics of the store.
+    pub fn store(&self) -> &StoreMetrics {
+        &self.inner.store
     }
 
     /// All metrics in the OpenMetrics text format.

@@ -6,7 +6,9 @@ pub mod log_writer;
 mod metrics;
 mod otlp_client;
 mod rfc3339;
+mod store_metrics;
 pub mod traces;
 
-pub use metrics::{AVATAR, Metrics, PROCESS, StoreFigures};
+pub use metrics::{AVATAR, Metrics, PROCESS};
 pub use otlp_client::OtlpClient;
+pub use store_metrics::StoreFigures;

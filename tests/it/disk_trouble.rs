@@ -12,7 +12,7 @@ use crate::support::{
     Answer,
     program::{Program, Running},
 };
-use faceplate::emulator::{Emulator, Options, Picture};
+use faceplate::emulator::{Emulator, Fault, Options, Picture, Rule};
 
 struct Scene {
     emulator: Emulator,
@@ -82,6 +82,23 @@ impl Scene {
         answer.cache_status().contains("stored")
     }
 
+    /// Requests a face that cannot be shown now.
+    async fn placeholder(&self, number: usize) {
+        self.placeholder_at(&format!("62855500{number:03}")).await;
+    }
+
+    async fn placeholder_at(&self, jid: &str) {
+        let address = self.server.address("listen");
+        let answer = Answer::to(&address, "GET", &format!("/avatar/waha/{jid}"), &[]).await;
+        assert_eq!((answer.status.as_u16(), answer.source()), (200, "fallback"));
+    }
+
+    /// The files below a folder of the cache directory.
+    fn files(&self, folder: &str) -> Vec<PathBuf> {
+        let all = everything(self.program.folder.path().join("cache").join(folder));
+        all.into_iter().filter(|path| path.is_file()).collect()
+    }
+
     /// Remounts the server's own disk.
     fn remount(&self, how: &str) {
         let pid = self.server.process.id().to_string();
@@ -124,8 +141,14 @@ impl Scene {
     }
 
     async fn tend(&self) {
-        let answer = Answer::to(&self.server.address("admin"), "POST", "/v1/cache/tend", &[]).await;
+        self.admin("POST", "/v1/cache/tend").await;
+    }
+
+    /// The body of a successful answer of the admin listener.
+    async fn admin(&self, method: &str, path: &str) -> String {
+        let answer = Answer::to(&self.server.address("admin"), method, path, &[]).await;
         assert_eq!(answer.status, 200);
+        answer.text().to_owned()
     }
 
     /// Asserts that the recovery is reported before the next request for a face.
@@ -187,6 +210,83 @@ async fn a_full_disk_costs_caching_but_no_answer() {
     scene.assert_resumed(10).await;
 }
 
+/// A disk of its own, of which 200 KiB are to be kept free.
+fn with_reserve(more: &'static str) -> Vec<&'static str> {
+    let env = ["env", "FACEPLATE_CACHE__MIN_FREE=200KiB", more];
+    [&OWN_DISK[..], &env].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_other_programs_fill_costs_no_face_and_is_reported() {
+    // No memory to speak of, so that every look goes to the disk.
+    let mut scene = Scene::set(&with_reserve("FACEPLATE_CACHE__MEMORY=1b")).await;
+    for number in 0..3 {
+        assert!(scene.face(number).await);
+    }
+    let filler = scene.cache().join("filler");
+    fs::write(&filler, vec![0; 380 * 1024]).unwrap();
+    for _ in 0..5 {
+        scene.tend().await;
+    }
+    scene.emulator.control().reset_calls();
+    for number in 0..3 {
+        scene.face(number).await;
+    }
+    assert_eq!(scene.emulator.control().calls().api, 0);
+    let ready = scene.readiness().await;
+    assert!(
+        ready.contains("degraded") && ready.contains("short of space"),
+        "{ready}"
+    );
+    let failing = "faceplate_disk_failing{operation=\"keep_free\"}";
+    let metrics = scene.admin("GET", "/metrics").await;
+    assert!(metrics.contains(&format!("{failing} 1")), "{metrics}");
+    assert!(metrics.contains("faceplate_disk_free_bytes "), "{metrics}");
+    let overview = scene.admin("GET", "/v1/overview").await;
+    assert!(overview.contains("short of space"), "{overview}");
+    let log = scene.server.wait_for("short of space");
+    assert_eq!(log.matches("short of space").count(), 1, "{log}");
+
+    fs::remove_file(&filler).unwrap();
+    scene.tend().await;
+    assert_eq!(scene.readiness().await, "ok\n");
+    let metrics = scene.admin("GET", "/metrics").await;
+    assert!(metrics.contains(&format!("{failing} 0")), "{metrics}");
+    scene.server.wait_for("enough free space again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eviction_keeps_the_configured_free_space_if_the_cache_takes_it() {
+    let scene = Scene::set(&with_reserve("FACEPLATE_CACHE__MAX_BYTES=1GiB")).await;
+    let free = |scene: &Scene| {
+        let space = faceplate::store::disk_space(&scene.cache()).unwrap();
+        space.free
+    };
+    let mut count = 0;
+    while free(&scene) >= 200 * 1024 {
+        scene.face(count).await;
+        count += 1;
+    }
+    scene.tend().await;
+    assert!(free(&scene) >= 200 * 1024);
+    assert_eq!(scene.readiness().await, "ok\n");
+    let cache: serde_json::Value =
+        serde_json::from_str(&scene.admin("GET", "/v1/cache").await).unwrap();
+    let entries = cache["entries"].as_u64().unwrap();
+    assert!(
+        entries < count as u64 && entries > count as u64 / 2,
+        "{entries} of {count}"
+    );
+    // The evicted faces are still in memory.
+    scene.emulator.control().reset_calls();
+    for number in 0..count {
+        scene.face(number).await;
+    }
+    assert_eq!(scene.emulator.control().calls().api, 0);
+    let log = scene.server.output.lock().unwrap().clone();
+    assert!(!log.contains("short of space"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_turns_read_only_costs_caching_but_no_answer() {
     let mut scene = Scene::set(&OWN_DISK).await;
@@ -245,32 +345,75 @@ fn set_mode(paths: &[PathBuf], mode: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_is_temporarily_unreadable_is_kept() {
+async fn an_entry_whose_picture_is_temporarily_unreadable_is_kept_and_fetched() {
     // No memory to speak of, so that every look goes to the disk.
     let wrapper = ["env", "FACEPLATE_CACHE__MEMORY=1b"];
     let scene = Scene::set(&as_nobody(&wrapper)).await;
     assert!(scene.face(0).await);
-    let cache = scene.program.folder.path().join("cache");
-    for folder in ["index-v5", "content-v2"] {
-        let files: Vec<_> = everything(cache.join(folder))
-            .into_iter()
-            .filter(|path| path.is_file())
-            .collect();
-        let before: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
-        set_mode(&files, 0o000);
-        scene.face(0).await;
-        set_mode(&files, 0o666);
-        let after = files.iter().map(|path| fs::read(path).unwrap());
-        for (before, after) in before.iter().zip(after) {
-            assert!(
-                after.starts_with(before),
-                "something in {folder} was thrown away"
-            );
-        }
-        scene.emulator.control().reset_calls();
-        assert!(!scene.face(0).await);
-        assert_eq!(scene.emulator.control().calls().api, 0);
+    let files = scene.files("content-v2");
+    let before: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+    set_mode(&files, 0o000);
+    scene.face(0).await;
+    // An answer without a picture does not replace the entry.
+    let fails = Fault::Status {
+        status: 500,
+        retry_after: None,
+    };
+    scene.emulator.control().inject(Rule::api(fails)).unwrap();
+    scene.placeholder(0).await;
+    scene.emulator.control().clear_faults();
+    set_mode(&files, 0o666);
+    for (path, before) in files.iter().zip(before) {
+        assert_eq!(fs::read(path).unwrap(), before);
     }
+    scene.emulator.control().reset_calls();
+    assert!(!scene.face(0).await);
+    assert_eq!(scene.emulator.control().calls().api, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vendor_is_not_asked_for_a_face_whose_entry_is_unreadable() {
+    let mut scene = Scene::set(&as_nobody(&["env"])).await;
+    assert!(scene.face(0).await);
+    let path = "/v1/avatars/waha/62855500000";
+    let admin = scene.server.address("admin");
+    assert_eq!(Answer::to(&admin, "DELETE", path, &[]).await.status, 204);
+    let files = scene.files("index-v5");
+    let before = fs::read(&files[0]).unwrap();
+    set_mode(&files, 0o000);
+    scene.restart();
+    scene.emulator.control().reset_calls();
+    for query in ["", "?refresh=true", "?s=64"] {
+        scene.placeholder_at(&format!("62855500000{query}")).await;
+    }
+    assert_eq!(scene.emulator.control().calls().api, 0);
+    let log = scene.server.wait_for("a cache entry cannot be read now");
+    assert_eq!(
+        log.matches("a cache entry cannot be read now").count(),
+        1,
+        "{log}"
+    );
+    let ready = scene.readiness().await;
+    assert!(
+        ready.contains("degraded") && ready.contains("cannot read"),
+        "{ready}"
+    );
+    let metrics = scene.admin("GET", "/metrics").await;
+    assert!(
+        metrics.contains("faceplate_disk_failing{operation=\"read\"} 1"),
+        "{metrics}"
+    );
+    assert!(
+        !metrics.contains("faceplate_unreadable_total 0"),
+        "{metrics}"
+    );
+
+    set_mode(&files, 0o666);
+    assert_eq!(fs::read(&files[0]).unwrap(), before);
+    scene.tend().await;
+    assert_eq!(scene.readiness().await, "ok\n");
+    scene.placeholder(0).await;
+    assert_eq!(scene.emulator.control().calls().api, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -466,7 +466,7 @@ const TURNED: [(&str, &str); 65] = [
     ),
     (
         "cache.min_free",
-        "maintenance::eviction_keeps_the_configured_free_space",
+        "disk_trouble::eviction_keeps_the_configured_free_space_if_the_cache_takes_it",
     ),
     (
         "cache.gc_grace",

@@ -61,7 +61,7 @@ fn make_old(path: &Path, age: Duration) {
 #[tokio::test]
 async fn beyond_max_entries_the_least_recently_used_entries_are_evicted() {
     let rig = Settings::default()
-        .section("cache", "max_entries = 20")
+        .section("cache", "max_entries = 20\nmemory = \"1b\"")
         .start()
         .await;
     for number in 0..30 {
@@ -78,7 +78,7 @@ async fn beyond_max_entries_the_least_recently_used_entries_are_evicted() {
 #[tokio::test]
 async fn beyond_max_bytes_entries_are_evicted_until_it_holds() {
     let rig = Settings::default()
-        .section("cache", "max_bytes = \"256KiB\"")
+        .section("cache", "max_bytes = \"256KiB\"\nmemory = \"1b\"")
         .start()
         .await;
     for number in 0..40 {
@@ -94,26 +94,52 @@ async fn beyond_max_bytes_entries_are_evicted_until_it_holds() {
 }
 
 #[tokio::test]
-async fn eviction_keeps_the_configured_free_space() {
+async fn a_face_that_is_evicted_from_disk_stays_in_memory() {
     let rig = Settings::default()
-        .section("cache", "min_free = \"1000TiB\"")
+        .section("cache", "max_entries = 1")
         .start()
         .await;
     for number in 0..5 {
         rig.face("waha", &jid(number)).await;
     }
     rig.tend().await;
-    assert_eq!(cache(&rig).await["entries"], 0);
-    // Faces are shown all the same.
+    assert!(files(&rig, "index-v5").len() <= 1);
+    rig.traffic();
+    for number in 0..5 {
+        let face = rig.face("waha", &jid(number)).await;
+        face.assert_picture(&rig.bytes(&jid(number)));
+    }
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_reserve_that_eviction_cannot_give_evicts_nothing() {
+    let rig = Settings::default()
+        .section("cache", "min_free = \"1000TiB\"\nmemory = \"1b\"")
+        .start()
+        .await;
+    for number in 0..5 {
+        rig.face("waha", &jid(number)).await;
+    }
+    rig.tend().await;
+    let record = cache(&rig).await;
+    assert_eq!(
+        (&record["entries"], &record["evicted"]),
+        (&5.into(), &0.into())
+    );
+    let trouble = record["trouble"]["what"].as_str().unwrap();
+    assert!(trouble.contains("short of space"), "{trouble}");
+    rig.traffic();
     rig.face("waha", &jid(1))
         .await
         .assert_picture(&rig.bytes(&jid(1)));
+    assert_eq!(rig.traffic(), (0, 0));
 }
 
 #[tokio::test]
 async fn eviction_by_age_continues_after_a_restart() {
     let mut rig = Settings::default()
-        .section("cache", "max_entries = 10")
+        .section("cache", "max_entries = 10\nmemory = \"1b\"")
         .start()
         .await;
     for number in 0..10 {

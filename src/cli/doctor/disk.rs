@@ -24,7 +24,7 @@ pub(super) fn examine(settings: &Settings) -> Vec<Finding> {
         Finding::fail(
             "cache.min_free",
             format!("{free}, which is less than {} MiB", limits.min_free >> 20),
-            "free space on the disk, or lower cache.min_free; until then faces are evicted",
+            "free space on the disk, or lower cache.min_free; until then faces are evicted as far as that helps",
         )
     } else if limits.max_bytes > space.size.saturating_sub(limits.min_free) {
         Finding::warn(

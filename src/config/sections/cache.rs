@@ -34,7 +34,7 @@ pub(super) const SECTION: Section = Section {
         Key::new::<Size>(
             "min_free",
             "512MiB",
-            "The free space that the file system keeps; below it, faces are evicted.",
+            "The free space that the file system is to keep; below it, faces are evicted if that helps, but at most half of them in a day.",
         )
         .at_restart(),
         Key::new::<Duration>(

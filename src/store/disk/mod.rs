@@ -9,6 +9,7 @@ mod remove;
 mod write;
 
 use std::{
+    fmt::Display,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
@@ -19,6 +20,7 @@ pub(super) use remove::Eviction;
 use super::{
     cacache_adapter::CacacheError,
     directory::{Directory, OpenError},
+    free_space::Short,
     health::{DiskHealth, Health, Operation},
     index::Index,
     index_file::IndexFile,
@@ -28,7 +30,7 @@ use super::{
 };
 use crate::{
     avatar::Key,
-    clock::{Clock, Timestamp},
+    clock::{Clock, Moment, Timestamp},
     sync::lock,
 };
 
@@ -103,9 +105,20 @@ impl Disk {
         lock(&self.change)
     }
 
-    fn record<T>(&self, operation: Operation, result: &Result<T, ChangeError>) {
+    fn record<T, E: Display>(&self, operation: Operation, result: &Result<T, E>) {
         self.health
             .record(operation, result, self.root(), self.clock.now());
+    }
+
+    /// Records the free space of the file system, and whether it is short of it in spite of eviction.
+    pub(super) fn record_space(&self, free: u64, result: Result<(), Short>) {
+        self.health.set_free(free);
+        self.record(Operation::KeepFree, &result);
+    }
+
+    /// The current point on the monotonic clock.
+    pub(super) fn moment(&self) -> Moment {
+        self.clock.moment()
     }
 
     fn index_path(&self, key: &Key) -> PathBuf {

@@ -8,6 +8,7 @@ use crate::{
     clock::Timestamp,
     store::{
         cacache_adapter,
+        health::Operation,
         index_file::{self, IndexFile, IndexLine},
         layout,
         metadata::EntryMetadata,
@@ -26,11 +27,29 @@ impl Disk {
         match &result {
             Ok(_) => self.index.touch(key, in_seconds(self.clock.now())),
             Err(ReadError::Absent) => {}
-            Err(error) => {
-                tracing::warn!(%key, %error, "a cache entry cannot be read now; it stays");
-            }
+            Err(error) => self.report_unreadable(&self.index_path(key), error),
         }
         result
+    }
+
+    /// Counts a file that cannot be read, and logs each such file once.
+    fn report_unreadable(&self, path: &Path, error: &dyn Display) {
+        if self.health.add_unreadable(path) {
+            tracing::warn!(path = %path.display(), %error, "a cache entry cannot be read now; it stays");
+        }
+        let unreadable = format!("{}: {error}", path.display());
+        self.record(Operation::Read, &Err::<(), _>(unreadable));
+    }
+
+    /// Finds out whether the files that could not be read can be read now.
+    pub(in crate::store) fn check_unreadable(&self) {
+        let can_be_read = |path: &Path| match fs::File::open(path) {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if self.health.check_unreadable(can_be_read) == 0 {
+            self.record(Operation::Read, &Ok::<_, &str>(()));
+        }
     }
 
     /// Whether the index knows that there is no entry of `key`.
@@ -130,7 +149,12 @@ impl Disk {
     pub(in crate::store) fn load_into_index(&self, path: &Path) -> io::Result<()> {
         // Without the lock, an entry removed after it is read here would stay in the index for ever.
         let _change = self.lock_changes();
-        let line = IndexFile::parse(&fs::read(path)?).line;
+        let bytes = fs::read(path).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                self.report_unreadable(path, error);
+            }
+        })?;
+        let line = IndexFile::parse(&bytes).line;
         let Some((key, line)) = line.and_then(|line| Some((line.key.parse().ok()?, line))) else {
             self.index.mark_unidentified();
             return Ok(());

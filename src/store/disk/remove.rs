@@ -28,7 +28,7 @@ impl Disk {
             self.health.count_evicted();
             Ok(Eviction::Evicted)
         });
-        self.record(Operation::MakeRoom, &eviction);
+        self.record(Operation::Evict, &eviction);
         eviction
     }
 
