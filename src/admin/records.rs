@@ -1,6 +1,6 @@
 //! The JSON records of faces, instances and the cache.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 use utoipa::{ToSchema, openapi::Object};
@@ -67,6 +67,8 @@ pub(super) struct InstanceRecord<'a> {
 /// The state of the cache.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CacheRecord {
+    /// The cache directory.
+    dir: String,
     entries: u64,
     /// The size of all entries in bytes.
     bytes: u64,
@@ -165,8 +167,9 @@ impl<'a> InstanceRecord<'a> {
 }
 
 impl CacheRecord {
-    pub(super) fn new(health: Health) -> Self {
+    pub(super) fn new(dir: &Path, health: Health) -> Self {
         Self {
+            dir: dir.display().to_string(),
             entries: health.totals.entries,
             bytes: health.totals.bytes,
             max_bytes: health.max_bytes,

@@ -68,7 +68,7 @@ impl Admin {
     }
 
     pub(super) fn cache_record(&self) -> CacheRecord {
-        CacheRecord::new(self.faces.health())
+        CacheRecord::new(self.faces.cache_dir(), self.faces.health())
     }
 }
 

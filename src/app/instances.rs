@@ -60,7 +60,10 @@ pub(super) fn build(
 pub fn offline(config: Config) -> Result<(Faces, Instances), StartError> {
     let dependencies = Dependencies::default();
     let clock = &dependencies.clock;
-    let store = Arc::new(Store::open(&config.startup.store, clock.clone())?);
+    let store = Arc::new(Store::open_for_command(
+        &config.startup.store,
+        clock.clone(),
+    )?);
     let Reloadable {
         instances,
         pipeline,

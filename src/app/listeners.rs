@@ -21,15 +21,16 @@ impl Listeners {
     pub(super) async fn open(
         config: &Config,
         inherited: &mut Inherited,
+        socket_mode: Option<u32>,
     ) -> Result<Self, StartError> {
         let (startup, reloadable) = (&config.startup, &config.reloadable);
         let public = match inherited.take("faces") {
             Some(listener) => listener,
-            None => bind(&startup.listen, "server.listen").await?,
+            None => bind(&startup.listen, socket_mode, "server.listen").await?,
         };
         let admin = match inherited.take("admin") {
             Some(listener) => listener,
-            None => bind(&startup.admin, "admin.listen").await?,
+            None => bind(&startup.admin, socket_mode, "admin.listen").await?,
         };
         let address = actual_address(&public, &startup.listen);
         let admin_address = actual_address(&admin, &startup.admin);
@@ -49,8 +50,12 @@ impl Listeners {
     }
 }
 
-async fn bind(address: &Address, key: &'static str) -> Result<Listener, StartError> {
-    Listener::bind(address).await.map_err(|error| {
+async fn bind(
+    address: &Address,
+    mode: Option<u32>,
+    key: &'static str,
+) -> Result<Listener, StartError> {
+    Listener::bind(address, mode).await.map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => "stop the process that uses it, or choose another port",
             io::ErrorKind::PermissionDenied => {

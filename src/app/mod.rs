@@ -46,6 +46,8 @@ pub struct Dependencies {
     pub home: Option<Bytes>,
     /// Listening sockets that the service manager has opened.
     pub inherited: Inherited,
+    /// The mode of the files of Unix sockets, where it is not the one that the umask gives.
+    pub socket_mode: Option<u32>,
 }
 
 /// A running server. Dropping it stops the server.
@@ -104,6 +106,7 @@ impl Default for Dependencies {
             resolver: Resolver::default(),
             home: None,
             inherited: Inherited::default(),
+            socket_mode: None,
         }
     }
 }
@@ -111,7 +114,8 @@ impl Default for Dependencies {
 impl App {
     /// Starts a server. When this returns, its listeners are bound and accept connections.
     pub async fn start(config: Config, mut dependencies: Dependencies) -> Result<Self, StartError> {
-        let listeners = Listeners::open(&config, &mut dependencies.inherited).await?;
+        let socket_mode = dependencies.socket_mode;
+        let listeners = Listeners::open(&config, &mut dependencies.inherited, socket_mode).await?;
         let (address, admin) = (listeners.address.clone(), listeners.admin_address.clone());
         let Config {
             startup,

@@ -1,6 +1,6 @@
 //! Sends requests to the admin listener of a running server.
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
@@ -33,6 +33,43 @@ pub(super) async fn send(
 ) -> Result<Response, String> {
     let token = config.reloadable.admin_token.as_ref();
     send_to(&config.startup.admin, token, method, path, body, timeout).await
+}
+
+/// Checks that the server which runs with this configuration is the one that uses the locked cache
+/// directory. The error says that it is another one.
+pub(super) async fn check_cache_dir(config: &Config) -> Result<(), String> {
+    let dir = &config.startup.store.dir;
+    let in_use = format!(
+        "the cache directory {} is in use by a server",
+        dir.display()
+    );
+    let answer = send(config, Method::GET, "/v1/cache", Bytes::new(), TIMEOUT).await;
+    let answer = answer.map_err(|error| {
+        format!("{in_use}, but {error}; name the configuration of that server with --config")
+    })?;
+    if answer.status != StatusCode::OK {
+        let (address, status) = (&config.startup.admin, answer.status);
+        return Err(format!(
+            "{in_use}, and {address} answered {status}; check admin.token"
+        ));
+    }
+    let record: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    match record["dir"].as_str() {
+        Some(other) if !is_same(Path::new(other), dir) => Err(format!(
+            "{in_use}, and the one at {} uses {other}; name the configuration of the other server with --config",
+            config.startup.admin
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether two paths lead to the same directory.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let id = |path: &Path| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    a == b || id(a).is_some_and(|a| Some(a) == id(b))
 }
 
 /// Sends a request to the server whose admin listener has this address.

@@ -133,17 +133,20 @@ fn inspection(config: &Config) -> Result<Inspection, String> {
     })
 }
 
-/// Opens the store, unless a server is using it.
-fn open_unused(config: &Config) -> Result<Option<Store>, String> {
-    match Store::open(&config.startup.store, Clock::system()) {
+/// Opens the store, unless the server of this configuration is using it.
+async fn open_unused(config: &Config) -> Result<Option<Store>, String> {
+    match Store::open_for_command(&config.startup.store, Clock::system()) {
         Ok(store) => Ok(Some(store)),
-        Err(OpenError::Locked { .. }) => Ok(None),
+        Err(OpenError::Locked { .. }) => {
+            admin_client::check_cache_dir(config).await?;
+            Ok(None)
+        }
         Err(error) => Err(error.to_string()),
     }
 }
 
 async fn gc(config: &Config, json: bool) -> Result<(), String> {
-    let health = match open_unused(config)? {
+    let health = match open_unused(config).await? {
         Some(store) => {
             store.run_maintenance().await;
             let health = store.health();
@@ -170,7 +173,7 @@ async fn gc(config: &Config, json: bool) -> Result<(), String> {
 async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), String> {
     let subject: Subject = subject.parse().map_err(|why| format!("not a JID: {why}"))?;
     let known = super::instance(config, instance)?;
-    match open_unused(config)? {
+    match open_unused(config).await? {
         Some(store) => {
             let subject = match (subject, known.account.own) {
                 (Subject::Me, Some(own)) if !known.vendor.provider().has_own_profile() => {

@@ -56,7 +56,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         ));
     }
     findings.push(running_server(&config).await);
-    findings.extend(disk::examine(&config.startup.store));
+    findings.extend(disk::examine(&config).await);
     let resolver = Resolver::default();
     for instance in &config.reloadable.instances {
         findings.extend(vendor::examine(instance, &resolver, &Clock::system()).await);

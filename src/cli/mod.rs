@@ -16,6 +16,7 @@ mod warm;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use rustix::fs::Mode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -80,6 +81,8 @@ pub fn run() -> ExitCode {
     // With transparent huge pages, freed image buffers would stay resident in units of two megabytes. A kernel
     // without that feature returns an error, which changes nothing.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
+    // Files of the cache have phone numbers and pictures of people: they are this user's alone.
+    let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -94,7 +97,7 @@ pub fn run() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match command {
-            Command::Serve(args) => serve::run(&args.config).await,
+            Command::Serve(args) => serve::run(&args.config, umask).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Emulate(args) => emulate::run(args).await,
             Command::Check(args) => check::run(&args),

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::Mode;
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -21,7 +22,8 @@ use crate::{
     upstream::{Resolver, unguarded_client},
 };
 
-pub(super) async fn run(path: &Path) -> Result<(), String> {
+/// `umask` is the one that this process was started with. It still decides who may connect to Unix sockets.
+pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     let config = config::from_file(path).map_err(|problems| problems.to_string())?;
     let mut triggers = ReloadTriggers::new(path, &config)?;
     let traces = config.startup.traces.as_ref().map(|settings| {
@@ -35,6 +37,7 @@ pub(super) async fn run(path: &Path) -> Result<(), String> {
     warn(&config);
     let instances = config.reloadable.instances.len();
     let dependencies = Dependencies {
+        socket_mode: Some(0o777 & !umask.bits()),
         inherited: Inherited::from_manager(&std::env::var("LISTEN_FDNAMES").unwrap_or_default())
             .map_err(|error| format!("cannot use the sockets of LISTEN_FDS: {error}; they must be listening TCP or Unix sockets"))?,
         ..Dependencies::default()

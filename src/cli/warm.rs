@@ -72,6 +72,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             Run::Local(warmups)
         }
         Err(StartError::Store(OpenError::Locked { .. })) => {
+            admin_client::check_cache_dir(&config).await?;
             start_remote(&config, name, list, args.top).await?;
             Run::Remote(&config)
         }

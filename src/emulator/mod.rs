@@ -149,7 +149,7 @@ async fn answer_cdn(
 }
 
 async fn bind(address: &Address) -> io::Result<(Listener, SocketAddr)> {
-    let listener = Listener::bind(address).await?;
+    let listener = Listener::bind(address, None).await?;
     match listener.address()? {
         Address::Tcp(bound) => Ok((listener, bound)),
         Address::Unix(_) => Err(io::Error::new(

@@ -25,7 +25,7 @@ mod settle;
 mod single_flight;
 mod warm;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::time;
 
@@ -118,6 +118,11 @@ impl Faces {
     /// The current time, by the clock of the pipeline.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
+    }
+
+    /// The cache directory.
+    pub fn cache_dir(&self) -> &Path {
+        self.shared.store.dir()
     }
 
     /// The health of the disk tier.

@@ -2,9 +2,9 @@
 //! (`LISTEN_FDS` of systemd).
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     net::SocketAddr,
-    os::unix::fs::FileTypeExt,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -90,13 +90,16 @@ impl fmt::Display for Address {
 
 impl Listener {
     /// Binds `address`. A socket file that a killed server left behind is replaced; a file of a socket that still listens
-    /// is not.
-    pub async fn bind(address: &Address) -> io::Result<Self> {
+    /// is not. `mode` is the mode of a socket file, where it is not the one that the umask gives.
+    pub async fn bind(address: &Address, mode: Option<u32>) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => Ok(Listener::Tcp(TcpListener::bind(address).await?)),
             Address::Unix(path) => {
                 remove_stale_socket(path).await?;
                 let listener = UnixListener::bind(path)?;
+                if let Some(mode) = mode {
+                    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+                }
                 Ok(Listener::Unix(listener, Some(SocketFile(path.clone()))))
             }
         }

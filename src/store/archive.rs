@@ -142,7 +142,7 @@ impl Archive {
 }
 
 fn root(dir: &Path) -> PathBuf {
-    dir.join("archive")
+    layout::archive_folder(dir)
 }
 
 fn contents_in(index_file: &[u8]) -> Vec<String> {

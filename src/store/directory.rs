@@ -1,10 +1,11 @@
-//! The cache directory: made if it is missing, and locked for this process alone.
+//! The cache directory: made if it is missing, closed to other users, and locked for this process alone. On
+//! a read-only disk it is used without being written to.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File, Permissions, TryLockError},
     io,
     os::fd::OwnedFd,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -13,8 +14,12 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::{
+    fs::{Access, Mode, OFlags, open},
+    process::getuid,
+};
 
+use super::layout;
 use crate::sync::lock;
 
 /// A cache directory that this process has locked.
@@ -24,8 +29,8 @@ pub(super) struct Directory {
     /// The open directory, from which the paths of non-blocking reads start: the kernel does not
     /// walk the path to the directory each time.
     descriptor: ArcSwap<OwnedFd>,
-    /// The lock lasts as long as this file is open.
-    lock_file: Mutex<File>,
+    /// The lock lasts as long as this file is open. `None` if the disk is read-only and has no lock file.
+    lock_file: Mutex<Option<File>>,
     /// How many times the directory was locked anew.
     epoch: AtomicU64,
 }
@@ -42,10 +47,10 @@ pub enum OpenError {
         error: io::Error,
     },
     /// It exists and cannot be written to.
-    #[error("cannot write to the cache directory {}: {error}; give this user (uid {uid}) write permission, or set cache.dir to another place", dir.display())]
-    ReadOnly {
-        /// The directory.
-        dir: PathBuf,
+    #[error("cannot write to the cache directory: {}: {error}; give this user (uid {uid}) write permission, or set cache.dir to another place", path.display())]
+    NotWritable {
+        /// The directory, or the file in it that is refused.
+        path: PathBuf,
         /// The system's error.
         error: io::Error,
         /// The user id of this process.
@@ -57,10 +62,22 @@ pub enum OpenError {
         /// The directory.
         dir: PathBuf,
     },
+    /// It does not exist, and a command is not to make it.
+    #[error("there is no cache directory {}; check cache.dir, start the server, which makes it, or make it for the server's user: mkdir -m 0700", .0.display())]
+    Absent(PathBuf),
+    /// This process is root's, and the directory another user's.
+    #[error("the cache directory {} belongs to uid {owner}, who could not read files that root makes in it; start the server, which then does the work, or run this as that user: sudo -u '#{owner}' faceplate …", dir.display())]
+    OfAnotherUser {
+        /// The directory.
+        dir: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
 }
 
 impl Directory {
-    /// Locks `dir`. A directory that cannot be written to is an error now, not at the first picture.
+    /// Locks `dir`. A directory that this user may not write to is an error now, not at the first picture;
+    /// a read-only disk is none, because a full cache serves faces from it.
     pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
         Ok(Self {
             root: dir.to_path_buf(),
@@ -74,14 +91,20 @@ impl Directory {
     /// epoch; a new epoch means that the contents of the directory are unknown.
     pub(super) fn ensure_locked(&self) -> Result<u64, OpenError> {
         let mut lock_file = lock(&self.lock_file);
-        if !is_same_file(&lock_file, &self.root.join(LOCK_FILE)) {
-            let (file, descriptor) = (make_and_lock(&self.root)?, open_descriptor(&self.root)?);
-            *lock_file = file;
-            self.descriptor.store(Arc::new(descriptor));
-            self.epoch.fetch_add(1, Ordering::Relaxed);
+        let is_lock_file = |file: &File| is_same_file(file, &self.root.join(LOCK_FILE));
+        if lock_file.as_ref().is_some_and(is_lock_file) {
+            return Ok(self.epoch.load(Ordering::Relaxed));
+        }
+        let (file, descriptor) = (make_and_lock(&self.root)?, open_descriptor(&self.root)?);
+        if lock_file.is_none() && file.is_none() {
+            return Ok(self.epoch.load(Ordering::Relaxed));
+        }
+        if lock_file.is_some() {
             tracing::warn!(dir = %self.root.display(), "the cache directory was removed or replaced; it is made and locked anew");
         }
-        Ok(self.epoch.load(Ordering::Relaxed))
+        *lock_file = file;
+        self.descriptor.store(Arc::new(descriptor));
+        Ok(self.epoch.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -95,9 +118,60 @@ impl Directory {
 }
 
 const LOCK_FILE: &str = "lock";
+/// The access that a server needs to a folder.
+const READ_AND_WRITE: Access = Access::READ_OK
+    .union(Access::WRITE_OK)
+    .union(Access::EXEC_OK);
 
-/// Makes `dir` if it is missing, and locks it for as long as the returned file is open.
-fn make_and_lock(dir: &Path) -> Result<File, OpenError> {
+/// Checks that a command may work in `dir`. A command makes no directory, and does not work as root in another
+/// user's directory: that user could not read the files.
+pub(super) fn check_for_command(dir: &Path) -> Result<(), OpenError> {
+    let Ok(metadata) = fs::metadata(dir) else {
+        return Err(OpenError::Absent(dir.to_path_buf()));
+    };
+    if is_locked(dir) {
+        return Err(OpenError::Locked {
+            dir: dir.to_path_buf(),
+        });
+    }
+    if getuid().is_root() && metadata.uid() != 0 {
+        return Err(OpenError::OfAnotherUser {
+            dir: dir.to_path_buf(),
+            owner: metadata.uid(),
+        });
+    }
+    Ok(())
+}
+
+/// Whether another process has locked `dir`. Makes no file.
+pub fn is_locked(dir: &Path) -> bool {
+    let locked = File::open(dir.join(LOCK_FILE)).map(|file| file.try_lock());
+    matches!(locked, Ok(Err(TryLockError::WouldBlock)))
+}
+
+/// The first file or folder of the existing cache directory `dir` that a server could not use, and the
+/// reason. For root, the server is expected to run as the directory's owner. Makes no file.
+pub fn unusable_path(dir: &Path) -> Option<(PathBuf, String)> {
+    let owner = fs::metadata(dir).ok()?.uid();
+    let file = [(dir.join(LOCK_FILE), Access::WRITE_OK)];
+    let folders = layout::all_folders(dir).map(|folder| (folder, READ_AND_WRITE));
+    let all = [(dir.to_path_buf(), READ_AND_WRITE)];
+    let all = all.into_iter().chain(file).chain(folders);
+    let refused = |(path, access): (PathBuf, Access)| {
+        let found = fs::metadata(&path).ok()?.uid();
+        if getuid().is_root() {
+            let why = format!("belongs to uid {found}, and the directory to uid {owner}");
+            return (found != owner).then_some((path, why));
+        }
+        let error = rustix::fs::access(&path, access).err()?;
+        (error != rustix::io::Errno::ROFS).then(|| (path, io::Error::from(error).to_string()))
+    };
+    all.filter_map(refused).next()
+}
+
+/// Makes `dir` if it is missing, and locks it for as long as the returned file is open. `None` if the disk
+/// is read-only and has no lock file, so that no process can write to it.
+fn make_and_lock(dir: &Path) -> Result<Option<File>, OpenError> {
     let to_path = || dir.to_path_buf();
     fs::DirBuilder::new()
         .recursive(true)
@@ -108,20 +182,67 @@ fn make_and_lock(dir: &Path) -> Result<File, OpenError> {
             dir: to_path(),
             error,
         })?;
-    let read_only = |error| OpenError::ReadOnly {
-        dir: to_path(),
-        error,
-        uid: rustix::process::getuid().as_raw(),
-    };
+    close_to_others(dir);
     let path = dir.join(LOCK_FILE);
-    File::create(&path).map_err(read_only)?;
+    let not_writable = |error| OpenError::NotWritable {
+        path: path.clone(),
+        error,
+        uid: getuid().as_raw(),
+    };
+    let mut is_read_only = false;
+    if let Err(error) = File::create(&path) {
+        is_read_only = error.kind() == io::ErrorKind::ReadOnlyFilesystem;
+        if !is_read_only {
+            return Err(not_writable(error));
+        }
+    }
     // Opened for reading only: a file open for writing would keep an operator from remounting the
     // disk read-only.
-    let file = File::open(&path).map_err(read_only)?;
+    let file = match File::open(&path) {
+        Err(error) if is_read_only && error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(not_writable)?,
+    };
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: to_path() }),
-        Err(TryLockError::Error(error)) => Err(read_only(error)),
+        Err(TryLockError::Error(error)) => Err(not_writable(error)),
+    }
+}
+
+/// Takes the permissions of other users away from the directory, or from the folders in it if the directory
+/// is not this user's: the index has phone numbers, and the contents are pictures of people.
+fn close_to_others(dir: &Path) {
+    let Ok(metadata) = fs::metadata(dir) else {
+        return;
+    };
+    if metadata.uid() == getuid().as_raw() {
+        close_folder(dir, &metadata);
+        return;
+    }
+    for folder in layout::all_folders(dir) {
+        if let Ok(metadata) = fs::metadata(&folder)
+            && metadata.uid() == getuid().as_raw()
+        {
+            close_folder(&folder, &metadata);
+        }
+    }
+    if metadata.mode() & 0o002 != 0 {
+        tracing::warn!(dir = %dir.display(), mode = %format!("{:o}", metadata.mode() & 0o7777), "other users can write to the cache directory, and it belongs to another user; chown it to this user, or chmod o-w it");
+    }
+}
+
+fn close_folder(folder: &Path, metadata: &fs::Metadata) {
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return;
+    }
+    match fs::set_permissions(folder, Permissions::from_mode(mode & 0o700)) {
+        Ok(()) => {
+            tracing::warn!(folder = %folder.display(), mode = %format!("{mode:o}"), "other users could use a folder of the cache; it is closed to them now");
+        }
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), mode = %format!("{mode:o}"), %error, "other users can use a folder of the cache; chmod 0700 it");
+        }
     }
 }
 

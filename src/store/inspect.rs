@@ -26,6 +26,8 @@ pub struct Inspection {
 /// An entry as it is on disk.
 #[derive(Clone, Debug)]
 pub struct InspectedEntry {
+    /// The key, as logs name the entry.
+    pub key: String,
     /// The instance through which the face was seen.
     pub instance: String,
     /// The JID, or `me`.
@@ -152,6 +154,7 @@ impl InspectedEntry {
         let record: Record = serde_json::from_str(line.metadata.get()).ok()?;
         let has_picture = record.picture.is_some();
         Some(Self {
+            key: line.key,
             instance: record.instance,
             subject: record.subject,
             outcome: record.last.outcome,

@@ -5,6 +5,8 @@
 //! | `index-v5/ab/cd/…` | the index file of one key, named by the SHA-1 of the key |
 //! | `content-v2/sha256/ab/cd/…` | one content, which is a picture's bytes, named by its SHA-256 |
 //! | `tmp/…` | files that are being written |
+//! | `instances/…` | the store's own state files |
+//! | `archive/…` | another such directory, with earlier pictures |
 //!
 //! Index lines name a content by its *integrity*: `sha256-` and the digest in Base64.
 
@@ -22,6 +24,8 @@ use crate::hex;
 const INDEX: &str = "index-v5";
 const CONTENT: &str = "content-v2";
 const TEMPORARY: &str = "tmp";
+const STATES: &str = "instances";
+const ARCHIVE: &str = "archive";
 
 /// The path of the index file of `key`.
 pub(super) fn index_path(root: &Path, key: &str) -> PathBuf {
@@ -125,6 +129,23 @@ fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 /// The folder for files that are being written. It is on the file system of their final place.
 pub(super) fn temporary_folder(root: &Path) -> PathBuf {
     root.join(TEMPORARY)
+}
+
+/// Every folder directly below the cache directory.
+pub(super) fn all_folders(root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let root = root.to_path_buf();
+    let names = [TEMPORARY, INDEX, CONTENT, STATES, ARCHIVE];
+    names.into_iter().map(move |name| root.join(name))
+}
+
+/// The folder of the state files.
+pub(super) fn state_folder(root: &Path) -> PathBuf {
+    root.join(STATES)
+}
+
+/// The folder of the archive.
+pub(super) fn archive_folder(root: &Path) -> PathBuf {
+    root.join(ARCHIVE)
 }
 
 /// The folders in which files are made.

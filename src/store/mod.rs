@@ -63,7 +63,12 @@ mod read_error;
 mod record;
 mod state_files;
 
-use std::{cmp::Reverse, io, path::PathBuf, sync::Arc};
+use std::{
+    cmp::Reverse,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -71,7 +76,7 @@ use archive::Archive;
 pub use archive::{ArchivedPicture, archived_pictures};
 pub use catalogue::Totals;
 use directory::Directory;
-pub use directory::OpenError;
+pub use directory::{OpenError, is_locked, unusable_path};
 use disk::Disk;
 pub use disk_space::{DiskSpace, disk_space};
 pub use health::{Failure, Health, Operation};
@@ -182,6 +187,17 @@ impl Store {
             adds_to_archive: settings.archive,
             clock,
         })
+    }
+
+    /// Opens the cache directory for a command that runs while no server does.
+    pub fn open_for_command(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
+        directory::check_for_command(&settings.dir)?;
+        Self::open(settings, clock)
+    }
+
+    /// The cache directory.
+    pub fn dir(&self) -> &Path {
+        self.disk.root()
     }
 
     /// The state of the disk tier. Never waits for the disk.

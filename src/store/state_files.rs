@@ -18,15 +18,15 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use super::directory::Directory;
+use super::{directory::Directory, layout};
 use crate::sync::lock;
 
 /// The state files of a cache directory.
 #[derive(Debug)]
 pub(super) struct StateFiles {
     directory: Arc<Directory>,
-    /// Orders the writes.
-    write: Mutex<()>,
+    /// Orders the writes, and says whether the last one failed: a failure is logged once.
+    write: Mutex<bool>,
 }
 
 impl StateFiles {
@@ -44,10 +44,14 @@ impl StateFiles {
     /// Saves the state that `make_state` returns while no other state is saved. A failure is logged
     /// only: a face is still served when its instance's state cannot be saved.
     pub(super) fn save(&self, name: &str, make_state: impl FnOnce() -> Vec<u8>) {
-        let _write = lock(&self.write);
-        if let Err(error) = self.try_save(name, &make_state()) {
+        let mut has_failed = lock(&self.write);
+        let result = self.try_save(name, &make_state());
+        if let Err(error) = &result
+            && !*has_failed
+        {
             tracing::warn!(state = name, %error, "cannot save an instance's budget, pause or warm-up; a restart will not know it");
         }
+        *has_failed = result.is_err();
     }
 
     fn try_save(&self, name: &str, state: &[u8]) -> Result<(), Box<dyn Error>> {
@@ -71,7 +75,7 @@ impl StateFiles {
     }
 
     fn folder(&self) -> PathBuf {
-        self.directory.root().join("instances")
+        layout::state_folder(self.directory.root())
     }
 }
 

@@ -1,12 +1,20 @@
 //! `faceplate cache`, with and without a running server.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, chown},
+    path::PathBuf,
+    process::Command,
+};
 
 use crate::support::{
     Answer,
     program::{Program, Running, errors},
 };
-use faceplate::emulator::{Emulator, Options};
+use faceplate::{
+    avatar::Key,
+    emulator::{Emulator, Options},
+};
 
 struct Scene {
     emulator: Emulator,
@@ -107,7 +115,7 @@ async fn cache_stats_counts_entries_while_the_server_runs() {
 async fn cache_list_hides_phone_numbers_by_default() {
     let scene = Scene::set().await;
     let (said, ..) = scene.cache(&["list"]);
-    assert_eq!(said.lines().count(), 6);
+    assert_eq!(said.lines().count(), 7);
     assert!(
         said.contains("628…102@c.us") && !said.contains("628100000102"),
         "{said}"
@@ -199,4 +207,156 @@ fn a_missing_cache_directory_is_named_in_the_error() {
         "{}",
         errors(&output)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cache_list_has_a_header_and_the_keys_of_the_log() {
+    let scene = Scene::set().await;
+    let (said, ..) = scene.cache(&["list"]);
+    let header: Vec<_> = said.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(
+        header,
+        ["KEY", "INSTANCE", "JID", "OUTCOME", "BYTES", "AGE"]
+    );
+    let key = Key::new("waha", &"628100000001".parse().unwrap()).to_string();
+    assert!(said.lines().any(|line| line.starts_with(&key)), "{said}");
+    let (said, ..) = scene.cache(&["list", "--json"]);
+    assert!(said.contains(&format!("\"key\":\"{key}\"")), "{said}");
+}
+
+#[test]
+fn a_command_makes_nothing_where_there_is_no_cache_directory() {
+    let program = Program::with(
+        "[access]\nmode = \"open\"\n[admin]\nlisten = \"127.0.0.1:1\"\n[cache]\ndir = \"nothing\"\n[instances.a]\nprovider = \"waha\"\naccount = \"1\"\ntoken = \"env:TOKEN\"\nbase_url = \"http://127.0.0.1:1\"\nallow_private = [\"127.0.0.0/8\"]",
+    );
+    let folder = fs::canonicalize(program.folder.path()).unwrap();
+    for args in [
+        &["cache", "stats"][..],
+        &["cache", "list"],
+        &["cache", "verify"],
+        &["cache", "gc"],
+        &["cache", "forget", "a", "628100000001"],
+        &["doctor"],
+    ] {
+        let output = program.command(args).current_dir(&folder).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let said = errors(&output) + &String::from_utf8_lossy(&output.stdout);
+        // A relative path is named in full.
+        let dir = folder.join("nothing").display().to_string();
+        assert!(said.contains(&dir), "{args:?}: {said}");
+        assert!(!folder.join("nothing").exists(), "{args:?}");
+    }
+}
+
+/// The user that servers of these tests run as, if the tests run as root.
+const NOBODY: u32 = 65534;
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Starts a server as an ordinary user, for whom the cache directory is.
+fn serve_as_nobody(program: &Program) -> Running {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = program.folder.path().join("cache");
+    fs::create_dir_all(&dir).unwrap();
+    chown(&dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(program.folder.path(), open).unwrap();
+    let serve = program.command(&["serve"]);
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .env("TOKEN", "emulator-token")
+        .env("SIGNING_KEY", "a signing key for tests");
+    let mut server = Running::start(command);
+    server.wait_for("serving faces");
+    server
+}
+
+fn owners(folder: PathBuf) -> Vec<(PathBuf, u32)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            found.push((path.clone(), fs::symlink_metadata(&path).unwrap().uid()));
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_leaves_nothing_that_the_server_cannot_read() {
+    if !is_root() {
+        return;
+    }
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let mut scene = Scene {
+        program: Program::before(&emulator, ""),
+        emulator,
+        server: None,
+    };
+    scene.server = Some(serve_as_nobody(&scene.program));
+    scene.face("628100000001").await;
+    scene.face("628100000002").await;
+    // The server does the work while it runs.
+    let (said, wrong, _) = scene.cache(&["forget", "waha", "628100000001"]);
+    assert_eq!(said, "forgotten\n", "{wrong}");
+    scene.stop();
+    for args in [&["forget", "waha", "628100000002"][..], &["gc"]] {
+        let (_, wrong, code) = scene.cache(args);
+        assert_eq!(code, Some(1), "{wrong}");
+        assert!(wrong.contains("sudo -u '#65534'"), "{wrong}");
+    }
+    let warm = scene.program.run(&["warm", "waha", "/dev/null"]);
+    assert!(
+        errors(&warm).contains("sudo -u '#65534'"),
+        "{}",
+        errors(&warm)
+    );
+    scene.program.run(&["doctor"]);
+    let all = owners(scene.program.folder.path().join("cache"));
+    assert!(all.iter().all(|(_, owner)| *owner == NOBODY), "{all:?}");
+    scene.emulator.control().reset_calls();
+    scene.server = Some(serve_as_nobody(&scene.program));
+    scene.face("628100000001").await.assert_fallback("hidden");
+    assert_eq!(scene.emulator.control().calls().api, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_another_server_is_named_as_such() {
+    let mut scene = Scene::set().await;
+    let other = Program::before(&scene.emulator, "");
+    let second = other.serve();
+    let here = scene.server.take().unwrap();
+    let run = |args: &[&str], admin: &str| {
+        let mut command = scene.program.command(args);
+        let output = command
+            .env("FACEPLATE_ADMIN__LISTEN", admin)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        errors(&output) + &String::from_utf8_lossy(&output.stdout)
+    };
+    let forget = ["cache", "forget", "waha", "628100000001"];
+    for args in [&["cache", "gc"][..], &forget, &["doctor"]] {
+        let said = run(args, "127.0.0.1:1");
+        assert!(
+            said.contains("is in use by a server, but"),
+            "{args:?}: {said}"
+        );
+        let said = run(args, &second.address("admin"));
+        assert!(said.contains("the one at"), "{args:?}: {said}");
+    }
+    scene.server = Some(here);
+    let jid = "628100000001";
+    let bytes = scene.emulator.control().face_bytes(jid).unwrap();
+    scene.face(jid).await.assert_picture(&bytes);
 }

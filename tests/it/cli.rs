@@ -1,5 +1,7 @@
 //! The commands of the real binary, and their messages when something is wrong.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::{
     Answer,
     program::{Program, Running, errors, impossible},
@@ -327,6 +329,29 @@ async fn a_unix_socket_serves_faces_too() {
     running.signal("TERM");
     assert_eq!(running.end().0, Some(0));
     assert!(!socket.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_umask_decides_who_may_connect_to_a_unix_socket() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    let socket = program.folder.path().join("faces.sock");
+    let serve = program.command(&["serve"]);
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "umask 0007 && exec \"$@\"", "sh"])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .env("TOKEN", "emulator-token")
+        .env("SIGNING_KEY", "a signing key for tests")
+        .env(
+            "FACEPLATE_SERVER__LISTEN",
+            format!("unix:{}", socket.display()),
+        );
+    let mut running = Running::start(command);
+    running.wait_for("serving faces");
+    let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o770);
 }
 
 #[test]

@@ -301,6 +301,69 @@ async fn a_disk_that_turns_read_only_costs_caching_but_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_warm_cache_on_a_read_only_disk_starts_and_serves() {
+    const READ_ONLY: &str =
+        "mount --bind CACHE CACHE && mount -o remount,bind,ro CACHE && exec \"$@\"";
+    let mut scene = Scene::set(&["env"]).await;
+    assert!(scene.face(0).await);
+    let dir = scene.program.folder.path().join("cache");
+    let script = READ_ONLY.replace("CACHE", dir.to_str().unwrap());
+    let read_only = [
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        &script,
+        "sh",
+    ];
+    for lock_file in ["it stays", "it is gone"] {
+        if lock_file == "it is gone" {
+            fs::remove_file(dir.join("lock")).unwrap();
+        }
+        scene.wrapper = read_only.map(str::to_owned).to_vec();
+        scene.restart();
+        scene.emulator.control().reset_calls();
+        assert!(!scene.face(0).await);
+        assert_eq!(scene.emulator.control().calls().api, 0, "{lock_file}");
+        assert!(!scene.face(1).await);
+        scene.server.wait_for("Read-only file system");
+        let ready = scene.readiness().await;
+        assert!(ready.contains("cannot write to the cache"), "{ready}");
+        let metrics = scene.admin("GET", "/metrics").await;
+        assert!(
+            metrics.contains("faceplate_disk_failing{operation=\"write\"} 1"),
+            "{metrics}"
+        );
+        // A failure to save a budget is logged once, too.
+        scene.face(2).await;
+        let log = scene.server.output.lock().unwrap().clone();
+        assert_eq!(
+            log.matches("cannot save an instance's budget").count(),
+            1,
+            "{log}"
+        );
+    }
+    scene.wrapper = vec!["env".to_owned()];
+    scene.restart();
+    assert!(scene.face(3).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_users_can_read_nothing_in_a_cache_directory_that_was_open_to_them() {
+    let mut scene = Scene::set(&["env", "FACEPLATE_CACHE__RETAIN=forever"]).await;
+    assert!(scene.face(0).await);
+    scene.server.wait_for("closed to them now");
+    let cache = scene.program.folder.path().join("cache");
+    let all = everything(cache);
+    assert!(all.len() > 10, "{all:?}");
+    for path in all {
+        let mode = fs::metadata(&path).unwrap().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{mode:o} {}", path.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cache_directory_without_write_permission_costs_caching_but_no_answer() {
     let mut scene = Scene::set(&as_nobody(&["env"])).await;
     assert!(scene.face(0).await);

@@ -1,5 +1,10 @@
 //! `faceplate doctor` finds faults of an installation before its users do.
 
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+};
+
 use crate::support::program::{Program, errors};
 use faceplate::emulator::{Emulator, Fault, Options, Rule};
 use serde_json::Value;
@@ -41,7 +46,7 @@ async fn doctor_finds_no_fault_in_a_sound_installation() {
     assert_eq!(code, 0, "{findings:#?}");
     for (about, word) in [
         ("admin.listen", "no server answers"),
-        ("cache.dir", "can be written to"),
+        ("cache.dir", "does not exist yet"),
         ("instances.waha.base_url", "127.0.0.1"),
         ("instances.waha.picture_hosts", "127.0.0.1"),
         ("instances.waha.token", "the session works"),
@@ -50,6 +55,11 @@ async fn doctor_finds_no_fault_in_a_sound_installation() {
         assert_found(&findings, "ok", about, word);
     }
     assert_eq!(emulator.control().calls().api, 1);
+    // It only looks.
+    assert!(!program.folder.path().join("cache").exists());
+    program.serve();
+    let (_, findings) = examine(&program, &[]);
+    assert_found(&findings, "ok", "cache.dir", "can be written to");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +71,7 @@ async fn doctor_accepts_a_running_server() {
     let (code, findings) = examine(&program, &[("FACEPLATE_ADMIN__LISTEN", &admin)]);
     assert_eq!(code, 0, "{findings:#?}");
     assert_found(&findings, "ok", "admin.listen", "is ready");
-    assert_found(&findings, "ok", "cache.dir", "in use by a running server");
+    assert_found(&findings, "ok", "cache.dir", "in use by the running server");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,6 +147,25 @@ async fn doctor_reports_a_cache_directory_that_cannot_be_written() {
         let about = format!("cache.{}", key.to_lowercase());
         assert_found(&findings, verdict, &about, "MiB");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_names_the_file_in_the_cache_directory_that_a_server_could_not_use() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    drop(program.serve());
+    let cache = program.folder.path().join("cache");
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        // As after a command that root ran.
+        chown(&cache, Some(65534), Some(65534)).unwrap();
+    } else {
+        fs::set_permissions(cache.join("lock"), fs::Permissions::from_mode(0o400)).unwrap();
+    }
+    let (code, findings) = examine(&program, &[]);
+    assert_eq!(code, 1);
+    let lock = cache.join("lock").display().to_string();
+    assert_found(&findings, "fail", "cache.dir", &lock);
+    assert_found(&findings, "fail", "cache.dir", "chown -R");
 }
 
 #[test]

@@ -356,6 +356,8 @@ impl Scene {
     async fn set() -> Self {
         let emulator = Emulator::start(Options::default()).await.unwrap();
         let program = Program::before(&emulator, "");
+        // Commands make no cache directory.
+        fs::create_dir(program.folder.path().join("cache")).unwrap();
         fs::write(program.folder.path().join("faces"), FACES.join("\n")).unwrap();
         Self { emulator, program }
     }

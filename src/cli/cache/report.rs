@@ -51,6 +51,12 @@ pub(super) fn stats(
 }
 
 pub(super) fn list(rows: &[InspectedEntry], now: Timestamp, show_jids: bool, as_json: bool) {
+    if !as_json {
+        println!(
+            "{}",
+            columns("KEY", "INSTANCE", "JID", "OUTCOME", "BYTES", "AGE")
+        );
+    }
     for row in rows {
         let subject = if show_jids {
             row.subject.clone()
@@ -60,7 +66,7 @@ pub(super) fn list(rows: &[InspectedEntry], now: Timestamp, show_jids: bool, as_
         let age = now.since(row.written).as_secs();
         if as_json {
             let line = json!({
-                "instance": row.instance, "jid": subject, "outcome": row.outcome,
+                "key": row.key, "instance": row.instance, "jid": subject, "outcome": row.outcome,
                 "bytes": row.picture, "age_seconds": age,
             });
             println!("{line}");
@@ -68,14 +74,25 @@ pub(super) fn list(rows: &[InspectedEntry], now: Timestamp, show_jids: bool, as_
             let bytes = row
                 .picture
                 .map_or("-".to_owned(), |bytes| bytes.to_string());
+            let (outcome, age) = (row.outcome.as_str(), rough_duration(age));
             println!(
-                "{:<16} {subject:<28} {:<14} {bytes:>9} {:>8}",
-                row.instance,
-                row.outcome.as_str(),
-                rough_duration(age)
+                "{}",
+                columns(&row.key, &row.instance, &subject, outcome, &bytes, &age)
             );
         }
     }
+}
+
+/// A line of the list.
+fn columns(
+    key: &str,
+    instance: &str,
+    subject: &str,
+    outcome: &str,
+    bytes: &str,
+    age: &str,
+) -> String {
+    format!("{key:<32} {instance:<16} {subject:<28} {outcome:<14} {bytes:>9} {age:>8}")
 }
 
 pub(super) fn verify(good: usize, damage: &[Damage], as_json: bool) {

@@ -1,21 +1,22 @@
-//! Checks the cache directory: it can be written to, and its disk has room.
+//! Checks the cache directory: a server can write to it, and its disk has room. Only looks, because root may run
+//! this, whose files the server could not read.
+
+use std::path::Path;
+
+use rustix::fs::{Access, access};
 
 use super::Finding;
 use crate::{
-    clock::Clock,
-    store::{OpenError, Settings, Store, disk_space},
+    cli::admin_client,
+    config::Config,
+    store::{disk_space, is_locked, unusable_path},
 };
 
-pub(super) fn examine(settings: &Settings) -> Vec<Finding> {
-    let dir = settings.dir.display();
-    let mut findings = vec![match Store::open(settings, Clock::system()) {
-        Ok(_) => Finding::ok("cache.dir", format!("{dir} can be written to")),
-        Err(OpenError::Locked { .. }) => {
-            Finding::ok("cache.dir", format!("{dir} is in use by a running server"))
-        }
-        Err(error) => Finding::fail("cache.dir", "cannot be used", error.to_string()),
-    }];
-    let Ok(space) = disk_space(&settings.dir) else {
+pub(super) async fn examine(config: &Config) -> Vec<Finding> {
+    let settings = &config.startup.store;
+    let mut findings = vec![directory(config).await];
+    let existing = settings.dir.ancestors().find(|dir| dir.exists());
+    let Some(Ok(space)) = existing.map(disk_space) else {
         return findings;
     };
     let limits = &settings.maintenance;
@@ -39,4 +40,53 @@ pub(super) fn examine(settings: &Settings) -> Vec<Finding> {
         Finding::ok("cache.max_bytes", free)
     });
     findings
+}
+
+async fn directory(config: &Config) -> Finding {
+    let (about, dir) = ("cache.dir", &config.startup.store.dir);
+    let shown = dir.display();
+    if !dir.exists() {
+        return missing_directory(dir);
+    }
+    if let Some((path, why)) = unusable_path(dir) {
+        return Finding::fail(
+            about,
+            format!("{} {why}", path.display()),
+            format!(
+                "give {shown} and everything in it to the server's user (chown -R), or set cache.dir to another place"
+            ),
+        );
+    }
+    if !is_locked(dir) {
+        return Finding::ok(about, format!("{shown} can be written to"));
+    }
+    match admin_client::check_cache_dir(config).await {
+        Ok(()) => Finding::ok(about, format!("{shown} is in use by the running server")),
+        Err(error) => Finding::fail(
+            about,
+            error,
+            "stop the other server, or set cache.dir to another place",
+        ),
+    }
+}
+
+/// A missing directory is made by the server, below a folder that it may write to.
+fn missing_directory(dir: &Path) -> Finding {
+    let (about, shown) = ("cache.dir", dir.display());
+    let parent = dir.ancestors().skip(1).find(|parent| parent.exists());
+    match parent {
+        Some(parent)
+            if parent.is_dir() && access(parent, Access::WRITE_OK | Access::EXEC_OK).is_ok() =>
+        {
+            Finding::ok(
+                about,
+                format!("{shown} does not exist yet; the server makes it"),
+            )
+        }
+        _ => Finding::fail(
+            about,
+            format!("{shown} does not exist and cannot be made"),
+            "make it for the server's user, or set cache.dir to another place",
+        ),
+    }
 }

@@ -1,6 +1,10 @@
 //! Reads `[cache]`: where pictures are kept, for how long, and how answers without a picture are cached.
 
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{
+    num::NonZeroU32,
+    path::{self, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     avatar::{NegativeTtls, OnHidden, Policy},
@@ -129,7 +133,7 @@ pub(super) fn read(reader: &Reader<'_>, max_picture: usize) -> Cache {
     let max_entries: Option<NonZeroU32> = reader.optional("max_entries");
     let cache = Cache {
         store: store::Settings {
-            dir: reader.get("dir"),
+            dir: absolute(reader.get("dir")),
             memory: reader.get::<Size>("memory").0,
             maintenance: store::MaintenanceSettings {
                 max_bytes: reader.get::<Size>("max_bytes").0,
@@ -156,6 +160,11 @@ pub(super) fn read(reader: &Reader<'_>, max_picture: usize) -> Cache {
     };
     reader.finish();
     cache
+}
+
+/// Messages name the directory in full. An error means that there is no working directory.
+fn absolute(dir: PathBuf) -> PathBuf {
+    path::absolute(&dir).unwrap_or(dir)
 }
 
 fn negative(reader: &Reader<'_>) -> (NegativeTtls, CooldownPolicy) {
