@@ -5,6 +5,7 @@ Prints the configuration and the environment of each Faceplate container as JSON
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 KUBERNETES = ROOT / "deploy/kubernetes"
 TOOLS = pathlib.Path(sys.executable).parent
 SECRET = "a secret of some length"
+FOLDER = "/run/secrets/faceplate"
 problems = []
 
 
@@ -68,6 +70,17 @@ def careful(name, container, volumes):
     return ports
 
 
+def renewable(name, container, volumes, config, keys):
+    """Checks that a running pod sees a new secret: secrets are files in a volume, and mounted as a whole."""
+    ask(not any("valueFrom" in variable for variable in container["env"]), f"{name}: a variable keeps its old value")
+    secrets = {volume["name"] for volume in volumes if volume.get("secret", {}).get("secretName") == "faceplate"}
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] in secrets]
+    ask(mount["mountPath"] == FOLDER and "subPath" not in mount and mount["readOnly"], f"{name}: {mount}")
+    text = config + " ".join(variable["value"] for variable in container["env"])
+    used = set(re.findall(f"file:{FOLDER}/([a-z-]+)", text))
+    ask(used and used <= keys, f"{name}: the Secret has {keys}, not {used}")
+
+
 def overlay(folder, keys):
     rendered = tool("kubectl", "kustomize", folder)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -100,13 +113,11 @@ def overlay(folder, keys):
     for container in pod.get("initContainers", []) + pod["containers"]:
         name = f"{folder}: {container['name']}"
         ports |= careful(name, container, {volume["name"] for volume in pod["volumes"]})
-        for variable in container.get("env", []):
-            key = variable.get("valueFrom", {}).get("secretKeyRef", {}).get("key")
-            ask(key is None or key in keys, f"{name}: the Secret has no {key}")
         if container["name"] == "faceplate":
             ask("startupProbe" in container and "livenessProbe" in container, f"{name}: no probes")
             config = next(data["data"]["faceplate.toml"] for data in found["ConfigMap"].values() if "faceplate.toml" in data["data"])
-            told = {"config": config, "env": {v["name"]: v.get("value", SECRET) for v in container["env"]}}
+            told = {"config": config, "env": {v["name"]: v["value"] for v in container["env"]}, "secrets": SECRET}
+            renewable(name, container, pod["volumes"], config, keys)
     for service in found["Service"].values():
         targets = {port["targetPort"] for port in service["spec"]["ports"]}
         ask(targets <= ports, f"{folder}: a Service points to {targets - ports}")

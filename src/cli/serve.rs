@@ -1,13 +1,15 @@
-//! `faceplate serve`: runs the proxy until SIGTERM or SIGINT. SIGHUP or a change of the configuration file causes a
-//! reload. A new configuration with a problem is reported, and the old one stays in use.
+//! `faceplate serve`: runs the proxy until SIGTERM or SIGINT. SIGHUP or a change of the configuration file, of a
+//! certificate or of a secret's file causes a reload. A new configuration with a problem is reported, and the old one stays in use.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use rustix::fs::Mode;
 use sd_notify::NotifyState;
+use secrecy::zeroize::Zeroizing;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{self, MissedTickBehavior},
@@ -24,8 +26,10 @@ use crate::{
 
 /// `umask` is the one that this process was started with. It still decides who may connect to Unix sockets.
 pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
-    let config = config::from_file(path).map_err(|problems| problems.to_string())?;
-    let mut triggers = ReloadTriggers::new(path, &config)?;
+    let (config, secrets) = config::from_file_with_secrets(path);
+    let config = config.map_err(|problems| problems.to_string())?;
+    let mut triggers = ReloadTriggers::new(path)?;
+    triggers.watch(files(&config, secrets));
     let traces = config.startup.traces.as_ref().map(|settings| {
         let collector = OtlpClient::new(unguarded_client(Resolver::default()));
         Traces::start(settings, collector)
@@ -51,7 +55,7 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     loop {
         tokio::select! {
             () = stop.received() => break,
-            () = triggers.next() => reload(&app, path),
+            () = triggers.next() => triggers.watch(reload(&app, path)),
         }
     }
     notify(NotifyState::Stopping);
@@ -71,21 +75,32 @@ fn notify(state: NotifyState<'_>) {
     }
 }
 
-fn reload(app: &App, path: &Path) {
-    match config::from_file(path) {
-        Ok(config) => {
+/// Reads the configuration again. Returns the files whose changes cause the next reload.
+fn reload(app: &App, path: &Path) -> Vec<PathBuf> {
+    match config::from_file_with_secrets(path) {
+        (Ok(config), secrets) => {
             warn(&config);
+            let files = files(&config, secrets);
             let instances = config.reloadable.instances.len();
             app.reload(config);
             tracing::info!(instances, "the configuration was read again and is in use");
+            files
         }
-        Err(problems) => {
+        (Err(problems), secrets) => {
             for problem in &problems.0 {
                 tracing::error!("{problem}");
             }
             tracing::error!("the new configuration has problems; the old one stays in use");
+            secrets
         }
     }
+}
+
+/// The certificate and key, and the files of secrets.
+fn files(config: &Config, secrets: Vec<PathBuf>) -> Vec<PathBuf> {
+    let tls = config.reloadable.tls.iter();
+    let tls = tls.flat_map(|files| [files.certificate.clone(), files.key.clone()]);
+    tls.chain(secrets).collect()
 }
 
 fn warn(config: &Config) {
@@ -100,25 +115,32 @@ struct ReloadTriggers {
     /// The files are compared at this interval. Unlike inotify, that works on every file system, and with
     /// orchestrators that swap symbolic links.
     interval: time::Interval,
-    /// The configuration, and the certificate and key.
-    files: Vec<PathBuf>,
-    contents: Vec<Option<Vec<u8>>>,
+    /// The digest of each file: of the configuration, the certificate and key, and of secrets. `None` for a
+    /// missing file.
+    files: BTreeMap<PathBuf, Option<blake3::Hash>>,
 }
 
 impl ReloadTriggers {
-    fn new(path: &Path, config: &Config) -> Result<Self, String> {
+    fn new(path: &Path) -> Result<Self, String> {
         let mut interval = time::interval(Duration::from_secs(1));
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let tls = config.reloadable.tls.iter();
-        let tls = tls.flat_map(|files| [files.certificate.clone(), files.key.clone()]);
-        let files: Vec<_> = std::iter::once(path.to_path_buf()).chain(tls).collect();
-        Ok(Self {
+        let mut triggers = Self {
             hangup: signal(SignalKind::hangup())
                 .map_err(|error| format!("cannot listen for signals: {error}"))?,
             interval,
-            contents: files.iter().map(|file| std::fs::read(file).ok()).collect(),
-            files,
-        })
+            files: BTreeMap::new(),
+        };
+        triggers.watch(vec![path.to_path_buf()]);
+        Ok(triggers)
+    }
+
+    /// Watches `files` as well. Files that are no longer used stay, because a change of one does no harm.
+    fn watch(&mut self, files: Vec<PathBuf>) {
+        for file in files {
+            self.files
+                .entry(file)
+                .or_insert_with_key(|file| digest(file));
+        }
     }
 
     async fn next(&mut self) {
@@ -136,13 +158,21 @@ impl ReloadTriggers {
     /// Whether a file has changed since the last call. A missing file counts as unchanged: it is being replaced.
     async fn has_changed(&mut self) -> bool {
         let mut has_changed = false;
-        for (file, content) in self.files.iter().zip(&mut self.contents) {
-            let now = tokio::fs::read(file).await.ok();
-            if now.is_some() && now != *content {
-                *content = now;
+        for (file, known) in &mut self.files {
+            let path = file.clone();
+            let now = tokio::task::spawn_blocking(move || digest(&path)).await;
+            let now = now.ok().flatten();
+            if now.is_some() && now != *known {
+                *known = now;
                 has_changed = true;
             }
         }
         has_changed
     }
+}
+
+/// The digest of a file's content, which is wiped from memory. `None` if the file cannot be read.
+fn digest(file: &Path) -> Option<blake3::Hash> {
+    let content = Zeroizing::new(std::fs::read(file).ok()?);
+    Some(blake3::hash(&content))
 }

@@ -27,14 +27,32 @@ pub(super) struct Source {
 
 /// Reads and checks the configuration file at `path`, with this process's environment over it.
 pub fn from_file(path: &Path) -> Result<Config, Problems> {
-    let text = fs::read_to_string(path).map_err(|error| {
+    from_file_with_secrets(path).0
+}
+
+/// The same, with the files that secrets are read from, which are known also if the configuration has
+/// problems.
+pub fn from_file_with_secrets(path: &Path) -> (Result<Config, Problems>, Vec<PathBuf>) {
+    match read_text(path) {
+        Ok(text) => {
+            let name = path.display().to_string();
+            match source(&name, &text, std::env::vars_os()) {
+                Ok(source) => sections::read(&source),
+                Err(problems) => (Err(problems), Vec::new()),
+            }
+        }
+        Err(problems) => (Err(problems), Vec::new()),
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Problems> {
+    fs::read_to_string(path).map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => "there is no such file; copy config/faceplate.toml there and edit it, or name another file with --config".to_owned(),
             _ => format!("cannot be read: {error}; check this user's permission"),
         };
         whole_file(path.display().to_string(), remedy)
-    })?;
-    from_text(&path.display().to_string(), &text, std::env::vars_os())
+    })
 }
 
 /// Checks `text`, calling it `name` in messages, with the given environment over it.
@@ -43,6 +61,18 @@ pub fn from_text<K, V>(
     text: &str,
     env: impl Iterator<Item = (K, V)>,
 ) -> Result<Config, Problems>
+where
+    K: Into<std::ffi::OsString>,
+    V: Into<std::ffi::OsString>,
+{
+    sections::read(&source(name, text, env)?).0
+}
+
+fn source<K, V>(
+    name: &str,
+    text: &str,
+    env: impl Iterator<Item = (K, V)>,
+) -> Result<Source, Problems>
 where
     K: Into<std::ffi::OsString>,
     V: Into<std::ffi::OsString>,
@@ -73,7 +103,7 @@ where
         root: PathBuf::new(),
     };
     source.apply_overrides();
-    sections::read(&source)
+    Ok(source)
 }
 
 impl Source {

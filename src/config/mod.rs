@@ -11,6 +11,7 @@ mod key;
 mod load;
 mod problem;
 mod reader;
+mod secret;
 mod sections;
 mod setting;
 mod units;
@@ -18,7 +19,7 @@ mod units;
 use std::collections::BTreeMap;
 
 pub use key::{DefaultValue, Effect, Key, Kind, Range, Section};
-pub use load::{from_file, from_text};
+pub use load::{from_file, from_file_with_secrets, from_text};
 pub use problem::{Problem, Problems};
 pub use sections::SECTIONS;
 pub use units::duration;

@@ -4,15 +4,17 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
 };
 
-use secrecy::{SecretString, zeroize::Zeroizing};
+use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
 use super::{
     Problem,
     key::{DefaultValue, Effect, Key, Kind, Section},
     load::Source,
+    secret,
     setting::{SecretReference, Setting},
 };
 
@@ -23,6 +25,8 @@ pub(super) struct Findings {
     pub(super) warnings: RefCell<Vec<Problem>>,
     /// The values that a reload cannot change, by the path of their key, to be compared.
     pub(super) restart_only: RefCell<BTreeMap<String, String>>,
+    /// The files that secrets are read from, whether they can be read or not.
+    pub(super) secret_files: RefCell<Vec<PathBuf>>,
 }
 
 /// A table, and the section that describes it.
@@ -121,37 +125,58 @@ impl<'s> Reader<'s> {
     /// The secret that `reference` leads to. A secret in the file itself is accepted, with a warning.
     pub(super) fn secret(&self, name: &str, reference: &SecretReference) -> Option<SecretString> {
         let text = &reference.0;
-        // Every copy on the way is wiped, too.
         let found = if let Some(variable) = text.strip_prefix("env:") {
-            let value = self.source.env.get(variable).cloned().map(Zeroizing::new);
-            value.ok_or_else(|| {
-                format!(
-                    "the environment variable {variable} is not set; set it, or name another one"
-                )
-            })
+            self.variable(variable)
         } else if let Some(path) = text.strip_prefix("file:") {
-            let read = std::fs::read_to_string(self.source.root.join(path));
-            read.map(Zeroizing::new).map_err(|error| {
-                format!("the secret's file {path} cannot be read: {error}; check the path and this user's permission")
-            })
+            self.secret_file(path)
         } else {
             self.warning(
                 name,
                 "the secret is written here in plain text; write env:NAME or file:PATH instead",
             );
-            Ok(Zeroizing::new(text.clone()))
+            secret::parse(text.as_bytes())
         };
-        match found {
-            Ok(secret) if secret.trim().is_empty() => {
-                self.problem(name, "the secret is empty; write its value there".into());
-                None
-            }
-            Ok(secret) => Some(SecretString::from(secret.trim())),
-            Err(remedy) => {
-                self.problem(name, remedy);
-                None
-            }
+        found.map_err(|remedy| self.problem(name, remedy)).ok()
+    }
+
+    /// The same, for a secret that the operator makes, which has a shortest length.
+    pub(super) fn own_secret(
+        &self,
+        name: &str,
+        reference: &SecretReference,
+    ) -> Option<SecretString> {
+        let found = self.secret(name, reference)?;
+        if found.expose_secret().chars().count() < secret::SHORTEST {
+            self.problem(
+                name,
+                format!(
+                    "a secret is shorter than {} characters; make one with: openssl rand -base64 32",
+                    secret::SHORTEST
+                ),
+            );
         }
+        Some(found)
+    }
+
+    fn variable(&self, name: &str) -> Result<SecretString, String> {
+        if name.is_empty() {
+            return Err("env: names no variable; write for example env:VENDOR_TOKEN".into());
+        }
+        match self.source.env.get(name) {
+            Some(value) => secret::parse(value.as_bytes()),
+            None => Err(format!(
+                "the environment variable {name} is not set; set it, or name another one"
+            )),
+        }
+    }
+
+    fn secret_file(&self, path: &str) -> Result<SecretString, String> {
+        let full = self.source.root.join(path);
+        self.findings.secret_files.borrow_mut().push(full.clone());
+        let bytes = secret::read_file(&full).map_err(|error| {
+            format!("the secret's file {path} cannot be read: {error}; check the path and this user's permission")
+        })?;
+        secret::parse(&bytes)
     }
 
     /// Records a problem with a key.

@@ -143,6 +143,12 @@ def filled_in(folder, settings):
     ):
         (keys / name).write_text(text + "\n")
         (keys / name).chmod(0o444)
+    # The container's user, as in docs/deploy.md.
+    if os.geteuid() == 0:
+        for path in (keys, *keys.iterdir()):
+            os.chown(path, 65532, 65532)
+    else:
+        keys.chmod(0o755)
     certificates = folder / "certificates"
     certificates.mkdir()
     run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",

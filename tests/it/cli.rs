@@ -331,6 +331,61 @@ async fn a_unix_socket_serves_faces_too() {
     assert!(!socket.exists());
 }
 
+#[test]
+fn check_refuses_short_secrets_and_files_that_are_no_line_of_text() {
+    let program = Program::with(
+        r#"
+        [admin]
+        token = "env:SHORT"
+        [access]
+        signing_keys = ["env:SHORT"]
+        bearer_tokens = ["env:LONG", "env:SHORT"]
+        [instances.sales]
+        provider = "wawp"
+        account = "1"
+        token = "env:SHORT"
+        [instances.binary]
+        provider = "wawp"
+        account = "2"
+        token = "file:DIR/binary"
+        [instances.wide]
+        provider = "wawp"
+        account = "3"
+        token = "file:DIR/wide"
+        [instances.nameless]
+        provider = "wawp"
+        account = "4"
+        token = "env:"
+        "#,
+    );
+    let folder = program.folder.path();
+    std::fs::write(folder.join("binary"), b"\x80\x81").unwrap();
+    std::fs::write(folder.join("wide"), b"\xFF\xFEs\0e\0c\0").unwrap();
+    let mut check = program.command(&["check"]);
+    check
+        .env("SHORT", "fifteen letters")
+        .env("LONG", "sixteen letters.");
+    let said = errors(&check.output().unwrap());
+    for (key, remedy) in [
+        (
+            "admin.token",
+            "shorter than 16 characters; make one with: openssl",
+        ),
+        ("access.signing_keys", "shorter than 16"),
+        ("access.bearer_tokens", "shorter than 16"),
+        ("instances.binary.token", "binary"),
+        ("instances.wide.token", "UTF-8"),
+        ("instances.nameless.token", "names no variable"),
+    ] {
+        let line = said.lines().find(|line| line.contains(&format!("{key}: ")));
+        assert!(
+            line.is_some_and(|line| line.contains(remedy)),
+            "{key}: {said}"
+        );
+    }
+    assert_eq!(said.lines().count(), 6, "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_umask_decides_who_may_connect_to_a_unix_socket() {
     let emulator = emulator().await;

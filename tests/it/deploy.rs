@@ -302,6 +302,8 @@ async fn prometheus_scrapes_a_running_server_with_the_configuration_as_it_is() {
 struct Told {
     config: String,
     env: BTreeMap<String, String>,
+    /// The content of each file of the Secret.
+    secrets: String,
 }
 
 #[test]
@@ -312,9 +314,15 @@ fn kubernetes_accepts_the_manifests_and_faceplate_their_configuration() {
     let told: BTreeMap<String, Told> = serde_json::from_str(&said).unwrap();
     assert_eq!(told.len(), 2);
     let folder = tempfile::tempdir().unwrap();
-    for (overlay, Told { config, env }) in told {
+    let mounted = folder.path().display().to_string();
+    for (overlay, told) in told {
+        for name in ["vendor-token", "signing-key", "admin-token"] {
+            fs::write(folder.path().join(name), &told.secrets).unwrap();
+        }
+        let here = |text: &str| text.replace("/run/secrets/faceplate", &mounted);
         let file = folder.path().join(&overlay);
-        fs::write(&file, config).unwrap();
+        fs::write(&file, here(&told.config)).unwrap();
+        let env = told.env.iter().map(|(name, value)| (name, here(value)));
         let mut check = Command::new(env!("CARGO_BIN_EXE_faceplate"));
         check.args(["check", "--config"]).arg(file);
         let output = check.envs(env).output().unwrap();
@@ -322,4 +330,52 @@ fn kubernetes_accepts_the_manifests_and_faceplate_their_configuration() {
         assert_eq!(errors(&output), "", "{overlay}");
         assert!(output.status.success());
     }
+}
+
+// --- secrets ---
+
+#[test]
+fn a_renewed_secret_reaches_the_server_in_each_deployment_by_the_command_of_the_runbook() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    // Compose: the folder is mounted, not its files. The overlays of Kubernetes are checked above.
+    let compose = text("docker-compose.yml");
+    assert!(compose.contains("\"./secrets:/run/secrets:ro\""));
+    assert!(!compose.contains("secrets: ["));
+    assert!(!compose.lines().any(|line| line == "secrets:"));
+    // systemd: credentials are copied at the start, so the service is restarted.
+    let unit = read("systemd/faceplate.service");
+    assert!(unit.contains("LoadCredential=vendor-token:"));
+    let operations = text("docs/operations.md");
+    let (_, table) = operations.split_once("**Renewing a secret**").unwrap();
+    let (table, _) = table.split_once("**Stopping**").unwrap();
+    for (deployment, command) in [
+        ("| binary |", "install -m 0600"),
+        (
+            "| Docker, Docker Compose |",
+            "sudo install -o 65532 -m 0400",
+        ),
+        ("| Kubernetes |", "kubectl create secret generic faceplate"),
+        ("| systemd |", "systemctl restart faceplate"),
+    ] {
+        let row = table.lines().find(|line| line.starts_with(deployment));
+        assert!(row.is_some_and(|row| row.contains(command)), "{deployment}");
+    }
+}
+
+#[test]
+fn a_reload_of_the_unit_checks_the_configuration_and_a_failed_start_is_retried() {
+    let unit = read("systemd/faceplate.service");
+    let (check, signal) = (
+        unit.find("ExecReload=/usr/local/bin/faceplate check"),
+        unit.find("ExecReload=/bin/kill -HUP"),
+    );
+    assert!(check.is_some() && check < signal);
+    assert!(unit.contains("StartLimitIntervalSec=0"));
+}
+
+#[test]
+fn the_logs_of_the_compose_file_have_a_limit() {
+    let compose = fs::read_to_string(deploy("../docker-compose.yml")).unwrap();
+    assert!(compose.contains("max-size: 10m"));
 }

@@ -99,6 +99,42 @@ async fn a_reload_reads_the_files_of_secrets_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_of_a_secret_is_applied_without_a_signal() {
+    let mut scene = Scene::set().await;
+    let folder = scene.program.folder.path().to_owned();
+    // As Kubernetes mounts a Secret: the file is a link into a folder that is replaced as a whole.
+    let publish = |version: &str, secret: &str| {
+        let data = folder.join(version);
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("bearer"), secret).unwrap();
+        let link = folder.join("..data.new");
+        std::os::unix::fs::symlink(&data, &link).unwrap();
+        fs::rename(&link, folder.join("..data")).unwrap();
+    };
+    let address = scene.server.address("listen");
+    let purge = async |token: &str| {
+        let bearer = [("authorization", token)];
+        Answer::to(&address, "PURGE", FACE, &bearer).await.status
+    };
+    // The configuration names a file that does not exist yet.
+    let secret = folder.join("..data/bearer");
+    let line = format!(
+        "mode = \"open\"\nbearer_tokens = [\"file:{}\"]",
+        secret.display()
+    );
+    scene.rewrite("mode = \"open\"", &line);
+    scene.server.wait_for("the old one stays");
+    publish("1", "\u{feff}the-first-secret\r\n");
+    scene.server.wait_for("was read again");
+    assert_eq!(purge("Bearer the-first-secret").await, 200);
+    scene.server.output.lock().unwrap().clear();
+    publish("2", "the-second-secret");
+    scene.server.wait_for("was read again");
+    assert_eq!(purge("Bearer the-first-secret").await, 401);
+    assert_eq!(purge("Bearer the-second-secret").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_that_need_a_restart_are_named_in_the_log() {
     let mut scene = Scene::set().await;
     let dir = scene

@@ -24,7 +24,7 @@ pub(super) const SECTION: Section = Section {
         Key::optional::<SecretReference>(
             "token",
             "no token",
-            "The bearer token that everything but the probes asks for. Required where other machines can reach the address.",
+            "The bearer token that everything but the probes asks for, at least 16 characters. Required where other machines can reach the address.",
         ),
     ],
     sections: &[],
@@ -39,7 +39,7 @@ pub(super) struct Admin {
 pub(super) fn read(reader: &Reader<'_>) -> Admin {
     let listen: Address = reader.get("listen");
     let reference: Option<SecretReference> = reader.optional("token");
-    let token = reference.and_then(|reference| reader.secret("token", &reference));
+    let token = reference.and_then(|reference| reader.own_secret("token", &reference));
     if !listen.is_local() && token.is_none() {
         reader.problem(
             "token",

@@ -10,6 +10,8 @@ mod server;
 mod traces;
 mod upstream;
 
+use std::path::PathBuf;
+
 use super::{
     Config, Problems, Reloadable, Startup,
     key::Section,
@@ -35,8 +37,8 @@ pub static SECTIONS: Section = Section {
     ],
 };
 
-/// Reads every section, and returns every problem at once.
-pub(super) fn read(source: &Source) -> Result<Config, Problems> {
+/// Reads every section, and returns every problem at once; and the files that secrets are read from.
+pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) {
     let findings = Findings::default();
     let root = Reader::root(source, &findings, &SECTIONS);
 
@@ -55,11 +57,12 @@ pub(super) fn read(source: &Source) -> Result<Config, Problems> {
     );
     root.finish();
 
+    let secret_files = findings.secret_files.into_inner();
     let problems = findings.problems.into_inner();
     if !problems.is_empty() {
-        return Err(Problems(problems));
+        return (Err(Problems(problems)), secret_files);
     }
-    Ok(Config {
+    let config = Config {
         startup: Startup {
             listen: server.listen,
             server: server.settings,
@@ -84,7 +87,8 @@ pub(super) fn read(source: &Source) -> Result<Config, Problems> {
         },
         restart_only: findings.restart_only.into_inner(),
         warnings: findings.warnings.into_inner(),
-    })
+    };
+    (Ok(config), secret_files)
 }
 
 #[cfg(test)]
