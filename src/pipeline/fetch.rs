@@ -300,7 +300,7 @@ impl From<VendorFailure> for FetchError {
         Self {
             why: failure.why,
             retry_after: failure.retry_after,
-            detail: failure.detail.to_owned(),
+            detail: failure.detail.into_owned(),
         }
     }
 }

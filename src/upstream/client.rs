@@ -4,8 +4,10 @@
 use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Full};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -46,7 +48,7 @@ type Http<B> = legacy::Client<HttpsConnector<Dial>, B>;
 
 /// One instance's client.
 pub struct Client {
-    http: Http<Empty<Bytes>>,
+    http: Http<Full<Bytes>>,
     settings: ClientSettings,
     guard: Arc<Guard>,
     downloads: Semaphore,
@@ -120,7 +122,7 @@ impl Client {
             .map_err(|_| BadLink::NotHttp)?;
         let limit = self.settings.max_picture.max(Self::MAX_REPLY);
         within(self.settings.call_timeout, async {
-            let response = self.get(uri, call.headers).await?;
+            let response = self.send(call.method, uri, call.headers, call.body).await?;
             let (head, body) = response.into_parts();
             Ok(VendorReply {
                 status: head.status,
@@ -138,7 +140,10 @@ impl Client {
             let mut link = link.clone();
             for _ in 0..=Self::MAX_REDIRECTS {
                 self.guard.check_link(&link)?;
-                let response = self.get(link.uri()?, Vec::new()).await?;
+                let uri = link.uri()?;
+                let response = self
+                    .send(Method::GET, uri, Vec::new(), Bytes::new())
+                    .await?;
                 match response.status() {
                     StatusCode::OK => {
                         let bytes = collect(response.into_body(), self.settings.max_picture);
@@ -158,12 +163,15 @@ impl Client {
         .await
     }
 
-    async fn get(
+    async fn send(
         &self,
+        method: Method,
         uri: Uri,
         headers: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
-        let mut request = Request::new(Empty::new());
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
         *request.uri_mut() = uri;
         let fields = request.headers_mut();
         fields.insert(

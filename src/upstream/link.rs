@@ -3,6 +3,7 @@
 use http::Uri;
 use url::Url;
 
+use super::link_text::repair;
 use crate::clock::Timestamp;
 
 /// A link to a picture on WhatsApp's CDN.
@@ -25,14 +26,9 @@ pub enum BadLink {
 // === impl Link ===
 
 impl Link {
-    /// Parses a link as a vendor wrote it. `&amp;` and `\u0026`, which break the signature, become `&`
-    /// again, and WhatsApp Web's `…/pp?e=` wrapper is removed.
+    /// Parses a link as a vendor wrote it. Its escapes are removed, and so is WhatsApp Web's `…/pp?e=` wrapper.
     pub fn parse(text: &str) -> Result<Self, BadLink> {
-        let repaired = text
-            .trim()
-            .replace("&amp;", "&")
-            .replace("\\u0026", "&")
-            .replace("\\/", "/");
+        let repaired = repair(text);
         let url = Url::parse(&repaired).map_err(|_| BadLink::NotHttp)?;
         let url = unwrap_pp(&url).unwrap_or(url);
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {

@@ -4,9 +4,12 @@
 //! I/O is in [`Client`], once for all vendors.
 
 mod client;
+mod default_picture;
+mod description;
 mod dial;
 mod guard;
 mod link;
+mod link_text;
 mod provider;
 mod providers;
 mod public_address;
@@ -14,6 +17,10 @@ mod resolver;
 mod vendor;
 
 pub use client::{Client, ClientError, ClientSettings, Download, unguarded_client};
+pub use description::{
+    AccountProblem, Description, DescriptionProblem, Event, EventFace, Explanation, SHIPPED,
+    Session, Source, load, shipped,
+};
 pub use guard::{Guard, GuardError, HostPattern};
 pub use link::{BadLink, Link};
 pub use provider::{

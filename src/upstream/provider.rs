@@ -1,13 +1,13 @@
 //! The seam between Faceplate and a vendor. A provider builds a call and interprets the reply, and does
 //! no I/O. Its unit tests are the bodies that the vendor's documentation shows.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::SecretString;
 
-use crate::avatar::{Empty, Jid, Subject, Trouble};
+use crate::avatar::{Empty, Jid, Kind, Subject, Trouble};
 
 /// One vendor's API.
 pub trait Provider: fmt::Debug + Send + Sync {
@@ -60,6 +60,8 @@ pub struct Account {
     pub token: SecretString,
     /// The JID that the account is connected as, if configured.
     pub own: Option<Jid>,
+    /// The further values that its gateway needs.
+    pub params: BTreeMap<String, SecretString>,
 }
 
 /// A question about one face.
@@ -72,12 +74,14 @@ pub struct Question {
 }
 
 /// A page of a list of chats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The number of chats before the page.
     pub offset: usize,
     /// The largest number of chats on it.
     pub limit: usize,
+    /// The cursor of the page before.
+    pub cursor: Option<String>,
 }
 
 /// A call for a list of chats.
@@ -85,6 +89,8 @@ pub struct Page {
 pub struct ChatListCall {
     /// The call.
     pub call: VendorCall,
+    /// The largest number of rows in the answer.
+    pub limit: usize,
     /// Whether the vendor has pages. One without them answers with the whole list.
     pub is_paged: bool,
     /// The cost in lookups of the budget: how many pictures the call makes the account ask WhatsApp for.
@@ -98,6 +104,8 @@ pub struct ChatList {
     pub rows: usize,
     /// The chats.
     pub chats: Vec<Chat>,
+    /// The cursor for the next page, where the vendor has one.
+    pub cursor: Option<String>,
 }
 
 /// A chat in a list.
@@ -109,13 +117,17 @@ pub struct Chat {
     pub face: Option<VendorAnswer>,
 }
 
-/// A GET to the vendor, relative to its base URL. It carries the credential, so its `Debug` shows
-/// neither query nor header values.
+/// A call to the vendor, relative to its base URL. Any part of it may carry the credential, so its `Debug` shows
+/// none.
 pub struct VendorCall {
+    /// GET or POST.
+    pub method: Method,
     /// Absolute path with query.
     pub target: String,
     /// Headers; secret values are marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body of a POST.
+    pub body: Bytes,
 }
 
 /// The vendor's response.
@@ -148,7 +160,9 @@ pub struct VendorFailure {
     /// The pause that the vendor asks for.
     pub retry_after: Option<Duration>,
     /// An explanation for the log, in our own words: the vendor's may contain personal data.
-    pub detail: &'static str,
+    pub detail: Cow<'static, str>,
+    /// Whether the answer has nothing that its description names, which will be so for every face.
+    pub is_misunderstood: bool,
 }
 
 /// A face that this vendor cannot be asked for.
@@ -164,6 +178,23 @@ pub enum UnsupportedSubject {
         "this vendor's API has no call for the account's own picture; set own_jid in this instance's configuration"
     )]
     OwnUnknown,
+    /// The vendor has no pictures of such chats.
+    #[error("this vendor's API has no pictures of {}", plural(.0))]
+    Kind(Kind),
+    /// A value of the account would change the path of the call.
+    #[error(
+        "a value of this instance's account cannot be part of the vendor's path; run faceplate check"
+    )]
+    Unfillable,
+}
+
+fn plural(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Contact => "contacts",
+        Kind::Group => "groups",
+        Kind::Lid => "contacts that are named by a LID",
+        Kind::Newsletter => "channels",
+    }
 }
 
 // === impl VendorCall ===
@@ -178,11 +209,12 @@ impl fmt::Debug for VendorCall {
 
 impl VendorFailure {
     /// A failure for which the vendor asks for no pause.
-    pub fn new(why: Trouble, detail: &'static str) -> Self {
+    pub fn new(why: Trouble, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             why,
             retry_after: None,
-            detail,
+            detail: detail.into(),
+            is_misunderstood: false,
         }
     }
 }

@@ -216,6 +216,7 @@ fn instance(
             name: account?,
             token: token?,
             own,
+            params: Default::default(),
         },
         client: upstream::ClientSettings {
             base,

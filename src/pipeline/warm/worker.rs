@@ -101,10 +101,17 @@ impl Worker {
 
     /// Fetches the faces of the `top` latest chats, page by page.
     async fn fetch_chats(&self, fetches: &mut Fetches, top: usize) -> Result<(), StopReason> {
-        let (mut seen, mut offset) = (HashSet::new(), 0);
+        let (mut seen, mut offset, mut cursor) = (HashSet::new(), 0, None);
         while seen.len() < top {
             let limit = PAGE_SIZE.min(top - seen.len());
-            let page = self.chat_page(Page { offset, limit }).await?;
+            let page = self
+                .chat_page(Page {
+                    offset,
+                    limit,
+                    cursor,
+                })
+                .await?;
+            cursor = page.chats.cursor;
             // Chats move between two calls, so a chat may be on two pages.
             for chat in page.chats.chats {
                 let subject = Subject::Chat(chat.jid);
@@ -130,7 +137,7 @@ impl Worker {
         let lister = self.instance.provider().chat_lister();
         let lister = lister.ok_or(StopReason::NoChatList)?;
         for _ in 0..LIST_ATTEMPTS {
-            let list = lister.chat_list_call(self.instance.account(), page);
+            let list = lister.chat_list_call(self.instance.account(), page.clone());
             for _ in 0..list.cost {
                 self.take_call().await?;
             }
@@ -175,7 +182,7 @@ impl Worker {
         tracing::warn!(
             instance = %self.instance.name(),
             outcome = failure.why.as_str(),
-            detail = failure.detail,
+            detail = %failure.detail,
             "the vendor did not return its list of chats"
         );
         let admission = self.instance.admission();

@@ -174,6 +174,7 @@ pub(super) fn read_chat_list(reply: &VendorReply) -> Result<ChatList, VendorFail
     Ok(ChatList {
         rows: rows.len(),
         chats: rows.iter().filter_map(chat).collect(),
+        cursor: None,
     })
 }
 
@@ -199,7 +200,8 @@ pub(super) fn rate_limit_failure(reply: &VendorReply) -> VendorFailure {
     VendorFailure {
         why: Trouble::RateLimited,
         retry_after: retry_after(&reply.headers).or_else(|| retry_after_in(&reply.body)),
-        detail: "the vendor rate-limits this account (429)",
+        detail: "the vendor rate-limits this account (429)".into(),
+        is_misunderstood: false,
     }
 }
 
@@ -290,7 +292,8 @@ fn find_words(json: &Value) -> Option<Result<VendorAnswer, VendorFailure>> {
         Meaning::RateLimited => Err(VendorFailure {
             why: Trouble::RateLimited,
             retry_after: retry_after_value(json),
-            detail: "the vendor reports rate-overlimit inside its answer",
+            detail: "the vendor reports rate-overlimit inside its answer".into(),
+            is_misunderstood: false,
         }),
         Meaning::SessionDown => Err(VendorFailure::new(
             Trouble::SessionDown,

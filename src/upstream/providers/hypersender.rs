@@ -38,6 +38,8 @@ impl Provider for Hypersender {
         );
         headers.push((header::ACCEPT, HeaderValue::from_static("application/json")));
         Ok(VendorCall {
+            method: http::Method::GET,
+            body: Default::default(),
             target: format!(
                 "/api/whatsapp/v2/{}/contacts/profile-picture?chat_id={}",
                 gateway_json::encode(&account.name),
@@ -101,6 +103,7 @@ mod tests {
             name: "9a8b".into(),
             token: "t".into(),
             own: None,
+            params: Default::default(),
         };
         let target = |jid| {
             Hypersender

@@ -26,6 +26,8 @@ impl Provider for Wachat {
     ) -> Result<VendorCall, UnsupportedSubject> {
         match question.subject {
             Subject::Me => Ok(VendorCall {
+                method: http::Method::GET,
+                body: Default::default(),
                 target: format!(
                     "/api/v1/instance/profile-picture?instanceName={}",
                     gateway_json::encode(&account.name)
@@ -86,6 +88,7 @@ mod tests {
             name: "t1_mq9r2jov_jakarta_store".into(),
             token: "YOUR_API_KEY".into(),
             own: None,
+            params: Default::default(),
         }
     }
 

@@ -38,6 +38,8 @@ impl Provider for Waha {
             Subject::Chat(_) => picture(account, question)?,
         };
         Ok(VendorCall {
+            method: http::Method::GET,
+            body: Default::default(),
             target,
             headers: gateway_json::secret_header(KEY, account.token.expose_secret()),
         })
@@ -82,6 +84,8 @@ impl Provider for Wappfy {
         question: &Question,
     ) -> Result<VendorCall, UnsupportedSubject> {
         Ok(VendorCall {
+            method: http::Method::GET,
+            body: Default::default(),
             target: picture(account, question)?,
             headers: gateway_json::secret_header(WAPPFY_KEY, account.token.expose_secret()),
         })
@@ -130,6 +134,8 @@ fn picture(account: &Account, question: &Question) -> Result<String, Unsupported
 /// The call for a page of chats. WAHA asks WhatsApp for the picture of each row, concurrently.
 fn overview(key: HeaderName, account: &Account, page: Page) -> ChatListCall {
     let call = VendorCall {
+        method: http::Method::GET,
+        body: Default::default(),
         target: format!(
             "/api/{}/chats/overview?limit={}&offset={}",
             gateway_json::encode(&account.name),
@@ -141,6 +147,7 @@ fn overview(key: HeaderName, account: &Account, page: Page) -> ChatListCall {
     ChatListCall {
         call,
         is_paged: true,
+        limit: page.limit,
         cost: page.limit,
     }
 }
@@ -174,6 +181,7 @@ mod tests {
             name: "my-session".into(),
             token: "secret".into(),
             own: None,
+            params: Default::default(),
         }
     }
 
@@ -224,6 +232,7 @@ mod tests {
         let page = Page {
             offset: 20,
             limit: 10,
+            cursor: None,
         };
         let list = Waha.chat_list_call(&account(), page);
         let target = "/api/my-session/chats/overview?limit=10&offset=20";

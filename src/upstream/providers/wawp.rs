@@ -41,6 +41,8 @@ impl Provider for Wawp {
             target.push_str("&refresh=true");
         }
         Ok(VendorCall {
+            method: http::Method::GET,
+            body: Default::default(),
             target,
             headers: Vec::new(),
         })
@@ -85,8 +87,14 @@ impl ChatLister for Wawp {
         );
         let headers = Vec::new();
         ChatListCall {
-            call: VendorCall { target, headers },
+            call: VendorCall {
+                method: http::Method::GET,
+                body: Default::default(),
+                target,
+                headers,
+            },
             is_paged: false,
+            limit: usize::MAX,
             cost: 1,
         }
     }
@@ -125,6 +133,7 @@ mod tests {
             name: "123456789".into(),
             token: "123456789".into(),
             own: Some("628123@c.us".parse().unwrap()),
+            params: Default::default(),
         }
     }
 

@@ -1,0 +1,312 @@
+//! A gateway's API, described in a file: how its calls are made and how their answers are read. `docs/providers.md`
+//! is the language; it has no regular expressions, no loops and no code.
+//!
+//! * Loading: a TOML text → [`table`], which reports every problem with its line → [`parse`] → [`Description`].
+//! * Asking: [`Question`] and [`Account`] → [`request`], filled by [`template`] → [`VendorCall`].
+//! * Reading: [`VendorReply`] → [`reading`], by [`pointer`]s, [`rule`]s and [`words`] → [`VendorAnswer`] or
+//!   [`VendorFailure`]. [`lists`] and [`event`] read the other calls and webhooks.
+//! * Testing: [`sample`] runs the description's own samples, [`explain`] shows how one reply is read.
+
+mod account;
+mod event;
+mod explain;
+mod jid_forms;
+mod lists;
+mod members;
+mod parse;
+mod pointer;
+mod reading;
+mod request;
+mod rule;
+mod sample;
+mod shipped;
+mod status;
+mod table;
+mod template;
+mod words;
+
+use std::{fmt, time::Duration};
+
+use http::HeaderName;
+
+pub use account::AccountProblem;
+pub use event::{Event, EventFace};
+pub use explain::Explanation;
+pub use lists::Session;
+pub use parse::{Source, load};
+pub use shipped::{SHIPPED, shipped};
+pub use table::DescriptionProblem;
+
+use self::{
+    event::HookReader,
+    jid_forms::JidForms,
+    lists::{ChatLister, LidCall, SessionCall},
+    reading::Places,
+    request::Request,
+    rule::Rule,
+    sample::Sample,
+    template::{Template, Values},
+};
+use super::{
+    guard::HostPattern,
+    provider::{
+        Account, ChatList, ChatListCall, Page, Question, UnsupportedSubject, VendorAnswer,
+        VendorCall, VendorFailure, VendorReply,
+    },
+};
+use crate::avatar::{Kind, Subject};
+
+/// A gateway's API.
+#[derive(Clone)]
+pub struct Description {
+    /// The name in configuration, logs, metrics and webhooks.
+    pub name: String,
+    /// The name for people.
+    pub title: String,
+    /// The sources of its facts.
+    pub docs: Vec<String>,
+    /// The address of a hosted gateway.
+    pub base_url: Option<String>,
+    /// The instance's `account`, in words.
+    pub account: String,
+    /// The instance's `token`, in words.
+    pub token: String,
+    /// Further values that an instance sets.
+    pub params: Vec<Param>,
+    /// Limits for instances that set none.
+    pub defaults: Defaults,
+    /// Whether the gateway caches answers, nulls included, until a call with a refresh.
+    pub keeps_answers: bool,
+    headers: Vec<(HeaderName, Template)>,
+    query: Vec<(String, Template)>,
+    jid: JidForms,
+    pictures: Vec<PictureCall>,
+    rules: Vec<Rule>,
+    chats: Option<ChatLister>,
+    session: Option<SessionCall>,
+    lid: Option<LidCall>,
+    hook: Option<HookReader>,
+    samples: Vec<Sample>,
+    /// Sections of this file; the others are those of the description that it extends.
+    written: Vec<&'static str>,
+}
+
+/// A value that an instance sets beside account and token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Param {
+    /// Its name in `params`.
+    pub name: String,
+    /// Its meaning.
+    pub what: String,
+    /// Whether it is a credential.
+    pub is_secret: bool,
+    /// The value of an instance that sets none; `None`: the instance has to.
+    pub default: Option<String>,
+}
+
+/// Limits of an instance that sets none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Defaults {
+    /// Calls a minute, and at once.
+    pub lookups: Option<(u32, u32)>,
+    /// Those that bypass the gateway's cache.
+    pub refreshes: Option<(u32, u32)>,
+    /// Calls in a day.
+    pub daily: Option<u32>,
+    /// Hosts of links.
+    pub picture_hosts: Vec<HostPattern>,
+    /// The time limit of a call.
+    pub call_timeout: Option<Duration>,
+}
+
+/// A call for pictures.
+#[derive(Clone)]
+struct PictureCall {
+    subjects: Vec<PictureSubject>,
+    request: Request,
+    places: Places,
+}
+
+/// A kind of face that a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PictureSubject {
+    /// A chat of this kind.
+    Kind(Kind),
+    /// The account itself, without a JID.
+    Me,
+    /// The account's own JID, where it has another call than others.
+    Own,
+}
+
+// === impl Description ===
+
+impl Description {
+    /// The call that asks for a face's picture.
+    pub fn picture_call(
+        &self,
+        account: &Account,
+        question: &Question,
+    ) -> Result<VendorCall, UnsupportedSubject> {
+        let picture = &self.pictures[self.picture_for(account, question.subject)?];
+        let written = match question.subject {
+            Subject::Me => None,
+            Subject::Chat(jid) => Some((self.jid.write(&jid).unwrap_or_default(), jid)),
+        };
+        let values = Values {
+            jid: written
+                .as_ref()
+                .map(|(text, jid)| (text.as_str(), jid.user())),
+            refresh: question.refresh,
+            ..Values::of(account)
+        };
+        self.fill(&picture.request, &values)
+    }
+
+    /// Interprets the reply to that call.
+    pub fn read_picture(
+        &self,
+        account: &Account,
+        question: &Question,
+        reply: &VendorReply,
+    ) -> Result<VendorAnswer, VendorFailure> {
+        match self.picture_for(account, question.subject) {
+            Ok(index) => reading::read(&self.pictures[index].places, &self.rules, reply).result,
+            Err(unsupported) => Err(VendorFailure::new(
+                crate::avatar::Trouble::VendorError,
+                unsupported.to_string(),
+            )),
+        }
+    }
+
+    /// Whether the gateway has a call for the account's own picture. If not, `me` is the account's configured JID.
+    pub fn has_own_profile(&self) -> bool {
+        let mut pictures = self.pictures.iter();
+        pictures.any(|picture| picture.subjects.contains(&PictureSubject::Me))
+    }
+
+    /// Whether the gateway has a list of chats.
+    pub fn has_chats(&self) -> bool {
+        self.chats.is_some()
+    }
+
+    /// Whether the gateway has a call for the state of its session.
+    pub fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Whether the gateway has webhooks that this description can read.
+    pub fn has_hook(&self) -> bool {
+        self.hook.is_some()
+    }
+
+    /// The call for a page of the chats, newest first; `None` for a gateway without a list.
+    pub fn chat_list_call(&self, account: &Account, page: &Page) -> Option<ChatListCall> {
+        let chats = self.chats.as_ref()?;
+        let page = chats.fit(page);
+        let values = Values {
+            page: Some(&page),
+            ..Values::of(account)
+        };
+        Some(ChatListCall {
+            call: self.fill(&chats.request, &values).ok()?,
+            limit: page.limit,
+            is_paged: chats.is_paged(),
+            cost: chats.cost(&page),
+        })
+    }
+
+    /// Interprets the reply to that call.
+    pub fn read_chat_list(&self, reply: &VendorReply) -> Result<ChatList, VendorFailure> {
+        match &self.chats {
+            Some(chats) => chats.read(&self.rules, &self.jid, reply),
+            None => Ok(ChatList::default()),
+        }
+    }
+
+    /// The call for the state of the session, and its cost in lookups; `None` for a gateway without one.
+    pub fn session_call(&self, account: &Account) -> Option<(VendorCall, usize)> {
+        let session = self.session.as_ref()?;
+        let call = self.fill(&session.request, &Values::of(account)).ok()?;
+        Some((call, session.cost))
+    }
+
+    /// Interprets the reply to that call.
+    pub fn read_session(&self, reply: &VendorReply) -> Option<Result<Session, VendorFailure>> {
+        let session = self.session.as_ref()?;
+        Some(session.read(&self.rules, &self.jid, reply))
+    }
+
+    /// What an event of the gateway's webhook says; `None` if this description knows no events.
+    pub fn read_event(&self, event: &serde_json::Value) -> Option<Event> {
+        Some(self.hook.as_ref()?.read(event, &self.jid))
+    }
+
+    /// The picture call for a face.
+    fn picture_for(
+        &self,
+        account: &Account,
+        subject: Subject,
+    ) -> Result<usize, UnsupportedSubject> {
+        let find = |wanted| {
+            let mut pictures = self.pictures.iter();
+            pictures.position(|picture| picture.subjects.contains(&wanted))
+        };
+        match subject {
+            Subject::Me => find(PictureSubject::Me).ok_or(UnsupportedSubject::OwnUnknown),
+            Subject::Chat(jid) => {
+                let own = (account.own == Some(jid))
+                    .then(|| find(PictureSubject::Own))
+                    .flatten();
+                own.or_else(|| find(PictureSubject::Kind(jid.kind())))
+                    .ok_or_else(|| self.unsupported(jid.kind()))
+            }
+        }
+    }
+
+    fn unsupported(&self, kind: Kind) -> UnsupportedSubject {
+        let mut subjects = self.pictures.iter().flat_map(|picture| &picture.subjects);
+        if subjects.all(|subject| *subject == PictureSubject::Me) {
+            UnsupportedSubject::OnlyOwn
+        } else {
+            UnsupportedSubject::Kind(kind)
+        }
+    }
+
+    fn fill(
+        &self,
+        request: &Request,
+        values: &Values<'_>,
+    ) -> Result<VendorCall, UnsupportedSubject> {
+        request
+            .fill(&self.query, &self.headers, values)
+            .map_err(|template::Refused| UnsupportedSubject::Unfillable)
+    }
+}
+
+impl fmt::Debug for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Description")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'v> Values<'v> {
+    fn of(account: &'v Account) -> Self {
+        Self {
+            account,
+            jid: None,
+            refresh: false,
+            page: None,
+        }
+    }
+}
+
+#[cfg(test)]
+fn reply(status: u16, body: impl Into<bytes::Bytes>) -> VendorReply {
+    VendorReply {
+        status: http::StatusCode::from_u16(status).expect("a valid status"),
+        headers: http::HeaderMap::new(),
+        body: body.into(),
+    }
+}

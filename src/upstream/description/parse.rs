@@ -1,0 +1,324 @@
+//! Loads a description from its TOML text. Every problem is reported, each with its line and its remedy.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use toml::de::DeTable;
+
+use super::{
+    Description, DescriptionProblem, Param, PictureCall, PictureSubject,
+    jid_forms::{JidForms, KINDS},
+    table::{Findings, Table},
+    template::{Placeholder, Scope, Template},
+};
+
+mod calls;
+mod rules;
+mod samples;
+mod values;
+
+/// A text to load.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'s> {
+    /// Its name in messages.
+    pub file: &'s str,
+    /// The text.
+    pub text: &'s str,
+    /// Whether it is a file, whose lines the operator knows.
+    pub has_lines: bool,
+}
+
+/// The largest file.
+const MAX_BYTES: usize = 64 * 1024;
+const MAX_RULES: usize = 64;
+const MAX_PICTURES: usize = 8;
+
+/// Loads a description. `find` is asked for the one that it extends.
+pub fn load(
+    source: Source<'_>,
+    find: impl Fn(&str) -> Option<Arc<Description>>,
+) -> Result<Description, Vec<DescriptionProblem>> {
+    let findings = Findings::new(source.file, source.text, source.has_lines);
+    let description = if source.text.len() > MAX_BYTES {
+        findings.report(0, format!("is larger than {MAX_BYTES} bytes; shorten it"));
+        None
+    } else {
+        match DeTable::parse(source.text) {
+            Ok(table) => Some(Loader::new(Table::root(&findings, &table), find).load()),
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                findings.report(at, format!("is not valid TOML: {}", error.message()));
+                None
+            }
+        }
+    };
+    let problems = findings.problems.into_inner();
+    description.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+/// The state of loading.
+struct Loader<'t> {
+    table: Table<'t>,
+    base: Option<Arc<Description>>,
+    params: Vec<Param>,
+    written: Vec<&'static str>,
+}
+
+impl<'t> Loader<'t> {
+    fn new(table: Table<'t>, find: impl Fn(&str) -> Option<Arc<Description>>) -> Self {
+        let base = table.text("extends").and_then(|name| {
+            let base = find(&name);
+            if base.is_none() {
+                table.problem(format!(
+                    "extends {name:?}, which is no description; `faceplate providers` lists them"
+                ));
+            }
+            base
+        });
+        Self {
+            table,
+            base,
+            params: Vec::new(),
+            written: Vec::new(),
+        }
+    }
+
+    fn load(mut self) -> Description {
+        let table = &self.table;
+        if table.number("format") != Some(1) {
+            table.problem("format must be 1: this program knows format 1 alone".to_owned());
+        }
+        let name = self
+            .table
+            .required("name", "write its name in configurations");
+        if !is_name(&name) {
+            self.table.problem(format!(
+                "name is {name:?}; it is made of lower-case letters, digits and -"
+            ));
+        }
+        let text = |key| self.table.text(key);
+        let base = self.base.clone();
+        let base = base.as_deref();
+        let inherited = |written: Option<String>, of_base: fn(&Description) -> &String| {
+            written.or_else(|| base.map(|base| of_base(base).clone()))
+        };
+        let title = inherited(text("title"), |base| &base.title);
+        let account = inherited(text("account"), |base| &base.account);
+        let token = inherited(text("token"), |base| &base.token);
+        let docs = self.table.texts("docs");
+        let base_url = text("base_url").or_else(|| base.and_then(|base| base.base_url.clone()));
+        let keeps_answers = self.table.flag("keeps_answers");
+        self.params = self.read_params();
+        let headers = self.section("headers", |loader| {
+            loader.headers(&loader.table, Scope::Call)
+        });
+        let query = self.section("query", |loader| loader.query(&loader.table, Scope::Call));
+        let jid = self.section("jid", Loader::read_jid_forms);
+        let jid = jid.unwrap_or_else(|| base.map(|base| base.jid.clone()).unwrap_or_default());
+        let pictures = self.section("picture", |loader| loader.read_pictures(&jid));
+        let rules = self.section("reply", Loader::read_rules);
+        let chats = self.section("chats", Loader::read_chats);
+        let session = self.section("session", Loader::read_session);
+        let lid = self.section("lid", Loader::read_lid);
+        let hook = self.section("hook", Loader::read_hook);
+        let defaults = self.section("defaults", Loader::read_defaults);
+        let samples = self.section("sample", Loader::read_samples);
+        let description = Description {
+            title: title.unwrap_or_else(|| name.clone()),
+            name,
+            docs,
+            base_url,
+            account: account.unwrap_or_else(|| "the account's name".to_owned()),
+            token: token.unwrap_or_else(|| "the API key".to_owned()),
+            params: self.params,
+            defaults: defaults
+                .unwrap_or_else(|| base.map(|base| base.defaults.clone()).unwrap_or_default()),
+            keeps_answers: keeps_answers
+                .or(base.map(|base| base.keeps_answers))
+                .unwrap_or(false),
+            headers: headers
+                .unwrap_or_else(|| base.map(|base| base.headers.clone()).unwrap_or_default()),
+            query: query.unwrap_or_else(|| base.map(|base| base.query.clone()).unwrap_or_default()),
+            jid,
+            pictures: pictures
+                .unwrap_or_else(|| base.map(|base| base.pictures.clone()).unwrap_or_default()),
+            rules: rules.unwrap_or_else(|| base.map(|base| base.rules.clone()).unwrap_or_default()),
+            chats: chats.unwrap_or_else(|| base.and_then(|base| base.chats.clone())),
+            session: session.unwrap_or_else(|| base.and_then(|base| base.session.clone())),
+            lid: lid.unwrap_or_else(|| base.and_then(|base| base.lid.clone())),
+            hook: hook.unwrap_or_else(|| base.and_then(|base| base.hook.clone())),
+            samples: samples.unwrap_or_default(),
+            written: self.written,
+        };
+        if description.pictures.is_empty() {
+            self.table
+                .problem("has no [[picture]]; write the call for pictures".to_owned());
+        }
+        self.table.finish();
+        description
+    }
+
+    /// Reads a section, if this file has it.
+    fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&Self) -> T) -> Option<T> {
+        // Asked for in any case, so that it is a known key.
+        self.table.item(name)?;
+        self.written.push(name);
+        Some(read(self))
+    }
+
+    fn read_params(&mut self) -> Vec<Param> {
+        let Some(table) = self.table.table("params") else {
+            return self
+                .base
+                .as_ref()
+                .map(|base| base.params.clone())
+                .unwrap_or_default();
+        };
+        self.written.push("params");
+        let mut params = Vec::new();
+        for (name, item) in table.entries() {
+            let Some(table) = item.table() else { continue };
+            if !is_param(&name)
+                || [
+                    "account", "token", "jid", "user", "refresh", "limit", "offset", "page",
+                    "cursor",
+                ]
+                .contains(&name.as_str())
+            {
+                item.problem(format!(
+                    "{} is no name of a parameter; use other letters, digits and _",
+                    item.path()
+                ));
+            }
+            params.push(Param {
+                what: table.required("what", "say what the operator is to put there"),
+                is_secret: table.flag("secret").unwrap_or(true),
+                default: table.text("default"),
+                name,
+            });
+            table.finish();
+        }
+        params
+    }
+
+    fn read_jid_forms(&self) -> JidForms {
+        let mut forms = JidForms::default();
+        let Some(table) = self.table.table("jid") else {
+            return forms;
+        };
+        for (name, kind) in KINDS {
+            let Some(form) = self.template(&table, name, Scope::Jid) else {
+                continue;
+            };
+            let users = form
+                .placeholders()
+                .filter(|of| **of == Placeholder::User)
+                .count();
+            if users != 1 {
+                table.problem(format!("jid.{name} must have {{user}} in it, once"));
+            }
+            forms.forms.push((kind, form));
+        }
+        table.finish();
+        forms
+    }
+
+    fn read_pictures(&self, forms: &JidForms) -> Vec<PictureCall> {
+        let tables = self.table.tables("picture");
+        if tables.len() > MAX_PICTURES {
+            self.table
+                .problem(format!("has more than {MAX_PICTURES} pictures; drop some"));
+        }
+        let pictures = tables
+            .into_iter()
+            .map(|table| self.read_picture(table, forms));
+        pictures.collect()
+    }
+
+    fn read_picture(&self, table: Table<'t>, forms: &JidForms) -> PictureCall {
+        let names = KINDS
+            .iter()
+            .map(|(name, kind)| (*name, PictureSubject::Kind(*kind)));
+        let names: Vec<_> = names
+            .chain([("me", PictureSubject::Me), ("own", PictureSubject::Own)])
+            .collect();
+        let mut subjects = Vec::new();
+        let written = table.texts("for");
+        if written.is_empty() {
+            table.problem(
+                "picture.for is missing; write a list such as [\"contact\", \"group\"]".to_owned(),
+            );
+        }
+        for name in written {
+            match names.iter().find(|(known, _)| *known == name) {
+                Some((_, subject)) => subjects.push(*subject),
+                None => {
+                    let known: Vec<_> = names.iter().map(|(known, _)| *known).collect();
+                    table.problem(format!(
+                        "picture.for has {name:?}; known are {}",
+                        known.join(", ")
+                    ));
+                }
+            }
+        }
+        for (name, kind) in KINDS {
+            if subjects.contains(&PictureSubject::Kind(kind)) && !forms.has(kind) {
+                table.problem(format!("picture.for has {name:?}, but [jid] does not say how one is written; add {name} there"));
+            }
+        }
+        let request = self.request(&table, Scope::Picture);
+        let needs_jid = [Placeholder::Jid, Placeholder::User]
+            .iter()
+            .any(|of| request.has(of));
+        if subjects.contains(&PictureSubject::Me) && needs_jid {
+            table.problem("picture.for has \"me\", a question without a JID, but the request has {jid} or {user}".to_owned());
+        }
+        if subjects
+            .iter()
+            .any(|subject| *subject != PictureSubject::Me)
+            && !needs_jid
+        {
+            table.problem(
+                "the request has neither {jid} nor {user}, so every face would be the same one"
+                    .to_owned(),
+            );
+        }
+        let places = self.places(&table);
+        table.finish();
+        PictureCall {
+            subjects,
+            request,
+            places,
+        }
+    }
+
+    fn template(&self, table: &Table<'t>, key: &'static str, scope: Scope) -> Option<Template> {
+        let item = table.item(key)?;
+        self.template_of(&item, &item.text()?, scope)
+    }
+
+    fn params(&self) -> Vec<&str> {
+        self.params
+            .iter()
+            .map(|param| param.name.as_str())
+            .collect()
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+fn is_param(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+fn header_name(name: &str) -> Option<HeaderName> {
+    name.parse().ok()
+}
