@@ -60,7 +60,7 @@ impl Admin {
             warm: self.warm_records(),
             faces: recent
                 .map(|(owner, since)| RecentFace {
-                    instance: owner.instance.to_string(),
+                    instance: self.named(&owner.instance).as_str().to_owned(),
                     jid: owner.subject.as_str().to_owned(),
                     since: date(since),
                 })

@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 
 use super::{Admin, Error, records::EntryRecord, routes::Parameters};
 use crate::{
-    avatar::{Ask, Subject},
+    avatar::{Ask, Entry, Subject},
     http::{query, respond},
     images::{Format, Original, VariantSpec},
     pipeline::Instance,
@@ -17,26 +17,65 @@ use crate::{
 /// The size of the dashboard's pictures, in pixels.
 const THUMBNAIL: u16 = 96;
 
+/// The owner of faces, as a request names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named<'a> {
+    /// A configured instance.
+    Configured(&'a Arc<Instance>),
+    /// A name that only the cache may have.
+    Stored(&'a str),
+}
+
+impl Named<'_> {
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Named::Configured(instance) => instance.name(),
+            Named::Stored(name) => name,
+        }
+    }
+}
+
 impl Admin {
+    /// The instance called `name`, in the configuration or in the cache.
+    pub(super) fn named<'a>(&'a self, name: &'a str) -> Named<'a> {
+        match self.instances.named(name) {
+            Some(instance) => Named::Configured(instance),
+            None => Named::Stored(name),
+        }
+    }
+
     /// The face that a path names.
-    pub(super) fn face(
-        &self,
-        parameters: &Parameters<'_>,
-    ) -> Result<(&Arc<Instance>, Subject), Error> {
-        let instance = self.instance(parameters.instance)?;
+    pub(super) fn face<'a>(
+        &'a self,
+        parameters: &Parameters<'a>,
+    ) -> Result<(Named<'a>, Subject), Error> {
         let jid = query::segment(parameters.jid).map_err(|_| Error::Encoding)?;
-        Ok((instance, jid.parse().map_err(Error::Jid)?))
+        let named = self.named(parameters.instance);
+        Ok((named, jid.parse().map_err(Error::Jid)?))
+    }
+
+    /// The cached entry of a face.
+    async fn entry(&self, named: Named<'_>, subject: Subject) -> Result<Arc<Entry>, Error> {
+        match named {
+            Named::Configured(instance) => {
+                let entry = self.faces.entry(instance, subject).await?;
+                entry.ok_or(Error::NoEntry)
+            }
+            Named::Stored(name) => {
+                let entry = self.faces.stored_entry(name, subject).await;
+                entry.ok_or(Error::UnknownInstance)
+            }
+        }
     }
 
     pub(super) async fn show_entry(
         &self,
-        instance: &Instance,
+        named: Named<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
-        let entry = self.faces.entry(instance, subject).await?;
-        let entry = entry.ok_or(Error::NoEntry)?;
+        let entry = self.entry(named, subject).await?;
         let record = EntryRecord::new(
-            instance.name(),
+            named.as_str(),
             &subject,
             &entry,
             self.faces.now(),
@@ -48,19 +87,29 @@ impl Admin {
     /// Asks the vendor, and shows the entry then.
     pub(super) async fn refresh_entry(
         &self,
-        instance: &Arc<Instance>,
+        named: Named<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
+        let Named::Configured(instance) = named else {
+            return Err(Error::UnknownInstance);
+        };
         self.faces.look_up(instance, subject, Ask::Refresh).await?;
-        self.show_entry(instance, subject).await
+        self.show_entry(named, subject).await
     }
 
     pub(super) async fn forget_entry(
         &self,
-        instance: &Instance,
+        named: Named<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
-        if self.faces.forget(instance, subject).await? {
+        let is_on_disk = match named {
+            Named::Configured(instance) => self.faces.forget(instance, subject).await?,
+            Named::Stored(name) => {
+                let forgotten = self.faces.forget_stored(name, subject).await;
+                forgotten.ok_or(Error::UnknownInstance)?
+            }
+        };
+        if is_on_disk {
             Ok(Reply::empty(StatusCode::NO_CONTENT))
         } else {
             Err(Error::NotOnDisk)
@@ -68,13 +117,12 @@ impl Admin {
     }
 
     /// The cached picture in a small size. Never calls the vendor.
-    pub(super) async fn picture(
-        &self,
-        instance: &Instance,
-        subject: Subject,
-    ) -> Result<Reply, Error> {
-        let entry = self.faces.entry(instance, subject).await?;
-        let stored = entry.as_ref().and_then(|entry| entry.picture.as_ref());
+    pub(super) async fn picture(&self, named: Named<'_>, subject: Subject) -> Result<Reply, Error> {
+        let entry = match self.entry(named, subject).await {
+            Err(Error::NoEntry) => return Err(Error::NoPicture),
+            entry => entry?,
+        };
+        let stored = entry.picture.as_ref();
         let picture = &stored.ok_or(Error::NoPicture)?.picture;
         let spec = VariantSpec {
             edge: Some(THUMBNAIL),

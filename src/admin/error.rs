@@ -5,6 +5,7 @@ use http::{StatusCode, header};
 use crate::{
     avatar::MalformedJid,
     http::problem::Problem,
+    pipeline::RenameError,
     representation::{problems, view::InvalidParameter},
     upstream::UnsupportedSubject,
 };
@@ -51,6 +52,8 @@ pub(super) enum Error {
     NoPicture,
     /// A change could not be written to disk.
     NotOnDisk,
+    /// No face was renamed.
+    Rename(RenameError),
     /// A warm-up of the instance is running already.
     WarmupRunning,
     /// No warm-up of the instance is running.
@@ -67,7 +70,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::NoRoute => Problem::no_route(
-                "there are /, /livez, /readyz, /metrics, /v1/overview, /v1/instances, /v1/cache, /v1/cache/gc, /v1/purge, /v1/warm, /v1/hooks/{provider} and /v1/avatars/{instance}/{jid}",
+                "there are /, /livez, /readyz, /metrics, /v1/overview, /v1/instances, /v1/cache, /v1/cache/gc, /v1/cache/rename, /v1/purge, /v1/warm, /v1/hooks/{provider} and /v1/avatars/{instance}/{jid}",
             ),
             Error::Method(allowed) => Problem::method_not_allowed(allowed),
             Error::Encoding => Problem::encoding(),
@@ -118,6 +121,15 @@ impl From<Error> for Problem {
             ),
             Error::NoPicture => problems::no_picture(),
             Error::NotOnDisk => problems::not_on_disk(),
+            Error::Rename(error) => Problem::new(
+                match error {
+                    RenameError::InUse => StatusCode::CONFLICT,
+                    RenameError::NoFaces | RenameError::UnknownInstance => StatusCode::NOT_FOUND,
+                },
+                "rename",
+                "No face was renamed",
+                error.to_string(),
+            ),
             Error::WarmupRunning => Problem::new(
                 StatusCode::CONFLICT,
                 "warming",

@@ -9,6 +9,7 @@ mod history;
 mod openapi;
 mod purge;
 mod records;
+mod rename;
 mod routes;
 mod status;
 mod warm;
@@ -108,6 +109,7 @@ impl Admin {
                 self.faces.run_maintenance().await;
                 Ok(respond::json(&self.cache_record()))
             }
+            Endpoint::Rename => Ok(respond::json(&self.rename(query).await?)),
             Endpoint::Purge => Ok(respond::json(&self.purge(query).await?)),
             Endpoint::Warm => self.warm(method, query, &body).await,
             Endpoint::Webhook => {
@@ -115,16 +117,16 @@ impl Admin {
                 Ok(respond::json(&result))
             }
             Endpoint::Entry => {
-                let (instance, subject) = self.face(&parameters)?;
+                let (named, subject) = self.face(&parameters)?;
                 match *method {
-                    Method::POST => self.refresh_entry(instance, subject).await,
-                    Method::DELETE => self.forget_entry(instance, subject).await,
-                    _ => self.show_entry(instance, subject).await,
+                    Method::POST => self.refresh_entry(named, subject).await,
+                    Method::DELETE => self.forget_entry(named, subject).await,
+                    _ => self.show_entry(named, subject).await,
                 }
             }
             Endpoint::Picture => {
-                let (instance, subject) = self.face(&parameters)?;
-                self.picture(instance, subject).await
+                let (named, subject) = self.face(&parameters)?;
+                self.picture(named, subject).await
             }
         }
     }

@@ -15,6 +15,7 @@ use super::{
     dashboard::Overview,
     purge::Purged,
     records::{CacheRecord, EntryRecord, InstanceRecord},
+    rename::Renamed,
     routes::{Endpoint, ROUTES, Route},
     warm::WarmRecord,
     webhooks::EventResult,
@@ -22,6 +23,7 @@ use super::{
 use crate::{
     avatar::MalformedJid,
     http::openapi::{self, Document, Operation, choice, integer, required},
+    pipeline::RenameError,
     representation::{
         openapi::{instance, instance_schema, jid, jid_schema},
         view::InvalidParameter,
@@ -144,6 +146,7 @@ fn describe_endpoint(route: &Route, method: &str) -> Operation {
             Operation::new(id, summary)
                 .json::<CacheRecord>(OK, "The state of the cache afterwards.")
         }
+        Endpoint::Rename => describe_rename(),
         Endpoint::Purge => describe_purge(),
         Endpoint::Warm => describe_warm(method),
         Endpoint::Webhook => {
@@ -189,6 +192,22 @@ fn describe_entry(method: &str) -> Operation {
     }
 }
 
+fn describe_rename() -> Operation {
+    let summary = "Gives the faces of an account that no instance has any more to an instance";
+    let from = query("from", "The name that the cache has.", openapi::text());
+    let to = query("to", "The name of a configured instance.", openapi::text());
+    Operation::new("rename", summary)
+        .parameter(required(from))
+        .parameter(required(to))
+        .json::<Renamed>(OK, "The number of renamed faces.")
+        .problems([
+            invalid(),
+            Error::Rename(RenameError::InUse),
+            Error::Rename(RenameError::NoFaces),
+            Error::NotOnDisk,
+        ])
+}
+
 fn describe_purge() -> Operation {
     Operation::new("purge", "Expires or removes entries")
         .parameter(query(
@@ -197,6 +216,11 @@ fn describe_purge() -> Operation {
             instance_schema(),
         ))
         .parameter(query("jid", "One face of the instance.", jid_schema()))
+        .parameter(query(
+            "earlier",
+            "`true` for the faces of accounts that the instance had before.",
+            flag(),
+        ))
         .parameter(query("all", "All faces of all instances.", flag()))
         .parameter(query(
             "hard",

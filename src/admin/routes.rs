@@ -37,6 +37,8 @@ pub(super) enum Endpoint {
     Cache,
     /// Runs the cache's maintenance now.
     Maintenance,
+    /// Gives the faces of an account that no instance has to an instance.
+    Rename,
     /// Expires or removes entries.
     Purge,
     /// Warm-ups: shows, starts or stops them.
@@ -59,7 +61,7 @@ pub(super) struct Parameters<'a> {
 
 const READ: &str = "GET, HEAD";
 
-pub(super) static ROUTES: [Route; 15] = [
+pub(super) static ROUTES: [Route; 16] = [
     route("/livez", READ, Endpoint::Livez),
     route("/readyz", READ, Endpoint::Readyz),
     route("/", READ, Endpoint::Dashboard),
@@ -71,6 +73,7 @@ pub(super) static ROUTES: [Route; 15] = [
     route("/v1/cache/gc", "POST", Endpoint::Maintenance),
     // The name that it had first.
     route("/v1/cache/tend", "POST", Endpoint::Maintenance),
+    route("/v1/cache/rename", "POST", Endpoint::Rename),
     route("/v1/purge", "POST", Endpoint::Purge),
     Route {
         max_body: warm::MAX_BODY,

@@ -60,6 +60,7 @@ impl Live {
             built.push(instance);
         }
         let instances: Instances = built.into_iter().collect();
+        instances::report_unused_faces(&parts.store, &instances);
         let limiter = before.map(|live| &live.limiter);
         let limiter = limiter.filter(|limiter| limiter.quota() == settings.client_rate);
         let limiter = limiter.cloned().unwrap_or_else(|| {

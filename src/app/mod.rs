@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use instances::offline;
+pub use instances::{account_id, offline};
 use listeners::Listeners;
 use live::{Live, SharedParts};
 use services::{PublicService, admin_service};

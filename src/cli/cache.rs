@@ -4,17 +4,24 @@
 mod export;
 mod report;
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use hyper::{Method, StatusCode, body::Bytes};
+use serde_json::json;
 
-use super::{ConfigArg, admin_client, progress::Progress};
+use super::{
+    ConfigArg,
+    admin_client::{self, Response},
+    progress::Progress,
+};
 use crate::{
-    avatar::{Entry, Key, Subject},
+    app::{self, StartError},
+    avatar::Subject,
     clock::Clock,
     config::Config,
-    store::{Damage, InspectedEntry, Inspection, OpenError, Owner, Store},
+    pipeline::{Faces, Instances},
+    store::{Damage, InspectedEntry, Inspection, OpenError, Store},
 };
 
 #[derive(Debug, clap::Args)]
@@ -50,9 +57,16 @@ enum Action {
         #[arg(long)]
         instance: Option<String>,
     },
+    /// Give the faces of an account that no instance has any more to an instance.
+    Rename {
+        /// The name that the cache has; `faceplate cache stats` lists them.
+        old: String,
+        /// The name of a configured instance.
+        new: String,
+    },
     /// Delete a face, and do not fetch it again for cache.forget_for.
     Forget {
-        /// The instance's name.
+        /// The instance's name, in the configuration or in the cache.
         instance: String,
         /// The JID, or `me`.
         subject: String,
@@ -68,13 +82,14 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         Action::Stats => {
             let (rows, damage) = inspect(&config, |_, _| Ok(()))?;
             let contents = inspection(&config)?.count_contents(&rows);
-            report::stats(
-                &config.startup.store.dir,
-                &rows,
-                &damage,
+            let stats = report::Stats {
+                dir: &config.startup.store.dir,
+                rows: &rows,
+                damage: &damage,
                 contents,
-                args.json,
-            );
+                names_in_use: names_in_use(&config)?,
+            };
+            report::stats(&stats, args.json);
             Ok(())
         }
         Action::List { show_jids } => {
@@ -103,7 +118,14 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
                 ),
             }
         }
-        Action::Forget { instance, subject } => forget(&config, &instance, &subject).await,
+        Action::Rename { old, new } => {
+            let local = args.config.load()?;
+            rename(&config, local, &old, &new, args.json).await
+        }
+        Action::Forget { instance, subject } => {
+            let local = args.config.load()?;
+            forget(&config, local, &instance, &subject).await
+        }
     }
 }
 
@@ -161,55 +183,115 @@ async fn gc(config: &Config, json: bool) -> Result<(), String> {
                 TIMEOUT,
             )
             .await?;
-            expect(response.status, StatusCode::OK)?;
-            serde_json::from_slice(&response.body)
-                .map_err(|error| format!("the server's response is not JSON: {error}; check that admin.listen is Faceplate's"))?
+            expect(&response, StatusCode::OK)?;
+            json_of(&response)?
         }
     };
     report::maintained(&health, json);
     Ok(())
 }
 
-async fn forget(config: &Config, instance: &str, subject: &str) -> Result<(), String> {
+/// The pipeline, unless the server of this configuration is using the cache directory.
+async fn offline(config: &Config, local: Config) -> Result<Option<(Faces, Instances)>, String> {
+    match app::offline(local) {
+        Ok(parts) => Ok(Some(parts)),
+        Err(StartError::Store(OpenError::Locked { .. })) => {
+            admin_client::check_cache_dir(config).await?;
+            Ok(None)
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn rename(
+    config: &Config,
+    local: Config,
+    old: &str,
+    new: &str,
+    json: bool,
+) -> Result<(), String> {
+    let counts = match offline(config, local).await? {
+        Some((faces, instances)) => {
+            let renaming = faces.rename(&instances, old, new);
+            let counts = renaming.await.map_err(|error| error.to_string())?;
+            if counts.failed > 0 {
+                return Err(format!(
+                    "{} faces could not be renamed; see the log above, and repeat the command",
+                    counts.failed
+                ));
+            }
+            json!({ "renamed": counts.renamed, "known": counts.known })
+        }
+        None => {
+            let path = format!("/v1/cache/rename?from={old}&to={new}");
+            let response =
+                admin_client::send(config, Method::POST, &path, Bytes::new(), TIMEOUT).await?;
+            expect(&response, StatusCode::OK)?;
+            json_of(&response)?
+        }
+    };
+    report::renamed(&counts, json);
+    Ok(())
+}
+
+async fn forget(config: &Config, local: Config, name: &str, subject: &str) -> Result<(), String> {
     let subject: Subject = subject.parse().map_err(|why| format!("not a JID: {why}"))?;
-    let known = super::instance(config, instance)?;
-    match open_unused(config).await? {
-        Some(store) => {
-            let subject = match (subject, known.account.own) {
-                (Subject::Me, Some(own)) if !known.vendor.provider().has_own_profile() => {
-                    Subject::Chat(own)
+    match offline(config, local).await? {
+        Some((faces, instances)) => {
+            let is_on_disk = match instances.named(name) {
+                Some(instance) => {
+                    let forgotten = faces.forget(instance, subject).await;
+                    forgotten.map_err(|error| error.to_string())?
                 }
-                _ => subject,
+                None => faces.forget_stored(name, subject).await.ok_or_else(|| {
+                    format!("there is no instance {name:?} in the configuration, and no such face of it in the cache; faceplate cache stats lists the names")
+                })?,
             };
-            let now = Clock::system().now();
-            let tombstone =
-                Entry::tombstone(now, now + config.reloadable.pipeline.policy.forget_for);
-            let owner = Owner {
-                instance: instance.into(),
-                subject,
-            };
-            let key = Key::new(instance, &subject);
-            if !store.forget(&key, &owner, tombstone.into()).await {
+            if !is_on_disk {
                 return Err("the face could not be removed from disk; see the log above".into());
             }
         }
         None => {
-            let path = format!("/v1/avatars/{instance}/{}", subject.as_str());
+            let path = format!("/v1/avatars/{name}/{}", subject.as_str());
             let response =
                 admin_client::send(config, Method::DELETE, &path, Bytes::new(), TIMEOUT).await?;
-            expect(response.status, StatusCode::NO_CONTENT)?;
+            expect(&response, StatusCode::NO_CONTENT)?;
         }
     }
     println!("forgotten");
     Ok(())
 }
 
-fn expect(status: StatusCode, expected: StatusCode) -> Result<(), String> {
+/// The names that the cache has for the faces of the configured instances.
+fn names_in_use(config: &Config) -> Result<BTreeSet<String>, String> {
+    let inspection = inspection(config)?;
+    let instances = config.reloadable.instances.iter();
+    let names = instances.map(|instance| {
+        let names = inspection.account_names(&instance.name, app::account_id(instance));
+        names.current().to_owned()
+    });
+    Ok(names.collect())
+}
+
+fn json_of(response: &Response) -> Result<serde_json::Value, String> {
+    serde_json::from_slice(&response.body).map_err(|error| {
+        format!(
+            "the server's response is not JSON: {error}; check that admin.listen is Faceplate's"
+        )
+    })
+}
+
+/// The error is the server's own, if its response has one.
+fn expect(response: &Response, expected: StatusCode) -> Result<(), String> {
+    let status = response.status;
     if status == expected {
-        Ok(())
-    } else {
-        Err(format!(
+        return Ok(());
+    }
+    let problem: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    match (problem["title"].as_str(), problem["detail"].as_str()) {
+        (Some(title), Some(detail)) => Err(format!("{title}: {detail}")),
+        _ => Err(format!(
             "the running server answered {status}; check admin.token"
-        ))
+        )),
     }
 }

@@ -101,6 +101,12 @@ impl Fetch {
         if matches!(before, Cached::Unreadable) {
             return FetchResult::aborted();
         }
+        if let Some(tombstone) = self.earlier_tombstone(&before).await {
+            let outcome = tombstone.last.outcome;
+            let store = &self.shared.store;
+            store.put(&self.key, &self.owner(), tombstone.clone()).await;
+            return FetchResult::settled(Some(tombstone), outcome, None, false);
+        }
         let entry = before.entry().map(|entry| &**entry);
         let stored_name = entry.and_then(stored_name);
         let refresh = self.refresh_mode(entry);
@@ -121,6 +127,22 @@ impl Fetch {
             }
         };
         self.settle(before, asked_at, answer).await
+    }
+
+    /// The tombstone of a face that was forgotten when the instance had another account: forgetting is about
+    /// the person.
+    async fn earlier_tombstone(&self, before: &Cached) -> Option<Arc<Entry>> {
+        if !matches!(before, Cached::Absent) {
+            return None;
+        }
+        let (store, now) = (&self.shared.store, self.shared.clock.now());
+        for name in self.instance.earlier_cache_names() {
+            let entry = store.find(&Key::new(name, &self.subject)).await;
+            if let Some(entry) = entry.filter(|entry| entry.is_forgotten(now)) {
+                return Some(entry);
+            }
+        }
+        None
     }
 
     /// A vendor that caches its answers for a day has to bypass its cache in two more cases: when the

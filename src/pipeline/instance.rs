@@ -7,6 +7,7 @@ use url::Url;
 use crate::{
     avatar::Subject,
     limits::Admission,
+    store::{AccountNames, Owner},
     upstream::{Account, Client, Provider, Question, UnsupportedSubject, Vendor, VendorCall},
 };
 
@@ -14,6 +15,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Instance {
     name: Arc<str>,
+    /// The name of the account's faces in the cache.
+    cache_name: Arc<str>,
+    /// The names of the faces of accounts that the instance had before.
+    earlier_cache_names: Vec<Arc<str>>,
     vendor: Vendor,
     account: Account,
     pub(super) client: Arc<Client>,
@@ -28,6 +33,16 @@ impl Instances {
     /// The instance of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Instance>> {
         self.0.get(name)
+    }
+
+    /// The instance that is called `name` in the configuration, or else in the cache.
+    pub fn named(&self, name: &str) -> Option<&Arc<Instance>> {
+        self.get(name).or_else(|| self.by_cache_name(name))
+    }
+
+    /// The instance whose faces have this name in the cache.
+    pub fn by_cache_name(&self, name: &str) -> Option<&Arc<Instance>> {
+        self.iter().find(|instance| &*instance.cache_name == name)
     }
 
     /// All instances, in no order.
@@ -48,6 +63,7 @@ impl Instance {
     /// Joins the parts of an instance.
     pub fn new(
         name: &str,
+        names: &AccountNames,
         vendor: Vendor,
         account: Account,
         client: Arc<Client>,
@@ -55,6 +71,8 @@ impl Instance {
     ) -> Self {
         Self {
             name: name.into(),
+            cache_name: names.current().into(),
+            earlier_cache_names: names.earlier().map(Arc::from).collect(),
             vendor,
             account,
             client,
@@ -65,6 +83,24 @@ impl Instance {
     /// The name in the configuration and in URLs.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The name of the account's faces in the cache.
+    pub fn cache_name(&self) -> &Arc<str> {
+        &self.cache_name
+    }
+
+    /// The names, in the cache, of the faces of accounts that the instance had before. They are not served.
+    pub fn earlier_cache_names(&self) -> &[Arc<str>] {
+        &self.earlier_cache_names
+    }
+
+    /// The owner of the face of `subject` in the cache.
+    pub(super) fn owner(&self, subject: Subject) -> Owner {
+        Owner {
+            instance: self.cache_name.clone(),
+            subject,
+        }
     }
 
     /// The vendor.

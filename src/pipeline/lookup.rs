@@ -151,7 +151,7 @@ impl Faces {
         instance: &Instance,
         subject: Subject,
     ) -> Result<Option<Arc<Entry>>, UnsupportedSubject> {
-        let key = Key::new(instance.name(), &instance.resolve_own(subject)?);
+        let key = instance.owner(instance.resolve_own(subject)?).key();
         Ok(self.shared.store.find(&key).await)
     }
 
@@ -227,7 +227,7 @@ impl<'a> Target<'a> {
         Ok(Self {
             instance,
             subject,
-            key: Key::new(instance.name(), &subject),
+            key: instance.owner(subject).key(),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Faces, Instance};
 use crate::{
     avatar::{Entry, Key, Subject},
-    store::Owner,
+    store::{Cached, Owner},
     upstream::UnsupportedSubject,
 };
 
@@ -15,8 +15,14 @@ use crate::{
 pub enum PurgeScope<'a> {
     /// One face.
     Face(&'a Instance, Subject),
-    /// All faces of an instance.
+    /// All faces of an instance, with those of its earlier accounts.
     Instance(&'a Instance),
+    /// All faces of the earlier accounts of an instance.
+    Earlier(&'a Instance),
+    /// One face that has this name in the cache, but of no configured account.
+    StoredFace(&'a str, Subject),
+    /// All faces that have this name in the cache, but are of no configured account.
+    Stored(&'a str),
     /// All faces.
     All,
 }
@@ -58,14 +64,20 @@ impl Faces {
         mode: PurgeMode,
     ) -> Result<PurgeCounts, UnsupportedSubject> {
         let owners = match scope {
-            PurgeScope::Face(instance, subject) => vec![Owner {
-                instance: instance.name().clone(),
-                subject: instance.resolve_own(subject)?,
-            }],
-            PurgeScope::Instance(instance) => {
-                let name = instance.name().clone();
-                self.shared.store.owners(Some(name)).await
+            PurgeScope::Face(instance, subject) => {
+                vec![instance.owner(instance.resolve_own(subject)?)]
             }
+            PurgeScope::Instance(instance) => {
+                let mut owners = self.owners(instance.earlier_cache_names()).await;
+                owners.extend(self.owners(&[instance.cache_name().clone()]).await);
+                owners
+            }
+            PurgeScope::Earlier(instance) => self.owners(instance.earlier_cache_names()).await,
+            PurgeScope::StoredFace(name, subject) => vec![Owner {
+                instance: name.into(),
+                subject,
+            }],
+            PurgeScope::Stored(name) => self.shared.store.owners(Some(name.into())).await,
             PurgeScope::All => self.shared.store.owners(None).await,
         };
         let mut counts = PurgeCounts::default();
@@ -79,12 +91,32 @@ impl Faces {
         Ok(counts)
     }
 
+    /// The owners of all faces with these names in the cache.
+    async fn owners(&self, names: &[Arc<str>]) -> Vec<Owner> {
+        let mut owners = Vec::new();
+        for name in names {
+            owners.extend(self.shared.store.owners(Some(name.clone())).await);
+        }
+        owners
+    }
+
     async fn purge_face(&self, owner: &Owner, mode: PurgeMode) -> FacePurge {
         let store = &self.shared.store;
-        let key = Key::new(&owner.instance, &owner.subject);
+        let key = owner.key();
         let _lock = self.shared.key_locks.lock(&key).await;
-        let Some(entry) = store.find(&key).await else {
-            return FacePurge::NotCached;
+        let entry = match store.look_up(&key).await {
+            Cached::Found(entry) => entry,
+            Cached::Absent => return FacePurge::NotCached,
+            Cached::PictureUnreadable if mode == PurgeMode::Hard => {
+                return match store.remove(&key).await {
+                    true => FacePurge::Done,
+                    false => FacePurge::NotOnDisk,
+                };
+            }
+            // It may be a tombstone, which no purge removes.
+            Cached::Unknown | Cached::Unreadable | Cached::PictureUnreadable => {
+                return FacePurge::NotOnDisk;
+            }
         };
         let (now, ttl) = (self.now(), self.policy().ttl);
         let is_on_disk = match mode {
@@ -109,24 +141,51 @@ impl Faces {
         }
     }
 
-    /// Forgets a face: removes its bytes, unless another face has the same, and leaves a tombstone that
-    /// keeps it from being fetched for [`Policy::forget_for`](crate::avatar::Policy). A fetch in flight
-    /// does not bring it back. Returns whether the disk has the tombstone.
+    /// Forgets a face, as the instance sees it and as its earlier accounts did: removes its bytes, unless
+    /// another face has the same, and leaves a tombstone that keeps it from being fetched for
+    /// [`Policy::forget_for`](crate::avatar::Policy). A fetch in flight does not bring it back. Returns
+    /// whether the disk has the tombstone.
     pub async fn forget(
         &self,
         instance: &Instance,
         subject: Subject,
     ) -> Result<bool, UnsupportedSubject> {
+        let subject = instance.resolve_own(subject)?;
+        let mut is_on_disk = self.forget_owner(&instance.owner(subject)).await;
+        for name in instance.earlier_cache_names() {
+            is_on_disk &= self.forget_stored(name, subject).await.unwrap_or(true);
+        }
+        Ok(is_on_disk)
+    }
+
+    /// Forgets a face that has this name in the cache, but is of no configured account. `None` if there is no
+    /// such face.
+    pub async fn forget_stored(&self, name: &str, subject: Subject) -> Option<bool> {
         let owner = Owner {
-            instance: instance.name().clone(),
-            subject: instance.resolve_own(subject)?,
+            instance: name.into(),
+            subject,
         };
+        if matches!(
+            self.shared.store.look_up(&owner.key()).await,
+            Cached::Absent
+        ) {
+            return None;
+        }
+        Some(self.forget_owner(&owner).await)
+    }
+
+    /// The cached entry of a face that has this name in the cache, but is of no configured account.
+    pub async fn stored_entry(&self, name: &str, subject: Subject) -> Option<Arc<Entry>> {
+        self.shared.store.find(&Key::new(name, &subject)).await
+    }
+
+    async fn forget_owner(&self, owner: &Owner) -> bool {
         let now = self.now();
         let tombstone = Entry::tombstone(now, now + self.policy().forget_for);
-        let key = Key::new(&owner.instance, &owner.subject);
+        let key = owner.key();
         let _lock = self.shared.key_locks.lock(&key).await;
-        self.shared.recent.remove(&owner);
-        let forget = self.shared.store.forget(&key, &owner, Arc::new(tombstone));
-        Ok(forget.await)
+        self.shared.recent.remove(owner);
+        let forget = self.shared.store.forget(&key, owner, Arc::new(tombstone));
+        forget.await
     }
 }

@@ -112,11 +112,8 @@ impl Fetch {
         store.put(&self.key, &self.owner(), entry.clone()).await
     }
 
-    fn owner(&self) -> Owner {
-        Owner {
-            instance: self.instance.name().clone(),
-            subject: self.subject,
-        }
+    pub(super) fn owner(&self) -> Owner {
+        self.instance.owner(self.subject)
     }
 
     fn log_trouble(&self, why: Trouble, detail: &str) {

@@ -91,10 +91,7 @@ impl Archive {
         if !cacache_adapter::has_content(&self.root, &content) {
             cacache_adapter::write_content(&self.root, picture.bytes())?;
         }
-        let record = ArchiveRecord {
-            instance: owner.instance.to_string(),
-            subject: owner.subject.as_str().to_owned(),
-        };
+        let record = ArchiveRecord::new(owner);
         cacache_adapter::append_line(
             &self.root,
             &key.to_string(),
@@ -136,6 +133,35 @@ impl Archive {
         fs::remove_file(&path)
     }
 
+    /// Gives the pictures of the key `from` to `to`. Repeating it after it was cut off does no harm.
+    pub(super) fn rename(&self, from: &Key, to: &Owner) -> Result<(), Box<dyn std::error::Error>> {
+        let _change = lock(&self.change);
+        let (old, new) = (self.index_path(from), to.key());
+        let Some(lines) = read_lines(&old)? else {
+            return Ok(());
+        };
+        let known = read_lines(&self.index_path(&new))?.unwrap_or_default();
+        for line in lines {
+            let is_known =
+                |known: &IndexLine| (&known.integrity, known.time) == (&line.integrity, line.time);
+            let Some(content) = &line.integrity else {
+                continue;
+            };
+            if known.iter().any(is_known) {
+                continue;
+            }
+            cacache_adapter::append_line(
+                &self.root,
+                &new.to_string(),
+                content.parse()?,
+                usize::try_from(line.size)?,
+                line.time,
+                serde_json::to_value(ArchiveRecord::new(to))?,
+            )?;
+        }
+        Ok(fs::remove_file(&old)?)
+    }
+
     fn index_path(&self, key: &Key) -> PathBuf {
         layout::index_path(&self.root, &key.to_string())
     }
@@ -143,6 +169,24 @@ impl Archive {
 
 fn root(dir: &Path) -> PathBuf {
     layout::archive_folder(dir)
+}
+
+/// Every line of an index file; `None` if there is no such file.
+fn read_lines(path: &Path) -> io::Result<Option<Vec<IndexLine>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(index_file::parse_all_lines(&bytes))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl ArchiveRecord {
+    fn new(owner: &Owner) -> Self {
+        Self {
+            instance: owner.instance.to_string(),
+            subject: owner.subject.as_str().to_owned(),
+        }
+    }
 }
 
 fn contents_in(index_file: &[u8]) -> Vec<String> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Owner,
+    AccountId, AccountNames, Owner,
     catalogue::ContentId,
     index_file::{IndexFile, IndexLine},
     layout,
@@ -71,6 +71,14 @@ impl Inspection {
         Ok(Self {
             root: dir.to_path_buf(),
         })
+    }
+
+    /// The names under which the faces of `instance` are, which has `account` now.
+    pub fn account_names(&self, instance: &str, account: AccountId) -> AccountNames {
+        let file = format!("{}.json", AccountNames::state_name(instance));
+        let saved = fs::read(layout::state_folder(&self.root).join(file));
+        let saved = saved.ok().and_then(|saved| AccountNames::from_json(&saved));
+        AccountNames::new(instance, account, saved)
     }
 
     /// The approximate number of entries, for a progress bar.

@@ -39,6 +39,7 @@
 //!
 //! Locks of one number are never held together. Tests in `key_locks.rs` check the first two with shuttle.
 
+mod account_names;
 mod archive;
 mod cacache_adapter;
 mod catalogue;
@@ -62,6 +63,7 @@ mod nonblocking;
 mod read_error;
 mod record;
 mod state_files;
+mod states;
 
 use std::{
     cmp::Reverse,
@@ -72,6 +74,7 @@ use std::{
 
 use tokio::sync::OwnedMutexGuard;
 
+pub use account_names::{AccountId, AccountNames, instance_of};
 use archive::Archive;
 pub use archive::{ArchivedPicture, archived_pictures};
 pub use catalogue::Totals;
@@ -129,7 +132,7 @@ pub struct Store {
 /// The owner of an entry, written beside it so that the cache directory explains itself.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// The instance through which the face was seen.
+    /// The name of the instance through which the face was seen; of a later account, see [`AccountNames`].
     pub instance: Arc<str>,
     /// The account or chat that the face shows.
     pub subject: Subject,
@@ -154,6 +157,13 @@ pub enum Cached {
 
 /// Many more stripes than disk threads, so that unrelated faces seldom wait for each other.
 const STRIPES: usize = 4096;
+
+impl Owner {
+    /// The key of the face.
+    pub fn key(&self) -> Key {
+        Key::new(&self.instance, &self.subject)
+    }
+}
 
 impl Cached {
     /// The entry, if it was found.
@@ -386,20 +396,16 @@ impl Store {
         self.locks.wait_idle().await;
     }
 
-    /// The state that was last saved as `name`.
-    pub fn load_state(&self, name: &str) -> Option<Vec<u8>> {
-        self.state_files.load(name)
-    }
-
-    /// Saves a state as `name`. `make_state` runs when no other state is being saved, so of several
-    /// states of one name the newest stays.
-    pub async fn save_state(
-        &self,
-        name: Arc<str>,
-        make_state: impl FnOnce() -> Vec<u8> + Send + 'static,
-    ) {
-        let state_files = self.state_files.clone();
-        on_disk_thread(move || state_files.save(&name, make_state)).await;
+    /// Gives the archived pictures of the key `from` to `to`. Returns whether the archive has them.
+    pub async fn rename_in_archive(&self, from: &Key, to: &Owner) -> bool {
+        let (archive, from, to) = (self.archive.clone(), *from, to.clone());
+        let renamed = on_disk_thread(move || {
+            let renamed = archive.rename(&from, &to).inspect_err(|error| {
+                tracing::error!(%error, "a face's pictures could not be renamed in the archive");
+            });
+            renamed.is_ok()
+        });
+        renamed.await.unwrap_or_default()
     }
 }
 

@@ -12,13 +12,13 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use tempfile::NamedTempFile;
 
-use super::{directory::Directory, layout};
+use super::{account_names::instance_of, directory::Directory, layout};
 use crate::sync::lock;
 
 /// The state files of a cache directory.
@@ -54,6 +54,23 @@ impl StateFiles {
         *has_failed = result.is_err();
     }
 
+    /// The names of all states.
+    pub(super) fn names(&self) -> Vec<String> {
+        names_in(&self.folder())
+    }
+
+    /// Removes the states of an instance.
+    pub(super) fn remove_all(&self, instance: &str) {
+        let _write = lock(&self.write);
+        for name in self.names() {
+            if instance_of(&name) == instance
+                && let Err(error) = fs::remove_file(self.path(&name))
+            {
+                tracing::warn!(state = %name, %error, "cannot remove the state of an instance");
+            }
+        }
+    }
+
     fn try_save(&self, name: &str, state: &[u8]) -> Result<(), Box<dyn Error>> {
         self.directory.ensure_locked()?;
         if let Ok(file) = File::options().write(true).open(self.path(name)) {
@@ -77,6 +94,15 @@ impl StateFiles {
     fn folder(&self) -> PathBuf {
         layout::state_folder(self.directory.root())
     }
+}
+
+/// The names of the states in a folder.
+fn names_in(folder: &Path) -> Vec<String> {
+    let items = fs::read_dir(folder).into_iter().flatten();
+    let names = items.filter_map(|item| item.ok()?.file_name().into_string().ok());
+    names
+        .filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod support;
 
 mod access;
 mod account_safety;
+mod accounts;
 mod archive;
 mod browser;
 mod budget;

@@ -1,6 +1,9 @@
 //! The output of `faceplate cache`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde_json::{Value, json};
 
@@ -11,27 +14,37 @@ use crate::{
     store::{ContentCount, Damage, InspectedEntry},
 };
 
-pub(super) fn stats(
-    dir: &Path,
-    rows: &[InspectedEntry],
-    damage: &[Damage],
-    contents: ContentCount,
-    as_json: bool,
-) {
+/// The figures of the cache directory.
+pub(super) struct Stats<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) rows: &'a [InspectedEntry],
+    pub(super) damage: &'a [Damage],
+    pub(super) contents: ContentCount,
+    /// The names of the configured instances' faces.
+    pub(super) names_in_use: BTreeSet<String>,
+}
+
+pub(super) fn stats(stats: &Stats<'_>, as_json: bool) {
+    let Stats { rows, contents, .. } = stats;
     let bytes: u64 = rows.iter().filter_map(|row| row.picture).sum();
     let pictures = rows.iter().filter(|row| row.picture.is_some()).count();
     let outcomes = counted(rows.iter().map(|row| row.outcome.as_str()));
     let instances = counted(rows.iter().map(|row| row.instance.as_str()));
+    let is_unused = |name: &str| !stats.names_in_use.contains(name);
+    let unused: BTreeMap<_, _> = instances
+        .iter()
+        .filter(|(name, _)| is_unused(name))
+        .collect();
     if as_json {
         let stats = json!({
-            "dir": dir, "entries": rows.len(), "pictures": pictures, "picture_bytes": bytes,
-            "files": contents.all, "orphans": contents.unreferenced, "damaged": damage.len(),
-            "outcomes": outcomes, "instances": instances,
+            "dir": stats.dir, "entries": rows.len(), "pictures": pictures, "picture_bytes": bytes,
+            "files": contents.all, "orphans": contents.unreferenced, "damaged": stats.damage.len(),
+            "outcomes": outcomes, "instances": instances, "unused": unused,
         });
         println!("{stats}");
         return;
     }
-    println!("{}", dir.display());
+    println!("{}", stats.dir.display());
     println!(
         "  {} entries, {pictures} with a picture, {bytes} bytes of pictures",
         rows.len()
@@ -40,13 +53,26 @@ pub(super) fn stats(
         "  {} picture files, {} of them without an entry, {} entries damaged",
         contents.all,
         contents.unreferenced,
-        damage.len()
+        stats.damage.len()
     );
-    for (title, counts) in [("last outcome", outcomes), ("instance", instances)] {
-        println!("  by {title}:");
-        for (name, count) in counts {
-            println!("    {count:>8} {name}");
-        }
+    let unused_entries: u64 = unused.values().copied().sum();
+    if unused_entries > 0 {
+        println!(
+            "  {unused_entries} entries of accounts that are not configured; faceplate cache rename gives them to an instance"
+        );
+    }
+    println!("  by last outcome:");
+    for (name, count) in outcomes {
+        println!("    {count:>8} {name}");
+    }
+    println!("  by instance:");
+    for (name, count) in &instances {
+        let note = if is_unused(name) {
+            " (not configured)"
+        } else {
+            ""
+        };
+        println!("    {count:>8} {name}{note}");
     }
 }
 
@@ -111,6 +137,17 @@ pub(super) fn verify(good: usize, damage: &[Damage], as_json: bool) {
         for (kind, count) in kinds {
             println!("  {count:>8} {kind}");
         }
+    }
+}
+
+pub(super) fn renamed(counts: &Value, as_json: bool) {
+    if as_json {
+        println!("{counts}");
+    } else {
+        println!(
+            "{} faces renamed; {} had the new name already",
+            counts["renamed"], counts["known"]
+        );
     }
 }
 

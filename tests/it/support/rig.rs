@@ -184,10 +184,15 @@ impl Rig {
         App::start(self.read_config(), dependencies).await
     }
 
-    /// Reloads the configuration of the running server, with other lines for every instance.
-    pub fn reload(&mut self, instance: &str) {
+    /// Changes lines of every instance for the next reload or restart.
+    pub fn configure(&mut self, instance: &str) {
         self.settings.instance.push_str(instance);
         self.settings.instance.push('\n');
+    }
+
+    /// Reloads the configuration of the running server, with other lines for every instance.
+    pub fn reload(&mut self, instance: &str) {
+        self.configure(instance);
         self.app.as_ref().unwrap().reload(self.read_config());
     }
 

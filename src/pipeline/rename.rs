@@ -1,0 +1,144 @@
+//! Renames the faces of an account that no instance has any more: moves them to an instance.
+//!
+//! Each face is written under its new name before the old entry is removed, so a run that was cut off can be
+//! repeated and continues.
+
+use std::sync::Arc;
+
+use super::{Faces, Instance, Instances};
+use crate::{
+    avatar::{Entry, Key},
+    store::{Cached, Owner, instance_of},
+};
+
+/// The result of a renaming.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RenameCounts {
+    /// Faces that have the new name now.
+    pub renamed: usize,
+    /// Faces that the new name had already. The old entries are removed.
+    pub known: usize,
+    /// Faces that could not be moved. They still have the old name.
+    pub failed: usize,
+}
+
+/// Why nothing was renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenameError {
+    /// There are no faces of the old name.
+    #[error("the cache has no faces of the old name; faceplate cache stats lists the names")]
+    NoFaces,
+    /// A configured instance uses the old name.
+    #[error(
+        "a configured instance uses the old name; rename or remove it in the configuration first"
+    )]
+    InUse,
+    /// No instance has the new name.
+    #[error(
+        "no configured instance has the new name; rename the instance in the configuration first"
+    )]
+    UnknownInstance,
+}
+
+/// The result for one face.
+enum Renaming {
+    Renamed,
+    Known,
+    Failed,
+}
+
+impl Faces {
+    /// Gives all faces called `from` on disk to the instance called `to`.
+    pub async fn rename(
+        &self,
+        instances: &Instances,
+        from: &str,
+        to: &str,
+    ) -> Result<RenameCounts, RenameError> {
+        let to = instances.get(to).ok_or(RenameError::UnknownInstance)?;
+        if instances.by_cache_name(from).is_some() {
+            return Err(RenameError::InUse);
+        }
+        let owners = self.shared.store.owners(Some(from.into())).await;
+        if owners.is_empty() {
+            return Err(RenameError::NoFaces);
+        }
+        let mut counts = RenameCounts::default();
+        for owner in owners {
+            match self.rename_face(&owner, to).await {
+                Renaming::Renamed => counts.renamed += 1,
+                Renaming::Known => counts.known += 1,
+                Renaming::Failed => counts.failed += 1,
+            }
+        }
+        if counts.failed == 0 {
+            self.remove_state(instances, from).await;
+        }
+        tracing::info!(from, to = %to.name(), renamed = counts.renamed, known = counts.known, failed = counts.failed, "renamed faces in the cache");
+        Ok(counts)
+    }
+
+    async fn rename_face(&self, owner: &Owner, to: &Instance) -> Renaming {
+        let store = &self.shared.store;
+        let target = Owner {
+            instance: to.cache_name().clone(),
+            subject: owner.subject,
+        };
+        let (old, new) = (owner.key(), target.key());
+        let Cached::Found(entry) = store.look_up(&old).await else {
+            return Renaming::Failed;
+        };
+        let renaming = {
+            let _lock = self.shared.key_locks.lock(&new).await;
+            self.adopt(&target, entry, &old).await
+        };
+        // The locks of two keys are never held together.
+        let _lock = self.shared.key_locks.lock(&old).await;
+        self.shared.recent.remove(owner);
+        match renaming {
+            Renaming::Failed => Renaming::Failed,
+            _ if !store.remove(&old).await => Renaming::Failed,
+            renaming => renaming,
+        }
+    }
+
+    /// Writes `entry`, which has been that of the key `old`, for `target`, unless it has one. A forgotten face
+    /// stays forgotten.
+    async fn adopt(&self, target: &Owner, entry: Arc<Entry>, old: &Key) -> Renaming {
+        let (store, now, key) = (&self.shared.store, self.now(), target.key());
+        let is_known = match store.look_up(&key).await {
+            Cached::Absent => false,
+            Cached::Found(known) => known.is_forgotten(now) || !entry.is_forgotten(now),
+            Cached::Unknown | Cached::Unreadable | Cached::PictureUnreadable => {
+                return Renaming::Failed;
+            }
+        };
+        if !store.rename_in_archive(old, target).await {
+            return Renaming::Failed;
+        }
+        if is_known {
+            return Renaming::Known;
+        }
+        let is_on_disk = if entry.is_forgotten(now) {
+            store.forget(&key, target, entry).await
+        } else {
+            store.put(&key, target, entry).await
+        };
+        if is_on_disk {
+            Renaming::Renamed
+        } else {
+            Renaming::Failed
+        }
+    }
+
+    /// Removes the state of faces that are gone from the cache: the name of an earlier account, or everything
+    /// about an instance that is not configured.
+    pub async fn remove_state(&self, instances: &Instances, name: &str) {
+        let instance = instance_of(name);
+        let is_configured = instances.get(instance).is_some();
+        let store = &self.shared.store;
+        store
+            .remove_account_name(instance, name, is_configured)
+            .await;
+    }
+}

@@ -1,0 +1,58 @@
+//! The states that the store keeps for instances, beside their faces.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{AccountNames, Store, account_names::instance_of, on_disk_thread};
+
+impl Store {
+    /// The names, as they were saved last, under which the cache has the faces of `instance`.
+    pub fn load_account_names(&self, instance: &str) -> Option<AccountNames> {
+        AccountNames::from_json(&self.load_state(&AccountNames::state_name(instance))?)
+    }
+
+    /// Saves the names under which the cache has the faces of `instance`. Blocks on the file system.
+    pub fn save_account_names(&self, instance: &str, names: &AccountNames) {
+        let state = AccountNames::state_name(instance);
+        self.state_files.save(&state, || names.to_json());
+    }
+
+    /// The instances that have a state on disk.
+    pub fn instances_on_disk(&self) -> BTreeSet<String> {
+        let names = self.state_files.names().into_iter();
+        names.map(|name| instance_of(&name).to_owned()).collect()
+    }
+
+    /// Removes `name` from the names of `instance`. If no other name is left, or only the last one of an instance
+    /// that is not configured, removes all of its states.
+    pub async fn remove_account_name(&self, instance: &str, name: &str, is_configured: bool) {
+        let names = self.load_account_names(instance);
+        let (state_files, instance) = (self.state_files.clone(), instance.to_owned());
+        let name = name.to_owned();
+        let fewer = names.and_then(|mut names| names.remove(&name).then_some(names));
+        on_disk_thread(move || match fewer {
+            Some(names) => {
+                let state = AccountNames::state_name(&instance);
+                state_files.save(&state, || names.to_json());
+            }
+            None if !is_configured => state_files.remove_all(&instance),
+            None => {}
+        })
+        .await;
+    }
+
+    /// The state that was last saved as `name`.
+    pub fn load_state(&self, name: &str) -> Option<Vec<u8>> {
+        self.state_files.load(name)
+    }
+
+    /// Saves a state as `name`. `make_state` runs when no other state is being saved, so of several
+    /// states of one name the newest stays.
+    pub async fn save_state(
+        &self,
+        name: Arc<str>,
+        make_state: impl FnOnce() -> Vec<u8> + Send + 'static,
+    ) {
+        let state_files = self.state_files.clone();
+        on_disk_thread(move || state_files.save(&name, make_state)).await;
+    }
+}
