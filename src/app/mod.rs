@@ -138,6 +138,14 @@ impl App {
             parts.dependencies.clock.clone(),
             parts.metrics.clone(),
         );
+        let (thumbnailer, sealed_files) = (
+            parts.thumbnailer.clone(),
+            startup.server.sealed_files.clone(),
+        );
+        faces.on_removal(move |picture| {
+            thumbnailer.forget(picture);
+            sealed_files.remove_all();
+        });
         let live = Live::new(reloadable, faces, &parts, None);
         let live = Arc::new(ArcSwap::from_pointee(live));
         let shutdown = CancellationToken::new();

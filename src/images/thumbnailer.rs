@@ -1,7 +1,15 @@
 //! Makes variants, each once (single-flight), and caches them in memory up to a limit of bytes. They
 //! take milliseconds to make again, so the cache directory holds originals only.
 
-use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
@@ -37,6 +45,8 @@ struct Shared {
     cache: Cache<CacheKey, CachedVariant, ByBytes>,
     pool: ImagePool,
     metrics: Metrics,
+    /// How many times variants were forgotten.
+    forgets: AtomicUsize,
 }
 
 type CacheKey = (Digest, VariantSpec);
@@ -75,6 +85,7 @@ impl Thumbnailer {
             cache,
             pool: ImagePool::new(),
             metrics,
+            forgets: AtomicUsize::new(0),
         };
         Self {
             shared: Arc::new(shared),
@@ -86,6 +97,12 @@ impl Thumbnailer {
         self.shared.cache.get(&(original.digest(), spec))
     }
 
+    /// Forgets all variants of a picture, also those that are being made.
+    pub fn forget(&self, picture: &Digest) {
+        self.shared.forgets.fetch_add(1, Ordering::SeqCst);
+        self.shared.cache.retain(|(digest, _), _| digest != picture);
+    }
+
     /// The variant, from the cache or made now. Concurrent calls for one variant share the work.
     /// `None` if it cannot be made, or not within two seconds.
     pub async fn make(&self, original: Original, spec: VariantSpec) -> Option<Arc<Variant>> {
@@ -93,8 +110,13 @@ impl Thumbnailer {
         // In a task of its own, so that a client that disconnects does not discard the work.
         let making = tokio::spawn(async move {
             let key = (original.digest(), spec);
+            let forgets = shared.forgets.load(Ordering::SeqCst);
             let made = async { Ok::<_, Infallible>(shared.make(original, spec).await) };
             let Ok(made) = shared.cache.get_or_insert_async(&key, made).await;
+            if shared.forgets.load(Ordering::SeqCst) != forgets {
+                // It may be a variant of the picture that was forgotten meanwhile.
+                shared.cache.remove(&key);
+            }
             made
         });
         match time::timeout(MAX_WAIT, making).await {

@@ -15,6 +15,7 @@
 //! for a few instructions, never across an await, and no lock is taken under them, except that `warm`
 //! takes the lock of a run's progress under the lock of the list of runs.
 
+mod copies;
 mod fetch;
 mod instance;
 mod lookup;
@@ -30,6 +31,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::time;
 
+use copies::Copies;
 pub use instance::{Instance, Instances};
 use lookup::Target;
 pub use lookup::{LookUp, PendingLookUp};
@@ -41,7 +43,7 @@ use single_flight::SingleFlight;
 pub use warm::{AlreadyRunning, Job, Progress, RunState, Schedule, StopReason, Warmups};
 
 use crate::{
-    avatar::Policy,
+    avatar::{Digest, Policy},
     clock::{Clock, Timestamp},
     store::{Health, KeyLocks, Store},
     telemetry::Metrics,
@@ -75,6 +77,7 @@ struct Shared {
     /// version of an entry, and an older answer could overwrite a newer one.
     key_locks: Arc<KeyLocks>,
     recent: RecentUpdates,
+    copies: Copies,
 }
 
 /// The stripes of [`Shared::key_locks`]: more than there usually are changes at once.
@@ -92,6 +95,7 @@ impl Faces {
                 metrics,
                 key_locks: Arc::new(KeyLocks::new(STRIPES)),
                 recent: RecentUpdates::default(),
+                copies: Copies::default(),
             }),
         }
     }
@@ -108,8 +112,14 @@ impl Faces {
                 metrics: shared.metrics.clone(),
                 key_locks: shared.key_locks.clone(),
                 recent: shared.recent.clone(),
+                copies: shared.copies.clone(),
             }),
         }
+    }
+
+    /// Sets how copies of a picture are removed from memory, outside of the store.
+    pub fn on_removal(&self, remove: impl Fn(&Digest) + Send + Sync + 'static) {
+        self.shared.copies.set(remove);
     }
 
     /// How long answers are valid.

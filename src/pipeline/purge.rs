@@ -123,7 +123,9 @@ impl Faces {
             // No purge removes the tombstone of a forgotten face.
             PurgeMode::Hard if !entry.is_forgotten(now) => {
                 self.shared.recent.remove(owner);
-                store.remove(&key).await
+                let is_removed = store.remove(&key).await;
+                self.shared.copies.remove(Some(&entry));
+                is_removed
             }
             PurgeMode::Changed => {
                 let outdated = Entry::clone(&entry).mark_outdated(now, ttl);
@@ -185,7 +187,11 @@ impl Faces {
         let key = owner.key();
         let _lock = self.shared.key_locks.lock(&key).await;
         self.shared.recent.remove(owner);
-        let forget = self.shared.store.forget(&key, owner, Arc::new(tombstone));
-        forget.await
+        let store = &self.shared.store;
+        let before = store.find(&key).await;
+        let is_on_disk = store.forget(&key, owner, Arc::new(tombstone)).await;
+        // Last: a request that has just found the face may still make copies.
+        self.shared.copies.remove(before.as_deref());
+        is_on_disk
     }
 }

@@ -121,7 +121,7 @@ async fn serve_http<I>(
         Version::Http1 => {
             let mut received = Vec::new();
             if settings.fast_path {
-                let sendfile = server.sendfile.as_ref();
+                let sendfile = server.sendfile.as_deref();
                 match fast_path::serve(&mut stream, &handler, limits, sendfile, shutdown).await {
                     Ok(End::Fallback(unanswered)) => received = unanswered,
                     Ok(End::Closed) => {

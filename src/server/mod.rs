@@ -26,6 +26,7 @@ pub use handler::{FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;
 pub use listen::{Address, Inherited, Listener};
 pub use reply::Reply;
+pub use sendfile_cache::SealedFiles;
 use sendfile_cache::SendfileCache;
 pub use tls::{BadCertificate, CertificateFiles, Tls};
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub fast_path: bool,
     /// Whether the fast path sends long bodies by `sendfile`, out of files in memory.
     pub sendfile: bool,
+    /// Removes the files again.
+    pub sealed_files: SealedFiles,
 }
 
 /// What the clients of one listener may use.
@@ -71,7 +74,7 @@ pub enum Peer {
 struct Shared {
     settings: Settings,
     tls: Option<Tls>,
-    sendfile: Option<SendfileCache>,
+    sendfile: Option<Arc<SendfileCache>>,
 }
 
 impl Default for Settings {
@@ -80,6 +83,7 @@ impl Default for Settings {
             limits: Limits::default(),
             fast_path: true,
             sendfile: true,
+            sealed_files: SealedFiles::default(),
         }
     }
 }
@@ -99,7 +103,11 @@ impl Default for Limits {
 
 impl Shared {
     fn new(settings: Settings, tls: Option<Tls>) -> Self {
-        let sendfile = settings.sendfile.then(SendfileCache::new);
+        let sendfile = settings.sendfile.then(|| {
+            let cache = Arc::new(SendfileCache::new());
+            settings.sealed_files.add(&cache);
+            cache
+        });
         Self {
             settings,
             tls,

@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io::{self, Write},
     sync::{
-        Arc,
+        Arc, Mutex, Weak,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -27,11 +27,22 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::sync::lock;
+
 /// The sealed files of one listener, evicted by last use.
 pub(super) struct SendfileCache {
     files: Cache<BufferKey, Arc<SealedFile>, ByLength>,
     /// Addresses that were sent lately. A file is made at the second use.
     recent: [AtomicUsize; SendfileCache::RECENT],
+    /// How many times all files were removed.
+    removals: AtomicUsize,
+}
+
+/// Removes bodies from the sealed files of every listener that it was given to, when their content must not stay
+/// in memory. Clones share the listeners.
+#[derive(Clone, Default)]
+pub struct SealedFiles {
+    caches: Arc<Mutex<Vec<Weak<SendfileCache>>>>,
 }
 
 /// The address and length of a buffer.
@@ -50,6 +61,27 @@ struct ByLength;
 pub(super) trait SocketAccess {
     /// The socket, if bytes go over the wire as they are written to the stream.
     fn socket(&self) -> Option<&TcpStream>;
+}
+
+impl SealedFiles {
+    /// Removes all files. They are few, and made again when their bodies are sent again.
+    pub fn remove_all(&self) {
+        for cache in lock(&self.caches).iter().filter_map(Weak::upgrade) {
+            cache.remove_all();
+        }
+    }
+
+    pub(super) fn add(&self, cache: &Arc<SendfileCache>) {
+        let mut caches = lock(&self.caches);
+        caches.retain(|cache| cache.strong_count() > 0);
+        caches.push(Arc::downgrade(cache));
+    }
+}
+
+impl fmt::Debug for SealedFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedFiles")
+    }
 }
 
 impl SendfileCache {
@@ -72,6 +104,7 @@ impl SendfileCache {
         Self {
             files: Cache::with_options(options, ByLength, Default::default(), Default::default()),
             recent: [const { AtomicUsize::new(0) }; Self::RECENT],
+            removals: AtomicUsize::new(0),
         }
     }
 
@@ -95,10 +128,24 @@ impl SendfileCache {
         if slot.swap(address, Ordering::Relaxed) != address {
             return None;
         }
+        let removals = self.removals.load(Ordering::SeqCst);
         // Where the system makes no such files, bodies are copied.
         let made = Arc::new(SealedFile::new(body.clone()).ok()?);
         self.files.insert(key, made.clone());
+        if self.removals.load(Ordering::SeqCst) != removals {
+            // Its content may have been the reason.
+            self.files.remove(&key);
+        }
         Some(made)
+    }
+
+    fn remove_all(&self) {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        // A response on its way does not make a file again by itself.
+        for recent in &self.recent {
+            recent.store(0, Ordering::Relaxed);
+        }
+        self.files.clear();
     }
 }
 
@@ -201,6 +248,21 @@ mod tests {
         for length in [1, SendfileCache::SHORTEST - 1, SendfileCache::LONGEST + 1] {
             let body = Bytes::from(vec![7; length]);
             assert!((0..3).all(|_| cache.file_of(&body).is_none()), "{length}");
+        }
+    }
+
+    #[test]
+    fn all_files_of_all_listeners_are_removed_at_once() {
+        let (handle, body) = (SealedFiles::default(), Bytes::from(vec![7; 64 * 1024]));
+        let caches = [(); 2].map(|()| Arc::new(SendfileCache::new()));
+        for cache in &caches {
+            handle.add(cache);
+            assert!(cache.file_of(&body).is_none() && cache.file_of(&body).is_some());
+        }
+        handle.remove_all();
+        for cache in &caches {
+            assert_eq!(cache.files.len(), 0);
+            assert!(cache.file_of(&body).is_none() && cache.file_of(&body).is_some());
         }
     }
 

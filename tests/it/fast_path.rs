@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Rig, rig::Settings};
+use crate::support::{Answer, Rig, rig::Settings};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -274,6 +274,28 @@ async fn without_the_fast_path_or_sendfile_a_long_picture_is_copied() {
         let jid = "628100000022";
         ask_thrice(&rig, jid).await;
         assert_eq!(sealed_files(&rig, jid), 0, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_face_that_is_removed_leaves_no_sealed_file() {
+    for (jid, method, path) in [
+        ("628100000013", "DELETE", "/v1/avatars/waha/628100000013"),
+        (
+            "628100000011",
+            "POST",
+            "/v1/purge?instance=waha&jid=628100000011&hard=true",
+        ),
+    ] {
+        let rig = Rig::start().await;
+        let mut client = ask_thrice(&rig, jid).await;
+        assert_eq!(sealed_files(&rig, jid), 1);
+        let removed = Answer::to(&rig.admin(), method, path, &[]).await;
+        assert!(removed.status.is_success());
+        assert_eq!(sealed_files(&rig, jid), 0, "{method}");
+        // The connection stays.
+        client.send(&get("/avatar/waha/628100000001", "")).await;
+        assert_eq!(client.response(false).await.body, rig.bytes("628100000001"));
     }
 }
 

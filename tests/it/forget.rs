@@ -210,3 +210,29 @@ async fn a_change_of_an_entry_that_is_only_on_disk_is_visible_at_the_next_reques
         rig.get(&path).await.assert_fallback("hidden");
     }
 }
+
+#[tokio::test]
+async fn forgetting_a_face_removes_its_picture_in_other_sizes_from_memory() {
+    let rig = Rig::start().await;
+    let other = "628100000002@c.us";
+    for jid in [FACE, other] {
+        rig.vendors().set_picture(jid, Picture::Face(5)).unwrap();
+    }
+    let made = async || {
+        let metrics = admin(&rig, "GET", "/metrics").await;
+        let lines = metrics.text().lines();
+        let counts = lines.filter_map(|line| line.strip_prefix("faceplate_derived_total"));
+        let counts = counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u32>().ok());
+        counts.sum::<u32>()
+    };
+    for jid in [FACE, other] {
+        rig.get(&format!("/avatar/waha/{jid}?s=64&format=jpeg"))
+            .await;
+    }
+    // Both faces have one picture, so they share the variant.
+    assert_eq!(made().await, 1);
+    forget(&rig, "waha").await;
+    rig.get(&format!("/avatar/waha/{other}?s=64&format=jpeg"))
+        .await;
+    assert_eq!(made().await, 2);
+}

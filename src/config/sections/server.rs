@@ -15,7 +15,7 @@ use crate::{
     },
     http::{ClientHeader, Proxies},
     limits::Quota,
-    server::{Address, CertificateFiles, Limits, Settings, Tls},
+    server::{Address, CertificateFiles, Limits, SealedFiles, Settings, Tls},
 };
 
 pub(super) const SECTION: Section = Section {
@@ -147,6 +147,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Server {
         limits,
         fast_path: reader.get("fast_path"),
         sendfile: reader.get("sendfile"),
+        sealed_files: SealedFiles::default(),
     };
     let tls = tls(reader, &listen);
     let server = Server {
