@@ -5,15 +5,24 @@ use std::sync::Arc;
 
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
+use super::Owner;
 use crate::avatar::{Entry, Key};
 
-/// Bytes of an entry beside its picture: the entry, its name, its memo, its slot in the cache.
-const OVERHEAD: u64 = 768;
+/// Bytes of an entry beside its picture: the entry, its name, its memo, its owner, its slot in the cache.
+const OVERHEAD: u64 = 896;
 
 /// The memory tier.
 #[derive(Debug)]
 pub(super) struct Memory {
-    entries: Cache<Key, Arc<Entry>, WeighByBytes>,
+    entries: Cache<Key, Resident, WeighByBytes>,
+}
+
+/// An entry in memory.
+#[derive(Clone, Debug)]
+struct Resident {
+    entry: Arc<Entry>,
+    /// `None` if the record on disk names none. An entry may be in memory alone, so its owner has to be known here.
+    owner: Option<Arc<Owner>>,
 }
 
 #[derive(Clone, Debug)]
@@ -42,21 +51,28 @@ impl Memory {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.entries.get(key)
+        self.entries.get(key).map(|resident| resident.entry)
+    }
+
+    /// The owners of all entries.
+    pub(super) fn owners(&self) -> impl Iterator<Item = Arc<Owner>> {
+        self.entries
+            .iter()
+            .filter_map(|(_, resident)| resident.owner)
     }
 
     pub(super) fn remove(&self, key: &Key) {
         self.entries.remove(key);
     }
 
-    pub(super) fn put(&self, key: Key, entry: Arc<Entry>) {
-        self.entries.insert(key, entry);
+    pub(super) fn put(&self, key: Key, entry: Arc<Entry>, owner: Option<Arc<Owner>>) {
+        self.entries.insert(key, Resident { entry, owner });
     }
 }
 
-impl Weighter<Key, Arc<Entry>> for WeighByBytes {
-    fn weight(&self, _: &Key, entry: &Arc<Entry>) -> u64 {
-        let picture = entry.picture.as_ref();
+impl Weighter<Key, Resident> for WeighByBytes {
+    fn weight(&self, _: &Key, resident: &Resident) -> u64 {
+        let picture = resident.entry.picture.as_ref();
         OVERHEAD + picture.map_or(0, |stored| stored.picture.bytes().len() as u64)
     }
 }
@@ -112,7 +128,7 @@ mod tests {
     fn the_memory_tier_stays_below_its_capacity() {
         let memory = Memory::new(1024 * 1024, 64 * 1024);
         for number in 0..500 {
-            memory.put(key(number), entry(10_000));
+            memory.put(key(number), entry(10_000), None);
         }
         assert!(memory.entries.weight() <= 1024 * 1024);
         assert!(memory.entries.len() > 50);
@@ -121,7 +137,7 @@ mod tests {
     #[test]
     fn the_memory_tier_takes_the_largest_allowed_picture() {
         let memory = Memory::new(64 * 1024 * 1024, 5 * 1024 * 1024);
-        memory.put(key(1), entry(5 * 1024 * 1024 - 1024));
+        memory.put(key(1), entry(5 * 1024 * 1024 - 1024), None);
         assert!(memory.get(&key(1)).is_some());
     }
 }

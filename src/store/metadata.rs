@@ -1,6 +1,9 @@
 //! An entry without the bytes of its picture, decoded from an index line.
 
+use std::sync::Arc;
+
 use super::{
+    Owner,
     index_file::IndexLine,
     read_error::ReadError,
     record::{PictureRecord, Record},
@@ -10,6 +13,8 @@ use crate::avatar::{Entry, LastAttempt, Memo, Picture, Proof, StoredPicture};
 /// Everything about an entry but the bytes of its picture.
 #[derive(Debug)]
 pub(super) struct EntryMetadata {
+    /// `None` if the record names no valid one.
+    pub(super) owner: Option<Arc<Owner>>,
     last: LastAttempt,
     picture: Option<PictureMetadata>,
 }
@@ -27,7 +32,12 @@ impl EntryMetadata {
     pub(super) fn decode(line: IndexLine) -> Result<Self, ReadError> {
         let record: Record = serde_json::from_str(line.metadata.get())?;
         let picture = record.picture.zip(line.integrity);
+        let owner = record.subject.parse().ok().map(|subject| Owner {
+            instance: record.instance.into(),
+            subject,
+        });
         Ok(Self {
+            owner: owner.map(Arc::new),
             last: record.last,
             picture: picture.map(|(record, integrity)| PictureMetadata {
                 record,

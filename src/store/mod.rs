@@ -67,6 +67,7 @@ mod states;
 
 use std::{
     cmp::Reverse,
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -137,6 +138,9 @@ pub struct Owner {
     /// The account or chat that the face shows.
     pub subject: Subject,
 }
+
+/// An entry from disk, and its owner if its record names a valid one.
+type OwnedEntry = (Entry, Option<Arc<Owner>>);
 
 /// The result of a look-up.
 #[derive(Clone, Debug, Default)]
@@ -235,9 +239,9 @@ impl Store {
             return Cached::Unknown;
         };
         match self.disk.try_read_cached(key) {
-            Ok(entry) => {
+            Ok((entry, owner)) => {
                 let entry = Arc::new(entry);
-                self.memory.put(*key, entry.clone());
+                self.memory.put(*key, entry.clone(), owner);
                 Cached::Found(entry)
             }
             Err(ReadError::Absent) => Cached::Absent,
@@ -267,9 +271,9 @@ impl Store {
             return Cached::Found(entry);
         }
         self.with_key_lock(guard, key, |disk, memory, key| match disk.read(key) {
-            Ok(entry) => {
+            Ok((entry, owner)) => {
                 let entry = Arc::new(entry);
-                memory.put(*key, entry.clone());
+                memory.put(*key, entry.clone(), owner);
                 Cached::Found(entry)
             }
             Err(ReadError::Absent) => Cached::Absent,
@@ -300,7 +304,7 @@ impl Store {
             if let Some((archive, now)) = archive {
                 archive.add(key, &owner, &entry, now);
             }
-            memory.put(*key, entry);
+            memory.put(*key, entry, Some(Arc::new(owner)));
             is_on_disk
         })
         .await
@@ -312,7 +316,7 @@ impl Store {
         let (guard, owner) = (self.locks.lock(key).await, owner.clone());
         let archive = self.archive.clone();
         self.with_key_lock(guard, key, move |disk, memory, key| {
-            memory.put(*key, tombstone.clone());
+            memory.put(*key, tombstone.clone(), Some(Arc::new(owner.clone())));
             let archived = archive.forget(key).inspect_err(|error| {
                 tracing::error!(%error, "a face's pictures could not be removed from the archive");
             });
@@ -346,17 +350,25 @@ impl Store {
         .await
     }
 
-    /// The owners of all entries, of one instance or of all. Reads all index files.
+    /// The owners of all entries, of one instance or of all, also of entries that are in memory alone. Reads
+    /// all index files.
     pub async fn owners(&self, instance: Option<Arc<str>>) -> Vec<Owner> {
-        let is_wanted = move |entry: &InspectedEntry| {
-            let name = instance.as_deref();
-            name.is_none_or(|name| name == entry.instance)
-        };
-        self.inspect(|entries| {
-            let wanted = entries.filter(is_wanted);
-            wanted.filter_map(|entry| entry.owner()).collect()
-        })
-        .await
+        let wanted = instance.clone();
+        let on_disk = self.inspect(move |entries| {
+            let entries = entries.filter(|entry| {
+                let name = wanted.as_deref();
+                name.is_none_or(|name| name == entry.instance)
+            });
+            entries.filter_map(|entry| entry.owner()).collect()
+        });
+        let mut owners = on_disk.await;
+        let known: HashSet<Key> = owners.iter().map(Owner::key).collect();
+        let in_memory = self.memory.owners().filter(|owner| {
+            let is_wanted = instance.as_ref().is_none_or(|name| *name == owner.instance);
+            is_wanted && !known.contains(&owner.key())
+        });
+        owners.extend(in_memory.map(|owner| Owner::clone(&owner)));
+        owners
     }
 
     /// Applies `select` to all undamaged entries on disk, on a disk thread.

@@ -21,10 +21,10 @@ use rustix::{
 };
 
 use super::{
-    directory::Directory, index_file::IndexFile, layout, metadata::EntryMetadata,
+    OwnedEntry, directory::Directory, index_file::IndexFile, layout, metadata::EntryMetadata,
     metadata_cache::MetadataCache, read_error::ReadError,
 };
-use crate::avatar::{Entry, Key, Picture};
+use crate::avatar::{Key, Picture};
 
 /// Reads entries of one cache directory.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl NonblockingReader {
 
     /// The entry of `key`, if it is whole and its files are in the page cache. The error is `Absent` if
     /// the kernel knows that there is no index file.
-    pub(super) fn read(&self, key: &Key) -> Result<Entry, ReadError> {
+    pub(super) fn read(&self, key: &Key) -> Result<OwnedEntry, ReadError> {
         let root = self.directory.descriptor();
         let metadata = self.metadata.get_or_read(key, || {
             let file = match read_cached(&**root, &index_path(key)) {
@@ -57,14 +57,15 @@ impl NonblockingReader {
             let line = file.line.filter(|_| !file.is_damaged);
             EntryMetadata::decode(line.ok_or(ReadError::TornIndex)?)
         })?;
-        metadata.entry(|integrity, proof| {
+        let entry = metadata.entry(|integrity, proof| {
             let path = layout::content_path(Path::new(""), integrity);
             let bytes = read_cached(&**root, &path.ok_or(ReadError::NotAPicture)?)?;
             // BLAKE3 alone proves the bytes; the SHA-256 of their name would take longer.
             proof
                 .and_then(|proof| Picture::from_proof(bytes.into(), proof))
                 .ok_or(ReadError::NotAPicture)
-        })
+        })?;
+        Ok((entry, metadata.owner.clone()))
     }
 
     /// Has to be called after every change of the key's index file.

@@ -83,6 +83,28 @@ async fn an_instance_or_all_can_be_purged_at_once() {
 }
 
 #[tokio::test]
+async fn a_purge_reaches_faces_that_are_in_memory_alone() {
+    let rig = Settings::default()
+        .section("cache", "max_entries = 1")
+        .start()
+        .await;
+    for (vendor, jid) in [("waha", FACE), ("waha", OTHER), ("wappfy", FACE)] {
+        rig.face(vendor, jid).await;
+    }
+    rig.tend().await;
+    rig.traffic();
+    let purged = purge(&rig, "instance=waha&hard=true").await;
+    assert_eq!(purged.text(), "{\"purged\":2}");
+    for jid in [FACE, OTHER] {
+        let face = rig.face("waha", jid).await;
+        assert!(face.cache_status().contains("fwd=uri-miss"));
+    }
+    assert_eq!(rig.traffic(), (2, 2));
+    rig.face("wappfy", FACE).await;
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
 async fn a_purge_does_not_bring_back_a_forgotten_face() {
     let rig = rig().await;
     Answer::to(

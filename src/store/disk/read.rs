@@ -7,7 +7,7 @@ use crate::{
     avatar::{Entry, Key, Picture},
     clock::Timestamp,
     store::{
-        cacache_adapter,
+        OwnedEntry, cacache_adapter,
         health::Operation,
         index_file::{self, IndexFile, IndexLine},
         layout,
@@ -18,7 +18,7 @@ use crate::{
 
 impl Disk {
     /// The entry of `key`. A damaged entry is logged and repaired or removed.
-    pub(in crate::store) fn read(&self, key: &Key) -> Result<Entry, ReadError> {
+    pub(in crate::store) fn read(&self, key: &Key) -> Result<OwnedEntry, ReadError> {
         let result = match self.try_read(key) {
             // A write in progress looks like damage.
             Err(error) if error.is_damage() => self.read_or_repair(key),
@@ -63,13 +63,13 @@ impl Disk {
     }
 
     /// The entry of `key`, if it is whole and can be read without waiting for the disk.
-    pub(in crate::store) fn try_read_cached(&self, key: &Key) -> Result<Entry, ReadError> {
+    pub(in crate::store) fn try_read_cached(&self, key: &Key) -> Result<OwnedEntry, ReadError> {
         let entry = self.nonblocking.read(key)?;
         self.index.touch(key, in_seconds(self.clock.now()));
         Ok(entry)
     }
 
-    fn try_read(&self, key: &Key) -> Result<Entry, ReadError> {
+    fn try_read(&self, key: &Key) -> Result<OwnedEntry, ReadError> {
         let file = self.read_index_file(key)?;
         if file.is_damaged {
             return Err(ReadError::TornIndex);
@@ -82,7 +82,7 @@ impl Disk {
     /// 1. A damaged last line is removed if the line before it still leads to an entry. That entry was
     ///    right once, and its picture is proven by its digest.
     /// 2. Any other damage removes the entry, and a damaged content.
-    fn read_or_repair(&self, key: &Key) -> Result<Entry, ReadError> {
+    fn read_or_repair(&self, key: &Key) -> Result<OwnedEntry, ReadError> {
         let change = self.lock_changes();
         let IndexFile { line, is_damaged } = self.read_index_file(key)?;
         let Some(line) = line else {
@@ -94,7 +94,7 @@ impl Disk {
         };
         let content = line.integrity.clone();
         match self.read_entry(line) {
-            Ok(entry) if is_damaged => Ok(self.use_previous_line(key, entry)),
+            Ok((entry, owner)) if is_damaged => Ok((self.use_previous_line(key, entry), owner)),
             Err(error) if error.is_damage() => {
                 Err(self.remove_damaged(&change, key, error, content))
             }
@@ -138,11 +138,13 @@ impl Disk {
         tracing::warn!(%key, %damage, "a cache entry is damaged and will be fetched again");
     }
 
-    fn read_entry(&self, line: IndexLine) -> Result<Entry, ReadError> {
-        EntryMetadata::decode(line)?.entry(|integrity, _| {
+    fn read_entry(&self, line: IndexLine) -> Result<OwnedEntry, ReadError> {
+        let metadata = EntryMetadata::decode(line)?;
+        let entry = metadata.entry(|integrity, _| {
             let bytes = cacache_adapter::read_content(self.root(), integrity)?;
             Picture::validate(bytes.into()).map_err(|_| ReadError::NotAPicture)
-        })
+        })?;
+        Ok((entry, metadata.owner))
     }
 
     /// Adds the entry in the index file at `path` to the index.
