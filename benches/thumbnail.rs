@@ -8,8 +8,8 @@ use std::io::Cursor;
 use bytes::Bytes;
 use divan::Bencher;
 use faceplate::{
-    avatar::Picture,
-    images::{Format, Original, Thumbnailer, VariantSpec},
+    avatar::{Key, Picture},
+    images::{Asker, Format, ImageSettings, Original, Thumbnailer, VariantSpec},
     telemetry::Metrics,
 };
 use image::{ImageFormat, Rgb, RgbImage};
@@ -40,9 +40,18 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
+fn asker() -> Asker {
+    Asker::operator(Key::new("sales", &"628123".parse().unwrap()))
+}
+
 /// A thumbnailer that caches nothing.
 fn thumbnailer() -> Thumbnailer {
-    Thumbnailer::new(0, Metrics::new())
+    let settings = ImageSettings {
+        memory: 0,
+        work: 64 << 20,
+        queue: 512,
+    };
+    Thumbnailer::new(&settings, Metrics::new())
 }
 
 /// Every thumbnail on the same thread, as in a busy server.
@@ -50,7 +59,7 @@ fn thumbnailer() -> Thumbnailer {
 fn reused_buffers(bencher: Bencher) {
     let (runtime, thumbnailer, original) = (runtime(), thumbnailer(), picture());
     bencher.bench(|| {
-        let made = runtime.block_on(thumbnailer.make(original.clone(), SPEC));
+        let made = runtime.block_on(thumbnailer.make(original.clone(), SPEC, asker()));
         made.unwrap()
     });
 }
@@ -60,7 +69,7 @@ fn reused_buffers(bencher: Bencher) {
 fn new_buffers(bencher: Bencher) {
     let (runtime, original) = (runtime(), picture());
     bencher.bench(|| {
-        let made = runtime.block_on(thumbnailer().make(original.clone(), SPEC));
+        let made = runtime.block_on(thumbnailer().make(original.clone(), SPEC, asker()));
         made.unwrap()
     });
 }
@@ -71,7 +80,7 @@ fn new_thread(bencher: Bencher) {
     let runtime = runtime();
     let original = Original::Placeholder(Bytes::new());
     bencher.bench(|| {
-        let made = runtime.block_on(thumbnailer().make(original.clone(), SPEC));
-        assert!(made.is_none());
+        let made = runtime.block_on(thumbnailer().make(original.clone(), SPEC, asker()));
+        assert!(made.is_err());
     });
 }

@@ -105,7 +105,7 @@ impl Front {
     /// A front for `instances`.
     pub fn new(faces: Faces, instances: Instances, settings: Settings) -> Self {
         let is_signed = settings.access.mode == Mode::Signed;
-        let policy = HeaderPolicy::new(is_signed, faces.policy().ttl, &settings.allow_origin);
+        let policy = HeaderPolicy::new(faces.policy().ttl, &settings.allow_origin);
         let renderer = Renderer::new(settings.thumbnailer, policy);
         let signing_key = settings.access.keys.first().filter(|_| is_signed).cloned();
         Self {
@@ -171,11 +171,11 @@ impl Front {
     /// Reads the request, once. Its headers move into the work that is left to do.
     fn begin(&self, head: &mut Parts, peer: Peer, log: &mut RequestLog) -> Result<Step, Problem> {
         let shared = &self.shared;
-        shared.clients.admit(peer, &head.headers)?;
+        let client = shared.clients.admit(peer, &head.headers)?;
         if head.uri.path().len() + head.uri.query().map_or(0, str::len) > MAX_URI {
             return Err(uri_too_long());
         }
-        match shared.public.begin(head, log)? {
+        match shared.public.begin(head, client, log)? {
             Some(Begun::Reply(reply)) => return Ok(Step::Reply(reply)),
             Some(Begun::Work(work)) => return Ok(Step::Work(Work::Public(work))),
             None => {}
@@ -189,6 +189,7 @@ impl Front {
             method: mem::take(&mut head.method),
             uri: mem::take(&mut head.uri),
             headers: mem::take(&mut head.headers),
+            client,
         };
         Ok(Step::Work(Work::Compat(Box::new(request))))
     }

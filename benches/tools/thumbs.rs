@@ -4,8 +4,8 @@
 use std::{env, error::Error, fs, path::Path};
 
 use faceplate::{
-    avatar::Picture,
-    images::{Format, Original, Thumbnailer, VariantSpec},
+    avatar::{Key, Picture},
+    images::{Asker, Format, ImageSettings, Original, Thumbnailer, VariantSpec},
     telemetry::Metrics,
 };
 
@@ -21,15 +21,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 _ => return Err("write jpeg, webp or png".into()),
             };
             let edge = Some(edge.parse()?);
-            let thumbnailer = Thumbnailer::new(64 << 20, Metrics::new());
+            let settings = ImageSettings {
+                memory: 64 << 20,
+                work: 1 << 30,
+                queue: 512,
+            };
+            let asker = Asker::operator(Key::new("sales", &"628123".parse()?));
+            let thumbnailer = Thumbnailer::new(&settings, Metrics::new());
             for file in files {
                 let picture = Picture::validate(fs::read(file)?.into())?;
                 let original = Original::Picture(picture);
                 let variant = VariantSpec { edge, format };
                 let made = thumbnailer
-                    .make(original, variant)
+                    .make(original, variant, asker)
                     .await
-                    .ok_or("not made")?;
+                    .map_err(|why| why.as_str())?;
                 let name = Path::new(file).file_name().ok_or("no file")?;
                 fs::write(Path::new(to).join(name), &made.bytes)?;
             }

@@ -7,9 +7,9 @@ use http::{StatusCode, header};
 
 use super::{Admin, Error, records::EntryRecord, routes::Parameters};
 use crate::{
-    avatar::{Ask, Entry, Subject},
+    avatar::{Ask, Entry, Key, Subject},
     http::{query, respond},
-    images::{Format, Original, VariantSpec},
+    images::{Asker, Format, Original, VariantSpec},
     pipeline::Instance,
     server::Reply,
 };
@@ -129,9 +129,11 @@ impl Admin {
             format: Format::Jpeg,
         };
         let original = Original::Picture(picture.clone());
-        let (media, bytes): (_, Bytes) = match self.thumbnailer.make(original, spec).await {
-            Some(variant) => (variant.format.as_str(), variant.bytes.clone()),
-            None => (picture.media().as_str(), picture.bytes().clone()),
+        let asker = Asker::operator(Key::new(named.as_str(), &subject));
+        let made = self.thumbnailer.make(original, spec, asker).await;
+        let (media, bytes): (_, Bytes) = match made {
+            Ok(variant) => (variant.format.as_str(), variant.bytes.clone()),
+            Err(_) => (picture.media().as_str(), picture.bytes().clone()),
         };
         let mut reply = respond::uncached(StatusCode::OK, media, bytes);
         reply.headers.add(

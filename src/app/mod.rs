@@ -127,7 +127,7 @@ impl App {
         let parts = SharedParts {
             tls: reloadable.tls.as_ref().map(Tls::new).transpose()?,
             store: Arc::new(Store::open(&startup.store, dependencies.clock.clone())?),
-            thumbnailer: Thumbnailer::new(startup.images_memory, metrics.clone()),
+            thumbnailer: Thumbnailer::new(&startup.images, metrics.clone()),
             metrics,
             history: History::default(),
             dependencies,

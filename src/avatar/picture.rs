@@ -29,6 +29,10 @@ pub struct Proof {
     media: MediaType,
     width: u32,
     height: u32,
+    /// Whether the whole structure was walked and the metadata left out. The first versions did neither,
+    /// so their files are validated once more when they are read.
+    #[serde(default)]
+    stripped: bool,
 }
 
 /// A BLAKE3 digest of a representation's bytes; the strong `ETag` is made from it.
@@ -114,8 +118,9 @@ impl Picture {
             media,
             width,
             height,
+            stripped,
         } = *proof;
-        (Digest::of(&bytes) == digest).then_some(Self {
+        (stripped && Digest::of(&bytes) == digest).then_some(Self {
             bytes,
             digest,
             media,
@@ -131,6 +136,7 @@ impl Picture {
             media: self.media,
             width: self.width,
             height: self.height,
+            stripped: true,
         }
     }
 
@@ -310,6 +316,16 @@ mod tests {
             assert_eq!(Picture::from_proof(other.into(), &proof), None);
         }
         assert_eq!(Picture::from_proof(bytes.slice(1..), &proof), None);
+    }
+
+    #[test]
+    fn the_proof_of_a_version_that_kept_metadata_accepts_nothing() {
+        let picture = Picture::validate(encode(ImageFormat::Png).into()).unwrap();
+        let written = serde_json::to_string(&picture.proof()).unwrap();
+        let old = written.replace(",\"stripped\":true", "");
+        assert_ne!(old, written);
+        let proof: Proof = serde_json::from_str(&old).unwrap();
+        assert_eq!(Picture::from_proof(picture.bytes().clone(), &proof), None);
     }
 
     #[test]

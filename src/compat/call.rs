@@ -1,6 +1,6 @@
 //! Reads a vendor's picture call from a request.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderMap, Method, Uri, header};
 use percent_encoding::percent_decode_str;
@@ -24,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
+    /// The address that the client's limits are kept under; `None` for clients without limits.
+    pub(crate) client: Option<IpAddr>,
 }
 
 impl Call {

@@ -23,9 +23,11 @@ use failure::Failure;
 
 use crate::{
     avatar::{Ask, Subject},
-    http::{Scope, SigningKey, Ticket, access_log::RequestLog, credentials},
+    http::{Scope, SigningKey, Ticket, accept, access_log::RequestLog, credentials},
     pipeline::{Faces, Instance, Instances, ServedFace},
-    representation::{self, FaceRequest, Renderer, Rendering, view::View},
+    representation::{
+        self, FaceRequest, Renderer, Rendering, Sharing, openapi::IMAGES, view::View,
+    },
     server::Reply,
 };
 
@@ -68,6 +70,13 @@ impl Compat {
     /// Answers as the vendor would.
     pub(crate) async fn answer(&self, request: Request, log: &mut RequestLog) -> Reply {
         log.set_route("dropin");
+        let mut reply = self.answer_call(request, log).await;
+        // It decides between JSON and an image, for failures too.
+        reply.headers.replace(header::VARY, "Accept");
+        reply
+    }
+
+    async fn answer_call(&self, request: Request, log: &mut RequestLog) -> Reply {
         let call = &request.call;
         let fail = |failure| (call.endpoint.failure)(failure, &call.account);
         let (instance, subject) = match self.authorize(call, &request.headers) {
@@ -87,13 +96,17 @@ impl Compat {
             Success::OwnImage => face.picture().is_some(),
             Success::Link(_) => false,
         };
-        if sends_image || accepts_images_only(&request.headers) {
+        if sends_image || prefers_images(&request.headers) {
             let wanted = FaceRequest {
                 instance: instance.clone(),
                 subject,
                 view: View::default(),
                 method: request.method,
                 headers: request.headers,
+                is_refresh: call.refresh,
+                // The vendor's credential let it in.
+                sharing: Sharing::Private,
+                client: request.client,
             };
             return self.image(&face, &wanted, log).await;
         }
@@ -115,7 +128,7 @@ impl Compat {
         let now = self.faces.now();
         let representation = match self.renderer.choose(Some(face), wanted) {
             Rendering::Ready(representation) => representation,
-            Rendering::Pending(variant) => self.renderer.make(variant).await,
+            Rendering::Pending(variant) => self.renderer.make(variant, wanted, log).await,
         };
         self.renderer
             .reply(Some(face), &representation, wanted, now, log)
@@ -180,10 +193,9 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     }
 }
 
-/// Whether the client accepts images and no JSON, as `<img>` does.
-fn accepts_images_only(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("image/") && !accept.contains("json"))
+/// Whether the client prefers an image to JSON, as `<img>` does.
+fn prefers_images(headers: &HeaderMap) -> bool {
+    let weight = |media: &str| accept::weight(headers, media).unwrap_or(0.0);
+    let images = IMAGES.iter().map(|media| weight(media));
+    images.fold(0.0, f32::max) > weight("application/json")
 }

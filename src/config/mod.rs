@@ -25,7 +25,9 @@ pub use sections::SECTIONS;
 pub use units::duration;
 
 use crate::{
-    compat, http, limits, pipeline, public, server, store,
+    compat, http,
+    images::ImageSettings,
+    limits, pipeline, public, server, store,
     telemetry::{log, traces},
     upstream,
 };
@@ -56,8 +58,8 @@ pub struct Startup {
     pub admin: server::Address,
     /// The cache.
     pub store: store::Settings,
-    /// Bytes of memory for pictures in other sizes and formats.
-    pub images_memory: u64,
+    /// The bounds of image work.
+    pub images: ImageSettings,
     /// The log.
     pub log: log::Settings,
     /// The export of traces, if they are exported.

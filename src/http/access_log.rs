@@ -27,7 +27,7 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Names a request in the log and in its response, so that one report leads to the other.
-type RequestId = ArrayString<64>;
+pub(crate) type RequestId = ArrayString<64>;
 
 /// Collects the facts about one request while it is handled.
 pub(crate) struct RequestLog {
@@ -62,6 +62,11 @@ impl RequestLog {
             problem: None,
             image: None,
         }
+    }
+
+    /// The request's name in the log.
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
     }
 
     pub(crate) fn set_route(&mut self, route: &'static str) {

@@ -54,15 +54,20 @@ pub(crate) struct RateExceeded {
 }
 
 impl Clients {
-    /// Counts the request against the client's rate. Requests of this machine, and of the proxies
-    /// themselves, are not limited.
-    pub(crate) fn admit(&self, peer: Peer, headers: &HeaderMap) -> Result<(), RateExceeded> {
+    /// Counts the request against the client's rate, and returns the address that all limits of the client
+    /// are kept under. Requests of this machine, and of the proxies themselves, are not limited.
+    pub(crate) fn admit(
+        &self,
+        peer: Peer,
+        headers: &HeaderMap,
+    ) -> Result<Option<IpAddr>, RateExceeded> {
         match self.proxies.client(peer, headers) {
             Some(client) if !client.is_loopback() => self
                 .limiter
                 .take(client)
+                .map(Some)
                 .map_err(|wait| RateExceeded { wait }),
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 }

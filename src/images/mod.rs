@@ -4,6 +4,8 @@
 mod encode;
 mod placeholder;
 mod pool;
+mod price;
+mod queue;
 mod scratch;
 mod thumbnailer;
 mod transcode;
@@ -11,6 +13,7 @@ mod variant;
 
 pub use placeholder::{
     Color, Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle, draw_placeholder,
+    ready_silhouette,
 };
-pub use thumbnailer::{CachedVariant, Original, Thumbnailer};
-pub use variant::{Format, Variant, VariantSpec};
+pub use thumbnailer::{Asker, ImageSettings, Made, Original, Thumbnailer};
+pub use variant::{Format, Unavailable, Variant, VariantSpec};

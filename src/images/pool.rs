@@ -1,7 +1,5 @@
 //! The image threads: at most one a core, for work that takes milliseconds of CPU.
 
-use std::thread;
-
 use tokio::{
     runtime::{Builder, Runtime},
     task,
@@ -16,11 +14,10 @@ use tokio::{
 pub(super) struct ImagePool(Option<Runtime>);
 
 impl ImagePool {
-    pub(super) fn new() -> Self {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
+    pub(super) fn new(threads: usize) -> Self {
         let runtime = Builder::new_current_thread()
             .thread_name("images")
-            .max_blocking_threads(cores)
+            .max_blocking_threads(threads)
             .build();
         Self(runtime.ok())
     }
@@ -54,13 +51,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_pool_runs_no_more_work_at_once_than_there_are_cores() {
-        let pool = ImagePool::new();
-        let cores = thread::available_parallelism().map_or(1, usize::from);
+    async fn the_pool_runs_no_more_work_at_once_than_it_has_threads() {
+        let threads = 2;
+        let pool = ImagePool::new(threads);
         let (begun, beginnings) = mpsc::channel();
         let (release, hangs) = mpsc::channel::<()>();
         let hangs = Arc::new(Mutex::new(hangs));
-        let work: Vec<_> = (0..cores + 3)
+        let work: Vec<_> = (0..threads + 3)
             .map(|_| {
                 let (begun, hangs) = (begun.clone(), hangs.clone());
                 pool.spawn(move || {
@@ -69,7 +66,7 @@ mod tests {
                 })
             })
             .collect();
-        for _ in 0..cores {
+        for _ in 0..threads {
             beginnings.recv().unwrap();
         }
         assert!(beginnings.try_recv().is_err());

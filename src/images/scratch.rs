@@ -18,7 +18,7 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageResult, RgbImage};
 use super::variant::TranscodeError;
 
 /// The largest buffer that is retained, in bytes. WhatsApp's pictures need 1.6 million.
-const MAX_RETAINED: usize = 4 << 20;
+const MAX_RETAINED: usize = 2 << 20;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -147,7 +147,7 @@ mod tests {
 
     fn thumbnail(original: &Picture) -> Bytes {
         let (edge, format) = (Some(32), Format::Png);
-        transcode(original, VariantSpec { edge, format })
+        transcode(original, None, VariantSpec { edge, format })
             .unwrap()
             .bytes
     }

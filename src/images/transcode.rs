@@ -13,33 +13,36 @@ use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
 use super::{
     encode::Pixels,
+    price,
     scratch::Scratch,
     variant::{TranscodeError, Variant, VariantSpec},
 };
-use crate::avatar::{Decoding, MediaType, Picture};
+use crate::avatar::{Decoding, MediaType, Picture, Structure};
 
 /// The largest picture that is decoded, in pixels. WhatsApp's have less than half a million.
 const MAX_PIXELS: u64 = 16 << 20;
-/// The decoder's memory limit in bytes: as many pixels, of four samples.
-const MAX_DECODED: u64 = 4 * MAX_PIXELS;
 
-/// Makes the variant of `original` that `spec` describes.
-pub(super) fn transcode(original: &Picture, spec: VariantSpec) -> Result<Variant, TranscodeError> {
+/// Makes the variant of `original` that `spec` describes. A file without a structure is one that an earlier
+/// version accepted; it is left to the decoder.
+pub(super) fn transcode(
+    original: &Picture,
+    structure: Option<&Structure>,
+    spec: VariantSpec,
+) -> Result<Variant, TranscodeError> {
     let (width, height) = original.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels > MAX_PIXELS {
         return Err(TranscodeError::TooLarge(pixels));
     }
-    // A file that an earlier version accepted is left to the decoder.
-    let structure = original.structure();
     let (decoding, is_cmyk) = structure.map_or((Decoding::Reliable, false), |structure| {
         (structure.decoding, structure.is_cmyk)
     });
     if decoding == Decoding::Unreliable {
         return Err(TranscodeError::Unreliable);
     }
+    let memory = price::of_decoding(original, structure);
     let pixels = Scratch::with(|scratch| {
-        let image = decode(original, is_cmyk, scratch).map_err(TranscodeError::Decode)?;
+        let image = decode(original, is_cmyk, memory, scratch).map_err(TranscodeError::Decode)?;
         let pixels = match spec.edge {
             Some(edge) => crop_and_scale(&image, edge, scratch)?,
             None => Pixels::from_image(&image),
@@ -50,8 +53,13 @@ pub(super) fn transcode(original: &Picture, spec: VariantSpec) -> Result<Variant
     pixels.encode(spec.format)
 }
 
-/// Decodes the first frame, upright and in sRGB.
-fn decode(original: &Picture, is_cmyk: bool, scratch: &mut Scratch) -> ImageResult<DynamicImage> {
+/// Decodes the first frame, upright and in sRGB, in so many bytes of memory.
+fn decode(
+    original: &Picture,
+    is_cmyk: bool,
+    memory: u64,
+    scratch: &mut Scratch,
+) -> ImageResult<DynamicImage> {
     let format = match original.media() {
         MediaType::Jpeg => ImageFormat::Jpeg,
         MediaType::Png => ImageFormat::Png,
@@ -64,7 +72,7 @@ fn decode(original: &Picture, is_cmyk: bool, scratch: &mut Scratch) -> ImageResu
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_DECODED);
+    limits.max_alloc = Some(memory);
     reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
     let orientation = decoder.orientation()?;
@@ -181,8 +189,12 @@ mod tests {
         RgbImage::from_fn(width, height, color).into()
     }
 
+    fn make(original: &Picture, spec: VariantSpec) -> Result<Variant, TranscodeError> {
+        transcode(original, original.structure().as_ref(), spec)
+    }
+
     fn made(original: &Picture, edge: Option<u16>, format: Format) -> DynamicImage {
-        let variant = transcode(original, VariantSpec { edge, format }).unwrap();
+        let variant = make(original, VariantSpec { edge, format }).unwrap();
         assert_eq!(variant.format, format);
         image::load_from_memory(&variant.bytes).unwrap()
     }
@@ -211,7 +223,7 @@ mod tests {
         };
         assert!(bomb.bytes().len() < 1_000_000);
         assert!(matches!(
-            transcode(&bomb, variant),
+            make(&bomb, variant),
             Err(TranscodeError::TooLarge(_))
         ));
     }
@@ -228,7 +240,7 @@ mod tests {
         let original = picture(&flag(64, 64), ImageFormat::Png);
         let edge = Some(32);
         let format = Format::Avif;
-        let variant = transcode(&original, VariantSpec { edge, format }).unwrap();
+        let variant = make(&original, VariantSpec { edge, format }).unwrap();
         assert_eq!(&variant.bytes[4..12], b"ftypavif");
         // The image's spatial extent: width and height.
         let extent = [0, 0, 0, 32, 0, 0, 0, 32];
@@ -295,7 +307,7 @@ mod tests {
         assert!(!tells(sideways.bytes()));
         for format in [Format::Jpeg, Format::Png, Format::Webp, Format::Avif] {
             let edge = Some(32);
-            let variant = transcode(&sideways, VariantSpec { edge, format }).unwrap();
+            let variant = make(&sideways, VariantSpec { edge, format }).unwrap();
             assert!(!tells(&variant.bytes), "{format:?}");
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use image::ImageError;
 
 use crate::avatar::Digest;
 
@@ -39,11 +40,30 @@ pub struct Variant {
     pub format: Format,
 }
 
+/// Why a variant is not sent, but another image in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Too much work waits, of this client or of all.
+    Busy,
+    /// It was not made in time.
+    Late,
+    /// It would take more memory than all image work may.
+    TooLarge,
+    /// The original is a picture, but this program cannot make variants of its kind.
+    Unsupported,
+    /// The original cannot be decoded, so that it is no picture for a browser either.
+    Undecodable,
+}
+
 /// The variant could not be made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TranscodeError {
     #[error("the picture cannot be decoded: {0}")]
-    Decode(image::ImageError),
+    Decode(ImageError),
+    #[error("a codec panicked: {0}")]
+    Panic(String),
+    #[error("it would take {0} bytes of memory, more than images.work")]
+    TooDear(u64),
     #[error(
         "this kind of JPEG (one scan for each component, or fine chroma) is not decoded reliably"
     )]
@@ -58,6 +78,60 @@ pub(super) enum TranscodeError {
     Buffer(#[from] fast_image_resize::ImageBufferError),
     #[error("the variant cannot be encoded as {0:?}: {1}")]
     Encode(Format, String),
+}
+
+// === impl Unavailable ===
+
+impl Unavailable {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Unavailable::Busy,
+        Unavailable::Late,
+        Unavailable::TooLarge,
+        Unavailable::Unsupported,
+        Unavailable::Undecodable,
+    ];
+
+    /// The reason in a header.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Unavailable::Busy => "busy",
+            Unavailable::Late => "late",
+            Unavailable::TooLarge => "too_large",
+            Unavailable::Unsupported => "unsupported",
+            Unavailable::Undecodable => "undecodable",
+        }
+    }
+
+    /// The image that is sent instead.
+    pub(super) fn stand_in(self) -> &'static str {
+        match self {
+            Unavailable::Undecodable => "placeholder",
+            _ => "original",
+        }
+    }
+}
+
+// === impl TranscodeError ===
+
+impl TranscodeError {
+    /// The reason for clients.
+    pub(super) fn unavailable(&self) -> Unavailable {
+        match self {
+            TranscodeError::TooDear(_) | TranscodeError::TooLarge(_) => Unavailable::TooLarge,
+            TranscodeError::Decode(ImageError::Limits(_)) => Unavailable::TooLarge,
+            TranscodeError::Panic(_)
+            | TranscodeError::Decode(
+                ImageError::Decoding(_) | ImageError::IoError(_) | ImageError::Parameter(_),
+            ) => Unavailable::Undecodable,
+            TranscodeError::Decode(_)
+            | TranscodeError::Unreliable
+            | TranscodeError::Render(_)
+            | TranscodeError::Resize(_)
+            | TranscodeError::Buffer(_)
+            | TranscodeError::Encode(..) => Unavailable::Unsupported,
+        }
+    }
 }
 
 // === impl Format ===

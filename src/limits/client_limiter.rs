@@ -57,8 +57,10 @@ impl ClientLimiter {
         self.quota
     }
 
-    /// Admits one request of `client`. The error is the time until the client may try again.
-    pub fn take(&self, client: IpAddr) -> Result<(), Duration> {
+    /// Admits one request of `client`, and returns the address that its limits are kept under. The error is
+    /// the time until the client may try again.
+    pub fn take(&self, client: IpAddr) -> Result<IpAddr, Duration> {
+        let key = subnet_key(client);
         if self
             .requests
             .fetch_add(1, Ordering::Relaxed)
@@ -67,7 +69,8 @@ impl ClientLimiter {
             self.evict_idle();
         }
         self.limiters
-            .check_key(&subnet_key(client))
+            .check_key(&key)
+            .map(|()| key)
             .map_err(|not_until| wait_time(&not_until, self.clock.moment()))
     }
 

@@ -1,12 +1,13 @@
 //! Checks that a request may see a face, and that it may have it refreshed.
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use secrecy::SecretString;
 
 use super::route::{AvatarUrl, Signature};
 use crate::{
     clock::Timestamp,
     http::{Scope, SigningKey, Ticket, credentials},
+    representation::Sharing,
 };
 
 /// The rules of access.
@@ -53,21 +54,31 @@ pub(crate) enum AccessError {
 }
 
 impl Access {
-    /// Checks the bearer token, else the signature. Verifies each signature once.
+    /// Checks the bearer token, else the signature, and says who may store the reply. Verifies each
+    /// signature once.
     pub(super) fn check(
         &self,
         url: &AvatarUrl<'_>,
         headers: &HeaderMap,
         now: Timestamp,
-    ) -> Result<(), AccessError> {
-        if self.mode == Mode::Open || credentials::has_bearer(headers, &self.bearer_tokens) {
-            return Ok(());
+    ) -> Result<Sharing, AccessError> {
+        if self.mode == Mode::Open {
+            let has_credential =
+                headers.contains_key(header::AUTHORIZATION) || url.signature.sig.is_some();
+            return Ok(if has_credential {
+                Sharing::Private
+            } else {
+                Sharing::Public
+            });
+        }
+        if credentials::has_bearer(headers, &self.bearer_tokens) {
+            return Ok(Sharing::Private);
         }
         let ticket = self.ticket(url, now)?;
         if url.refresh && !ticket.refresh {
             return Err(AccessError::NoRefreshGrant);
         }
-        Ok(())
+        Ok(Sharing::Private)
     }
 
     /// The ticket of the URL, if one of the keys signed it and it has not expired.

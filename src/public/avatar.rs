@@ -78,12 +78,12 @@ impl Public {
                 let now = self.faces.now();
                 let representation = match self.renderer.choose(Some(&face), wanted) {
                     Rendering::Ready(representation) => representation,
-                    Rendering::Pending(variant) => self.renderer.make(variant).await,
+                    Rendering::Pending(variant) => self.renderer.make(variant, wanted, log).await,
                 };
                 (Some(face), representation, now)
             }
             Pending::Variant { face, variant, now } => {
-                (face, self.renderer.make(variant).await, now)
+                (face, self.renderer.make(variant, wanted, log).await, now)
             }
         };
         Ok(self.reply(face.as_ref(), &representation, request, now, log))

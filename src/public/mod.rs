@@ -12,7 +12,7 @@ mod purge;
 mod request;
 pub(crate) mod route;
 
-use std::sync::LazyLock;
+use std::{net::IpAddr, sync::LazyLock};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -61,11 +61,12 @@ pub(crate) enum Work {
 }
 
 impl Public {
-    /// Reads a request and answers it if nothing has to be waited for. `None` if its path may be
+    /// Reads a request of `client` and answers it if nothing has to be waited for. `None` if its path may be
     /// another service's; then `head` is untouched.
     pub(crate) fn begin(
         &self,
         head: &mut Parts,
+        client: Option<IpAddr>,
         log: &mut RequestLog,
     ) -> Result<Option<Begun>, Error> {
         let Parts {
@@ -80,7 +81,7 @@ impl Public {
         let is_read = is_read(method);
         let reply = match route {
             Route::Avatar(url) if is_read => {
-                let request = self.avatar_request(url, method, headers, log)?;
+                let request = self.avatar_request(url, method, headers, client, log)?;
                 match self.try_avatar(&request, log)? {
                     Attempt::Reply(reply) => reply,
                     Attempt::Pending(pending) => {

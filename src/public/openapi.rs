@@ -17,6 +17,7 @@ use crate::{
         openapi::{Document, Operation, choice, integer, parameter, pattern, text},
         problem::Problem,
     },
+    images::Unavailable,
     representation::{
         openapi::{IMAGES, instance, jid},
         problems,
@@ -165,7 +166,7 @@ pub(super) fn queries() -> Vec<Parameter> {
 }
 
 /// The headers of an image, which `representation/headers.rs` writes.
-fn headers() -> [(&'static str, &'static str, ObjectBuilder); 11] {
+fn headers() -> [(&'static str, &'static str, ObjectBuilder); 13] {
     [
         (
             "ETag",
@@ -179,8 +180,13 @@ fn headers() -> [(&'static str, &'static str, ObjectBuilder); 11] {
         ),
         (
             "Cache-Control",
-            "A browser may keep a picture for `cache.ttl`, a placeholder for a confirmed \"no picture\" for minutes, and a placeholder caused by an error not at all.",
+            "A browser may keep a picture for `cache.ttl`, a placeholder for a confirmed \"no picture\" for minutes, and a placeholder caused by an error not at all. `private` if a credential let the request in. `no-cache` for the reply to a refresh, and for what stands in for a variant.",
             text(),
+        ),
+        (
+            "X-Accel-Expires",
+            "The seconds for which nginx may keep a public image; nginx does not subtract `Age`.",
+            integer(),
         ),
         ("Age", "The age of the picture in seconds.", integer()),
         ("Vary", "`Accept`, if it chose the format.", text()),
@@ -204,6 +210,11 @@ fn headers() -> [(&'static str, &'static str, ObjectBuilder); 11] {
             "X-Faceplate-Reason",
             "The reason for a placeholder or a stale picture.",
             text(),
+        ),
+        (
+            "X-Faceplate-Variant",
+            "The reason why another image stands in for the requested size or format.",
+            choice(Unavailable::ALL.map(Unavailable::as_str)),
         ),
         ("X-Request-Id", "The request's name in the log.", text()),
     ]

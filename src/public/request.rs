@@ -1,7 +1,7 @@
 //! A request for a face, read once: parsed, verified and with its instance found. Later steps work on it and
 //! read nothing again.
 
-use std::mem;
+use std::{mem, net::IpAddr};
 
 use http::{HeaderMap, Method};
 
@@ -24,12 +24,13 @@ impl Public {
         url: AvatarUrl<'_>,
         method: &mut Method,
         headers: &mut HeaderMap,
+        client: Option<IpAddr>,
         log: &mut RequestLog,
     ) -> Result<AvatarRequest, Error> {
         log.set_route(AVATAR);
         // Before the instance is looked up, so that a client without access learns no names.
         let access = self.access.check(&url, headers, self.faces.now());
-        access.inspect_err(|_| self.metrics.record_rejected_signature())?;
+        let sharing = access.inspect_err(|_| self.metrics.record_rejected_signature())?;
         let instance = self.instances.get(&url.instance);
         let instance = instance.ok_or(Error::UnknownInstance)?.clone();
         log.set_instance(instance.name());
@@ -41,6 +42,9 @@ impl Public {
                 view: url.view,
                 method: mem::take(method),
                 headers: mem::take(headers),
+                is_refresh: url.refresh,
+                sharing,
+                client,
             },
         })
     }

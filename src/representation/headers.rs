@@ -2,7 +2,8 @@
 //!
 //! Caching follows one rule: a browser may keep a picture exactly as long as this server does (`max-age` is
 //! the TTL, and `Age` counts against it, RFC 9111 §4.2). A placeholder for a confirmed "no picture" may be
-//! kept for minutes, and a placeholder caused by an error may not be stored.
+//! kept for minutes, and a placeholder caused by an error may not be stored. What stands in for a variant and
+//! the reply to a refresh are asked about each time.
 
 use std::{fmt::Write, time::Duration};
 
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use httpdate::HttpDate;
 
-use super::{Content, FaceRequest, Representation, cache_status, problems};
+use super::{Content, FaceRequest, Representation, Sharing, cache_status, problems};
 use crate::{
     avatar::{Digest, Outcome, StoredPicture},
     clock::Timestamp,
@@ -21,12 +22,17 @@ use crate::{
         conditional::{self, Verdict},
         range::{self, Part},
     },
+    images::Unavailable,
     pipeline::ServedFace,
     server::{HeaderBlock, Reply},
 };
 
 const SOURCE: HeaderName = HeaderName::from_static("x-faceplate-source");
 const REASON: HeaderName = HeaderName::from_static("x-faceplate-reason");
+/// Why the image is not the variant that was asked for.
+const VARIANT: HeaderName = HeaderName::from_static("x-faceplate-variant");
+/// nginx does not subtract `Age` from `max-age`, but goes by this, and keeps it from the client.
+const ACCEL_EXPIRES: HeaderName = HeaderName::from_static("x-accel-expires");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
 
@@ -35,14 +41,20 @@ const IMAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 
 /// The longest time for which a placeholder for a confirmed "no picture" may be kept.
 const PLACEHOLDER_MAX_AGE: Duration = Duration::from_secs(300);
 
-/// A value of `Cache-Control`; the longest is `private, max-age=` and twenty digits.
-type Directives = ArrayString<48>;
+/// How long a reply may be kept.
+#[derive(Clone, Copy, Debug)]
+enum Lifetime {
+    /// Not at all.
+    Unstored,
+    /// Only to ask with its `ETag` whether it is current.
+    Revalidated,
+    /// `max_age` from the `Age` on, of which `left` are left.
+    Fresh { max_age: Duration, left: Duration },
+}
 
 /// The settings that headers depend on.
 #[derive(Clone, Debug)]
 pub(crate) struct HeaderPolicy {
-    /// `public` or `private`, for `Cache-Control`.
-    scope: &'static str,
     /// How long a picture is fresh.
     ttl: Duration,
     /// The headers that all images have.
@@ -58,8 +70,7 @@ pub(super) struct Writer<'a> {
 }
 
 impl HeaderPolicy {
-    /// `is_private` is for URLs that are secrets: no shared cache may store their images.
-    pub(crate) fn new(is_private: bool, ttl: Duration, allow_origin: &HeaderValue) -> Self {
+    pub(crate) fn new(ttl: Duration, allow_origin: &HeaderValue) -> Self {
         let mut common = HeaderBlock::default();
         common.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         common.add(header::CONTENT_SECURITY_POLICY, IMAGE_CSP);
@@ -68,31 +79,25 @@ impl HeaderPolicy {
         common.add(header::ACCESS_CONTROL_ALLOW_ORIGIN, allow_origin);
         common.add(TIMING, "*");
         common.add(header::REFERRER_POLICY, "no-referrer");
-        Self {
-            scope: if is_private { "private" } else { "public" },
-            ttl,
-            common,
-        }
-    }
-
-    fn max_age(&self, age: Duration) -> Directives {
-        let mut text = Directives::new();
-        text.push_str(self.scope);
-        text.push_str(", max-age=");
-        text.push_str(itoa::Buffer::new().format(age.as_secs()));
-        text
+        Self { ttl, common }
     }
 }
 
 impl Writer<'_> {
     /// The reply for a face that was looked up, with a picture or without.
     pub(super) fn face(&self, face: &ServedFace, log: &mut RequestLog) -> Reply {
-        let (source, mut reply) = match face.picture() {
+        let (ttl, now) = (self.policy.ttl, self.now);
+        let shown = face.picture();
+        let shown = shown.filter(|_| self.representation.is_picture());
+        let (source, mut reply) = match shown {
             Some(stored) => ("picture", self.picture(stored, face)),
             None => ("fallback", self.placeholder(self.without_picture(face))),
         };
-        let (ttl, now) = (self.policy.ttl, self.now);
-        let reason = cache_status::reason(face, ttl, now);
+        let reason = if shown.is_none() && face.picture().is_some() {
+            self.representation.stands_in.map(Unavailable::as_str)
+        } else {
+            cache_status::reason(face, ttl, now)
+        };
         log.set_image(Image {
             cache: face.cache_status(),
             source,
@@ -114,7 +119,7 @@ impl Writer<'_> {
             source: "fallback",
             reason: "forced",
         });
-        let mut reply = self.placeholder(self.policy.max_age(PLACEHOLDER_MAX_AGE));
+        let mut reply = self.placeholder(Lifetime::of_placeholder(PLACEHOLDER_MAX_AGE));
         let headers = &mut reply.headers;
         headers.add(CACHE_STATUS, "faceplate; fwd=bypass; detail=forced-default");
         headers.add(REASON, "forced");
@@ -148,26 +153,31 @@ impl Writer<'_> {
         self.add_vary(headers);
         headers.add_number(header::AGE, age.as_secs());
         let ttl = self.policy.ttl;
-        if !is_an_error && age < ttl && !face.is_deferred() {
-            headers.add(header::CACHE_CONTROL, &self.policy.max_age(ttl));
+        let lifetime = if !is_an_error && age < ttl && !face.is_deferred() {
+            Lifetime::Fresh {
+                max_age: ttl,
+                left: ttl - age,
+            }
         } else {
-            headers.add(header::CACHE_CONTROL, "no-cache");
-        }
+            Lifetime::Revalidated
+        };
+        self.add_lifetime(lifetime, headers);
         reply
     }
 
-    fn placeholder(&self, cache_control: Directives) -> Reply {
+    fn placeholder(&self, lifetime: Lifetime) -> Reply {
         let (media, bytes, digest) = match &self.representation.content {
-            Content::Variant(variant) => (
+            Content::RasterPlaceholder(variant) => (
                 variant.format.as_str(),
                 variant.bytes.clone(),
                 variant.digest,
             ),
             Content::Placeholder(svg) => ("image/svg+xml", svg.clone(), Digest::of(svg)),
-            Content::Nothing | Content::Original => {
+            Content::Nothing | Content::Original | Content::Variant(_) => {
                 let mut reply = problems::no_picture().into_reply();
                 let headers = &mut reply.headers;
-                headers.replace(header::CACHE_CONTROL, &cache_control);
+                headers.remove(&header::CACHE_CONTROL);
+                self.add_lifetime(lifetime, headers);
                 headers.add(SOURCE, "fallback");
                 return reply;
             }
@@ -179,7 +189,7 @@ impl Writer<'_> {
         headers.add(header::ETAG, &etag);
         self.add_vary(headers);
         headers.add(SOURCE, "fallback");
-        headers.add(header::CACHE_CONTROL, &cache_control);
+        self.add_lifetime(lifetime, headers);
         reply
     }
 
@@ -198,18 +208,58 @@ impl Writer<'_> {
         }
     }
 
-    /// `Cache-Control` of a placeholder for a face that has no picture.
-    fn without_picture(&self, face: &ServedFace) -> Directives {
+    /// Says how long the reply may be kept, and by whom.
+    fn add_lifetime(&self, lifetime: Lifetime, headers: &mut HeaderBlock) {
+        let stands_in = self.representation.stands_in;
+        if let Some(why) = stands_in {
+            headers.add(VARIANT, why.as_str());
+        }
+        let (max_age, left) = match lifetime {
+            Lifetime::Unstored => return headers.add(header::CACHE_CONTROL, "no-store"),
+            Lifetime::Fresh { max_age, left }
+                if stands_in.is_none() && !self.request.is_refresh =>
+            {
+                (max_age, left)
+            }
+            Lifetime::Fresh { .. } | Lifetime::Revalidated => {
+                return headers.add(header::CACHE_CONTROL, "no-cache");
+            }
+        };
+        // The longest has twenty digits.
+        let mut directives = ArrayString::<48>::new();
+        directives.push_str(match self.request.sharing {
+            Sharing::Public => "public, max-age=",
+            Sharing::Private => "private, max-age=",
+        });
+        directives.push_str(itoa::Buffer::new().format(max_age.as_secs()));
+        headers.add(header::CACHE_CONTROL, &directives);
+        if self.request.sharing == Sharing::Public {
+            headers.add_number(ACCEL_EXPIRES, left.as_secs());
+        }
+    }
+
+    /// The lifetime of a placeholder for a face that has no picture to show.
+    fn without_picture(&self, face: &ServedFace) -> Lifetime {
+        if face.picture().is_some() {
+            return Lifetime::Revalidated;
+        }
         let is_confirmed = !face.is_deferred() && matches!(face.outcome(), Some(Outcome::Empty(_)));
         if !is_confirmed {
-            let mut text = Directives::new();
-            text.push_str("no-store");
-            return text;
+            return Lifetime::Unstored;
         }
         let left = face
             .retry_at()
             .map_or(Duration::ZERO, |at| at.since(self.now));
-        self.policy.max_age(left.min(PLACEHOLDER_MAX_AGE))
+        Lifetime::of_placeholder(left.min(PLACEHOLDER_MAX_AGE))
+    }
+}
+
+impl Lifetime {
+    fn of_placeholder(left: Duration) -> Self {
+        Lifetime::Fresh {
+            max_age: left,
+            left,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) mod problems;
 mod variant;
 pub(crate) mod view;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -21,7 +21,8 @@ use crate::{
     clock::Timestamp,
     http::access_log::RequestLog,
     images::{
-        self, CachedVariant, Fonts, Original, PlaceholderSpec, Thumbnailer, Variant, VariantSpec,
+        self, Asker, Fonts, Made, Original, PlaceholderSpec, Thumbnailer, Unavailable, Variant,
+        VariantSpec,
     },
     pipeline::{Instance, ServedFace},
     server::Reply,
@@ -38,6 +39,20 @@ pub(crate) struct FaceRequest {
     pub(crate) view: View,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
+    /// Whether it demands that the vendor is asked: no cache may answer the next one.
+    pub(crate) is_refresh: bool,
+    pub(crate) sharing: Sharing,
+    /// The address that the client's limits are kept under; `None` for clients without limits.
+    pub(crate) client: Option<IpAddr>,
+}
+
+/// Who may store a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Any cache: the request needed no credential.
+    Public,
+    /// The client alone: a credential let the request in.
+    Private,
 }
 
 /// Makes replies of faces.
@@ -53,16 +68,20 @@ pub(crate) struct Representation {
     content: Content,
     /// Whether `Accept` was looked at.
     varies: bool,
+    /// Why this is not the variant that the request gets otherwise.
+    stands_in: Option<Unavailable>,
 }
 
 #[derive(Debug)]
 enum Content {
-    /// The picture as the vendor sent it.
+    /// The picture as the vendor sent it, without its metadata.
     Original,
-    /// Another size or format of the picture or the placeholder.
+    /// Another size or format of the picture.
     Variant(Arc<Variant>),
     /// The placeholder in SVG.
     Placeholder(Bytes),
+    /// The placeholder as pixels.
+    RasterPlaceholder(Arc<Variant>),
     /// No image: 404.
     Nothing,
 }
@@ -95,15 +114,81 @@ impl Renderer {
 
     /// Chooses the body for `face`, or a placeholder without it. Draws a placeholder at most once.
     pub(crate) fn choose(&self, face: Option<&ServedFace>, request: &FaceRequest) -> Rendering {
-        let (original, spec, otherwise) = match choose(face, request) {
-            (Some((original, spec)), otherwise) => (original, spec, otherwise),
-            (None, representation) => return Rendering::Ready(representation),
+        let Some(stored) = face.and_then(ServedFace::picture) else {
+            return self.choose_placeholder(request, None);
         };
-        match self.thumbnailer.get_cached(&original, spec) {
-            Some(CachedVariant::Ready(variant)) => {
-                Rendering::Ready(otherwise.replaced_by(Some(variant)))
+        let choice = variant::of_picture(&request.view, &request.headers, &stored.picture);
+        let original = Representation::new(Content::Original, choice.varies);
+        match choice.variant {
+            Some(spec) => self.variant_of(
+                Original::Picture(stored.picture.clone()),
+                spec,
+                original,
+                request,
+            ),
+            // The original has the size, but browsers cannot show it either.
+            None if request.view.size.is_some()
+                && self.thumbnailer.is_undecodable(&stored.picture) =>
+            {
+                self.choose_placeholder(request, Some(Unavailable::Undecodable))
             }
-            Some(CachedVariant::Impossible) => Rendering::Ready(otherwise),
+            None => Rendering::Ready(original),
+        }
+    }
+
+    /// Chooses a placeholder, which may stand in for a picture.
+    fn choose_placeholder(
+        &self,
+        request: &FaceRequest,
+        stands_in: Option<Unavailable>,
+    ) -> Rendering {
+        let view = &request.view;
+        let WithoutPicture::Placeholder(style) = view.without_picture else {
+            let nothing = Representation::new(Content::Nothing, false);
+            return Rendering::Ready(Representation {
+                stands_in,
+                ..nothing
+            });
+        };
+        let choice = variant::of_placeholder(view, &request.headers);
+        let key = request.key();
+        let spec = PlaceholderSpec {
+            key: &key,
+            subject: &request.subject,
+            name: view.name.as_deref(),
+            look: view.look,
+        };
+        let size = view.size.unwrap_or(PLACEHOLDER_SIZE);
+        let fonts = match choice.variant {
+            Some(_) => Fonts::Embedded,
+            None => Fonts::Client,
+        };
+        let svg = Bytes::from(images::draw_placeholder(style, spec, size, fonts));
+        let placeholder = Representation {
+            content: Content::Placeholder(svg.clone()),
+            varies: choice.varies,
+            stands_in,
+        };
+        match choice.variant {
+            Some(format) => {
+                let edge = Some(size);
+                let spec = VariantSpec { edge, format };
+                self.variant_of(Original::Placeholder(svg), spec, placeholder, request)
+            }
+            None => Rendering::Ready(placeholder),
+        }
+    }
+
+    /// The variant if it is cached, or what stands in for it if that is known.
+    fn variant_of(
+        &self,
+        original: Original,
+        spec: VariantSpec,
+        otherwise: Representation,
+        request: &FaceRequest,
+    ) -> Rendering {
+        match self.thumbnailer.get_cached(&original, spec) {
+            Some(made) => self.settle(made, otherwise, request),
             None => Rendering::Pending(PendingVariant {
                 original,
                 spec,
@@ -113,13 +198,44 @@ impl Renderer {
     }
 
     /// Makes the variant, or else falls back to the image that it would have been made from.
-    pub(crate) async fn make(&self, pending: PendingVariant) -> Representation {
-        let PendingVariant {
-            original,
-            spec,
-            otherwise,
-        } = pending;
-        otherwise.replaced_by(self.thumbnailer.make(original, spec).await)
+    pub(crate) async fn make(
+        &self,
+        mut pending: PendingVariant,
+        request: &FaceRequest,
+        log: &RequestLog,
+    ) -> Representation {
+        let asker = Asker {
+            client: request.client,
+            request: log.id(),
+            key: request.key(),
+        };
+        // In a second round, the placeholder of a picture that cannot be decoded is made.
+        loop {
+            let PendingVariant {
+                original,
+                spec,
+                otherwise,
+            } = pending;
+            let made = self.thumbnailer.make(original, spec, asker).await;
+            match self.settle(made, otherwise, request) {
+                Rendering::Ready(representation) => return representation,
+                Rendering::Pending(next) => pending = next,
+            }
+        }
+    }
+
+    /// The variant, or what stands in for it.
+    fn settle(&self, made: Made, otherwise: Representation, request: &FaceRequest) -> Rendering {
+        let unavailable = match made {
+            Ok(variant) => return Rendering::Ready(otherwise.replaced_by(variant)),
+            Err(unavailable) => unavailable,
+        };
+        match otherwise.content {
+            Content::Original if unavailable == Unavailable::Undecodable => {
+                self.choose_placeholder(request, Some(unavailable))
+            }
+            _ => Rendering::Ready(otherwise.standing_in(unavailable, request)),
+        }
     }
 
     /// The reply; without `face`, for a placeholder that ignores the picture (`f=y`).
@@ -144,63 +260,51 @@ impl Renderer {
     }
 }
 
-impl Representation {
-    fn replaced_by(self, variant: Option<Arc<Variant>>) -> Self {
-        Self {
-            content: variant.map_or(self.content, Content::Variant),
-            ..self
-        }
+impl FaceRequest {
+    fn key(&self) -> Key {
+        Key::new(self.instance.name(), &self.subject)
     }
 }
 
-/// Chooses an image that can be sent at once, and the variant of it that the request prefers.
-fn choose(
-    face: Option<&ServedFace>,
-    request: &FaceRequest,
-) -> (Option<(Original, VariantSpec)>, Representation) {
-    let view = &request.view;
-    if let Some(stored) = face.and_then(ServedFace::picture) {
-        let choice = variant::of_picture(view, &request.headers, &stored.picture);
-        let variant = choice
-            .variant
-            .map(|spec| (Original::Picture(stored.picture.clone()), spec));
-        let representation = Representation {
-            content: Content::Original,
-            varies: choice.varies,
-        };
-        return (variant, representation);
+impl Representation {
+    fn new(content: Content, varies: bool) -> Self {
+        Self {
+            content,
+            varies,
+            stands_in: None,
+        }
     }
-    let WithoutPicture::Placeholder(style) = view.without_picture else {
-        let representation = Representation {
-            content: Content::Nothing,
-            varies: false,
+
+    fn replaced_by(self, variant: Arc<Variant>) -> Self {
+        let content = match self.content {
+            Content::Original => Content::Variant(variant),
+            _ => Content::RasterPlaceholder(variant),
         };
-        return (None, representation);
-    };
-    let choice = variant::of_placeholder(view, &request.headers);
-    let key = Key::new(request.instance.name(), &request.subject);
-    let spec = PlaceholderSpec {
-        key: &key,
-        subject: &request.subject,
-        name: view.name.as_deref(),
-        look: view.look,
-    };
-    let size = view.size.unwrap_or(PLACEHOLDER_SIZE);
-    let fonts = match choice.variant {
-        Some(_) => Fonts::Embedded,
-        None => Fonts::Client,
-    };
-    let svg = Bytes::from(images::draw_placeholder(style, spec, size, fonts));
-    let variant = choice.variant.map(|format| {
-        let edge = Some(size);
-        (
-            Original::Placeholder(svg.clone()),
-            VariantSpec { edge, format },
-        )
-    });
-    let representation = Representation {
-        content: Content::Placeholder(svg),
-        varies: choice.varies,
-    };
-    (variant, representation)
+        Self { content, ..self }
+    }
+
+    /// What is sent in place of a variant of this: a picture is sent as it is, and an SVG to those who name
+    /// it in `Accept`. Others get a silhouette that is drawn once.
+    fn standing_in(self, why: Unavailable, request: &FaceRequest) -> Self {
+        let stands_in = self.stands_in.or(Some(why));
+        match self.content {
+            Content::Placeholder(_) => Self {
+                content: match variant::names_svg(&request.headers) {
+                    true => self.content,
+                    false => match images::ready_silhouette(&request.subject) {
+                        Some(silhouette) => Content::RasterPlaceholder(silhouette),
+                        None => self.content,
+                    },
+                },
+                varies: true,
+                stands_in,
+            },
+            _ => Self { stands_in, ..self },
+        }
+    }
+
+    /// Whether it shows the face's picture, in any size or format.
+    fn is_picture(&self) -> bool {
+        matches!(self.content, Content::Original | Content::Variant(_))
+    }
 }

@@ -38,6 +38,8 @@ struct Inner {
     budget: Family<InstanceLabels, Gauge>,
     store: StoreMetrics,
     variants: Family<FormatLabels, Counter>,
+    image_queue: Gauge,
+    limits_reached: Family<LimitLabels, Counter>,
     webhook_contacts: Family<ResultLabels, Counter>,
     signature_rejects: Counter,
     ssrf_blocked: Counter,
@@ -92,6 +94,11 @@ struct ResultLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FormatLabels {
     format: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -153,6 +160,8 @@ impl Metrics {
             budget: Family::default(),
             store: StoreMetrics::default(),
             variants: Family::default(),
+            image_queue: Gauge::default(),
+            limits_reached: Family::default(),
             webhook_contacts: Family::default(),
             signature_rejects: Counter::default(),
             ssrf_blocked: Counter::default(),
@@ -204,6 +213,16 @@ impl Metrics {
             "faceplate_derived",
             "Variants made of pictures, in another size or format",
             inner.variants.clone(),
+        );
+        registry.register(
+            "faceplate_image_queue",
+            "Variants and placeholders that wait for an image thread",
+            inner.image_queue.clone(),
+        );
+        registry.register(
+            "faceplate_limit_reached",
+            "Times that a limit was reached, by limit",
+            inner.limits_reached.clone(),
         );
         registry.register(
             "faceplate_signature_rejects",
@@ -312,6 +331,18 @@ impl Metrics {
     pub fn record_variant(&self, format: &'static str) {
         let labels = FormatLabels { format };
         self.inner.variants.get_or_create(&labels).inc();
+    }
+
+    /// Sets the number of variants that wait for an image thread.
+    pub fn set_image_queue(&self, jobs: usize) {
+        let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
+        self.inner.image_queue.set(jobs);
+    }
+
+    /// Records that a limit was reached.
+    pub fn record_limit_reached(&self, limit: &'static str) {
+        let labels = LimitLabels { limit };
+        self.inner.limits_reached.get_or_create(&labels).inc();
     }
 
     /// Records an outbound request that the address guard blocked.

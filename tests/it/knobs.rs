@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 65] = [
+const TURNED: [(&str, &str); 67] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -567,6 +567,14 @@ const TURNED: [(&str, &str); 65] = [
     (
         "images.memory",
         "sizes::variants_are_cached_in_the_configured_memory",
+    ),
+    (
+        "images.work",
+        "image_work::a_picture_that_would_take_more_than_all_image_work_is_sent_as_it_is",
+    ),
+    (
+        "images.queue",
+        "image_work::more_work_than_the_queue_holds_is_refused_at_once",
     ),
     ("log.level", "knobs::the_log_has_the_configured_level"),
     (

@@ -88,9 +88,19 @@ async fn the_format_is_the_best_that_the_client_accepts() {
         ),
         (
             LARGE,
-            Some("image/webp;q=0.5, image/jpeg;q=0.2, */*"),
+            Some("image/webp;q=0.5, image/jpeg;q=0.2, */*;q=0.1"),
             ImageFormat::WebP,
         ),
+        // Both plain formats are offered, the original's own first.
+        (PNG, Some("image/jpeg"), ImageFormat::Jpeg),
+        (WEBP, Some("image/jpeg"), ImageFormat::Jpeg),
+        (LARGE, Some("image/png"), ImageFormat::Png),
+        (LARGE, Some("image/png, image/jpeg"), ImageFormat::Jpeg),
+        (LARGE, Some("image/jpeg;q=0, image/png"), ImageFormat::Png),
+        (LARGE, Some("image/jpeg;q=0, image/*"), ImageFormat::Png),
+        (LARGE, Some("image/jpeg;q=0"), ImageFormat::Png),
+        (LARGE, Some("text/html"), ImageFormat::Jpeg),
+        (PNG, Some("image/webp;q=0.1, image/jpeg"), ImageFormat::Jpeg),
         (PNG, None, ImageFormat::Png),
         (WEBP, Some("image/*"), ImageFormat::Png),
     ] {

@@ -60,7 +60,11 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
     Ok(Structure {
         width,
         height,
-        bytes_per_pixel: 4,
+        // The canvas, and a frame that is smaller.
+        decoder_bytes_per_pixel: 9,
+        decoded_bytes_per_pixel: 4,
+        has_profile: false,
+        is_turned: false,
         is_cmyk: false,
         decoding: Decoding::Reliable,
         edits,

@@ -12,6 +12,8 @@ const DAC: u8 = 0xCC;
 const DQT: u8 = 0xDB;
 const COM: u8 = 0xFE;
 const TEM: u8 = 0x01;
+/// The name of a segment with a color profile.
+const PROFILE: &[u8] = b"ICC_PROFILE\0";
 
 /// The parts of a frame header (T.81 B.2.2) that matter here.
 struct Frame {
@@ -31,6 +33,7 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
     let mut decoding = Decoding::Reliable;
     let mut turned = UPRIGHT;
     let mut metadata = Vec::new();
+    let mut has_profile = false;
     loop {
         let code = next_marker(&mut reader)?;
         let start = reader.at - 2;
@@ -58,6 +61,7 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
                 }
                 frame = Some(read_frame(code, segment)?);
             }
+            0xE2 if segment.starts_with(PROFILE) => has_profile = true,
             0xE1 if segment.starts_with(b"Exif\0") => {
                 turned = orientation(segment.get(6..).unwrap_or_default());
                 metadata.push(start..reader.at);
@@ -87,7 +91,10 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
         width: frame.width.into(),
         height: frame.height.into(),
         // A progressive decoder keeps all coefficients, of two bytes, beside the samples.
-        bytes_per_pixel: frame.components * if frame.is_progressive { 3 } else { 1 },
+        decoder_bytes_per_pixel: frame.components * if frame.is_progressive { 3 } else { 1 },
+        decoded_bytes_per_pixel: if frame.components == 1 { 1 } else { 3 },
+        has_profile,
+        is_turned: turned != UPRIGHT,
         is_cmyk: frame.components == 4,
         decoding,
         edits,
@@ -158,7 +165,7 @@ fn scan_components(segment: &[u8]) -> Result<u8, Fault> {
 fn is_needed(code: u8, segment: &[u8]) -> bool {
     match code {
         0xE0 => segment.starts_with(b"JFIF\0"),
-        0xE2 => segment.starts_with(b"ICC_PROFILE\0"),
+        0xE2 => segment.starts_with(PROFILE),
         0xEE => segment.starts_with(b"Adobe"),
         _ => false,
     }

@@ -25,7 +25,13 @@ pub struct Structure {
     /// Height in pixels, before the EXIF orientation is applied.
     pub height: u32,
     /// Bytes of memory that a decoder needs for each pixel, its coefficients and samples together.
-    pub bytes_per_pixel: u8,
+    pub decoder_bytes_per_pixel: u8,
+    /// Bytes of a decoded pixel.
+    pub decoded_bytes_per_pixel: u8,
+    /// Whether the file has a color profile.
+    pub has_profile: bool,
+    /// Whether the EXIF orientation asks for turning the picture.
+    pub is_turned: bool,
     /// Whether the pixels are CMYK, which decoders convert to RGB on their own.
     pub is_cmyk: bool,
     /// Whether common decoders read the file in the one way that the format allows.

@@ -24,6 +24,7 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
     let mut reader = Reader::new(bytes, SIGNATURE);
     let mut header: Option<Header> = None;
     let (mut has_palette, mut has_pixels) = (false, false);
+    let (mut has_profile, mut has_transparency) = (false, false);
     let mut turned = UPRIGHT;
     let mut edits = Vec::new();
     loop {
@@ -58,6 +59,8 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
                 has_pixels |= !content.is_empty();
             }
             b"IEND" => break,
+            b"iCCP" => has_profile = true,
+            b"tRNS" => has_transparency = true,
             b"eXIf" => {
                 turned = orientation(content);
                 edits.push(Edit::remove(start..reader.at));
@@ -78,11 +81,15 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
     {
         first.replacement = chunk(b"eXIf", &orientation_block(turned));
     }
+    let bytes_per_pixel = header.bytes_per_pixel(has_transparency);
     edits.extend(Edit::remove_trailer(bytes, reader.at));
     Ok(Structure {
         width: header.width,
         height: header.height,
-        bytes_per_pixel: header.bytes_per_pixel(),
+        decoder_bytes_per_pixel: bytes_per_pixel,
+        decoded_bytes_per_pixel: bytes_per_pixel,
+        has_profile,
+        is_turned: turned != UPRIGHT,
         is_cmyk: false,
         decoding: Decoding::Reliable,
         edits,
@@ -146,10 +153,11 @@ pub(super) fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
 
 impl Header {
     /// As decoded: palettes and transparent colors become samples of their own.
-    fn bytes_per_pixel(&self) -> u8 {
+    fn bytes_per_pixel(&self, has_transparency: bool) -> u8 {
         let samples = match self.color {
-            0 => 2,
+            0 => 1 + u8::from(has_transparency),
             4 => 2,
+            2 | 3 => 3 + u8::from(has_transparency),
             _ => 4,
         };
         samples * if self.depth == 16 { 2 } else { 1 }

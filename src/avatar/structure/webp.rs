@@ -11,6 +11,11 @@ const FRAME_HEADER: usize = 16;
 /// Flags of the extended header (RFC 9649, section 2.7.1).
 const HAS_EXIF: u8 = 0x08;
 const HAS_XMP: u8 = 0x04;
+/// Bytes that the decoder needs for each pixel: planes of luma and chroma, alpha, a canvas, and the pixels.
+const LOSSY: u8 = 5;
+const LOSSLESS: u8 = 9;
+const WITH_ALPHA: u8 = 12;
+const ANIMATED: u8 = 16;
 
 /// Walks a WebP.
 pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
@@ -25,21 +30,43 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
         return Err(Fault::Truncated);
     }
     let end = end.min(bytes.len());
-    let mut canvas = None;
+    let mut canvas: Option<(usize, (u32, u32))> = None;
     let mut frame = None;
     let mut turned = UPRIGHT;
+    let mut has_profile = false;
+    let mut decoder_bytes_per_pixel = 0;
     let mut edits: Vec<Edit> = Vec::new();
     let mut at = FILE_HEADER;
     while at < end {
         let chunk = read_chunk(bytes, at, end)?;
         match chunk.name {
             b"VP8X" => canvas = Some((at, extended_size(chunk.content)?)),
-            b"VP8 " | b"VP8L" => frame = frame.or(Some(frame_size(chunk.name, chunk.content)?)),
+            b"VP8 " | b"VP8L" => {
+                let found = frame_size(chunk.name, chunk.content)?;
+                // A decoder makes room for the frame before it compares the sizes.
+                if canvas.is_some_and(|(_, size)| size != found) {
+                    return Err(Fault::Malformed("a frame of another size than its canvas"));
+                }
+                frame = frame.or(Some(found));
+                let bytes = if chunk.name == b"VP8L" {
+                    LOSSLESS
+                } else {
+                    LOSSY
+                };
+                decoder_bytes_per_pixel = decoder_bytes_per_pixel.max(bytes);
+            }
             b"ANMF" => {
                 let found = animation_frame(chunk.content)?;
+                let fits = |(_, (width, height))| found.0 <= width && found.1 <= height;
+                if !canvas.is_some_and(fits) {
+                    return Err(Fault::Malformed("a frame outside of its canvas"));
+                }
                 frame = frame.or(Some(found));
+                decoder_bytes_per_pixel = decoder_bytes_per_pixel.max(ANIMATED);
             }
-            b"ALPH" | b"ANIM" | b"ICCP" => {}
+            b"ICCP" => has_profile = true,
+            b"ALPH" => decoder_bytes_per_pixel = decoder_bytes_per_pixel.max(WITH_ALPHA),
+            b"ANIM" => {}
             name => {
                 if name == b"EXIF" {
                     let content = chunk.content;
@@ -79,7 +106,10 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
     Ok(Structure {
         width,
         height,
-        bytes_per_pixel: 4,
+        decoder_bytes_per_pixel,
+        decoded_bytes_per_pixel: 4,
+        has_profile,
+        is_turned: turned != UPRIGHT,
         is_cmyk: false,
         decoding: Decoding::Reliable,
         edits,

@@ -1,25 +1,48 @@
 //! Reads `[images]`: variants of pictures.
 
-use crate::config::{
-    key::{Key, Section},
-    reader::Reader,
-    setting::Size,
+use std::num::NonZeroU32;
+
+use crate::{
+    config::{
+        key::{Key, Section},
+        reader::Reader,
+        setting::Size,
+    },
+    images::ImageSettings,
 };
 
 pub(super) const SECTION: Section = Section {
     name: "images",
-    about: "Pictures in other sizes and formats.",
-    keys: &[Key::new::<Size>(
-        "memory",
-        "64MiB",
-        "Resized and re-encoded pictures kept in memory; others are made again when they are needed.",
-    )
-    .at_restart()],
+    about: "Pictures in other sizes and formats, and placeholders as pixels.",
+    keys: &[
+        Key::new::<Size>(
+            "memory",
+            "64MiB",
+            "Resized and re-encoded pictures kept in memory; others are made again when they are needed.",
+        )
+        .at_restart(),
+        Key::new::<Size>(
+            "work",
+            "64MiB",
+            "Memory of all image work under way. The size of a picture says what work on it takes; one that would take more than all of it is sent as the original.",
+        )
+        .at_restart(),
+        Key::new::<NonZeroU32>(
+            "queue",
+            "512",
+            "Images that wait to be made, a quarter of them for one client; beyond it, the original or an SVG is sent.",
+        )
+        .at_restart(),
+    ],
     sections: &[],
 };
 
-pub(super) fn read(reader: &Reader<'_>) -> u64 {
-    let memory = reader.get::<Size>("memory").0;
+pub(super) fn read(reader: &Reader<'_>) -> ImageSettings {
+    let settings = ImageSettings {
+        memory: reader.get::<Size>("memory").0,
+        work: reader.get::<Size>("work").0,
+        queue: reader.get::<NonZeroU32>("queue").get() as usize,
+    };
     reader.finish();
-    memory
+    settings
 }

@@ -47,7 +47,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
     let access = access::read(&root.section("access"), &server.listen);
     let upstream = upstream::read(&root.section("upstream"));
     let cache = cache::read(&root.section("cache"), upstream.max_picture);
-    let images_memory = images::read(&root.section("images"));
+    let images = images::read(&root.section("images"));
     let log = log::read(&root.section("log"));
     let traces = traces::read(&root.section("traces"));
     let instances = instances::read(
@@ -69,7 +69,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             is_tls: server.tls.is_some(),
             admin: admin.listen,
             store: cache.store,
-            images_memory,
+            images,
             log,
             traces,
         },

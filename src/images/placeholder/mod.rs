@@ -11,6 +11,7 @@ mod silhouette;
 mod spec;
 
 pub use color::Color;
+pub use raster::ready_silhouette;
 pub use spec::{Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle};
 
 /// Draws a placeholder as an SVG of `size` by `size` pixels.

@@ -387,3 +387,30 @@ pub fn orientation(file: &[u8]) -> u8 {
         .unwrap();
     decoder.orientation().unwrap().to_exif()
 }
+
+/// A PNG with intact chunks whose pixels are no compressed data.
+pub fn png_without_sense() -> Vec<u8> {
+    let pixels = chunk(b"IDAT", b"no compressed data at all", true);
+    png_of(&png_header(40, 8, 2), b"", &pixels)
+}
+
+/// A progressive JPEG of one color with a color profile: a small file with much work in it.
+pub fn jpeg_bomb(edge: u16) -> Vec<u8> {
+    let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+    let mut file = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut file, 50);
+    encoder.set_progressive(true);
+    encoder.add_icc_profile(&profile).unwrap();
+    let pixels = vec![90; 3 * usize::from(edge) * usize::from(edge)];
+    encoder
+        .encode(&pixels, edge, edge, jpeg_encoder::ColorType::Rgb)
+        .unwrap();
+    file
+}
+
+/// A WebP of one color, lossless or not: some hundred bytes with much work in them.
+pub fn webp_bomb(edge: u32, is_lossless: bool) -> Vec<u8> {
+    let pixels = vec![90; 3 * edge as usize * edge as usize];
+    let encoder = webp::Encoder::from_rgb(&pixels, edge, edge);
+    encoder.encode_simple(is_lossless, 50.0).unwrap().to_vec()
+}
