@@ -219,6 +219,10 @@ fn close_to_others(dir: &Path) {
         close_folder(dir, &metadata);
         return;
     }
+    if getuid().is_root() {
+        let owner = metadata.uid();
+        tracing::warn!(dir = %dir.display(), owner, "the cache directory belongs to another user, who cannot read the files that root makes in it; run this as that user, or chown the directory to root");
+    }
     for folder in layout::all_folders(dir) {
         if let Ok(metadata) = fs::metadata(&folder)
             && metadata.uid() == getuid().as_raw()

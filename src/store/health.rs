@@ -195,8 +195,8 @@ impl Operation {
                 "it stays above its limits until that works again",
             ),
             Operation::KeepFree => (
-                "the disk is short of space, and evicting faces does not help",
-                "the faces stay; free space on the disk, or lower cache.min_free",
+                "the disk is short of space",
+                "faces are evicted only as far as that helps; free space on the disk, or lower cache.min_free",
             ),
             Operation::Read => (
                 "cannot read a part of the cache",

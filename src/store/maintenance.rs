@@ -215,6 +215,11 @@ impl Worker {
             return Ok(());
         };
         let (totals, now) = (disk.index().totals(), disk.moment());
+        if !disk.index().is_complete() {
+            // The size of the cache is not known yet, so eviction might be in vain.
+            self.record_space(&before, totals);
+            return Ok(());
+        }
         let [bytes, inodes] = self.usage(&before, totals);
         let target = Limits {
             bytes: self.bytes.target(bytes, now),

@@ -22,8 +22,9 @@
 //! counts, garbage collection, repair. `cacache_adapter.rs` alone calls the crate.
 //!
 //! Beside that: `archive.rs` keeps every picture, `state_files.rs` keeps an instance's budget,
-//! `directory.rs` locks the directory, `maintenance.rs` evicts and collects in a thread of its own,
-//! `inspect.rs` reads a directory from outside.
+//! `account_names.rs` keeps the faces of an instance's accounts apart, `free_space.rs` decides how much goes
+//! when others fill the disk, `directory.rs` locks the directory, `maintenance.rs` evicts and collects in a
+//! thread of its own, `inspect.rs` reads a directory from outside.
 //!
 //! # Lock order
 //!

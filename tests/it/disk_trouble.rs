@@ -256,6 +256,59 @@ async fn a_disk_that_other_programs_fill_costs_no_face_and_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_a_disk_that_other_programs_filled_costs_no_face() {
+    const FILLED: &str = "mount -t tmpfs -o size=512k tmpfs CACHE && cp -a SEED/. CACHE && \
+        dd if=/dev/zero of=CACHE/filler bs=1k count=COUNT status=none && exec \"$@\"";
+    let mut scene = Scene::set(&["env"]).await;
+    for number in 0..10 {
+        assert!(scene.face(number).await);
+    }
+    let dir = scene.program.folder.path().join("cache");
+    let seed = scene.program.folder.path().join("seed");
+    scene.server.signal("TERM");
+    scene.server.process.wait().unwrap();
+    let files = everything(dir.clone())
+        .into_iter()
+        .filter(|path| path.is_file());
+    let used: u64 = files
+        .map(|path| fs::metadata(path).unwrap().blocks() / 2)
+        .sum();
+    fs::rename(&dir, &seed).unwrap();
+    fs::create_dir(&dir).unwrap();
+    // The cache is larger than the space that is left.
+    let script = FILLED
+        .replace("CACHE", dir.to_str().unwrap())
+        .replace("SEED", seed.to_str().unwrap())
+        .replace("COUNT", &(512 - 24 - used).to_string());
+    let wrapper = [
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        &script,
+        "sh",
+    ];
+    let reserve = ["env", "FACEPLATE_CACHE__MIN_FREE=200KiB"];
+    scene.wrapper = [&wrapper[..], &reserve]
+        .concat()
+        .iter()
+        .map(|word| (*word).to_owned())
+        .collect();
+    scene.server = start(&scene.program, &scene.wrapper);
+    for _ in 0..3 {
+        scene.tend().await;
+    }
+    let cache: serde_json::Value =
+        serde_json::from_str(&scene.admin("GET", "/v1/cache").await).unwrap();
+    assert_eq!(
+        (&cache["entries"], &cache["evicted"]),
+        (&10.into(), &0.into())
+    );
+    assert!(scene.readiness().await.contains("short of space"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn eviction_keeps_the_configured_free_space_if_the_cache_takes_it() {
     let scene = Scene::set(&with_reserve("FACEPLATE_CACHE__MAX_BYTES=1GiB")).await;
     let free = |scene: &Scene| {
