@@ -101,6 +101,7 @@ def overlay(folder, keys):
     ask(all(selector.items() <= labels for selector in selectors), f"{folder}: {selectors} do not all select the pod")
     ask(pod["securityContext"]["runAsNonRoot"], f"{folder}: it may run as root")
     ask(pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", f"{folder}: no seccomp")
+    ask(pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch", f"{folder}: each start walks the cache")
     ask(pod["automountServiceAccountToken"] is False, f"{folder}: it gets a token of the cluster")
     # The cache directory belongs to one process.
     ask(deployment["spec"]["replicas"] == 1 and deployment["spec"]["strategy"]["type"] == "Recreate", f"{folder}: two at once")

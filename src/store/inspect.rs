@@ -12,8 +12,9 @@ use super::{
     AccountId, AccountNames, Owner,
     catalogue::ContentId,
     index_file::{IndexFile, IndexLine},
-    layout,
+    instance_of, layout,
     record::Record,
+    state_files::names_in,
 };
 use crate::{avatar::Outcome, clock::Timestamp};
 
@@ -79,6 +80,12 @@ impl Inspection {
         let saved = fs::read(layout::state_folder(&self.root).join(file));
         let saved = saved.ok().and_then(|saved| AccountNames::from_json(&saved));
         AccountNames::new(instance, account, saved)
+    }
+
+    /// The instances that have a state in the directory.
+    pub fn instances(&self) -> BTreeSet<String> {
+        let states = names_in(&layout::state_folder(&self.root)).into_iter();
+        states.map(|name| instance_of(&name).to_owned()).collect()
     }
 
     /// The approximate number of entries, for a progress bar.

@@ -97,7 +97,7 @@ impl StateFiles {
 }
 
 /// The names of the states in a folder.
-fn names_in(folder: &Path) -> Vec<String> {
+pub(super) fn names_in(folder: &Path) -> Vec<String> {
     let items = fs::read_dir(folder).into_iter().flatten();
     let names = items.filter_map(|item| item.ok()?.file_name().into_string().ok());
     names

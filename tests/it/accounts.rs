@@ -1,7 +1,7 @@
 //! Instances whose account or name changed: the faces of an account are shown to its users alone, and can be moved and
 //! deleted by their name in the cache.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use crate::support::{
     Answer, Rig,
@@ -206,6 +206,11 @@ async fn a_renamed_instance_gets_its_faces_by_cache_rename() {
             "{said}"
         );
         assert!(said.contains("5 waha (not configured)"), "{said}");
+        let (said, _) = scene.run(&["doctor"]);
+        assert!(
+            said.contains("not configured, which are not served: waha"),
+            "{said}"
+        );
         let (said, _) = scene.run(&["cache", "stats", "--json"]);
         let stats: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(stats["unused"], serde_json::json!({ "waha": 5 }));
@@ -256,7 +261,7 @@ async fn a_rename_that_was_killed_continues_when_it_is_repeated() {
         let mut command = scene
             .program
             .command(&["cache", "rename", "waha", "support"]);
-        let mut process = command.spawn().unwrap();
+        let mut process = command.stdout(Stdio::null()).spawn().unwrap();
         // Each run gets a little further.
         tokio::time::sleep(Duration::from_millis(kills)).await;
         if let Some(status) = process.try_wait().unwrap() {
@@ -366,6 +371,11 @@ async fn a_change_of_account_is_told_at_the_start_with_the_remedy() {
         );
         assert!(log.contains("faceplate cache rename waha waha"), "{log}");
     }
+    let (said, _) = scene.run(&["doctor"]);
+    assert!(
+        said.contains("not configured, which are not served: waha"),
+        "{said}"
+    );
     // It was the same WhatsApp account, at another address.
     let (said, is_done) = scene.run(&["cache", "rename", "waha", "waha"]);
     assert!(is_done && said.starts_with("2 faces renamed"), "{said}");

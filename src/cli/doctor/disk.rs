@@ -7,14 +7,16 @@ use rustix::fs::{Access, access};
 
 use super::Finding;
 use crate::{
+    app::account_id,
     cli::admin_client,
     config::Config,
-    store::{disk_space, is_locked, unusable_path},
+    store::{Inspection, disk_space, is_locked, unusable_path},
 };
 
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let settings = &config.startup.store;
     let mut findings = vec![directory(config).await];
+    findings.extend(unused_faces(config));
     let existing = settings.dir.ancestors().find(|dir| dir.exists());
     let Some(Ok(space)) = existing.map(disk_space) else {
         return findings;
@@ -40,6 +42,29 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         Finding::ok("cache.max_bytes", free)
     });
     findings
+}
+
+/// Faces in the cache that no instance has any more.
+fn unused_faces(config: &Config) -> Option<Finding> {
+    let inspection = Inspection::open(&config.startup.store.dir).ok()?;
+    let mut unused = inspection.instances();
+    for instance in &config.reloadable.instances {
+        unused.remove(&instance.name);
+        let names = inspection.account_names(&instance.name, account_id(instance));
+        unused.extend(names.earlier().map(str::to_owned));
+    }
+    if unused.is_empty() {
+        return None;
+    }
+    let unused: Vec<_> = unused.into_iter().collect();
+    Some(Finding::warn(
+        "cache.dir",
+        format!(
+            "it has faces of accounts that are not configured, which are not served: {}",
+            unused.join(", ")
+        ),
+        "faceplate cache rename gives them to an instance, and POST /v1/purge deletes them",
+    ))
 }
 
 async fn directory(config: &Config) -> Finding {
