@@ -376,6 +376,19 @@ async fn a_warm_cache_on_a_read_only_disk_starts_and_serves() {
         }
         scene.wrapper = read_only.map(str::to_owned).to_vec();
         scene.restart();
+        let doctor = scene.program.command(&["doctor"]);
+        let mut command = Command::new(read_only[0]);
+        command
+            .args(&read_only[1..])
+            .arg(doctor.get_program())
+            .args(doctor.get_args())
+            .env("TOKEN", "emulator-token")
+            .env("SIGNING_KEY", "a signing key for tests");
+        let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(
+            said.contains("warn  cache.dir") && said.contains("read-only disk"),
+            "{said}"
+        );
         scene.emulator.control().reset_calls();
         assert!(!scene.face(0).await);
         assert_eq!(scene.emulator.control().calls().api, 0, "{lock_file}");

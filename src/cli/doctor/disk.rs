@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use rustix::fs::{Access, access};
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+};
 
 use super::Finding;
 use crate::{
@@ -80,6 +83,15 @@ async fn directory(config: &Config) -> Finding {
             format!(
                 "give {shown} and everything in it to the server's user (chown -R), or set cache.dir to another place"
             ),
+        );
+    }
+    if access(dir, Access::WRITE_OK) == Err(Errno::ROFS) {
+        return Finding::warn(
+            about,
+            format!(
+                "{shown} is on a read-only disk: its faces are served, and nothing new is kept"
+            ),
+            "mount the disk for writing, or set cache.dir to another place",
         );
     }
     if !is_locked(dir) {
