@@ -54,6 +54,8 @@ pub(super) enum Error {
     NotOnDisk,
     /// No face was renamed.
     Rename(RenameError),
+    /// The instance is not paused.
+    NoPause,
     /// A warm-up of the instance is running already.
     WarmupRunning,
     /// No warm-up of the instance is running.
@@ -70,7 +72,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::NoRoute => Problem::no_route(
-                "there are /, /livez, /readyz, /metrics, /v1/overview, /v1/instances, /v1/cache, /v1/cache/gc, /v1/cache/rename, /v1/purge, /v1/warm, /v1/hooks/{provider} and /v1/avatars/{instance}/{jid}",
+                "GET /openapi.json describes every route of this listener; GET / is the dashboard",
             ),
             Error::Method(allowed) => Problem::method_not_allowed(allowed),
             Error::Encoding => Problem::encoding(),
@@ -129,6 +131,12 @@ impl From<Error> for Problem {
                 "rename",
                 "No face was renamed",
                 error.to_string(),
+            ),
+            Error::NoPause => Problem::new(
+                StatusCode::NOT_FOUND,
+                "not-paused",
+                "The instance is not paused",
+                "nothing is to be done; GET /v1/instances shows each instance's pause",
             ),
             Error::WarmupRunning => Problem::new(
                 StatusCode::CONFLICT,

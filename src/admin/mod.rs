@@ -18,7 +18,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, request::Parts};
+use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use secrecy::SecretString;
 
@@ -104,6 +104,7 @@ impl Admin {
             Endpoint::Metrics => Ok(self.metrics()),
             Endpoint::OpenApi => Ok(respond::document(&openapi::DOCUMENT)),
             Endpoint::Instances => Ok(respond::json(&self.instance_records())),
+            Endpoint::Pause => self.lift_pause(parameters.instance).await,
             Endpoint::Cache => Ok(respond::json(&self.cache_record())),
             Endpoint::Maintenance => {
                 self.faces.run_maintenance().await;
@@ -128,6 +129,14 @@ impl Admin {
                 let (named, subject) = self.face(&parameters)?;
                 self.picture(named, subject).await
             }
+        }
+    }
+
+    async fn lift_pause(&self, name: &str) -> Result<Reply, Error> {
+        let instance = self.instance(name)?;
+        match self.faces.lift_pause(instance).await {
+            true => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+            false => Err(Error::NoPause),
         }
     }
 

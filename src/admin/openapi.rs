@@ -133,6 +133,12 @@ fn describe_endpoint(route: &Route, method: &str) -> Operation {
             Operation::new("listInstances", summary)
                 .json_list::<InstanceRecord<'_>>(OK, "The instances.")
         }
+        Endpoint::Pause => {
+            let summary = "Lifts the pause of an instance: its vendor may be called again";
+            Operation::new("liftPause", summary)
+                .empty(StatusCode::NO_CONTENT, "The pause is lifted.")
+                .problems([Error::NoPause])
+        }
         Endpoint::Cache => Operation::new("getCache", "Shows the state of the cache")
             .json::<CacheRecord>(OK, "The state of the cache."),
         Endpoint::Maintenance => {

@@ -33,6 +33,8 @@ pub(super) enum Endpoint {
     OpenApi,
     /// Each instance's budget, cooldown and session.
     Instances,
+    /// The pause of an instance: lifts it.
+    Pause,
     /// The state of the cache.
     Cache,
     /// Runs the cache's maintenance now.
@@ -69,6 +71,11 @@ pub(super) static ROUTES: [Route; 16] = [
     route("/openapi.json", READ, Endpoint::OpenApi),
     route("/v1/overview", READ, Endpoint::Overview),
     route("/v1/instances", READ, Endpoint::Instances),
+    route(
+        "/v1/instances/{instance}/pause",
+        "DELETE",
+        Endpoint::Pause,
+    ),
     route("/v1/cache", READ, Endpoint::Cache),
     route("/v1/cache/gc", "POST", Endpoint::Maintenance),
     // The name that it had first.

@@ -23,7 +23,7 @@ pub(super) struct Live {
     pub(super) admin: Arc<Admin>,
     pub(super) faces: Faces,
     pub(super) warmups: Warmups,
-    instances: Instances,
+    pub(super) instances: Instances,
     limiter: Arc<ClientLimiter>,
 }
 

@@ -28,7 +28,7 @@ use crate::{
     config::Config,
     front::Front,
     images::Thumbnailer,
-    pipeline::Faces,
+    pipeline::{Faces, Instance},
     server::{self, Address, BadCertificate, Inherited, Tls},
     store::{OpenError, Store},
     telemetry::Metrics,
@@ -165,6 +165,13 @@ impl App {
     /// The front for faces, for callers without a socket.
     pub fn front(&self) -> Front {
         self.live.load().front.clone()
+    }
+
+    /// The pipeline and the instance of this name, for callers without a socket.
+    pub fn pipeline(&self, instance: &str) -> Option<(Faces, Arc<Instance>)> {
+        let live = self.live.load();
+        let instance = live.instances.get(instance)?.clone();
+        Some((live.faces.clone(), instance))
     }
 
     /// Applies another configuration from the next request on. Connections, memory, pauses and used-up budgets stay.

@@ -15,7 +15,7 @@ use tracing::{Instrument, Span};
 
 use super::{FetchResult, Instance, Shared, Target};
 use crate::{
-    avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Subject, Trouble},
+    avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Plan, Subject, Trouble, decide},
     clock::Timestamp,
     limits::{NotAdmitted, Priority},
     store::Cached,
@@ -108,6 +108,12 @@ impl Fetch {
             return FetchResult::settled(Some(tombstone), outcome, None, false);
         }
         let entry = before.entry().map(|entry| &**entry);
+        if let Some(entry) = before.entry()
+            && prefetched.is_none()
+            && self.is_answered(entry)
+        {
+            return FetchResult::found(entry.clone());
+        }
         let stored_name = entry.and_then(stored_name);
         let refresh = self.refresh_mode(entry);
         let (asked_at, answer) = match prefetched {
@@ -143,6 +149,14 @@ impl Fetch {
             }
         }
         None
+    }
+
+    /// Whether the cache answers now: another fetch may have ended, or the face may have been forgotten,
+    /// between the decision to fetch and the start of this fetch.
+    fn is_answered(&self, entry: &Entry) -> bool {
+        let now = self.shared.clock.now();
+        let plan = decide(Some(entry), self.ask, now, &self.shared.settings.policy);
+        plan == Plan::Serve
     }
 
     /// A vendor that caches its answers for a day has to bypass its cache in two more cases: when the

@@ -147,6 +147,16 @@ impl Faces {
         self.shared.store.run_maintenance().await;
     }
 
+    /// Lifts the pause of `instance`, and saves that for the next process. Returns whether there was one.
+    pub async fn lift_pause(&self, instance: &Arc<Instance>) -> bool {
+        let was_paused = instance.admission().lift_pause();
+        if was_paused {
+            tracing::warn!(instance = %instance.name(), "the operator lifted the pause");
+            self.shared.save_admission(instance).await;
+        }
+        was_paused
+    }
+
     /// Waits until the fetches in flight have finished and are stored, for at most `limit`. Used before
     /// the process ends: a picture that has already cost a call should not be lost.
     pub async fn wait_idle(&self, limit: Duration) {

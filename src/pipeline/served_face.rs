@@ -147,6 +147,12 @@ impl FetchResult {
         }
     }
 
+    /// The result of a fetch that made no call, because the cache had the answer by then.
+    pub(super) fn found(entry: Arc<Entry>) -> Self {
+        let outcome = entry.last.outcome;
+        Self::settled(Some(entry), outcome, None, false)
+    }
+
     /// The result of a fetch that was refused before any call.
     pub(super) fn not_admitted(entry: Option<Arc<Entry>>, refusal: NotAdmitted) -> Self {
         Self {

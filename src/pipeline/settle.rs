@@ -100,6 +100,15 @@ impl Fetch {
     fn record_error(&self, error: &FetchError) -> Answer {
         self.log_trouble(error.why, &error.detail);
         let admission = self.instance.admission();
+        let longest = admission.longest_pause();
+        if let Some(asked) = error.retry_after.filter(|asked| *asked > longest) {
+            tracing::warn!(
+                instance = %self.instance.name(),
+                retry_after_seconds = asked.as_secs(),
+                capped_seconds = longest.as_secs(),
+                "the vendor's Retry-After is longer than negative.rate_limited_longest and is capped"
+            );
+        }
         Answer::Trouble {
             why: error.why,
             retry_at: admission.record_trouble(error.why, error.retry_after),

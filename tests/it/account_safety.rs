@@ -71,6 +71,34 @@ async fn a_pause_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn an_operator_lifts_a_pause_and_it_stays_lifted_over_a_restart() {
+    let mut rig = Rig::start().await;
+    let path = "/v1/instances/waha/pause";
+    let lift = async |rig: &Rig| Answer::to(&rig.admin(), "DELETE", path, &[]).await;
+    rig.inject(
+        Rule::api(Fault::Status {
+            status: 429,
+            retry_after: Some(600),
+        })
+        .times(1),
+    );
+    let limited = rig.face("waha", "628100000001").await;
+    limited.assert_fallback("rate_limited");
+    assert_eq!(lift(&rig).await.status, 204);
+    rig.restart().await;
+    rig.traffic();
+    let answer = rig.face("waha", "628100000002").await;
+    answer.assert_picture(&rig.bytes("628100000002"));
+    assert_eq!(rig.traffic(), (1, 1));
+
+    let again = lift(&rig).await;
+    assert_eq!(again.status, 404);
+    assert!(again.text().contains("not-paused"), "{}", again.text());
+    let unknown = Answer::to(&rig.admin(), "DELETE", "/v1/instances/nobody/pause", &[]).await;
+    assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test]
 async fn consecutive_empty_answers_count_as_a_rate_limit_and_keep_the_pictures() {
     let rig = Rig::start().await;
     for jid in jids(10) {

@@ -1,7 +1,11 @@
 //! Single-flight: requests for one face at the same time cause one call.
 
 use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
-use faceplate::emulator::{Fault, Rule};
+use faceplate::{
+    avatar::{Ask, Subject},
+    emulator::{Fault, Rule},
+    pipeline::LookUp,
+};
 use tokio::task::JoinSet;
 
 const FACE: &str = "628100000001";
@@ -38,6 +42,22 @@ async fn a_thousand_requests_for_one_cold_face_are_one_transaction() {
     println!("{collapsed} requests waited for the transaction, {hits} came after it");
     assert_eq!(collapsed + hits, 999, "one request led it");
     assert!(collapsed > 100, "{collapsed} requests waited");
+    assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
+async fn a_look_up_that_missed_just_before_a_fetch_was_stored_makes_no_call_of_its_own() {
+    let rig = Rig::start().await;
+    let (faces, waha) = rig.pipeline("waha");
+    let subject = Subject::Chat(format!("{FACE}@c.us").parse().unwrap());
+    let now = faces.now();
+    let missed = faces.try_look_up(&waha, subject, Ask::View, now).unwrap();
+    let LookUp::Pending(missed) = missed else {
+        panic!("the face was never asked for: {missed:?}");
+    };
+    rig.face("waha", FACE).await;
+    let face = faces.finish_look_up(missed).await.unwrap();
+    assert!(face.picture().is_some());
     assert_eq!(rig.traffic(), (1, 1));
 }
 

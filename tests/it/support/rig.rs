@@ -1,12 +1,13 @@
 //! Faceplate with emulated vendors, in this process.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use faceplate::{
     app::{App, Dependencies, StartError},
     clock::{Clock, Timestamp},
     config,
     emulator::{Calls, Control, Emulator, OWN_JID, Options, Rule},
+    pipeline::{Faces, Instance},
     upstream::Resolver,
 };
 use hyper::body::Bytes;
@@ -224,6 +225,11 @@ impl Rig {
     /// The service of the public listener, without a socket.
     pub fn front(&self) -> faceplate::front::Front {
         self.app.as_ref().unwrap().front()
+    }
+
+    /// The pipeline and the instance named after `vendor`, without a socket.
+    pub fn pipeline(&self, vendor: &str) -> (Faces, Arc<Instance>) {
+        self.app.as_ref().unwrap().pipeline(vendor).unwrap()
     }
 
     /// The address of the public listener.

@@ -1,0 +1,280 @@
+//! How a vendor, a CDN and a DNS server behave on the wire, below what they say: content codings, statuses,
+//! connections that end, questions that stay without an answer.
+
+use std::{
+    io::Write,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use faceplate::upstream::Resolver;
+use flate2::{Compression, write::GzEncoder};
+use image::ImageFormat;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket},
+};
+
+use crate::support::{Rig, image_files, rig::Settings};
+
+/// A request to a [`Server`].
+struct Received<'a> {
+    head: &'a str,
+    /// How many requests came before on its connection.
+    before: usize,
+}
+
+/// A server that sends the bytes that a test's function returns, and closes the connection for `None`.
+/// It is the vendor and the CDN at once.
+struct Server {
+    address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(
+        answer: impl Fn(SocketAddr, Received<'_>) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (answer, requests) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
+        let server = Server {
+            address,
+            requests: requests.clone(),
+        };
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (answer, requests) = (answer.clone(), requests.clone());
+                tokio::spawn(serve(stream, requests, move |received| {
+                    answer(address, received)
+                }));
+            }
+        });
+        server
+    }
+
+    /// Faceplate in front of this server, whose instance is called `waha`.
+    async fn rig(&self) -> Rig {
+        self.settings().start().await
+    }
+
+    fn settings(&self) -> Settings {
+        Settings::default()
+            .section("cache", "first_paint = \"0\"")
+            .only("waha", &format!("base_url = \"http://{}\"", self.address))
+            .only("waha", &format!("picture_hosts = [\"{}\"]", self.address))
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    requests: Arc<AtomicUsize>,
+    answer: impl Fn(Received<'_>) -> Option<Vec<u8>>,
+) {
+    for before in 0.. {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => return,
+            }
+        }
+        requests.fetch_add(1, Ordering::Relaxed);
+        let head = String::from_utf8(head).unwrap();
+        let received = Received {
+            head: &head,
+            before,
+        };
+        let Some(bytes) = answer(received) else {
+            return;
+        };
+        if stream.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+fn picture() -> Bytes {
+    image_files::plain(ImageFormat::Jpeg).into()
+}
+
+/// WAHA's answer about any face, and the picture of its link.
+fn link_or_picture(server: SocketAddr, received: &Received<'_>) -> Vec<u8> {
+    if received.head.starts_with("GET /api/") {
+        format!("{{\"url\":\"http://{server}/picture.jpg\"}}").into_bytes()
+    } else {
+        picture().into()
+    }
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn replies_are_asked_for_without_a_content_coding_and_gzip_is_decoded_all_the_same() {
+    let server = Server::start(|server, received| {
+        assert!(received.head.contains("accept-encoding: identity\r\n"));
+        let body = gzip(&link_or_picture(server, &received));
+        Some(response("200 OK", "content-encoding: gzip\r\n", &body))
+    })
+    .await;
+    let rig = server.rig().await;
+    let face = rig.face("waha", "628100000001").await;
+    face.assert_picture(&picture());
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_content_coding_that_is_not_understood_is_a_vendor_error() {
+    let server = Server::start(|server, received| {
+        let body = link_or_picture(server, &received);
+        Some(response("200 OK", "content-encoding: br\r\n", &body))
+    })
+    .await;
+    let rig = server.rig().await;
+    let face = rig.face("waha", "628100000001").await;
+    face.assert_fallback("vendor_error");
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_closes_instead_of_answering_costs_one_more_call_and_no_face() {
+    let server = Server::start(|server, received| {
+        let is_kept = received.before > 0;
+        (!is_kept).then(|| response("200 OK", "", &link_or_picture(server, &received)))
+    })
+    .await;
+    let rig = server.rig().await;
+    let (_, waha) = rig.pipeline("waha");
+    for number in 0..10 {
+        let calls_before = waha.admission().available();
+        let requests_before = server.requests();
+        let face = rig.face("waha", &format!("62810000000{number}")).await;
+        face.assert_picture(&picture());
+        // A call and a download, of which either may have come on a kept connection first.
+        assert!(server.requests() <= requests_before + 4);
+        assert!(calls_before - waha.admission().available() <= 2);
+    }
+}
+
+#[tokio::test]
+async fn a_new_connection_that_closes_instead_of_answering_is_not_tried_again() {
+    let server = Server::start(|_, _| None).await;
+    let rig = server.rig().await;
+    let face = rig.face("waha", "628100000001").await;
+    face.assert_fallback("vendor_error");
+    assert_eq!(server.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_203_is_understood_like_a_200_and_a_204_from_the_cdn_is_a_dead_link() {
+    let server = Server::start(|server, received| {
+        let body = link_or_picture(server, &received);
+        Some(response("203 Non-Authoritative Information", "", &body))
+    })
+    .await;
+    let rig = server.rig().await;
+    let face = rig.face("waha", "628100000001").await;
+    face.assert_picture(&picture());
+
+    let server = Server::start(|server, received| {
+        let is_call = received.head.starts_with("GET /api/");
+        Some(if is_call {
+            response("200 OK", "", &link_or_picture(server, &received))
+        } else {
+            response("204 No Content", "", b"")
+        })
+    })
+    .await;
+    let rig = server.rig().await;
+    let face = rig.face("waha", "628100000001").await;
+    face.assert_fallback("vendor_error");
+    // The vendor is asked for a new link once.
+    assert_eq!(server.requests(), 4);
+}
+
+/// A DNS server that answers questions for IPv4 addresses with 127.0.0.1, and no others. Returns its
+/// address and the number of its answers.
+async fn ipv4_only_dns() -> (SocketAddr, Arc<AtomicUsize>) {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let answers = Arc::new(AtomicUsize::new(0));
+    let counted = answers.clone();
+    tokio::spawn(async move {
+        let mut buffer = [0; 1500];
+        while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+            let query = &buffer[..length];
+            let name = query[12..].iter().position(|byte| *byte == 0).unwrap();
+            let question = &query[12..12 + name + 5];
+            let is_ipv4 = question[name + 1..name + 3] == [0, 1];
+            if !is_ipv4 {
+                continue;
+            }
+            let id = &query[..2];
+            // A response with one question and one answer.
+            let counts = [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+            // The name of the question, type A, class IN, a minute, four bytes.
+            let record = [0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1];
+            let response = [id, &counts, question, &record].concat();
+            socket.send_to(&response, client).await.unwrap();
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (address, answers)
+}
+
+#[tokio::test]
+async fn a_dns_server_that_never_answers_about_ipv6_costs_no_face() {
+    let (dns, answers) = ipv4_only_dns().await;
+    let rig = Settings::default()
+        .cdn_host("faces.example")
+        .resolver(Resolver::with_server("", dns).unwrap())
+        .start()
+        .await;
+    let face = rig.face("waha", "628100000001").await;
+    face.assert_picture(&rig.bytes("628100000001"));
+    assert_eq!(answers.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_name_in_the_hosts_file_is_not_asked_of_dns() {
+    let (dns, answers) = ipv4_only_dns().await;
+    let hosts = "127.0.0.1 faces.example";
+    let rig = Settings::default()
+        .cdn_host("faces.example")
+        .resolver(Resolver::with_server(hosts, dns).unwrap())
+        .start()
+        .await;
+    let face = rig.face("waha", "628100000001").await;
+    face.assert_picture(&rig.bytes("628100000001"));
+    assert_eq!(answers.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn an_address_that_refuses_connections_is_followed_by_the_next_one() {
+    let addresses = ["::1", "127.0.0.9", "127.0.0.1"].map(|text| text.parse().unwrap());
+    let rig = Settings::default()
+        .cdn_host("faces.example")
+        .resolver(Resolver::from_fn(move |_| addresses.to_vec()))
+        .instance("allow_private = [\"127.0.0.0/8\", \"::1/128\"]")
+        .start()
+        .await;
+    let face = rig.face("waha", "628100000001").await;
+    face.assert_picture(&rig.bytes("628100000001"));
+}
