@@ -8,7 +8,7 @@ use divan::Bencher;
 use faceplate::{
     app::{App, Dependencies},
     avatar::{
-        Ask, Entry, Jid, Key, LastAttempt, Memo, Outcome, Picture, Policy, StoredPicture, Subject,
+        Ask, Entry, Jid, Key, LastAttempt, Outcome, Picture, Policy, StoredPicture, Subject,
         decide,
     },
     clock::{Clock, Timestamp},
@@ -43,7 +43,6 @@ fn entry(now: Timestamp) -> Entry {
             name: None,
             changed_at: now,
             confirmed_at: now,
-            memo: Memo::default(),
         }),
         last: LastAttempt {
             outcome: Outcome::Picture,

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::{
-    Empty, Entry, LastAttempt, Memo, OnHidden, Outcome, Picture, Policy, StoredPicture, Trouble,
+    Empty, Entry, LastAttempt, OnHidden, Outcome, Picture, Policy, StoredPicture, Trouble,
 };
 use crate::clock::Timestamp;
 
@@ -130,7 +130,6 @@ fn confirm_picture(
             name,
             changed_at: now,
             confirmed_at: now,
-            memo: Memo::default(),
         },
     }
 }

@@ -1,10 +1,6 @@
 //! The entry of one face: the last good picture, and the outcome of the last attempt to fetch it.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,14 +28,7 @@ pub struct StoredPicture {
     pub changed_at: Timestamp,
     /// When the vendor last confirmed them (`Age` counts from here).
     pub confirmed_at: Timestamp,
-    /// What is made of `picture` and `changed_at` once.
-    pub memo: Memo,
 }
-
-/// Bytes that somebody makes of a picture once, and finds again as long as it is kept: HTTP's fields
-/// about it, say. Copies share them. They tell nothing new, so all memos are equal.
-#[derive(Clone, Default)]
-pub struct Memo(Arc<OnceLock<Box<[u8]>>>);
 
 /// The last attempt to fetch a face. The serialized names are the format on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -144,26 +133,6 @@ impl Entry {
     /// Whether the entry is a tombstone whose time has not passed.
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
         self.last.is_forgotten && now < self.last.retry_at
-    }
-}
-
-impl Memo {
-    /// What was made before, or else what `make` makes.
-    pub fn get_or_make(&self, make: impl FnOnce() -> Box<[u8]>) -> &[u8] {
-        self.0.get_or_init(make)
-    }
-}
-
-impl PartialEq for Memo {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl fmt::Debug for Memo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let length = self.0.get().map(|made| made.len());
-        write!(f, "Memo({length:?} bytes)")
     }
 }
 

@@ -145,11 +145,7 @@ impl Writer<'_> {
         let age = stored.age(self.now);
         let is_an_error = reply.status.is_client_error();
         let headers = &mut reply.headers;
-        let validators = || validators(&digest, stored.changed_at);
-        match &self.representation.content {
-            Content::Variant(_) => headers.add_all(&validators()),
-            _ => headers.add_lines(stored.memo.get_or_make(|| validators().into_lines())),
-        }
+        add_validators(headers, &digest, stored.changed_at);
         self.add_vary(headers);
         headers.add_number(header::AGE, age.as_secs());
         let ttl = self.policy.ttl;
@@ -284,14 +280,12 @@ pub(crate) fn etag(digest: &Digest) -> ArrayString<34> {
     etag
 }
 
-/// The headers of every reply about a picture.
-fn validators(digest: &Digest, changed: Timestamp) -> HeaderBlock {
-    let mut headers = HeaderBlock::default();
+/// Adds the headers of every reply about a picture.
+fn add_validators(headers: &mut HeaderBlock, digest: &Digest, changed: Timestamp) {
     headers.add(header::ETAG, &etag(digest));
     headers.add(header::ACCEPT_RANGES, "bytes");
     headers.add(header::LAST_MODIFIED, &date(changed));
     headers.add(SOURCE, "picture");
-    headers
 }
 
 /// Reduces a reply with all of `bytes` to the requested part.

@@ -1,6 +1,6 @@
 //! The header fields of a reply as the text that goes over the wire, in order.
 //!
-//! For the headers of a picture, building and sending this text takes XXX ns, and a `HeaderMap` YYY ns, of some 10 µs that
+//! For the headers of a picture, building and sending this text takes 140 ns, and a `HeaderMap` 450 ns, of some 10 µs that
 //! a hit takes (`cargo bench --bench hit headers`).
 
 use std::{fmt, iter, ops::Range, str};
@@ -42,17 +42,7 @@ impl HeaderBlock {
 
     /// Adds all headers of `others`, whose names the block does not have.
     pub fn add_all(&mut self, others: &HeaderBlock) {
-        self.add_lines(&others.0);
-    }
-
-    /// Adds lines from [`HeaderBlock::into_lines`], whose names the block does not have.
-    pub fn add_lines(&mut self, lines: &[u8]) {
-        self.0.extend_from_slice(lines);
-    }
-
-    /// The lines, to be stored.
-    pub fn into_lines(self) -> Box<[u8]> {
-        self.0.into()
+        self.0.extend_from_slice(&others.0);
     }
 
     /// Removes the header of this name, and adds it with another value.

@@ -8,7 +8,7 @@ use super::{
     read_error::ReadError,
     record::{PictureRecord, Record},
 };
-use crate::avatar::{Entry, LastAttempt, Memo, Picture, Proof, StoredPicture};
+use crate::avatar::{Entry, LastAttempt, Picture, Proof, StoredPicture};
 
 /// Everything about an entry but the bytes of its picture.
 #[derive(Debug)]
@@ -24,7 +24,6 @@ struct PictureMetadata {
     record: PictureRecord,
     /// The name of the content.
     integrity: String,
-    memo: Memo,
 }
 
 impl EntryMetadata {
@@ -39,11 +38,7 @@ impl EntryMetadata {
         Ok(Self {
             owner: owner.map(Arc::new),
             last: record.last,
-            picture: picture.map(|(record, integrity)| PictureMetadata {
-                record,
-                integrity,
-                memo: Memo::default(),
-            }),
+            picture: picture.map(|(record, integrity)| PictureMetadata { record, integrity }),
         })
     }
 
@@ -54,16 +49,11 @@ impl EntryMetadata {
         read_picture: impl FnOnce(&str, Option<&Proof>) -> Result<Picture, ReadError>,
     ) -> Result<Entry, ReadError> {
         let picture = match &self.picture {
-            Some(PictureMetadata {
-                record,
-                integrity,
-                memo,
-            }) => Some(StoredPicture {
+            Some(PictureMetadata { record, integrity }) => Some(StoredPicture {
                 picture: read_picture(integrity, record.proof.as_ref())?,
                 name: record.name.clone(),
                 changed_at: record.changed_at,
                 confirmed_at: record.confirmed_at,
-                memo: memo.clone(),
             }),
             None => None,
         };
