@@ -5,6 +5,8 @@
 //! 2. Parse it (`request_head`), or pass the connection to hyper.
 //! 3. Let the handler answer, and stop if the client goes away meanwhile.
 //! 4. Write head and body.
+//!
+//! A hit of 4 KB behind hyper costs 1.3 times as much, and one of 40 KB 1.35 times (`make bench-choices`).
 
 use std::{
     convert::Infallible,

@@ -5,7 +5,8 @@
 //! write, padded with blanks where the old state was longer. A killed process does not cut such a
 //! write; a power loss may.
 //!
-//! FIGURE
+//! To save a state takes 33 µs in this way, and 170 µs by a new file and a rename
+//! (`cargo bench --bench store`).
 
 use std::{
     error::Error,
