@@ -8,8 +8,7 @@ use divan::Bencher;
 use faceplate::{
     app::{App, Dependencies},
     avatar::{
-        Ask, Entry, Jid, Key, LastAttempt, Outcome, Picture, Policy, StoredPicture, Subject,
-        decide,
+        Ask, Entry, Jid, Key, LastAttempt, Outcome, Picture, Policy, StoredPicture, Subject, decide,
     },
     clock::{Clock, Timestamp},
     config,
@@ -40,7 +39,7 @@ fn entry(now: Timestamp) -> Entry {
     Entry {
         picture: Some(StoredPicture {
             picture: picture(),
-            name: None,
+            link_id: None,
             changed_at: now,
             confirmed_at: now,
         }),

@@ -114,7 +114,8 @@ fn from_origin(request: &Request<Incoming>, address: SocketAddr) -> Response<Ful
 fn jpeg(number: u64, length: usize) -> Bytes {
     const HEAD: [u8; 35] = [
         0xFF, 0xD8, // start of image
-        0xFF, 0xC0, 0, 17, 8, 0x02, 0x80, 0x02, 0x80, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1, // frame
+        0xFF, 0xC0, 0, 17, 8, 0x02, 0x80, 0x02, 0x80, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11,
+        1, // frame
         0xFF, 0xDA, 0, 12, 3, 1, 0, 2, 0x11, 3, 0x11, 0, 0x3F, 0, // scan
     ];
     const END: [u8; 2] = [0xFF, 0xD9];

@@ -34,8 +34,9 @@ struct PictureRecord<'a> {
     width: u32,
     height: u32,
     etag: String,
-    /// The file's name in the vendor's link, which changes with the picture.
-    link_name: Option<&'a str>,
+    /// The identity of the vendor's link, a hash that changes with the picture. Null if the picture is to be
+    /// downloaded again in any case.
+    link_id: Option<&'a str>,
     /// The date when the picture was first seen, as HTTP writes dates.
     changed: String,
     /// The date when the vendor last confirmed the picture.
@@ -128,7 +129,7 @@ impl<'a> EntryRecord<'a> {
                 width,
                 height,
                 etag: representation::etag(&stored.picture.digest()).to_string(),
-                link_name: stored.name.as_deref(),
+                link_id: stored.link_id.as_deref(),
                 changed: date(stored.changed_at),
                 confirmed: date(stored.confirmed_at),
                 fresh: stored.age(now) < ttl,

@@ -63,7 +63,7 @@ pub(super) struct Parameters<'a> {
 
 const READ: &str = "GET, HEAD";
 
-pub(super) static ROUTES: [Route; 16] = [
+pub(super) static ROUTES: [Route; 17] = [
     route("/livez", READ, Endpoint::Livez),
     route("/readyz", READ, Endpoint::Readyz),
     route("/", READ, Endpoint::Dashboard),
@@ -71,11 +71,7 @@ pub(super) static ROUTES: [Route; 16] = [
     route("/openapi.json", READ, Endpoint::OpenApi),
     route("/v1/overview", READ, Endpoint::Overview),
     route("/v1/instances", READ, Endpoint::Instances),
-    route(
-        "/v1/instances/{instance}/pause",
-        "DELETE",
-        Endpoint::Pause,
-    ),
+    route("/v1/instances/{instance}/pause", "DELETE", Endpoint::Pause),
     route("/v1/cache", READ, Endpoint::Cache),
     route("/v1/cache/gc", "POST", Endpoint::Maintenance),
     // The name that it had first.

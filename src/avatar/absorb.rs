@@ -2,7 +2,7 @@
 //! proof that none is:
 //!
 //! 1. An answer changes nothing if a newer answer overtook it, or if the face was forgotten meanwhile.
-//! 2. A new picture replaces the old one. The same bytes, or the same link name, only confirm it.
+//! 2. A new picture replaces the old one. The same bytes, or the same link, only confirm it.
 //! 3. An empty answer counts as a strike against the picture. Enough strikes, a TTL apart, remove the
 //!    picture if the operator wants that (`on_hidden = "drop"`).
 //! 4. Trouble sets the time of the next attempt, and nothing else.
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 
-/// The result of one upstream transaction.
+/// The result of one fetch.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// When it began.
@@ -28,13 +28,13 @@ pub struct Report {
     pub jitter: f64,
 }
 
-/// The answer of an upstream transaction.
+/// The answer of a fetch.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// A picture, and the file name in its link if it came by link.
+    /// A picture, and the identity of its link if it came by link.
     Picture(Picture, Option<String>),
-    /// A link with this file name, which is the stored picture's. The picture is the same, so it was
-    /// not downloaded.
+    /// A link of this identity, which is the stored picture's. The picture is the same, so it was not
+    /// downloaded.
     Unchanged(String),
     /// A confirmed "no picture".
     Empty(Empty),
@@ -77,9 +77,9 @@ pub fn absorb(entry: Option<&Entry>, report: Report, policy: &Policy) -> Option<
             picture: Some(confirm_picture(stored, picture, name, report.answered_at)),
             last: attempt_with_answer(outcome, report.asked_at, fresh_until),
         }),
-        Answer::Unchanged(name) => {
+        Answer::Unchanged(link_id) => {
             // The answer confirms the picture of that name, which may have been replaced meanwhile.
-            let stored = stored.filter(|stored| stored.name.as_ref() == Some(&name))?;
+            let stored = stored.filter(|stored| stored.link_id.as_ref() == Some(&link_id))?;
             Some(Entry {
                 picture: Some(StoredPicture {
                     confirmed_at: report.answered_at,
@@ -116,18 +116,18 @@ fn is_overtaken(last: &LastAttempt, report: &Report) -> bool {
 fn confirm_picture(
     stored: Option<StoredPicture>,
     picture: Picture,
-    name: Option<String>,
+    link_id: Option<String>,
     now: Timestamp,
 ) -> StoredPicture {
     match stored {
         Some(stored) if stored.picture.digest() == picture.digest() => StoredPicture {
-            name,
+            link_id,
             confirmed_at: now,
             ..stored
         },
         _ => StoredPicture {
             picture,
-            name,
+            link_id,
             changed_at: now,
             confirmed_at: now,
         },

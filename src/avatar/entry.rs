@@ -21,9 +21,10 @@ pub struct Entry {
 pub struct StoredPicture {
     /// The bytes, with their type and dimensions.
     pub picture: Picture,
-    /// The file name in the picture's link: the vendor's own name for this version of the picture.
-    /// The link's signature and expiry change with every answer and are left out.
-    pub name: Option<String>,
+    /// The identity of the link that the picture came from. A later answer with the same one confirms the
+    /// picture without a download. `None` if the picture came without a link, or has to be downloaded
+    /// again in any case.
+    pub link_id: Option<String>,
     /// When these bytes were first seen (`Last-Modified`).
     pub changed_at: Timestamp,
     /// When the vendor last confirmed them (`Age` counts from here).
@@ -89,13 +90,15 @@ impl Entry {
     }
 
     /// Expires the entry, as if its `ttl` had just passed: the next request gets the picture and
-    /// starts a refresh. A tombstone stays as it is.
+    /// starts a refresh, which downloads the picture even if its link is unchanged. A tombstone stays as it
+    /// is.
     pub fn expire(mut self, now: Timestamp, ttl: Duration) -> Self {
         if self.is_forgotten(now) {
             return self;
         }
         if let Some(stored) = &mut self.picture {
             stored.confirmed_at = stored.confirmed_at.min(now - ttl);
+            stored.link_id = None;
         }
         self.last.retry_at = now;
         self
@@ -117,6 +120,7 @@ impl Entry {
         }
         if let Some(stored) = &mut self.picture {
             stored.confirmed_at = Timestamp::default();
+            stored.link_id = None;
         }
         self.last.retry_at = now;
         self

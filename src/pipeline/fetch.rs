@@ -2,7 +2,7 @@
 //!
 //! 1. Take a call from the budget, unless the instance pauses.
 //! 2. Resolve: ask the vendor for the picture or for its link.
-//! 3. Download the link, unless its file name shows that the picture is the stored one. If the link has
+//! 3. Download the link, unless it is the stored picture's and nothing demands a look. If the link has
 //!    expired or leads nowhere, the vendor is asked once more, past its own cache.
 //! 4. Validate: the bytes become a [`Picture`], or an error.
 //! 5. Absorb the answer into the entry and store it (`settle.rs`).
@@ -20,7 +20,9 @@ use crate::{
     limits::{NotAdmitted, Priority},
     store::Cached,
     telemetry::traces,
-    upstream::{ClientError, Download, Link, Question, VendorAnswer, VendorFailure},
+    upstream::{
+        ClientError, Download, Link, Question, VendorAnswer, VendorCall, VendorFailure, VendorReply,
+    },
 };
 
 /// One fetch.
@@ -114,11 +116,15 @@ impl Fetch {
         {
             return FetchResult::found(entry.clone());
         }
-        let stored_name = entry.and_then(stored_name);
+        // A request that demands a refresh wants the bytes to be looked at.
+        let known_link = match self.ask {
+            Ask::View => entry.and_then(link_id),
+            Ask::Refresh => None,
+        };
         let refresh = self.refresh_mode(entry);
         let (asked_at, answer) = match prefetched {
             Some(prefetched) if refresh != Refresh::Required => {
-                let answer = self.follow(prefetched.answer, stored_name).await;
+                let answer = self.follow(prefetched.answer, known_link).await;
                 (prefetched.asked_at, answer)
             }
             _ => {
@@ -129,7 +135,7 @@ impl Fetch {
                     }
                 };
                 let asked_at = self.shared.clock.now();
-                (asked_at, self.ask_vendor(with_refresh, stored_name).await)
+                (asked_at, self.ask_vendor(with_refresh, known_link).await)
             }
         };
         self.settle(before, asked_at, answer).await
@@ -203,10 +209,10 @@ impl Fetch {
     async fn ask_vendor(
         &mut self,
         with_refresh: bool,
-        stored_name: Option<&str>,
+        known_link: Option<&str>,
     ) -> Result<Answer, FetchError> {
         let answer = self.resolve(with_refresh).await?;
-        self.follow(answer, stored_name).await
+        self.follow(answer, known_link).await
     }
 
     /// Turns the vendor's reply into an answer. If its link is gone, asks the vendor once more, past its
@@ -214,9 +220,9 @@ impl Fetch {
     async fn follow(
         &mut self,
         answer: VendorAnswer,
-        stored_name: Option<&str>,
+        known_link: Option<&str>,
     ) -> Result<Answer, FetchError> {
-        if let Retrieval::Answer(answer) = self.retrieve(answer, stored_name).await? {
+        if let Retrieval::Answer(answer) = self.retrieve(answer, known_link).await? {
             return Ok(answer);
         }
         let admission = self.instance.admission();
@@ -227,7 +233,7 @@ impl Fetch {
         }
         self.shared.save_admission(&self.instance).await;
         let answer = self.resolve(true).await?;
-        match self.retrieve(answer, stored_name).await? {
+        match self.retrieve(answer, known_link).await? {
             Retrieval::Answer(answer) => Ok(answer),
             Retrieval::LinkGone => Err(FetchError::vendor_error(
                 "the link has expired or is gone, also after a refresh",
@@ -246,8 +252,10 @@ impl Fetch {
             .call(self.subject, with_refresh)
             .map_err(|unsupported| FetchError::vendor_error(unsupported.to_string()))?;
         let (started, span) = (Instant::now(), self.span("api"));
-        let call = self.instance.client.call(call);
-        let result = call.instrument(span.clone()).await;
+        let result = self
+            .call(&call, with_refresh)
+            .instrument(span.clone())
+            .await;
         self.record_hop("api", started, result.as_ref().err());
         let reply = result?;
         let status = reply.status.as_u16();
@@ -256,19 +264,38 @@ impl Fetch {
         Ok(self.instance.provider().read_picture(&question, &reply)?)
     }
 
+    /// Calls the vendor. If the vendor closes a kept connection instead of answering, calls once more, if
+    /// the budget has another call.
+    async fn call(
+        &self,
+        call: &VendorCall,
+        with_refresh: bool,
+    ) -> Result<VendorReply, ClientError> {
+        let result = self.instance.client.call(call).await;
+        let admission = self.instance.admission();
+        if !matches!(result, Err(ClientError::KeptConnectionClosed))
+            || admission.admit(self.priority, with_refresh).is_err()
+        {
+            return result;
+        }
+        self.shared.save_admission(&self.instance).await;
+        self.instance.client.call_unpooled(call).await
+    }
+
     /// Steps 3 and 4: downloads and validates the picture, if there is one.
     async fn retrieve(
         &self,
         answer: VendorAnswer,
-        stored_name: Option<&str>,
+        known_link: Option<&str>,
     ) -> Result<Retrieval, FetchError> {
         let link = match answer {
             VendorAnswer::Empty(empty) => return Ok(Retrieval::Answer(Answer::Empty(empty))),
             VendorAnswer::Bytes(bytes) => return Retrieval::picture(bytes, None),
             VendorAnswer::Link(text) => Link::parse(&text).map_err(ClientError::BadLink)?,
         };
-        if let Some(name) = stored_name.filter(|name| link.name() == Some(name)) {
-            return Ok(Retrieval::Answer(Answer::Unchanged(name.to_owned())));
+        let link_id = link.picture_id();
+        if known_link == Some(&*link_id) {
+            return Ok(Retrieval::Answer(Answer::Unchanged(link_id)));
         }
         let now = self.shared.clock.now();
         if link.expires().is_some_and(|expires| expires <= now) {
@@ -279,7 +306,7 @@ impl Fetch {
         let result = download.instrument(self.span("cdn")).await;
         self.record_hop("cdn", started, result.as_ref().err());
         match result? {
-            Download::Bytes(bytes) => Retrieval::picture(bytes, link.name()),
+            Download::Bytes(bytes) => Retrieval::picture(bytes, Some(link_id)),
             Download::Gone => Ok(Retrieval::LinkGone),
         }
     }
@@ -297,19 +324,16 @@ impl Fetch {
     }
 }
 
-/// The file name in the link of the stored picture.
-fn stored_name(entry: &Entry) -> Option<&str> {
-    entry.picture.as_ref()?.name.as_deref()
+/// The identity of the link of the stored picture.
+fn link_id(entry: &Entry) -> Option<&str> {
+    entry.picture.as_ref()?.link_id.as_deref()
 }
 
 impl Retrieval {
-    fn picture(bytes: Bytes, name: Option<&str>) -> Result<Self, FetchError> {
+    fn picture(bytes: Bytes, link_id: Option<String>) -> Result<Self, FetchError> {
         let picture = Picture::validate(bytes)
             .map_err(|rejected| FetchError::vendor_error(rejected.to_string()))?;
-        Ok(Retrieval::Answer(Answer::Picture(
-            picture,
-            name.map(str::to_owned),
-        )))
+        Ok(Retrieval::Answer(Answer::Picture(picture, link_id)))
     }
 }
 

@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        avatar::{LastAttempt, Memo, Outcome, Picture, StoredPicture, Subject},
+        avatar::{LastAttempt, Outcome, Picture, StoredPicture, Subject},
         clock::Timestamp,
     };
 
@@ -105,10 +105,9 @@ mod tests {
         Arc::new(Entry {
             picture: Some(StoredPicture {
                 picture: Picture::validate(Bytes::from(bytes)).unwrap(),
-                name: None,
+                link_id: None,
                 changed_at: now,
                 confirmed_at: now,
-                memo: Memo::default(),
             }),
             last: LastAttempt {
                 outcome: Outcome::Picture,

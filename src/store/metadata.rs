@@ -51,7 +51,7 @@ impl EntryMetadata {
         let picture = match &self.picture {
             Some(PictureMetadata { record, integrity }) => Some(StoredPicture {
                 picture: read_picture(integrity, record.proof.as_ref())?,
-                name: record.name.clone(),
+                link_id: record.link_id.clone(),
                 changed_at: record.changed_at,
                 confirmed_at: record.confirmed_at,
             }),

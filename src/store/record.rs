@@ -20,7 +20,8 @@ pub(super) struct Record {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PictureRecord {
-    pub(super) name: Option<String>,
+    #[serde(rename = "name")]
+    pub(super) link_id: Option<String>,
     #[serde(rename = "changed")]
     pub(super) changed_at: Timestamp,
     #[serde(rename = "confirmed")]
@@ -37,7 +38,7 @@ impl Record {
             subject: owner.subject.as_str().to_owned(),
             last: entry.last,
             picture: entry.picture.as_ref().map(|stored| PictureRecord {
-                name: stored.name.clone(),
+                link_id: stored.link_id.clone(),
                 changed_at: stored.changed_at,
                 confirmed_at: stored.confirmed_at,
                 proof: Some(stored.picture.proof()),

@@ -4,9 +4,7 @@
 use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
-};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -19,7 +17,8 @@ use tower_service::Service;
 use url::Url;
 
 use super::{
-    dial::{self, Dial},
+    coding,
+    dial::{self, Dial, HasAnswered},
     guard::{Guard, GuardError},
     link::{BadLink, Link},
     provider::{VendorCall, VendorReply},
@@ -49,6 +48,8 @@ type Http<B> = legacy::Client<HttpsConnector<Dial>, B>;
 /// One instance's client.
 pub struct Client {
     http: Http<Full<Bytes>>,
+    /// Keeps no connection, for the second try after a kept one was closed.
+    unpooled: Http<Full<Bytes>>,
     settings: ClientSettings,
     guard: Arc<Guard>,
     downloads: Semaphore,
@@ -59,7 +60,7 @@ pub struct Client {
 pub enum Download {
     /// The picture's bytes, not validated yet.
     Bytes(Bytes),
-    /// The link is dead (403, 404, 410): its signature has expired, or the picture was changed or
+    /// The link is dead (204, 403, 404, 410): its signature has expired, or the picture was changed or
     /// removed. A new link from the vendor may work.
     Gone,
 }
@@ -82,6 +83,15 @@ pub enum ClientError {
     /// The connection could not be made, or ended before the body did.
     #[error("the connection failed: {0}")]
     Connection(String),
+    /// A kept connection ended before the answer began: the server closed it just then.
+    #[error("the kept connection was closed before an answer")]
+    KeptConnectionClosed,
+    /// The body has a content coding that was not asked for and is not understood.
+    #[error("the answer has a content coding that was not asked for; only gzip is understood")]
+    Coding,
+    /// The body is not the gzip that its header says.
+    #[error("the answer's gzip is damaged or cut off")]
+    Gzip,
     /// The CDN answered with a status that is neither a picture, a redirect nor a dead link.
     #[error("the CDN answered {0}")]
     Status(StatusCode),
@@ -102,7 +112,8 @@ impl Client {
     pub fn new(settings: ClientSettings, resolver: Resolver) -> Self {
         let guard = Arc::new(settings.guard.clone());
         Self {
-            http: http(guard.clone(), resolver),
+            http: http(guard.clone(), resolver.clone(), KEPT_CONNECTIONS),
+            unpooled: http(guard.clone(), resolver, 0),
             guard,
             downloads: Semaphore::new(settings.downloads),
             settings,
@@ -114,20 +125,45 @@ impl Client {
         &self.settings
     }
 
-    /// Calls the vendor. A reply with any status is a success.
-    pub async fn call(&self, call: VendorCall) -> Result<VendorReply, ClientError> {
+    /// Calls the vendor. A reply with any status is a success. A kept connection that is closed before the
+    /// reply is [`ClientError::KeptConnectionClosed`]: a second call may be made with
+    /// [`Client::call_unpooled`], and costs the account another call.
+    pub async fn call(&self, call: &VendorCall) -> Result<VendorReply, ClientError> {
+        self.call_by(&self.http, call).await
+    }
+
+    /// The same, on a new connection.
+    pub async fn call_unpooled(&self, call: &VendorCall) -> Result<VendorReply, ClientError> {
+        self.call_by(&self.unpooled, call).await
+    }
+
+    async fn call_by(
+        &self,
+        http: &Http<Full<Bytes>>,
+        call: &VendorCall,
+    ) -> Result<VendorReply, ClientError> {
         let base = self.settings.base.as_str().trim_end_matches('/');
         let uri: Uri = format!("{base}{}", call.target)
             .parse()
             .map_err(|_| BadLink::NotHttp)?;
         let limit = self.settings.max_picture.max(Self::MAX_REPLY);
         within(self.settings.call_timeout, async {
-            let response = self.send(call.method, uri, call.headers, call.body).await?;
+            let mut request = Request::new(Full::new(call.body.clone()));
+            *request.method_mut() = call.method.clone();
+            *request.uri_mut() = uri;
+            let headers = call.headers.iter().cloned();
+            request.headers_mut().extend(headers);
+            let response = send(http, request).await?;
             let (head, body) = response.into_parts();
+            let body = collect(body, limit).await?;
             Ok(VendorReply {
-                status: head.status,
+                status: match head.status {
+                    // A 200 that a proxy has changed on the way (RFC 9110 §15.3.4).
+                    StatusCode::NON_AUTHORITATIVE_INFORMATION => StatusCode::OK,
+                    status => status,
+                },
+                body: coding::decode(&head.headers, body, limit)?,
                 headers: head.headers,
-                body: collect(body, limit).await?,
             })
         })
         .await
@@ -140,20 +176,20 @@ impl Client {
             let mut link = link.clone();
             for _ in 0..=Self::MAX_REDIRECTS {
                 self.guard.check_link(&link)?;
-                let uri = link.uri()?;
-                let response = self
-                    .send(Method::GET, uri, Vec::new(), Bytes::new())
-                    .await?;
-                match response.status() {
-                    StatusCode::OK => {
-                        let bytes = collect(response.into_body(), self.settings.max_picture);
-                        return Ok(Download::Bytes(bytes.await?));
+                let (head, body) = self.get_picture(link.uri()?).await?.into_parts();
+                match head.status {
+                    StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
+                        let limit = self.settings.max_picture;
+                        let bytes = collect(body, limit).await?;
+                        let bytes = coding::decode(&head.headers, bytes, limit)?;
+                        return Ok(Download::Bytes(bytes));
                     }
-                    StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
-                        return Ok(Download::Gone);
-                    }
+                    StatusCode::NO_CONTENT
+                    | StatusCode::FORBIDDEN
+                    | StatusCode::NOT_FOUND
+                    | StatusCode::GONE => return Ok(Download::Gone),
                     status if status.is_redirection() => {
-                        link = follow(&link, response.headers())?;
+                        link = follow(&link, &head.headers)?;
                     }
                     status => return Err(ClientError::Status(status)),
                 }
@@ -163,27 +199,42 @@ impl Client {
         .await
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        uri: Uri,
-        headers: Vec<(HeaderName, HeaderValue)>,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, ClientError> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        let fields = request.headers_mut();
-        fields.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(concat!("faceplate/", env!("CARGO_PKG_VERSION"))),
-        );
-        fields.extend(headers);
-        self.http.request(request).await.map_err(|error| {
-            dial::guard_error(&error)
-                .map_or_else(|| connection_error(&error), ClientError::Forbidden)
-        })
+    /// Asks once more if a kept connection is closed: GET is safe to repeat (RFC 9110 §9.2.2).
+    async fn get_picture(&self, uri: Uri) -> Result<Response<Incoming>, ClientError> {
+        match get(&self.http, uri.clone()).await {
+            Err(ClientError::KeptConnectionClosed) => get(&self.unpooled, uri).await,
+            result => result,
+        }
     }
+}
+
+async fn get(http: &Http<Full<Bytes>>, uri: Uri) -> Result<Response<Incoming>, ClientError> {
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = uri;
+    send(http, request).await
+}
+
+async fn send(
+    http: &Http<Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, ClientError> {
+    const USER_AGENT: &str = concat!("faceplate/", env!("CARGO_PKG_VERSION"));
+    let fields = request.headers_mut();
+    fields.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    // Without it, a server may choose any coding (RFC 9110 §12.5.3).
+    fields.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    );
+    let is_repeatable = request.method() == Method::GET;
+    let result = http.request(request).await;
+    let response = result.map_err(|error| match dial::guard_error(&error) {
+        Some(refusal) => ClientError::Forbidden(refusal),
+        None if is_repeatable && HasAnswered::is_set(&error) => ClientError::KeptConnectionClosed,
+        None => connection_error(&error),
+    })?;
+    HasAnswered::record(&response);
+    Ok(response)
 }
 
 impl fmt::Debug for Client {
@@ -216,11 +267,14 @@ pub fn unguarded_client(
             .filter_map(|net| net.parse().ok())
             .collect(),
     };
-    http(Arc::new(guard), resolver)
+    http(Arc::new(guard), resolver, KEPT_CONNECTIONS)
 }
 
+/// The largest number of idle connections to a host.
+const KEPT_CONNECTIONS: usize = 8;
+
 /// An empty connection pool.
-fn http<B>(guard: Arc<Guard>, resolver: Resolver) -> Http<B>
+fn http<B>(guard: Arc<Guard>, resolver: Resolver, kept: usize) -> Http<B>
 where
     B: Body + Send,
     B::Data: Send,
@@ -234,7 +288,7 @@ where
         .pool_timer(TokioTimer::new())
         // Most gateways run on Node, which closes an idle connection after five seconds.
         .pool_idle_timeout(Duration::from_secs(4))
-        .pool_max_idle_per_host(8)
+        .pool_max_idle_per_host(kept)
         .build(connector)
 }
 

@@ -1,4 +1,4 @@
-//! Picture links: repairing and unwrapping them, their expiry and the picture's name.
+//! Picture links: repairing and unwrapping them, their expiry, and the identity of the picture behind them.
 
 use http::Uri;
 use url::Url;
@@ -54,13 +54,23 @@ impl Link {
             .map(Timestamp::from_secs)
     }
 
-    /// The picture's name, which identifies it: the last segment of the path, `None` if that is empty.
-    /// The query is a new one in every answer.
-    pub fn name(&self) -> Option<&str> {
-        self.url
-            .path_segments()?
-            .next_back()
-            .filter(|name| !name.is_empty())
+    /// The identity of the picture behind the link: a hash of scheme, host, port, path and query, without
+    /// the parameters of the query that are new in every answer. A hash, because a link may be a secret or
+    /// have a phone number in it.
+    pub fn picture_id(&self) -> String {
+        const LENGTH: usize = 32;
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |part: &str| {
+            hasher.update(part.as_bytes()).update(b"\n");
+        };
+        add(&self.url.origin().ascii_serialization());
+        add(self.url.path());
+        let parameters = self.url.query_pairs();
+        for (name, value) in parameters.filter(|(name, _)| !is_volatile(name)) {
+            add(&name);
+            add(&value);
+        }
+        hasher.finalize().to_hex()[..LENGTH].to_owned()
     }
 
     /// Whether the scheme is `https`.
@@ -83,6 +93,12 @@ impl Link {
         url.set_fragment(None);
         url.as_str().parse().map_err(|_| BadLink::NotHttp)
     }
+}
+
+/// Whether WhatsApp's CDN changes this parameter of a link with every answer: signature, expiry, and how to
+/// reach the CDN. `stp`, which is the size of the picture, stays.
+fn is_volatile(parameter: &str) -> bool {
+    matches!(parameter, "oh" | "oe" | "ccb") || parameter.starts_with("_nc_")
 }
 
 /// The link inside of WhatsApp Web's wrapper.
@@ -116,17 +132,37 @@ mod tests {
         assert_eq!(Link::parse("https://a.example/x").unwrap().expires(), None);
     }
 
+    fn picture_id(text: &str) -> String {
+        Link::parse(text).unwrap().picture_id()
+    }
+
     #[test]
-    fn a_link_s_name_does_not_depend_on_its_signature() {
-        let other = PUBLISHED.replace("oe=6970FAAA", "oe=6979FAAA");
-        assert_eq!(
-            Link::parse(PUBLISHED).unwrap().name(),
-            Link::parse(&other).unwrap().name()
-        );
-        assert_eq!(
-            Link::parse(PUBLISHED).unwrap().name(),
-            Some("374498176_337577482181161_7091117586184162691_n.jpg")
-        );
+    fn signature_and_expiry_do_not_identify_a_picture() {
+        for (part, other) in [
+            ("oe=6970FAAA", "oe=6979FAAA"),
+            ("oh=01_Q5Aa3g", "oh=01_Q5Aa3h"),
+            ("ccb=11-4", "ccb=11-5"),
+            ("_nc_sid=5e03e0", "_nc_sid=5e03e1"),
+            ("&_nc_cat=104", ""),
+        ] {
+            let other = PUBLISHED.replace(part, other);
+            assert_eq!(picture_id(&other), picture_id(PUBLISHED), "{part}");
+        }
+    }
+
+    #[test]
+    fn scheme_host_path_and_other_parameters_identify_a_picture() {
+        for (part, other) in [
+            ("https:", "http:"),
+            ("pps.", "media-fra3-1.cdn."),
+            ("whatsapp.net/", "whatsapp.net:8443/"),
+            ("t61.24694-24", "t61.24694-25"),
+            ("_n.jpg?", "_n.jpg?stp=dst-jpg_s96x96&"),
+            ("_n.jpg?", "_n.jpg?v=2&"),
+        ] {
+            let other = PUBLISHED.replace(part, other);
+            assert_ne!(picture_id(&other), picture_id(PUBLISHED), "{part} {other}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! I/O is in [`Client`], once for all vendors.
 
 mod client;
+mod coding;
 mod default_picture;
 mod description;
 mod dial;

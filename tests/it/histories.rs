@@ -254,7 +254,7 @@ proptest! {
                 && before != after
             {
                 let kept = before.and_then(|entry| entry.picture.as_ref());
-                prop_assert_eq!(kept.and_then(|kept| kept.name.as_ref()), Some(name));
+                prop_assert_eq!(kept.and_then(|kept| kept.link_id.as_ref()), Some(name));
             }
             Ok(())
         })?;

@@ -60,3 +60,4 @@ mod untrusted_bytes;
 mod vendor_samples;
 mod warm;
 mod webhooks;
+mod wire;

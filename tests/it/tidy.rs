@@ -59,7 +59,7 @@ const OWNERS: [(&str, &[&str], &str); 8] = [
     ),
     (
         "client::legacy",
-        &["upstream/client.rs"],
+        &["upstream/client.rs", "upstream/dial.rs"],
         "one outbound client, behind the guard",
     ),
     (

@@ -108,17 +108,60 @@ async fn escaped_and_wrapped_links_are_repaired_and_followed() {
 }
 
 #[tokio::test]
-async fn an_unchanged_file_name_confirms_the_picture_without_a_download() {
-    let rig = Rig::start().await;
+async fn an_unchanged_link_confirms_the_picture_without_a_download() {
+    let rig = Settings::default()
+        .section("cache", "stale_while_revalidate = \"0\"")
+        .start()
+        .await;
     let before = rig.face("waha", FACE).await;
     rig.hours(25);
     rig.traffic();
-    let after = rig.get(&format!("/avatar/waha/{FACE}?refresh=true")).await;
+    let after = rig.face("waha", FACE).await;
     after.assert_picture(&before.body);
-    assert_eq!(order(&rig), ["api!"]);
+    assert_eq!(order(&rig), ["api"]);
     assert_eq!(after.header("age"), "0");
     for validator in ["etag", "last-modified"] {
         assert_eq!(after.header(validator), before.header(validator));
+    }
+}
+
+#[tokio::test]
+async fn a_demand_for_a_fresh_picture_downloads_it_although_its_link_is_unchanged() {
+    for demand in ["refresh", "admin", "purge", "hook"] {
+        let rig = Settings::default()
+            .section("cache", "stale_while_revalidate = \"0\"")
+            .start()
+            .await;
+        let before = rig.face("waha", FACE).await;
+        rig.traffic();
+        let face = format!("/avatar/waha/{FACE}");
+        match demand {
+            "refresh" => {
+                rig.get(&format!("{face}?refresh=true")).await;
+            }
+            "admin" => {
+                let path = format!("/v1/avatars/waha/{FACE}");
+                let answer = Answer::to(&rig.admin(), "POST", &path, &[]).await;
+                assert_eq!(answer.status, 200);
+            }
+            "purge" => {
+                let path = format!("/v1/purge?instance=waha&jid={FACE}");
+                let answer = Answer::to(&rig.admin(), "POST", &path, &[]).await;
+                assert_eq!(answer.status, 200);
+                rig.face("waha", FACE).await;
+            }
+            _ => {
+                let event = format!(
+                    r#"{{"session":"shop","event":"contact.v2","payload":{{"id":"{FACE}@c.us"}}}}"#
+                );
+                let path = "/v1/hooks/waha";
+                let answer = Answer::send(&rig.admin(), "POST", path, &[], event.as_bytes()).await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                rig.face("waha", FACE).await;
+            }
+        }
+        until(async || rig.calls().cdn == 1, LIMIT).await;
+        rig.face("waha", FACE).await.assert_picture(&before.body);
     }
 }
 

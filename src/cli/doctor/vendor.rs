@@ -118,7 +118,7 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
         )];
     };
     let client = Client::new(instance.client.clone(), resolver.clone());
-    let reply = match client.call(call).await {
+    let reply = match client.call(&call).await {
         Ok(reply) => reply,
         Err(error) => return vec![call_failed(about, &error)],
     };

@@ -162,7 +162,7 @@ impl Worker {
         lister: &dyn ChatLister,
         call: VendorCall,
     ) -> Result<ChatList, VendorFailure> {
-        match self.instance.client.call(call).await {
+        match self.instance.client.call(&call).await {
             Ok(reply) => lister.read_chat_list(&reply),
             Err(error) => {
                 let message = "the vendor cannot be reached";
