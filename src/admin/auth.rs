@@ -6,8 +6,9 @@ use secrecy::SecretString;
 use super::Error;
 use crate::http::{credentials, is_read};
 
-/// Checks the token, or without one the `Host` header. A request that changes something may not come from
-/// another site's page: the browser would send the operator's password along.
+/// Checks the token, or without one the `Host` header. A request may not come from another site's page: the
+/// browser would send the operator's password along, and an image that loads tells that page who is in the
+/// cache.
 pub(super) fn check(
     token: Option<&SecretString>,
     head: &Parts,
@@ -21,8 +22,12 @@ pub(super) fn check(
         None if credentials::host_is_local(headers) => {}
         None => return Err(Error::Host),
     }
-    if !is_read(&head.method) && credentials::is_cross_site(headers) {
-        return Err(Error::CrossSite);
+    let is_cross_site = match is_read(&head.method) {
+        true => credentials::is_cross_site_read(headers),
+        false => credentials::is_cross_site(headers),
+    };
+    match is_cross_site {
+        true => Err(Error::CrossSite),
+        false => Ok(()),
     }
-    Ok(())
 }

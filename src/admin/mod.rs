@@ -18,7 +18,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{HeaderName, Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use secrecy::SecretString;
 
@@ -66,6 +66,9 @@ impl Admin {
         let (head, body) = request.into_parts();
         let result = self.answer(&head, body).await;
         let mut reply = result.unwrap_or_else(|error| Problem::from(error).into_reply());
+        // A page of another site may not load anything of this listener.
+        let corp = HeaderName::from_static("cross-origin-resource-policy");
+        reply.headers.add(corp, "same-origin");
         if head.method == Method::HEAD {
             respond::remove_body(&mut reply);
         }

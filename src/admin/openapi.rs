@@ -86,15 +86,12 @@ fn describe(route: &Route, method: &str) -> Operation {
     if route.is_probe() {
         return operation.security(&[""]);
     }
-    if method != "GET" {
-        operation = operation.problems([Error::CrossSite]);
-    }
     let token = match route.endpoint {
         Endpoint::Dashboard => Error::PageToken,
         _ => Error::Token,
     };
     operation
-        .problems([token, Error::Host])
+        .problems([token, Error::Host, Error::CrossSite])
         .security(&["", "bearer"])
 }
 

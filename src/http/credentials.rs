@@ -7,6 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use http::{HeaderMap, header, uri::Authority};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
+use url::{Host, Url};
 
 /// Whether the request carries `token`, as a bearer token or as the password of Basic authentication.
 pub(crate) fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {
@@ -41,6 +42,39 @@ pub(crate) fn is_secret(given: &[u8], secret: &SecretString) -> bool {
     let given = blake3::hash(given);
     let secret = blake3::hash(secret.expose_secret().as_bytes());
     secret.as_bytes().ct_eq(given.as_bytes()).into()
+}
+
+/// Whether a browser sends this for a page that is not of this machine, or the request is for a name of
+/// another site that resolves to this address (DNS rebinding).
+pub(crate) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    if !host_is_local(headers) {
+        return true;
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if text("sec-fetch-site") != Some("cross-site") || text("sec-fetch-mode") == Some("navigate") {
+        return false;
+    }
+    // 127.0.0.1 and localhost are two sites to a browser.
+    let page = text("origin").or_else(|| text("referer"));
+    let page = page.and_then(|page| Url::parse(page).ok());
+    !page.is_some_and(|page| page.host().is_some_and(is_local))
+}
+
+fn is_local(host: Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// Whether a page of another site reads what it cannot see: an image that loads or fails tells it
+/// something. Opening a page of this server from a link is no such read.
+pub(crate) fn is_cross_site_read(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_navigation = text("sec-fetch-mode") == Some("navigate")
+        && matches!(text("sec-fetch-dest"), None | Some("document"));
+    !is_navigation && is_cross_site(headers)
 }
 
 /// Whether `Host` is absent, an IP address or a name of this machine. Any other name may belong to

@@ -15,6 +15,9 @@ use crate::{
 pub struct Access {
     /// Whether URLs have to be signed.
     pub mode: Mode,
+    /// Whether open faces are for programs and pages of this machine alone. Every page in a browser on it can
+    /// send requests here, so a page of another site is refused.
+    pub is_for_this_machine: bool,
     /// The signing keys; a signature by any of them is good.
     pub keys: Vec<SigningKey>,
     /// Bearer tokens of servers, which may see and refresh every face.
@@ -49,6 +52,10 @@ pub(crate) enum AccessError {
     WrongSignature,
     #[error("the URL has expired: sign a new one")]
     Expired,
+    #[error(
+        "a page of another site, or a proxy, asks for a face of access.mode = \"open\" on this machine: sign the URL, or set access.allow_public = true if every site may show the faces"
+    )]
+    AnotherSite,
     #[error("refresh=true needs a signature with grant=refresh, or a bearer token")]
     NoRefreshGrant,
 }
@@ -63,6 +70,9 @@ impl Access {
         now: Timestamp,
     ) -> Result<Sharing, AccessError> {
         if self.mode == Mode::Open {
+            if self.is_for_this_machine && credentials::is_from_elsewhere(headers) {
+                return Err(AccessError::AnotherSite);
+            }
             let has_credential =
                 headers.contains_key(header::AUTHORIZATION) || url.signature.sig.is_some();
             return Ok(if has_credential {

@@ -1,6 +1,6 @@
 //! Access to faces: signatures, expiry, grants and bearer tokens.
 
-use crate::support::{Answer, Rig, rig::Settings};
+use crate::support::{Answer, Rig, raw, rig::Settings};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use faceplate::emulator::OWN_JID;
 use hmac::{Hmac, KeyInit, Mac};
@@ -42,6 +42,74 @@ fn assert_refused(answer: &Answer, remedy: &str) {
     assert!(answer.text().contains(remedy), "{}", answer.text());
     for secret in [KEY, "628100000001"] {
         assert!(!answer.text().contains(secret), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_sees_no_open_face_of_this_machine() {
+    let elsewhere = [
+        vec![
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "no-cors"),
+        ],
+        vec![
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "cors"),
+            ("origin", "https://evil.example"),
+        ],
+        vec![
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "no-cors"),
+            ("referer", "https://evil.example/"),
+        ],
+    ];
+    let here = [
+        vec![],
+        vec![
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-mode", "no-cors"),
+        ],
+        vec![
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "no-cors"),
+            ("referer", "http://localhost:3000/"),
+        ],
+        vec![
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+        ],
+    ];
+    let path = format!("/avatar/waha/{FACE}");
+    let rig = Rig::start().await;
+    for headers in &elsewhere {
+        let answer = rig.ask("GET", &path, headers).await;
+        assert_refused(&answer, "access.allow_public = true");
+    }
+    assert_eq!(rig.traffic(), (0, 0));
+    for headers in &here {
+        let answer = rig.ask("GET", &path, headers).await;
+        assert_eq!(answer.status, 200, "{headers:?}");
+    }
+    let public = Settings::default()
+        .section("access", "mode = \"open\"\nallow_public = true")
+        .start()
+        .await;
+    // A name of another site may resolve to this address.
+    for (server, host, status) in [
+        (&rig, "evil.example", 403),
+        (&rig, "localhost", 200),
+        (&public, "evil.example", 200),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let response = raw(&server.address(), &request).await;
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{host}"
+        );
+    }
+    for headers in &elsewhere {
+        let answer = public.ask("GET", &path, headers).await;
+        assert_eq!(answer.status, 200, "{headers:?}");
     }
 }
 

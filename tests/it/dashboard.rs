@@ -247,6 +247,49 @@ async fn state_changing_admin_requests_from_another_origin_are_refused() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_learns_nothing_from_the_admin_listener() {
+    let rig = Rig::start().await;
+    rig.face("waha", "628100000001").await;
+    let admin = rig.admin();
+    let picture = "/v1/avatars/waha/628100000001/picture";
+    let image = ("sec-fetch-dest", "image");
+    for site in ["cross-site", "same-site"] {
+        let headers = [
+            ("sec-fetch-site", site),
+            ("sec-fetch-mode", "no-cors"),
+            image,
+        ];
+        for path in [picture, "/", "/v1/overview", "/metrics", "/nothing"] {
+            let answer = Answer::to(&admin, "GET", path, &headers).await;
+            assert_eq!(answer.status, 403, "{site} {path}");
+        }
+        // Whoever follows a link to the dashboard gets there, but no page can show it in a frame.
+        for (dest, status) in [("document", 200), ("iframe", 403)] {
+            let headers = [
+                ("sec-fetch-site", site),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", dest),
+            ];
+            let answer = Answer::to(&admin, "GET", "/", &headers).await;
+            assert_eq!(answer.status, status, "{site} {dest}");
+        }
+    }
+    let fetched = [("origin", "https://evil.example")];
+    assert_eq!(
+        Answer::to(&admin, "GET", picture, &fetched).await.status,
+        403
+    );
+    for path in [picture, "/", "/livez", "/nothing"] {
+        let answer = Answer::to(&admin, "GET", path, &[]).await;
+        let corp = answer.header("cross-origin-resource-policy");
+        assert_eq!(corp, "same-origin", "{path}");
+    }
+    let page = Answer::to(&admin, "GET", "/", &[]).await;
+    let csp = page.header("content-security-policy");
+    assert!(csp.contains("frame-ancestors 'none'"), "{csp}");
+}
+
+#[tokio::test]
 async fn without_an_admin_token_a_foreign_host_header_is_refused() {
     let rig = Rig::start().await;
     for (host, status) in [

@@ -36,7 +36,7 @@ pub(super) const SECTION: Section = Section {
         Key::new::<bool>(
             "allow_public",
             "false",
-            "Whether `mode = \"open\"` is allowed on an address that other machines can reach.",
+            "Whether `mode = \"open\"` is allowed on an address that other machines can reach, and answers requests that a proxy or a page of another site makes.",
         ),
         Key::new::<String>(
             "allow_origin",
@@ -75,6 +75,7 @@ pub(super) fn read(reader: &Reader<'_>, listen: &Address) -> AccessSettings {
     let keys = secrets(reader, "signing_keys", &references);
     let access = Access {
         mode,
+        is_for_this_machine: !allow_public && matches!(listen, Address::Tcp(_)),
         keys: keys.iter().map(SigningKey::new).collect(),
         bearer_tokens: secrets(reader, "bearer_tokens", &tokens),
     };
