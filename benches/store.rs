@@ -9,6 +9,7 @@ use divan::Bencher;
 use faceplate::{
     avatar::{Answer, Entry, Key, Picture, Policy, Report, absorb},
     clock::{Clock, Timestamp},
+    in_flight::InFlight,
     store::{self, MaintenanceSettings, Owner, Store},
 };
 use image::{DynamicImage, ImageFormat};
@@ -56,6 +57,7 @@ impl Scene {
             memory,
             max_picture: 1 << 20,
             archive: false,
+            in_flight: InFlight::new(32 << 20),
         };
         let runtime = Runtime::new().unwrap();
         let store = Store::open(&settings, Clock::manual(NOW)).unwrap();

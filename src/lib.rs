@@ -13,7 +13,7 @@
 //! | 4 | [`representation`] | a face as bytes and headers |
 //! | 3 | [`pipeline`], [`http`] | one face, found or fetched; the HTTP protocol, without a face in it |
 //! | 2 | [`store`], [`upstream`], [`limits`], [`images`], [`server`] | the mechanisms |
-//! | 1 | [`avatar`] | nouns and verdicts, pure |
+//! | 1 | [`avatar`], [`in_flight`] | nouns and verdicts, pure; the budget of bytes under way |
 //! | 0 | [`clock`], [`hex`], [`sync`], [`telemetry`] | the time, hexadecimal text, locks, and how to tell what happens |
 
 pub mod admin;
@@ -30,6 +30,7 @@ pub mod fuzz;
 pub mod hex;
 pub mod http;
 pub mod images;
+pub mod in_flight;
 pub mod limits;
 pub mod pipeline;
 pub mod public;

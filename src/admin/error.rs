@@ -5,6 +5,7 @@ use http::{StatusCode, header};
 use crate::{
     avatar::MalformedJid,
     http::problem::Problem,
+    pipeline::LookUpError,
     pipeline::RenameError,
     representation::{problems, view::InvalidParameter},
     upstream::UnsupportedSubject,
@@ -46,6 +47,8 @@ pub(super) enum Error {
     UnknownInstance,
     /// The vendor has no call for the face.
     Unsupported(UnsupportedSubject),
+    /// The pictures that are being sent leave no space for this one.
+    NoSpace,
     /// There is no entry for the face.
     NoEntry,
     /// The face has no picture.
@@ -65,6 +68,15 @@ pub(super) enum Error {
 impl From<UnsupportedSubject> for Error {
     fn from(error: UnsupportedSubject) -> Self {
         Error::Unsupported(error)
+    }
+}
+
+impl From<LookUpError> for Error {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::Unsupported(error) => Error::Unsupported(error),
+            LookUpError::NoSpace => Error::NoSpace,
+        }
     }
 }
 
@@ -115,6 +127,7 @@ impl From<Error> for Problem {
             ),
             Error::UnknownInstance => problems::unknown_instance(),
             Error::Unsupported(error) => problems::unsupported(error),
+            Error::NoSpace => problems::no_space(),
             Error::NoEntry => Problem::new(
                 StatusCode::NOT_FOUND,
                 "no-record",

@@ -4,13 +4,13 @@ use std::{convert::Infallible, pin::Pin, sync::Arc};
 
 use ::http::{Request, Response};
 use arc_swap::ArcSwap;
-use hyper::{body::Incoming, service::Service};
+use hyper::service::Service;
 
 use super::live::Live;
 use crate::{
     front::Answer,
     http::Body,
-    server::{FastPath, HyperOnly, Peer},
+    server::{FastPath, HyperOnly, Peer, RequestBody},
 };
 
 /// The future of a response.
@@ -25,7 +25,7 @@ pub(super) struct PublicService {
 /// The admin service of a connection.
 pub(super) fn admin_service(
     live: Arc<ArcSwap<Live>>,
-) -> HyperOnly<impl Fn(Request<Incoming>) -> ResponseFuture> {
+) -> HyperOnly<impl Fn(Request<RequestBody>) -> ResponseFuture> {
     HyperOnly(move |request| -> ResponseFuture {
         let admin = live.load().admin.clone();
         Box::pin(async move { Ok(admin.handle(request).await) })
@@ -38,12 +38,12 @@ impl PublicService {
     }
 }
 
-impl Service<Request<Incoming>> for PublicService {
+impl Service<Request<RequestBody>> for PublicService {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = ResponseFuture;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<RequestBody>) -> Self::Future {
         let answer = self.answer(request);
         Box::pin(async move { answer.await.map(Response::from) })
     }

@@ -24,9 +24,9 @@ use failure::Failure;
 use crate::{
     avatar::{Ask, Subject},
     http::{Scope, SigningKey, Ticket, accept, access_log::RequestLog, credentials},
-    pipeline::{Faces, Instance, Instances, ServedFace},
+    pipeline::{Faces, Instance, Instances, LookUpError, ServedFace},
     representation::{
-        self, FaceRequest, Renderer, Rendering, Sharing, openapi::IMAGES, view::View,
+        self, FaceRequest, Renderer, Rendering, Sharing, openapi::IMAGES, problems, view::View,
     },
     server::Reply,
 };
@@ -89,8 +89,14 @@ impl Compat {
         } else {
             Ask::View
         };
-        let Ok(face) = self.faces.look_up(instance, subject, ask).await else {
-            return fail(Failure::Malformed);
+        let face = match self.faces.look_up(instance, subject, ask).await {
+            Ok(face) => face,
+            Err(LookUpError::Unsupported(_)) => return fail(Failure::Malformed),
+            Err(LookUpError::NoSpace) => {
+                let problem = problems::no_space();
+                log.set_problem(&problem);
+                return problem.into_reply();
+            }
         };
         let sends_image = match call.endpoint.success {
             Success::OwnImage => face.picture().is_some(),

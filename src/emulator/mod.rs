@@ -38,14 +38,14 @@ mod whatsapp;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::{Method, Request, Response, body::Incoming, header::ALLOW};
+use hyper::{Method, Request, Response, header::ALLOW};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     reply::{Reply, ReplyBody},
     state::State,
 };
-use crate::server::{self, Address, HyperOnly, Limits, Listener};
+use crate::server::{self, Address, HyperOnly, Limits, Listener, RequestBody};
 
 pub use self::{
     call_log::{Call, Calls},
@@ -124,7 +124,7 @@ impl Emulator {
 
 async fn answer_api(
     control: Control,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<ReplyBody>, Infallible> {
     let reply = if request.uri().path().starts_with(control_routes::PREFIX) {
         control_routes::answer(&control, request).await
@@ -138,7 +138,7 @@ async fn answer_api(
 
 async fn answer_cdn(
     control: Control,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<ReplyBody>, Infallible> {
     let reply = if matches!(*request.method(), Method::GET | Method::HEAD) {
         cdn::answer(&control.0, &request.into_parts().0).await

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use ipnet::IpNet;
 
 use super::problem::Problem;
-use crate::{limits::ClientLimiter, server::Peer};
+use crate::{limits::ClientLimiter, server::Peer, telemetry::Limit};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -62,11 +62,13 @@ impl Clients {
         headers: &HeaderMap,
     ) -> Result<Option<IpAddr>, RateExceeded> {
         match self.proxies.client(peer, headers) {
-            Some(client) if !client.is_loopback() => self
-                .limiter
-                .take(client)
-                .map(Some)
-                .map_err(|wait| RateExceeded { wait }),
+            Some(client) if !client.is_loopback() => match self.limiter.take(client) {
+                Ok(()) => Ok(Some(client)),
+                Err(wait) => {
+                    Limit::ClientRate.report();
+                    Err(RateExceeded { wait })
+                }
+            },
             _ => Ok(None),
         }
     }

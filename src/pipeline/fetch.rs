@@ -18,7 +18,7 @@ use crate::{
     avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Plan, Subject, Trouble, decide},
     clock::Timestamp,
     limits::{NotAdmitted, Priority},
-    store::Cached,
+    store::{Cached, Store},
     telemetry::traces,
     upstream::{
         ClientError, Download, Link, Question, VendorAnswer, VendorCall, VendorFailure, VendorReply,
@@ -290,7 +290,9 @@ impl Fetch {
     ) -> Result<Retrieval, FetchError> {
         let link = match answer {
             VendorAnswer::Empty(empty) => return Ok(Retrieval::Answer(Answer::Empty(empty))),
-            VendorAnswer::Bytes(bytes) => return Retrieval::picture(bytes, None),
+            VendorAnswer::Bytes(bytes) => {
+                return Retrieval::picture(bytes, None, &self.shared.store);
+            }
             VendorAnswer::Link(text) => Link::parse(&text).map_err(ClientError::BadLink)?,
         };
         let link_id = link.picture_id();
@@ -306,7 +308,9 @@ impl Fetch {
         let result = download.instrument(self.span("cdn")).await;
         self.record_hop("cdn", started, result.as_ref().err());
         match result? {
-            Download::Bytes(bytes) => Retrieval::picture(bytes, Some(link_id)),
+            Download::Bytes(bytes) => {
+                Retrieval::picture(bytes, Some(link_id), &self.shared.store)
+            }
             Download::Gone => Ok(Retrieval::LinkGone),
         }
     }
@@ -330,9 +334,14 @@ fn link_id(entry: &Entry) -> Option<&str> {
 }
 
 impl Retrieval {
-    fn picture(bytes: Bytes, link_id: Option<String>) -> Result<Self, FetchError> {
+    fn picture(
+        bytes: Bytes,
+        link_id: Option<String>,
+        store: &Store,
+    ) -> Result<Self, FetchError> {
         let picture = Picture::validate(bytes)
             .map_err(|rejected| FetchError::vendor_error(rejected.to_string()))?;
+        let picture = store.charge(picture);
         Ok(Retrieval::Answer(Answer::Picture(picture, link_id)))
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     clock::Timestamp,
     limits::Priority,
     store::Cached,
+    telemetry::Limit,
     upstream::UnsupportedSubject,
 };
 
@@ -55,6 +56,21 @@ pub struct PendingLookUp {
     plan: Option<Forward>,
 }
 
+/// Why a look-up has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookUpError {
+    /// The vendor has no call for the face.
+    Unsupported(UnsupportedSubject),
+    /// The pictures that are being sent leave no space for this one.
+    NoSpace,
+}
+
+impl From<UnsupportedSubject> for LookUpError {
+    fn from(error: UnsupportedSubject) -> Self {
+        LookUpError::Unsupported(error)
+    }
+}
+
 impl Faces {
     /// Looks up the face of `subject` as `instance` sees it, as far as that needs no waiting. A stale face
     /// is served and refreshed in the background.
@@ -86,10 +102,7 @@ impl Faces {
 
     /// Waits for the disk and the vendor up to the first-paint deadline. Looks nothing up again that
     /// [`Faces::try_look_up`] knew.
-    pub async fn finish_look_up(
-        &self,
-        pending: PendingLookUp,
-    ) -> Result<ServedFace, UnsupportedSubject> {
+    pub async fn finish_look_up(&self, pending: PendingLookUp) -> Result<ServedFace, LookUpError> {
         let ask = pending.ask;
         let target = Target {
             instance: &pending.instance,
@@ -97,8 +110,13 @@ impl Faces {
             key: pending.key,
         };
         if let Some(why) = pending.plan {
-            return self.wait_for_fetch(&target, ask, why, pending.cached).await;
+            let face = self.wait_for_fetch(&target, ask, why, pending.cached).await;
+            return Ok(face?);
         }
+        let Some(_space) = self.shared.store.reserve_space(&target.key).await else {
+            Limit::InFlight.report();
+            return Err(LookUpError::NoSpace);
+        };
         let reading = self.shared.store.find_uncached(&target.key);
         // If the disk hangs or refuses to read the entry, the face may be a forgotten one.
         let cached = match self.until_deadline(reading).await {
@@ -107,7 +125,7 @@ impl Faces {
         };
         match self.serve(&target, &cached, ask, self.now())? {
             Step::Serve(face) => Ok(face),
-            Step::Fetch(why) => self.wait_for_fetch(&target, ask, why, cached).await,
+            Step::Fetch(why) => Ok(self.wait_for_fetch(&target, ask, why, cached).await?),
         }
     }
 
@@ -117,7 +135,7 @@ impl Faces {
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
-    ) -> Result<ServedFace, UnsupportedSubject> {
+    ) -> Result<ServedFace, LookUpError> {
         match self.try_look_up(instance, subject, ask, self.now())? {
             LookUp::Ready(face) => Ok(face),
             LookUp::Pending(pending) => self.finish_look_up(pending).await,

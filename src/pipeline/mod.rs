@@ -34,7 +34,7 @@ use tokio::time;
 use copies::Copies;
 pub use instance::{Instance, Instances};
 use lookup::Target;
-pub use lookup::{LookUp, PendingLookUp};
+pub use lookup::{LookUp, LookUpError, PendingLookUp};
 pub use purge::{PurgeCounts, PurgeMode, PurgeScope};
 use recent::RecentUpdates;
 pub use rename::{RenameCounts, RenameError};

@@ -6,6 +6,7 @@ use super::access::AccessError;
 use crate::{
     avatar::MalformedJid,
     http::problem::Problem,
+    pipeline::LookUpError,
     representation::{problems, view::InvalidParameter},
     upstream::UnsupportedSubject,
 };
@@ -29,6 +30,8 @@ pub(crate) enum Error {
     UnknownInstance,
     /// The vendor has no call for the face.
     Unsupported(UnsupportedSubject),
+    /// The pictures that are being sent leave no space for this one.
+    NoSpace,
     /// `PURGE` needs a bearer token.
     PurgeToken,
     /// A purge could not be written to disk.
@@ -53,6 +56,15 @@ impl From<UnsupportedSubject> for Error {
     }
 }
 
+impl From<LookUpError> for Error {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::Unsupported(error) => Error::Unsupported(error),
+            LookUpError::NoSpace => Error::NoSpace,
+        }
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
@@ -71,6 +83,7 @@ impl From<Error> for Problem {
             ),
             Error::UnknownInstance => problems::unknown_instance(),
             Error::Unsupported(error) => problems::unsupported(error),
+            Error::NoSpace => problems::no_space(),
             Error::PurgeToken => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "purge-token",

@@ -94,6 +94,7 @@ fn describe_avatar(id: &str, summary: &str) -> Operation {
             Error::Access(AccessError::Unsigned),
             Error::UnknownInstance,
             Error::Unsupported(UnsupportedSubject::OnlyOwn),
+            Error::NoSpace,
             Error::Method("GET, HEAD, PURGE"),
         ])
         .problems([problems::no_picture()])

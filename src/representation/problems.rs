@@ -1,6 +1,6 @@
 //! Problems with a face that several services report in the same words.
 
-use http::StatusCode;
+use http::{StatusCode, header};
 
 use crate::{avatar::MalformedJid, http::problem::Problem, upstream::UnsupportedSubject};
 
@@ -32,6 +32,17 @@ pub(crate) fn unsupported(error: UnsupportedSubject) -> Problem {
         "This instance cannot show this face",
         error.to_string(),
     )
+}
+
+/// Other clients' pictures leave no space in memory for this one.
+pub(crate) fn no_space() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "in-flight",
+        "Too many pictures are being sent",
+        "try again after Retry-After; the operator can raise server.in_flight",
+    )
+    .with_header(header::RETRY_AFTER, "1")
 }
 
 /// There is no picture, and the request wants no placeholder.

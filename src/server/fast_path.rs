@@ -20,16 +20,17 @@ use httpdate::HttpDate;
 use hyper::StatusCode;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    task,
     time::{Instant, Sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FastPath, Limits, Reply,
+    FastPath, Limits, Reply, Shared,
     request_head::{self, Unsupported},
     sendfile_cache::{SendfileCache, SocketAccess},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, telemetry::Limit};
 
 /// How the fast path ended.
 pub(super) enum End {
@@ -50,6 +51,7 @@ struct Connection<'a, I> {
     /// The head of a response. It is a field to be allocated once.
     head: Vec<u8>,
     header_timeout: Deadline<'a>,
+    answered: u32,
 }
 
 /// A timer whose deadline moves with every request. Setting a `Sleep` each time takes a lock of the runtime; this one is
@@ -59,39 +61,48 @@ struct Deadline<'a> {
     timer: Pin<&'a mut Sleep>,
 }
 
-/// Serves requests on `stream` until one of them needs hyper.
+/// The most requests that a client gets answered before other connections of its thread get their turn.
+const TURN: u32 = 4;
+
+/// Serves requests on `stream`, which begin with the bytes in `received`, until one of them needs hyper. The first head has to
+/// be complete at `deadline`.
 pub(super) async fn serve<I, S>(
     stream: &mut I,
+    received: Vec<u8>,
+    deadline: Instant,
     service: &S,
-    limits: &Limits,
-    sendfile: Option<&SendfileCache>,
+    server: &Shared,
     shutdown: &CancellationToken,
 ) -> io::Result<End>
 where
     I: SocketAccess + AsyncRead + AsyncWrite + Unpin,
     S: FastPath,
 {
-    let at = Instant::now() + limits.header_read;
-    let timer = pin!(sleep_until(at));
+    let limits = &server.settings.limits;
+    let timer = pin!(sleep_until(deadline));
     let mut connection = Connection {
         stream,
         limits,
-        sendfile,
+        sendfile: server.sendfile.as_deref(),
         shutdown,
-        received: Vec::new(),
+        received,
         head: Vec::new(),
-        header_timeout: Deadline { at, timer },
+        header_timeout: Deadline {
+            at: deadline,
+            timer,
+        },
+        answered: 0,
     };
     loop {
         let (request, length) = match request_head::parse(&connection.received) {
-            Ok(Some(parsed)) => parsed,
+            Ok(Some(parsed)) if parsed.1 <= limits.header_bytes => parsed,
             Ok(None) if connection.received.len() < limits.header_bytes => {
                 match connection.read().await? {
                     0 => return Ok(End::Closed),
                     _ => continue,
                 }
             }
-            Ok(None) | Err(Unsupported) => return Ok(End::Fallback(connection.received)),
+            Ok(_) | Err(Unsupported) => return Ok(End::Fallback(connection.received)),
         };
         let Some(answer) = service.fast_path(request) else {
             return Ok(End::Fallback(connection.received));
@@ -106,6 +117,7 @@ where
             return Ok(End::Closed);
         }
         connection.header_timeout.at = Instant::now() + limits.header_read;
+        connection.end_turn().await;
     }
 }
 
@@ -122,7 +134,22 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
             biased;
             read = self.stream.read_buf(&mut self.received) => read,
             () = self.shutdown.cancelled(), if is_idle => Ok(0),
-            () = self.header_timeout.wait() => Ok(0),
+            () = self.header_timeout.wait() => {
+                // An idle connection is closed without reaching a limit.
+                if !is_idle {
+                    Limit::HeaderTimeout.report();
+                }
+                Ok(0)
+            }
+        }
+    }
+
+    /// Lets other connections go first after some answers to a client that has sent its next request already: no read
+    /// would have to wait, so nothing else would make room for them.
+    async fn end_turn(&mut self) {
+        self.answered = self.answered.wrapping_add(1);
+        if self.answered.is_multiple_of(TURN) && !self.received.is_empty() {
+            task::yield_now().await;
         }
     }
 
@@ -151,15 +178,12 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
 
     async fn write(&mut self, reply: Reply, is_last: bool) -> io::Result<()> {
         self.head.clear();
-        write_status(&mut self.head, reply.status);
-        self.head.extend_from_slice(reply.headers.as_bytes());
-        write_date(&mut self.head);
-        if is_last {
-            self.head.extend_from_slice(b"connection: close\r\n");
-        }
-        self.head.extend_from_slice(b"\r\n");
+        write_head(&mut self.head, &reply, is_last);
         let sent = match (self.sendfile, self.stream.socket()) {
-            (Some(cache), Some(socket)) => cache.send(&self.head, &reply.body, socket),
+            // A part keeps its whole picture in memory, and a file would keep the part.
+            (Some(cache), Some(socket)) if reply.status == StatusCode::OK => {
+                cache.send(&self.head, &reply.body, socket)
+            }
             _ => 0,
         };
         let mut rest = Buf::chain(self.head.as_slice(), reply.body);
@@ -180,6 +204,23 @@ impl Deadline<'_> {
             self.timer.as_mut().reset(self.at);
         }
     }
+}
+
+/// The head of a response.
+pub(super) fn response_head(reply: &Reply, is_last: bool) -> Vec<u8> {
+    let mut head = Vec::new();
+    write_head(&mut head, reply, is_last);
+    head
+}
+
+fn write_head(head: &mut Vec<u8>, reply: &Reply, is_last: bool) {
+    write_status(head, reply.status);
+    head.extend_from_slice(reply.headers.as_bytes());
+    write_date(head);
+    if is_last {
+        head.extend_from_slice(b"connection: close\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
 }
 
 fn write_status(head: &mut Vec<u8>, status: StatusCode) {

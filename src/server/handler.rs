@@ -2,17 +2,23 @@
 
 use std::{convert::Infallible, error::Error, future::Ready};
 
-use hyper::{Request, Response, body::Body, body::Incoming, service::Service};
+use bytes::Bytes;
+use hyper::{Request, Response, StatusCode, body::Body, service::Service};
 
-use super::Reply;
+use super::{Reply, RequestBody};
 
 /// A service that can answer requests without a body on the fast path.
-pub trait FastPath: Service<Request<Incoming>> {
+pub trait FastPath: Service<Request<RequestBody>> {
     /// The future of an answer.
     type Answer: Future<Output = Result<Reply, Infallible>> + Send;
 
     /// Answers the request, or returns `None` for a service whose requests all go through hyper.
     fn fast_path(&self, request: Request<()>) -> Option<Self::Answer>;
+
+    /// The answer to a head that cannot be read or is too large.
+    fn refuse(&self, status: StatusCode) -> Reply {
+        Reply::with_body(status, "text/plain", Bytes::new())
+    }
 }
 
 /// A service made of a function, for which hyper reads all requests.
@@ -29,35 +35,38 @@ pub trait Handler:
     + 'static
 {
     /// The body of a response.
-    type Body: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static;
 }
 
 impl<S, B> Handler for S
 where
     S: FastPath<Response = Response<B>, Error = Infallible, Future: Send + 'static>,
     S: Send + Sync + 'static,
-    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     type Body = B;
 }
 
-impl<F, A, B> Service<Request<Incoming>> for HyperOnly<F>
+impl<F, A, B> Service<Request<RequestBody>> for HyperOnly<F>
 where
-    F: Fn(Request<Incoming>) -> A,
+    F: Fn(Request<RequestBody>) -> A,
     A: Future<Output = Result<Response<B>, Infallible>>,
 {
     type Response = Response<B>;
     type Error = Infallible;
     type Future = A;
 
-    fn call(&self, request: Request<Incoming>) -> A {
+    fn call(&self, request: Request<RequestBody>) -> A {
         (self.0)(request)
     }
 }
 
 impl<F> FastPath for HyperOnly<F>
 where
-    Self: Service<Request<Incoming>>,
+    Self: Service<Request<RequestBody>>,
 {
     type Answer = Ready<Result<Reply, Infallible>>;
 

@@ -2,13 +2,18 @@
 //! on this accept loop.
 
 mod connection;
+mod delivery;
 mod fast_path;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod handler;
 mod header_block;
+mod http1;
+mod http2;
 mod listen;
+mod preface;
 mod reply;
+mod request_body;
 mod request_head;
 mod rewind;
 mod sendfile_cache;
@@ -26,9 +31,12 @@ pub use handler::{FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;
 pub use listen::{Address, Inherited, Listener};
 pub use reply::Reply;
+pub use request_body::RequestBody;
 pub use sendfile_cache::SealedFiles;
 use sendfile_cache::SendfileCache;
 pub use tls::{BadCertificate, CertificateFiles, Tls};
+
+use crate::{in_flight::InFlight, telemetry::Limit};
 
 /// Settings of one listener.
 #[derive(Clone, Debug)]
@@ -41,6 +49,8 @@ pub struct Settings {
     pub sendfile: bool,
     /// Removes the files again.
     pub sealed_files: SealedFiles,
+    /// The bytes of pictures that may be under way.
+    pub in_flight: InFlight,
 }
 
 /// What the clients of one listener may use.
@@ -84,6 +94,7 @@ impl Default for Settings {
             fast_path: true,
             sendfile: true,
             sealed_files: SealedFiles::default(),
+            in_flight: InFlight::new(32 << 20),
         }
     }
 }
@@ -140,7 +151,7 @@ pub async fn run<H: Handler>(
         let Some((stream, peer, permit)) = accepted else {
             break;
         };
-        let (handler, shared) = (handler(peer), shared.clone());
+        let (handler, shared) = (Arc::new(handler(peer)), shared.clone());
         // Each request takes the token's lock. A token for each connection keeps connections from waiting for each other.
         let shutdown = shutdown.child_token();
         tasks.spawn(async move {
@@ -168,7 +179,13 @@ async fn accept(
     const FIRST_PAUSE: Duration = Duration::from_millis(5);
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-    let permit = connections.clone().acquire_owned().await.ok()?;
+    let permit = match connections.clone().try_acquire_owned() {
+        Ok(permit) => permit,
+        Err(_) => {
+            Limit::Connections.report();
+            connections.clone().acquire_owned().await.ok()?
+        }
+    };
     let mut pause = FIRST_PAUSE;
     loop {
         match listener.accept().await {

@@ -24,6 +24,11 @@ impl<I> Rewind<I> {
             stream,
         }
     }
+
+    /// The stream, without the bytes that were not replayed.
+    pub(super) fn into_stream(self) -> I {
+        self.stream
+    }
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Rewind<I> {

@@ -148,6 +148,13 @@ impl Catalogue {
         }
     }
 
+    /// The length of the content of `key`; `None` for an unknown key.
+    pub(super) fn length(&self, key: &Key) -> Option<u32> {
+        let slot = self.slots.get(key)?;
+        let content = slot.content.and_then(|id| self.contents.get(&id));
+        Some(content.map_or(0, |content| content.size))
+    }
+
     /// When `key` was last used; `None` for an unknown key.
     pub(super) fn used_at(&self, key: &Key) -> Option<u32> {
         self.slots.get(key).map(|slot| slot.used_at)

@@ -106,6 +106,11 @@ impl Index {
         state.is_complete && !state.catalogue.refers_to(content)
     }
 
+    /// The length of the content of `key`; `None` for an unknown key.
+    pub(super) fn length(&self, key: &Key) -> Option<u32> {
+        self.state().catalogue.length(key)
+    }
+
     /// When `key` was last used; `None` for an unknown key.
     pub(super) fn used_at(&self, key: &Key) -> Option<u32> {
         self.state().catalogue.used_at(key)

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 
 use super::Owner;
-use crate::avatar::{Entry, Key};
+use crate::{
+    avatar::{Entry, Key},
+    in_flight::{CacheHold, InFlight},
+};
 
 /// Bytes of an entry beside its picture: the entry, its name, its memo, its owner, its slot in the cache.
 const OVERHEAD: u64 = 896;
@@ -15,11 +18,14 @@ const OVERHEAD: u64 = 896;
 #[derive(Debug)]
 pub(super) struct Memory {
     entries: Cache<Key, Resident, WeighByBytes>,
+    in_flight: InFlight,
 }
 
 /// An entry in memory.
 #[derive(Clone, Debug)]
 struct Resident {
+    /// Ends with the residence, after which a client that still takes the picture pays for it.
+    _hold: Option<Arc<CacheHold>>,
     entry: Arc<Entry>,
     /// `None` if the record on disk names none. An entry may be in memory alone, so its owner has to be known here.
     owner: Option<Arc<Owner>>,
@@ -30,7 +36,7 @@ struct WeighByBytes;
 
 impl Memory {
     /// A tier of at most `capacity` bytes that can hold a picture of `max_picture` bytes.
-    pub(super) fn new(capacity: u64, max_picture: usize) -> Self {
+    pub(super) fn new(capacity: u64, max_picture: usize, in_flight: InFlight) -> Self {
         // The cache divides its capacity among its shards and silently refuses an entry that is heavier
         // than one shard.
         let shards = (capacity / (4 * max_picture as u64).max(1)).clamp(1, 64);
@@ -47,6 +53,7 @@ impl Memory {
                 Default::default(),
                 Default::default(),
             ),
+            in_flight,
         }
     }
 
@@ -66,7 +73,14 @@ impl Memory {
     }
 
     pub(super) fn put(&self, key: Key, entry: Arc<Entry>, owner: Option<Arc<Owner>>) {
-        self.entries.insert(key, Resident { entry, owner });
+        let picture = entry.picture.as_ref();
+        let hold = picture.map(|stored| self.in_flight.hold(stored.picture.bytes()));
+        let resident = Resident {
+            _hold: hold.map(Arc::new),
+            entry,
+            owner,
+        };
+        self.entries.insert(key, resident);
     }
 }
 
@@ -125,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_memory_tier_stays_below_its_capacity() {
-        let memory = Memory::new(1024 * 1024, 64 * 1024);
+        let memory = Memory::new(1024 * 1024, 64 * 1024, InFlight::new(1 << 20));
         for number in 0..500 {
             memory.put(key(number), entry(10_000), None);
         }
@@ -135,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_memory_tier_takes_the_largest_allowed_picture() {
-        let memory = Memory::new(64 * 1024 * 1024, 5 * 1024 * 1024);
+        let memory = Memory::new(64 * 1024 * 1024, 5 * 1024 * 1024, InFlight::new(1 << 20));
         memory.put(key(1), entry(5 * 1024 * 1024 - 1024), None);
         assert!(memory.get(&key(1)).is_some());
     }

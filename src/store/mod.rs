@@ -94,8 +94,9 @@ use read_error::ReadError;
 use state_files::StateFiles;
 
 use crate::{
-    avatar::{Entry, Key, Subject},
+    avatar::{Entry, Key, Picture, Subject},
     clock::{Clock, Timestamp},
+    in_flight::{InFlight, Reservation},
 };
 
 /// Where entries are stored, and how many.
@@ -111,6 +112,8 @@ pub struct Settings {
     pub max_picture: usize,
     /// Whether every distinct picture goes into the archive.
     pub archive: bool,
+    /// The budget of the pictures that are read from disk or were evicted while they are sent.
+    pub in_flight: InFlight,
 }
 
 /// The memory tier and the disk tier.
@@ -128,6 +131,7 @@ pub struct Store {
     archive: Arc<Archive>,
     /// Whether new pictures go into the archive. A face is forgotten there in any case.
     adds_to_archive: bool,
+    in_flight: InFlight,
     clock: Clock,
 }
 
@@ -187,9 +191,15 @@ impl Cached {
 impl Store {
     /// Opens and locks the cache directory. Blocks on the file system.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
-        let memory = Arc::new(Memory::new(settings.memory, settings.max_picture));
+        let in_flight = &settings.in_flight;
+        let memory = Memory::new(settings.memory, settings.max_picture, in_flight.clone());
+        let memory = Arc::new(memory);
         let directory = Arc::new(Directory::open(&settings.dir)?);
-        let disk = Arc::new(Disk::new(directory.clone(), clock.clone()));
+        let disk = Arc::new(Disk::new(
+            directory.clone(),
+            in_flight.clone(),
+            clock.clone(),
+        ));
         let maintenance = Maintenance::start(disk.clone(), settings.maintenance.clone());
         Ok(Self {
             memory,
@@ -200,6 +210,7 @@ impl Store {
             max_bytes: settings.maintenance.max_bytes,
             archive: Arc::new(Archive::new(&settings.dir)),
             adds_to_archive: settings.archive,
+            in_flight: in_flight.clone(),
             clock,
         })
     }
@@ -262,6 +273,21 @@ impl Store {
             // Many requests for one new face would otherwise wait for its lock, one after the other.
             cached => cached,
         }
+    }
+
+    /// Waits for space in memory for the picture of `key`, which [`Store::find_uncached`] reads. `None` if clients that
+    /// take their pictures slowly leave no space in time.
+    pub async fn reserve_space(&self, key: &Key) -> Option<Reservation> {
+        // Of an entry that the index does not know yet.
+        const USUAL: u32 = 64 * 1024;
+        let length = self.disk.length(key).unwrap_or(USUAL);
+        self.in_flight.reserve(length.into()).await
+    }
+
+    /// The same picture, charged to the clients that it is sent to, except while the memory tier has it.
+    pub fn charge(&self, picture: Picture) -> Picture {
+        let bytes = self.in_flight.charge(picture.bytes().clone());
+        Picture::from_proof(bytes, &picture.proof()).unwrap_or(picture)
     }
 
     /// Looks the entry up where [`Store::get_cached`] did not know: on disk, on a thread that may block.
@@ -456,6 +482,7 @@ mod tests {
             memory: 1 << 20,
             max_picture: 1 << 16,
             archive: false,
+            in_flight: InFlight::new(1 << 20),
         };
         for number in 0..50 {
             let store = Store::open(&settings, Clock::system()).unwrap();

@@ -11,7 +11,7 @@
 
 use std::{
     io::{self, ErrorKind, IoSliceMut},
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,21 +25,26 @@ use super::{
     OwnedEntry, directory::Directory, index_file::IndexFile, layout, metadata::EntryMetadata,
     metadata_cache::MetadataCache, read_error::ReadError,
 };
-use crate::avatar::{Key, Picture};
+use crate::{
+    avatar::{Key, Picture},
+    in_flight::InFlight,
+};
 
 /// Reads entries of one cache directory.
 #[derive(Debug)]
 pub(super) struct NonblockingReader {
     directory: Arc<Directory>,
     metadata: MetadataCache,
+    in_flight: InFlight,
 }
 
 /// A longer file is left to the disk threads: hashing it would hold a runtime thread for milliseconds.
 const MAX_LENGTH: u64 = 8 * 1024 * 1024;
 
 impl NonblockingReader {
-    pub(super) fn new(directory: Arc<Directory>) -> Self {
+    pub(super) fn new(directory: Arc<Directory>, in_flight: InFlight) -> Self {
         Self {
+            in_flight,
             directory,
             metadata: MetadataCache::new(),
         }
@@ -60,10 +65,13 @@ impl NonblockingReader {
         })?;
         let entry = metadata.entry(|integrity, proof| {
             let path = layout::content_path(Path::new(""), integrity);
-            let bytes = read_cached(&**root, &path.ok_or(ReadError::NotAPicture)?)?;
+            let file = CachedFile::open(&**root, &path.ok_or(ReadError::NotAPicture)?)?;
+            let space = self.in_flight.try_reserve(file.length);
+            let _space = space.ok_or(ReadError::NoSpace)?;
+            let bytes = self.in_flight.charge(file.read()?);
             // BLAKE3 alone proves the bytes; the SHA-256 of their name would take longer.
             proof
-                .and_then(|proof| Picture::from_proof(bytes.into(), proof))
+                .and_then(|proof| Picture::from_proof(bytes, proof))
                 .ok_or(ReadError::NotAPicture)
         })?;
         Ok((entry, metadata.owner.clone()))
@@ -87,24 +95,40 @@ fn index_path(key: &Key) -> PathBuf {
 
 /// Reads the file at `path` below `root`. Fails with `WouldBlock` where the disk has to be waited for.
 fn read_cached(root: impl AsFd, path: &Path) -> io::Result<Vec<u8>> {
-    // NONBLOCK: opening something else than a file, a FIFO for example, must not wait either.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = openat2(root, path, flags, Mode::empty(), ResolveFlags::CACHED)?;
-    let length = u64::try_from(fstat(&file)?.st_size).unwrap_or(u64::MAX);
-    if length > MAX_LENGTH {
-        return Err(ErrorKind::FileTooLarge.into());
-    }
-    let mut bytes = vec![0; length as usize];
-    let mut filled = 0;
-    // A read ends early at a page that is not in the page cache; the next one then fails.
-    while filled < bytes.len() {
-        let mut rest = [IoSliceMut::new(&mut bytes[filled..])];
-        match preadv2(&file, &mut rest, filled as u64, ReadWriteFlags::NOWAIT)? {
-            0 => return Err(ErrorKind::UnexpectedEof.into()),
-            read => filled += read,
+    CachedFile::open(root, path)?.read()
+}
+
+/// An open file, which is read from the page cache alone.
+struct CachedFile {
+    file: OwnedFd,
+    length: u64,
+}
+
+impl CachedFile {
+    fn open(root: impl AsFd, path: &Path) -> io::Result<Self> {
+        // NONBLOCK: opening something else than a file, a FIFO for example, must not wait either.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = openat2(root, path, flags, Mode::empty(), ResolveFlags::CACHED)?;
+        let length = u64::try_from(fstat(&file)?.st_size).unwrap_or(u64::MAX);
+        if length > MAX_LENGTH {
+            return Err(ErrorKind::FileTooLarge.into());
         }
+        Ok(Self { file, length })
     }
-    Ok(bytes)
+
+    fn read(self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.length as usize];
+        let mut filled = 0;
+        // A read ends early at a page that is not in the page cache; the next one then fails.
+        while filled < bytes.len() {
+            let mut rest = [IoSliceMut::new(&mut bytes[filled..])];
+            match preadv2(&self.file, &mut rest, filled as u64, ReadWriteFlags::NOWAIT)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                read => filled += read,
+            }
+        }
+        Ok(bytes)
+    }
 }
 
 #[cfg(test)]

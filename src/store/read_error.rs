@@ -17,6 +17,8 @@ pub(super) enum ReadError {
     Line(#[from] serde_json::Error),
     #[error("its picture is missing or damaged: {0}")]
     Content(Box<dyn Error>),
+    #[error("the bytes that are being sent leave no space for its picture")]
+    NoSpace,
     #[error("its content is not a picture")]
     NotAPicture,
 }
@@ -26,7 +28,9 @@ impl ReadError {
     /// lacks a permission, says nothing about the entry.
     pub(super) fn is_damage(&self) -> bool {
         match self {
-            ReadError::Absent | ReadError::Io(_) | ReadError::ContentIo(_) => false,
+            ReadError::Absent | ReadError::NoSpace | ReadError::Io(_) | ReadError::ContentIo(_) => {
+                false
+            }
             ReadError::TornIndex
             | ReadError::Line(_)
             | ReadError::Content(_)

@@ -18,7 +18,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::store_metrics::StoreMetrics;
+use super::{
+    limits::{self, Limit},
+    store_metrics::StoreMetrics,
+};
 
 /// The process's metrics. Cheap to clone.
 #[derive(Clone)]
@@ -113,6 +116,8 @@ pub struct ProcessCounters {
     pub dropped_lines: Counter,
     /// Response headers that were left out, because their value had control characters.
     pub refused_headers: Counter,
+    /// How often each limit was reached.
+    pub(super) limits: [Counter; Limit::ALL.len()],
 }
 
 /// The counters of this process.
@@ -343,6 +348,7 @@ impl Metrics {
     pub fn record_limit_reached(&self, limit: &'static str) {
         let labels = LimitLabels { limit };
         self.inner.limits_reached.get_or_create(&labels).inc();
+        limits::log(limit);
     }
 
     /// Records an outbound request that the address guard blocked.
@@ -371,6 +377,13 @@ impl Metrics {
 
     /// All metrics in the OpenMetrics text format.
     pub fn text(&self) -> String {
+        for limit in Limit::ALL {
+            let labels = LimitLabels {
+                limit: limit.as_str(),
+            };
+            let counter = self.inner.limits_reached.get_or_create(&labels);
+            counter.inc_by(limit.count().saturating_sub(counter.get()));
+        }
         let mut text = String::new();
         // Writing to a `String` cannot fail.
         let _ = encode(&mut text, &self.inner.registry);

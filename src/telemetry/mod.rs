@@ -1,6 +1,7 @@
 //! The log, the access log, metrics and traces.
 
 pub mod access_log;
+mod limits;
 pub mod log;
 pub mod log_writer;
 mod metrics;
@@ -9,6 +10,7 @@ mod rfc3339;
 mod store_metrics;
 pub mod traces;
 
+pub use limits::Limit;
 pub use metrics::{AVATAR, Metrics, PROCESS};
 pub use otlp_client::OtlpClient;
 pub use store_metrics::StoreFigures;

@@ -1,6 +1,10 @@
 //! Hostile and broken clients are disconnected or refused, and other clients are answered meanwhile. The
 //! latencies of the others are printed (`--nocapture`), not asserted.
 
+mod fairness;
+mod openings;
+mod windows;
+
 use std::time::{Duration, Instant};
 
 use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};

@@ -13,12 +13,13 @@ use faceplate::config::SECTIONS;
 use source::{Source, assert_none, everything, sources};
 
 /// The rooms and their floors. A room may use rooms on lower floors, and itself.
-const FLOORS: [(&str, u8); 23] = [
+const FLOORS: [(&str, u8); 24] = [
     ("clock", 0),
     ("hex", 0),
     ("sync", 0),
     ("telemetry", 1),
     ("avatar", 1),
+    ("in_flight", 1),
     ("store", 2),
     ("upstream", 2),
     ("limits", 2),

@@ -13,6 +13,7 @@ use crate::{
         reader::Reader,
         setting::{Retain, Size},
     },
+    in_flight::InFlight,
     limits::CooldownPolicy,
     pipeline, store,
 };
@@ -128,7 +129,7 @@ pub(super) struct Cache {
     pub(super) cooldown_policy: CooldownPolicy,
 }
 
-pub(super) fn read(reader: &Reader<'_>, max_picture: usize) -> Cache {
+pub(super) fn read(reader: &Reader<'_>, max_picture: usize, in_flight: InFlight) -> Cache {
     let (negative, cooldown_policy) = negative(&reader.section("negative"));
     let max_entries: Option<NonZeroU32> = reader.optional("max_entries");
     let cache = Cache {
@@ -144,6 +145,7 @@ pub(super) fn read(reader: &Reader<'_>, max_picture: usize) -> Cache {
             },
             max_picture,
             archive: reader.get::<Retain>("retain") == Retain::Forever,
+            in_flight,
         },
         pipeline: pipeline::Settings {
             policy: Policy {

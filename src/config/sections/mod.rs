@@ -46,7 +46,8 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
     let admin = admin::read(&root.section("admin"));
     let access = access::read(&root.section("access"), &server.listen);
     let upstream = upstream::read(&root.section("upstream"));
-    let cache = cache::read(&root.section("cache"), upstream.max_picture);
+    let in_flight = server.settings.in_flight.clone();
+    let cache = cache::read(&root.section("cache"), upstream.max_picture, in_flight);
     let images = images::read(&root.section("images"));
     let log = log::read(&root.section("log"));
     let traces = traces::read(&root.section("traces"));

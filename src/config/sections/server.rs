@@ -14,6 +14,7 @@ use crate::{
         setting::{Setting, Size, UrlText},
     },
     http::{ClientHeader, Proxies},
+    in_flight::InFlight,
     limits::Quota,
     server::{Address, CertificateFiles, Limits, SealedFiles, Settings, Tls},
 };
@@ -74,6 +75,13 @@ pub(super) const SECTION: Section = Section {
             "128",
             "Requests that may be under way at once on an HTTP/2 connection.",
         )
+        .at_restart(),
+        Key::new::<Size>(
+            "in_flight",
+            "32MiB",
+            "Pictures in memory that no cache holds, because they are being sent. Beyond it, requests wait up to 2 s and get 503.",
+        )
+        .within("64KiB", "1TiB")
         .at_restart(),
         Key::new::<Duration>(
             "drain_timeout",
@@ -147,6 +155,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Server {
         limits,
         fast_path: reader.get("fast_path"),
         sendfile: reader.get("sendfile"),
+        in_flight: InFlight::new(reader.get::<Size>("in_flight").0),
         sealed_files: SealedFiles::default(),
     };
     let tls = tls(reader, &listen);

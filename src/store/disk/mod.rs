@@ -31,6 +31,7 @@ use super::{
 use crate::{
     avatar::Key,
     clock::{Clock, Moment, Timestamp},
+    in_flight::InFlight,
     sync::lock,
 };
 
@@ -44,6 +45,7 @@ pub(super) struct Disk {
     index: Index,
     nonblocking: NonblockingReader,
     health: DiskHealth,
+    in_flight: InFlight,
     clock: Clock,
 }
 
@@ -66,10 +68,11 @@ pub(super) enum ChangeError {
 impl Disk {
     /// The entries in `directory`. The index is empty until [`Disk::load_into_index`] was called for
     /// every index file.
-    pub(super) fn new(directory: Arc<Directory>, clock: Clock) -> Self {
+    pub(super) fn new(directory: Arc<Directory>, in_flight: InFlight, clock: Clock) -> Self {
         Self {
-            nonblocking: NonblockingReader::new(directory.clone()),
+            nonblocking: NonblockingReader::new(directory.clone(), in_flight.clone()),
             directory,
+            in_flight,
             change: Mutex::default(),
             index: Index::default(),
             health: DiskHealth::default(),

@@ -142,9 +142,14 @@ impl Disk {
         let metadata = EntryMetadata::decode(line)?;
         let entry = metadata.entry(|integrity, _| {
             let bytes = cacache_adapter::read_content(self.root(), integrity)?;
-            Picture::validate(bytes.into()).map_err(|_| ReadError::NotAPicture)
+            Picture::validate(self.in_flight.charge(bytes)).map_err(|_| ReadError::NotAPicture)
         })?;
         Ok((entry, metadata.owner))
+    }
+
+    /// The length of the picture of `key`; `None` if the index does not know the key yet.
+    pub(in crate::store) fn length(&self, key: &Key) -> Option<u32> {
+        self.index.length(key)
     }
 
     /// Adds the entry in the index file at `path` to the index.
@@ -175,13 +180,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{clock::Clock, store::directory::Directory};
+    use crate::{clock::Clock, in_flight::InFlight, store::directory::Directory};
 
     #[test]
     fn an_unreadable_index_file_may_be_that_of_any_key() {
         let folder = tempfile::tempdir().unwrap();
         let directory = Arc::new(Directory::open(folder.path()).unwrap());
-        let disk = Disk::new(directory, Clock::system());
+        let disk = Disk::new(directory, InFlight::new(1 << 20), Clock::system());
         let key = Key::new("sales", &"628123".parse().unwrap());
         disk.index().mark_complete(disk.index().epoch());
         assert!(disk.is_absent(&key));

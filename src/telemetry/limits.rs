@@ -1,0 +1,124 @@
+//! Reports the bounds of this process that are reached: a metric counts each time, and the log names each bound at most
+//! once a minute, so that an attack fills no log.
+
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, Mutex},
+    time::{Duration, Instant},
+};
+
+use super::metrics::PROCESS;
+use crate::sync::lock;
+
+/// A bound of the server, by the label in the metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// All connections of a listener are open; the next client waits.
+    Connections,
+    /// A client did not finish its handshake or the head of a request in time.
+    HeaderTimeout,
+    /// A client took nothing of its response in time.
+    SendTimeout,
+    /// The head of a request was too large.
+    Header,
+    /// The pictures that are being sent, and are in no cache, fill their budget.
+    InFlight,
+    /// A client sent too many requests.
+    ClientRate,
+}
+
+/// Admits one line a minute, and counts the others.
+#[derive(Debug, Default)]
+struct Throttle {
+    next: Duration,
+    suppressed: u64,
+}
+
+const INTERVAL: Duration = Duration::from_secs(60);
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+static THROTTLES: Mutex<BTreeMap<&'static str, Throttle>> = Mutex::new(BTreeMap::new());
+
+impl Limit {
+    /// All limits, in the order of their declaration.
+    pub const ALL: [Limit; 6] = [
+        Limit::Connections,
+        Limit::HeaderTimeout,
+        Limit::SendTimeout,
+        Limit::Header,
+        Limit::InFlight,
+        Limit::ClientRate,
+    ];
+
+    /// The value of the metric's label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Limit::Connections => "connections",
+            Limit::HeaderTimeout => "header_timeout",
+            Limit::SendTimeout => "send_timeout",
+            Limit::Header => "header",
+            Limit::InFlight => "in_flight",
+            Limit::ClientRate => "client_rate",
+        }
+    }
+
+    /// Records that the limit was reached.
+    #[cold]
+    pub fn report(self) {
+        PROCESS.limits[self as usize].inc();
+        log(self.as_str());
+    }
+
+    /// How often the limit was reached.
+    pub(super) fn count(self) -> u64 {
+        PROCESS.limits[self as usize].get()
+    }
+}
+
+/// Logs that `limit` was reached, unless that was logged within the last minute.
+pub(super) fn log(limit: &'static str) {
+    let now = START.elapsed();
+    let admitted = lock(&THROTTLES).entry(limit).or_default().admit(now);
+    if let Some(suppressed) = admitted {
+        tracing::warn!(
+            limit,
+            suppressed,
+            "a limit was reached; its next line comes in a minute at the earliest"
+        );
+    }
+}
+
+impl Throttle {
+    /// The number of lines that were suppressed since the last one, if a line may be written at `now`.
+    fn admit(&mut self, now: Duration) -> Option<u64> {
+        if now < self.next {
+            self.suppressed += 1;
+            return None;
+        }
+        self.next = now + INTERVAL;
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_logged_once_a_minute_with_the_number_of_lines_left_out() {
+        let mut throttle = Throttle::default();
+        let admitted = [0, 1, 59, 60, 61, 130].map(|at| throttle.admit(Duration::from_secs(at)));
+        assert_eq!(admitted, [Some(0), None, None, Some(2), None, Some(1)]);
+    }
+
+    #[test]
+    fn each_limit_has_a_counter_of_its_own() {
+        for (index, limit) in Limit::ALL.into_iter().enumerate() {
+            assert_eq!(limit as usize, index);
+            let before = limit.count();
+            limit.report();
+            assert!(limit.count() > before);
+        }
+    }
+}
