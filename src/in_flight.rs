@@ -133,7 +133,7 @@ impl InFlight {
     }
 
     /// Ends the charge of a buffer as long as a cache has the result.
-    pub fn hold(&self, bytes: &Bytes) -> CacheHold {
+    pub fn mark_cached(&self, bytes: &Bytes) -> CacheHold {
         let address = bytes.as_ptr().addr();
         let mut state = lock(&self.shared.state);
         let Some(buffer) = state.buffers.get_mut(&address) else {
@@ -261,13 +261,16 @@ mod tests {
     fn a_buffer_costs_nothing_while_a_cache_holds_it() {
         let budget = InFlight::new(1 << 20);
         let buffer = budget.charge(vec![7; HUNDRED_KIB]);
-        let (first, second) = (budget.hold(&buffer), budget.hold(&buffer.clone()));
+        let (first, second) = (
+            budget.mark_cached(&buffer),
+            budget.mark_cached(&buffer.clone()),
+        );
         assert_eq!(budget.free_kib(), 1024);
         drop(first);
         assert_eq!(budget.free_kib(), 1024);
         drop(second);
         assert_eq!(budget.free_kib(), 924, "evicted while it is sent");
-        let hold = budget.hold(&buffer);
+        let hold = budget.mark_cached(&buffer);
         drop(buffer);
         drop(hold);
         assert_eq!(budget.free_kib(), 1024);

@@ -63,7 +63,7 @@ impl Clients {
     ) -> Result<Option<IpAddr>, RateExceeded> {
         match self.proxies.client(peer, headers) {
             Some(client) if !client.is_loopback() => match self.limiter.take(client) {
-                Ok(()) => Ok(Some(client)),
+                Ok(client) => Ok(Some(client)),
                 Err(wait) => {
                     Limit::ClientRate.report();
                     Err(RateExceeded { wait })

@@ -308,9 +308,7 @@ impl Fetch {
         let result = download.instrument(self.span("cdn")).await;
         self.record_hop("cdn", started, result.as_ref().err());
         match result? {
-            Download::Bytes(bytes) => {
-                Retrieval::picture(bytes, Some(link_id), &self.shared.store)
-            }
+            Download::Bytes(bytes) => Retrieval::picture(bytes, Some(link_id), &self.shared.store),
             Download::Gone => Ok(Retrieval::LinkGone),
         }
     }
@@ -334,11 +332,7 @@ fn link_id(entry: &Entry) -> Option<&str> {
 }
 
 impl Retrieval {
-    fn picture(
-        bytes: Bytes,
-        link_id: Option<String>,
-        store: &Store,
-    ) -> Result<Self, FetchError> {
+    fn picture(bytes: Bytes, link_id: Option<String>, store: &Store) -> Result<Self, FetchError> {
         let picture = Picture::validate(bytes)
             .map_err(|rejected| FetchError::vendor_error(rejected.to_string()))?;
         let picture = store.charge(picture);

@@ -74,7 +74,7 @@ impl Memory {
 
     pub(super) fn put(&self, key: Key, entry: Arc<Entry>, owner: Option<Arc<Owner>>) {
         let picture = entry.picture.as_ref();
-        let hold = picture.map(|stored| self.in_flight.hold(stored.picture.bytes()));
+        let hold = picture.map(|stored| self.in_flight.mark_cached(stored.picture.bytes()));
         let resident = Resident {
             _hold: hold.map(Arc::new),
             entry,

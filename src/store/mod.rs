@@ -63,6 +63,7 @@ mod metadata_cache;
 mod nonblocking;
 mod read_error;
 mod record;
+mod space;
 mod state_files;
 mod states;
 
@@ -94,9 +95,9 @@ use read_error::ReadError;
 use state_files::StateFiles;
 
 use crate::{
-    avatar::{Entry, Key, Picture, Subject},
+    avatar::{Entry, Key, Subject},
     clock::{Clock, Timestamp},
-    in_flight::{InFlight, Reservation},
+    in_flight::InFlight,
 };
 
 /// Where entries are stored, and how many.
@@ -273,21 +274,6 @@ impl Store {
             // Many requests for one new face would otherwise wait for its lock, one after the other.
             cached => cached,
         }
-    }
-
-    /// Waits for space in memory for the picture of `key`, which [`Store::find_uncached`] reads. `None` if clients that
-    /// take their pictures slowly leave no space in time.
-    pub async fn reserve_space(&self, key: &Key) -> Option<Reservation> {
-        // Of an entry that the index does not know yet.
-        const USUAL: u32 = 64 * 1024;
-        let length = self.disk.length(key).unwrap_or(USUAL);
-        self.in_flight.reserve(length.into()).await
-    }
-
-    /// The same picture, charged to the clients that it is sent to, except while the memory tier has it.
-    pub fn charge(&self, picture: Picture) -> Picture {
-        let bytes = self.in_flight.charge(picture.bytes().clone());
-        Picture::from_proof(bytes, &picture.proof()).unwrap_or(picture)
     }
 
     /// Looks the entry up where [`Store::get_cached`] did not know: on disk, on a thread that may block.

@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 67] = [
+const TURNED: [(&str, &str); 68] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -395,6 +395,10 @@ const TURNED: [(&str, &str); 67] = [
     (
         "server.send_timeout",
         "hostile_clients::clients_that_never_read_their_answers_are_disconnected",
+    ),
+    (
+        "server.in_flight",
+        "hostile_clients::windows::pictures_under_way_that_no_cache_holds_have_one_budget",
     ),
     (
         "server.max_header",
@@ -661,11 +665,12 @@ fn every_setting_has_a_test_that_changes_it() {
     for setting in &settings {
         let Some((file, test)) = turned
             .get(setting.as_str())
-            .and_then(|t| t.split_once("::"))
+            .and_then(|t| t.rsplit_once("::"))
         else {
             wrong.push(format!("{setting} has no test"));
             continue;
         };
+        let file = file.replace("::", "/");
         let text = fs::read_to_string(root.join(format!("tests/it/{file}.rs"))).unwrap_or_default();
         if !text.contains(&format!("fn {test}()")) {
             wrong.push(format!("{setting}: tests/it/{file}.rs has no test {test}"));

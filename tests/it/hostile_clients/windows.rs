@@ -74,7 +74,7 @@ async fn a_connection_whose_streams_take_nothing_is_closed() {
         assert!(body.expect("the stream ends").is_err());
     }
     until(async || client.is_closed(), LIMIT).await;
-    assert_reported(&rig, "server.send_timeout").await;
+    assert_reported(&rig, "send_timeout").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +165,7 @@ async fn pictures_under_way_that_no_cache_holds_have_one_budget() {
             answer.assert_picture(&bytes(&rig, number));
         }
     }
-    assert_reported(&rig, "server.in_flight").await;
+    assert_reported(&rig, "in_flight").await;
     // When the clients leave, there is space for all.
     drop((held, client));
     let is_served = async || rig.get(&face(0)).await.status == 200;
