@@ -2,6 +2,7 @@
 //! no picture.
 
 mod encode;
+mod lossless_codes;
 mod placeholder;
 mod pool;
 mod price;

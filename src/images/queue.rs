@@ -70,11 +70,12 @@ impl Queue {
 
     /// Whether work of this price can ever begin.
     pub(super) fn affords(&self, price: u64) -> bool {
-        let affords = price <= self.max_bytes;
-        if !affords {
-            self.metrics.record_limit_reached("image_work");
-        }
-        affords
+        price <= self.max_bytes
+    }
+
+    /// The bytes for all work.
+    pub(super) fn max_bytes(&self) -> u64 {
+        self.max_bytes
     }
 
     /// Takes the place of a job of `client`, which holds a file of this length.

@@ -16,6 +16,7 @@ use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 use tokio::{pin, select, sync::watch, time};
 
 use super::{
+    lossless_codes,
     placeholder::raster,
     pool::ImagePool,
     price,
@@ -24,7 +25,7 @@ use super::{
     variant::{TranscodeError, Unavailable, Variant, VariantSpec},
 };
 use crate::{
-    avatar::{Digest, Key, Picture},
+    avatar::{Digest, Key, MediaType, Picture},
     sync::lock,
     telemetry::Metrics,
 };
@@ -287,11 +288,13 @@ impl Leader {
             Original::Picture(picture) => {
                 let structure = picture.structure();
                 let price = price::of_variant(picture, structure.as_ref(), spec);
-                (structure, price)
+                let codes = self.price_of_codes(picture, price).await;
+                (structure, price.saturating_add(codes))
             }
             Original::Placeholder(_) => (None, price::of_placeholder(spec)),
         };
         if !shared.queue.affords(price) {
+            shared.metrics.record_limit_reached("image_work");
             return Some(Err(self.report(&TranscodeError::TooDear(price))));
         }
         let start = shared.queue.start(price);
@@ -326,6 +329,17 @@ impl Leader {
             Ok(Err(error)) => Err(self.report(&error)),
             Err(panic) => Err(self.report(&TranscodeError::Panic(panic.to_string()))),
         })
+    }
+
+    /// What the codes of a lossless WebP take, whose other work takes `price`. Reading them is work itself.
+    async fn price_of_codes(&self, picture: &Picture, price: u64) -> u64 {
+        let Shared { queue, pool, .. } = &*self.shared;
+        if picture.media() != MediaType::Webp || !queue.affords(price) {
+            return 0;
+        }
+        let (picture, limit) = (picture.clone(), queue.max_bytes());
+        let codes = pool.spawn(move || lossless_codes::bytes_of_codes(&picture, limit));
+        codes.await.unwrap_or(u64::MAX / 2)
     }
 
     /// Whether nobody waits. If so, nobody can join any more.

@@ -65,7 +65,7 @@ pub(super) enum TranscodeError {
     #[error("it would take {0} bytes of memory, more than images.work")]
     TooDear(u64),
     #[error(
-        "this kind of JPEG (one scan for each component, or fine chroma) is not decoded reliably"
+        "this kind of JPEG (one scan for each component, unusual sampling, or arithmetic coding) is not decoded reliably"
     )]
     Unreliable,
     #[error("the picture has {0} pixels, more than the limit")]

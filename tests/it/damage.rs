@@ -6,26 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
+use crate::support::{Answer, LIMIT, Rig, only_file, rig::Settings, until};
 use faceplate::emulator::{Fault, Picture, Rule};
 use sha2::{Digest, Sha256};
 
 const FACE: &str = "628100000008";
-
-fn only_file(rig: &Rig, folder: &str) -> PathBuf {
-    let mut folders = vec![rig.cache.path().join(folder)];
-    while let Some(folder) = folders.pop() {
-        for item in fs::read_dir(folder).unwrap() {
-            let path = item.unwrap().path();
-            if path.is_dir() {
-                folders.push(path)
-            } else {
-                return path;
-            }
-        }
-    }
-    panic!("no file in {folder}");
-}
 
 /// Flips one bit, restarts, and requests the face, for many positions of the bit.
 async fn flip_everywhere(folder: &str, step: usize) {

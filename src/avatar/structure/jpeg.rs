@@ -20,6 +20,8 @@ struct Frame {
     width: u16,
     height: u16,
     is_progressive: bool,
+    is_arithmetic: bool,
+    has_odd_ratio: bool,
     components: u8,
     has_fine_chroma: bool,
 }
@@ -77,7 +79,8 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
     if !has_scan {
         return Err(Fault::Malformed("no scan"));
     }
-    if frame.has_fine_chroma && !frame.is_progressive {
+    if frame.has_fine_chroma && !frame.is_progressive || frame.is_arithmetic || frame.has_odd_ratio
+    {
         decoding = Decoding::Unreliable;
     }
     let mut edits: Vec<Edit> = metadata.into_iter().map(Edit::remove).collect();
@@ -148,9 +151,20 @@ fn read_frame(code: u8, segment: &[u8]) -> Result<Frame, Fault> {
         width: u16::from_be_bytes([w1, w0]),
         height: u16::from_be_bytes([h1, h0]),
         is_progressive: matches!(code, 0xC2 | 0xCA),
+        is_arithmetic: matches!(code, 0xC9 | 0xCA),
         components,
+        has_odd_ratio: has_odd_ratio(factors().map(|factor| factor >> 4))
+            || has_odd_ratio(factors().map(|factor| factor & 15)),
         has_fine_chroma: factors().skip(1).any(is_finer),
     })
+}
+
+/// Whether the components are sampled in another ratio than that of powers of two.
+fn has_odd_ratio(mut factors: impl Iterator<Item = u8> + Clone) -> bool {
+    let finest = factors.clone().max().unwrap_or(1);
+    let is_odd =
+        |factor: u8| !finest.is_multiple_of(factor) || !(finest / factor).is_power_of_two();
+    factors.any(is_odd)
 }
 
 /// How many components a scan header (T.81 B.2.3) names.

@@ -47,7 +47,8 @@ pub enum Decoding {
     Reliable,
     /// A valid JPEG that the decoder turns into garbage without an error: one scan for each
     /// component, or chroma that is sampled more finely than luma
-    /// (etemesi254/zune-image#419, #422).
+    /// (etemesi254/zune-image#419, #422). Or one that it does not know: arithmetic
+    /// coding, or a ratio of sampling factors such as 3.
     Unreliable,
 }
 

@@ -350,6 +350,67 @@ pub fn cut_webp(part: f64, size: impl FnOnce(usize) -> u32) -> Vec<u8> {
     file
 }
 
+/// A lossless WebP of 640 pixels with 256 times `groups` groups of codes, each with a table of 68 KB.
+pub fn webp_with_many_codes(groups: u32) -> Vec<u8> {
+    let mut bits = LowBits::default();
+    bits.push(0x2F, 8);
+    bits.push(639, 14);
+    bits.push(639, 14);
+    bits.push(0, 4);
+    // No transform, a color cache of eleven bits, and a group of codes for each block of four pixels.
+    for (value, count) in [(0, 1), (1, 1), (11, 4), (1, 1), (0, 3)] {
+        bits.push(value, count);
+    }
+    // All blocks have the last group, whose number is in red and green.
+    bits.push(0, 1);
+    for symbol in [255, groups - 1, 0, 255, 0] {
+        bits.push_single(symbol);
+    }
+    for _ in 0..256 * groups {
+        // Green: 2048 symbols of eleven bits.
+        bits.push(0, 1);
+        bits.push(11, 4);
+        for place in 0..15 {
+            bits.push(u32::from(place == 14), 3);
+        }
+        bits.push(1, 1);
+        bits.push(5, 3);
+        bits.push(2046, 12);
+        for _ in 0..4 {
+            bits.push_single(0);
+        }
+    }
+    bits.bytes.extend([0; 4000]);
+    riff(&riff_chunk(b"VP8L", &bits.bytes))
+}
+
+/// Bits, the lowest of each byte first.
+#[derive(Default)]
+struct LowBits {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl LowBits {
+    fn push(&mut self, value: u32, count: u32) {
+        for place in 0..count {
+            if self.count.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            let bit = (value >> place & 1) as u8;
+            *self.bytes.last_mut().unwrap() |= bit << (self.count % 8);
+            self.count += 1;
+        }
+    }
+
+    /// A code of one symbol.
+    fn push_single(&mut self, symbol: u32) {
+        for (value, count) in [(1, 1), (0, 1), (1, 1), (symbol, 8)] {
+            self.push(value, count);
+        }
+    }
+}
+
 // --- GIF ---
 
 /// A GIF of the two colors whose first frame is as large as `frame` on a canvas of `canvas` pixels.

@@ -13,7 +13,7 @@ pub mod program;
 pub mod rig;
 pub mod webdriver;
 
-use std::{panic::Location, time::Duration};
+use std::{fs, panic::Location, path::PathBuf, time::Duration};
 
 pub use answer::Answer;
 pub use rig::Rig;
@@ -51,4 +51,20 @@ pub async fn raw(address: &str, request: &str) -> String {
     let read = time::timeout(LIMIT, stream.read_to_end(&mut received)).await;
     read.expect("the server closes the connection").unwrap();
     String::from_utf8_lossy(&received).into_owned()
+}
+
+/// The one file below a folder of the cache.
+pub fn only_file(rig: &Rig, folder: &str) -> PathBuf {
+    let mut folders = vec![rig.cache.path().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                return path;
+            }
+        }
+    }
+    panic!("no file in {folder}");
 }
