@@ -238,6 +238,7 @@ fn hit_in_memory(bencher: Bencher) {
     bencher.bench(|| {
         runtime.block_on(async {
             let request = hyper::Request::get("/avatar/waha/628100000001@c.us?s=96")
+                .header("host", "faces.test")
                 .body(())
                 .unwrap();
             app.front().handle(request, Peer::Local).await.unwrap()
@@ -280,6 +281,7 @@ async fn warm() -> (App, tempfile::TempDir) {
     };
     let app = App::start(config, dependencies).await.unwrap();
     let request = hyper::Request::get("/avatar/waha/628100000001@c.us")
+        .header("host", "faces.test")
         .body(())
         .unwrap();
     let answer = app.front().handle(request, Peer::Local).await.unwrap();

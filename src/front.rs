@@ -23,7 +23,7 @@ use tracing::{Instrument, Span};
 use crate::{
     compat::{self, Compat, Origin},
     http::{
-        Clients, RateExceeded, access_log::RequestLog, is_read, openapi::Document,
+        Clients, RateExceeded, access_log::RequestLog, host, is_read, openapi::Document,
         problem::Problem, respond,
     },
     images::Thumbnailer,
@@ -138,7 +138,8 @@ impl Front {
         let is_head = head.method == Method::HEAD;
         let mut log = RequestLog::start(&head.method, &head.headers);
         let span = if traces::is_enabled() {
-            traces::request_span(&head.method, &head.headers)
+            let is_trusted = self.shared.clients.proxies.contains(peer);
+            traces::request_span(&head.method, is_trusted.then_some(&head.headers))
         } else {
             Span::none()
         };
@@ -149,6 +150,11 @@ impl Front {
         };
         let reply = span.in_scope(|| self.end(result, is_head, log));
         Answer::Now(ready(Ok(reply)))
+    }
+
+    /// The answer to a head that cannot be read or is too large.
+    pub fn refuse(&self, status: StatusCode) -> Reply {
+        self.end(Err(Problem::unread(status)), false, RequestLog::unread())
     }
 
     /// Finishes `work` in a future of its own.
@@ -172,6 +178,7 @@ impl Front {
     fn begin(&self, head: &mut Parts, peer: Peer, log: &mut RequestLog) -> Result<Step, Problem> {
         let shared = &self.shared;
         let client = shared.clients.admit(peer, &head.headers)?;
+        host::check(head)?;
         if head.uri.path().len() + head.uri.query().map_or(0, str::len) > MAX_URI {
             return Err(uri_too_long());
         }

@@ -4,7 +4,7 @@ use http::{StatusCode, header};
 
 use crate::{
     avatar::MalformedJid,
-    http::problem::Problem,
+    http::{host::InvalidHost, problem::Problem},
     pipeline::LookUpError,
     pipeline::RenameError,
     representation::{problems, view::InvalidParameter},
@@ -41,6 +41,8 @@ pub(super) enum Error {
     PageToken,
     /// Without a token, the `Host` header may not be a name of another machine.
     Host,
+    /// The request names no host, or several.
+    InvalidHost,
     /// A page of another site sent the request.
     CrossSite,
     /// No instance has this name.
@@ -119,6 +121,7 @@ impl From<Error> for Problem {
                 "Without admin.token, the Host header must be an IP address or localhost",
                 "ask for 127.0.0.1 or localhost; set admin.token to ask by another name",
             ),
+            Error::InvalidHost => InvalidHost.into(),
             Error::CrossSite => Problem::new(
                 StatusCode::FORBIDDEN,
                 "another-site",

@@ -28,7 +28,7 @@ use routes::Endpoint;
 pub use warm::{WarmRecord, WarmState};
 
 use crate::{
-    http::{Body, problem::Problem, respond},
+    http::{Body, host, problem::Problem, respond},
     images::Thumbnailer,
     pipeline::{Faces, Instance, Instances, Warmups},
     server::Reply,
@@ -63,8 +63,11 @@ impl Admin {
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let (head, body) = request.into_parts();
-        let result = self.answer(&head, body).await;
+        let (mut head, body) = request.into_parts();
+        let result = match host::check(&mut head) {
+            Ok(()) => self.answer(&head, body).await,
+            Err(_) => Err(Error::InvalidHost),
+        };
         let mut reply = result.unwrap_or_else(|error| Problem::from(error).into_reply());
         // A page of another site may not load anything of this listener.
         let corp = HeaderName::from_static("cross-origin-resource-policy");

@@ -123,6 +123,19 @@ impl App {
             restart_only,
             ..
         } = config;
+        let mut startup = startup;
+        let connections = &mut startup.server.limits.connections;
+        let descriptors = server::descriptor_limit();
+        let wanted = *connections;
+        *connections = server::connections_within(descriptors, wanted);
+        if *connections < wanted {
+            tracing::warn!(
+                wanted,
+                used = *connections,
+                descriptors,
+                "server.max_connections is more than the limit of open files allows"
+            );
+        }
         let metrics = Metrics::new();
         let parts = SharedParts {
             tls: reloadable.tls.as_ref().map(Tls::new).transpose()?,
@@ -235,7 +248,13 @@ fn start_tasks(
     let admin = server::run(
         listeners.admin,
         move |_| admin_service(for_admin.clone()),
-        server::Settings::default(),
+        server::Settings {
+            limits: server::Limits {
+                connections: server::ADMIN_CONNECTIONS,
+                ..server::Limits::default()
+            },
+            ..server::Settings::default()
+        },
         None,
         shutdown.clone(),
     );

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, pin::Pin, sync::Arc};
 
-use ::http::{Request, Response};
+use ::http::{Request, Response, StatusCode};
 use arc_swap::ArcSwap;
 use hyper::service::Service;
 
@@ -10,7 +10,7 @@ use super::live::Live;
 use crate::{
     front::Answer,
     http::Body,
-    server::{FastPath, HyperOnly, Peer, RequestBody},
+    server::{FastPath, HyperOnly, Peer, Reply, RequestBody},
 };
 
 /// The future of a response.
@@ -54,5 +54,9 @@ impl FastPath for PublicService {
 
     fn fast_path(&self, request: Request<()>) -> Option<Answer> {
         Some(self.answer(request))
+    }
+
+    fn refuse(&self, status: StatusCode) -> Reply {
+        self.live.load().front.refuse(status)
     }
 }

@@ -1,11 +1,20 @@
 //! `faceplate check`: reports every problem of a configuration, or that there is none.
 
 use super::ConfigArg;
+use crate::server;
 
 pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     let config = args.load()?;
     for warning in &config.warnings {
         eprintln!("faceplate: warning: {warning}");
+    }
+    let wanted = config.startup.server.limits.connections;
+    let descriptors = server::highest_descriptor_limit();
+    let allowed = server::connections_within(descriptors, wanted);
+    if allowed < wanted {
+        eprintln!(
+            "faceplate: warning: server.max_connections = {wanted} is more than the limit of {descriptors} open files allows: {allowed} will be used; raise the limit (ulimit -n, LimitNOFILE)"
+        );
     }
     println!(
         "{}: {} instance(s), no problem",

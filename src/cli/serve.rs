@@ -19,7 +19,7 @@ use super::StopSignals;
 use crate::{
     app::{App, Dependencies},
     config::{self, Config},
-    server::Inherited,
+    server::{self, Inherited},
     telemetry::{OtlpClient, log, traces::Traces},
     upstream::{Resolver, unguarded_client},
 };
@@ -38,6 +38,12 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     let traces = traces.transpose()?;
     log::start(&config.startup.log, traces.as_ref())?;
     let mut stop = StopSignals::listen()?;
+    let descriptors = server::raise_descriptor_limit();
+    tracing::info!(
+        from = descriptors.from,
+        to = descriptors.to,
+        "the limit of open files"
+    );
     warn(&config);
     let instances = config.reloadable.instances.len();
     let dependencies = Dependencies {

@@ -69,6 +69,12 @@ impl RequestLog {
         self.id
     }
 
+    /// The log of a request whose head cannot be read.
+    pub(crate) fn unread() -> Self {
+        let method = Method::from_bytes(b"-").unwrap_or_default();
+        Self::start(&method, &HeaderMap::new())
+    }
+
     pub(crate) fn set_route(&mut self, route: &'static str) {
         self.route = route;
     }

@@ -88,6 +88,14 @@ impl From<RateExceeded> for Problem {
 }
 
 impl Proxies {
+    /// Whether the peer is a trusted proxy.
+    pub(crate) fn contains(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Ip(address) => self.contain(address),
+            Peer::Local => self.unix,
+        }
+    }
+
     /// The client's address: the last one that is not a proxy's. `None` if it is not known.
     fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> {
         match peer {

@@ -4,7 +4,7 @@
 use std::{net::IpAddr, slice};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use http::{HeaderMap, header, uri::Authority};
+use http::{HeaderMap, HeaderValue, header, uri::Authority};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use url::{Host, Url};
@@ -12,7 +12,7 @@ use url::{Host, Url};
 /// Whether the request carries `token`, as a bearer token or as the password of Basic authentication.
 pub(crate) fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {
     let password = headers.get(header::AUTHORIZATION).and_then(|value| {
-        let text = value.to_str().ok()?.strip_prefix("Basic ")?;
+        let text = credentials(value, "Basic")?;
         let pair = BASE64.decode(text.trim()).ok()?;
         let colon = pair.iter().position(|byte| *byte == b':')?;
         Some(pair[colon + 1..].to_vec())
@@ -27,7 +27,7 @@ pub(crate) fn has_token(headers: &HeaderMap, token: &SecretString) -> bool {
 pub(crate) fn has_bearer(headers: &HeaderMap, tokens: &[SecretString]) -> bool {
     let Some(given) = headers
         .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+        .and_then(|value| credentials(value, "Bearer"))
     else {
         return false;
     };
@@ -35,6 +35,12 @@ pub(crate) fn has_bearer(headers: &HeaderMap, tokens: &[SecretString]) -> bool {
     tokens.iter().fold(false, |is_known, token| {
         is_secret(given.as_bytes(), token) | is_known
     })
+}
+
+/// The credentials of this scheme, whose name is case-insensitive (RFC 9110 §11.1).
+fn credentials<'a>(value: &'a HeaderValue, scheme: &str) -> Option<&'a str> {
+    let (given, credentials) = value.to_str().ok()?.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then_some(credentials)
 }
 
 /// Compares hashes, in constant time: they all have one length, so the time does not reveal the secret's.

@@ -6,6 +6,7 @@ pub(crate) mod access_log;
 mod client_ip;
 pub(crate) mod conditional;
 pub(crate) mod credentials;
+pub(crate) mod host;
 pub(crate) mod openapi;
 pub(crate) mod problem;
 pub(crate) mod query;

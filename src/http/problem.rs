@@ -71,6 +71,30 @@ impl Problem {
         .with_header(header::ALLOW, allowed)
     }
 
+    /// The problem with a head that cannot be read.
+    pub(crate) fn unread(status: StatusCode) -> Self {
+        match status {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::new(
+                status,
+                "header-too-large",
+                "The head of the request is too large",
+                "send fewer or shorter headers; the operator can raise server.max_header",
+            ),
+            StatusCode::URI_TOO_LONG => Self::new(
+                status,
+                "uri-too-long",
+                "The path and query are too long",
+                "they may have 8192 bytes together",
+            ),
+            _ => Self::new(
+                StatusCode::BAD_REQUEST,
+                "malformed-request",
+                "The head of the request is malformed",
+                "send HTTP/1.1 or HTTP/2 as RFC 9112 and RFC 9113 describe it",
+            ),
+        }
+    }
+
     /// 400 for a path whose percent-encoding is not UTF-8.
     pub(crate) fn encoding() -> Self {
         Self::new(

@@ -135,6 +135,9 @@ impl Writer<'_> {
         let etag = || etag(&digest);
         let modified = stored.changed_at.as_system_time();
         let verdict = conditional::check(&self.request.headers, etag, Some(modified));
+        if verdict == Verdict::Failed {
+            return problems::precondition_failed().into_reply();
+        }
         let mut reply = self.image(media, bytes.clone(), verdict);
         // Range is defined for GET alone (RFC 9110 §14.2).
         if reply.status == StatusCode::OK && self.request.method == Method::GET {
@@ -180,6 +183,9 @@ impl Writer<'_> {
         };
         let etag = etag(&digest);
         let verdict = conditional::check(&self.request.headers, || etag, None);
+        if verdict == Verdict::Failed {
+            return problems::precondition_failed().into_reply();
+        }
         let mut reply = self.image(media, bytes, verdict);
         let headers = &mut reply.headers;
         headers.add(header::ETAG, &etag);
@@ -192,7 +198,7 @@ impl Writer<'_> {
     fn image(&self, media: &str, bytes: Bytes, verdict: Verdict) -> Reply {
         let mut reply = match verdict {
             Verdict::Send => Reply::with_body(StatusCode::OK, media, bytes),
-            Verdict::NotModified => Reply::empty(StatusCode::NOT_MODIFIED),
+            Verdict::NotModified | Verdict::Failed => Reply::empty(StatusCode::NOT_MODIFIED),
         };
         reply.headers.add_all(&self.policy.common);
         reply

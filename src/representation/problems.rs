@@ -45,6 +45,16 @@ pub(crate) fn no_space() -> Problem {
     .with_header(header::RETRY_AFTER, "1")
 }
 
+/// The client expects another image than there is now.
+pub(crate) fn precondition_failed() -> Problem {
+    Problem::new(
+        StatusCode::PRECONDITION_FAILED,
+        "precondition",
+        "The image is not the expected one",
+        "If-Match or If-Unmodified-Since names another one; ask without them to get it",
+    )
+}
+
 /// There is no picture, and the request wants no placeholder.
 pub(crate) fn no_picture() -> Problem {
     Problem::new(

@@ -87,6 +87,9 @@ async fn refuse(
     status: StatusCode,
     handler: &impl Handler,
 ) {
+    if status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE {
+        Limit::Header.report();
+    }
     let reply = handler.refuse(status);
     let mut response = fast_path::response_head(&reply, true);
     response.extend_from_slice(&reply.body);

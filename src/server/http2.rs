@@ -30,7 +30,7 @@ use super::{
     request_body,
     rewind::Rewind,
 };
-use crate::in_flight::InFlight;
+use crate::{in_flight::InFlight, telemetry::Limit};
 
 /// How much larger a head may be before the HTTP/2 library refuses it by itself, without telling the handler.
 const HEAD_ROOM: usize = 4;
@@ -196,6 +196,7 @@ impl<H: Handler> Service<Request<Incoming>> for Answering<H> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         if head_bytes(&request) > self.header_bytes {
+            Limit::Header.report();
             let reply = self
                 .handler
                 .refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);

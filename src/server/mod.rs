@@ -3,6 +3,7 @@
 
 mod connection;
 mod delivery;
+mod descriptors;
 mod fast_path;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -27,6 +28,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use descriptors::{
+    ADMIN_CONNECTIONS, Raised, connections_within, descriptor_limit, highest_descriptor_limit,
+    raise_descriptor_limit,
+};
 pub use handler::{FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;
 pub use listen::{Address, Inherited, Listener};
@@ -115,7 +120,7 @@ impl Default for Limits {
 impl Shared {
     fn new(settings: Settings, tls: Option<Tls>) -> Self {
         let sendfile = settings.sendfile.then(|| {
-            let cache = Arc::new(SendfileCache::new());
+            let cache = Arc::new(SendfileCache::new(settings.in_flight.clone()));
             settings.sealed_files.add(&cache);
             cache
         });

@@ -28,7 +28,11 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::sync::lock;
+use super::descriptors::SEALED_FILES;
+use crate::{
+    in_flight::{CacheHold, InFlight},
+    sync::lock,
+};
 
 /// The sealed files of one listener, evicted by last use.
 pub(super) struct SendfileCache {
@@ -37,6 +41,7 @@ pub(super) struct SendfileCache {
     recent: [AtomicUsize; SendfileCache::RECENT],
     /// How many times all files were removed.
     removals: AtomicUsize,
+    in_flight: InFlight,
 }
 
 /// Removes bodies from the sealed files of every listener that it was given to, when their content must not stay
@@ -53,6 +58,7 @@ type BufferKey = (usize, usize);
 pub(super) struct SealedFile {
     body: Bytes,
     file: File,
+    _hold: CacheHold,
 }
 
 #[derive(Clone)]
@@ -86,8 +92,10 @@ impl fmt::Debug for SealedFiles {
 }
 
 impl SendfileCache {
-    /// The most bytes in files.
-    const CAPACITY: u64 = 8 * 1024 * 1024;
+    /// The most bytes in files and in the bodies that they were made of.
+    const CAPACITY: u64 = 16 * 1024 * 1024;
+    /// The least weight of a file, which bounds their number.
+    const LIGHTEST: u64 = Self::CAPACITY / SEALED_FILES;
     /// Shorter bodies are copied as quickly.
     const SHORTEST: usize = 12 * 1024;
     /// Longer bodies would evict too many others.
@@ -95,7 +103,7 @@ impl SendfileCache {
     /// The number of addresses that are remembered.
     const RECENT: usize = 1024;
 
-    pub(super) fn new() -> Self {
+    pub(super) fn new(in_flight: InFlight) -> Self {
         let options = OptionsBuilder::new()
             .shards(1)
             .weight_capacity(Self::CAPACITY)
@@ -106,6 +114,7 @@ impl SendfileCache {
             files: Cache::with_options(options, ByLength, Default::default(), Default::default()),
             recent: [const { AtomicUsize::new(0) }; Self::RECENT],
             removals: AtomicUsize::new(0),
+            in_flight,
         }
     }
 
@@ -131,7 +140,7 @@ impl SendfileCache {
         }
         let removals = self.removals.load(Ordering::SeqCst);
         // Where the system makes no such files, bodies are copied.
-        let made = Arc::new(SealedFile::new(body.clone()).ok()?);
+        let made = Arc::new(SealedFile::new(body.clone(), &self.in_flight).ok()?);
         self.files.insert(key, made.clone());
         if self.removals.load(Ordering::SeqCst) != removals {
             // Its content may have been the reason.
@@ -151,13 +160,14 @@ impl SendfileCache {
 }
 
 impl SealedFile {
-    fn new(body: Bytes) -> io::Result<Self> {
+    fn new(body: Bytes, in_flight: &InFlight) -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let mut file = File::from(memfd_create("faceplate", flags)?);
         file.write_all(&body)?;
         let all = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         fcntl_add_seals(&file, all)?;
-        Ok(Self { body, file })
+        let _hold = in_flight.mark_cached(&body);
+        Ok(Self { body, file, _hold })
     }
 
     fn send(&self, head: &[u8], socket: &TcpStream) -> usize {
@@ -180,7 +190,8 @@ fn send_now(socket: &TcpStream, operation: impl FnOnce() -> io::Result<usize>) -
 
 impl Weighter<BufferKey, Arc<SealedFile>> for ByLength {
     fn weight(&self, (_, length): &BufferKey, _: &Arc<SealedFile>) -> u64 {
-        *length as u64
+        // The body stays in memory beside the file.
+        (2 * *length as u64).max(SendfileCache::LIGHTEST)
     }
 }
 
@@ -231,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_body_that_is_sent_twice_gets_a_sealed_file_with_its_bytes() {
-        let cache = SendfileCache::new();
+        let cache = SendfileCache::new(InFlight::new(1 << 20));
         let body = Bytes::from(vec![7; SendfileCache::SHORTEST]);
         assert!(cache.file_of(&body).is_none());
         let sealed = cache.file_of(&body).unwrap();
@@ -245,7 +256,7 @@ mod tests {
 
     #[test]
     fn short_and_very_long_bodies_get_no_file() {
-        let cache = SendfileCache::new();
+        let cache = SendfileCache::new(InFlight::new(1 << 20));
         for length in [1, SendfileCache::SHORTEST - 1, SendfileCache::LONGEST + 1] {
             let body = Bytes::from(vec![7; length]);
             assert!((0..3).all(|_| cache.file_of(&body).is_none()), "{length}");
@@ -255,7 +266,7 @@ mod tests {
     #[test]
     fn all_files_of_all_listeners_are_removed_at_once() {
         let (handle, body) = (SealedFiles::default(), Bytes::from(vec![7; 64 * 1024]));
-        let caches = [(); 2].map(|()| Arc::new(SendfileCache::new()));
+        let caches = [(); 2].map(|()| Arc::new(SendfileCache::new(InFlight::new(1 << 20))));
         for cache in &caches {
             handle.add(cache);
             assert!(cache.file_of(&body).is_none() && cache.file_of(&body).is_some());
@@ -269,12 +280,24 @@ mod tests {
 
     #[test]
     fn the_bytes_in_sealed_files_are_bounded() {
-        let cache = SendfileCache::new();
+        let cache = SendfileCache::new(InFlight::new(1 << 20));
         let bodies: Vec<_> = (0..100).map(|_| Bytes::from(vec![7; 256 * 1024])).collect();
         for body in bodies.iter().flat_map(|body| [body, body]) {
             cache.file_of(body);
         }
         assert!(cache.files.weight() <= SendfileCache::CAPACITY);
         assert!(cache.files.len() > 1);
+    }
+
+    #[test]
+    fn the_number_of_sealed_files_is_bounded() {
+        let cache = SendfileCache::new(InFlight::new(1 << 20));
+        let bodies: Vec<_> = (0..200)
+            .map(|_| Bytes::from(vec![7; SendfileCache::SHORTEST]))
+            .collect();
+        for body in bodies.iter().flat_map(|body| [body, body]) {
+            cache.file_of(body);
+        }
+        assert!(cache.files.len() as u64 <= SEALED_FILES);
     }
 }

@@ -97,22 +97,34 @@ pub fn is_enabled() -> bool {
     IS_ENABLED.load(Ordering::Relaxed)
 }
 
-/// The span of a request.
-pub fn request_span(method: &Method, headers: &HeaderMap) -> Span {
+/// The method, or `_OTHER` for an unknown one, which a client may make up.
+fn known(method: &Method) -> &str {
+    match method.as_str() {
+        method @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE"
+        | "PATCH" | "PURGE") => method,
+        _ => "_OTHER",
+    }
+}
+
+/// The span of a request. `trusted` are its headers if its `traceparent` may be believed: it decides whether the request
+/// is traced, and what reaches the collector.
+pub fn request_span(method: &Method, trusted: Option<&HeaderMap>) -> Span {
     let span = tracing::info_span!(
         target: TARGET,
         "request",
         otel.kind = "server",
-        http.request.method = %method,
+        http.request.method = known(method),
         http.route = Empty,
         http.response.status_code = Empty,
         faceplate.instance = Empty,
         faceplate.cache = Empty,
         faceplate.reason = Empty,
     );
-    let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
-    // A span that is not collected cannot have a parent.
-    let _ = span.set_parent(parent);
+    if let Some(headers) = trusted {
+        let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+        // A span that is not collected cannot have a parent.
+        let _ = span.set_parent(parent);
+    }
     span
 }
 
@@ -125,7 +137,7 @@ pub fn record_response(
     status: StatusCode,
     (cache, reason): (&str, &str),
 ) {
-    let name = format!("{method} {route}");
+    let name = format!("{} {route}", known(method));
     span.context().span().update_name(name);
     span.record("http.route", route);
     span.record("http.response.status_code", i64::from(status.as_u16()));

@@ -34,7 +34,7 @@ async fn exchange(address: &str, method: &str, path: &str, sent: &[(&str, &str)]
         .collect();
     json!({
         "method": method,
-        "url": format!("http://faces.test{path}"),
+        "url": format!("http://localhost{path}"),
         "sent": sent,
         "status": answer.status.as_u16(),
         "headers": headers,

@@ -1,7 +1,9 @@
 //! Hostile and broken clients are disconnected or refused, and other clients are answered meanwhile. The
 //! latencies of the others are printed (`--nocapture`), not asserted.
 
+mod descriptors;
 mod fairness;
+mod heads;
 mod openings;
 mod windows;
 
@@ -50,7 +52,7 @@ async fn connect(rig: &Rig) -> TcpStream {
 }
 
 fn request(line: &str) -> String {
-    format!("GET {line} HTTP/1.1\r\nhost: faces.test\r\n\r\n")
+    format!("GET {line} HTTP/1.1\r\nhost: localhost\r\n\r\n")
 }
 
 /// The bytes that the server sends until it closes the connection, which it has to do in time.
@@ -130,7 +132,7 @@ async fn request_heads_that_are_too_large_get_431() {
         let mut stream = connect(&rig).await;
         large.spawn(async move {
             let head = format!(
-                "GET / HTTP/1.1\r\nhost: faces.test\r\nx: {}\r\n\r\n",
+                "GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
                 "y".repeat(64 * 1024)
             );
             let _ = stream.write_all(head.as_bytes()).await;
@@ -212,7 +214,7 @@ async fn a_rapid_reset_attack_leaves_other_clients_served() {
             if sender.ready().await.is_err() {
                 break;
             }
-            let request = Request::get(format!("http://faces.test/avatar/waha/{FACE}"))
+            let request = Request::get(format!("http://localhost/avatar/waha/{FACE}"))
                 .body(Empty::<Bytes>::new())
                 .unwrap();
             let mut asked = Box::pin(sender.send_request(request));

@@ -246,13 +246,13 @@ async fn an_http2_connection_has_the_configured_number_of_streams() {
         tokio::spawn(connection);
         let mut asked = tokio::task::JoinSet::new();
         // The server's HTTP/2 settings arrive with the first answer.
-        let probe = Request::get("http://faces.test/openapi.json");
+        let probe = Request::get("http://localhost/openapi.json");
         let probe = probe.body(Empty::<Bytes>::new()).unwrap();
         sender.send_request(probe).await.unwrap();
         for number in 1..=3 {
             let mut sender = sender.clone();
             asked.spawn(async move {
-                let uri = format!("http://faces.test/avatar/waha/62810000000{number}");
+                let uri = format!("http://localhost/avatar/waha/62810000000{number}");
                 let request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
                 sender.ready().await.unwrap();
                 sender.send_request(request).await.unwrap().status()

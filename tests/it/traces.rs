@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Answer, program::Program};
+use crate::support::{
+    Answer,
+    program::{Program, Running},
+};
 use faceplate::emulator::{Emulator, Options};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
@@ -71,6 +74,15 @@ fn attribute(span: &Span, key: &str) -> String {
 
 /// The spans of a server that samples `percent` of its requests.
 async fn traced(percent: &str, headers: &[(&str, &str)]) -> (Vec<Span>, String) {
+    traced_behind("127.0.0.1", percent, headers).await
+}
+
+/// The same, where these proxies are trusted.
+async fn traced_behind(
+    proxies: &str,
+    percent: &str,
+    headers: &[(&str, &str)],
+) -> (Vec<Span>, String) {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let collector = Collector::default();
     let endpoint = collector.start().await;
@@ -78,7 +90,11 @@ async fn traced(percent: &str, headers: &[(&str, &str)]) -> (Vec<Span>, String) 
         &emulator,
         &format!("[traces]\nendpoint = \"{endpoint}\"\npercent = {percent}"),
     );
-    let running = program.serve();
+    let mut command = program.command(&["serve"]);
+    // The test is a proxy whose traceparent may be believed, unless it says otherwise.
+    command.env("FACEPLATE_SERVER__TRUSTED_PROXIES", proxies);
+    let mut running = Running::start(command);
+    running.wait_for("serving faces");
     let address = running.address("listen");
     for path in [
         "/avatar/waha/628100000001",
@@ -127,6 +143,16 @@ async fn a_request_and_its_calls_are_spans_of_the_caller_s_trace() {
         "{output}"
     );
     assert!(!output.contains("otel"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_does_not_decide_what_is_traced() {
+    for flags in ["00", "01"] {
+        let parent = format!("00-{TRACE}-{PARENT}-{flags}");
+        let (spans, _) = traced_behind("192.0.2.1", "100", &[("traceparent", &parent)]).await;
+        assert!(spans.len() >= 5, "{spans:#?}");
+        assert!(spans.iter().all(|span| hex(&span.trace_id) != TRACE));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

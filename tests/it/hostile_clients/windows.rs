@@ -34,10 +34,28 @@ impl Client {
 
     /// The head of an answer; its body stays at the server as far as the window is closed.
     pub async fn get(&mut self, path: &str) -> hyper::Result<Response<Incoming>> {
-        let uri = format!("http://faces.test{path}");
+        self.get_uri(&format!("http://localhost{path}")).await
+    }
+
+    /// The same for another host.
+    pub async fn get_uri(&mut self, uri: &str) -> hyper::Result<Response<Incoming>> {
         let request = Request::get(uri).body(Empty::new()).unwrap();
         self.0.ready().await?;
         self.0.send_request(request).await
+    }
+
+    /// The same with a header.
+    pub async fn get_with(
+        &mut self,
+        path: &str,
+        name: &str,
+        value: &str,
+    ) -> hyper::Result<Response<Incoming>> {
+        let request = Request::get(format!("http://localhost{path}")).header(name, value);
+        self.0.ready().await?;
+        self.0
+            .send_request(request.body(Empty::new()).unwrap())
+            .await
     }
 
     pub fn is_closed(&self) -> bool {
