@@ -4,6 +4,7 @@
 mod descriptors;
 mod fairness;
 mod heads;
+mod mix;
 mod openings;
 mod windows;
 
