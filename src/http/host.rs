@@ -47,8 +47,10 @@ fn is_host(text: &[u8]) -> bool {
     }
     !text.contains(&b'@')
         && Authority::try_from(text).is_ok_and(|authority| {
-            !authority.host().is_empty()
-                && (authority.port().is_none() || authority.port_u16().is_some())
+            let host = authority.host();
+            let port = authority.as_str()[host.len()..].strip_prefix(':');
+            let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
+            !host.is_empty() && port.is_none_or(is_port)
         })
 }
 

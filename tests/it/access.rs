@@ -262,10 +262,13 @@ async fn a_refresh_needs_its_own_grant_in_the_signature() {
 async fn a_server_may_send_a_bearer_token_instead() {
     let rig = rig().await;
     let path = format!("/avatar/waha/{FACE}?refresh=true");
-    let good = [("authorization", "Bearer a bearer token for tests")];
-    rig.ask("GET", &path, &good)
-        .await
-        .assert_picture(&rig.bytes(FACE));
+    // Schemes are case-insensitive.
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        let good = format!("{scheme} a bearer token for tests");
+        rig.ask("GET", &path, &[("authorization", &good)])
+            .await
+            .assert_picture(&rig.bytes(FACE));
+    }
     for bad in [
         "Bearer a bearer token for test",
         "Bearer ",
