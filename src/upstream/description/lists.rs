@@ -210,12 +210,10 @@ pub(super) fn jid(places: &[Pointer], json: &Value, forms: &JidForms) -> Option<
 fn json(rules: &[Rule], reply: &VendorReply) -> Result<Value, VendorFailure> {
     let body = Body::of(reply);
     if !reply.status.is_success() {
-        let result = match reading::judge(rules, reply, &body) {
-            Some((index, verdict)) => {
-                reading::conclude(verdict, rules[index].why.as_deref(), reply)
-            }
-            None => reading::error(reply, &body).result,
-        };
+        let by_rule = reading::judge(rules, reply, &body)
+            .map(|(index, verdict)| reading::conclude(verdict, rules[index].why.as_deref(), reply));
+        let result = by_rule.filter(Result::is_err);
+        let result = result.unwrap_or_else(|| reading::error(reply, &body).result);
         return Err(result.err().unwrap_or_else(|| {
             failure(format!(
                 "the vendor answers {} to this call",

@@ -110,8 +110,11 @@ pub(super) fn read(places: &Places, rules: &[Rule], reply: &VendorReply) -> Read
     if let Some((index, verdict)) = judge(rules, reply, &body) {
         let is_guess =
             is_success && !says_none && verdict == Verdict::Then(Then::Empty(Empty::Unknown));
-        if is_guess && body.json.as_ref().is_some_and(has_link) {
-            return Reading::not_understood(body.json.as_ref());
+        match &body.json {
+            // The rule found a member missing. It has moved, or the answer is an error.
+            Some(json) if is_guess && has_link(json) => return Reading::not_understood(Some(json)),
+            Some(json) if is_guess && words::is_error(json) => return success(reply, &body, false),
+            _ => {}
         }
         let why = rules[index].why.as_deref();
         return Reading::of(conclude(verdict, why, reply), Basis::Rule(index));
