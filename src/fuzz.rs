@@ -1,6 +1,11 @@
 //! Fuzz targets, one function each: it panics if the parser that it names does. `fuzz/` runs them with libFuzzer, and
 //! the test below runs them over the seeds in `fuzz/corpus`. Neither is part of the released program.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::SecretString;
@@ -12,7 +17,10 @@ use crate::{
     http::{Scope, SigningKey, Ticket},
     public::route::Route,
     representation::view,
-    upstream::{Link, Question, Vendor, VendorAnswer, VendorReply},
+    upstream::{
+        Account, Description, Link, Question, SHIPPED, Source, VendorAnswer, VendorReply, load,
+        shipped,
+    },
 };
 pub use crate::{server::fuzz::request_head, store::fuzz::index_file};
 
@@ -134,9 +142,9 @@ pub fn vendor_reply((status, media, refresh, body): ReplyInput<'_>) {
         let Ok(subject) = subject.parse() else {
             continue;
         };
-        for vendor in Vendor::ALL {
+        for provider in providers().iter() {
             let question = Question { subject, refresh };
-            match vendor.provider().read_picture(&question, &reply) {
+            match provider.read_picture(&account(), &question, &reply) {
                 Ok(VendorAnswer::Link(text)) => {
                     assert!(status.is_success());
                     check_link(&text);
@@ -145,6 +153,92 @@ pub fn vendor_reply((status, media, refresh, body): ReplyInput<'_>) {
                 _ => {}
             }
         }
+    }
+}
+
+/// Every shipped description.
+fn providers() -> &'static [Arc<Description>] {
+    static ALL: LazyLock<Vec<Arc<Description>>> = LazyLock::new(|| {
+        SHIPPED
+            .iter()
+            .filter_map(|(name, _)| shipped(name))
+            .collect()
+    });
+    &ALL
+}
+
+fn account() -> Account {
+    Account {
+        name: "shop".into(),
+        token: SECRET.into(),
+        own: None,
+        params: BTreeMap::new(),
+    }
+}
+
+/// The text of a description, an account, a status less 100, and a body.
+pub type DescriptionInput<'a> = (&'a str, &'a str, u16, &'a [u8]);
+
+/// Every text is a description, or is refused with remedies. What it describes reads every reply, and no value adds a
+/// segment or a parameter to a request.
+pub fn description((text, name, status, body): DescriptionInput<'_>) {
+    let source = Source {
+        file: "fuzzed",
+        text,
+        has_lines: true,
+    };
+    let description = match load(source, shipped) {
+        Ok(description) => description,
+        Err(problems) => {
+            assert!(problems.iter().all(|problem| !problem.remedy.is_empty()));
+            assert!(!problems.is_empty());
+            return;
+        }
+    };
+    let _ = description.check_samples();
+    let status = StatusCode::from_u16(100 + status % 500).unwrap_or_default();
+    let reply = VendorReply {
+        status,
+        headers: HeaderMap::new(),
+        body: Bytes::copy_from_slice(body),
+    };
+    let odd = Account {
+        name: name.into(),
+        ..account()
+    };
+    for subject in [
+        "me",
+        "628100000001@c.us",
+        "123-456@g.us",
+        "1@lid",
+        "2@newsletter",
+    ] {
+        let Ok(subject) = subject.parse() else {
+            continue;
+        };
+        let question = Question {
+            subject,
+            refresh: true,
+        };
+        let plain = description.picture_call(&account(), &question);
+        if let (Ok(plain), Ok(call)) = (plain, description.picture_call(&odd, &question)) {
+            let count = |text: &str, sign| text.matches(sign).count();
+            for sign in ['/', '?', '#'] {
+                assert_eq!(count(&call.target, sign), count(&plain.target, sign));
+            }
+            assert!(count(&call.target, '&') <= count(&plain.target, '&'));
+            assert!(call.target.bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+        match description.read_picture(&odd, &question, &reply) {
+            Ok(VendorAnswer::Link(link)) => check_link(&link),
+            Ok(_) => {}
+            Err(failure) => assert!(!failure.detail.contains(SECRET)),
+        }
+    }
+    let _ = description.read_chat_list(&reply);
+    let _ = description.read_session(&reply);
+    if let Ok(event) = serde_json::from_slice(body) {
+        let _ = description.read_event(&event);
     }
 }
 
@@ -235,8 +329,9 @@ mod tests {
     type Target = (&'static str, fn(&[u8]));
 
     /// The targets of `fuzz/fuzz_targets`, by name.
-    const TARGETS: [Target; 8] = [
+    const TARGETS: [Target; 9] = [
         ("config", |seed| configuration(decode(seed))),
+        ("description", |seed| description(decode(seed))),
         ("head", request_head),
         ("image", picture),
         ("index", index_file),

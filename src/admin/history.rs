@@ -61,13 +61,13 @@ impl Admin {
         let statuses = ["hit", "stale", "miss", "expired", "refresh", "bypass"];
         // Instances of one vendor share its counters.
         let instances = self.instances.iter();
-        let vendors: BTreeSet<_> = instances
-            .map(|instance| instance.vendor().as_str())
+        let providers: BTreeSet<_> = instances
+            .map(|instance| &instance.provider().name)
             .collect();
         let total = |outcome| {
-            vendors
+            providers
                 .iter()
-                .map(|vendor| metrics.transactions(vendor, outcome))
+                .map(|provider| metrics.transactions(provider, outcome))
                 .sum()
         };
         Sample {

@@ -28,7 +28,7 @@ use crate::{
         openapi::{instance, instance_schema, jid, jid_schema},
         view::InvalidParameter,
     },
-    upstream::{UnsupportedSubject, Vendor},
+    upstream::UnsupportedSubject,
 };
 
 /// The document, serialized once.
@@ -283,9 +283,8 @@ fn describe_warm(method: &str) -> Operation {
 }
 
 fn provider() -> Parameter {
-    let vendors = choice(Vendor::ALL.map(Vendor::as_str));
     let about = "The instance's provider.";
-    openapi::parameter(ParameterIn::Path, "provider", about, vendors)
+    openapi::parameter(ParameterIn::Path, "provider", about, openapi::text())
 }
 
 fn query(name: &str, about: &str, schema: ObjectBuilder) -> Parameter {

@@ -49,7 +49,7 @@ struct PictureRecord<'a> {
 #[derive(Serialize, ToSchema)]
 pub(super) struct InstanceRecord<'a> {
     pub(super) instance: &'a str,
-    provider: &'static str,
+    provider: &'a str,
     /// The number of calls that can be made now.
     budget: u64,
     /// The number of calls that can be made when the budget is full.
@@ -158,7 +158,7 @@ impl<'a> InstanceRecord<'a> {
             session: session.state,
             session_since: is_known.then(|| date(session.since)),
             instance: instance.name(),
-            provider: instance.vendor().as_str(),
+            provider: &instance.provider().name,
             budget: admission.available(),
             budget_full: admission.burst(),
             paused: paused.map(|(_, why)| why.as_str()),

@@ -85,7 +85,7 @@ impl Admin {
         let mut candidates = self
             .instances
             .iter()
-            .filter(|instance| instance.vendor().as_str() == provider)
+            .filter(|instance| *instance.provider().name == *provider)
             .peekable();
         if candidates.peek().is_none() {
             return Err(Error::UnknownInstance);

@@ -28,9 +28,9 @@ pub(super) fn build(
         store.save_account_names(&settings.name, &names);
     }
     let known = before.and_then(|before| {
-        let (vendor, base) = (settings.vendor, &settings.client.base);
+        let (provider, base) = (&settings.provider.name, &settings.client.base);
         let mut known = before.iter();
-        known.find(|known| known.is_account(vendor, base, &settings.account.name))
+        known.find(|known| known.is_account(provider, base, &settings.account.name))
     });
     let admission = match known {
         Some(known) => {
@@ -60,7 +60,7 @@ pub(super) fn build(
     Arc::new(Instance::new(
         &settings.name,
         &names,
-        settings.vendor,
+        settings.provider,
         settings.account,
         client,
         admission,
@@ -70,7 +70,7 @@ pub(super) fn build(
 /// The account of an instance, for the cache.
 pub fn account_id(settings: &config::Instance) -> AccountId {
     let base = settings.client.base.as_str();
-    AccountId::new(settings.vendor.as_str(), base, &settings.account.name)
+    AccountId::new(&settings.provider.name, base, &settings.account.name)
 }
 
 /// The name that `account` had before it was called `name` in the configuration, so that a new name does not

@@ -1,6 +1,9 @@
-//! `faceplate check`: reports every problem of a configuration, or that there is none.
+//! `faceplate check`: reports every problem of a configuration, or that there is none. Runs the samples of the
+//! descriptions in use.
 
-use super::ConfigArg;
+use std::collections::BTreeSet;
+
+use super::{ConfigArg, providers};
 use crate::server;
 
 pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
@@ -25,11 +28,25 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
         println!(
             "  {}: {} at {}, {} lookups a minute, {} of them bypass the vendor's cache",
             instance.name,
-            instance.vendor.as_str(),
+            instance.provider.name,
             instance.client.base,
             instance.limits.budget.lookups.per_minute,
             instance.limits.budget.refreshes.per_minute,
         );
     }
-    Ok(())
+    let used = config.reloadable.instances.iter();
+    let used = used.map(|instance| &instance.provider);
+    let mut names = BTreeSet::new();
+    let mut failures = Vec::new();
+    for provider in used.filter(|provider| names.insert(provider.name.clone())) {
+        match providers::samples(provider) {
+            Ok(line) => println!("  {line}"),
+            Err(lines) => failures.push(lines),
+        }
+    }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("\n"))
+    }
 }

@@ -2,6 +2,7 @@
 //! makes one call to every vendor.
 
 mod disk;
+mod explain;
 mod vendor;
 
 use clap::ValueEnum as _;
@@ -21,6 +22,22 @@ pub(super) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    explain: Explain,
+}
+
+#[derive(Debug, clap::Args)]
+struct Explain {
+    /// Ask an instance about one face, which costs one look-up, and show how the reply is read. With --reply: a
+    /// provider's name, and nobody is asked.
+    #[arg(long, num_args = 1..=2, value_names = ["INSTANCE", "JID"])]
+    explain: Vec<String>,
+    /// The file with a gateway's reply.
+    #[arg(long, value_name = "FILE", requires = "explain")]
+    reply: Option<std::path::PathBuf>,
+    /// The status of that reply.
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "reply")]
+    status: u16,
 }
 
 /// The result of one check.
@@ -46,6 +63,9 @@ enum Verdict {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
+    if !args.explain.explain.is_empty() {
+        return explain::run(&args, &args.explain).await;
+    }
     let config = args.config.load()?;
     let mut findings = Vec::new();
     for warning in &config.warnings {

@@ -9,6 +9,7 @@ mod emulate;
 mod healthcheck;
 mod licenses;
 mod progress;
+mod providers;
 mod serve;
 mod sign;
 mod warm;
@@ -22,6 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::{
     config::{self, Config, Instance},
     telemetry::log_writer,
+    upstream::Catalog,
 };
 
 /// The default path of the configuration file.
@@ -47,6 +49,8 @@ enum Command {
     Check(ConfigArg),
     /// Try everything that the configuration needs: cache, disk, DNS, credentials, sessions, clock.
     Doctor(doctor::Args),
+    /// List the gateways that can be used, or print the description of one.
+    Providers(providers::Args),
     /// Print a signed URL.
     Sign(sign::Args),
     /// Fetch many faces in advance, within the instance's budget.
@@ -102,6 +106,7 @@ pub fn run() -> ExitCode {
             Command::Emulate(args) => emulate::run(args).await,
             Command::Check(args) => check::run(&args),
             Command::Doctor(args) => doctor::run(args).await,
+            Command::Providers(args) => providers::run(&args),
             Command::Sign(args) => sign::run(&args),
             Command::Warm(args) => warm::run(args).await,
             Command::Cache(args) => cache::run(args).await,
@@ -124,6 +129,14 @@ fn failed(message: &str) -> ExitCode {
 }
 
 impl ConfigArg {
+    /// The descriptions of gateways: with a configuration also the operator's.
+    fn catalog(&self) -> Result<Catalog, String> {
+        if !self.config.exists() {
+            return Ok(Catalog::default());
+        }
+        Ok(self.load()?.reloadable.catalog)
+    }
+
     fn load(&self) -> Result<Config, String> {
         config::from_file(&self.config).map_err(|problems| problems.to_string())
     }

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::Failure;
-use crate::{http::respond, server::Reply, upstream::Vendor};
+use crate::{http::respond, server::Reply};
 
 /// A picture call as the vendor documents it.
 pub(super) struct Endpoint {
@@ -22,8 +22,8 @@ pub(super) struct Endpoint {
     pub(super) token: Option<&'static str>,
     /// The headers of the credential; in `authorization` it is a bearer token.
     pub(super) token_headers: &'static [&'static str],
-    /// The vendor whose call it is.
-    pub(super) vendor: fn(&HeaderMap) -> Vendor,
+    /// The provider whose call it is.
+    pub(super) provider: fn(&HeaderMap) -> &'static str,
     /// The response for a face: JSON with a link, or the image itself.
     pub(super) success: Success,
     /// The response to a call that failed, of an account of this name.

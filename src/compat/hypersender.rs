@@ -6,7 +6,7 @@ use super::{
     Failure,
     endpoint::{self, Endpoint, Success},
 };
-use crate::{server::Reply, upstream::Vendor};
+use crate::server::Reply;
 
 pub(super) static PICTURE: Endpoint = Endpoint {
     id: "hypersenderPicture",
@@ -23,7 +23,7 @@ pub(super) static PICTURE: Endpoint = Endpoint {
     chat: Some("chat_id"),
     token: None,
     token_headers: &["authorization"],
-    vendor: |_| Vendor::Hypersender,
+    provider: |_| "hypersender",
     success: Success::Link(|_, link| {
         json!({
             "message": match link {

@@ -150,13 +150,13 @@ impl Compat {
             return Err(Failure::Malformed);
         }
         let token = call.token(headers).ok_or(Failure::Unauthorized)?;
-        let vendor = (call.endpoint.vendor)(headers);
+        let provider = (call.endpoint.provider)(headers);
         // Every credential of the vendor's is compared, and only a client that knows one learns whether
         // an account exists.
         let candidates: Vec<_> = self
             .instances
             .iter()
-            .filter(|instance| instance.vendor() == vendor)
+            .filter(|instance| *instance.provider().name == *provider)
             .filter(|instance| credentials::is_secret(token.as_bytes(), &instance.account().token))
             .collect();
         if candidates.is_empty() {

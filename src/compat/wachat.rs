@@ -6,7 +6,7 @@ use super::{
     Failure,
     endpoint::{self, Endpoint, Success},
 };
-use crate::{server::Reply, upstream::Vendor};
+use crate::server::Reply;
 
 pub(super) static PICTURE: Endpoint = Endpoint {
     id: "wachatPicture",
@@ -16,7 +16,7 @@ pub(super) static PICTURE: Endpoint = Endpoint {
     chat: None,
     token: Some("apiKey"),
     token_headers: &["authorization"],
-    vendor: |_| Vendor::Wachat,
+    provider: |_| "wachat",
     success: Success::OwnImage,
     failure,
 };

@@ -7,7 +7,7 @@ use super::{
     Failure,
     endpoint::{self, Endpoint, Success},
 };
-use crate::{server::Reply, upstream::Vendor};
+use crate::server::Reply;
 
 const WAHA_KEY: &str = "x-api-key";
 const WAPPFY_KEY: &str = "apikey";
@@ -20,16 +20,16 @@ pub(super) static PICTURE: Endpoint = Endpoint {
     chat: None,
     token: Some(WAHA_KEY),
     token_headers: &[WAHA_KEY, WAPPFY_KEY],
-    vendor,
+    provider,
     success: Success::Link(|_, link| json!({ "url": link })),
     failure,
 };
 
-fn vendor(headers: &HeaderMap) -> Vendor {
+fn provider(headers: &HeaderMap) -> &'static str {
     if headers.contains_key(WAPPFY_KEY) {
-        Vendor::Wappfy
+        "wappfy"
     } else {
-        Vendor::Waha
+        "waha"
     }
 }
 

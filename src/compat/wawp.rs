@@ -6,7 +6,7 @@ use super::{
     Failure,
     endpoint::{self, Endpoint, Success},
 };
-use crate::{server::Reply, upstream::Vendor};
+use crate::server::Reply;
 
 pub(super) static CHAT_PICTURE: Endpoint = Endpoint {
     id: "wawpChatPicture",
@@ -16,7 +16,7 @@ pub(super) static CHAT_PICTURE: Endpoint = Endpoint {
     chat: Some("chatId"),
     token: Some("access_token"),
     token_headers: &["authorization", "access-token"],
-    vendor: |_| Vendor::Wawp,
+    provider: |_| "wawp",
     success: Success::Link(|_, link| {
         json!({
             "success": true,
@@ -35,7 +35,7 @@ pub(super) static CONTACT_PICTURE: Endpoint = Endpoint {
     chat: Some("contactId"),
     token: Some("access_token"),
     token_headers: &["authorization", "access-token"],
-    vendor: |_| Vendor::Wawp,
+    provider: |_| "wawp",
     success: Success::Link(|chat, link| json!({ "id": chat, "url": link })),
     failure,
 };

@@ -16,7 +16,7 @@ mod sections;
 mod setting;
 mod units;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use key::{DefaultValue, Effect, Key, Kind, Range, Section};
 pub use load::{from_file, from_file_with_secrets, from_text};
@@ -87,6 +87,8 @@ pub struct Reloadable {
     pub allow_origin: ::http::HeaderValue,
     /// How long answers are believed, and how long requests wait.
     pub pipeline: pipeline::Settings,
+    /// The descriptions of gateways.
+    pub catalog: upstream::Catalog,
     /// The accounts.
     pub instances: Vec<Instance>,
 }
@@ -105,8 +107,8 @@ impl Config {
 pub struct Instance {
     /// Its name in URLs.
     pub name: String,
-    /// Its vendor.
-    pub vendor: upstream::Vendor,
+    /// The description of its vendor's API.
+    pub provider: Arc<upstream::Description>,
     /// Its name and credential at the vendor.
     pub account: upstream::Account,
     /// Its HTTP client.

@@ -2,7 +2,7 @@
 //! wrong and a key that is unknown are problems.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
 };
@@ -37,6 +37,8 @@ pub(super) struct Reader<'s> {
     path: String,
     table: Option<&'s Table>,
     read: RefCell<BTreeSet<&'static str>>,
+    /// Whether tables and texts with names of the operator's were asked for.
+    accepts_others: Cell<bool>,
 }
 
 impl<'s> Reader<'s> {
@@ -53,6 +55,7 @@ impl<'s> Reader<'s> {
             path: String::new(),
             table: Some(&source.table),
             read: RefCell::default(),
+            accepts_others: Cell::default(),
         }
     }
 
@@ -185,6 +188,41 @@ impl<'s> Reader<'s> {
         self.findings.problems.borrow_mut().push(problem);
     }
 
+    /// Records a problem with another place.
+    pub(super) fn report(&self, problem: Problem) {
+        self.findings.problems.borrow_mut().push(problem);
+    }
+
+    /// The name of the configuration file.
+    pub(super) fn file(&self) -> &'s str {
+        &self.source.file
+    }
+
+    /// The tables whose names are neither keys nor sections here.
+    pub(super) fn other_tables(&self) -> Vec<(&'s str, &'s Table)> {
+        let others = self.others();
+        others
+            .filter_map(|(name, value)| Some((name, value.as_table()?)))
+            .collect()
+    }
+
+    /// The texts whose names are no keys here.
+    pub(super) fn other_texts(&self) -> Vec<(&'s str, &'s str)> {
+        let others = self.others();
+        others
+            .filter_map(|(name, value)| Some((name, value.as_str()?)))
+            .collect()
+    }
+
+    fn others(&self) -> impl Iterator<Item = (&'s str, &'s Value)> {
+        self.accepts_others.set(true);
+        let keys = self.section.keys;
+        let entries = self.table.into_iter().flatten();
+        entries
+            .map(|(name, value)| (name.as_str(), value))
+            .filter(move |(name, _)| keys.iter().all(|key| key.name != *name))
+    }
+
     /// Records a warning about a key.
     pub(super) fn warning(&self, name: &str, remedy: &str) {
         let warning = self.about(name, remedy.into());
@@ -206,13 +244,19 @@ impl<'s> Reader<'s> {
         names.sort_unstable();
         let known: BTreeSet<_> = names.iter().copied().chain(old_names).collect();
         for name in self.table.into_iter().flat_map(|table| table.keys()) {
-            if !known.contains(name.as_str()) {
+            let is_other = self.accepts_others.get() && self.is_table_or_text(name);
+            if !known.contains(name.as_str()) && !is_other {
                 self.problem(
                     name,
                     format!("is not a known key; the keys here are {}", names.join(", ")),
                 );
             }
         }
+    }
+
+    fn is_table_or_text(&self, name: &str) -> bool {
+        let value = self.table.and_then(|table| table.get(name));
+        matches!(value, Some(Value::Table(_) | Value::String(_)))
     }
 
     /// The key called `name`, which the table has with this type.
@@ -263,6 +307,7 @@ impl<'s> Reader<'s> {
             path: self.full(name),
             table,
             read: RefCell::default(),
+            accepts_others: Cell::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     public::Mode,
     server::Address,
     telemetry::log,
-    upstream::{HostPattern, Vendor},
+    upstream::HostPattern,
 };
 
 /// The type of a key's value.
@@ -279,12 +279,6 @@ impl Choice for Retain {
 impl Choice for log::Format {
     fn choices() -> Vec<(&'static str, Self)> {
         vec![("text", log::Format::Text), ("json", log::Format::Json)]
-    }
-}
-
-impl Choice for Vendor {
-    fn choices() -> Vec<(&'static str, Self)> {
-        Vendor::ALL.map(|vendor| (vendor.as_str(), vendor)).to_vec()
     }
 }
 

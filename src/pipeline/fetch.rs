@@ -53,6 +53,8 @@ pub(super) struct FetchError {
     pub(super) retry_after: Option<Duration>,
     /// For the log.
     pub(super) detail: String,
+    /// Whether the vendor's answer had nothing that its description names.
+    pub(super) is_misunderstood: bool,
 }
 
 /// Whether the vendor is to bypass its own cache.
@@ -171,7 +173,7 @@ impl Fetch {
         let last = entry.map(|entry| entry.last);
         let was_unknown = last.is_some_and(|last| last.outcome == Outcome::Empty(Empty::Unknown));
         let is_outdated = last.is_some_and(|last| last.is_outdated);
-        let has_answer_cache = self.instance.provider().has_answer_cache();
+        let has_answer_cache = self.instance.provider().keeps_answers;
         if self.ask == Ask::Refresh || (is_outdated && has_answer_cache) {
             Refresh::Required
         } else if was_unknown && has_answer_cache {
@@ -261,7 +263,11 @@ impl Fetch {
         let status = reply.status.as_u16();
         span.record("http.response.status_code", i64::from(status));
         self.vendor_status = Some(status);
-        Ok(self.instance.provider().read_picture(&question, &reply)?)
+        let account = self.instance.account();
+        Ok(self
+            .instance
+            .provider()
+            .read_picture(account, &question, &reply)?)
     }
 
     /// Calls the vendor. If the vendor closes a kept connection instead of answering, calls once more, if
@@ -314,12 +320,12 @@ impl Fetch {
     }
 
     fn span(&self, hop: &'static str) -> Span {
-        traces::call_span(self.instance.vendor().as_str(), hop)
+        traces::call_span(&self.instance.provider().name, hop)
     }
 
     fn record_hop(&self, hop: &'static str, started: Instant, error: Option<&ClientError>) {
         let metrics = &self.shared.metrics;
-        metrics.record_call(self.instance.vendor().as_str(), hop, started.elapsed());
+        metrics.record_call(&self.instance.provider().name, hop, started.elapsed());
         if let Some(ClientError::Forbidden(_)) = error {
             metrics.record_blocked();
         }
@@ -348,6 +354,7 @@ impl FetchError {
             why: Trouble::VendorError,
             retry_after: None,
             detail: detail.into(),
+            is_misunderstood: false,
         }
     }
 }
@@ -364,6 +371,7 @@ impl From<VendorFailure> for FetchError {
             why: failure.why,
             retry_after: failure.retry_after,
             detail: failure.detail.into_owned(),
+            is_misunderstood: failure.is_misunderstood,
         }
     }
 }

@@ -1,15 +1,24 @@
 //! A configured account, with its vendor, its HTTP client and its admission control.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use url::Url;
 
 use crate::{
     avatar::Subject,
+    clock::Timestamp,
     limits::Admission,
     store::{AccountNames, Owner},
-    upstream::{Account, Client, Provider, Question, UnsupportedSubject, Vendor, VendorCall},
+    sync::lock,
+    upstream::{Account, Client, Description, Question, UnsupportedSubject, VendorCall},
 };
+
+/// The shortest time between two reports of answers that were not understood.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// A configured account.
 #[derive(Debug)]
@@ -19,10 +28,12 @@ pub struct Instance {
     cache_name: Arc<str>,
     /// The names of the faces of accounts that the instance had before.
     earlier_cache_names: Vec<Arc<str>>,
-    vendor: Vendor,
+    provider: Arc<Description>,
     account: Account,
     pub(super) client: Arc<Client>,
     admission: Arc<Admission>,
+    /// When an answer was logged that was not understood.
+    misunderstood_at: Mutex<Option<Timestamp>>,
 }
 
 /// The configured instances by name. Cheap to clone.
@@ -64,7 +75,7 @@ impl Instance {
     pub fn new(
         name: &str,
         names: &AccountNames,
-        vendor: Vendor,
+        provider: Arc<Description>,
         account: Account,
         client: Arc<Client>,
         admission: Arc<Admission>,
@@ -73,10 +84,11 @@ impl Instance {
             name: name.into(),
             cache_name: names.current().into(),
             earlier_cache_names: names.earlier().map(Arc::from).collect(),
-            vendor,
+            provider,
             account,
             client,
             admission,
+            misunderstood_at: Mutex::default(),
         }
     }
 
@@ -103,9 +115,9 @@ impl Instance {
         }
     }
 
-    /// The vendor.
-    pub fn vendor(&self) -> Vendor {
-        self.vendor
+    /// The description of the vendor's API.
+    pub fn provider(&self) -> &Arc<Description> {
+        &self.provider
     }
 
     /// The account with the vendor.
@@ -119,18 +131,26 @@ impl Instance {
         &self.admission
     }
 
+    /// Whether an answer that was not understood is to be logged: once an hour.
+    pub(super) fn may_log_misunderstanding(&self, now: Timestamp) -> bool {
+        let mut last = lock(&self.misunderstood_at);
+        let is_due = last.is_none_or(|last| now.since(last) >= HOUR);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+
     /// The HTTP client.
     pub fn client(&self) -> &Arc<Client> {
         &self.client
     }
 
-    /// Whether this is the account called `name` with `vendor` at `base`.
-    pub fn is_account(&self, vendor: Vendor, base: &Url, name: &str) -> bool {
-        self.vendor == vendor && self.client.settings().base == *base && self.account.name == name
-    }
-
-    pub(super) fn provider(&self) -> &'static dyn Provider {
-        self.vendor.provider()
+    /// Whether this is the account called `name` with `provider` at `base`.
+    pub fn is_account(&self, provider: &str, base: &Url, name: &str) -> bool {
+        *self.provider.name == *provider
+            && self.client.settings().base == *base
+            && self.account.name == name
     }
 
     pub(super) fn call(

@@ -29,10 +29,10 @@ impl Fetch {
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
         let outcome = answer.outcome();
-        let vendor = self.instance.vendor().as_str();
+        let provider = &self.instance.provider().name;
         self.shared
             .metrics
-            .record_transaction(vendor, outcome.as_str());
+            .record_transaction(provider, outcome.as_str());
         let report = Report {
             asked_at,
             answered_at,
@@ -98,7 +98,14 @@ impl Fetch {
     }
 
     fn record_error(&self, error: &FetchError) -> Answer {
-        self.log_trouble(error.why, &error.detail);
+        // It is the same for every face, until the description or the gateway changes.
+        if !error.is_misunderstood
+            || self
+                .instance
+                .may_log_misunderstanding(self.shared.clock.now())
+        {
+            self.log_trouble(error.why, &error.detail);
+        }
         let admission = self.instance.admission();
         let longest = admission.longest_pause();
         if let Some(asked) = error.retry_after.filter(|asked| *asked > longest) {
@@ -128,7 +135,7 @@ impl Fetch {
     fn log_trouble(&self, why: Trouble, detail: &str) {
         tracing::warn!(
             instance = %self.instance.name(),
-            provider = self.instance.vendor().as_str(),
+            provider = %self.instance.provider().name,
             outcome = why.as_str(),
             detail,
             "the vendor gave no usable answer about a face"

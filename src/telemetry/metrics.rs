@@ -68,7 +68,7 @@ struct ServerLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClientLabels {
-    provider: &'static str,
+    provider: Arc<str>,
     hop: &'static str,
 }
 
@@ -85,7 +85,7 @@ struct ServedLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UpstreamLabels {
-    provider: &'static str,
+    provider: Arc<str>,
     outcome: &'static str,
 }
 
@@ -295,8 +295,11 @@ impl Metrics {
     }
 
     /// The number of transactions with a vendor that had this outcome.
-    pub fn transactions(&self, provider: &'static str, outcome: &'static str) -> u64 {
-        let labels = UpstreamLabels { provider, outcome };
+    pub fn transactions(&self, provider: &Arc<str>, outcome: &'static str) -> u64 {
+        let labels = UpstreamLabels {
+            provider: provider.clone(),
+            outcome,
+        };
         let count = self.inner.upstream.get(&labels);
         count.map_or(0, |count| count.get())
     }
@@ -307,8 +310,11 @@ impl Metrics {
     }
 
     /// Records the time of a call to a vendor (`hop` is `api`) or the CDN (`cdn`).
-    pub fn record_call(&self, provider: &'static str, hop: &'static str, took: Duration) {
-        let labels = ClientLabels { provider, hop };
+    pub fn record_call(&self, provider: &Arc<str>, hop: &'static str, took: Duration) {
+        let labels = ClientLabels {
+            provider: provider.clone(),
+            hop,
+        };
         self.inner
             .client
             .get_or_create(&labels)
@@ -316,8 +322,11 @@ impl Metrics {
     }
 
     /// Records the outcome of a transaction with a vendor.
-    pub fn record_transaction(&self, provider: &'static str, outcome: &'static str) {
-        let labels = UpstreamLabels { provider, outcome };
+    pub fn record_transaction(&self, provider: &Arc<str>, outcome: &'static str) {
+        let labels = UpstreamLabels {
+            provider: provider.clone(),
+            outcome,
+        };
         self.inner.upstream.get_or_create(&labels).inc();
     }
 

@@ -152,7 +152,7 @@ pub fn record_response(
 }
 
 /// The span of a call to the vendor (`hop` is `api`) or the CDN (`cdn`).
-pub fn call_span(provider: &'static str, hop: &'static str) -> Span {
+pub fn call_span(provider: &str, hop: &'static str) -> Span {
     if !is_enabled() {
         return Span::none();
     }

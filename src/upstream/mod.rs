@@ -1,7 +1,7 @@
 //! The vendors and WhatsApp's CDN: calls, replies, and the guarded client that carries both.
 //!
-//! A [`Provider`] is a pair of pure functions for each vendor: build the call, interpret the reply. All
-//! I/O is in [`Client`], once for all vendors.
+//! A [`Description`] builds a vendor's calls and interprets the replies. It is loaded from a file. All I/O is in
+//! [`Client`], once for all vendors.
 
 mod client;
 mod coding;
@@ -12,21 +12,18 @@ mod guard;
 mod link;
 mod link_text;
 mod provider;
-mod providers;
 mod public_address;
 mod resolver;
-mod vendor;
 
 pub use client::{Client, ClientError, ClientSettings, Download, unguarded_client};
 pub use description::{
-    AccountProblem, Description, DescriptionProblem, Event, EventFace, Explanation, SHIPPED,
-    Session, Source, load, shipped,
+    AccountProblem, Catalog, Defaults, Description, DescriptionProblem, Event, EventFace,
+    Explanation, Param, SHIPPED, SampleReport, Session, Source, load, shipped,
 };
 pub use guard::{Guard, GuardError, HostPattern};
 pub use link::{BadLink, Link};
 pub use provider::{
-    Account, Chat, ChatList, ChatListCall, ChatLister, Page, Provider, Question,
-    UnsupportedSubject, VendorAnswer, VendorCall, VendorFailure, VendorReply,
+    Account, Chat, ChatList, ChatListCall, Page, Question, UnsupportedSubject, VendorAnswer,
+    VendorCall, VendorFailure, VendorReply,
 };
 pub use resolver::Resolver;
-pub use vendor::Vendor;

@@ -1,5 +1,4 @@
-//! The seam between Faceplate and a vendor. A provider builds a call and interprets the reply, and does
-//! no I/O. Its unit tests are the bodies that the vendor's documentation shows.
+//! The seam between Faceplate and a vendor: questions, calls, replies and answers.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
@@ -8,48 +7,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::SecretString;
 
 use crate::avatar::{Empty, Jid, Kind, Subject, Trouble};
-
-/// One vendor's API.
-pub trait Provider: fmt::Debug + Send + Sync {
-    /// The call that asks for a face's picture.
-    fn picture_call(
-        &self,
-        account: &Account,
-        question: &Question,
-    ) -> Result<VendorCall, UnsupportedSubject>;
-
-    /// Interprets the reply to that call.
-    fn read_picture(
-        &self,
-        question: &Question,
-        reply: &VendorReply,
-    ) -> Result<VendorAnswer, VendorFailure>;
-
-    /// The vendor's list of chats; `None` for a vendor without one.
-    fn chat_lister(&self) -> Option<&dyn ChatLister> {
-        None
-    }
-
-    /// Whether the vendor has a call for the account's own picture. If not, `me` is the account's
-    /// configured JID.
-    fn has_own_profile(&self) -> bool {
-        false
-    }
-
-    /// Whether the vendor caches answers, nulls included, until a call with `refresh=true`.
-    fn has_answer_cache(&self) -> bool {
-        false
-    }
-}
-
-/// A vendor's list of an account's latest chats.
-pub trait ChatLister: Sync {
-    /// The call that asks for a page of the list, newest chat first.
-    fn chat_list_call(&self, account: &Account, page: Page) -> ChatListCall;
-
-    /// Interprets the reply to that call.
-    fn read_chat_list(&self, reply: &VendorReply) -> Result<ChatList, VendorFailure>;
-}
 
 /// An account with a vendor.
 #[derive(Clone, Debug)]

@@ -80,7 +80,7 @@ fn check_reports_every_problem_at_once_with_file_key_and_remedy() {
         ("access.mode", "allow_public"),
         ("cache.ttl", "24h"),
         ("cache.max_bytes", "10GiB"),
-        ("instances.sales.provider", "wachat, wawp"),
+        ("instances.sales.provider", "did you mean"),
         ("instances.sales.token", "NOT_SET_ANYWHERE"),
         ("instances.sales.own_jid", "country code"),
         ("instances.sales.picture_hosts", "*.whatsapp.net"),

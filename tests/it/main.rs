@@ -23,7 +23,6 @@ mod disk_trouble;
 mod doctor;
 mod dropin;
 mod emulator;
-mod equality;
 mod exactness;
 mod fast_path;
 mod fault_matrix;

@@ -10,7 +10,7 @@ use crate::{
     avatar::{Subject, Trouble},
     clock::{Clock, Timestamp},
     config::Instance,
-    upstream::{Client, ClientError, Question, Resolver, VendorFailure, VendorReply},
+    upstream::{Client, ClientError, Question, Resolver, VendorCall, VendorFailure, VendorReply},
 };
 
 /// The largest difference of clocks; beyond it, signatures expire too early or too late.
@@ -101,7 +101,7 @@ async fn reachable(
 /// Makes one call, for the account's own picture, which shows the state of credential, session and clock.
 async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec<Finding> {
     let about = key(instance, "token");
-    let provider = instance.vendor.provider();
+    let provider = &instance.provider;
     let subject = match instance.account.own {
         Some(own) if !provider.has_own_profile() => Subject::Chat(own),
         _ => Subject::Me,
@@ -111,6 +111,9 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
         refresh: false,
     };
     let Ok(call) = provider.picture_call(&instance.account, &question) else {
+        if let Some((call, _)) = provider.session_call(&instance.account) {
+            return session_state(instance, resolver, call).await;
+        }
         return vec![Finding::warn(
             about,
             "not tested: this vendor has no call for the account's own picture",
@@ -122,12 +125,35 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
         Ok(reply) => reply,
         Err(error) => return vec![call_failed(about, &error)],
     };
-    let mut findings = vec![match provider.read_picture(&question, &reply) {
-        Ok(_) => Finding::ok(about, "the vendor accepts it, and the session works"),
-        Err(failure) => call_refused(about, &failure, &reply),
-    }];
+    let mut findings = vec![
+        match provider.read_picture(&instance.account, &question, &reply) {
+            Ok(_) => Finding::ok(about, "the vendor accepts it, and the session works"),
+            Err(failure) => call_refused(about, &failure, &reply),
+        },
+    ];
     findings.extend(skew(&reply, clock.now()));
     findings
+}
+
+/// Asks a gateway without a call for the own picture for the state of its session.
+async fn session_state(instance: &Instance, resolver: &Resolver, call: VendorCall) -> Vec<Finding> {
+    let about = key(instance, "token");
+    let client = Client::new(instance.client.clone(), resolver.clone());
+    let reply = match client.call(&call).await {
+        Ok(reply) => reply,
+        Err(error) => return vec![call_failed(about, &error)],
+    };
+    vec![match instance.provider.read_session(&reply) {
+        Some(Ok(session)) if session.is_up => {
+            Finding::ok(about, "the vendor accepts it, and the session works")
+        }
+        Some(Err(failure)) => call_refused(about, &failure, &reply),
+        Some(Ok(_)) | None => Finding::fail(
+            about,
+            "the session is not connected to WhatsApp",
+            "start the session at the vendor, and scan its QR code with the phone if it asks for that",
+        ),
+    }]
 }
 
 fn call_failed(about: String, error: &ClientError) -> Finding {

@@ -1,13 +1,13 @@
 //! Reads `[instances.NAME]`: one account of a vendor.
 
-use std::{net::IpAddr, num::NonZeroU32};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32};
 
 use http::HeaderValue;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::{server::quota, upstream::Upstream};
+use super::{providers::Providers, server::quota, upstream::Upstream};
 use crate::{
     avatar::Jid,
     config::{
@@ -16,9 +16,9 @@ use crate::{
         reader::Reader,
         setting::{SecretReference, TimeOfDay, UrlText},
     },
-    limits::{AdmissionLimits, BudgetLimits, CooldownPolicy, Sensitivity},
+    limits::{AdmissionLimits, BudgetLimits, CooldownPolicy, Quota, Sensitivity},
     pipeline::Schedule,
-    upstream::{self, Account, Guard, HostPattern, Vendor},
+    upstream::{self, Account, Description, Guard, HostPattern},
 };
 
 pub(super) const SECTION: Section = Section {
@@ -29,11 +29,15 @@ pub(super) const SECTION: Section = Section {
         name: "NAME",
         about: "One account of a vendor. Its name, here `NAME`, is part of the URLs of its faces: `/avatar/NAME/{jid}`.",
         keys: &[
-            Key::required::<Vendor>("provider", "write the vendor", "The vendor."),
+            Key::required::<String>(
+                "provider",
+                "write the name of its gateway, such as \"evolution\"; `faceplate providers` lists them",
+                "The gateway, by the name of its [description](providers.md).",
+            ),
             Key::required::<String>(
                 "account",
-                "write the vendor's name for it: instanceName, instance_id, instance UUID or session",
-                "The vendor's name for the account: `instanceName` (Wachat), `instance_id` (Wawp), the instance's UUID (Hypersender), the session (Wappfy, WAHA).",
+                "write the gateway's name for it; `faceplate providers show` says which",
+                "The gateway's name for the account: instance, session or device. `faceplate providers` says which.",
             ),
             Key::required::<SecretReference>(
                 "token",
@@ -43,7 +47,7 @@ pub(super) const SECTION: Section = Section {
             Key::optional::<UrlText>(
                 "base_url",
                 "the vendor's",
-                "The URL of the vendor's API. Required for WAHA, which is self-hosted.",
+                "The URL of the gateway's API. Required for those that are self-hosted.",
             ),
             Key::optional::<Jid>(
                 "own_jid",
@@ -67,6 +71,12 @@ pub(super) const SECTION: Section = Section {
             ),
         ],
         sections: &[
+            Section {
+                name: "params",
+                about: "Further values that the gateway's description asks for, by their names there; `faceplate providers show` lists them.",
+                keys: &[],
+                sections: &[],
+            },
             Section {
                 name: "lookups",
                 about: "How many calls to the vendor are made in all. The safety of the account depends on it.",
@@ -116,7 +126,7 @@ pub(super) const SECTION: Section = Section {
             },
             Section {
                 name: "warm",
-                about: "A daily fetch of the faces that the account chatted with last. For vendors with a list of chats: Wawp, Wappfy, WAHA.",
+                about: "A daily fetch of the faces that the account chatted with last. For gateways whose description has a list of chats.",
                 keys: &[
                     Key::optional::<TimeOfDay>("at", "never", "The time of day in UTC."),
                     Key::new::<NonZeroU32>("top", "50", "How many chats."),
@@ -131,6 +141,7 @@ pub(super) fn read(
     reader: &Reader<'_>,
     upstream: &Upstream,
     cooldown_policy: &CooldownPolicy,
+    providers: &mut Providers,
 ) -> Vec<Instance> {
     let tables = reader.children();
     if tables.is_empty() {
@@ -149,16 +160,19 @@ pub(super) fn read(
     }
     let mut instances: Vec<Instance> = Vec::new();
     for (name, table) in tables {
-        let Some(instance) = instance(name, &table, upstream, cooldown_policy) else {
+        let Some(instance) = instance(name, &table, upstream, cooldown_policy, providers) else {
             continue;
         };
         let is_same = |other: &&Instance| {
-            (other.vendor, &other.client.base, &other.account.name)
-                == (
-                    instance.vendor,
-                    &instance.client.base,
-                    &instance.account.name,
-                )
+            (
+                &other.provider.name,
+                &other.client.base,
+                &other.account.name,
+            ) == (
+                &instance.provider.name,
+                &instance.client.base,
+                &instance.account.name,
+            )
         };
         if let Some(other) = instances.iter().find(is_same) {
             table.problem(
@@ -179,21 +193,38 @@ fn instance(
     reader: &Reader<'_>,
     upstream: &Upstream,
     cooldown_policy: &CooldownPolicy,
+    providers: &mut Providers,
 ) -> Option<Instance> {
-    let vendor: Option<Vendor> = reader.optional("provider");
+    let provider: Option<String> = reader.optional("provider");
+    let provider = provider.and_then(|name| providers.find(reader, &name));
     let account: Option<String> = reader.optional("account");
     let token = token(reader);
     let own: Option<Jid> = reader.optional("own_jid");
-    let base = base_url(reader, vendor);
+    let base = base_url(reader, provider.as_deref());
+    let defaults = provider
+        .as_deref()
+        .map(|provider| provider.defaults.clone());
+    let defaults = defaults.unwrap_or_default();
+    let params = params(&reader.section("params"), provider.as_deref());
+    let is_shipped = provider
+        .as_ref()
+        .is_some_and(|provider| provider.is_shipped);
+    let has_hosts = reader.has("picture_hosts") || !is_shipped || defaults.picture_hosts.is_empty();
+    let picture_hosts = reader.get("picture_hosts");
     let guard = Guard {
-        picture_hosts: reader.get("picture_hosts"),
+        picture_hosts: if has_hosts {
+            picture_hosts
+        } else {
+            defaults.picture_hosts.clone()
+        },
         allow_private: reader.get("allow_private"),
     };
-    let lookups = quota(&reader.section("lookups"));
-    let refreshes = quota(&reader.section("refreshes"));
+    let lookups = quota_or(reader, "lookups", defaults.lookups);
+    let refreshes = quota_or(reader, "refreshes", defaults.refreshes);
     let daily: Option<NonZeroU32> = reader.optional("daily");
+    let daily = daily.or(defaults.daily.and_then(NonZeroU32::new));
     let sensitivity = sensitivity(&reader.section("empty_answers"));
-    let warm = schedule(&reader.section("warm"), vendor);
+    let warm = schedule(&reader.section("warm"), provider.as_deref());
     reader.finish();
 
     let base = base?;
@@ -209,19 +240,24 @@ fn instance(
             "the gateway is on this machine; write allow_private = [\"127.0.0.0/8\"]".into(),
         );
     }
+    let provider = provider?;
+    let account = Account {
+        name: account?,
+        token: token?,
+        own,
+        params,
+    };
+    for problem in provider.check_account(&account) {
+        reader.problem(&problem.key, problem.remedy);
+    }
     Some(Instance {
         name: name.to_owned(),
-        vendor: vendor?,
-        account: Account {
-            name: account?,
-            token: token?,
-            own,
-            params: Default::default(),
-        },
+        provider,
+        account,
         client: upstream::ClientSettings {
             base,
             guard,
-            call_timeout: upstream.call_timeout,
+            call_timeout: defaults.call_timeout.unwrap_or(upstream.call_timeout),
             download_timeout: upstream.download_timeout,
             max_picture: upstream.max_picture,
             downloads: upstream.downloads,
@@ -239,6 +275,53 @@ fn instance(
     })
 }
 
+/// The further values that the gateway needs: the operator's, then the description's defaults.
+fn params(reader: &Reader<'_>, provider: Option<&Description>) -> BTreeMap<String, SecretString> {
+    let declared = provider
+        .map(|provider| provider.params.as_slice())
+        .unwrap_or_default();
+    let mut params = BTreeMap::new();
+    for param in declared {
+        if let Some(default) = &param.default {
+            params.insert(param.name.clone(), SecretString::from(default.as_str()));
+        }
+    }
+    for (name, text) in reader.other_texts() {
+        let is_secret = declared
+            .iter()
+            .all(|param| param.name != *name || param.is_secret);
+        let is_reference = text.starts_with("env:") || text.starts_with("file:");
+        let value = if is_secret || is_reference {
+            reader.secret(name, &SecretReference(text.to_owned()))
+        } else {
+            Some(SecretString::from(text))
+        };
+        if let Some(value) = value {
+            if HeaderValue::from_str(value.expose_secret()).is_err() {
+                reader.problem(
+                    name,
+                    "has characters that are not allowed in a request; check it".into(),
+                );
+            }
+            params.insert(name.to_owned(), value);
+        }
+    }
+    reader.finish();
+    params
+}
+
+/// The quota of the instance, or the description's where the instance sets none.
+fn quota_or(reader: &Reader<'_>, section: &str, default: Option<(u32, u32)>) -> Quota {
+    let written = quota(&reader.section(section));
+    let default = default.and_then(|(per_minute, burst)| {
+        Some(Quota {
+            per_minute: NonZeroU32::new(per_minute)?,
+            burst: NonZeroU32::new(burst)?,
+        })
+    });
+    default.filter(|_| !reader.has(section)).unwrap_or(written)
+}
+
 fn token(reader: &Reader<'_>) -> Option<SecretString> {
     let reference: SecretReference = reader.optional("token")?;
     let token = reader.secret("token", &reference)?;
@@ -252,7 +335,7 @@ fn token(reader: &Reader<'_>) -> Option<SecretString> {
 }
 
 /// The daily warm-up, where `at` is set.
-fn schedule(reader: &Reader<'_>, vendor: Option<Vendor>) -> Option<Schedule> {
+fn schedule(reader: &Reader<'_>, provider: Option<&Description>) -> Option<Schedule> {
     let at: Option<TimeOfDay> = reader.optional("at");
     let top = reader.get::<NonZeroU32>("top").get() as usize;
     reader.finish();
@@ -263,15 +346,15 @@ fn schedule(reader: &Reader<'_>, vendor: Option<Vendor>) -> Option<Schedule> {
         );
     }
     let TimeOfDay(at) = at?;
-    if vendor.is_some_and(|vendor| vendor.provider().chat_lister().is_none()) {
+    if provider.is_some_and(|provider| !provider.has_chats()) {
         reader.problem("at", "this vendor's API has no list of chats; leave it out, and run faceplate warm with a list of JIDs".into());
     }
     Some(Schedule { at, top })
 }
 
-fn base_url(reader: &Reader<'_>, vendor: Option<Vendor>) -> Option<Url> {
+fn base_url(reader: &Reader<'_>, provider: Option<&Description>) -> Option<Url> {
     let written: Option<UrlText> = reader.optional("base_url");
-    let text = match (&written, vendor?.base_url()) {
+    let text = match (&written, provider?.base_url.as_deref()) {
         (Some(UrlText(text)), _) => text.as_str(),
         (None, Some(text)) => text,
         (None, None) => {

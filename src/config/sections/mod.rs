@@ -6,6 +6,7 @@ mod cache;
 mod images;
 mod instances;
 mod log;
+mod providers;
 mod server;
 mod traces;
 mod upstream;
@@ -33,6 +34,7 @@ pub static SECTIONS: Section = Section {
         images::SECTION,
         log::SECTION,
         traces::SECTION,
+        providers::SECTION,
         instances::SECTION,
     ],
 };
@@ -51,10 +53,12 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
     let images = images::read(&root.section("images"));
     let log = log::read(&root.section("log"));
     let traces = traces::read(&root.section("traces"));
+    let mut providers = providers::read(&root.section("providers"));
     let instances = instances::read(
         &root.section("instances"),
         &upstream,
         &cache.cooldown_policy,
+        &mut providers,
     );
     root.finish();
 
@@ -75,6 +79,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             traces,
         },
         reloadable: Reloadable {
+            catalog: providers.catalog,
             tls: server.tls,
             proxies: server.proxies,
             client_rate: server.client_rate,
@@ -110,6 +115,7 @@ mod tests {
 
     /// A configuration with TLS, traces and a daily warm-up, so that every key counts.
     fn base(folder: &Path) -> Table {
+        fs::write(folder.join("own.toml"), "format = 1").unwrap();
         let issued = rcgen::generate_simple_self_signed(["faces.test".to_owned()]).unwrap();
         for name in ["a", "b"] {
             let pem = |kind: &str| folder.join(format!("{name}.{kind}.pem"));
@@ -156,6 +162,7 @@ mod tests {
             ("access.mode", _) => text("signed"),
             ("access.allow_origin", _) => text("https://crm.example"),
             ("log.level", _) => text("debug"),
+            ("providers.dir", _) => text(&folder.display().to_string()),
             ("instances.NAME.provider", _) => text("wappfy"),
             (_, Kind::Address) => text("127.0.0.1:7"),
             (_, Kind::Choice(choices)) => text(choices().pop().unwrap()),

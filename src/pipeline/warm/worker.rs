@@ -18,7 +18,7 @@ use crate::{
     limits::Priority,
     pipeline::{Faces, FetchResult, Instance, Target, fetch::PrefetchedAnswer},
     sync::lock,
-    upstream::{ChatList, ChatLister, Page, VendorCall, VendorFailure},
+    upstream::{ChatList, Page, VendorCall, VendorFailure},
 };
 
 /// The worker of one run.
@@ -38,6 +38,8 @@ struct ChatPage {
     chats: ChatList,
     asked_at: Timestamp,
     is_paged: bool,
+    /// The most rows that the page could have.
+    limit: usize,
 }
 
 /// The end of one attempt to fetch a face.
@@ -124,7 +126,7 @@ impl Worker {
                 }
             }
             offset += page.chats.rows;
-            if !page.is_paged || page.chats.rows < limit {
+            if !page.is_paged || page.chats.rows < page.limit {
                 break;
             }
         }
@@ -134,21 +136,23 @@ impl Worker {
 
     /// A page of the vendor's list. Waits for the budget, and tries again after trouble.
     async fn chat_page(&self, page: Page) -> Result<ChatPage, StopReason> {
-        let lister = self.instance.provider().chat_lister();
-        let lister = lister.ok_or(StopReason::NoChatList)?;
         for _ in 0..LIST_ATTEMPTS {
-            let list = lister.chat_list_call(self.instance.account(), page.clone());
+            let provider = self.instance.provider();
+            let list = provider.chat_list_call(self.instance.account(), &page);
+            let list = list.ok_or(StopReason::NoChatList)?;
             for _ in 0..list.cost {
                 self.take_call().await?;
             }
             self.faces.shared.save_admission(&self.instance).await;
             let (asked_at, is_paged) = (self.faces.now(), list.is_paged);
-            match self.call_list(lister, list.call).await {
+            let limit = list.limit;
+            match self.call_list(list.call).await {
                 Ok(chats) => {
                     return Ok(ChatPage {
                         chats,
                         asked_at,
                         is_paged,
+                        limit,
                     });
                 }
                 Err(failure) => self.wait_after(&failure).await?,
@@ -157,13 +161,9 @@ impl Worker {
         Err(StopReason::ListUnavailable)
     }
 
-    async fn call_list(
-        &self,
-        lister: &dyn ChatLister,
-        call: VendorCall,
-    ) -> Result<ChatList, VendorFailure> {
+    async fn call_list(&self, call: VendorCall) -> Result<ChatList, VendorFailure> {
         match self.instance.client.call(&call).await {
-            Ok(reply) => lister.read_chat_list(&reply),
+            Ok(reply) => self.instance.provider().read_chat_list(&reply),
             Err(error) => {
                 let message = "the vendor cannot be reached";
                 tracing::warn!(instance = %self.instance.name(), %error, "{message}");
@@ -174,11 +174,11 @@ impl Worker {
 
     /// Records the trouble with the list, and waits until it may be over.
     async fn wait_after(&self, failure: &VendorFailure) -> Result<(), StopReason> {
-        let vendor = self.instance.vendor().as_str();
+        let provider = &self.instance.provider().name;
         let shared = &self.faces.shared;
         shared
             .metrics
-            .record_transaction(vendor, failure.why.as_str());
+            .record_transaction(provider, failure.why.as_str());
         tracing::warn!(
             instance = %self.instance.name(),
             outcome = failure.why.as_str(),

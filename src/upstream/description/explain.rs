@@ -23,7 +23,7 @@ pub struct Explanation(Vec<String>);
 
 impl Description {
     /// The call about a face, without values; `None` if the gateway cannot be asked for it.
-    pub fn redacted(&self, own: Option<Jid>, subject: Option<Subject>) -> Option<String> {
+    pub fn redacted_call(&self, own: Option<Jid>, subject: Option<Subject>) -> Option<String> {
         let index = self.explained_picture(own, subject)?;
         Some(self.pictures[index].request.redacted(&self.query))
     }

@@ -8,6 +8,7 @@
 //! * Testing: [`sample`] runs the description's own samples, [`explain`] shows how one reply is read.
 
 mod account;
+mod catalog;
 mod event;
 mod explain;
 mod jid_forms;
@@ -25,15 +26,17 @@ mod table;
 mod template;
 mod words;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderName;
 
 pub use account::AccountProblem;
+pub use catalog::Catalog;
 pub use event::{Event, EventFace};
 pub use explain::Explanation;
 pub use lists::Session;
 pub use parse::{Source, load};
+pub use sample::SampleReport;
 pub use shipped::{SHIPPED, shipped};
 pub use table::DescriptionProblem;
 
@@ -60,7 +63,9 @@ use crate::avatar::{Kind, Subject};
 #[derive(Clone)]
 pub struct Description {
     /// The name in configuration, logs, metrics and webhooks.
-    pub name: String,
+    pub name: Arc<str>,
+    /// Whether it is one of this program's, which may name hosts.
+    pub is_shipped: bool,
     /// The name for people.
     pub title: String,
     /// The sources of its facts.
@@ -182,6 +187,11 @@ impl Description {
     pub fn has_own_profile(&self) -> bool {
         let mut pictures = self.pictures.iter();
         pictures.any(|picture| picture.subjects.contains(&PictureSubject::Me))
+    }
+
+    /// Whether this file itself names the host that credentials are sent to.
+    pub fn names_host(&self) -> bool {
+        self.written.contains(&"base_url")
     }
 
     /// Whether the gateway has a list of chats.

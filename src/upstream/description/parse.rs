@@ -107,6 +107,9 @@ impl<'t> Loader<'t> {
         let token = inherited(text("token"), |base| &base.token);
         let docs = self.table.texts("docs");
         let base_url = text("base_url").or_else(|| base.and_then(|base| base.base_url.clone()));
+        if self.table.has("base_url") {
+            self.written.push("base_url");
+        }
         let keeps_answers = self.table.flag("keeps_answers");
         self.params = self.read_params();
         let headers = self.section("headers", |loader| {
@@ -125,7 +128,8 @@ impl<'t> Loader<'t> {
         let samples = self.section("sample", Loader::read_samples);
         let description = Description {
             title: title.unwrap_or_else(|| name.clone()),
-            name,
+            name: name.into(),
+            is_shipped: true,
             docs,
             base_url,
             account: account.unwrap_or_else(|| "the account's name".to_owned()),

@@ -66,7 +66,7 @@ mod tests {
             };
             match super::super::load(source, shipped) {
                 Ok(description) => {
-                    assert_eq!(description.name, name);
+                    assert_eq!(*description.name, *name);
                     let report = description.check_samples();
                     count += report.count;
                     let lines = report.failures.iter().chain(&report.hints);

@@ -1,0 +1,115 @@
+//! `faceplate providers`: the gateways that can be used, and their descriptions.
+
+use std::{fs, path::PathBuf};
+
+use super::ConfigArg;
+use crate::upstream::{Catalog, Description, SampleReport, Source, load};
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print the description of one gateway.
+    Show {
+        /// The gateway's name.
+        name: String,
+    },
+    /// Check a description's file and run its samples, without a configuration.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+pub(super) fn run(args: &Args) -> Result<(), String> {
+    match &args.command {
+        None => list(&args.config.catalog()?),
+        Some(Command::Show { name }) => show(&args.config.catalog()?, name),
+        Some(Command::Check { file }) => check(file, &args.config.catalog()?),
+    }
+}
+
+fn list(catalog: &Catalog) -> Result<(), String> {
+    for name in catalog.names() {
+        let description = find(catalog, name)?;
+        let own = if catalog.is_own(name) { " (own)" } else { "" };
+        println!(
+            "{name:14} {}{own}: account = {}",
+            description.title, description.account
+        );
+    }
+    Ok(())
+}
+
+fn show(catalog: &Catalog, name: &str) -> Result<(), String> {
+    let text = catalog.text(name).ok_or_else(|| unknown(catalog, name))?;
+    print!("{text}");
+    Ok(())
+}
+
+fn check(file: &PathBuf, catalog: &Catalog) -> Result<(), String> {
+    let shown = file.display().to_string();
+    let text =
+        fs::read_to_string(file).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let source = Source {
+        file: &shown,
+        text: &text,
+        has_lines: true,
+    };
+    let description = load(source, |base| catalog.load(base)?.ok()).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })?;
+    println!("{}", samples(&description)?);
+    Ok(())
+}
+
+/// Runs a description's samples. Prints hints, and returns a line about the result.
+pub(super) fn samples(description: &Description) -> Result<String, String> {
+    let SampleReport {
+        count,
+        failures,
+        hints,
+    } = description.check_samples();
+    let name = &description.name;
+    for hint in &hints {
+        eprintln!("faceplate: hint: {name}: {hint}");
+    }
+    if failures.is_empty() {
+        return Ok(format!(
+            "{name}: {count} sample(s), all come out as they say"
+        ));
+    }
+    let lines: Vec<_> = failures
+        .iter()
+        .map(|line| format!("{name}: {line}"))
+        .collect();
+    Err(lines.join("\n"))
+}
+
+/// The description called `name`.
+pub(super) fn find(catalog: &Catalog, name: &str) -> Result<std::sync::Arc<Description>, String> {
+    match catalog.load(name) {
+        Some(Ok(description)) => Ok(description),
+        Some(Err(problems)) => {
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Err(lines.join("\n"))
+        }
+        None => Err(unknown(catalog, name)),
+    }
+}
+
+fn unknown(catalog: &Catalog, name: &str) -> String {
+    let hint = match catalog.nearest(name) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("known are {}", catalog.names().join(", ")),
+    };
+    format!("{name} is not a known provider; {hint}")
+}
