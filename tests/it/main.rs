@@ -52,6 +52,7 @@ mod signing_docs;
 mod single_flight;
 mod sizes;
 mod sockets;
+mod strict_reading;
 mod tidy;
 mod tls;
 mod traces;
