@@ -17,20 +17,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, request::Parts};
+use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use tracing::{Instrument, Span};
 
 use crate::{
     compat::{self, Compat, Origin},
     http::{
-        Clients, RateExceeded, access_log::RequestLog, host, is_read, openapi::Document,
-        problem::Problem, respond,
+        Clients, RateExceeded,
+        access_log::RequestLog,
+        host, is_read,
+        openapi::Document,
+        problem::{self, Problem},
+        respond,
     },
     images::Thumbnailer,
     pipeline::{Faces, Instances},
     public::{self, Access, Begun, Mode, Public},
-    representation::{HeaderPolicy, Renderer},
-    server::{Peer, Reply},
+    representation::{self, HeaderPolicy, Renderer},
+    server::{HeaderBlock, Peer, Reply},
     telemetry::{Metrics, traces},
 };
 
@@ -85,6 +89,8 @@ struct Shared {
     public: Public,
     compat: Compat,
     metrics: Metrics,
+    /// The headers that let pages of other origins read a problem.
+    cross_origin: HeaderBlock,
 }
 
 /// A request after it was read.
@@ -106,6 +112,7 @@ impl Front {
     pub fn new(faces: Faces, instances: Instances, settings: Settings) -> Self {
         let is_signed = settings.access.mode == Mode::Signed;
         let policy = HeaderPolicy::new(faces.policy().ttl, &settings.allow_origin);
+        let cross_origin = representation::cross_origin(&settings.allow_origin);
         let renderer = Renderer::new(settings.thumbnailer, policy);
         let signing_key = settings.access.keys.first().filter(|_| is_signed).cloned();
         Self {
@@ -128,6 +135,7 @@ impl Front {
                     metrics: settings.metrics.clone(),
                 },
                 metrics: settings.metrics,
+                cross_origin,
             }),
         }
     }
@@ -207,6 +215,10 @@ impl Front {
             log.set_problem(&problem);
             problem.into_reply()
         });
+        // Without these, a page of another origin is told of a network error instead.
+        if reply.headers.get(&header::CONTENT_TYPE) == Some(problem::MEDIA) {
+            reply.headers.add_all(&self.shared.cross_origin);
+        }
         if is_head {
             respond::remove_body(&mut reply);
         }

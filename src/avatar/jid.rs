@@ -40,6 +40,16 @@ pub enum Subject {
     Me,
     /// A chat that the account can see.
     Chat(Jid),
+    /// An address in a chat list that no picture belongs to. Vendors are never asked about it.
+    Faceless(Faceless),
+}
+
+/// An address that chat lists have, and that has no picture: a status or broadcast list, a bot, a hosted
+/// account, or WhatsApp's own `0@c.us`. In its canonical spelling.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Faceless {
+    text: ArrayString<LONGEST>,
+    kind: Kind,
 }
 
 /// Why a text is not a JID. The message never repeats the text, which may be a phone number.
@@ -95,9 +105,16 @@ impl FromStr for Jid {
             Some((user, server)) => (user, Kind::of(server).ok_or(MalformedJid::Server)?),
             // Without a server, `:7` may be a port as well as a device.
             None if text.contains(':') => return Err(MalformedJid::Device),
-            None => (text.strip_prefix('+').unwrap_or(text), Kind::Contact),
+            None => (text, Kind::Contact),
         };
-        let user = without_device(user, kind)?;
+        let user = match kind {
+            Kind::Contact => user.strip_prefix('+').unwrap_or(user),
+            _ => user,
+        };
+        let user = match text.contains('@') {
+            true => without_agent(without_device(user, kind)?, kind),
+            false => user,
+        };
         match (kind, user.split_once('-')) {
             (Kind::Group, Some((creator, created))) => {
                 number(creator, PHONE_DIGITS)?;
@@ -106,16 +123,24 @@ impl FromStr for Jid {
             (Kind::Contact, _) => number(user, PHONE_DIGITS)?,
             _ => number(user, ID_DIGITS)?,
         }
-        let mut canonical = ArrayString::new();
-        for part in [user, "@", kind.server()] {
-            canonical
-                .try_push_str(part)
-                .map_err(|_| MalformedJid::TooLong)?;
-        }
-        Ok(Jid {
-            text: canonical,
-            kind,
-        })
+        let text = canonical(user, kind.server())?;
+        Ok(Jid { text, kind })
+    }
+}
+
+fn canonical(user: &str, server: &str) -> Result<ArrayString<LONGEST>, MalformedJid> {
+    let mut text = ArrayString::new();
+    for part in [user, "@", server] {
+        text.try_push_str(part).map_err(|_| MalformedJid::TooLong)?;
+    }
+    Ok(text)
+}
+
+/// Drops the agent of `123.0` and `123_1`, which gateways put between a user and a device.
+fn without_agent(user: &str, kind: Kind) -> &str {
+    match user.rsplit_once(['.', '_']) {
+        Some((user, agent)) if has_devices(kind) && is_small_number(agent) => user,
+        _ => user,
     }
 }
 
@@ -124,14 +149,19 @@ fn without_device(user: &str, kind: Kind) -> Result<&str, MalformedJid> {
     let Some((user, device)) = user.split_once(':') else {
         return Ok(user);
     };
-    let has_devices = matches!(kind, Kind::Contact | Kind::Lid);
-    let is_number =
-        (1..=5).contains(&device.len()) && device.bytes().all(|byte| byte.is_ascii_digit());
-    if has_devices && is_number {
+    if has_devices(kind) && is_small_number(device) {
         Ok(user)
     } else {
         Err(MalformedJid::Device)
     }
+}
+
+fn has_devices(kind: Kind) -> bool {
+    matches!(kind, Kind::Contact | Kind::Lid)
+}
+
+fn is_small_number(text: &str) -> bool {
+    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn number(text: &str, longest: usize) -> Result<(), MalformedJid> {
@@ -163,7 +193,7 @@ impl fmt::Debug for Jid {
 
 impl Kind {
     fn of(server: &str) -> Option<Self> {
-        Some(match server {
+        Some(match lower(server)?.as_str() {
             "c.us" | "s.whatsapp.net" => Kind::Contact,
             "g.us" => Kind::Group,
             "lid" => Kind::Lid,
@@ -182,6 +212,54 @@ impl Kind {
     }
 }
 
+/// A server in lower case; `None` if it is longer than any.
+fn lower(server: &str) -> Option<ArrayString<16>> {
+    let mut server = ArrayString::from(server).ok()?;
+    server.make_ascii_lowercase();
+    Some(server)
+}
+
+// === impl Faceless ===
+
+impl Faceless {
+    /// The kind of account or chat that it resembles.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Reads an address that is no [`Jid`].
+    fn parse(text: &str) -> Option<Self> {
+        let (user, server) = text.split_once('@')?;
+        let server = lower(server)?;
+        let (kind, server) = match server.as_str() {
+            "c.us" | "s.whatsapp.net" if user == "0" => (Kind::Contact, "c.us"),
+            "broadcast" => (Kind::Group, "broadcast"),
+            "bot" => (Kind::Contact, "bot"),
+            "hosted" => (Kind::Contact, "hosted"),
+            "hosted.lid" => (Kind::Lid, "hosted.lid"),
+            _ => return None,
+        };
+        let user = match user {
+            "0" => "0",
+            status if status.eq_ignore_ascii_case("status") && server == "broadcast" => "status",
+            user => {
+                let user = without_agent(without_device(user, Kind::Lid).ok()?, Kind::Lid);
+                number(user, ID_DIGITS).ok()?;
+                user
+            }
+        };
+        let text = canonical(user, server).ok()?;
+        Some(Self { text, kind })
+    }
+}
+
+// As for a JID: some of these are phone numbers.
+impl fmt::Debug for Faceless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faceless(redacted)")
+    }
+}
+
 // === impl Subject ===
 
 impl Subject {
@@ -190,6 +268,7 @@ impl Subject {
         match self {
             Subject::Me => "me",
             Subject::Chat(jid) => jid.as_str(),
+            Subject::Faceless(faceless) => &faceless.text,
         }
     }
 }
@@ -200,7 +279,10 @@ impl FromStr for Subject {
     fn from_str(text: &str) -> Result<Self, MalformedJid> {
         match text {
             "me" => Ok(Subject::Me),
-            jid => jid.parse().map(Subject::Chat),
+            jid => match jid.parse().map(Subject::Chat) {
+                Err(error) => Faceless::parse(jid).map(Subject::Faceless).ok_or(error),
+                subject => subject,
+            },
         }
     }
 }
@@ -216,6 +298,28 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_chat_lists_that_have_no_picture_are_subjects() {
+        for (text, expected) in [
+            ("status@broadcast", "status@broadcast"),
+            ("Status@Broadcast", "status@broadcast"),
+            ("1699999999@broadcast", "1699999999@broadcast"),
+            ("0@c.us", "0@c.us"),
+            ("0@s.whatsapp.net", "0@c.us"),
+            ("867051314767696@bot", "867051314767696@bot"),
+            ("628123:99@hosted", "628123@hosted"),
+            ("123@hosted.lid", "123@hosted.lid"),
+        ] {
+            let subject: Subject = text.parse().unwrap();
+            assert!(matches!(subject, Subject::Faceless(_)), "{text}");
+            assert_eq!(subject.as_str(), expected);
+            assert!(!format!("{subject:?}").contains("628123"));
+        }
+        for text in ["status@bot", "x@broadcast", "@bot", "00@c.us", "0@g.us"] {
+            assert!(text.parse::<Subject>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn every_documented_spelling_of_a_jid_has_one_canonical_form() {
         for (text, expected) in [
             ("123@c.us", "123@c.us"),
@@ -228,6 +332,12 @@ mod tests {
             ("123@lid", "123@lid"),
             ("123:7@lid", "123@lid"),
             ("123@newsletter", "123@newsletter"),
+            ("+123@c.us", "123@c.us"),
+            ("123.0:4@s.whatsapp.net", "123@c.us"),
+            ("123_1@s.whatsapp.net", "123@c.us"),
+            ("123_1:22@lid", "123@lid"),
+            ("123@C.US", "123@c.us"),
+            ("123-456@G.us", "123-456@g.us"),
         ] {
             assert_eq!(canonical(text).as_deref(), Ok(expected), "{text}");
         }
@@ -239,8 +349,11 @@ mod tests {
             ("", MalformedJid::User),
             ("@c.us", MalformedJid::User),
             ("abc@c.us", MalformedJid::User),
-            ("+123@c.us", MalformedJid::User),
             ("12 3", MalformedJid::User),
+            ("123.0", MalformedJid::User),
+            ("++123@c.us", MalformedJid::User),
+            ("123.x@c.us", MalformedJid::User),
+            ("+123@lid", MalformedJid::User),
             ("１２３", MalformedJid::User),
             ("123-456", MalformedJid::User),
             ("1-2-3@g.us", MalformedJid::User),
@@ -248,7 +361,6 @@ mod tests {
             ("123@", MalformedJid::Server),
             ("123@example.com", MalformedJid::Server),
             ("123@c.us@c.us", MalformedJid::Server),
-            ("123@C.US", MalformedJid::Server),
             ("status@broadcast", MalformedJid::Server),
             ("1234567890123456", MalformedJid::TooLong),
             ("123456789012345678901@lid", MalformedJid::TooLong),

@@ -14,7 +14,7 @@ mod structure;
 pub use absorb::{Answer, Report, absorb};
 pub use decide::{Ask, Forward, Plan, decide};
 pub use entry::{Entry, LastAttempt, StoredPicture};
-pub use jid::{Jid, Kind, MalformedJid, Subject};
+pub use jid::{Faceless, Jid, Kind, MalformedJid, Subject};
 pub use key::Key;
 pub use outcome::{Empty, Outcome, Trouble};
 pub use picture::{Digest, InvalidPicture, MediaType, Picture, Proof};

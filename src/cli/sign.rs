@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::ConfigArg;
 use crate::{
-    avatar::Subject,
     clock::Clock,
     config,
     http::{Scope, Ticket},
@@ -47,7 +46,7 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
     };
     let query = key.query(&args.instance, &ticket);
     let refresh = match (args.refresh, &ticket.scope) {
-        (true, Scope::Face(Subject::Me | Subject::Chat(_))) => "&refresh=true",
+        (true, Scope::Face(_)) => "&refresh=true",
         _ => "",
     };
     println!("/avatar/{}/{face}?{query}{refresh}", args.instance);

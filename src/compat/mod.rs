@@ -89,7 +89,12 @@ impl Compat {
         } else {
             Ask::View
         };
-        let face = match self.faces.look_up(instance, subject, ask).await {
+        let looked_up = match subject {
+            // As a vendor answers about a chat of its list that has no picture.
+            Subject::Faceless(_) => Ok(None),
+            subject => self.faces.look_up(instance, subject, ask).await.map(Some),
+        };
+        let face = match looked_up {
             Ok(face) => face,
             Err(LookUpError::Unsupported(_)) => return fail(Failure::Malformed),
             Err(LookUpError::NoSpace) => {
@@ -99,7 +104,7 @@ impl Compat {
             }
         };
         let sends_image = match call.endpoint.success {
-            Success::OwnImage => face.picture().is_some(),
+            Success::OwnImage => face.as_ref().is_some_and(|face| face.picture().is_some()),
             Success::Link(_) => false,
         };
         if sends_image || prefers_images(&request.headers) {
@@ -114,9 +119,10 @@ impl Compat {
                 sharing: Sharing::Private,
                 client: request.client,
             };
-            return self.image(&face, &wanted, log).await;
+            return self.image(face.as_ref(), &wanted, log).await;
         }
-        match (failure::has_picture(&face), call.endpoint.success) {
+        let has_picture = face.as_ref().map_or(Ok(false), failure::has_picture);
+        match (has_picture, call.endpoint.success) {
             (Ok(_), Success::OwnImage) => fail(Failure::UnknownContact),
             (Ok(has_picture), Success::Link(body)) => {
                 let link = has_picture.then(|| self.link(instance, subject, &request));
@@ -124,20 +130,26 @@ impl Compat {
             }
             (Err(failure), _) => {
                 let mut reply = fail(failure);
-                representation::add_retry_after(&face, self.faces.now(), &mut reply.headers);
+                if let Some(face) = &face {
+                    representation::add_retry_after(face, self.faces.now(), &mut reply.headers);
+                }
                 reply
             }
         }
     }
 
-    async fn image(&self, face: &ServedFace, wanted: &FaceRequest, log: &mut RequestLog) -> Reply {
+    async fn image(
+        &self,
+        face: Option<&ServedFace>,
+        wanted: &FaceRequest,
+        log: &mut RequestLog,
+    ) -> Reply {
         let now = self.faces.now();
-        let representation = match self.renderer.choose(Some(face), wanted) {
+        let representation = match self.renderer.choose(face, wanted) {
             Rendering::Ready(representation) => representation,
             Rendering::Pending(variant) => self.renderer.make(variant, wanted, log).await,
         };
-        self.renderer
-            .reply(Some(face), &representation, wanted, now, log)
+        self.renderer.reply(face, &representation, wanted, now, log)
     }
 
     /// The instance whose account the call names, if the credential is that instance's.

@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 use super::respond;
 use crate::server::Reply;
 
+/// The media type of problems.
+pub(crate) const MEDIA: &str = "application/problem+json";
+
 /// An error response.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -154,7 +157,7 @@ impl Problem {
         });
         // Serializing strings and a number cannot fail.
         let body = body.unwrap_or_default().into();
-        let mut reply = respond::uncached(self.status, "application/problem+json", body);
+        let mut reply = respond::uncached(self.status, MEDIA, body);
         if let Some((name, value)) = self.header {
             reply.headers.add(name, &value);
         }

@@ -171,6 +171,7 @@ impl Instance {
                 .own
                 .map(Subject::Chat)
                 .ok_or(UnsupportedSubject::OwnUnknown),
+            Subject::Faceless(_) => Err(UnsupportedSubject::Faceless),
             subject => Ok(subject),
         }
     }

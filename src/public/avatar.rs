@@ -5,6 +5,7 @@
 
 use super::{AvatarRequest, Error, Public};
 use crate::{
+    avatar::Subject,
     clock::Timestamp,
     http::access_log::RequestLog,
     pipeline::{LookUp, PendingLookUp, ServedFace},
@@ -41,7 +42,8 @@ impl Public {
     ) -> Result<Attempt, Error> {
         let AvatarRequest { face: wanted, ask } = request;
         let now = self.faces.now();
-        let face = if wanted.view.force_default {
+        let is_faceless = matches!(wanted.subject, Subject::Faceless(_));
+        let face = if is_faceless || wanted.view.force_default {
             None
         } else {
             let faces = &self.faces;

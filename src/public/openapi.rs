@@ -108,13 +108,13 @@ pub(super) fn queries() -> Vec<Parameter> {
     let parameters: [(_, String, ObjectBuilder); 15] = [
         (
             "s",
-            format!("The edge in pixels, rounded up to one of {sizes}. Also `size`."),
+            format!("The edge in pixels, rounded up to one of {sizes}; above, the largest. Also `size`."),
             integer().minimum(Some(1)).maximum(Some(largest)),
         ),
         (
             "d",
             "The placeholder for a face without a picture; `404` is a 404 of type `no-picture` instead. Also `default`.".into(),
-            choice(["initials", "mp", "identicon", "blank", "404"])
+            choice(["initials", "mp", "mm", "identicon", "retro", "monsterid", "robohash", "wavatar", "blank", "404"])
                 .default(Some(Value::from("initials"))),
         ),
         (
@@ -144,7 +144,7 @@ pub(super) fn queries() -> Vec<Parameter> {
         (
             "format",
             "The format of the image; `auto` chooses by the `Accept` header.".into(),
-            choice(["auto", "jpeg", "png", "webp", "avif", "svg"])
+            choice(["auto", "jpeg", "jpg", "png", "webp", "avif", "svg"])
                 .default(Some(Value::from("auto"))),
         ),
         ("exp", "The expiry of the signature, in Unix seconds.".into(), text()),
@@ -167,7 +167,7 @@ pub(super) fn queries() -> Vec<Parameter> {
 }
 
 /// The headers of an image, which `representation/headers.rs` writes.
-fn headers() -> [(&'static str, &'static str, ObjectBuilder); 13] {
+fn headers() -> [(&'static str, &'static str, ObjectBuilder); 14] {
     [
         (
             "ETag",
@@ -216,6 +216,11 @@ fn headers() -> [(&'static str, &'static str, ObjectBuilder); 13] {
             "X-Faceplate-Variant",
             "The reason why another image stands in for the requested size or format.",
             choice(Unavailable::ALL.map(Unavailable::as_str)),
+        ),
+        (
+            "X-Faceplate-Ignored",
+            "The parameters of the image's look whose values are unknown, so that their defaults count.",
+            text(),
         ),
         ("X-Request-Id", "The request's name in the log.", text()),
     ]

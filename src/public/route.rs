@@ -9,7 +9,7 @@ use crate::{
     avatar::Subject,
     http::query,
     images::PlaceholderLook,
-    representation::view::{self, InvalidParameter, View},
+    representation::view::{self, InvalidParameter, RequestedFormat, View},
 };
 
 /// The resource that a path names.
@@ -68,6 +68,7 @@ impl<'a> Route<'a> {
     pub(crate) fn parse(uri: &'a Uri) -> Result<Option<Self>, Error> {
         let face = uri.path().strip_prefix("/avatar/");
         if let Some((instance, jid)) = face.and_then(|face| face.split_once('/'))
+            && let jid = jid.strip_suffix('/').unwrap_or(jid)
             && !jid.contains('/')
         {
             let url = AvatarUrl::parse(instance, jid, uri.query().unwrap_or_default())?;
@@ -84,13 +85,15 @@ impl<'a> Route<'a> {
 impl<'a> AvatarUrl<'a> {
     fn parse(instance: &'a str, jid: &'a str, query: &'a str) -> Result<Self, Error> {
         let segment = |text| query::segment(text).map_err(|_| Error::Encoding);
-        let subject = segment(jid)?.parse().map_err(Error::Jid)?;
+        let name = segment(jid)?;
+        let (jid, extension) = view::split_extension(&name);
+        let subject = jid.parse().map_err(Error::Jid)?;
         let instance = segment(instance)?;
         let parameters = Parameters::parse(query);
         Ok(Self {
             instance,
             subject,
-            view: parameters.view()?,
+            view: parameters.view(extension.unwrap_or_default()),
             refresh: parameters.refresh()?,
             signature: parameters.signature,
         })
@@ -124,36 +127,37 @@ impl<'a> Parameters<'a> {
         parameters
     }
 
-    fn view(&self) -> Result<View, InvalidParameter> {
-        Ok(View {
-            size: self.size.as_deref().map(view::size).transpose()?,
-            without_picture: match &self.default {
-                Some(value) => view::without_picture(value)?,
-                None => Default::default(),
-            },
-            force_default: flag("f", &self.force_default, "write f=y or leave it out")?,
+    /// How the face is to look. An image is worth more than an error about its look, so an unknown value
+    /// means the default. `format` is the one that the path names.
+    fn view(&self, format: RequestedFormat) -> View {
+        let mut ignored = Vec::new();
+        let mut is_flagged = |name, value| read(name, value, view::flag, &mut ignored);
+        let force_default = is_flagged("f", &self.force_default).unwrap_or_default();
+        let rounded = is_flagged("rounded", &self.rounded).unwrap_or_default();
+        let bold = is_flagged("bold", &self.bold).unwrap_or_default();
+        let without_picture = read("d", &self.default, view::without_picture, &mut ignored);
+        let background = read(
+            "background",
+            &self.background,
+            view::background,
+            &mut ignored,
+        );
+        let single = read("length", &self.length, view::is_single, &mut ignored);
+        View {
+            size: read("s", &self.size, view::size, &mut ignored),
+            without_picture: without_picture.unwrap_or_default(),
+            force_default,
             name: self.name.as_deref().map(Box::from),
             look: PlaceholderLook {
-                background: match &self.background {
-                    Some(value) => view::background(value)?,
-                    None => None,
-                },
-                foreground: match &self.color {
-                    Some(value) => Some(view::color("color", value)?),
-                    None => None,
-                },
-                rounded: flag("rounded", &self.rounded, "write true or leave it out")?,
-                single: match &self.length {
-                    Some(value) => view::is_single(value)?,
-                    None => false,
-                },
-                bold: flag("bold", &self.bold, "write true or leave it out")?,
+                background: background.flatten(),
+                foreground: read("color", &self.color, view::color, &mut ignored),
+                rounded,
+                single: single.unwrap_or_default(),
+                bold,
             },
-            format: match &self.format {
-                Some(value) => view::format(value)?,
-                None => Default::default(),
-            },
-        })
+            format: read("format", &self.format, view::format, &mut ignored).unwrap_or(format),
+            ignored,
+        }
     }
 
     fn refresh(&self) -> Result<bool, InvalidParameter> {
@@ -169,15 +173,20 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn flag(
+/// The value of the parameter `name`; `None` if it is missing, empty or unknown. The last adds it to
+/// `ignored`.
+fn read<T>(
     name: &'static str,
     value: &Option<Cow<'_, str>>,
-    remedy: &'static str,
-) -> Result<bool, InvalidParameter> {
-    match value {
-        Some(value) => view::flag(name, value, remedy),
-        None => Ok(false),
+    parse: fn(&str) -> Option<T>,
+    ignored: &mut Vec<&'static str>,
+) -> Option<T> {
+    let value = value.as_deref().filter(|value| !value.is_empty())?;
+    let parsed = parse(value);
+    if parsed.is_none() {
+        ignored.push(name);
     }
+    parsed
 }
 
 #[cfg(test)]
@@ -224,13 +233,20 @@ mod tests {
             ("33", 48),
             ("100", 128),
             ("640", 640),
+            ("55.5", 64),
+            ("800", 640),
+            ("99999", 640),
+            ("0", 32),
+            ("-1", 32),
         ] {
             with_url(&format!("/avatar/a/1?s={asked}"), |url| {
                 assert_eq!(url.view.size, Some(served));
             });
         }
-        for bad in ["0", "641", "-1", "x", "", "99999"] {
-            assert!(is_refused(&format!("/avatar/a/1?s={bad}")), "{bad}");
+        for unknown in ["x", "", "undefined", "NaN", "inf"] {
+            with_url(&format!("/avatar/a/1?s={unknown}"), |url| {
+                assert_eq!(url.view.size, None, "{unknown}");
+            });
         }
     }
 
@@ -243,20 +259,75 @@ mod tests {
     }
 
     #[test]
-    fn unknown_values_of_parameters_are_refused() {
-        for query in [
-            "d=robot",
-            "f=maybe",
-            "refresh=now",
-            "format=bmp",
-            "background=blue",
-            "color=12345",
-            "rounded=round",
-            "length=3",
-            "bold=very",
+    fn unknown_values_of_a_face_s_look_are_ignored_and_named() {
+        for (query, name) in [
+            ("d=https://example.com/x.png", "d"),
+            ("f=maybe", "f"),
+            ("format=bmp", "format"),
+            ("background=blue", "background"),
+            ("color=12345", "color"),
+            ("rounded=round", "rounded"),
+            ("length=3", "length"),
+            ("bold=very", "bold"),
+            ("size=undefined", "s"),
         ] {
-            assert!(is_refused(&format!("/avatar/a/1?{query}")), "{query}");
+            with_url(&format!("/avatar/a/1?{query}"), |url| {
+                let expected = View {
+                    ignored: vec![name],
+                    ..View::default()
+                };
+                assert_eq!(url.view, expected, "{query}");
+            });
         }
+        assert!(is_refused("/avatar/a/1?refresh=now"));
+    }
+
+    #[test]
+    fn other_spellings_of_a_face_s_look_are_understood() {
+        for (query, plain) in [
+            ("d=mm", "d=mp"),
+            ("d=retro", "d=identicon"),
+            ("d=monsterid", "d=identicon"),
+            ("d=robohash", "d=identicon"),
+            ("d=wavatar", "d=identicon"),
+            ("default=IDENTICON", "d=identicon"),
+            ("format=jpg", "format=jpeg"),
+            ("format=JPEG", "format=jpeg"),
+            ("f=Y", "f=y"),
+            ("d=&s=&f=&format=&color=", ""),
+        ] {
+            with_url(&format!("/avatar/a/1?{query}"), |url| {
+                with_url(&format!("/avatar/a/1?{plain}"), |expected| {
+                    assert_eq!(url.view, expected.view, "{query}");
+                });
+            });
+        }
+    }
+
+    #[test]
+    fn an_extension_is_a_format_and_a_final_slash_means_nothing() {
+        for (path, query) in [
+            ("628123@c.us.jpg", "format=jpeg"),
+            ("628123@c.us.JPEG", "format=jpeg"),
+            ("+628123.png", "format=png"),
+            ("628123%40c.us.webp", "format=webp"),
+            ("628123@c.us/", ""),
+        ] {
+            with_url(&format!("/avatar/a/{path}"), |url| {
+                assert_eq!(url.subject.as_str(), "628123@c.us", "{path}");
+                with_url(&format!("/avatar/a/628123?{query}"), |expected| {
+                    assert_eq!(url.view, expected.view, "{path}");
+                });
+            });
+        }
+        with_url("/avatar/a/me.jpg?format=png", |url| {
+            assert_eq!(url.subject, Subject::Me);
+            assert_eq!(
+                url.view.format,
+                RequestedFormat::Format(crate::images::Format::Png)
+            );
+        });
+        assert!(is_refused("/avatar/a/628123@c.us.bmp"));
     }
 
     /// Every parameter that is read, in the order of the document.
@@ -343,7 +414,7 @@ mod tests {
             "/avatar",
             "/avatar/a",
             "/avatar/a/1/x",
-            "/avatar/a/1/",
+            "/avatar/a/1//",
             "/x",
             "//",
         ] {

@@ -14,7 +14,7 @@ use httpdate::HttpDate;
 
 use super::{Content, FaceRequest, Representation, Sharing, cache_status, problems};
 use crate::{
-    avatar::{Digest, Outcome, StoredPicture},
+    avatar::{Digest, Empty, Outcome, StoredPicture, Subject},
     clock::Timestamp,
     http::{
         CACHE_STATUS,
@@ -38,6 +38,8 @@ const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
 
 /// An image may not run scripts or load anything. A placeholder may style itself.
 const IMAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
+/// What scripts of other origins may read besides the headers that they always may.
+const EXPOSED: &str = "Accept-Ranges, Age, Cache-Status, Content-Range, Date, ETag, Retry-After, Vary, X-Faceplate-Ignored, X-Faceplate-Reason, X-Faceplate-Source, X-Faceplate-Variant, X-Request-Id";
 /// The longest time for which a placeholder for a confirmed "no picture" may be kept.
 const PLACEHOLDER_MAX_AGE: Duration = Duration::from_secs(300);
 
@@ -75,8 +77,7 @@ impl HeaderPolicy {
         common.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         common.add(header::CONTENT_SECURITY_POLICY, IMAGE_CSP);
         common.add(CORP, "cross-origin");
-        let allow_origin = allow_origin.to_str().unwrap_or_default();
-        common.add(header::ACCESS_CONTROL_ALLOW_ORIGIN, allow_origin);
+        common.add_all(&cross_origin(allow_origin));
         common.add(TIMING, "*");
         common.add(header::REFERRER_POLICY, "no-referrer");
         Self { ttl, common }
@@ -112,17 +113,25 @@ impl Writer<'_> {
         reply
     }
 
-    /// The reply for a placeholder that was asked for although there may be a picture (`f=y`).
+    /// The reply for a placeholder that no look-up decides: the URL asks for it although there may be a picture
+    /// (`f=y`), or no picture can belong to the address.
     pub(super) fn forced_placeholder(&self, log: &mut RequestLog) -> Reply {
+        let (reason, cache_status) = match self.request.subject {
+            Subject::Faceless(_) => (
+                Empty::NotSet.as_str(),
+                "faceplate; fwd=bypass; detail=faceless",
+            ),
+            _ => ("forced", "faceplate; fwd=bypass; detail=forced-default"),
+        };
         log.set_image(Image {
             cache: "bypass",
             source: "fallback",
-            reason: "forced",
+            reason,
         });
         let mut reply = self.placeholder(Lifetime::of_placeholder(PLACEHOLDER_MAX_AGE));
         let headers = &mut reply.headers;
-        headers.add(CACHE_STATUS, "faceplate; fwd=bypass; detail=forced-default");
-        headers.add(REASON, "forced");
+        headers.add(CACHE_STATUS, cache_status);
+        headers.add(REASON, reason);
         reply
     }
 
@@ -263,6 +272,15 @@ impl Lifetime {
             left,
         }
     }
+}
+
+/// The headers that let scripts of other origins read a reply.
+pub(crate) fn cross_origin(allow_origin: &HeaderValue) -> HeaderBlock {
+    let mut headers = HeaderBlock::default();
+    let allow_origin = allow_origin.to_str().unwrap_or_default();
+    headers.add(header::ACCESS_CONTROL_ALLOW_ORIGIN, allow_origin);
+    headers.add(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    headers
 }
 
 /// Adds `Retry-After` where an error left no picture to show: the time until the vendor is asked again.

@@ -11,9 +11,9 @@ pub(crate) mod view;
 use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
-pub(crate) use headers::{HeaderPolicy, add_retry_after, etag};
+pub(crate) use headers::{HeaderPolicy, add_retry_after, cross_origin, etag};
 use view::{View, WithoutPicture};
 
 use crate::{
@@ -30,6 +30,8 @@ use crate::{
 
 /// The size of a placeholder where the URL gives none; WhatsApp's pictures have it.
 const PLACEHOLDER_SIZE: u16 = 640;
+/// The parameters whose values are unknown.
+const IGNORED: HeaderName = HeaderName::from_static("x-faceplate-ignored");
 
 /// A request for a face, as far as the reply depends on it.
 #[derive(Debug)]
@@ -253,10 +255,15 @@ impl Renderer {
             policy: &self.policy,
             now,
         };
-        match face {
+        let mut reply = match face {
             Some(face) => writer.face(face, log),
             None => writer.forced_placeholder(log),
+        };
+        let ignored = &request.view.ignored;
+        if !ignored.is_empty() {
+            reply.headers.add(IGNORED, &ignored.join(", "));
         }
+        reply
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) const IMAGES: [&str; 6] = [
     "image/svg+xml",
 ];
 
-const JID: &str = r"^(me|\+?[1-9][0-9]{0,14}|[1-9][0-9]{0,14}(:[0-9]{1,5})?@(c\.us|s\.whatsapp\.net)|[1-9][0-9]{0,14}-[1-9][0-9]{0,14}@g\.us|[1-9][0-9]{0,19}@(g\.us|newsletter)|[1-9][0-9]{0,19}(:[0-9]{1,5})?@lid)$";
+const JID: &str = r"^(me|\+?[1-9][0-9]{0,14}|\+?[1-9][0-9]{0,14}([._][0-9]{1,5})?(:[0-9]{1,5})?@(c\.us|s\.whatsapp\.net)|[1-9][0-9]{0,14}-[1-9][0-9]{0,14}@g\.us|[1-9][0-9]{0,19}@(g\.us|newsletter)|[1-9][0-9]{0,19}([._][0-9]{1,5})?(:[0-9]{1,5})?@(lid|hosted|hosted\.lid|bot)|(status|[1-9][0-9]{0,19})@broadcast|0@c\.us)$";
 
 /// `{instance}` in a path.
 pub(crate) fn instance() -> Parameter {

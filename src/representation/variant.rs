@@ -65,7 +65,8 @@ pub(super) fn of_picture(
     }
 }
 
-/// Chooses the format of a placeholder; `None` is SVG. Clients that accept SVG get it, as browsers do.
+/// Chooses the format of a placeholder; `None` is SVG. Only clients that name SVG get it, as browsers do: the
+/// image views of programs accept `*/*` and cannot show it.
 pub(super) fn of_placeholder(view: &View, headers: &HeaderMap) -> Choice<Format> {
     match view.format {
         RequestedFormat::Svg => Choice::ORIGINAL,
@@ -75,7 +76,7 @@ pub(super) fn of_placeholder(view: &View, headers: &HeaderMap) -> Choice<Format>
         },
         RequestedFormat::Auto => {
             let raster = preferred(headers, [Format::Png, Format::Jpeg]);
-            let of_svg = weight(headers, SVG).unwrap_or(0.0);
+            let of_svg = weight_by_name(headers, SVG).unwrap_or(0.0);
             let of_raster = weight(headers, raster.as_str()).unwrap_or(0.0);
             let prefers_svg = of_svg > 0.0 && of_svg >= of_raster;
             Choice {

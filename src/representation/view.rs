@@ -1,5 +1,7 @@
 //! The parameters of a URL that say how a face is to look, and the values that they may have.
 
+use arrayvec::ArrayString;
+
 use crate::{
     http::problem::Problem,
     images::{Color, Format, PlaceholderLook, PlaceholderStyle},
@@ -17,6 +19,8 @@ pub(crate) struct View {
     pub(crate) name: Option<Box<str>>,
     pub(crate) look: PlaceholderLook,
     pub(crate) format: RequestedFormat,
+    /// The parameters whose values are unknown; their defaults count.
+    pub(crate) ignored: Vec<&'static str>,
 }
 
 /// The reply for a face without a picture.
@@ -49,7 +53,7 @@ pub(crate) struct InvalidParameter {
     pub(crate) remedy: &'static str,
 }
 
-/// The sizes that exist. Any other is rounded up, which bounds the number of variants of a picture.
+/// The sizes that exist. Any other becomes one of them, which bounds the number of variants of a picture.
 pub(crate) const SIZES: [u16; 10] = [32, 48, 64, 96, 128, 192, 256, 320, 480, 640];
 
 impl Default for WithoutPicture {
@@ -70,83 +74,96 @@ impl From<InvalidParameter> for Problem {
     }
 }
 
-/// Reads `s`.
-pub(crate) fn size(value: &str) -> Result<u16, InvalidParameter> {
-    let invalid = InvalidParameter::new("s", "write a whole number of pixels from 1 to 640");
-    let pixels: u16 = value.parse().map_err(|_| invalid)?;
-    SIZES
-        .into_iter()
-        .find(|size| pixels >= 1 && *size >= pixels)
-        .ok_or(invalid)
+/// Reads `s`: it is rounded up to the next size that exists, and never beyond the largest.
+pub(crate) fn size(value: &str) -> Option<u16> {
+    let pixels: f64 = value
+        .trim()
+        .parse()
+        .ok()
+        .filter(|size: &f64| size.is_finite())?;
+    let [sizes @ .., largest] = SIZES;
+    let fitting = sizes.into_iter().find(|size| f64::from(*size) >= pixels);
+    Some(fitting.unwrap_or(largest))
 }
 
-/// Reads `d`.
-pub(crate) fn without_picture(value: &str) -> Result<WithoutPicture, InvalidParameter> {
-    Ok(match value {
-        "initials" => WithoutPicture::Placeholder(PlaceholderStyle::Initials),
-        "mp" => WithoutPicture::Placeholder(PlaceholderStyle::Mp),
-        "identicon" => WithoutPicture::Placeholder(PlaceholderStyle::Identicon),
-        "blank" => WithoutPicture::Placeholder(PlaceholderStyle::Blank),
-        "404" => WithoutPicture::NotFound,
-        _ => {
-            let remedy = "write one of initials, mp, identicon, blank, 404";
-            return Err(InvalidParameter::new("d", remedy));
-        }
-    })
+/// Reads `d`, also in the words of Gravatar.
+pub(crate) fn without_picture(value: &str) -> Option<WithoutPicture> {
+    let style = match word(value)?.as_str() {
+        "initials" => PlaceholderStyle::Initials,
+        "mp" | "mm" => PlaceholderStyle::Mp,
+        "identicon" | "retro" | "monsterid" | "robohash" | "wavatar" => PlaceholderStyle::Identicon,
+        "blank" => PlaceholderStyle::Blank,
+        "404" => return Some(WithoutPicture::NotFound),
+        _ => return None,
+    };
+    Some(WithoutPicture::Placeholder(style))
 }
 
 /// Reads `format`.
-pub(crate) fn format(value: &str) -> Result<RequestedFormat, InvalidParameter> {
-    Ok(match value {
-        "auto" => RequestedFormat::Auto,
-        "jpeg" => RequestedFormat::Format(Format::Jpeg),
-        "png" => RequestedFormat::Format(Format::Png),
-        "webp" => RequestedFormat::Format(Format::Webp),
-        "avif" => RequestedFormat::Format(Format::Avif),
-        "svg" => RequestedFormat::Svg,
-        _ => {
-            let remedy = "write one of auto, jpeg, png, webp, avif, svg";
-            return Err(InvalidParameter::new("format", remedy));
-        }
-    })
+pub(crate) fn format(value: &str) -> Option<RequestedFormat> {
+    let format = match word(value)?.as_str() {
+        "auto" => return Some(RequestedFormat::Auto),
+        "svg" => return Some(RequestedFormat::Svg),
+        "jpeg" | "jpg" => Format::Jpeg,
+        "png" => Format::Png,
+        "webp" => Format::Webp,
+        "avif" => Format::Avif,
+        _ => return None,
+    };
+    Some(RequestedFormat::Format(format))
 }
 
-/// Reads `background`; `None` is the face's own color, as without the parameter.
-pub(crate) fn background(value: &str) -> Result<Option<Color>, InvalidParameter> {
-    match value {
-        "random" => Ok(None),
-        value => color("background", value).map(Some),
+/// Splits a file name's extension off, if it is one of a format. No JID ends like that.
+pub(crate) fn split_extension(name: &str) -> (&str, Option<RequestedFormat>) {
+    let Some((stem, extension)) = name.rsplit_once('.') else {
+        return (name, None);
+    };
+    let format = match word(extension).as_deref() {
+        Some("jpg" | "jpeg" | "png" | "webp") => format(extension),
+        _ => None,
+    };
+    match format {
+        Some(format) => (stem, Some(format)),
+        None => (name, None),
+    }
+}
+
+/// Reads `background`; the inner `None` is the face's own color, as without the parameter.
+pub(crate) fn background(value: &str) -> Option<Option<Color>> {
+    match word(value)?.as_str() {
+        "random" => Some(None),
+        _ => color(value).map(Some),
     }
 }
 
 /// Reads a color.
-pub(crate) fn color(name: &'static str, value: &str) -> Result<Color, InvalidParameter> {
-    let remedy = "write a color as RRGGBB or RGB in hexadecimal";
-    value
-        .parse()
-        .map_err(|()| InvalidParameter::new(name, remedy))
+pub(crate) fn color(value: &str) -> Option<Color> {
+    value.trim().parse().ok()
 }
 
 /// Reads `length`: whether the placeholder shows one initial instead of two.
-pub(crate) fn is_single(value: &str) -> Result<bool, InvalidParameter> {
-    match value {
-        "1" => Ok(true),
-        "2" => Ok(false),
-        _ => Err(InvalidParameter::new("length", "write 1 or 2 initials")),
+pub(crate) fn is_single(value: &str) -> Option<bool> {
+    match value.trim() {
+        "1" => Some(true),
+        "2" => Some(false),
+        _ => None,
     }
 }
 
 /// Reads a flag, for which there are several words as in Gravatar's URLs.
-pub(crate) fn flag(
-    name: &'static str,
-    value: &str,
-    remedy: &'static str,
-) -> Result<bool, InvalidParameter> {
-    match value {
-        "y" | "yes" | "true" | "1" => Ok(true),
-        "" | "n" | "no" | "false" | "0" => Ok(false),
-        _ => Err(InvalidParameter::new(name, remedy)),
+pub(crate) fn flag(value: &str) -> Option<bool> {
+    match word(value)?.as_str() {
+        "y" | "yes" | "true" | "1" => Some(true),
+        "n" | "no" | "false" | "0" => Some(false),
+        _ => None,
     }
+}
+
+/// A value in lower case; `None` if it is longer than any that is known.
+fn word(value: &str) -> Option<ArrayString<16>> {
+    let mut word = ArrayString::from(value.trim()).ok()?;
+    word.make_ascii_lowercase();
+    Some(word)
 }
 
 #[cfg(test)]
@@ -158,7 +175,7 @@ mod tests {
     #[test]
     fn all_sizes_together_are_ten_variants() {
         let sizes: BTreeSet<_> = (1..=640)
-            .filter_map(|pixels| size(&pixels.to_string()).ok())
+            .filter_map(|pixels| size(&pixels.to_string()))
             .collect();
         assert_eq!(sizes, SIZES.into());
     }

@@ -135,6 +135,9 @@ pub enum UnsupportedSubject {
         "this vendor's API has no call for the account's own picture; set own_jid in this instance's configuration"
     )]
     OwnUnknown,
+    /// No picture belongs to the address, whatever the vendor.
+    #[error("no picture belongs to this address: it is a list, a bot or a hosted account")]
+    Faceless,
     /// The vendor has no pictures of such chats.
     #[error("this vendor's API has no pictures of {}", plural(.0))]
     Kind(Kind),

@@ -150,6 +150,14 @@ async fn an_unsigned_url_is_refused_without_a_call() {
 }
 
 #[tokio::test]
+async fn a_signature_is_over_the_jid_without_an_extension() {
+    let rig = rig().await;
+    let path = signed(FACE, LATER).replace('?', ".jpg?");
+    let answer = rig.get(&path).await;
+    assert_eq!((answer.status.as_u16(), answer.source()), (200, "picture"));
+}
+
+#[tokio::test]
 async fn an_expired_url_is_refused() {
     let rig = rig().await;
     let path = signed(FACE, LATER);

@@ -106,6 +106,24 @@ async fn allow_origin_sets_the_cors_header() {
             "https://crm.example"
         );
     }
+    let nothing = format!("{NOBODY}?d=404");
+    for (path, status) in [
+        (FACE, 200),
+        ("/avatar/waha/none@c.us", 400),
+        ("/avatar/nowhere/628123", 404),
+        (nothing.as_str(), 404),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = rig.ask(method, path, &[]).await;
+            assert_eq!(answer.status, status, "{path}");
+            let origin = answer.header("access-control-allow-origin");
+            assert_eq!(origin, "https://crm.example", "{path}");
+            let exposed = answer.header("access-control-expose-headers");
+            for name in ["ETag", "X-Faceplate-Reason", "Retry-After"] {
+                assert!(exposed.contains(name), "{path}: {name}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

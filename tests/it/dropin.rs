@@ -376,3 +376,20 @@ async fn links_in_answers_begin_with_the_public_url() {
     let link = without_link(&ours).0.unwrap();
     assert_eq!(link, format!("{url}/avatar/waha/{FACE}"));
 }
+
+#[tokio::test]
+async fn an_address_that_no_picture_belongs_to_has_no_link() {
+    let rig = signed().await;
+    for jid in ["status@broadcast", "0@c.us", "123@hosted"] {
+        for (vendor, path, headers) in calls(rig.vendors().token(), jid) {
+            let headers: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            let answer = rig.ask("GET", &path, &headers).await;
+            assert_eq!(answer.status, 200, "{vendor} {jid}");
+            assert_eq!(without_link(&answer).0, None, "{vendor} {jid}");
+        }
+    }
+    assert_eq!(rig.traffic().0, 0);
+}

@@ -106,7 +106,7 @@ async fn a_matching_etag_gets_304() {
 async fn d_chooses_the_placeholder_for_a_face_without_a_picture() {
     let rig = Rig::start().await;
     let shown = |query: &str| {
-        let path = format!("{NOBODY}?{query}");
+        let path = format!("{NOBODY}?{query}&format=svg");
         let rig = &rig;
         async move { rig.get(&path).await }
     };
@@ -143,7 +143,9 @@ async fn d_chooses_the_placeholder_for_a_face_without_a_picture() {
 #[tokio::test]
 async fn a_name_cannot_inject_markup_into_a_placeholder() {
     let rig = Rig::start().await;
-    let answer = rig.get(&format!("{NOBODY}?name=%3Cscript%3E%20%26")).await;
+    let answer = rig
+        .get(&format!("{NOBODY}?name=%3Cscript%3E%20%26&format=svg"))
+        .await;
     assert!(!answer.text().contains("<script"));
 }
 
@@ -156,10 +158,7 @@ async fn invalid_requests_get_a_problem_with_a_remedy() {
         ("/avatar/waha/0812345", 400, "country code"),
         ("/avatar/waha/628123@example.com", 400, "c.us"),
         ("/avatar/waha/%FF", 400, "UTF-8"),
-        ("/avatar/waha/628123?s=9999", 400, "1 to 640"),
-        ("/avatar/waha/628123?d=robot", 400, "identicon"),
         ("/avatar/waha/628123?refresh=now", 400, "refresh=true"),
-        ("/avatar/waha/628123?format=bmp", 400, "webp"),
         ("/avatar/waha", 404, "/avatar/{instance}/{jid}"),
         ("/nothing", 404, "/avatar/{instance}/{jid}"),
     ] {
@@ -253,4 +252,38 @@ async fn a_range_request_gets_a_part_of_the_picture() {
             .status,
         200
     );
+}
+
+#[tokio::test]
+async fn unknown_values_of_a_face_s_look_are_named_in_a_header() {
+    let rig = Rig::start().await;
+    let ignored = "x-faceplate-ignored";
+    for path in [FACE, NOBODY] {
+        let answer = rig.get(&format!("{path}?s=x&d=robot&format=bmp")).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header(ignored), "d, s, format", "{path}");
+    }
+    let plain = rig.get(&format!("{FACE}?s=9999&d=mm&format=jpg")).await;
+    assert_eq!(plain.status, 200);
+    assert!(!plain.headers.contains_key(ignored));
+}
+
+#[tokio::test]
+async fn an_address_that_no_picture_belongs_to_gets_a_placeholder_without_a_call() {
+    let rig = Rig::start().await;
+    rig.traffic();
+    for jid in [
+        "status@broadcast",
+        "1699999999@broadcast",
+        "0@c.us",
+        "867051314767696@bot",
+        "628123:99@hosted",
+        "123@hosted.lid",
+    ] {
+        let answer = rig.face("waha", jid).await;
+        answer.assert_fallback("not_set");
+        let control = answer.header("cache-control");
+        assert!(control.ends_with("max-age=300"), "{jid}: {control}");
+    }
+    assert_eq!(rig.traffic().0, 0);
 }

@@ -93,12 +93,14 @@ async fn a_placeholder_comes_in_every_requested_format() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_accept_svg_gets_a_png_placeholder() {
+async fn a_client_that_does_not_name_svg_gets_a_png_placeholder() {
     let rig = Rig::start().await;
     let path = format!("/avatar/waha/{NOBODY}?name=Ana");
     for (accept, media) in [
-        (None, "image/svg+xml"),
-        (Some("*/*"), "image/svg+xml"),
+        (None, "image/png"),
+        (Some("*/*"), "image/png"),
+        (Some("image/*"), "image/png"),
+        (Some("image/*,*/*;q=0.8"), "image/png"),
         (
             Some("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"),
             "image/svg+xml",
@@ -116,6 +118,10 @@ async fn a_client_that_does_not_accept_svg_gets_a_png_placeholder() {
         assert_eq!(answer.header("content-type"), media, "{accept:?}");
         assert_eq!(answer.header("vary"), "Accept");
         let etag = answer.header("etag").to_owned();
+        let head = rig.ask("HEAD", &path, &headers).await;
+        for name in ["content-type", "content-length", "etag"] {
+            assert_eq!(head.header(name), answer.header(name), "{accept:?}");
+        }
         let again = [headers, vec![("if-none-match", etag.as_str())]].concat();
         assert_eq!(rig.ask("GET", &path, &again).await.status, 304);
     }
@@ -215,7 +221,7 @@ async fn a_placeholder_has_the_colors_and_shape_of_its_url() {
     }
     let svg = drawn(
         &rig,
-        &format!("{ana}&background=0D8ABC&color=ff0&rounded=1&bold=1"),
+        &format!("{ana}&background=0D8ABC&color=ff0&rounded=1&bold=1&format=svg"),
     )
     .await;
     for part in ["#0d8abc", "#ffff00", "clip-path", "font-weight=\"700\""] {
@@ -226,7 +232,7 @@ async fn a_placeholder_has_the_colors_and_shape_of_its_url() {
 #[tokio::test]
 async fn a_placeholder_s_color_depends_on_the_face_and_not_on_the_format() {
     let rig = Rig::start().await;
-    let svg = drawn(&rig, "name=Ana").await;
+    let svg = drawn(&rig, "name=Ana&format=svg").await;
     let (_, after) = svg.text().split_once("fill=\"#").unwrap();
     let color = u32::from_str_radix(&after[..6], 16).unwrap().to_be_bytes();
     let image = pixels(&rig, "name=Ana").await;

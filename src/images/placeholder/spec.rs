@@ -68,6 +68,7 @@ impl PlaceholderSpec<'_> {
         match self.subject {
             Subject::Me => Kind::Contact,
             Subject::Chat(jid) => jid.kind(),
+            Subject::Faceless(faceless) => faceless.kind(),
         }
     }
 }

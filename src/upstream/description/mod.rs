@@ -154,7 +154,7 @@ impl Description {
     ) -> Result<VendorCall, UnsupportedSubject> {
         let picture = &self.pictures[self.picture_for(account, question.subject)?];
         let written = match question.subject {
-            Subject::Me => None,
+            Subject::Me | Subject::Faceless(_) => None,
             Subject::Chat(jid) => Some((self.jid.write(&jid).unwrap_or_default(), jid)),
         };
         let values = Values {
@@ -263,6 +263,7 @@ impl Description {
         };
         match subject {
             Subject::Me => find(PictureSubject::Me).ok_or(UnsupportedSubject::OwnUnknown),
+            Subject::Faceless(_) => Err(UnsupportedSubject::Faceless),
             Subject::Chat(jid) => {
                 let own = (account.own == Some(jid))
                     .then(|| find(PictureSubject::Own))
