@@ -126,6 +126,18 @@ impl Entry {
         self
     }
 
+    /// The entry without its picture, which turned out to be the gateway's default one, and with the picture
+    /// that it had replaced.
+    pub fn retract(&self, replaced: Option<StoredPicture>) -> Self {
+        Self {
+            picture: replaced,
+            last: LastAttempt {
+                outcome: Outcome::Empty(Empty::Unknown),
+                ..self.last
+            },
+        }
+    }
+
     /// Whether the entry was written while the time of day was ahead of today's. Its times say nothing
     /// then, and it is due.
     pub fn is_from_the_future(&self, now: Timestamp) -> bool {

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Budget, BudgetLimits, Cooldown, CooldownPolicy, Observation, Priority, Sensitivity,
-    SoftThrottleDetector,
+    Budget, BudgetLimits, Cooldown, CooldownPolicy, DefaultPicturePolicy, Observation,
+    PictureVerdict, Priority, Sensitivity, Sighting, SoftThrottleDetector,
     budget::SavedBudget,
     cooldown::{CooldownState, SavedCooldown},
+    default_pictures::{DefaultPictures, SavedDefaultPictures},
 };
 use crate::{
     avatar::{Key, Trouble},
@@ -31,6 +32,7 @@ pub struct Admission {
     cooldown: Cooldown,
     detector: Mutex<SoftThrottleDetector>,
     session: Mutex<Session>,
+    default_pictures: Mutex<DefaultPictures>,
     limits: Mutex<AdmissionLimits>,
     clock: Clock,
 }
@@ -44,6 +46,8 @@ pub struct AdmissionLimits {
     pub cooldown: CooldownPolicy,
     /// The sensitivity of the soft-throttling detector.
     pub sensitivity: Sensitivity,
+    /// How default pictures are recognized.
+    pub default_pictures: DefaultPicturePolicy,
 }
 
 /// The vendor may not be called now.
@@ -103,6 +107,7 @@ pub struct SavedAdmission {
     #[serde(rename = "throttle")]
     detector: SoftThrottleDetector,
     session: Session,
+    default_pictures: SavedDefaultPictures,
 }
 
 /// The state of an account with its vendor, without the used part of its budget.
@@ -120,6 +125,7 @@ impl Admission {
             cooldown: Cooldown::new(limits.cooldown.clone(), clock.clone()),
             detector: Mutex::default(),
             session: Mutex::default(),
+            default_pictures: Mutex::default(),
             limits: Mutex::new(limits),
             clock,
         }
@@ -162,6 +168,19 @@ impl Admission {
         self.cooldown.record_answer();
         self.set_session(SessionState::Working);
         AnswerVerdict::Genuine
+    }
+
+    /// Whether this link or these bytes are known to be the gateway's default picture. `fingerprint` is the
+    /// identity of the link or the entity tag of the bytes; `file_name` is empty for bytes.
+    pub fn is_default_picture(&self, fingerprint: &str, file_name: &str) -> bool {
+        let policy = lock(&self.limits).default_pictures.clone();
+        lock(&self.default_pictures).is_known(fingerprint, file_name, &policy)
+    }
+
+    /// Records a picture with these fingerprints.
+    pub fn record_picture(&self, fingerprints: &[&str], sighting: &Sighting) -> PictureVerdict {
+        let policy = lock(&self.limits).default_pictures.clone();
+        lock(&self.default_pictures).observe(fingerprints, sighting, &policy)
     }
 
     /// Records trouble. Returns the end of the pause, or `None` for trouble that concerns a single face.
@@ -232,6 +251,7 @@ impl Admission {
             cooldown: self.cooldown.save(),
             detector: self.lock_detector().clone(),
             session: self.session(),
+            default_pictures: lock(&self.default_pictures).save(),
         }
     }
 
@@ -241,6 +261,7 @@ impl Admission {
         self.cooldown.restore(saved.cooldown);
         *self.lock_detector() = saved.detector;
         *self.lock_session() = saved.session;
+        lock(&self.default_pictures).restore(saved.default_pictures);
     }
 
     fn budget(&self) -> RwLockReadGuard<'_, Budget> {
@@ -276,6 +297,7 @@ mod tests {
             },
             cooldown: CooldownPolicy::default(),
             sensitivity: Sensitivity::default(),
+            default_pictures: DefaultPicturePolicy::default(),
         };
         Admission::new(limits, clock.clone())
     }

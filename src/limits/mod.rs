@@ -2,12 +2,14 @@
 //!
 //! * **Calls to the vendors.** [`Admission`] decides whether an instance may call its vendor, from the
 //!   call [`Budget`], the [`Cooldown`] after a rate limit or a rejected credential, and the
-//!   [`SoftThrottleDetector`]. Too many calls can get a WhatsApp account suspended.
+//!   [`SoftThrottleDetector`]. Too many calls can get a WhatsApp account suspended. It also recognizes the
+//!   gateway's default pictures, which are no answer about a contact.
 //! * **Requests of our clients.** [`ClientLimiter`] decides whether a client may send another request.
 
 mod admission;
 mod budget;
 mod cooldown;
+mod default_pictures;
 mod soft_throttle;
 
 mod client_limiter;
@@ -20,4 +22,5 @@ pub use admission::{
 pub use budget::{Budget, BudgetLimits, OverBudget, Priority, Quota};
 pub use client_limiter::ClientLimiter;
 pub use cooldown::{Cooldown, CooldownPolicy};
+pub use default_pictures::{DefaultPicturePolicy, PictureVerdict, Sighting};
 pub use soft_throttle::{Observation, Sensitivity, SoftThrottleDetector};

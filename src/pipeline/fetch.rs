@@ -302,6 +302,10 @@ impl Fetch {
             VendorAnswer::Link(text) => Link::parse(&text).map_err(ClientError::BadLink)?,
         };
         let link_id = link.picture_id();
+        let admission = self.instance.admission();
+        if admission.is_default_picture(&link_id, link.file_name()) {
+            return Ok(Retrieval::Answer(Answer::Empty(Empty::Unknown)));
+        }
         if known_link == Some(&*link_id) {
             return Ok(Retrieval::Answer(Answer::Unchanged(link_id)));
         }

@@ -9,7 +9,7 @@ use std::{
 use url::Url;
 
 use crate::{
-    avatar::Subject,
+    avatar::{StoredPicture, Subject},
     clock::Timestamp,
     limits::Admission,
     store::{AccountNames, Owner},
@@ -113,6 +113,13 @@ impl Instance {
             instance: self.cache_name.clone(),
             subject,
         }
+    }
+
+    /// Whether a stored picture is the gateway's default one.
+    pub(super) fn is_default(&self, stored: &StoredPicture) -> bool {
+        let is_known = |fingerprint: &str| self.admission.is_default_picture(fingerprint, "");
+        let link_id = stored.link_id.as_deref();
+        is_known(&stored.picture.digest().short()) || link_id.is_some_and(is_known)
     }
 
     /// The description of the vendor's API.

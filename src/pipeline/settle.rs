@@ -1,15 +1,15 @@
 //! The last step of a fetch: judges the vendor's answer, absorbs it into the entry and stores it.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use super::{
-    FetchResult,
+    FetchResult, Instance, Shared,
     fetch::{Fetch, FetchError},
 };
 use crate::{
-    avatar::{Answer, Empty, Entry, Outcome, Report, Trouble, absorb},
+    avatar::{Answer, Empty, Entry, Key, Outcome, Report, StoredPicture, Trouble, absorb},
     clock::Timestamp,
-    limits::{AnswerVerdict, Observation},
+    limits::{AnswerVerdict, Observation, PictureVerdict, Sighting},
     store::{Cached, Owner},
 };
 
@@ -26,6 +26,7 @@ impl Fetch {
         let _lock = self.shared.key_locks.lock(&self.key).await;
         let cached = self.shared.store.look_up_again(&self.key, &before).await;
         let current = cached.entry().or(before.entry()).cloned();
+        let (answer, current) = self.look_for_default(answer, current);
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
         let outcome = answer.outcome();
@@ -66,6 +67,65 @@ impl Fetch {
         };
         let is_stored = is_on_disk && outcome == Outcome::Picture;
         FetchResult::settled(Some(next), outcome, self.vendor_status, is_stored)
+    }
+
+    /// Turns a gateway's default picture into the answer that there is none. If that was stored as this face's
+    /// own picture, takes it out of the entry.
+    fn look_for_default(
+        &self,
+        answer: Result<Answer, FetchError>,
+        current: Option<Arc<Entry>>,
+    ) -> (Result<Answer, FetchError>, Option<Arc<Entry>>) {
+        let stored = current.as_ref().and_then(|entry| entry.picture.as_ref());
+        let (digest, link_id) = match (&answer, stored) {
+            (Ok(Answer::Picture(picture, link_id)), _) => (picture.digest(), link_id.as_deref()),
+            (Ok(Answer::Unchanged(link_id)), Some(stored)) => {
+                (stored.picture.digest(), Some(link_id.as_str()))
+            }
+            (Ok(Answer::Empty(Empty::Unknown)), Some(_)) => {
+                return (answer, self.retract_default(current, None));
+            }
+            _ => return (answer, current),
+        };
+        let replaced = stored.filter(|stored| stored.picture.digest() != digest);
+        let sighting = Sighting {
+            subject: self.subject,
+            replaced: replaced.cloned(),
+        };
+        let etag = digest.short();
+        let fingerprints: Vec<&str> = iter::once(&*etag).chain(link_id).collect();
+        let admission = self.instance.admission();
+        let PictureVerdict::Default(sightings) = admission.record_picture(&fingerprints, &sighting)
+        else {
+            return (answer, current);
+        };
+        tracing::info!(
+            instance = %self.instance.name(),
+            etag = &*etag,
+            "the vendor sends a picture that several contacts share; it counts as no picture"
+        );
+        let is_own = |sighting: &Sighting| sighting.subject == self.subject;
+        let (own, others): (Vec<_>, Vec<_>) = sightings.into_iter().partition(is_own);
+        let replaced = own.into_iter().find_map(|own| own.replaced);
+        let current = self.retract_default(current, replaced);
+        tokio::spawn(retract(self.shared.clone(), self.instance.clone(), others));
+        (Ok(Answer::Empty(Empty::Unknown)), current)
+    }
+
+    /// The entry without its picture if that is a default one.
+    fn retract_default(
+        &self,
+        entry: Option<Arc<Entry>>,
+        replaced: Option<StoredPicture>,
+    ) -> Option<Arc<Entry>> {
+        let entry = entry?;
+        let stored = entry.picture.as_ref();
+        Some(
+            match stored.is_some_and(|it| self.instance.is_default(it)) {
+                true => Arc::new(entry.retract(replaced)),
+                false => entry,
+            },
+        )
     }
 
     /// The answer with its real meaning: trouble where the fetch failed, and where the answer stands for
@@ -140,6 +200,23 @@ impl Fetch {
             detail,
             "the vendor gave no usable answer about a face"
         );
+    }
+}
+
+/// Takes a default picture back that was stored for these contacts before it was recognized.
+async fn retract(shared: Arc<Shared>, instance: Arc<Instance>, sightings: Vec<Sighting>) {
+    for sighting in sightings {
+        let owner = instance.owner(sighting.subject);
+        let key = Key::new(&owner.instance, &owner.subject);
+        let _lock = shared.key_locks.lock(&key).await;
+        let Some(entry) = shared.store.find(&key).await else {
+            continue;
+        };
+        let stored = entry.picture.as_ref();
+        if stored.is_some_and(|stored| instance.is_default(stored)) {
+            let entry = Arc::new(entry.retract(sighting.replaced));
+            shared.store.put(&key, &owner, entry).await;
+        }
     }
 }
 

@@ -73,6 +73,14 @@ impl Link {
         hasher.finalize().to_hex()[..LENGTH].to_owned()
     }
 
+    /// The last segment of the path.
+    pub fn file_name(&self) -> &str {
+        let segments = self.url.path_segments();
+        segments
+            .and_then(|mut parts| parts.next_back())
+            .unwrap_or_default()
+    }
+
     /// Whether the scheme is `https`.
     pub fn is_secure(&self) -> bool {
         self.url.scheme() == "https"

@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 68] = [
+const TURNED: [(&str, &str); 69] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -624,6 +624,10 @@ const TURNED: [(&str, &str); 68] = [
     (
         "instances.sales.empty_answers",
         "knobs::the_share_of_empty_answers_is_judged_by_the_configured_thresholds",
+    ),
+    (
+        "instances.sales.default_pictures",
+        "default_pictures::the_operator_sets_how_a_default_picture_is_recognized",
     ),
     (
         "instances.sales.warm",

@@ -18,6 +18,7 @@ mod conditional;
 mod configuration_docs;
 mod damage;
 mod dashboard;
+mod default_pictures;
 mod deploy;
 mod disk_trouble;
 mod doctor;

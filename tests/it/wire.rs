@@ -65,6 +65,8 @@ impl Server {
     fn settings(&self) -> Settings {
         Settings::default()
             .section("cache", "first_paint = \"0\"")
+            // Its faces have one picture.
+            .instance("default_pictures = { shared_by = 1000 }")
             .only("waha", &format!("base_url = \"http://{}\"", self.address))
             .only("waha", &format!("picture_hosts = [\"{}\"]", self.address))
     }

@@ -16,7 +16,9 @@ use crate::{
         reader::Reader,
         setting::{SecretReference, TimeOfDay, UrlText},
     },
-    limits::{AdmissionLimits, BudgetLimits, CooldownPolicy, Quota, Sensitivity},
+    limits::{
+        AdmissionLimits, BudgetLimits, CooldownPolicy, DefaultPicturePolicy, Quota, Sensitivity,
+    },
     pipeline::Schedule,
     upstream::{self, Account, Description, Guard, HostPattern},
 };
@@ -125,6 +127,29 @@ pub(super) const SECTION: Section = Section {
                 sections: &[],
             },
             Section {
+                name: "default_pictures",
+                about: "How the picture is recognized that the gateway sends for contacts without one.",
+                keys: &[
+                    Key::new::<NonZeroU32>(
+                        "shared_by",
+                        "5",
+                        "How many contacts have to share a link or a picture. A number that is larger than that of the contacts turns this off.",
+                    )
+                    .within("2", "1000000"),
+                    Key::new::<Vec<String>>(
+                        "names",
+                        "",
+                        "Parts of the file names of such pictures, beside the usual ones.",
+                    ),
+                    Key::new::<Vec<String>>(
+                        "etags",
+                        "",
+                        "The entity tags of such pictures, without quotes.",
+                    ),
+                ],
+                sections: &[],
+            },
+            Section {
                 name: "warm",
                 about: "A daily fetch of the faces that the account chatted with last. For gateways whose description has a list of chats.",
                 keys: &[
@@ -224,6 +249,7 @@ fn instance(
     let daily: Option<NonZeroU32> = reader.optional("daily");
     let daily = daily.or(defaults.daily.and_then(NonZeroU32::new));
     let sensitivity = sensitivity(&reader.section("empty_answers"));
+    let default_pictures = default_pictures(&reader.section("default_pictures"));
     let warm = schedule(&reader.section("warm"), provider.as_deref());
     reader.finish();
 
@@ -270,6 +296,7 @@ fn instance(
             },
             cooldown: cooldown_policy.clone(),
             sensitivity,
+            default_pictures,
         },
         warm,
     })
@@ -391,6 +418,16 @@ fn sensitivity(reader: &Reader<'_>) -> Sensitivity {
     };
     reader.finish();
     sensitivity
+}
+
+fn default_pictures(reader: &Reader<'_>) -> DefaultPicturePolicy {
+    let policy = DefaultPicturePolicy {
+        shared_by: reader.get::<NonZeroU32>("shared_by").get() as usize,
+        names: reader.get("names"),
+        etags: reader.get("etags"),
+    };
+    reader.finish();
+    policy
 }
 
 /// Whether only this machine can reach `host`.

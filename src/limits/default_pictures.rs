@@ -1,0 +1,232 @@
+//! Recognizes a gateway's default picture: the silhouette that it sends instead of saying that there is
+//! none. People have pictures of their own, so a link or bytes that several contacts of one account share
+//! are no one's picture.
+//!
+//! A default picture counts as an answer without a picture. Where it was stored before it was recognized,
+//! it is taken back, and a picture that it had replaced returns.
+//!
+//! This is a pure state machine: it is given the pictures, and has no clock.
+
+use std::{collections::VecDeque, mem};
+
+use serde::{Deserialize, Serialize};
+
+use crate::avatar::{StoredPicture, Subject};
+
+/// How default pictures are recognized.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DefaultPicturePolicy {
+    /// How many contacts have to share a picture.
+    pub shared_by: usize,
+    /// Parts of file names in links.
+    pub names: Vec<String>,
+    /// The entity tags of default pictures, without quotes.
+    pub etags: Vec<String>,
+}
+
+/// The default pictures of one account, and the pictures that may turn out to be some.
+#[derive(Debug, Default)]
+pub(super) struct DefaultPictures {
+    /// The fingerprints of default pictures, oldest first.
+    known: VecDeque<String>,
+    /// The latest pictures, oldest first.
+    candidates: VecDeque<Candidate>,
+}
+
+/// A picture, and the contacts that it was seen for.
+#[derive(Debug)]
+struct Candidate {
+    /// The entity tag of the bytes, or the identity of the link.
+    fingerprint: String,
+    sightings: Vec<Sighting>,
+}
+
+/// A picture that came for a contact.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// The contact.
+    pub subject: Subject,
+    /// The picture that it replaced.
+    pub replaced: Option<StoredPicture>,
+}
+
+/// What a picture is.
+#[derive(Debug)]
+pub enum PictureVerdict {
+    /// The contact's own.
+    Own,
+    /// The gateway's default. It was stored for these contacts before it was recognized.
+    Default(Vec<Sighting>),
+}
+
+/// The known fingerprints, for the next process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct SavedDefaultPictures(VecDeque<String>);
+
+impl Default for DefaultPicturePolicy {
+    fn default() -> Self {
+        Self {
+            shared_by: 5,
+            names: Vec::new(),
+            etags: Vec::new(),
+        }
+    }
+}
+
+impl DefaultPicturePolicy {
+    /// Whether the operator named this fingerprint, or a part of this file name.
+    fn names(&self, fingerprint: &str, file_name: &str) -> bool {
+        let file_name = file_name.to_ascii_lowercase();
+        let is_part = |name: &String| file_name.contains(&name.to_ascii_lowercase());
+        self.etags.iter().any(|etag| etag == fingerprint) || self.names.iter().any(is_part)
+    }
+}
+
+impl DefaultPictures {
+    /// More than gateways have.
+    const MAX_KNOWN: usize = 64;
+    /// The faces of a few pages.
+    const MAX_CANDIDATES: usize = 2048;
+    /// The largest number of bytes of replaced pictures that are kept.
+    const MAX_REPLACED: usize = 8 << 20;
+
+    /// Whether a fingerprint or a file name is known to be a default picture's.
+    pub(super) fn is_known(
+        &self,
+        fingerprint: &str,
+        file_name: &str,
+        policy: &DefaultPicturePolicy,
+    ) -> bool {
+        self.known.iter().any(|known| known == fingerprint) || policy.names(fingerprint, file_name)
+    }
+
+    /// Records a picture with these fingerprints.
+    pub(super) fn observe(
+        &mut self,
+        fingerprints: &[&str],
+        sighting: &Sighting,
+        policy: &DefaultPicturePolicy,
+    ) -> PictureVerdict {
+        if fingerprints.iter().any(|it| self.is_known(it, "", policy)) {
+            return PictureVerdict::Default(Vec::new());
+        }
+        for fingerprint in fingerprints {
+            let candidate = self.candidate(fingerprint);
+            let is_new = |seen: &Sighting| seen.subject != sighting.subject;
+            if candidate.sightings.iter().all(is_new) {
+                candidate.sightings.push(sighting.clone());
+            }
+            if candidate.sightings.len() >= policy.shared_by {
+                let sightings = mem::take(&mut candidate.sightings);
+                self.learn(fingerprint);
+                return PictureVerdict::Default(sightings);
+            }
+        }
+        self.forget_oldest();
+        PictureVerdict::Own
+    }
+
+    pub(super) fn save(&self) -> SavedDefaultPictures {
+        SavedDefaultPictures(self.known.clone())
+    }
+
+    pub(super) fn restore(&mut self, saved: SavedDefaultPictures) {
+        self.known = saved.0;
+        self.known.truncate(Self::MAX_KNOWN);
+    }
+
+    /// The candidate with this fingerprint, as the latest one.
+    fn candidate(&mut self, fingerprint: &str) -> &mut Candidate {
+        let mut candidates = self.candidates.iter();
+        let found = candidates.position(|known| known.fingerprint == fingerprint);
+        let candidate = found.and_then(|at| self.candidates.remove(at));
+        self.candidates.push_back(candidate.unwrap_or(Candidate {
+            fingerprint: fingerprint.to_owned(),
+            sightings: Vec::new(),
+        }));
+        let last = self.candidates.len() - 1;
+        &mut self.candidates[last]
+    }
+
+    fn learn(&mut self, fingerprint: &str) {
+        self.candidates
+            .retain(|known| known.fingerprint != fingerprint);
+        self.known.push_back(fingerprint.to_owned());
+        if self.known.len() > Self::MAX_KNOWN {
+            self.known.pop_front();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        while self.candidates.len() > Self::MAX_CANDIDATES {
+            self.candidates.pop_front();
+        }
+        let mut kept = 0;
+        for sighting in self
+            .candidates
+            .iter_mut()
+            .rev()
+            .flat_map(|candidate| candidate.sightings.iter_mut().rev())
+        {
+            let replaced = sighting.replaced.as_ref();
+            kept += replaced.map_or(0, |stored| stored.picture.bytes().len());
+            if kept > Self::MAX_REPLACED {
+                sighting.replaced = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen_by(number: usize) -> Sighting {
+        Sighting {
+            subject: format!("6281000{number:05}").parse().unwrap(),
+            replaced: None,
+        }
+    }
+
+    fn is_default(pictures: &mut DefaultPictures, fingerprint: &str, number: usize) -> bool {
+        let policy = DefaultPicturePolicy::default();
+        let verdict = pictures.observe(&[fingerprint], &seen_by(number), &policy);
+        matches!(verdict, PictureVerdict::Default(_))
+    }
+
+    #[test]
+    fn a_picture_of_one_contact_is_never_a_default_one() {
+        let mut pictures = DefaultPictures::default();
+        assert!((0..100).all(|_| !is_default(&mut pictures, "a", 1)));
+    }
+
+    #[test]
+    fn the_fifth_contact_with_a_picture_makes_it_a_default_one_for_all_and_the_next_process() {
+        let mut pictures = DefaultPictures::default();
+        assert!((0..4).all(|number| !is_default(&mut pictures, "a", number)));
+        assert!(!is_default(&mut pictures, "b", 4));
+        let policy = DefaultPicturePolicy::default();
+        let verdict = pictures.observe(&["a"], &seen_by(4), &policy);
+        assert!(matches!(verdict, PictureVerdict::Default(sightings) if sightings.len() == 5));
+        let mut next = DefaultPictures::default();
+        next.restore(pictures.save());
+        assert!(is_default(&mut next, "a", 1));
+    }
+
+    #[test]
+    fn candidates_are_bounded_and_the_latest_stay() {
+        let mut pictures = DefaultPictures::default();
+        for number in 0..2 * DefaultPictures::MAX_CANDIDATES {
+            is_default(&mut pictures, &number.to_string(), number);
+            if number % 500 == 0 {
+                is_default(&mut pictures, "shared", number);
+            }
+            assert!(pictures.candidates.len() <= DefaultPictures::MAX_CANDIDATES);
+        }
+        assert!(is_default(&mut pictures, "shared", 1));
+        for number in 0..2 * DefaultPictures::MAX_KNOWN {
+            pictures.learn(&number.to_string());
+        }
+        assert_eq!(pictures.known.len(), DefaultPictures::MAX_KNOWN);
+    }
+}

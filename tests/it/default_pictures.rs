@@ -1,0 +1,107 @@
+//! A gateway's default picture: an answer that there is none, in the form of a picture.
+
+use crate::support::{Answer, LIMIT, Rig, image_files, rig::Settings, until};
+use faceplate::emulator::{Fault, Picture, Rule};
+use image::ImageFormat;
+
+fn jid(number: usize) -> String {
+    format!("6281000000{number:02}")
+}
+
+/// Makes the vendor send the same file for every contact.
+fn send_one_picture(rig: &Rig) {
+    let bytes = image_files::plain(ImageFormat::Jpeg);
+    rig.inject(Rule::cdn(Fault::File { bytes }));
+}
+
+#[tokio::test]
+async fn a_picture_that_five_contacts_share_is_no_one_s_picture() {
+    let mut rig = Rig::start().await;
+    send_one_picture(&rig);
+    for number in 1..=4 {
+        let face = rig.face("waha", &jid(number)).await;
+        assert_eq!(face.source(), "picture", "{number}");
+    }
+    for number in 5..=8 {
+        rig.face("waha", &jid(number))
+            .await
+            .assert_fallback("unknown");
+    }
+    // The first four lose it, too.
+    for number in 1..=4 {
+        let is_gone = async || rig.face("waha", &jid(number)).await.source() == "fallback";
+        until(is_gone, LIMIT).await;
+        rig.face("waha", &jid(number))
+            .await
+            .assert_fallback("unknown");
+    }
+    // Another instance has its own view, and the next process knows it still.
+    let other = rig.face("wawp", &jid(9)).await;
+    assert_eq!(other.source(), "picture");
+    rig.restart().await;
+    rig.face("waha", &jid(10)).await.assert_fallback("unknown");
+}
+
+#[tokio::test]
+async fn a_default_picture_replaces_no_photo_and_a_replaced_photo_comes_back() {
+    let rig = Settings::default()
+        .section("cache", "stale_while_revalidate = \"0\"")
+        .start()
+        .await;
+    let mut photos = Vec::new();
+    for number in 1..=8 {
+        photos.push(rig.face("waha", &jid(number)).await.body);
+    }
+    rig.hours(25);
+    for number in 1..=8 {
+        let picture = Picture::Face(100 + number as u32);
+        rig.vendors().set_picture(&jid(number), picture).unwrap();
+    }
+    send_one_picture(&rig);
+    for number in 1..=8 {
+        rig.face("waha", &jid(number)).await;
+    }
+    for (number, photo) in (1..=8).zip(&photos) {
+        let is_back = async || rig.face("waha", &jid(number)).await.body == photo;
+        until(is_back, LIMIT).await;
+        rig.face("waha", &jid(number)).await.assert_picture(photo);
+    }
+}
+
+#[tokio::test]
+async fn one_contact_s_picture_may_come_as_often_as_it_likes() {
+    let rig = Rig::start().await;
+    send_one_picture(&rig);
+    for _ in 0..10 {
+        let face = rig
+            .get(&format!("/avatar/waha/{}?refresh=true", jid(1)))
+            .await;
+        assert_eq!(face.source(), "picture");
+    }
+}
+
+#[tokio::test]
+async fn the_operator_sets_how_a_default_picture_is_recognized() {
+    let count = async |policy: &str| {
+        let rig = Settings::default()
+            .instance(&format!("default_pictures = {{ {policy} }}"))
+            .start()
+            .await;
+        send_one_picture(&rig);
+        let mut pictures = 0;
+        for number in 1..=8 {
+            let face: Answer = rig.face("waha", &jid(number)).await;
+            pictures += usize::from(face.source() == "picture");
+        }
+        pictures
+    };
+    assert_eq!(count("shared_by = 2").await, 1);
+    assert_eq!(count("shared_by = 1000").await, 8);
+    let bytes = image_files::plain(ImageFormat::Jpeg);
+    let etag = &blake3::hash(&bytes).to_hex()[..32];
+    assert_eq!(
+        count(&format!("shared_by = 1000, etags = [\"{etag}\"]")).await,
+        0
+    );
+    assert_eq!(count("shared_by = 1000, names = [\"_N.JPG\"]").await, 0);
+}
