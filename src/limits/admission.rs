@@ -366,6 +366,9 @@ mod tests {
     fn the_saved_file_keeps_the_keys_of_earlier_versions() {
         let saved = serde_json::to_value(SavedAdmission::default()).unwrap();
         let keys: Vec<_> = saved.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["budget", "hold", "session", "throttle"]);
+        assert_eq!(
+            keys,
+            ["budget", "default_pictures", "hold", "session", "throttle"]
+        );
     }
 }

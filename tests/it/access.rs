@@ -80,7 +80,9 @@ async fn a_page_of_another_site_sees_no_open_face_of_this_machine() {
         ],
     ];
     let path = format!("/avatar/waha/{FACE}");
-    let rig = Rig::start().await;
+    let open =
+        |more: &str| Settings::default().section("access", &format!("mode = \"open\"\n{more}"));
+    let rig = open("").start().await;
     for headers in &elsewhere {
         let answer = rig.ask("GET", &path, headers).await;
         assert_refused(&answer, "access.allow_public = true");
@@ -90,10 +92,7 @@ async fn a_page_of_another_site_sees_no_open_face_of_this_machine() {
         let answer = rig.ask("GET", &path, headers).await;
         assert_eq!(answer.status, 200, "{headers:?}");
     }
-    let public = Settings::default()
-        .section("access", "mode = \"open\"\nallow_public = true")
-        .start()
-        .await;
+    let public = open("allow_public = true").start().await;
     // A name of another site may resolve to this address.
     for (server, host, status) in [
         (&rig, "evil.example", 403),

@@ -55,7 +55,8 @@ pub(super) struct AccessSettings {
     pub(super) may_be_public: bool,
 }
 
-pub(super) fn read(reader: &Reader<'_>, listen: &Address) -> AccessSettings {
+/// With TLS, the listener is a site of its own, and no other site's name can lead to it.
+pub(super) fn read(reader: &Reader<'_>, listen: &Address, is_tls: bool) -> AccessSettings {
     let mode: Mode = reader.get("mode");
     let allow_public: bool = reader.get("allow_public");
     if mode == Mode::Open && !listen.is_local() && !allow_public {
@@ -75,7 +76,7 @@ pub(super) fn read(reader: &Reader<'_>, listen: &Address) -> AccessSettings {
     let keys = secrets(reader, "signing_keys", &references);
     let access = Access {
         mode,
-        is_for_this_machine: !allow_public && matches!(listen, Address::Tcp(_)),
+        is_for_this_machine: !allow_public && !is_tls && matches!(listen, Address::Tcp(_)),
         keys: keys.iter().map(SigningKey::new).collect(),
         bearer_tokens: secrets(reader, "bearer_tokens", &tokens),
     };

@@ -46,7 +46,11 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
 
     let server = server::read(&root.section("server"));
     let admin = admin::read(&root.section("admin"));
-    let access = access::read(&root.section("access"), &server.listen);
+    let access = access::read(
+        &root.section("access"),
+        &server.listen,
+        server.tls.is_some(),
+    );
     let upstream = upstream::read(&root.section("upstream"));
     let in_flight = server.settings.in_flight.clone();
     let cache = cache::read(&root.section("cache"), upstream.max_picture, in_flight);

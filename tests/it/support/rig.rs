@@ -116,7 +116,10 @@ impl Rig {
         let mut sections = BTreeMap::from([
             ("server".to_owned(), "listen = \"127.0.0.1:0\"".to_owned()),
             ("admin".to_owned(), "listen = \"127.0.0.1:0\"".to_owned()),
-            ("access".to_owned(), "mode = \"open\"".to_owned()),
+            (
+                "access".to_owned(),
+                "mode = \"open\"\nallow_public = true".to_owned(),
+            ),
             ("cache".to_owned(), String::new()),
         ]);
         sections.extend(self.settings.sections.clone());
