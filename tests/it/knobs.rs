@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 69] = [
+const TURNED: [(&str, &str); 70] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -640,6 +640,10 @@ const TURNED: [(&str, &str); 69] = [
     (
         "instances.sales.allow_private",
         "two_hops::a_private_network_that_is_not_allowed_is_not_dialed",
+    ),
+    (
+        "providers.dir",
+        "descriptions::a_description_in_the_operator_s_directory_is_a_gateway",
     ),
 ];
 

@@ -159,7 +159,7 @@ async fn a_reload_keeps_connections_pictures_and_pauses() {
     tokio::spawn(connection);
     let mut ask = async |path: &str| {
         let request = Request::get(path)
-            .header("host", "faces")
+            .header("host", "localhost")
             .body(Empty::<Bytes>::new())
             .unwrap();
         sender.ready().await.unwrap();

@@ -22,21 +22,21 @@ use tokio::{
 use crate::support::{Rig, image_files, rig::Settings};
 
 /// A request to a [`Server`].
-struct Received<'a> {
-    head: &'a str,
+pub(crate) struct Received<'a> {
+    pub(crate) head: &'a str,
     /// How many requests came before on its connection.
     before: usize,
 }
 
 /// A server that sends the bytes that a test's function returns, and closes the connection for `None`.
 /// It is the vendor and the CDN at once.
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     requests: Arc<AtomicUsize>,
 }
 
 impl Server {
-    async fn start(
+    pub(crate) async fn start(
         answer: impl Fn(SocketAddr, Received<'_>) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -62,7 +62,7 @@ impl Server {
         self.settings().start().await
     }
 
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings::default()
             .section("cache", "first_paint = \"0\"")
             // Its faces have one picture.
@@ -104,13 +104,13 @@ async fn serve(
     }
 }
 
-fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n");
     [head.as_bytes(), body].concat()
 }
 
-fn picture() -> Bytes {
+pub(crate) fn picture() -> Bytes {
     image_files::plain(ImageFormat::Jpeg).into()
 }
 
