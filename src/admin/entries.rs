@@ -93,7 +93,9 @@ impl Admin {
         let Named::Configured(instance) = named else {
             return Err(Error::UnknownInstance);
         };
-        self.faces.look_up(instance, subject, Ask::Refresh).await?;
+        self.faces
+            .look_up(instance, subject, Ask::Refresh, None)
+            .await?;
         self.show_entry(named, subject).await
     }
 

@@ -54,6 +54,8 @@ pub(super) struct InstanceRecord<'a> {
     budget: u64,
     /// The number of calls that can be made when the budget is full.
     budget_full: u64,
+    /// The number of faces that the budget has refused, and that are fetched as soon as it allows.
+    wanted: usize,
     /// The reason for a pause.
     paused: Option<&'static str>,
     /// The end of the pause, as HTTP writes dates.
@@ -161,6 +163,7 @@ impl<'a> InstanceRecord<'a> {
             provider: &instance.provider().name,
             budget: admission.available(),
             budget_full: admission.burst(),
+            wanted: instance.wanted().len(),
             paused: paused.map(|(_, why)| why.as_str()),
             paused_until: paused.map(|(until, _)| date(until)),
         }

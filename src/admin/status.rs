@@ -33,6 +33,7 @@ impl Admin {
         let metrics = &self.metrics;
         for instance in self.instances.iter() {
             metrics.set_budget(instance.name(), instance.admission().available());
+            metrics.set_wanted(instance.name(), instance.wanted().len());
         }
         let health = self.faces.health();
         metrics.store().set(StoreFigures {

@@ -51,6 +51,8 @@ pub(super) fn build(
             Arc::new(admission)
         }
     };
+    let wanted = known.map(|known| known.wanted().clone());
+    let wanted = wanted.unwrap_or_default();
     let client = known
         .map(|known| known.client())
         .filter(|client| *client.settings() == settings.client)
@@ -64,6 +66,7 @@ pub(super) fn build(
         settings.account,
         client,
         admission,
+        wanted,
     ))
 }
 

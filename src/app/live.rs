@@ -39,8 +39,8 @@ pub(super) struct SharedParts {
 }
 
 impl Live {
-    /// Builds the parts. Accounts that are configured in `before`, too, keep their budgets, pauses and
-    /// connections, and clients their rate limiters unless the quota changed.
+    /// Builds the parts. Accounts that are configured in `before`, too, keep their budgets, pauses, wanted
+    /// faces and connections, and clients their rate limiters unless the quota changed.
     pub(super) fn new(
         settings: Reloadable,
         faces: Faces,
@@ -53,6 +53,7 @@ impl Live {
         for instance in settings.instances {
             let schedule = instance.warm;
             let instance = instances::build(instance, &parts.store, &parts.dependencies, known);
+            faces.take_over_wanted(&instance);
             warmups.resume(&instance);
             if let Some(schedule) = schedule {
                 warmups.daily(&instance, schedule);

@@ -92,7 +92,10 @@ impl Compat {
         let looked_up = match subject {
             // As a vendor answers about a chat of its list that has no picture.
             Subject::Faceless(_) => Ok(None),
-            subject => self.faces.look_up(instance, subject, ask).await.map(Some),
+            subject => {
+                let look_up = self.faces.look_up(instance, subject, ask, request.client);
+                look_up.await.map(Some)
+            }
         };
         let face = match looked_up {
             Ok(face) => face,

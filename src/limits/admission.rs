@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Budget, BudgetLimits, Cooldown, CooldownPolicy, DefaultPicturePolicy, Observation,
+    Budget, BudgetLimits, CallsAhead, Cooldown, CooldownPolicy, DefaultPicturePolicy, Observation,
     PictureVerdict, Priority, Sensitivity, Sighting, SoftThrottleDetector,
     budget::SavedBudget,
     cooldown::{CooldownState, SavedCooldown},
@@ -156,6 +156,25 @@ impl Admission {
                 why: Trouble::OverBudget,
                 retry_at: over_budget.retry_at,
             })
+    }
+
+    /// Gives back a call that was admitted, and that was not made.
+    pub(super) fn refund(&self, priority: Priority, with_refresh: bool) {
+        self.budget().refund(priority, with_refresh);
+    }
+
+    /// The time at which a call can be admitted, if the calls in `ahead` are made as early as possible.
+    pub fn due(&self, priority: Priority, with_refresh: bool, ahead: CallsAhead) -> Timestamp {
+        let due = self.clock.now() + self.budget().wait(priority, with_refresh, ahead);
+        match self.cooldown.current() {
+            Some((until, _)) => due.max(until),
+            None => due,
+        }
+    }
+
+    /// Whether the budget has a call left that makes the vendor bypass its cache.
+    pub fn has_refresh(&self) -> bool {
+        self.budget().has_refresh()
     }
 
     /// Records an answer about a face.

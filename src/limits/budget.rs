@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ pub struct Quota {
 }
 
 /// The urgency of a call, highest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// A request waits for a face that is not in the cache.
     Interactive,
@@ -48,6 +49,17 @@ pub enum Priority {
     Refresh,
     /// Revalidation and warm-up: no request waits.
     Background,
+}
+
+/// Calls that are to be made before another one, by the limits that they count against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallsAhead {
+    /// Calls of any kind.
+    pub calls: u64,
+    /// Those that make the vendor bypass its cache.
+    pub refreshes: u64,
+    /// Those with the background priority.
+    pub background: u64,
 }
 
 /// The budget is used up.
@@ -117,11 +129,29 @@ struct Limiter {
     clock: Clock,
 }
 
+/// Seconds.
+const DAY: u64 = 24 * 3600;
+
 /// The state of GCRA, which is one number: the theoretical arrival time, in nanoseconds since the start
 /// of the limiter. 0 means that no call was made. `governor`'s own state keeps the same number, but has
 /// no way to read it or to lower it.
 #[derive(Clone, Debug, Default)]
 struct ArrivalTime(Arc<AtomicU64>);
+
+// === impl CallsAhead ===
+
+impl CallsAhead {
+    /// Adds calls of one kind.
+    pub fn add(&mut self, priority: Priority, with_refresh: bool, count: u64) {
+        self.calls += count;
+        if with_refresh {
+            self.refreshes += count;
+        }
+        if priority == Priority::Background {
+            self.background += count;
+        }
+    }
+}
 
 // === impl Budget ===
 
@@ -176,9 +206,44 @@ impl Budget {
         }
     }
 
+    /// Gives back a call that [`Budget::take`] granted, and that was not made.
+    pub(super) fn refund(&self, priority: Priority, with_refresh: bool) {
+        if with_refresh {
+            self.refreshes.refund();
+        }
+        if priority == Priority::Background {
+            self.background.refund();
+        }
+        self.lookups.refund();
+        if let Some(daily) = &self.daily {
+            daily.refund();
+        }
+    }
+
+    /// The time until a call can be granted, if the calls in `ahead` are made as early as possible.
+    pub(super) fn wait(
+        &self,
+        priority: Priority,
+        with_refresh: bool,
+        ahead: CallsAhead,
+    ) -> Duration {
+        let waits = [
+            Some(self.lookups.wait(ahead.calls)),
+            with_refresh.then(|| self.refreshes.wait(ahead.refreshes)),
+            (priority == Priority::Background).then(|| self.background.wait(ahead.background)),
+            self.daily.as_ref().map(|daily| daily.wait(ahead.calls)),
+        ];
+        waits.into_iter().flatten().max().unwrap_or_default()
+    }
+
     /// The number of calls that would be granted at once now.
     pub(super) fn available(&self) -> u64 {
         self.lookups.available()
+    }
+
+    /// Whether a call that makes the vendor bypass its cache is left.
+    pub(super) fn has_refresh(&self) -> bool {
+        self.refreshes.available() > 0
     }
 
     /// The number of calls that are granted at once after an idle time.
@@ -266,10 +331,20 @@ impl Limiter {
         self.arrival.0.store(arrival, Ordering::Release);
     }
 
-    /// Refunds a call that [`Limiter::take`] has just granted. The subtraction cannot underflow: that
-    /// call moved the arrival time forward by at least its cost.
+    /// The time until a call is granted after `ahead` others, in whole milliseconds, rounded up.
+    fn wait(&self, ahead: u64) -> Duration {
+        let arrival = self.ahead().saturating_add(ahead.saturating_mul(self.cost));
+        let tolerance = (self.burst - 1).saturating_mul(self.cost);
+        let wait = arrival.saturating_sub(tolerance);
+        Duration::from_millis(wait.div_ceil(1_000_000))
+    }
+
+    /// Refunds a call that [`Limiter::take`] granted, which moved the arrival time forward by at least its
+    /// cost. A reload may have set it back since.
     fn refund(&self) {
-        self.arrival.0.fetch_sub(self.cost, Ordering::AcqRel);
+        let arrival = &self.arrival.0;
+        let refunded = |arrival: u64| Some(arrival.saturating_sub(self.cost));
+        let _ = arrival.fetch_update(Ordering::AcqRel, Ordering::Acquire, refunded);
     }
 }
 
@@ -282,8 +357,7 @@ fn wall_nanos(clock: &Clock) -> u64 {
 
 impl DailyCap {
     fn take(&self) -> Result<(), OverBudget> {
-        const DAY: u64 = 24 * 3600;
-        let today = self.clock.now().as_secs() / DAY;
+        let today = self.today();
         let mut count = self.count();
         // A day that lies ahead was counted by a wrong clock. Its calls are kept for today: a clock that is
         // set back neither grants the cap twice nor refuses calls until that day.
@@ -298,6 +372,29 @@ impl DailyCap {
         }
         count.1 += 1;
         Ok(())
+    }
+
+    fn refund(&self) {
+        let mut count = self.count();
+        if count.0 == self.today() {
+            count.1 = count.1.saturating_sub(1);
+        }
+    }
+
+    /// The time until a call is granted after `ahead` others.
+    fn wait(&self, ahead: u64) -> Duration {
+        let today = self.today();
+        let count = *self.count();
+        let calls = if count.0 < today { 0 } else { count.1 };
+        let days = (u64::from(calls) + ahead) / u64::from(self.cap);
+        match days {
+            0 => Duration::ZERO,
+            days => Timestamp::from_secs((today + days) * DAY).since(self.clock.now()),
+        }
+    }
+
+    fn today(&self) -> u64 {
+        self.clock.now().as_secs() / DAY
     }
 
     fn count(&self) -> MutexGuard<'_, (u64, u32)> {

@@ -10,6 +10,7 @@ mod admission;
 mod budget;
 mod cooldown;
 mod default_pictures;
+mod permit;
 mod soft_throttle;
 
 mod client_limiter;
@@ -19,8 +20,9 @@ mod governor_clock;
 pub use admission::{
     Admission, AdmissionLimits, AnswerVerdict, NotAdmitted, SavedAdmission, Session, SessionState,
 };
-pub use budget::{Budget, BudgetLimits, OverBudget, Priority, Quota};
+pub use budget::{Budget, BudgetLimits, CallsAhead, OverBudget, Priority, Quota};
 pub use client_limiter::ClientLimiter;
 pub use cooldown::{Cooldown, CooldownPolicy};
 pub use default_pictures::{DefaultPicturePolicy, PictureVerdict, Sighting};
+pub use permit::Permit;
 pub use soft_throttle::{Observation, Sensitivity, SoftThrottleDetector};

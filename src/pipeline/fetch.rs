@@ -7,17 +7,17 @@
 //! 4. Validate: the bytes become a [`Picture`], or an error.
 //! 5. Absorb the answer into the entry and store it (`settle.rs`).
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::{FetchResult, Instance, Shared, Target};
+use super::{FetchResult, Instance, Shared, Target, queue::Wish, single_flight::Flight};
 use crate::{
     avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Plan, Subject, Trouble, decide},
     clock::Timestamp,
-    limits::{NotAdmitted, Priority},
+    limits::{Permit, Priority},
     store::{Cached, Store},
     telemetry::traces,
     upstream::{
@@ -33,10 +33,23 @@ pub(super) struct Fetch {
     pub(super) key: Key,
     /// The status of the vendor's latest reply.
     pub(super) vendor_status: Option<u16>,
-    ask: Ask,
-    priority: Priority,
-    /// The fetch waits for the budget up to this time, if a request waits for the face.
-    budget_deadline: Instant,
+    pub(super) ask: Ask,
+    pub(super) cause: Cause,
+    pub(super) flight: Flight,
+}
+
+/// What caused a fetch.
+pub(super) enum Cause {
+    /// A request of this client. It waits for the budget up to the deadline, if it waits at all.
+    Request {
+        priority: Priority,
+        client: Option<IpAddr>,
+        deadline: Option<Instant>,
+    },
+    /// A wish whose turn has come, with its call.
+    Wish { wish: Wish, permit: Option<Permit> },
+    /// A warm-up, which comes again if it is refused.
+    WarmUp,
 }
 
 /// An answer about a face that came with a list of chats.
@@ -59,7 +72,7 @@ pub(super) struct FetchError {
 
 /// Whether the vendor is to bypass its own cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Refresh {
+pub(super) enum Refresh {
     No,
     /// If the budget has a refresh left. Otherwise, a plain look-up is better than none.
     IfAvailable,
@@ -79,8 +92,8 @@ impl Fetch {
         shared: Arc<Shared>,
         target: &Target<'_>,
         ask: Ask,
-        priority: Priority,
-        budget_deadline: Instant,
+        cause: Cause,
+        flight: Flight,
     ) -> Self {
         Self {
             shared,
@@ -89,8 +102,8 @@ impl Fetch {
             key: target.key,
             vendor_status: None,
             ask,
-            priority,
-            budget_deadline,
+            cause,
+            flight,
         }
     }
 
@@ -126,6 +139,7 @@ impl Fetch {
         let refresh = self.refresh_mode(entry);
         let (asked_at, answer) = match prefetched {
             Some(prefetched) if refresh != Refresh::Required => {
+                self.flight.record_call();
                 let answer = self.follow(prefetched.answer, known_link).await;
                 (prefetched.asked_at, answer)
             }
@@ -140,6 +154,10 @@ impl Fetch {
                 (asked_at, self.ask_vendor(with_refresh, known_link).await)
             }
         };
+        if let Some(duration) = self.flight.time_since_call() {
+            let now = self.shared.clock.now();
+            self.instance.wanted().record_latency(now, duration);
+        }
         self.settle(before, asked_at, answer).await
     }
 
@@ -180,31 +198,6 @@ impl Fetch {
             Refresh::IfAvailable
         } else {
             Refresh::No
-        }
-    }
-
-    /// Takes a call from the budget. If a request waits for the face, waits for the budget up to the
-    /// deadline. Returns whether the call may make the vendor bypass its cache.
-    async fn take_call(&self, refresh: Refresh) -> Result<bool, NotAdmitted> {
-        let mut with_refresh = refresh != Refresh::No;
-        loop {
-            let admission = self.instance.admission();
-            let Err(refusal) = admission.admit(self.priority, with_refresh) else {
-                self.shared.save_admission(&self.instance).await;
-                return Ok(with_refresh);
-            };
-            if refusal.why != Trouble::OverBudget {
-                return Err(refusal);
-            }
-            if with_refresh && refresh == Refresh::IfAvailable {
-                with_refresh = false;
-                continue;
-            }
-            let retry_at = Instant::now() + refusal.retry_at.since(self.shared.clock.now());
-            if self.priority == Priority::Background || retry_at >= self.budget_deadline {
-                return Err(refusal);
-            }
-            time::sleep_until(retry_at).await;
         }
     }
 
@@ -280,7 +273,7 @@ impl Fetch {
         let result = self.instance.client.call(call).await;
         let admission = self.instance.admission();
         if !matches!(result, Err(ClientError::KeptConnectionClosed))
-            || admission.admit(self.priority, with_refresh).is_err()
+            || admission.admit(self.priority(), with_refresh).is_err()
         {
             return result;
         }

@@ -8,6 +8,7 @@ use std::{
 
 use url::Url;
 
+use super::Wanted;
 use crate::{
     avatar::{StoredPicture, Subject},
     clock::Timestamp,
@@ -34,6 +35,7 @@ pub struct Instance {
     admission: Arc<Admission>,
     /// When an answer was logged that was not understood.
     misunderstood_at: Mutex<Option<Timestamp>>,
+    wanted: Arc<Wanted>,
 }
 
 /// The configured instances by name. Cheap to clone.
@@ -79,6 +81,7 @@ impl Instance {
         account: Account,
         client: Arc<Client>,
         admission: Arc<Admission>,
+        wanted: Arc<Wanted>,
     ) -> Self {
         Self {
             name: name.into(),
@@ -89,6 +92,7 @@ impl Instance {
             client,
             admission,
             misunderstood_at: Mutex::default(),
+            wanted,
         }
     }
 
@@ -146,6 +150,11 @@ impl Instance {
             *last = Some(now);
         }
         is_due
+    }
+
+    /// The faces that are wanted and wait for the budget. A reload keeps them as it keeps the admission control.
+    pub fn wanted(&self) -> &Arc<Wanted> {
+        &self.wanted
     }
 
     /// The HTTP client.

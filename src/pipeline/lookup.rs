@@ -1,18 +1,19 @@
 //! Looks a face up, and waits for the vendor where the plan says so.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::time::{self, Instant};
 
 use super::{
     Faces, Instance, ServedFace,
-    fetch::{Fetch, PrefetchedAnswer},
+    fetch::{Cause, Fetch, PrefetchedAnswer},
+    queue::Wish,
     single_flight::Flight,
 };
 use crate::{
     avatar::{Ask, Entry, Forward, Key, Plan, Subject, decide},
     clock::Timestamp,
-    limits::Priority,
+    limits::{Permit, Priority},
     store::Cached,
     telemetry::Limit,
     upstream::UnsupportedSubject,
@@ -50,6 +51,7 @@ pub struct PendingLookUp {
     subject: Subject,
     key: Key,
     ask: Ask,
+    client: Option<IpAddr>,
     /// The cache's answer so far.
     cached: Cached,
     /// Why the vendor is asked, if the cache's answer is known.
@@ -73,19 +75,21 @@ impl From<UnsupportedSubject> for LookUpError {
 
 impl Faces {
     /// Looks up the face of `subject` as `instance` sees it, as far as that needs no waiting. A stale face
-    /// is served and refreshed in the background.
+    /// is served and refreshed in the background. `client` is who wants it, by the address that its limits are
+    /// kept under.
     pub fn try_look_up(
         &self,
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
+        client: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<LookUp, UnsupportedSubject> {
         let target = Target::new(instance, subject)?;
         let cached = self.shared.store.get_cached(&target.key);
         let plan = match &cached {
             Cached::Unknown | Cached::Unreadable => None,
-            known => match self.serve(&target, known, ask, now)? {
+            known => match self.serve(&target, known, ask, client, now)? {
                 Step::Serve(face) => return Ok(LookUp::Ready(face)),
                 Step::Fetch(why) => Some(why),
             },
@@ -95,6 +99,7 @@ impl Faces {
             subject: target.subject,
             key: target.key,
             ask,
+            client,
             cached,
             plan,
         }))
@@ -103,15 +108,15 @@ impl Faces {
     /// Waits for the disk and the vendor up to the first-paint deadline. Looks nothing up again that
     /// [`Faces::try_look_up`] knew.
     pub async fn finish_look_up(&self, pending: PendingLookUp) -> Result<ServedFace, LookUpError> {
-        let ask = pending.ask;
+        let (ask, client) = (pending.ask, pending.client);
         let target = Target {
             instance: &pending.instance,
             subject: pending.subject,
             key: pending.key,
         };
         if let Some(why) = pending.plan {
-            let face = self.wait_for_fetch(&target, ask, why, pending.cached).await;
-            return Ok(face?);
+            let face = self.wait_for_fetch(&target, ask, client, why, pending.cached);
+            return Ok(face.await?);
         }
         let Some(_space) = self.shared.store.reserve_space(&target.key).await else {
             Limit::InFlight.report();
@@ -123,9 +128,12 @@ impl Faces {
             None | Some(Cached::Unreadable) => return Ok(ServedFace::unknown()),
             Some(cached) => cached,
         };
-        match self.serve(&target, &cached, ask, self.now())? {
+        match self.serve(&target, &cached, ask, client, self.now())? {
             Step::Serve(face) => Ok(face),
-            Step::Fetch(why) => Ok(self.wait_for_fetch(&target, ask, why, cached).await?),
+            Step::Fetch(why) => {
+                let face = self.wait_for_fetch(&target, ask, client, why, cached);
+                Ok(face.await?)
+            }
         }
     }
 
@@ -135,8 +143,9 @@ impl Faces {
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
+        client: Option<IpAddr>,
     ) -> Result<ServedFace, LookUpError> {
-        match self.try_look_up(instance, subject, ask, self.now())? {
+        match self.try_look_up(instance, subject, ask, client, self.now())? {
             LookUp::Ready(face) => Ok(face),
             LookUp::Pending(pending) => self.finish_look_up(pending).await,
         }
@@ -148,6 +157,7 @@ impl Faces {
         target: &Target<'_>,
         cached: &Cached,
         ask: Ask,
+        client: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Step, UnsupportedSubject> {
         let entry = cached.entry();
@@ -155,8 +165,12 @@ impl Faces {
         Ok(match plan {
             Plan::Serve => Step::Serve(ServedFace::from_cache(entry.cloned())),
             Plan::ServeAndRefresh => {
-                let background = Priority::Background;
-                self.join(target, cached.clone(), Ask::View, background, None)?;
+                let cause = Cause::Request {
+                    priority: Priority::Background,
+                    client,
+                    deadline: None,
+                };
+                self.join(target, cached.clone(), Ask::View, cause, None)?;
                 Step::Serve(ServedFace::while_revalidating(entry.cloned()))
             }
             Plan::Wait(why) => Step::Fetch(why),
@@ -177,6 +191,7 @@ impl Faces {
         &self,
         target: &Target<'_>,
         ask: Ask,
+        client: Option<IpAddr>,
         why: Forward,
         cached: Cached,
     ) -> Result<ServedFace, UnsupportedSubject> {
@@ -185,11 +200,38 @@ impl Faces {
             Ask::Refresh => Priority::Refresh,
         };
         let entry = cached.entry().cloned();
-        let (flight, collapsed) = self.join(target, cached, ask, priority, None)?;
+        let deadline = self.deadline();
+        let budget_deadline = deadline.unwrap_or_else(|| Instant::now() + MAX_BUDGET_WAIT);
+        let cause = Cause::Request {
+            priority,
+            client,
+            deadline: Some(budget_deadline),
+        };
+        let (flight, collapsed) = self.join(target, cached, ask, cause, None)?;
         if collapsed {
             self.shared.metrics.record_collapsed();
         }
-        let result = self.until_deadline(flight.wait()).await;
+        let result = match deadline {
+            None => Some(flight.wait().await),
+            Some(deadline) => {
+                let wanted = target.instance.wanted();
+                let latency = || wanted.latency(self.now());
+                let result = tokio::select! {
+                    biased;
+                    result = flight.wait() => Some(result),
+                    () = flight.wait_until_late(latency, deadline) => None,
+                    () = time::sleep_until(deadline) => None,
+                };
+                // The vendor is slow: the faces that come next need not wait to find that out.
+                let delay = flight.time_since_call();
+                if let Some(delay) = delay.filter(|_| result.is_none() && !collapsed) {
+                    // It takes longer than this.
+                    let slack = self.shared.settings.first_paint / 20;
+                    wanted.record_delay(self.now(), delay + slack);
+                }
+                result
+            }
+        };
         let fetched = result.as_ref().and_then(|result| result.entry.clone());
         Ok(ServedFace::after_fetch(
             fetched.or(entry),
@@ -207,19 +249,30 @@ impl Faces {
         target: &Target<'_>,
         cached: Cached,
         ask: Ask,
-        priority: Priority,
+        cause: Cause,
         prefetched: Option<PrefetchedAnswer>,
     ) -> Result<(Flight, bool), UnsupportedSubject> {
         // A face that the vendor cannot be asked for is an error here, so that it never gets an entry.
         target.instance.call(target.subject, false)?;
-        let budget_deadline = self
-            .deadline()
-            .unwrap_or_else(|| Instant::now() + MAX_BUDGET_WAIT);
-        let start = || {
-            let fetch = Fetch::new(self.shared.clone(), target, ask, priority, budget_deadline);
+        let start = |flight| {
+            let fetch = Fetch::new(self.shared.clone(), target, ask, cause, flight);
             fetch.run(cached, prefetched)
         };
         Ok(self.shared.single_flight.join(target.key, ask, start))
+    }
+
+    /// Starts the fetch of a wish whose turn has come. If the face is being fetched, drops the permit.
+    pub(super) fn fetch_wish(
+        &self,
+        target: &Target<'_>,
+        wish: Wish,
+        permit: Permit,
+    ) -> Result<(), UnsupportedSubject> {
+        let (_, ask) = wish.id;
+        let permit = Some(permit);
+        let cause = Cause::Wish { wish, permit };
+        self.join(target, Cached::Unknown, ask, cause, None)?;
+        Ok(())
     }
 
     /// The result of `work`, or `None` if the first-paint deadline comes first.

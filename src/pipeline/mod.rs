@@ -5,6 +5,9 @@
 //! 3. Join the fetch in flight for this face, or start one (single-flight).
 //! 4. Wait for its result, up to the first-paint deadline.
 //!
+//! A fetch that the budget refuses leaves its face wanted (`queue.rs`), and the worker of its account fetches it
+//! when the budget allows (`queue_worker.rs`).
+//!
 //! [`Faces::look_up`] is those steps, and `Fetch::run` in `fetch.rs` the steps of one fetch.
 //!
 //! # Lock order
@@ -13,18 +16,23 @@
 //! fetch, a purge, a removal. It is taken before every lock of the store; the order continues in
 //! [`store`](crate::store). Look-ups do not take it. The other locks of this room and of `limits` are held
 //! for a few instructions, never across an await, and no lock is taken under them, except that `warm`
-//! takes the lock of a run's progress under the lock of the list of runs.
+//! takes the lock of a run's progress under the lock of the list of runs, and `queue_worker` the locks of the
+//! admission control and of single-flight under that of the wanted faces.
 
 mod copies;
 mod fetch;
 mod instance;
+mod latency;
 mod lookup;
 mod purge;
+mod queue;
+mod queue_worker;
 mod recent;
 mod rename;
 mod served_face;
 mod settle;
 mod single_flight;
+mod turn;
 mod warm;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -36,6 +44,7 @@ pub use instance::{Instance, Instances};
 use lookup::Target;
 pub use lookup::{LookUp, LookUpError, PendingLookUp};
 pub use purge::{PurgeCounts, PurgeMode, PurgeScope};
+pub use queue_worker::Wanted;
 use recent::RecentUpdates;
 pub use rename::{RenameCounts, RenameError};
 pub use served_face::{FetchResult, ServedFace};
@@ -57,6 +66,10 @@ pub struct Settings {
     /// The first-paint deadline: how long a request waits for the vendor before it gets a placeholder.
     /// Zero means no deadline.
     pub first_paint: Duration,
+    /// The most faces of an instance that are wanted and wait for the budget.
+    pub max_wanted: usize,
+    /// How long a face stays wanted after it was last requested.
+    pub wanted_for: Duration,
 }
 
 /// Looks faces up and fetches them. Clones share all state.
@@ -155,6 +168,11 @@ impl Faces {
             self.shared.save_admission(instance).await;
         }
         was_paused
+    }
+
+    /// Hands the faces that are wanted of `instance` over to this pipeline, after a reload.
+    pub fn take_over_wanted(&self, instance: &Arc<Instance>) {
+        instance.wanted().hand_over(&self.shared, instance);
     }
 
     /// Waits until the fetches in flight have finished and are stored, for at most `limit`. Used before

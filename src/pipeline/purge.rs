@@ -153,7 +153,9 @@ impl Faces {
         subject: Subject,
     ) -> Result<bool, UnsupportedSubject> {
         let subject = instance.resolve_own(subject)?;
-        let mut is_on_disk = self.forget_owner(&instance.owner(subject)).await;
+        let owner = instance.owner(subject);
+        let mut is_on_disk = self.forget_owner(&owner).await;
+        instance.wanted().remove(&owner.key());
         for name in instance.earlier_cache_names() {
             is_on_disk &= self.forget_stored(name, subject).await.unwrap_or(true);
         }

@@ -8,9 +8,13 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
-use tokio::sync::SetOnce;
+use tokio::{
+    sync::SetOnce,
+    time::{self, Instant},
+};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -33,6 +37,8 @@ pub(super) struct SingleFlight {
 pub(super) struct Flight {
     /// Wakes the waiters in the order in which they began to wait.
     result: Arc<SetOnce<FetchResult>>,
+    /// When the vendor was called.
+    called_at: Arc<SetOnce<Instant>>,
 }
 
 /// The right to run the fetch of a flight. Dropping it finishes the flight.
@@ -50,7 +56,12 @@ impl SingleFlight {
     ///
     /// A view joins a refresh in flight. A refresh does not join a view, which the vendor may answer
     /// from its own cache.
-    pub(super) fn join<F>(&self, key: Key, ask: Ask, start: impl FnOnce() -> F) -> (Flight, bool)
+    pub(super) fn join<F>(
+        &self,
+        key: Key,
+        ask: Ask,
+        start: impl FnOnce(Flight) -> F,
+    ) -> (Flight, bool)
     where
         F: Future<Output = FetchResult> + Send + 'static,
     {
@@ -59,7 +70,7 @@ impl SingleFlight {
             return (flight, true);
         };
         // The span is the one of the request that caused the fetch, which the fetch may outlive.
-        let fetch = start().in_current_span();
+        let fetch = start(flight.clone()).in_current_span();
         self.tasks.spawn(leader.lead(fetch));
         (flight, false)
     }
@@ -75,6 +86,7 @@ impl SingleFlight {
         }
         let flight = Flight {
             result: Arc::default(),
+            called_at: Arc::default(),
         };
         in_flight.insert((key, ask), flight.clone());
         let leader = Leader {
@@ -83,6 +95,11 @@ impl SingleFlight {
             flight: flight.clone(),
         };
         (flight, Some(leader))
+    }
+
+    /// Whether the process is about to end.
+    pub(super) fn is_closing(&self) -> bool {
+        self.tasks.is_closed()
     }
 
     /// Waits until no fetch is in flight.
@@ -125,6 +142,26 @@ impl Flight {
     /// Waits for the result.
     pub(super) async fn wait(&self) -> FetchResult {
         self.result.wait().await.clone()
+    }
+
+    /// The vendor is called now.
+    pub(super) fn record_call(&self) {
+        // A fetch may call twice. The first time counts.
+        let _ = self.called_at.set(Instant::now());
+    }
+
+    /// How long ago the vendor was called.
+    pub(super) fn time_since_call(&self) -> Option<Duration> {
+        self.called_at.get().map(Instant::elapsed)
+    }
+
+    /// Waits until it is known that the result comes after `deadline`, if a fetch takes `latency`.
+    pub(super) async fn wait_until_late(&self, latency: impl Fn() -> Duration, deadline: Instant) {
+        let called_at = *self.called_at.wait().await;
+        if called_at + latency() < deadline {
+            // Then it is not known before the deadline.
+            time::sleep_until(deadline).await;
+        }
     }
 }
 
@@ -169,7 +206,7 @@ mod tests {
         let mut requests = Vec::new();
         for _ in 0..1000 {
             let (runs, signal) = (runs.clone(), signal.clone());
-            requests.push(single_flight.join(key(), Ask::View, || async move {
+            requests.push(single_flight.join(key(), Ask::View, |_| async move {
                 runs.fetch_add(1, Ordering::SeqCst);
                 fetch_after(signal).await
             }));
@@ -187,11 +224,11 @@ mod tests {
         let single_flight = SingleFlight::default();
         let signal = Arc::new(Notify::new());
         let held = signal.clone();
-        let (first, _) = single_flight.join(key(), Ask::View, || async move {
+        let (first, _) = single_flight.join(key(), Ask::View, |_| async move {
             held.notified().await;
             FetchResult::aborted()
         });
-        let (second, joined) = single_flight.join(key(), Ask::View, || async {
+        let (second, joined) = single_flight.join(key(), Ask::View, |_| async {
             unreachable!("a second fetch")
         });
         signal.notify_one();
@@ -204,7 +241,7 @@ mod tests {
     async fn a_request_after_the_result_starts_a_new_fetch() {
         let single_flight = SingleFlight::default();
         for _ in 0..2 {
-            let (flight, joined) = single_flight.join(key(), Ask::View, || async { picture() });
+            let (flight, joined) = single_flight.join(key(), Ask::View, |_| async { picture() });
             assert!(!joined);
             flight.wait().await;
         }
@@ -213,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn a_view_joins_a_refresh_and_a_refresh_joins_no_view() {
         let single_flight = SingleFlight::default();
-        let hang = || std::future::pending::<FetchResult>();
+        let hang = |_| std::future::pending::<FetchResult>();
         let (_view, _) = single_flight.join(key(), Ask::View, hang);
         let (_refresh, joined) = single_flight.join(key(), Ask::Refresh, hang);
         assert!(!joined);
@@ -228,7 +265,7 @@ mod tests {
         let mut waiters = Vec::new();
         for place in 0..1000 {
             let signal = signal.clone();
-            let (flight, _) = single_flight.join(key(), Ask::View, || fetch_after(signal));
+            let (flight, _) = single_flight.join(key(), Ask::View, |_| fetch_after(signal));
             let answered = answered.clone();
             waiters.push(tokio::spawn(async move {
                 flight.wait().await;
@@ -250,12 +287,12 @@ mod tests {
         let single_flight = SingleFlight::default();
         let signal = Arc::new(Notify::new());
         let held = signal.clone();
-        let (flight, _) = single_flight.join(key(), Ask::View, || fetch_after(held));
+        let (flight, _) = single_flight.join(key(), Ask::View, |_| fetch_after(held));
         let waiter = tokio::spawn(async move { flight.wait().await });
         yield_now().await;
         waiter.abort();
         assert!(waiter.await.unwrap_err().is_cancelled());
-        let (later, joined) = single_flight.join(key(), Ask::View, || async {
+        let (later, joined) = single_flight.join(key(), Ask::View, |_| async {
             unreachable!("a second fetch")
         });
         signal.notify_one();
@@ -298,9 +335,9 @@ mod tests {
     #[tokio::test]
     async fn a_panicking_fetch_frees_its_waiters_and_its_key() {
         let single_flight = SingleFlight::default();
-        let (flight, _) = single_flight.join(key(), Ask::View, || async { panic!("a bug") });
+        let (flight, _) = single_flight.join(key(), Ask::View, |_| async { panic!("a bug") });
         assert_eq!(flight.wait().await.outcome, ABORTED);
-        let (next, joined) = single_flight.join(key(), Ask::View, || async { picture() });
+        let (next, joined) = single_flight.join(key(), Ask::View, |_| async { picture() });
         assert!(!joined);
         assert_eq!(next.wait().await.outcome, Outcome::Picture);
     }
@@ -308,10 +345,10 @@ mod tests {
     #[tokio::test]
     async fn a_fetch_that_panics_before_it_starts_frees_its_key() {
         let single_flight = SingleFlight::default();
-        let start = || -> std::future::Ready<FetchResult> { resume_unwind(Box::new(())) };
+        let start = |_| -> std::future::Ready<FetchResult> { resume_unwind(Box::new(())) };
         let join = AssertUnwindSafe(|| single_flight.join(key(), Ask::View, start));
         assert!(catch_unwind(join).is_err());
-        let (next, joined) = single_flight.join(key(), Ask::View, || async { picture() });
+        let (next, joined) = single_flight.join(key(), Ask::View, |_| async { picture() });
         assert!(!joined);
         assert_eq!(next.wait().await.outcome, Outcome::Picture);
     }

@@ -47,7 +47,7 @@ impl Public {
             None
         } else {
             let faces = &self.faces;
-            match faces.try_look_up(&wanted.instance, wanted.subject, *ask, now)? {
+            match faces.try_look_up(&wanted.instance, wanted.subject, *ask, wanted.client, now)? {
                 LookUp::Ready(face) => Some(face),
                 LookUp::Pending(look_up) => {
                     return Ok(Attempt::Pending(Pending::Face(look_up)));

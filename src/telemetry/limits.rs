@@ -25,6 +25,8 @@ pub enum Limit {
     InFlight,
     /// A client sent too many requests.
     ClientRate,
+    /// As many faces of an instance are wanted as may be; the oldest is dropped.
+    Wanted,
 }
 
 /// Admits one line a minute, and counts the others.
@@ -42,13 +44,14 @@ static THROTTLES: Mutex<BTreeMap<&'static str, Throttle>> = Mutex::new(BTreeMap:
 
 impl Limit {
     /// All limits, in the order of their declaration.
-    pub const ALL: [Limit; 6] = [
+    pub const ALL: [Limit; 7] = [
         Limit::Connections,
         Limit::HeaderTimeout,
         Limit::SendTimeout,
         Limit::Header,
         Limit::InFlight,
         Limit::ClientRate,
+        Limit::Wanted,
     ];
 
     /// The value of the metric's label.
@@ -60,6 +63,7 @@ impl Limit {
             Limit::Header => "header",
             Limit::InFlight => "in_flight",
             Limit::ClientRate => "client_rate",
+            Limit::Wanted => "max_wanted",
         }
     }
 

@@ -39,6 +39,7 @@ struct Inner {
     served: Family<ServedLabels, Counter>,
     upstream: Family<UpstreamLabels, Counter>,
     budget: Family<InstanceLabels, Gauge>,
+    wanted: Family<InstanceLabels, Gauge>,
     store: StoreMetrics,
     variants: Family<FormatLabels, Counter>,
     image_queue: Gauge,
@@ -163,6 +164,7 @@ impl Metrics {
             served,
             upstream: Family::default(),
             budget: Family::default(),
+            wanted: Family::default(),
             store: StoreMetrics::default(),
             variants: Family::default(),
             image_queue: Gauge::default(),
@@ -207,6 +209,11 @@ impl Metrics {
             "faceplate_upstream_budget",
             "Calls that the instance may make at once",
             inner.budget.clone(),
+        );
+        registry.register(
+            "faceplate_wanted_faces",
+            "Faces that are fetched as soon as the budget allows",
+            inner.wanted.clone(),
         );
         inner.store.register(&mut registry);
         registry.register(
@@ -377,6 +384,15 @@ impl Metrics {
         };
         let calls = i64::try_from(calls).unwrap_or(i64::MAX);
         self.inner.budget.get_or_create(&labels).set(calls);
+    }
+
+    /// Sets the number of faces that an instance's budget has refused and that are still wanted.
+    pub fn set_wanted(&self, instance: &str, faces: usize) {
+        let labels = InstanceLabels {
+            instance: instance.to_owned(),
+        };
+        let faces = i64::try_from(faces).unwrap_or(i64::MAX);
+        self.inner.wanted.get_or_create(&labels).set(faces);
     }
 
     /// The metrics of the store.

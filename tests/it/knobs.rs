@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 70] = [
+const TURNED: [(&str, &str); 72] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -495,6 +495,14 @@ const TURNED: [(&str, &str); 70] = [
     (
         "cache.first_paint",
         "budget::a_request_waits_for_the_budget_if_the_wait_is_shorter_than_first_paint",
+    ),
+    (
+        "cache.max_wanted",
+        "wanted::a_full_queue_of_wanted_faces_drops_the_oldest",
+    ),
+    (
+        "cache.wanted_for",
+        "wanted::a_face_is_no_longer_wanted_after_the_configured_time",
     ),
     (
         "cache.on_hidden",

@@ -61,6 +61,7 @@ mod traces;
 mod two_hops;
 mod untrusted_bytes;
 mod vendor_samples;
+mod wanted;
 mod warm;
 mod webhooks;
 mod wire;

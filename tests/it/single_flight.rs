@@ -51,7 +51,9 @@ async fn a_look_up_that_missed_just_before_a_fetch_was_stored_makes_no_call_of_i
     let (faces, waha) = rig.pipeline("waha");
     let subject = Subject::Chat(format!("{FACE}@c.us").parse().unwrap());
     let now = faces.now();
-    let missed = faces.try_look_up(&waha, subject, Ask::View, now).unwrap();
+    let missed = faces
+        .try_look_up(&waha, subject, Ask::View, None, now)
+        .unwrap();
     let LookUp::Pending(missed) = missed else {
         panic!("the face was never asked for: {missed:?}");
     };

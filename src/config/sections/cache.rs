@@ -67,6 +67,16 @@ pub(super) const SECTION: Section = Section {
             "2s",
             "How long a request waits for the vendor before it gets a placeholder; `0` waits until the fetch ends.",
         ),
+        Key::new::<NonZeroU32>(
+            "max_wanted",
+            "2000",
+            "The most faces of an instance that were refused for lack of budget and are fetched as soon as there is some. Beyond it, the oldest of the least urgent ones are dropped.",
+        ),
+        Key::new::<Duration>(
+            "wanted_for",
+            "1h",
+            "How long such a face stays wanted after it was last requested.",
+        ),
         Key::new::<OnHidden>(
             "on_hidden",
             "keep",
@@ -157,6 +167,8 @@ pub(super) fn read(reader: &Reader<'_>, max_picture: usize, in_flight: InFlight)
                 negative,
             },
             first_paint: reader.get("first_paint"),
+            max_wanted: reader.get::<NonZeroU32>("max_wanted").get() as usize,
+            wanted_for: reader.get("wanted_for"),
         },
         cooldown_policy,
     };

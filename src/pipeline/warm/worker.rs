@@ -16,7 +16,10 @@ use crate::{
     avatar::{Ask, Outcome, Plan, Subject, Trouble, decide},
     clock::Timestamp,
     limits::Priority,
-    pipeline::{Faces, FetchResult, Instance, Target, fetch::PrefetchedAnswer},
+    pipeline::{
+        Faces, FetchResult, Instance, Target,
+        fetch::{Cause, PrefetchedAnswer},
+    },
     sync::lock,
     upstream::{ChatList, Page, VendorCall, VendorFailure},
 };
@@ -245,7 +248,7 @@ impl Worker {
         if plan == Plan::Serve {
             return Attempt::Done("known");
         }
-        match faces.join(&target, cached, Ask::View, Priority::Background, prefetched) {
+        match faces.join(&target, cached, Ask::View, Cause::WarmUp, prefetched) {
             Ok((flight, _)) => Attempt::after(&flight.wait().await),
             Err(_) => Attempt::Done("unsupported"),
         }

@@ -1,0 +1,288 @@
+//! The wanted faces of an account: who may call the vendor now, who waits for its turn, and the task that
+//! fetches what was refused as soon as the budget allows, without anybody asking again.
+//!
+//! 1. A fetch asks for a call ([`Wanted::ask`]). It gets one if none is ahead of it and the budget has one.
+//! 2. Else its face gets a place in the [`Queue`]. If the place comes up in time for the request that waits, it
+//!    is kept, and the fetch waits for it.
+//! 3. Else the fetch is refused, with the time of its place, and the face stays wanted.
+//! 4. The worker sleeps until the budget has a call for the first wish. It gives the call to the fetch that waits
+//!    for it, or starts a fetch.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    Faces, Instance, Shared, Target,
+    latency::Latency,
+    queue::{CallClass, Queue, Wish, WishId},
+};
+use crate::{
+    avatar::{Key, Trouble},
+    clock::{Clock, Timestamp},
+    limits::{CallsAhead, NotAdmitted, Permit},
+    sync::lock,
+    telemetry::Limit,
+};
+
+/// The wanted faces of an account. A reload keeps them for as long as the account stays configured.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Held for a few instructions, never across an await. The locks of the admission control are taken under it.
+    state: Mutex<State>,
+    /// Wakes the worker.
+    changed: Notify,
+    latency: Mutex<Latency>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Queue,
+    /// The fetches that wait for their place in the queue.
+    waiters: HashMap<WishId, oneshot::Sender<Permit>>,
+    /// The pipeline and the instance of the latest configuration. Weak, so that wishes keep no server alive.
+    owner: (Weak<Shared>, Weak<Instance>),
+    /// Whether the worker runs. It ends when nothing is wanted.
+    is_worked_off: bool,
+}
+
+/// The answer to a fetch that asks for a call.
+pub(super) enum Turn {
+    /// The call may be made.
+    Now(Permit),
+    /// The fetch waits for its place.
+    Later(oneshot::Receiver<Permit>),
+    Refused(NotAdmitted),
+}
+
+/// The end of one pass of the worker.
+enum Pass {
+    /// Nothing can be fetched before this time.
+    SleepUntil(Timestamp),
+    /// Nothing is wanted.
+    Done,
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// The number of wanted faces.
+    pub fn len(&self) -> usize {
+        lock(&self.state).queue.len()
+    }
+
+    /// Whether no face is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the wishes for a face back. A fetch that waits for its place ends.
+    pub(super) fn remove(&self, key: &Key) {
+        use crate::avatar::Ask::{Refresh, View};
+        let mut state = lock(&self.state);
+        for ask in [View, Refresh] {
+            state.queue.remove((*key, ask));
+            state.waiters.remove(&(*key, ask));
+        }
+    }
+
+    /// How long a fetch takes just now; zero if that is not known.
+    pub(super) fn latency(&self, now: Timestamp) -> Duration {
+        lock(&self.latency).estimate(now)
+    }
+
+    pub(super) fn record_latency(&self, now: Timestamp, duration: Duration) {
+        lock(&self.latency).record(now, duration);
+    }
+
+    /// Records that a fetch has taken this long and has not ended, if that is longer than expected.
+    pub(super) fn record_delay(&self, now: Timestamp, so_far: Duration) {
+        let mut latency = lock(&self.latency);
+        if so_far > latency.estimate(now) {
+            latency.record(now, so_far);
+        }
+    }
+
+    /// Asks for a call for a wish. `patience` is how long the fetch can wait for it, if a request waits for the
+    /// fetch.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        instance: &Arc<Instance>,
+        wish: Wish,
+        patience: Option<Duration>,
+    ) -> Turn {
+        let (id, lane, admission) = (wish.id, wish.lane, instance.admission());
+        let mut state = lock(&self.state);
+        if let Some((retry_at, why)) = admission.cooldown() {
+            // Nothing is wanted from a vendor that pauses: its trouble may last.
+            return Turn::Refused(NotAdmitted { why, retry_at });
+        }
+        state.queue.insert(wish);
+        let ahead = state.queue.ahead(id);
+        if ahead.calls == 0
+            && let Ok(permit) = Permit::take(admission, lane.priority, lane.with_refresh)
+        {
+            state.queue.remove(id);
+            return Turn::Now(permit);
+        }
+        let refusal = over_budget(instance, lane, ahead);
+        let wait = refusal.retry_at.since(shared.clock.now());
+        let turn = if patience.is_some_and(|patience| wait <= patience) {
+            let (sender, receiver) = oneshot::channel();
+            state.queue.keep_place(id);
+            state.waiters.insert(id, sender);
+            Turn::Later(receiver)
+        } else {
+            Turn::Refused(refusal)
+        };
+        if state.queue.len() > shared.settings.max_wanted {
+            Limit::Wanted.report();
+            if let Some(evicted) = state.queue.evict() {
+                state.waiters.remove(&evicted.id);
+            }
+        }
+        self.work_off(&mut state, shared, instance);
+        turn
+    }
+
+    /// The refusal of a call, with the time of its place.
+    pub(super) fn refusal(&self, instance: &Instance, id: WishId, lane: CallClass) -> NotAdmitted {
+        let ahead = lock(&self.state).queue.ahead(id);
+        over_budget(instance, lane, ahead)
+    }
+
+    /// Takes a call for work that wants no place in the queue. Whatever is wanted goes first.
+    pub(super) fn take_behind(
+        &self,
+        instance: &Instance,
+        lane: CallClass,
+    ) -> Result<Permit, NotAdmitted> {
+        let admission = instance.admission();
+        let state = lock(&self.state);
+        if !state.queue.is_empty() && admission.cooldown().is_none() {
+            return Err(over_budget(instance, lane, state.queue.all()));
+        }
+        Permit::take(admission, lane.priority, lane.with_refresh)
+    }
+
+    /// Hands the wishes over to the pipeline and the instance of another configuration.
+    pub(super) fn hand_over(self: &Arc<Self>, shared: &Arc<Shared>, instance: &Arc<Instance>) {
+        let mut state = lock(&self.state);
+        if !state.queue.is_empty() {
+            self.work_off(&mut state, shared, instance);
+        }
+    }
+
+    /// Wakes the worker, or starts it.
+    fn work_off(
+        self: &Arc<Self>,
+        state: &mut State,
+        shared: &Arc<Shared>,
+        instance: &Arc<Instance>,
+    ) {
+        state.owner = (Arc::downgrade(shared), Arc::downgrade(instance));
+        if state.is_worked_off {
+            self.changed.notify_one();
+        } else {
+            state.is_worked_off = true;
+            tokio::spawn(self.clone().run_worker(shared.clock.clone()));
+        }
+    }
+
+    async fn run_worker(self: Arc<Self>, clock: Clock) {
+        while let Pass::SleepUntil(at) = self.serve_wishes() {
+            // A time that has come, but a fraction of a millisecond too early, must not make this loop spin.
+            let at = at.max(clock.now() + Duration::from_millis(1));
+            tokio::select! {
+                () = clock.sleep_until(at) => {}
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    /// Serves the wishes for which the budget has a call now.
+    fn serve_wishes(&self) -> Pass {
+        let mut state = lock(&self.state);
+        let owner = (state.owner.0.upgrade(), state.owner.1.upgrade());
+        let (Some(shared), Some(instance)) = owner else {
+            return state.end();
+        };
+        if shared.single_flight.is_closing() {
+            return state.end();
+        }
+        let now = shared.clock.now();
+        for expired in state.queue.expire(now - shared.settings.wanted_for) {
+            state.waiters.remove(&expired.id);
+        }
+        let (mut blocked, mut retry_at) = (Vec::new(), None::<Timestamp>);
+        while let Some(lane) = state.queue.next_lane(&blocked) {
+            let admission = instance.admission();
+            match Permit::take(admission, lane.priority, lane.with_refresh) {
+                Ok(permit) => {
+                    if let Some(wish) = state.queue.pop(lane) {
+                        state.serve(&shared, &instance, wish, permit);
+                    }
+                }
+                Err(refusal) => {
+                    blocked.push(lane);
+                    retry_at =
+                        Some(retry_at.map_or(refusal.retry_at, |at| at.min(refusal.retry_at)));
+                }
+            }
+        }
+        match retry_at {
+            Some(at) => Pass::SleepUntil(at),
+            None => state.end(),
+        }
+    }
+}
+
+fn over_budget(instance: &Instance, lane: CallClass, ahead: CallsAhead) -> NotAdmitted {
+    let admission = instance.admission();
+    NotAdmitted {
+        why: Trouble::OverBudget,
+        retry_at: admission.due(lane.priority, lane.with_refresh, ahead),
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Gives the call to the fetch that waits for it, or else starts a fetch.
+    fn serve(
+        &mut self,
+        shared: &Arc<Shared>,
+        instance: &Arc<Instance>,
+        wish: Wish,
+        permit: Permit,
+    ) {
+        let permit = match self.waiters.remove(&wish.id) {
+            Some(waiter) => match waiter.send(permit) {
+                Ok(()) => return,
+                Err(permit) => permit,
+            },
+            None => permit,
+        };
+        // The face was supported when it was wanted. If the configuration has changed since, the permit is
+        // dropped, and so the call refunded.
+        if let Ok(target) = Target::new(instance, wish.subject) {
+            let faces = Faces {
+                shared: shared.clone(),
+            };
+            let _ = faces.fetch_wish(&target, wish, permit);
+        }
+    }
+
+    /// The worker ends, because nothing is wanted or nobody is left who could fetch it.
+    fn end(&mut self) -> Pass {
+        self.queue = Queue::default();
+        self.waiters.clear();
+        self.is_worked_off = false;
+        Pass::Done
+    }
+}

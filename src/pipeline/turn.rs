@@ -1,0 +1,97 @@
+//! The first step of a fetch: takes a call from the budget, or waits for the face's turn in the queue of wanted
+//! faces.
+
+use std::time::Duration;
+
+use tokio::time::{self, Instant};
+
+use super::{
+    fetch::{Cause, Fetch, Refresh},
+    queue::{CallClass, Wish},
+    queue_worker::Turn,
+};
+use crate::limits::{NotAdmitted, Permit, Priority};
+
+impl Fetch {
+    /// Takes a call from the budget. If a request waits for the face, waits for its place in the queue of wanted
+    /// faces, if that comes up in time. Returns whether the call may make the vendor bypass its cache.
+    pub(super) async fn take_call(&mut self, refresh: Refresh) -> Result<bool, NotAdmitted> {
+        let permit = match self.granted_call(refresh) {
+            Some(permit) => permit,
+            None => self.wait_for_turn(refresh).await?,
+        };
+        let with_refresh = permit.with_refresh();
+        permit.spend();
+        self.shared.save_admission(&self.instance).await;
+        self.flight.record_call();
+        Ok(with_refresh)
+    }
+
+    /// The call that the wish got, if it is of the right kind.
+    fn granted_call(&mut self, refresh: Refresh) -> Option<Permit> {
+        let Cause::Wish { permit, .. } = &mut self.cause else {
+            return None;
+        };
+        let permit = permit.take();
+        permit.filter(|permit| permit.with_refresh() || refresh != Refresh::Required)
+    }
+
+    async fn wait_for_turn(&self, refresh: Refresh) -> Result<Permit, NotAdmitted> {
+        let wanted = self.instance.wanted();
+        let with_refresh = match refresh {
+            Refresh::No => false,
+            Refresh::IfAvailable => self.instance.admission().has_refresh(),
+            Refresh::Required => true,
+        };
+        let priority = self.priority();
+        let lane = CallClass {
+            priority,
+            with_refresh,
+        };
+        let (client, deadline) = match &self.cause {
+            Cause::Request {
+                client, deadline, ..
+            } => (*client, *deadline),
+            Cause::Wish { wish, .. } => (wish.client, None),
+            Cause::WarmUp => return wanted.take_behind(&self.instance, lane),
+        };
+        let wish = Wish {
+            id: (self.key, self.ask),
+            subject: self.subject,
+            lane,
+            client,
+            wanted_at: self.shared.clock.now(),
+        };
+        // The last time at which a fetch can begin and still end in time.
+        let start = deadline.map(|deadline| deadline - self.expected_duration());
+        let patience = start.map(|start| start.saturating_duration_since(Instant::now()));
+        match wanted.ask(&self.shared, &self.instance, wish, patience) {
+            Turn::Now(permit) => Ok(permit),
+            Turn::Refused(refusal) => Err(refusal),
+            Turn::Later(mut turn) => {
+                let patience = patience.unwrap_or_default();
+                let granted = match time::timeout(patience, &mut turn).await {
+                    Ok(granted) => granted.ok(),
+                    Err(_) => turn.try_recv().ok(),
+                };
+                // Other work may have taken the call. The face stays wanted.
+                let id = (self.key, self.ask);
+                granted.ok_or_else(|| wanted.refusal(&self.instance, id, lane))
+            }
+        }
+    }
+
+    /// How long a fetch takes just now, with some slack.
+    fn expected_duration(&self) -> Duration {
+        let latency = self.instance.wanted().latency(self.shared.clock.now());
+        latency.max(self.shared.settings.first_paint / 10)
+    }
+
+    pub(super) fn priority(&self) -> Priority {
+        match &self.cause {
+            Cause::Request { priority, .. } => *priority,
+            Cause::Wish { wish, .. } => wish.lane.priority,
+            Cause::WarmUp => Priority::Background,
+        }
+    }
+}
