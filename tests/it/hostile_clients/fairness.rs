@@ -1,5 +1,5 @@
 //! Clients that pipeline get no more of the server than others: the fast path makes the others wait no longer than hyper
-//! does, within a generous factor.
+//! does. Without turns, it makes them wait twice as long; with them, a fifth.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ async fn pipelining_clients_delay_others_no_longer_than_behind_hyper() {
     let in_fast_path = median_beside_hogs(&rig, "").await;
     println!("others wait {behind_hyper:?} behind hyper, {in_fast_path:?} in the fast path");
     assert!(
-        in_fast_path < 3 * behind_hyper,
+        in_fast_path < behind_hyper,
         "{in_fast_path:?} instead of {behind_hyper:?}"
     );
 }
