@@ -159,7 +159,8 @@ async fn faces_of_a_slow_vendor_are_answered_at_once_after_a_few() {
     }
     let at_once = tokio::time::timeout(Duration::from_secs(2), rig.face("waha", &fourth));
     at_once.await.unwrap().assert_fallback("deferred");
-    assert_eq!(rig.calls().api, 4);
+    // The fourth call is made by the queue worker, after the answer.
+    until(async || rig.calls().api == 4, LIMIT).await;
 }
 
 #[tokio::test]
