@@ -216,7 +216,8 @@ impl Front {
             problem.into_reply()
         });
         // Without these, a page of another origin is told of a network error instead.
-        if reply.headers.get(&header::CONTENT_TYPE) == Some(problem::MEDIA) {
+        let is_error = reply.status.is_client_error() || reply.status.is_server_error();
+        if is_error && reply.headers.get(&header::CONTENT_TYPE) == Some(problem::MEDIA) {
             reply.headers.add_all(&self.shared.cross_origin);
         }
         if is_head {

@@ -38,20 +38,26 @@ pub(crate) fn check(head: &mut Parts) -> Result<(), InvalidHost> {
 /// Whether a text is a host, with or without a port.
 fn is_host(text: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-    if text.is_empty() {
-        return false;
-    }
+    let colon = text.iter().rposition(|byte| *byte == b':');
+    let (host, port) = match colon {
+        Some(colon) => (&text[..colon], &text[colon + 1..]),
+        None => (text, &[][..]),
+    };
     // Nearly all are a name or an IPv4 address.
-    if text.iter().all(is_name) {
-        return true;
+    if !host.is_empty() && host.iter().all(is_name) {
+        return is_port(port);
     }
     !text.contains(&b'@')
         && Authority::try_from(text).is_ok_and(|authority| {
             let host = authority.host();
             let port = authority.as_str()[host.len()..].strip_prefix(':');
-            let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
-            !host.is_empty() && port.is_none_or(is_port)
+            !host.is_empty() && port.is_none_or(|port| is_port(port.as_bytes()))
         })
+}
+
+/// Whether a text is a port, which may be empty (RFC 3986 §3.2.3).
+fn is_port(text: &[u8]) -> bool {
+    text.is_empty() || str::from_utf8(text).is_ok_and(|text| text.parse::<u16>().is_ok())
 }
 
 impl From<InvalidHost> for Problem {
@@ -92,6 +98,7 @@ mod tests {
         for good in [
             "a.example",
             "a_b:80",
+            "a:",
             "127.0.0.1:8080",
             "[::1]:8080",
             "localhost",
@@ -99,7 +106,7 @@ mod tests {
             assert_eq!(one(&[good]), Ok(Some(good.to_owned())), "{good}");
         }
         for bad in [
-            "", "a b", "a/b", "c@d", "a b/c@d", "[::1", "a:x", ":80", "a,b/",
+            "", "a b", "a/b", "c@d", "a b/c@d", "[::1", "a:x", ":80", "a,b/", "a:65536", "a:b:80",
         ] {
             assert_eq!(one(&[bad]), Err(InvalidHost), "{bad:?}");
         }

@@ -26,7 +26,7 @@ pub(crate) fn segment(text: &str) -> Result<Cow<'_, str>, Problem> {
 }
 
 fn form_decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Cow::Borrowed(text);
     }
     let spaced = text.replace('+', " ");

@@ -9,6 +9,7 @@
 //! A hit of 4 KB behind hyper costs 1.3 times as much, and one of 40 KB 1.35 times (`make bench-choices`).
 
 use std::{
+    cell::RefCell,
     convert::Infallible,
     future::pending,
     io::{self, Write},
@@ -18,8 +19,10 @@ use std::{
 use bytes::Buf;
 use httpdate::HttpDate;
 use hyper::StatusCode;
+use rustix::net::{SendFlags, send};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
     task,
     time::{Instant, Sleep, sleep_until},
 };
@@ -28,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     FastPath, Limits, Reply, Shared,
     request_head::{self, Unsupported},
-    sendfile_cache::{SendfileCache, SocketAccess},
+    sendfile_cache::{SendfileCache, SocketAccess, send_now},
 };
 use crate::{clock::Clock, telemetry::Limit};
 
@@ -179,9 +182,12 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
     async fn write(&mut self, reply: Reply, is_last: bool) -> io::Result<()> {
         self.head.clear();
         write_head(&mut self.head, &reply, is_last);
-        let sent = match (self.sendfile, self.stream.socket()) {
+        let sent = match (self.stream.socket(), self.sendfile) {
+            (Some(socket), _) if reply.body.len() < SendfileCache::SHORTEST => {
+                send_copied(&self.head, &reply.body, socket)
+            }
             // A part keeps its whole picture in memory, and a file would keep the part.
-            (Some(cache), Some(socket)) if reply.status == StatusCode::OK => {
+            (Some(socket), Some(cache)) if reply.status == StatusCode::OK => {
                 cache.send(&self.head, &reply.body, socket)
             }
             _ => 0,
@@ -204,6 +210,20 @@ impl Deadline<'_> {
             self.timer.as_mut().reset(self.at);
         }
     }
+}
+
+/// Sends a head and a short body out of one buffer, and returns how many bytes were sent without waiting. Two buffers in one
+/// system call cost 4 % more of a hit than copying 4 KB does.
+fn send_copied(head: &[u8], body: &[u8], socket: &TcpStream) -> usize {
+    thread_local! {
+        static COPY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    COPY.with_borrow_mut(|copy| {
+        copy.clear();
+        copy.extend_from_slice(head);
+        copy.extend_from_slice(body);
+        send_now(socket, || Ok(send(socket, copy, SendFlags::empty())?))
+    })
 }
 
 /// The head of a response.

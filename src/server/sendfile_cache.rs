@@ -97,7 +97,7 @@ impl SendfileCache {
     /// The least weight of a file, which bounds their number.
     const LIGHTEST: u64 = Self::CAPACITY / SEALED_FILES;
     /// Shorter bodies are copied as quickly.
-    const SHORTEST: usize = 12 * 1024;
+    pub(super) const SHORTEST: usize = 12 * 1024;
     /// Longer bodies would evict too many others.
     const LONGEST: usize = 1024 * 1024;
     /// The number of addresses that are remembered.
@@ -182,7 +182,7 @@ impl SealedFile {
 }
 
 /// What `operation` sends without waiting; 0 if it fails or would have to wait.
-fn send_now(socket: &TcpStream, operation: impl FnOnce() -> io::Result<usize>) -> usize {
+pub(super) fn send_now(socket: &TcpStream, operation: impl FnOnce() -> io::Result<usize>) -> usize {
     socket
         .try_io(Interest::WRITABLE, operation)
         .unwrap_or_default()
