@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dependencies, instances};
+use super::{dependencies::Dependencies, instances};
 use crate::{
     admin::{Admin, History},
     config::Reloadable,

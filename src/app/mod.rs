@@ -3,52 +3,39 @@
 //! * `listeners` binds the two listeners, or takes them over from the service manager.
 //! * `live` holds the parts that a reload replaces.
 //! * `instances` builds the accounts, and the pipeline of commands that run without a server.
+//! * `dependencies` are the parts that a caller provides, such as the clock.
 //! * `services` connects the listeners with the live parts.
 
+mod dependencies;
 mod instances;
 mod listeners;
 mod live;
 mod services;
+mod start_error;
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use dependencies::Dependencies;
 pub use instances::{account_id, offline};
 use listeners::Listeners;
 use live::{Live, SharedParts};
 use services::{PublicService, admin_service};
+pub use start_error::StartError;
 
 use crate::{
     admin::History,
-    clock::Clock,
     config::Config,
     front::Front,
     images::Thumbnailer,
     pipeline::{Faces, Instance},
-    server::{self, Address, BadCertificate, Inherited, Tls},
-    store::{OpenError, Store},
+    server::{self, Address, Tls},
+    store::Store,
     telemetry::Metrics,
-    upstream::Resolver,
 };
-
-/// The parts of a server that a caller can replace.
-#[derive(Debug)]
-pub struct Dependencies {
-    /// The clock.
-    pub clock: Clock,
-    /// The DNS resolver.
-    pub resolver: Resolver,
-    /// An HTML page for `/`.
-    pub home: Option<Bytes>,
-    /// Listening sockets that the service manager has opened.
-    pub inherited: Inherited,
-    /// The mode of the files of Unix sockets, where it is not the one that the umask gives.
-    pub socket_mode: Option<u32>,
-}
 
 /// A running server. Dropping it stops the server.
 #[derive(Debug)]
@@ -66,49 +53,6 @@ pub struct App {
     tasks: Vec<JoinHandle<()>>,
     shutdown: CancellationToken,
     _shutdown_on_drop: DropGuard,
-}
-
-/// The reason why a server could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The cache directory cannot be used.
-    #[error("{0}")]
-    Store(#[from] OpenError),
-    /// The certificate cannot be used.
-    #[error("{0}")]
-    Certificate(#[from] BadCertificate),
-    /// The service manager has opened the public listener on an address that other machines can reach.
-    #[error(
-        "access.mode = \"open\" would show every face to every client that can reach the inherited socket {0}; write signed, or set access.allow_public = true if that is what you want"
-    )]
-    PublicSocket(Address),
-    /// The service manager has opened the admin listener on an address that other machines can reach.
-    #[error("the inherited admin socket {0} can be reached from other machines; set admin.token")]
-    AdminSocket(Address),
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address} ({key}): {error}; {remedy}")]
-    Listen {
-        /// The address.
-        address: Address,
-        /// The key that set it.
-        key: &'static str,
-        /// The system's error.
-        error: io::Error,
-        /// The remedy.
-        remedy: &'static str,
-    },
-}
-
-impl Default for Dependencies {
-    fn default() -> Self {
-        Self {
-            clock: Clock::system(),
-            resolver: Resolver::default(),
-            home: None,
-            inherited: Inherited::default(),
-            socket_mode: None,
-        }
-    }
 }
 
 impl App {

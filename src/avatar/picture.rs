@@ -7,7 +7,11 @@ use arrayvec::ArrayString;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::structure::{self, Fault, Structure};
+use super::{
+    formats::{self, Fault},
+    media_type::MediaType,
+    structure::Structure,
+};
 
 use crate::hex;
 
@@ -38,20 +42,6 @@ pub struct Proof {
 /// A BLAKE3 digest of a representation's bytes; the strong `ETag` is made from it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
-
-/// The image formats that vendors send and browsers show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MediaType {
-    /// `image/jpeg`
-    Jpeg,
-    /// `image/png`
-    Png,
-    /// `image/webp`
-    Webp,
-    /// `image/gif`
-    Gif,
-}
 
 /// Why bytes are not a valid picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +77,7 @@ impl Picture {
             return Err(InvalidPicture::NoBytes);
         }
         let media = MediaType::sniff(&bytes).ok_or(InvalidPicture::UnknownFormat)?;
-        let structure = structure::walk(media, &bytes).map_err(|fault| match fault {
+        let structure = formats::walk(media, &bytes).map_err(|fault| match fault {
             Fault::Truncated => InvalidPicture::Truncated(media),
             Fault::Malformed(part) => InvalidPicture::Malformed(media, part),
         })?;
@@ -108,7 +98,7 @@ impl Picture {
     /// The structure of the file, which says how much work its variants are. `None` for a file that an
     /// earlier version accepted and this one would refuse.
     pub fn structure(&self) -> Option<Structure> {
-        structure::walk(self.media, &self.bytes).ok()
+        formats::walk(self.media, &self.bytes).ok()
     }
 
     /// The picture of `proof`, if these are its bytes.
@@ -206,41 +196,6 @@ impl<'de> Deserialize<'de> for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.short())
-    }
-}
-
-// === impl MediaType ===
-
-impl MediaType {
-    /// The media type for `Content-Type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            MediaType::Jpeg => "image/jpeg",
-            MediaType::Png => "image/png",
-            MediaType::Webp => "image/webp",
-            MediaType::Gif => "image/gif",
-        }
-    }
-
-    /// The format with these magic bytes. All of them are compared, as browsers do.
-    fn sniff(bytes: &[u8]) -> Option<Self> {
-        if bytes.starts_with(b"\xFF\xD8\xFF") {
-            Some(MediaType::Jpeg)
-        } else if bytes.starts_with(b"\x89PNG\r\n\x1A\n") {
-            Some(MediaType::Png)
-        } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
-            Some(MediaType::Webp)
-        } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
-            Some(MediaType::Gif)
-        } else {
-            None
-        }
-    }
-}
-
-impl fmt::Display for MediaType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

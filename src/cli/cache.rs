@@ -11,8 +11,8 @@ use hyper::{Method, StatusCode, body::Bytes};
 use serde_json::json;
 
 use super::{
-    ConfigArg,
     admin_client::{self, Response},
+    config_arg::ConfigArg,
     progress::Progress,
 };
 use crate::{

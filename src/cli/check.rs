@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ConfigArg, providers};
+use super::{config_arg::ConfigArg, providers};
 use crate::server;
 
 pub(super) fn run(args: &ConfigArg) -> Result<(), String> {

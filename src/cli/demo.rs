@@ -5,7 +5,7 @@ mod gallery;
 
 use tempfile::TempDir;
 
-use super::StopSignals;
+use super::stop_signals::StopSignals;
 use crate::{
     app::{App, Dependencies},
     config::{self, Config},

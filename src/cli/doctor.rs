@@ -3,17 +3,15 @@
 
 mod disk;
 mod explain;
+mod finding;
 mod vendor;
 
 use clap::ValueEnum as _;
-use serde::Serialize;
+use explain::Explain;
+use finding::{Finding, Verdict};
 
-use super::{ConfigArg, admin_client};
-use crate::{
-    clock::Clock,
-    config::{Config, Instance},
-    upstream::Resolver,
-};
+use super::{admin_client, config_arg::ConfigArg};
+use crate::{clock::Clock, config::Config, upstream::Resolver};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,45 +24,9 @@ pub(super) struct Args {
     explain: Explain,
 }
 
-#[derive(Debug, clap::Args)]
-struct Explain {
-    /// Ask an instance about one face, which costs one look-up, and show how the reply is read. With --reply: a
-    /// provider's name, and nobody is asked.
-    #[arg(long, num_args = 1..=2, value_names = ["INSTANCE", "JID"])]
-    explain: Vec<String>,
-    /// The file with a gateway's reply.
-    #[arg(long, value_name = "FILE", requires = "explain")]
-    reply: Option<std::path::PathBuf>,
-    /// The status of that reply.
-    #[arg(long, value_name = "N", default_value_t = 200, requires = "reply")]
-    status: u16,
-}
-
-/// The result of one check.
-#[derive(Debug, Serialize)]
-struct Finding {
-    verdict: Verdict,
-    /// The subject of the check: a key of the configuration, where one fits.
-    about: String,
-    found: String,
-    /// The remedy; `None` if the check passed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
-}
-
-/// How the check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    Ok,
-    /// Faces are served, but there is a risk.
-    Warn,
-    Fail,
-}
-
 pub(super) async fn run(args: Args) -> Result<(), String> {
     if !args.explain.explain.is_empty() {
-        return explain::run(&args, &args.explain).await;
+        return explain::run(&args.config, &args.explain).await;
     }
     let config = args.config.load()?;
     let mut findings = Vec::new();
@@ -133,35 +95,4 @@ fn report(findings: &[Finding], as_json: bool) {
             println!("      → {remedy}");
         }
     }
-}
-
-impl Finding {
-    fn ok(about: impl Into<String>, found: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Ok,
-            about: about.into(),
-            found: found.into(),
-            remedy: None,
-        }
-    }
-
-    fn warn(about: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Warn,
-            remedy: Some(remedy.into()),
-            ..Self::ok(about, found)
-        }
-    }
-
-    fn fail(about: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Fail,
-            ..Self::warn(about, found, remedy)
-        }
-    }
-}
-
-/// The path of a key of an instance.
-fn key(instance: &Instance, key: &str) -> String {
-    format!("instances.{}.{key}", instance.name)
 }

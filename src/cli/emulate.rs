@@ -1,6 +1,6 @@
 //! `faceplate emulate`: the emulated vendors without the proxy.
 
-use super::StopSignals;
+use super::stop_signals::StopSignals;
 use crate::{
     emulator::{Emulator, Options},
     server::Address,

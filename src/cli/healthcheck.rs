@@ -2,7 +2,7 @@
 
 use hyper::{Method, StatusCode, body::Bytes};
 
-use super::{ConfigArg, admin_client};
+use super::{admin_client, config_arg::ConfigArg};
 use crate::server::Address;
 
 #[derive(Debug, clap::Args)]

@@ -3,6 +3,7 @@
 mod admin_client;
 mod cache;
 mod check;
+mod config_arg;
 mod demo;
 mod doctor;
 mod emulate;
@@ -12,22 +13,17 @@ mod progress;
 mod providers;
 mod serve;
 mod sign;
+mod stop_signals;
 mod warm;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use rustix::fs::Mode;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{
-    config::{self, Config, Instance},
-    telemetry::log_writer,
-    upstream::Catalog,
-};
+use config_arg::ConfigArg;
 
-/// The default path of the configuration file.
-const CONFIG: &str = "config/faceplate.toml";
+use crate::telemetry::log_writer;
 
 /// A self-hosted, avatar-caching reverse proxy in front of WhatsApp-gateway picture APIs.
 #[derive(Debug, Parser)]
@@ -61,13 +57,6 @@ enum Command {
     Healthcheck(healthcheck::Args),
     /// Print the licenses of all software and fonts in this program.
     Licenses,
-}
-
-#[derive(Debug, clap::Args)]
-struct ConfigArg {
-    /// The configuration file.
-    #[arg(long, default_value = CONFIG, value_name = "FILE", global = true)]
-    config: PathBuf,
 }
 
 /// The most threads that wait for the disk. Each thread that was ever busy keeps a megabyte of memory, and no
@@ -126,54 +115,4 @@ fn failed(message: &str) -> ExitCode {
         eprintln!("faceplate: {line}");
     }
     ExitCode::FAILURE
-}
-
-impl ConfigArg {
-    /// The descriptions of gateways: with a configuration also the operator's.
-    fn catalog(&self) -> Result<Catalog, String> {
-        if !self.config.exists() {
-            return Ok(Catalog::default());
-        }
-        Ok(self.load()?.reloadable.catalog)
-    }
-
-    fn load(&self) -> Result<Config, String> {
-        config::from_file(&self.config).map_err(|problems| problems.to_string())
-    }
-}
-
-/// The instance called `name`.
-fn instance<'c>(config: &'c Config, name: &str) -> Result<&'c Instance, String> {
-    let mut instances = config.reloadable.instances.iter();
-    instances
-        .find(|instance| instance.name == name)
-        .ok_or_else(|| {
-            format!(
-                "there is no instance {name:?} in the configuration; check its name in [instances]"
-            )
-        })
-}
-
-/// A listener for SIGTERM and SIGINT.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> Result<Self, String> {
-        let on = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-        Ok(Self {
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for one of the signals.
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

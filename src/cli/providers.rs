@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::ConfigArg;
+use super::config_arg::ConfigArg;
 use crate::upstream::{Catalog, Description, SampleReport, Source, load};
 
 #[derive(Debug, clap::Args)]

@@ -15,7 +15,7 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
-use super::StopSignals;
+use super::stop_signals::StopSignals;
 use crate::{
     app::{App, Dependencies},
     config::{self, Config},

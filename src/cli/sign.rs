@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ConfigArg;
+use super::config_arg::{self, ConfigArg};
 use crate::{
     clock::Clock,
     config,
@@ -27,7 +27,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let config = args.config.load()?;
-    super::instance(&config, &args.instance)?;
+    config_arg::instance(&config, &args.instance)?;
     let key = config.reloadable.access.keys.first().ok_or(
         "there is no signing key; write access.signing_keys = [\"env:FACEPLATE_SIGNING_KEY\"]",
     )?;

@@ -11,7 +11,11 @@ use std::{
 use hyper::{Method, StatusCode, body::Bytes};
 use tokio::time;
 
-use super::{ConfigArg, admin_client, progress::Progress};
+use super::{
+    admin_client,
+    config_arg::{self, ConfigArg},
+    progress::Progress,
+};
 use crate::{
     admin::{WarmRecord, WarmState},
     app::{self, StartError},
@@ -55,7 +59,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     // Opening the pipeline consumes a configuration, and the other case needs one as well.
     let (config, local) = (args.config.load()?, args.config.load()?);
     let name = &args.instance;
-    super::instance(&config, name)?;
+    config_arg::instance(&config, name)?;
     let list = args.file.as_deref().map(read).transpose()?;
     let job = match &list {
         Some(text) => Job::parse(text)

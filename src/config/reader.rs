@@ -13,9 +13,9 @@ use toml::{Table, Value};
 use super::{
     Problem,
     key::{DefaultValue, Effect, Key, Kind, Section},
-    load::Source,
     secret,
     setting::{SecretReference, Setting},
+    source::Source,
 };
 
 /// The results of reading that are not values.

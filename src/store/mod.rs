@@ -61,6 +61,7 @@ mod memory;
 mod metadata;
 mod metadata_cache;
 mod nonblocking;
+mod owner;
 mod read_error;
 mod record;
 mod space;
@@ -91,11 +92,12 @@ pub use key_locks::KeyLocks;
 use maintenance::Maintenance;
 pub use maintenance::MaintenanceSettings;
 use memory::Memory;
+pub use owner::Owner;
 use read_error::ReadError;
 use state_files::StateFiles;
 
 use crate::{
-    avatar::{Entry, Key, Subject},
+    avatar::{Entry, Key},
     clock::{Clock, Timestamp},
     in_flight::InFlight,
 };
@@ -136,18 +138,6 @@ pub struct Store {
     clock: Clock,
 }
 
-/// The owner of an entry, written beside it so that the cache directory explains itself.
-#[derive(Clone, Debug)]
-pub struct Owner {
-    /// The name of the instance through which the face was seen; of a later account, see [`AccountNames`].
-    pub instance: Arc<str>,
-    /// The account or chat that the face shows.
-    pub subject: Subject,
-}
-
-/// An entry from disk, and its owner if its record names a valid one.
-type OwnedEntry = (Entry, Option<Arc<Owner>>);
-
 /// The result of a look-up.
 #[derive(Clone, Debug, Default)]
 pub enum Cached {
@@ -167,13 +157,6 @@ pub enum Cached {
 
 /// Many more stripes than disk threads, so that unrelated faces seldom wait for each other.
 const STRIPES: usize = 4096;
-
-impl Owner {
-    /// The key of the face.
-    pub fn key(&self) -> Key {
-        Key::new(&self.instance, &self.subject)
-    }
-}
 
 impl Cached {
     /// The entry, if it was found.

@@ -22,8 +22,8 @@ use rustix::{
 };
 
 use super::{
-    OwnedEntry, directory::Directory, index_file::IndexFile, layout, metadata::EntryMetadata,
-    metadata_cache::MetadataCache, read_error::ReadError,
+    directory::Directory, index_file::IndexFile, layout, metadata::EntryMetadata,
+    metadata_cache::MetadataCache, owner::OwnedEntry, read_error::ReadError,
 };
 use crate::{
     avatar::{Key, Picture},

@@ -8,7 +8,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::Finding;
+use super::finding::Finding;
 use crate::{
     app::account_id,
     cli::admin_client,

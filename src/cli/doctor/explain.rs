@@ -1,17 +1,36 @@
 //! `faceplate doctor --explain`: how a gateway is asked, and how its reply is read.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use http::{HeaderMap, StatusCode};
 
-use super::{Args, Explain};
 use crate::{
     avatar::Subject,
-    cli::{self, providers},
+    cli::{
+        config_arg::{self, ConfigArg},
+        providers,
+    },
     upstream::{Client, Question, Resolver, VendorReply},
 };
 
-pub(super) async fn run(args: &Args, explain: &Explain) -> Result<(), String> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Explain {
+    /// Ask an instance about one face, which costs one look-up, and show how the reply is read. With --reply: a
+    /// provider's name, and nobody is asked.
+    #[arg(long, num_args = 1..=2, value_names = ["INSTANCE", "JID"])]
+    pub(super) explain: Vec<String>,
+    /// The file with a gateway's reply.
+    #[arg(long, value_name = "FILE", requires = "explain")]
+    reply: Option<PathBuf>,
+    /// The status of that reply.
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "reply")]
+    status: u16,
+}
+
+pub(super) async fn run(config: &ConfigArg, explain: &Explain) -> Result<(), String> {
     let [name, rest @ ..] = explain.explain.as_slice() else {
         return Err("--explain needs a name".to_owned());
     };
@@ -23,24 +42,24 @@ pub(super) async fn run(args: &Args, explain: &Explain) -> Result<(), String> {
         None => None,
     };
     match &explain.reply {
-        Some(file) => explain_file(args, name, subject, file, explain.status),
+        Some(file) => explain_file(config, name, subject, file, explain.status),
         None => {
             let subject = subject
                 .ok_or("--explain INSTANCE needs a JID; for a reply in a file, add --reply FILE")?;
-            explain_call(args, name, subject).await
+            explain_call(config, name, subject).await
         }
     }
 }
 
 /// Reads a reply in a file. Nobody is asked.
 fn explain_file(
-    args: &Args,
+    config: &ConfigArg,
     name: &str,
     subject: Option<Subject>,
     file: &Path,
     status: u16,
 ) -> Result<(), String> {
-    let catalog = args.config.catalog()?;
+    let catalog = config.catalog()?;
     let provider = providers::find(&catalog, name)?;
     let body =
         fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
@@ -57,9 +76,9 @@ fn explain_file(
 }
 
 /// Asks the gateway about one face.
-async fn explain_call(args: &Args, name: &str, subject: Subject) -> Result<(), String> {
-    let config = args.config.load()?;
-    let instance = cli::instance(&config, name)?;
+async fn explain_call(config: &ConfigArg, name: &str, subject: Subject) -> Result<(), String> {
+    let config = config.load()?;
+    let instance = config_arg::instance(&config, name)?;
     let (provider, account) = (&instance.provider, &instance.account);
     let question = Question {
         subject,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header;
 
-use super::{Finding, key};
+use super::finding::{Finding, Verdict};
 use crate::{
     avatar::{Subject, Trouble},
     clock::{Clock, Timestamp},
@@ -22,7 +22,7 @@ pub(super) async fn examine(
     clock: &Clock,
 ) -> Vec<Finding> {
     let mut findings = vec![base_url(instance, resolver).await];
-    if findings[0].verdict == super::Verdict::Fail {
+    if findings[0].verdict == Verdict::Fail {
         return findings;
     }
     for host in picture_hosts(instance) {
@@ -197,6 +197,11 @@ fn skew(reply: &VendorReply, now: Timestamp) -> Option<Finding> {
             "set this machine's clock (NTP): signatures and links expire by it",
         )
     })
+}
+
+/// The path of a key of an instance.
+fn key(instance: &Instance, key: &str) -> String {
+    format!("instances.{}.{key}", instance.name)
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use super::{
     Config, Problems, Reloadable, Startup,
     key::Section,
-    load::Source,
     reader::{Findings, Reader},
+    source::Source,
 };
 
 /// Every section of the configuration, and with them every key.

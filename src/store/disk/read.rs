@@ -7,11 +7,12 @@ use crate::{
     avatar::{Entry, Key, Picture},
     clock::Timestamp,
     store::{
-        OwnedEntry, cacache_adapter,
+        cacache_adapter,
         health::Operation,
         index_file::{self, IndexFile, IndexLine},
         layout,
         metadata::EntryMetadata,
+        owner::OwnedEntry,
         read_error::ReadError,
     },
 };

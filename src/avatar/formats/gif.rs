@@ -1,6 +1,7 @@
 //! GIF: blocks up to the trailer (GIF89a specification, sections 17 to 27).
 
-use super::{Decoding, Edit, Fault, Reader, Structure};
+use super::reader::{Fault, Reader};
+use crate::avatar::structure::{Decoding, Edit, Structure};
 
 const EXTENSION: u8 = 0x21;
 const IMAGE: u8 = 0x2C;

@@ -1,6 +1,10 @@
 //! JPEG: segments up to the end-of-image marker (ITU-T T.81, Annex B).
 
-use super::{Decoding, Edit, Fault, Reader, Structure, UPRIGHT, orientation, orientation_block};
+use super::{
+    exif::{UPRIGHT, orientation, orientation_block},
+    reader::{Fault, Reader},
+};
+use crate::avatar::structure::{Decoding, Edit, Structure};
 
 /// `0xFF` and the marker's code.
 const SOI: u8 = 0xD8;

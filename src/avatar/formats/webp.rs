@@ -1,6 +1,10 @@
 //! WebP: chunks inside the RIFF size (RFC 9649, section 2).
 
-use super::{Decoding, Edit, Fault, Reader, Structure, UPRIGHT, orientation, orientation_block};
+use super::{
+    exif::{UPRIGHT, orientation, orientation_block},
+    reader::{Fault, Reader},
+};
+use crate::avatar::structure::{Decoding, Edit, Structure};
 
 /// `RIFF`, its size, `WEBP`.
 const FILE_HEADER: usize = 12;

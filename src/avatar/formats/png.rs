@@ -1,6 +1,10 @@
 //! PNG: chunks up to `IEND` (PNG specification, third edition, section 5).
 
-use super::{Decoding, Edit, Fault, Reader, Structure, UPRIGHT, orientation, orientation_block};
+use super::{
+    exif::{UPRIGHT, orientation, orientation_block},
+    reader::{Fault, Reader},
+};
+use crate::avatar::structure::{Decoding, Edit, Structure};
 
 /// The length of the signature.
 const SIGNATURE: usize = 8;

@@ -8,80 +8,16 @@
 //! 3. Which parts are metadata (camera, place, time, comments)? [`Structure::strip`] leaves them out
 //!    and changes no pixel.
 
+mod exif;
 mod gif;
 mod jpeg;
 mod png;
+mod reader;
 mod webp;
 
-use std::ops::Range;
+pub(super) use reader::Fault;
 
-use super::MediaType;
-
-/// The facts about an image file that the walk found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Structure {
-    /// Width in pixels, before the EXIF orientation is applied.
-    pub width: u32,
-    /// Height in pixels, before the EXIF orientation is applied.
-    pub height: u32,
-    /// Bytes of memory that a decoder needs for each pixel, its coefficients and samples together.
-    pub decoder_bytes_per_pixel: u8,
-    /// Bytes of a decoded pixel.
-    pub decoded_bytes_per_pixel: u8,
-    /// Whether the file has a color profile.
-    pub has_profile: bool,
-    /// Whether the EXIF orientation asks for turning the picture.
-    pub is_turned: bool,
-    /// Whether the pixels are CMYK, which decoders convert to RGB on their own.
-    pub is_cmyk: bool,
-    /// Whether common decoders read the file in the one way that the format allows.
-    pub decoding: Decoding,
-    /// Parts of the file to leave out, in order, and the bytes to put in their place.
-    edits: Vec<Edit>,
-}
-
-/// Whether the decoder that makes variants can be trusted with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decoding {
-    /// The usual kind of file.
-    Reliable,
-    /// A valid JPEG that the decoder turns into garbage without an error: one scan for each
-    /// component, or chroma that is sampled more finely than luma
-    /// (etemesi254/zune-image#419, #422). Or one that it does not know: arithmetic
-    /// coding, or a ratio of sampling factors such as 3.
-    Unreliable,
-}
-
-/// Why a file is no picture that browsers show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The file ends before its end mark.
-    Truncated,
-    /// A part that decoders insist on is missing or wrong.
-    Malformed(&'static str),
-}
-
-/// Bytes of the file, and their replacement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Edit {
-    range: Range<usize>,
-    replacement: Vec<u8>,
-}
-
-/// The orientation of a picture that needs no turning (EXIF tag 0x0112).
-const UPRIGHT: u8 = 1;
-
-/// A TIFF header and one directory entry: the smallest EXIF block that says how to turn a picture.
-fn orientation_block(orientation: u8) -> Vec<u8> {
-    let mut block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
-    block.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
-    block
-}
-
-/// The orientation that an EXIF block (from its TIFF header on) asks for.
-fn orientation(exif: &[u8]) -> u8 {
-    image::metadata::Orientation::from_exif_chunk(exif).map_or(UPRIGHT, |found| found.to_exif())
-}
+use super::{media_type::MediaType, structure::Structure};
 
 /// Walks `bytes`, whose magic bytes are those of `media`.
 pub(super) fn walk(media: MediaType, bytes: &[u8]) -> Result<Structure, Fault> {
@@ -93,73 +29,6 @@ pub(super) fn walk(media: MediaType, bytes: &[u8]) -> Result<Structure, Fault> {
     }
 }
 
-// === impl Structure ===
-
-impl Structure {
-    /// The file without its metadata, or `None` if it has none. Pixels, colors and orientation stay.
-    pub(super) fn strip(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        if self.edits.is_empty() {
-            return None;
-        }
-        let mut stripped = Vec::with_capacity(bytes.len());
-        let mut from = 0;
-        for edit in &self.edits {
-            stripped.extend_from_slice(&bytes[from..edit.range.start]);
-            stripped.extend_from_slice(&edit.replacement);
-            from = edit.range.end;
-        }
-        stripped.extend_from_slice(&bytes[from..]);
-        // A block that holds the orientation alone is replaced by its like.
-        (stripped != bytes).then_some(stripped)
-    }
-}
-
-// === impl Edit ===
-
-impl Edit {
-    fn remove(range: Range<usize>) -> Self {
-        Self {
-            range,
-            replacement: Vec::new(),
-        }
-    }
-
-    /// Removes everything behind the picture's end, unless it is padding.
-    fn remove_trailer(bytes: &[u8], end: usize) -> Option<Self> {
-        let trailer = bytes.get(end..).unwrap_or_default();
-        let is_padding = trailer.iter().all(|byte| *byte == 0);
-        (!is_padding).then(|| Self::remove(end..bytes.len()))
-    }
-}
-
-/// Reads a file front to back. Past the end, every read is [`Fault::Truncated`].
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at }
-    }
-
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
-        let end = self.at.checked_add(count).ok_or(Fault::Truncated)?;
-        let taken = self.bytes.get(self.at..end).ok_or(Fault::Truncated)?;
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn take_array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
-        let taken = self.take(N)?;
-        taken.try_into().map_err(|_| Fault::Truncated)
-    }
-
-    fn byte(&mut self) -> Result<u8, Fault> {
-        self.take_array::<1>().map(|[byte]| byte)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
@@ -167,7 +36,7 @@ mod tests {
     use image::{DynamicImage, ImageFormat, RgbImage};
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{exif::orientation_block, *};
 
     fn encode(format: ImageFormat) -> Vec<u8> {
         let picture = RgbImage::from_fn(48, 40, |x, y| image::Rgb([x as u8 * 5, y as u8 * 6, 90]));

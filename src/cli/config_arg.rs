@@ -1,0 +1,44 @@
+//! The argument that names the configuration file, and the configuration behind it.
+
+use std::path::PathBuf;
+
+use crate::{
+    config::{self, Config, Instance},
+    upstream::Catalog,
+};
+
+/// The default path of the configuration file.
+const CONFIG: &str = "config/faceplate.toml";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigArg {
+    /// The configuration file.
+    #[arg(long, default_value = CONFIG, value_name = "FILE", global = true)]
+    pub(super) config: PathBuf,
+}
+
+impl ConfigArg {
+    /// The descriptions of gateways: with a configuration also the operator's.
+    pub(super) fn catalog(&self) -> Result<Catalog, String> {
+        if !self.config.exists() {
+            return Ok(Catalog::default());
+        }
+        Ok(self.load()?.reloadable.catalog)
+    }
+
+    pub(super) fn load(&self) -> Result<Config, String> {
+        config::from_file(&self.config).map_err(|problems| problems.to_string())
+    }
+}
+
+/// The instance called `name`.
+pub(super) fn instance<'c>(config: &'c Config, name: &str) -> Result<&'c Instance, String> {
+    let mut instances = config.reloadable.instances.iter();
+    instances
+        .find(|instance| instance.name == name)
+        .ok_or_else(|| {
+            format!(
+                "there is no instance {name:?} in the configuration; check its name in [instances]"
+            )
+        })
+}

@@ -1,0 +1,99 @@
+//! The configuration as the rooms get it: their settings, in their own types.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::Problem;
+use crate::{
+    compat, http,
+    images::ImageSettings,
+    limits, pipeline, public, server, store,
+    telemetry::{log, traces},
+    upstream,
+};
+
+/// A configuration without problems.
+#[derive(Debug)]
+pub struct Config {
+    /// The settings that take effect at a start alone.
+    pub startup: Startup,
+    /// The settings that a reload replaces.
+    pub reloadable: Reloadable,
+    /// The values that a reload cannot change, by key, to be compared with those of another configuration.
+    pub restart_only: BTreeMap<String, String>,
+    /// Settings that are allowed, but unwise.
+    pub warnings: Vec<Problem>,
+}
+
+/// The settings that take effect at a start alone.
+#[derive(Debug)]
+pub struct Startup {
+    /// The address of the public listener.
+    pub listen: server::Address,
+    /// How it serves its connections.
+    pub server: server::Settings,
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
+    /// The address of the admin listener.
+    pub admin: server::Address,
+    /// The cache.
+    pub store: store::Settings,
+    /// The bounds of image work.
+    pub images: ImageSettings,
+    /// The log.
+    pub log: log::Settings,
+    /// The export of traces, if they are exported.
+    pub traces: Option<traces::Settings>,
+}
+
+/// The settings that a reload replaces.
+#[derive(Debug)]
+pub struct Reloadable {
+    /// The certificate of the public listener, if it speaks TLS.
+    pub tls: Option<server::CertificateFiles>,
+    /// The proxies that are trusted for clients' addresses.
+    pub proxies: http::Proxies,
+    /// How many requests a client may make.
+    pub client_rate: limits::Quota,
+    /// Where links to faces begin.
+    pub origin: compat::Origin,
+    /// The token that everything on the admin listener but the probes asks for.
+    pub admin_token: Option<secrecy::SecretString>,
+    /// Which requests may see faces.
+    pub access: public::Access,
+    /// Whether faces may be served on an address that other machines can reach.
+    pub may_be_public: bool,
+    /// `Access-Control-Allow-Origin`.
+    pub allow_origin: ::http::HeaderValue,
+    /// How long answers are believed, and how long requests wait.
+    pub pipeline: pipeline::Settings,
+    /// The descriptions of gateways.
+    pub catalog: upstream::Catalog,
+    /// The accounts.
+    pub instances: Vec<Instance>,
+}
+
+impl Config {
+    /// The keys whose change needs a restart, compared with the values that a server was started with.
+    pub fn restart_needed(&self, started_with: &BTreeMap<String, String>) -> Vec<String> {
+        let values = self.restart_only.iter();
+        let changed = values.filter(|(key, value)| started_with.get(*key) != Some(value));
+        changed.map(|(key, _)| key.clone()).collect()
+    }
+}
+
+/// One account.
+#[derive(Debug)]
+pub struct Instance {
+    /// Its name in URLs.
+    pub name: String,
+    /// The description of its vendor's API.
+    pub provider: Arc<upstream::Description>,
+    /// Its name and credential at the vendor.
+    pub account: upstream::Account,
+    /// Its HTTP client.
+    pub client: upstream::ClientSettings,
+    /// Its budget, its pauses and its soft-throttling detector.
+    pub limits: limits::AdmissionLimits,
+    /// The daily warm-up.
+    pub warm: Option<pipeline::Schedule>,
+}
