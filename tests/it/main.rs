@@ -23,6 +23,7 @@ mod deploy;
 mod descriptions;
 mod disk_trouble;
 mod doctor;
+mod documents;
 mod dropin;
 mod emulator;
 mod exactness;

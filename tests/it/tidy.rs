@@ -6,11 +6,13 @@ mod source;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use faceplate::config::SECTIONS;
 use source::{Source, assert_none, everything, sources};
+
+use crate::support::docs;
 
 /// The rooms and their floors. A room may use rooms on lower floors, and itself.
 const FLOORS: [(&str, u8); 24] = [
@@ -163,7 +165,7 @@ fn layer_violations(source: &Source) -> Vec<String> {
     }
     let Some(own) = floor(room) else {
         return vec![format!(
-            "src/{}: the room {room} has no floor; put it on one in tests/tidy.rs",
+            "src/{}: the room {room} has no floor; put it on one in tests/it/tidy.rs",
             source.path
         )];
     };
@@ -373,35 +375,17 @@ fn no_path_of_a_developer_s_machine_is_in_the_tree() {
         ["/fa", "rm"].concat(),
     ];
     let mut found = Vec::new();
-    for path in tracked_files() {
-        let Ok(text) = fs::read_to_string(&path) else {
-            continue;
-        };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in docs::tracked_files() {
+        // Binary files have no paths.
+        let text = fs::read_to_string(root.join(&path)).unwrap_or_default();
         for (index, line) in text.lines().enumerate() {
             if needles.iter().any(|needle| line.contains(needle)) {
-                found.push(format!(
-                    "{}:{}: a path of one machine",
-                    path.display(),
-                    index + 1
-                ));
+                found.push(format!("{path}:{}: a path of one machine", index + 1));
             }
         }
     }
     assert_none(found);
-}
-
-fn tracked_files() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let listed = std::process::Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root)
-        .output();
-    let listed = listed.map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&listed)
-        .split('\0')
-        .filter(|name| !name.is_empty())
-        .map(|name| root.join(name))
-        .collect()
 }
 
 mod the_rules_can_fail {
