@@ -1,8 +1,8 @@
 """Thumbnails by Faceplate and by libvips: CPU time, fidelity, memory. `make bench-images` writes docs/benchmarks-images.md.
 
 Both make thumbnails of 96 pixels of the same photographs, JPEGs of 640 as WhatsApp's, many in one process, on one core. Fidelity
-is measured against libvips' own thumbnail before it is compressed, and against Pillow's as somebody who takes no side, with
-libvips' quality chosen so that its files are as large as Faceplate's.
+is measured against libvips' own thumbnail before it is compressed, and against the thumbnail of a third library, Pillow. The quality of libvips is
+chosen so that its files are as large as Faceplate's.
 """
 
 import concurrent.futures
@@ -55,7 +55,7 @@ PICTURES, ROUNDS, EDGE, CROWD = 200, 5, 96, 500
 FORMATS = {"jpeg": "jpg", "webp": "webp"}
 FIRST = 628990000000
 UNIT = (ROOT / "deploy/systemd/faceplate.service").read_text()
-# What the allocator is told wherever Faceplate is deployed.
+# The settings of the allocator in every deployment.
 MALLOC = dict(re.findall(r"^Environment=(MALLOC_\w+)=(.+)$", UNIT, re.MULTILINE))
 
 
@@ -238,12 +238,12 @@ def main():
                 )
         count, before, peak, after, again, code = burst(work)
     text = "\n".join([
-        "# Thumbnails beside libvips'",
+        "# Image benchmarks",
         "",
-        f"Written by `make bench-images`: thumbnails of {EDGE} pixels of {PICTURES} photographs, JPEGs of 640 pixels as WhatsApp's, in one",
-        f"process on one core, the median of {ROUNDS} times. The quality of libvips' files is chosen so that they are as large as Faceplate's. PSNR",
-        "(in dB) and SSIM are against libvips' own thumbnail before it is compressed, and against Pillow's (Lanczos).",
-        "Compare the ratios: the rest is this machine.",
+        f"Written by `make bench-images`: thumbnails of {EDGE} pixels of {PICTURES} photographs, JPEGs of 640 pixels like WhatsApp's, in",
+        f"one process on one core, the median of {ROUNDS} runs. The quality of libvips is chosen so that its files are as large as Faceplate's.",
+        "PSNR (in dB) and SSIM are against libvips' own thumbnail before it is compressed, and against Pillow's (Lanczos).",
+        "Compare the ratios, because the other figures depend on the machine.",
         "",
         f"Measured {datetime.date.today()} beside {version()}. Faceplate may cost 1.2 times as much.",
         "",
@@ -251,10 +251,10 @@ def main():
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *rows,
         "",
-        f"{count:,} pictures in another size or format that nobody asked for before, sixteen at a time, of {CROWD} faces, with `cache.memory` and",
-        f"`images.memory` at 16 MiB each: **{before:.0f} MiB** are resident before, **{peak:.0f} MiB** at most, **{after:.0f} MiB** half a minute later,",
-        f"of which the pictures just made, which are kept, are 16, and {code:.1f} are code that was not in use before; and **{again:.0f} MiB** half a",
-        "minute after such a burst came again. The allocator is told what the image and the systemd unit tell it.",
+        f"Memory in a burst of {count:,} requests for new variants of {CROWD} faces, sixteen at a time, with `cache.memory` and",
+        f"`images.memory` at 16 MiB each: **{before:.0f} MiB** are resident before, **{peak:.0f} MiB** at most, and **{after:.0f} MiB** half a minute",
+        f"later, of which 16 are cached variants and {code:.1f} are code that was not in use before. Half a minute after a second burst,",
+        f"**{again:.0f} MiB** are resident. The settings of the allocator are those of the image and the systemd unit.",
         "",
     ])
     print(text)

@@ -22,15 +22,15 @@ SECONDS, KEYS, DELAY = 5, 20_000, 250
 # Groups of functions by patterns of their names; the first match counts. The program and the kernel have groups of their own.
 PROGRAM = [
     ("hashing: signature, key, bytes from disk", r"blake3|sha2|sha1|hmac|digest"),
-    ("the log and the counts", r"telemetry|prometheus|itoa|http::log"),
-    ("the runtime, and calls into the system", r"tokio|mio::|libc_|writev|recv|epoll|futex|syscall|clock_gettime"),
-    ("reading the index", r"serde|bucket|outline|base64"),
+    ("access log and metrics", r"telemetry|prometheus|itoa|http::access_log"),
+    ("the runtime, and entering system calls", r"tokio|mio::|libc_|writev|recv|epoll|futex|syscall|clock_gettime"),
+    ("reading the index", r"serde|store::(index_file|record|metadata)|base64"),
 ]
 KERNEL = [
     ("copying into the socket", r"copy_from_iter"),
-    ("taking pages out of files, and to the socket", r"copy_to_iter|filemap|page_cache|folio|xas_|shmem|splice|pagefrag|sendfile"),
+    ("moving pages from files to the socket", r"copy_to_iter|filemap|page_cache|folio|xas_|shmem|splice|pagefrag|sendfile"),
     (
-        "files and folders",
+        "opening and creating files and folders",
         r"lookup_(?!est)|path_|inode|dentry|openat|do_filp|lockref|alloc_fd|fput|filp|getname|walk_component|step_into|namei"
         r"|ext4|jbd2|xfs|btrfs|ovl_|d_alloc|d_lookup|mkdir|rename|link_path|get_block|recently_deleted|init_once",
     ),

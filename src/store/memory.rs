@@ -11,7 +11,7 @@ use crate::{
     in_flight::{CacheHold, InFlight},
 };
 
-/// Bytes of an entry beside its picture: the entry, its name, its memo, its owner, its slot in the cache.
+/// Bytes of an entry beside its picture: the entry, its key, its owner, its slot in the cache.
 const OVERHEAD: u64 = 896;
 
 /// The memory tier.

@@ -137,7 +137,9 @@ fn unknown_programs<'a>(options: &[&'a str]) -> Vec<&'a str> {
 
 /// The subcommands and options that the program does not have.
 fn unknown_words<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    let root = faceplate::cli::command();
+    let mut root = faceplate::cli::command();
+    // Gives each subcommand the options that all have.
+    root.build();
     let mut command = &root;
     let mut unknown = Vec::new();
     for word in words
@@ -170,7 +172,8 @@ fn keys_of_the_configuration_that_documents_name_exist() {
 
 /// The paths of all keys and sections, such as `cache.negative.empty`. An instance or provider is named NAME.
 fn known_keys() -> BTreeSet<String> {
-    let mut known = BTreeSet::new();
+    // A provider's table is a description and has no keys of the configuration.
+    let mut known = BTreeSet::from(["providers.NAME".to_owned()]);
     for (path, key) in SECTIONS.all_keys() {
         let (section, _) = path.rsplit_once('.').unwrap_or(("", &path));
         known.extend(key.old_name.map(|old| format!("{section}.{old}")));
@@ -216,10 +219,10 @@ fn key_of(word: &str) -> Option<String> {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
     });
-    if let [_, name, ..] = parts.as_mut_slice()
-        && path.starts_with("instances.")
-    {
-        *name = "NAME";
+    match parts.as_mut_slice() {
+        ["instances", name, ..] => *name = "NAME",
+        ["providers", name] if *name != "dir" => *name = "NAME",
+        _ => {}
     }
     (are_names && path != "section.key").then(|| parts.join("."))
 }
