@@ -88,6 +88,9 @@ def images(profile, twice, upgrade):
     mounted = re.compile(r"(cache|dev|proc|sys|etc)/|\.dockerenv")
     files = [name for name in content.stdout.split() if not mounted.match(name)]
     expect(files == ["faceplate"], "there is one file in it, and so no shell")
+    notices = docker("run", "--rm", "--read-only", "--network", "none", "--cap-drop", "ALL", tag, "licenses")
+    expect(all(text in notices for text in ("MIT License", "Apache License", "SIL OPEN FONT LICENSE")),
+           "it prints the licenses of its parts")
     if upgrade:
         # The image to upgrade to: another one, of the same program.
         build(f"faceplate:{NEXT}", profile, "--build-arg", f"VERSION={NEXT}")
