@@ -237,8 +237,8 @@ pub fn description((text, name, status, body): DescriptionInput<'_>) {
     }
     let _ = description.read_chat_list(&reply);
     let _ = description.read_session(&reply);
-    if let Ok(event) = serde_json::from_slice(body) {
-        let _ = description.read_event(&event);
+    for is_form in [false, true] {
+        let _ = description.read_event(body, is_form);
     }
 }
 

@@ -9,7 +9,7 @@
 //! | 8 | [`app`] | joins the parts |
 //! | 7 | [`config`], [`emulator`] | the operator's words; the vendors, acted |
 //! | 6 | [`front`] | which service a request is for |
-//! | 5 | [`public`], [`compat`], [`admin`] | the services: faces by URL, the vendors' own calls, the operator's routes |
+//! | 5 | [`public`], [`compat`], [`admin`], [`hooks`] | the services: faces by URL, the vendors' own calls, the operator's routes, webhooks |
 //! | 4 | [`representation`] | a face as bytes and headers |
 //! | 3 | [`pipeline`], [`http`] | one face, found or fetched; the HTTP protocol, without a face in it |
 //! | 2 | [`store`], [`upstream`], [`limits`], [`images`], [`server`] | the mechanisms |
@@ -28,6 +28,7 @@ pub mod front;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod hex;
+pub mod hooks;
 pub mod http;
 pub mod images;
 pub mod in_flight;

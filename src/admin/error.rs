@@ -1,5 +1,7 @@
 //! The errors of the admin service, and the problem that each is reported as.
 
+use std::borrow::Cow;
+
 use http::{StatusCode, header};
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
     pipeline::LookUpError,
     pipeline::RenameError,
     representation::{problems, view::InvalidParameter},
-    upstream::UnsupportedSubject,
+    upstream::{EventError, UnsupportedSubject},
 };
 
 /// Why the admin service refuses a request.
@@ -33,8 +35,10 @@ pub(super) enum Error {
     },
     /// The body is longer than this many bytes.
     BodyTooLarge(usize),
-    /// A webhook's body is not an event. The text says which body is.
-    WebhookEvent(&'static str),
+    /// A webhook's body is not an event.
+    WebhookEvent(EventError),
+    /// An event does not name its account.
+    WebhookAccount,
     /// A request without the admin token.
     Token,
     /// The same, for the page: a browser asks for a password.
@@ -104,11 +108,9 @@ impl From<Error> for Problem {
                 "The body is too long",
                 format!("it may have {limit} bytes"),
             ),
-            Error::WebhookEvent(remedy) => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "event",
-                "Unrecognized webhook event",
-                remedy,
+            Error::WebhookEvent(error) => unrecognized_event(error.to_string()),
+            Error::WebhookAccount => unrecognized_event(
+                "the event does not name its account where the description of the gateway says; use POST /v1/hooks/{instance}/{secret} of hooks.listen",
             ),
             Error::Token => token_required().with_header(header::WWW_AUTHENTICATE, "Bearer"),
             Error::PageToken => token_required().with_header(
@@ -168,6 +170,11 @@ impl From<Error> for Problem {
             ),
         }
     }
+}
+
+fn unrecognized_event(remedy: impl Into<Cow<'static, str>>) -> Problem {
+    let title = "Unrecognized webhook event";
+    Problem::new(StatusCode::BAD_REQUEST, "event", title, remedy)
 }
 
 fn token_required() -> Problem {

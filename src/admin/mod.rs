@@ -120,7 +120,9 @@ impl Admin {
             Endpoint::Purge => Ok(respond::json(&self.purge(query).await?)),
             Endpoint::Warm => self.warm(method, query, &body).await,
             Endpoint::Webhook => {
-                let result = self.take_event(parameters.provider, &body).await?;
+                let result = self
+                    .take_event(parameters.provider, &head.headers, &body)
+                    .await?;
                 Ok(respond::json(&result))
             }
             Endpoint::Entry => {

@@ -18,12 +18,11 @@ use super::{
     rename::Renamed,
     routes::{Endpoint, ROUTES, Route},
     warm::WarmRecord,
-    webhooks::EventResult,
 };
 use crate::{
     avatar::MalformedJid,
     http::openapi::{self, Document, Operation, choice, integer, required},
-    pipeline::RenameError,
+    pipeline::{EventCounts, RenameError},
     representation::{
         openapi::{instance, instance_schema, jid, jid_schema},
         view::InvalidParameter,
@@ -153,15 +152,15 @@ fn describe_endpoint(route: &Route, method: &str) -> Operation {
         Endpoint::Purge => describe_purge(),
         Endpoint::Warm => describe_warm(method),
         Endpoint::Webhook => {
-            let about = "The account's name in `session` or `instance`, the kind of event in `event`, and contacts anywhere below `payload` or `data`.";
+            let about = "The event as the gateway sends it, which its description reads; a form, too, if the gateway sends forms. It has to name the account.";
             let event = Object::with_type(Type::Object);
             Operation::new(
                 "takeEvent",
                 "Takes a gateway's webhook event about contacts",
             )
             .body(about, "application/json", event, true)
-            .json::<EventResult>(OK, "The result of the event.")
-            .problems([Error::WebhookEvent(""), Error::UnknownInstance])
+            .json::<EventCounts>(OK, "The result of the event.")
+            .problems([Error::WebhookAccount, Error::UnknownInstance])
         }
         Endpoint::Entry => describe_entry(method),
         Endpoint::Picture => {

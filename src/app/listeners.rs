@@ -1,4 +1,4 @@
-//! Opens the two listeners: sockets of the service manager if there are any, else the configured addresses.
+//! Opens the listeners: sockets of the service manager if there are any, else the configured addresses.
 
 use std::io;
 
@@ -8,16 +8,19 @@ use crate::{
     server::{Address, Inherited, Listener},
 };
 
-/// Both listeners, with their actual addresses.
+/// The listeners, with their actual addresses.
 pub(super) struct Listeners {
     pub(super) public: Listener,
     pub(super) address: Address,
     pub(super) admin: Listener,
     pub(super) admin_address: Address,
+    /// The one for webhooks, if it is configured.
+    pub(super) hooks: Option<Listener>,
+    pub(super) hooks_address: Option<Address>,
 }
 
 impl Listeners {
-    /// Opens both listeners.
+    /// Opens the listeners.
     pub(super) async fn open(
         config: &Config,
         inherited: &mut Inherited,
@@ -32,6 +35,12 @@ impl Listeners {
             Some(listener) => listener,
             None => bind(&startup.admin, socket_mode, "admin.listen").await?,
         };
+        let hooks = match (inherited.take("hooks"), &startup.hooks) {
+            (Some(listener), _) => Some(listener),
+            (None, Some(address)) => Some(bind(address, socket_mode, "hooks.listen").await?),
+            (None, None) => None,
+        };
+        let hooks_address = hooks.as_ref().and_then(|hooks| hooks.address().ok());
         let address = actual_address(&public, &startup.listen);
         let admin_address = actual_address(&admin, &startup.admin);
         // The configuration was checked with its own addresses; inherited sockets may have others.
@@ -46,6 +55,8 @@ impl Listeners {
             address,
             admin,
             admin_address,
+            hooks,
+            hooks_address,
         })
     }
 }

@@ -1,12 +1,13 @@
 //! The parts that a reload replaces, as one value: no request sees half of a reload.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{dependencies::Dependencies, instances};
 use crate::{
     admin::{Admin, History},
     config::Reloadable,
     front::{self, Front},
+    hooks::Hooks,
     http::Clients,
     images::Thumbnailer,
     limits::ClientLimiter,
@@ -21,6 +22,7 @@ use crate::{
 pub(super) struct Live {
     pub(super) front: Front,
     pub(super) admin: Arc<Admin>,
+    pub(super) hooks: Arc<Hooks>,
     pub(super) faces: Faces,
     pub(super) warmups: Warmups,
     pub(super) instances: Instances,
@@ -49,9 +51,11 @@ impl Live {
     ) -> Self {
         let warmups = Warmups::new(faces.clone());
         let known = before.map(|live| &live.instances);
-        let mut built = Vec::new();
+        let (mut built, mut hooks) = (Vec::new(), HashMap::new());
         for instance in settings.instances {
             let schedule = instance.warm;
+            let hook = instance.hook.clone();
+            hooks.extend(hook.map(|hook| (instance.name.clone(), hook)));
             let instance = instances::build(instance, &parts.store, &parts.dependencies, known);
             faces.take_over_wanted(&instance);
             warmups.resume(&instance);
@@ -89,7 +93,15 @@ impl Live {
             metrics: parts.metrics.clone(),
             token: settings.admin_token,
         };
+        let hooks = Hooks::new(
+            faces.clone(),
+            instances.clone(),
+            hooks,
+            settings.hooks,
+            parts.metrics.clone(),
+        );
         Self {
+            hooks: Arc::new(hooks),
             front: Front::new(faces.clone(), instances.clone(), front),
             admin: Arc::new(admin),
             faces,

@@ -1,6 +1,6 @@
 //! Builds every part from the configuration and joins them. The only room that knows all others.
 //!
-//! * `listeners` binds the two listeners, or takes them over from the service manager.
+//! * `listeners` binds the listeners, or takes them over from the service manager.
 //! * `live` holds the parts that a reload replaces.
 //! * `instances` builds the accounts, and the pipeline of commands that run without a server.
 //! * `dependencies` are the parts that a caller provides, such as the clock.
@@ -23,7 +23,7 @@ pub use dependencies::Dependencies;
 pub use instances::{account_id, offline};
 use listeners::Listeners;
 use live::{Live, SharedParts};
-use services::{PublicService, admin_service};
+use services::{PublicService, admin_service, hooks_service};
 pub use start_error::StartError;
 
 use crate::{
@@ -44,6 +44,8 @@ pub struct App {
     pub address: Address,
     /// The actual address of the admin listener.
     pub admin: Address,
+    /// The actual address of the listener for webhooks, if there is one.
+    pub hooks: Option<Address>,
     live: Arc<ArcSwap<Live>>,
     parts: SharedParts,
     /// The values that a reload cannot change, by key.
@@ -61,6 +63,7 @@ impl App {
         let socket_mode = dependencies.socket_mode;
         let listeners = Listeners::open(&config, &mut dependencies.inherited, socket_mode).await?;
         let (address, admin) = (listeners.address.clone(), listeners.admin_address.clone());
+        let hooks = listeners.hooks_address.clone();
         let Config {
             startup,
             reloadable,
@@ -109,6 +112,7 @@ impl App {
         Ok(Self {
             address,
             admin,
+            hooks,
             drain: startup.server.limits.drain,
             tasks: start_tasks(listeners, startup.server, &live, &parts, &shutdown),
             live,
@@ -169,7 +173,7 @@ impl App {
     }
 }
 
-/// Starts the two listeners and the sampling of the dashboard's figures.
+/// Starts the listeners and the sampling of the dashboard's figures.
 fn start_tasks(
     listeners: Listeners,
     settings: server::Settings,
@@ -192,16 +196,22 @@ fn start_tasks(
     let admin = server::run(
         listeners.admin,
         move |_| admin_service(for_admin.clone()),
-        server::Settings {
-            limits: server::Limits {
-                connections: server::ADMIN_CONNECTIONS,
-                ..server::Limits::default()
-            },
-            ..server::Settings::default()
-        },
+        side_listener(server::ADMIN_CONNECTIONS),
         None,
         shutdown.clone(),
     );
+    let for_hooks = live.clone();
+    let hooks = listeners.hooks.map(|listener| {
+        let handler = move |_| hooks_service(for_hooks.clone());
+        let settings = side_listener(server::HOOK_CONNECTIONS);
+        tokio::spawn(server::run(
+            listener,
+            handler,
+            settings,
+            None,
+            shutdown.clone(),
+        ))
+    });
     let (clock, live) = (parts.dependencies.clock.clone(), live.clone());
     let sampling = async move {
         loop {
@@ -213,9 +223,21 @@ fn start_tasks(
     let sampling = async move {
         shutdown.run_until_cancelled(sampling).await;
     };
-    vec![
+    let tasks = [
         tokio::spawn(public),
         tokio::spawn(admin),
         tokio::spawn(sampling),
-    ]
+    ];
+    tasks.into_iter().chain(hooks).collect()
+}
+
+/// The settings of a listener that is not for faces.
+fn side_listener(connections: usize) -> server::Settings {
+    server::Settings {
+        limits: server::Limits {
+            connections,
+            ..server::Limits::default()
+        },
+        ..server::Settings::default()
+    }
 }

@@ -1,4 +1,4 @@
-//! The services of the two listeners. Each request is answered by the parts that are live when it arrives.
+//! The services of the listeners. Each request is answered by the parts that are live when it arrives.
 
 use std::{convert::Infallible, pin::Pin, sync::Arc};
 
@@ -29,6 +29,16 @@ pub(super) fn admin_service(
     HyperOnly(move |request| -> ResponseFuture {
         let admin = live.load().admin.clone();
         Box::pin(async move { Ok(admin.handle(request).await) })
+    })
+}
+
+/// The service for webhooks of a connection.
+pub(super) fn hooks_service(
+    live: Arc<ArcSwap<Live>>,
+) -> HyperOnly<impl Fn(Request<RequestBody>) -> ResponseFuture> {
+    HyperOnly(move |request| -> ResponseFuture {
+        let hooks = live.load().hooks.clone();
+        Box::pin(async move { Ok(hooks.handle(request).await) })
     })
 }
 

@@ -112,6 +112,12 @@ impl Entry {
         entry
     }
 
+    /// Whether the last attempt was an answer, and at least `age` ago.
+    pub fn has_answer_older_than(&self, age: Duration, now: Timestamp) -> bool {
+        let is_answer = !matches!(self.last.outcome, Outcome::Trouble(_));
+        is_answer && !self.is_forgotten(now) && now.since(self.last.asked_at) >= age
+    }
+
     /// Takes all trust from the entry: the next request waits for the vendor, and gets this picture
     /// only if the vendor has no answer. A tombstone stays as it is.
     pub fn distrust(mut self, now: Timestamp) -> Self {

@@ -55,7 +55,8 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     let app = App::start(config, dependencies)
         .await
         .map_err(|error| error.to_string())?;
-    tracing::info!(listen = %app.address, admin = %app.admin, instances, "serving faces");
+    let hooks = app.hooks.as_ref().map(ToString::to_string);
+    tracing::info!(listen = %app.address, admin = %app.admin, hooks, instances, "serving faces");
     notify(NotifyState::Ready);
 
     loop {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::Problem;
 use crate::{
-    compat, http,
+    compat, hooks, http,
     images::ImageSettings,
     limits, pipeline, public, server, store,
     telemetry::{log, traces},
@@ -35,6 +35,8 @@ pub struct Startup {
     pub is_tls: bool,
     /// The address of the admin listener.
     pub admin: server::Address,
+    /// The address of the listener for webhooks, if there is one.
+    pub hooks: Option<server::Address>,
     /// The cache.
     pub store: store::Settings,
     /// The bounds of image work.
@@ -58,6 +60,8 @@ pub struct Reloadable {
     pub origin: compat::Origin,
     /// The token that everything on the admin listener but the probes asks for.
     pub admin_token: Option<secrecy::SecretString>,
+    /// How webhooks are served.
+    pub hooks: hooks::Settings,
     /// Which requests may see faces.
     pub access: public::Access,
     /// Whether faces may be served on an address that other machines can reach.
@@ -96,4 +100,6 @@ pub struct Instance {
     pub limits: limits::AdmissionLimits,
     /// The daily warm-up.
     pub warm: Option<pipeline::Schedule>,
+    /// The credentials of its webhook's events.
+    pub hook: Option<hooks::Credentials>,
 }

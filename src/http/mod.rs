@@ -15,7 +15,7 @@ pub(crate) mod respond;
 mod signed_url;
 
 use bytes::Bytes;
-use http::{HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method, header};
 use http_body_util::Full;
 
 pub(crate) use client_ip::RateExceeded;
@@ -27,6 +27,16 @@ pub type Body = Full<Bytes>;
 
 /// `Cache-Status` (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Whether a request's body is a form.
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    let media = headers.get(header::CONTENT_TYPE);
+    let media = media.and_then(|media| media.to_str().ok());
+    media.is_some_and(|media| {
+        let media = media.split(';').next().unwrap_or_default().trim();
+        media.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    })
+}
 
 /// Whether a method only reads (RFC 9110 §9.2.1).
 pub(crate) fn is_read(method: &Method) -> bool {

@@ -50,6 +50,8 @@ pub(super) enum Cause {
     Wish { wish: Wish, permit: Option<Permit> },
     /// A warm-up, which comes again if it is refused.
     WarmUp,
+    /// An event of the vendor's webhook, with a link. It never calls the vendor.
+    Event,
 }
 
 /// An answer about a face that came with a list of chats.
@@ -81,7 +83,7 @@ pub(super) enum Refresh {
 }
 
 /// The result of steps 3 and 4.
-enum Retrieval {
+pub(super) enum Retrieval {
     Answer(Answer),
     /// The link has expired or leads nowhere.
     LinkGone,
@@ -163,7 +165,7 @@ impl Fetch {
 
     /// The tombstone of a face that was forgotten when the instance had another account: forgetting is about
     /// the person.
-    async fn earlier_tombstone(&self, before: &Cached) -> Option<Arc<Entry>> {
+    pub(super) async fn earlier_tombstone(&self, before: &Cached) -> Option<Arc<Entry>> {
         if !matches!(before, Cached::Absent) {
             return None;
         }
@@ -282,7 +284,7 @@ impl Fetch {
     }
 
     /// Steps 3 and 4: downloads and validates the picture, if there is one.
-    async fn retrieve(
+    pub(super) async fn retrieve(
         &self,
         answer: VendorAnswer,
         known_link: Option<&str>,

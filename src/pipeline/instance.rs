@@ -8,7 +8,7 @@ use std::{
 
 use url::Url;
 
-use super::Wanted;
+use super::{Wanted, events::EventDownloads};
 use crate::{
     avatar::{StoredPicture, Subject},
     clock::Timestamp,
@@ -36,6 +36,7 @@ pub struct Instance {
     /// When an answer was logged that was not understood.
     misunderstood_at: Mutex<Option<Timestamp>>,
     wanted: Arc<Wanted>,
+    pub(super) event_downloads: EventDownloads,
 }
 
 /// The configured instances by name. Cheap to clone.
@@ -93,6 +94,7 @@ impl Instance {
             admission,
             misunderstood_at: Mutex::default(),
             wanted,
+            event_downloads: EventDownloads::default(),
         }
     }
 

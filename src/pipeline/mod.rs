@@ -20,6 +20,7 @@
 //! admission control and of single-flight under that of the wanted faces.
 
 mod copies;
+mod events;
 mod fetch;
 mod instance;
 mod latency;
@@ -38,8 +39,10 @@ mod warm;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::time;
+use tokio_util::task::TaskTracker;
 
 use copies::Copies;
+pub use events::EventCounts;
 pub use instance::{Instance, Instances};
 use lookup::Target;
 pub use lookup::{LookUp, LookUpError, PendingLookUp};
@@ -70,6 +73,8 @@ pub struct Settings {
     pub max_wanted: usize,
     /// How long a face stays wanted after it was last requested.
     pub wanted_for: Duration,
+    /// How old the last answer about a face has to be for a hint to expire it.
+    pub hint_after: Duration,
 }
 
 /// Looks faces up and fetches them. Clones share all state.
@@ -91,6 +96,8 @@ struct Shared {
     key_locks: Arc<KeyLocks>,
     recent: RecentUpdates,
     copies: Copies,
+    /// The downloads that events caused.
+    event_tasks: TaskTracker,
 }
 
 /// The stripes of [`Shared::key_locks`]: more than there usually are changes at once.
@@ -109,6 +116,7 @@ impl Faces {
                 key_locks: Arc::new(KeyLocks::new(STRIPES)),
                 recent: RecentUpdates::default(),
                 copies: Copies::default(),
+                event_tasks: TaskTracker::new(),
             }),
         }
     }
@@ -126,6 +134,7 @@ impl Faces {
                 key_locks: shared.key_locks.clone(),
                 recent: shared.recent.clone(),
                 copies: shared.copies.clone(),
+                event_tasks: shared.event_tasks.clone(),
             }),
         }
     }
@@ -180,6 +189,8 @@ impl Faces {
     pub async fn wait_idle(&self, limit: Duration) {
         let idle = async {
             self.shared.single_flight.wait_idle().await;
+            self.shared.event_tasks.close();
+            self.shared.event_tasks.wait().await;
             self.shared.store.wait_idle().await;
         };
         if time::timeout(limit, idle).await.is_err() {

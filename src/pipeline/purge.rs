@@ -1,7 +1,7 @@
 //! Purges and forgets faces. A purge makes the cache ask again or removes the entry; forgetting a face
 //! also keeps it from being fetched for a while.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Faces, Instance};
 use crate::{
@@ -35,6 +35,8 @@ pub enum PurgeMode {
     /// The entry expires, and the refresh makes the vendor bypass its own cache, because the picture is
     /// known to have changed.
     Changed,
+    /// The entry expires if its last answer is at least this old.
+    Older(Duration),
     /// The entry is removed.
     Hard,
 }
@@ -50,6 +52,7 @@ pub struct PurgeCounts {
 
 /// The result of purging one face.
 enum FacePurge {
+    /// Not cached, or too new.
     NotCached,
     Done,
     /// Only in memory: the disk failed.
@@ -131,7 +134,10 @@ impl Faces {
                 let outdated = Entry::clone(&entry).mark_outdated(now, ttl);
                 store.put(&key, owner, Arc::new(outdated)).await
             }
-            PurgeMode::Soft | PurgeMode::Hard => {
+            PurgeMode::Older(age) if !entry.has_answer_older_than(age, now) => {
+                return FacePurge::NotCached;
+            }
+            PurgeMode::Soft | PurgeMode::Older(_) | PurgeMode::Hard => {
                 let expired = Entry::clone(&entry).expire(now, ttl);
                 store.put(&key, owner, Arc::new(expired)).await
             }

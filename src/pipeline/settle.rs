@@ -4,7 +4,7 @@ use std::{iter, sync::Arc};
 
 use super::{
     FetchResult, Instance, Shared,
-    fetch::{Fetch, FetchError},
+    fetch::{Cause, Fetch, FetchError},
 };
 use crate::{
     avatar::{Answer, Empty, Entry, Key, Outcome, Report, StoredPicture, Trouble, absorb},
@@ -30,10 +30,12 @@ impl Fetch {
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
         let outcome = answer.outcome();
-        let provider = &self.instance.provider().name;
-        self.shared
-            .metrics
-            .record_transaction(provider, outcome.as_str());
+        if !matches!(self.cause, Cause::Event) {
+            let provider = &self.instance.provider().name;
+            self.shared
+                .metrics
+                .record_transaction(provider, outcome.as_str());
+        }
         let report = Report {
             asked_at,
             answered_at,
@@ -135,6 +137,10 @@ impl Fetch {
             Ok(answer) => answer,
             Err(error) => return self.record_error(&error),
         };
+        // An event answers no question, so it says nothing about how the vendor treats the account's calls.
+        if matches!(self.cause, Cause::Event) {
+            return answer;
+        }
         let Some(observation) = observation(&answer, entry) else {
             return answer;
         };

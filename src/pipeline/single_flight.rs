@@ -33,7 +33,7 @@ pub(super) struct SingleFlight {
 }
 
 /// A fetch in flight, for its waiters.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Flight {
     /// Wakes the waiters in the order in which they began to wait.
     result: Arc<SetOnce<FetchResult>>,
@@ -84,10 +84,7 @@ impl SingleFlight {
         if let Some(flight) = joined {
             return (flight.clone(), None);
         }
-        let flight = Flight {
-            result: Arc::default(),
-            called_at: Arc::default(),
-        };
+        let flight = Flight::default();
         in_flight.insert((key, ask), flight.clone());
         let leader = Leader {
             single_flight: self.clone(),

@@ -4,13 +4,15 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that the public listener leaves to the rest of the process.
-const RESERVE: u64 = ADMIN_CONNECTIONS as u64 + SEALED_FILES + OTHERS;
+const RESERVE: u64 = ADMIN_CONNECTIONS as u64 + HOOK_CONNECTIONS as u64 + SEALED_FILES + OTHERS;
 /// Connections that may be open on the admin listener.
 pub const ADMIN_CONNECTIONS: usize = 64;
+/// Connections that may be open on the listener for webhooks.
+pub const HOOK_CONNECTIONS: usize = 64;
 /// Files in memory that long pictures are sent from.
 pub(super) const SEALED_FILES: u64 = 64;
 /// Connections to vendors, files of the cache, the log.
-const OTHERS: u64 = 128;
+const OTHERS: u64 = 64;
 
 /// The limit of open files before and after it was raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -144,7 +144,7 @@ impl Inherited {
         let mut listeners = Vec::new();
         for index in 0..sockets.len() {
             let name = match names.get(index) {
-                Some(name @ (&"faces" | &"admin")) => name,
+                Some(name @ (&"faces" | &"admin" | &"hooks")) => name,
                 _ if index == 0 => "faces",
                 _ => "admin",
             };

@@ -29,8 +29,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use descriptors::{
-    ADMIN_CONNECTIONS, Raised, connections_within, descriptor_limit, highest_descriptor_limit,
-    raise_descriptor_limit,
+    ADMIN_CONNECTIONS, HOOK_CONNECTIONS, Raised, connections_within, descriptor_limit,
+    highest_descriptor_limit, raise_descriptor_limit,
 };
 pub use handler::{FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;

@@ -27,6 +27,8 @@ pub enum Limit {
     ClientRate,
     /// As many faces of an instance are wanted as may be; the oldest is dropped.
     Wanted,
+    /// As many downloads of an instance wait that its events asked for as may wait.
+    EventDownloads,
 }
 
 /// Admits one line a minute, and counts the others.
@@ -44,7 +46,7 @@ static THROTTLES: Mutex<BTreeMap<&'static str, Throttle>> = Mutex::new(BTreeMap:
 
 impl Limit {
     /// All limits, in the order of their declaration.
-    pub const ALL: [Limit; 7] = [
+    pub const ALL: [Limit; 8] = [
         Limit::Connections,
         Limit::HeaderTimeout,
         Limit::SendTimeout,
@@ -52,6 +54,7 @@ impl Limit {
         Limit::InFlight,
         Limit::ClientRate,
         Limit::Wanted,
+        Limit::EventDownloads,
     ];
 
     /// The value of the metric's label.
@@ -64,6 +67,7 @@ impl Limit {
             Limit::InFlight => "in_flight",
             Limit::ClientRate => "client_rate",
             Limit::Wanted => "max_wanted",
+            Limit::EventDownloads => "event_downloads",
         }
     }
 

@@ -19,6 +19,7 @@ use prometheus_client::{
 };
 
 use super::{
+    hook_metrics::HookMetrics,
     limits::{self, Limit},
     store_metrics::StoreMetrics,
 };
@@ -41,10 +42,10 @@ struct Inner {
     budget: Family<InstanceLabels, Gauge>,
     wanted: Family<InstanceLabels, Gauge>,
     store: StoreMetrics,
+    hooks: HookMetrics,
     variants: Family<FormatLabels, Counter>,
     image_queue: Gauge,
     limits_reached: Family<LimitLabels, Counter>,
-    webhook_contacts: Family<ResultLabels, Counter>,
     signature_rejects: Counter,
     ssrf_blocked: Counter,
 }
@@ -88,11 +89,6 @@ struct ServedLabels {
 struct UpstreamLabels {
     provider: Arc<str>,
     outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabels {
-    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -166,10 +162,10 @@ impl Metrics {
             budget: Family::default(),
             wanted: Family::default(),
             store: StoreMetrics::default(),
+            hooks: HookMetrics::default(),
             variants: Family::default(),
             image_queue: Gauge::default(),
             limits_reached: Family::default(),
-            webhook_contacts: Family::default(),
             signature_rejects: Counter::default(),
             ssrf_blocked: Counter::default(),
             registry: Registry::default(),
@@ -216,11 +212,7 @@ impl Metrics {
             inner.wanted.clone(),
         );
         inner.store.register(&mut registry);
-        registry.register(
-            "faceplate_hook_contacts",
-            "Contacts in webhook events, by whether they have an entry",
-            inner.webhook_contacts.clone(),
-        );
+        inner.hooks.register(&mut registry);
         registry.register(
             "faceplate_derived",
             "Variants made of pictures, in another size or format",
@@ -337,17 +329,6 @@ impl Metrics {
         self.inner.upstream.get_or_create(&labels).inc();
     }
 
-    /// Records the contacts of a webhook event: those whose entry was marked as outdated, and those without an entry.
-    pub fn record_webhook_contacts(&self, marked: u64, ignored: u64) {
-        for (result, count) in [("marked", marked), ("ignored", ignored)] {
-            let labels = ResultLabels { result };
-            self.inner
-                .webhook_contacts
-                .get_or_create(&labels)
-                .inc_by(count);
-        }
-    }
-
     /// Records a variant of a picture in this format.
     pub fn record_variant(&self, format: &'static str) {
         let labels = FormatLabels { format };
@@ -398,6 +379,11 @@ impl Metrics {
     /// The metrics of the store.
     pub fn store(&self) -> &StoreMetrics {
         &self.inner.store
+    }
+
+    /// The metrics of webhooks.
+    pub fn hooks(&self) -> &HookMetrics {
+        &self.inner.hooks
     }
 
     /// All metrics in the OpenMetrics text format.

@@ -1,6 +1,7 @@
 //! The log, the access log, metrics and traces.
 
 pub mod access_log;
+mod hook_metrics;
 mod limits;
 pub mod log;
 pub mod log_writer;

@@ -17,8 +17,8 @@ mod resolver;
 
 pub use client::{Client, ClientError, ClientSettings, Download, unguarded_client};
 pub use description::{
-    AccountProblem, Catalog, Defaults, Description, DescriptionProblem, Event, EventFace,
-    Explanation, Param, SHIPPED, SampleReport, Session, Source, load, shipped,
+    AccountProblem, Catalog, Defaults, Description, DescriptionProblem, Event, EventError,
+    EventFace, Explanation, Param, SHIPPED, SampleReport, Session, Source, load, shipped,
 };
 pub use guard::{Guard, GuardError, HostPattern};
 pub use link::{BadLink, Link};

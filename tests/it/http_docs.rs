@@ -1,16 +1,16 @@
-//! `docs/http.md` is written from the OpenAPI documents of the two listeners. After a change of a route,
+//! `docs/http.md` is written from the OpenAPI documents of the listeners. After a change of a route,
 //! `FACEPLATE_WRITE_DOCS=1 cargo test --test it http_docs::` writes the page again.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::support::{Answer, Rig, docs};
+use crate::support::{Answer, docs, rig::Settings};
 
 const INTRODUCTION: &str = "\
 # HTTP interface
 
-This page is written from the OpenAPI 3.1 documents that both listeners serve at `/openapi.json`. These documents are
+This page is written from the OpenAPI 3.1 documents that all listeners serve at `/openapi.json`. These documents are
 made from the program's types and routes.
 
 * **Errors** have a body of type `application/problem+json` (RFC 9457). `type` is `urn:faceplate:problem:` and the name
@@ -22,17 +22,21 @@ made from the program's types and routes.
 
 #[tokio::test]
 async fn the_page_about_the_http_interface_is_what_the_openapi_documents_say() {
-    let rig = Rig::start().await;
+    let settings = Settings::default().section("hooks", "listen = \"127.0.0.1:0\"");
+    let rig = settings.start().await;
     let mut page = INTRODUCTION.to_owned();
     for (title, address) in [
         ("The public listener", rig.address()),
         ("The admin listener", rig.admin()),
+        ("The listener for webhooks", rig.hooks()),
     ] {
         let answer = Answer::to(&address, "GET", "/openapi.json", &[]).await;
         let document: Value = serde_json::from_slice(&answer.body).unwrap();
         let about = text(&document["info"]["description"]);
         let _ = write!(page, "\n## {title}\n\n{about}\n");
-        describe_credentials(&document, &mut page);
+        if document["components"]["securitySchemes"].is_object() {
+            describe_credentials(&document, &mut page);
+        }
         for (path, item) in members(&document["paths"]) {
             for (method, operation) in members(item) {
                 // HEAD has the responses of GET.

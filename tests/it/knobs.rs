@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 72] = [
+const TURNED: [(&str, &str); 77] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -648,6 +648,26 @@ const TURNED: [(&str, &str); 72] = [
     (
         "instances.sales.allow_private",
         "two_hops::a_private_network_that_is_not_allowed_is_not_dialed",
+    ),
+    (
+        "instances.sales.hook",
+        "hooks::an_event_needs_the_gateway_s_signature_where_an_hmac_key_is_configured",
+    ),
+    (
+        "hooks.listen",
+        "hooks::the_listener_for_webhooks_serves_neither_faces_nor_the_operator_s_routes",
+    ),
+    (
+        "hooks.max_body",
+        "hooks::an_event_is_as_long_as_max_body_at_most",
+    ),
+    (
+        "hooks.timeout",
+        "hooks::a_gateway_that_does_not_send_its_event_in_time_is_not_waited_for",
+    ),
+    (
+        "hooks.hint_after",
+        "hooks::the_message_of_a_contact_refreshes_an_answer_that_is_older_than_hint_after",
     ),
     (
         "providers.dir",

@@ -34,6 +34,7 @@ mod freshness;
 mod frontend;
 mod guard;
 mod histories;
+mod hooks;
 mod hostile_clients;
 mod http;
 mod http_docs;

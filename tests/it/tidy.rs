@@ -15,7 +15,7 @@ use source::{Source, assert_none, everything, sources};
 use crate::support::docs;
 
 /// The rooms and their floors. A room may use rooms on lower floors, and itself.
-const FLOORS: [(&str, u8); 24] = [
+const FLOORS: [(&str, u8); 25] = [
     ("clock", 0),
     ("hex", 0),
     ("sync", 0),
@@ -33,6 +33,7 @@ const FLOORS: [(&str, u8); 24] = [
     ("public", 5),
     ("compat", 5),
     ("admin", 5),
+    ("hooks", 5),
     ("front", 6),
     ("config", 7),
     ("emulator", 7),

@@ -44,12 +44,6 @@ fn events() -> Vec<(&'static str, Value)> {
     let number = FACE.split('@').next().unwrap();
     let long = format!("{number}@s.whatsapp.net");
     vec![
-        // Evolution, one and several contacts.
-        (
-            "wachat",
-            json!({ "event": "contacts.update", "instance": "shop",
-                    "data": { "remoteJid": long, "profilePicUrl": "https://pps.whatsapp.net/new" } }),
-        ),
         (
             "hypersender",
             json!({ "event": "CONTACTS_UPDATE", "instance": "shop", "data": [{ "id": long, "imgUrl": "changed" }] }),
@@ -75,9 +69,6 @@ fn events() -> Vec<(&'static str, Value)> {
 async fn after_a_webhook_the_next_request_refreshes_the_face_and_shows_the_old_one_meanwhile() {
     let rig = Rig::start().await;
     for (vendor, told) in events() {
-        if vendor == "wachat" {
-            continue;
-        }
         rig.vendors().set_picture(FACE, Picture::Face(1)).unwrap();
         let before = rig.face(vendor, FACE).await;
         // WAHA and Wappfy keep the old link for a day themselves.
@@ -102,7 +93,7 @@ async fn after_a_webhook_the_vendor_s_cache_is_bypassed_once_the_budget_allows()
     // Requests use up the refreshes.
     let other = "/avatar/waha/628100000002?refresh=true";
     rig.get(other).await;
-    let (_, told) = events().swap_remove(2);
+    let (_, told) = events().swap_remove(1);
     assert_eq!(event(&rig, "waha", &told).await, (1, 0));
     rig.traffic();
     for _ in 0..20 {
@@ -121,40 +112,29 @@ async fn after_a_webhook_the_vendor_s_cache_is_bypassed_once_the_budget_allows()
 async fn webhooks_about_unknown_contacts_are_counted_and_change_nothing() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
-    let told = |event: &str, account: &str, ids: Value| json!({ "event": event, "session": account, "payload": ids });
+    let told = |account: &str, group: Value| json!({ "event": "group.v2.update", "session": account, "payload": { "group": group } });
     for (told, expected) in [
+        (told("shop", json!([{ "id": "628100000099@c.us" }])), (0, 1)),
+        // What is no JID is nobody.
         (
-            told(
-                "contacts.update",
-                "shop",
-                json!([{ "id": "628100000099@c.us" }]),
-            ),
-            (0, 1),
-        ),
-        (
-            told(
-                "contacts.update",
-                "shop",
-                json!([{ "id": "no JID" }, { "id": "me" }]),
-            ),
-            (0, 2),
+            told("shop", json!([{ "id": "no JID" }, { "id": "me" }])),
+            (0, 0),
         ),
         // An unresolvable LID, and one contact twice.
         (
             told(
-                "contacts.update",
                 "shop",
                 json!([{ "id": "123456@lid" }, { "id": FACE }, { "id": FACE }]),
             ),
             (1, 1),
         ),
         // Events of another account at the same gateway, and about another subject.
+        (told("else", json!([{ "id": FACE }])), (0, 1)),
         (
-            told("contacts.update", "else", json!([{ "id": FACE }])),
-            (0, 1),
+            json!({ "event": "presence.update", "session": "shop", "payload": { "id": FACE } }),
+            (0, 0),
         ),
-        (told("message", "shop", json!({ "id": FACE })), (0, 0)),
-        (told("contacts.update", "shop", json!("text")), (0, 0)),
+        (told("shop", json!("text")), (0, 0)),
         (json!({ "session": "shop" }), (0, 0)),
     ] {
         assert_eq!(event(&rig, "waha", &told).await, expected, "{told}");
@@ -162,7 +142,7 @@ async fn webhooks_about_unknown_contacts_are_counted_and_change_nothing() {
     let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
     for line in [
         "faceplate_hook_contacts_total{result=\"marked\"} 1",
-        "faceplate_hook_contacts_total{result=\"ignored\"} 5",
+        "faceplate_hook_contacts_total{result=\"ignored\"} 3",
     ] {
         assert!(metrics.text().contains(line), "{}", metrics.text());
     }
@@ -179,9 +159,10 @@ async fn an_unrecognized_webhook_body_is_refused_with_a_remedy() {
             "waha",
             b"{\"event\":\"contacts.update\"}",
             400,
-            "session or instance",
+            "does not name its account",
         ),
         ("waha", &long, 413, "262144 bytes"),
+        ("wachat", b"{}", 400, "add [hook]"),
         ("nobody", b"{}", 404, "[instances.NAME]"),
     ] {
         let answer = post(&rig, provider, body).await;

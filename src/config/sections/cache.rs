@@ -139,7 +139,12 @@ pub(super) struct Cache {
     pub(super) cooldown_policy: CooldownPolicy,
 }
 
-pub(super) fn read(reader: &Reader<'_>, max_picture: usize, in_flight: InFlight) -> Cache {
+pub(super) fn read(
+    reader: &Reader<'_>,
+    max_picture: usize,
+    in_flight: InFlight,
+    hint_after: Duration,
+) -> Cache {
     let (negative, cooldown_policy) = negative(&reader.section("negative"));
     let max_entries: Option<NonZeroU32> = reader.optional("max_entries");
     let cache = Cache {
@@ -169,6 +174,7 @@ pub(super) fn read(reader: &Reader<'_>, max_picture: usize, in_flight: InFlight)
             first_paint: reader.get("first_paint"),
             max_wanted: reader.get::<NonZeroU32>("max_wanted").get() as usize,
             wanted_for: reader.get("wanted_for"),
+            hint_after,
         },
         cooldown_policy,
     };

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::{providers::Providers, server::quota, upstream::Upstream};
+use super::{detectors, hooks, providers::Providers, server::quota, upstream::Upstream};
 use crate::{
     avatar::Jid,
     config::{
@@ -16,9 +16,7 @@ use crate::{
         reader::Reader,
         setting::{SecretReference, TimeOfDay, UrlText},
     },
-    limits::{
-        AdmissionLimits, BudgetLimits, CooldownPolicy, DefaultPicturePolicy, Quota, Sensitivity,
-    },
+    limits::{AdmissionLimits, BudgetLimits, CooldownPolicy, Quota},
     pipeline::Schedule,
     upstream::{self, Account, Description, Guard, HostPattern},
 };
@@ -97,58 +95,8 @@ pub(super) const SECTION: Section = Section {
                 ],
                 sections: &[],
             },
-            Section {
-                name: "empty_answers",
-                about: "When empty answers are taken as a sign of a rate limit: if enough faces in a row lose their picture, or if nearly all of the latest answers are empty where fewer used to be.",
-                keys: &[
-                    Key::new::<NonZeroU32>(
-                        "lost",
-                        "3",
-                        "How many faces in a row have to lose their picture.",
-                    ),
-                    Key::new::<NonZeroU32>(
-                        "window",
-                        "20",
-                        "How many of the latest answers about faces without a picture are looked at.",
-                    ),
-                    Key::new::<NonZeroU32>(
-                        "empty_percent",
-                        "90",
-                        "The share of those, in percent, that has to be empty.",
-                    )
-                    .within("1", "100"),
-                    Key::new::<NonZeroU32>(
-                        "usual_percent",
-                        "50",
-                        "The share of earlier answers, in percent, that may have been empty.",
-                    )
-                    .within("1", "100"),
-                ],
-                sections: &[],
-            },
-            Section {
-                name: "default_pictures",
-                about: "How the picture is recognized that the gateway sends for contacts without one.",
-                keys: &[
-                    Key::new::<NonZeroU32>(
-                        "shared_by",
-                        "5",
-                        "How many contacts have to share a link or a picture. A number that is larger than that of the contacts turns this off.",
-                    )
-                    .within("2", "1000000"),
-                    Key::new::<Vec<String>>(
-                        "names",
-                        "",
-                        "Parts of the file names of such pictures, beside the usual ones.",
-                    ),
-                    Key::new::<Vec<String>>(
-                        "etags",
-                        "",
-                        "The entity tags of such pictures, without quotes.",
-                    ),
-                ],
-                sections: &[],
-            },
+            detectors::EMPTY_ANSWERS,
+            detectors::DEFAULT_PICTURES,
             Section {
                 name: "warm",
                 about: "A daily fetch of the faces that the account chatted with last. For gateways whose description has a list of chats.",
@@ -158,6 +106,7 @@ pub(super) const SECTION: Section = Section {
                 ],
                 sections: &[],
             },
+            hooks::OF_INSTANCE,
         ],
     }],
 };
@@ -167,6 +116,7 @@ pub(super) fn read(
     upstream: &Upstream,
     cooldown_policy: &CooldownPolicy,
     providers: &mut Providers,
+    takes_events: bool,
 ) -> Vec<Instance> {
     let tables = reader.children();
     if tables.is_empty() {
@@ -185,9 +135,17 @@ pub(super) fn read(
     }
     let mut instances: Vec<Instance> = Vec::new();
     for (name, table) in tables {
-        let Some(instance) = instance(name, &table, upstream, cooldown_policy, providers) else {
+        let instance = instance(name, &table, upstream, cooldown_policy, providers);
+        let hook = hooks::of_instance(
+            &table.section("hook"),
+            instance.as_ref().map(|instance| &*instance.provider),
+            takes_events,
+        );
+        table.finish();
+        let Some(mut instance) = instance else {
             continue;
         };
+        instance.hook = hook;
         let is_same = |other: &&Instance| {
             (
                 &other.provider.name,
@@ -248,10 +206,9 @@ fn instance(
     let refreshes = quota_or(reader, "refreshes", defaults.refreshes);
     let daily: Option<NonZeroU32> = reader.optional("daily");
     let daily = daily.or(defaults.daily.and_then(NonZeroU32::new));
-    let sensitivity = sensitivity(&reader.section("empty_answers"));
-    let default_pictures = default_pictures(&reader.section("default_pictures"));
+    let sensitivity = detectors::sensitivity(&reader.section("empty_answers"));
+    let default_pictures = detectors::default_pictures(&reader.section("default_pictures"));
     let warm = schedule(&reader.section("warm"), provider.as_deref());
-    reader.finish();
 
     let base = base?;
     if base.scheme() == "http" && guard.allow_private.is_empty() {
@@ -299,6 +256,7 @@ fn instance(
             default_pictures,
         },
         warm,
+        hook: None,
     })
 }
 
@@ -407,27 +365,6 @@ fn base_url(reader: &Reader<'_>, provider: Option<&Description>) -> Option<Url> 
             None
         }
     }
-}
-
-fn sensitivity(reader: &Reader<'_>) -> Sensitivity {
-    let sensitivity = Sensitivity {
-        lost: reader.get::<NonZeroU32>("lost").get() as usize,
-        window: reader.get::<NonZeroU32>("window").get() as usize,
-        empty_percent: reader.get::<NonZeroU32>("empty_percent").get(),
-        usual_percent: reader.get::<NonZeroU32>("usual_percent").get(),
-    };
-    reader.finish();
-    sensitivity
-}
-
-fn default_pictures(reader: &Reader<'_>) -> DefaultPicturePolicy {
-    let policy = DefaultPicturePolicy {
-        shared_by: reader.get::<NonZeroU32>("shared_by").get() as usize,
-        names: reader.get("names"),
-        etags: reader.get("etags"),
-    };
-    reader.finish();
-    policy
 }
 
 /// Whether only this machine can reach `host`.

@@ -3,6 +3,8 @@
 mod access;
 mod admin;
 mod cache;
+mod detectors;
+mod hooks;
 mod images;
 mod instances;
 mod log;
@@ -28,6 +30,7 @@ pub static SECTIONS: Section = Section {
     sections: &[
         server::SECTION,
         admin::SECTION,
+        hooks::SECTION,
         access::SECTION,
         cache::SECTION,
         upstream::SECTION,
@@ -46,6 +49,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
 
     let server = server::read(&root.section("server"));
     let admin = admin::read(&root.section("admin"));
+    let hooks = hooks::read(&root.section("hooks"));
     let access = access::read(
         &root.section("access"),
         &server.listen,
@@ -53,7 +57,12 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
     );
     let upstream = upstream::read(&root.section("upstream"));
     let in_flight = server.settings.in_flight.clone();
-    let cache = cache::read(&root.section("cache"), upstream.max_picture, in_flight);
+    let cache = cache::read(
+        &root.section("cache"),
+        upstream.max_picture,
+        in_flight,
+        hooks.hint_after,
+    );
     let images = images::read(&root.section("images"));
     let log = log::read(&root.section("log"));
     let traces = traces::read(&root.section("traces"));
@@ -63,6 +72,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         &upstream,
         &cache.cooldown_policy,
         &mut providers,
+        hooks.listen.is_some(),
     );
     root.finish();
 
@@ -77,6 +87,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             server: server.settings,
             is_tls: server.tls.is_some(),
             admin: admin.listen,
+            hooks: hooks.listen,
             store: cache.store,
             images,
             log,
@@ -89,6 +100,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             client_rate: server.client_rate,
             origin: server.origin,
             admin_token: admin.token,
+            hooks: hooks.settings,
             access: access.access,
             may_be_public: access.may_be_public,
             allow_origin: access.allow_origin,
@@ -141,6 +153,7 @@ mod tests {
             account = "1"
             token = "env:SECRET"
             warm.at = "03:00"
+            hook.secret = "env:SECRET"
             "#,
             folder = folder.display()
         );
@@ -210,7 +223,14 @@ mod tests {
         let tokens: Vec<_> = tokens
             .map(|instance| instance.account.token.expose_secret())
             .collect();
-        format!("{half:?} {tokens:?}")
+        let hooks = half.instances.iter().filter_map(|one| one.hook.as_ref());
+        let hooks: Vec<_> = hooks
+            .map(|hook| {
+                let key = hook.hmac_key.as_ref().map(|key| key.expose_secret());
+                (hook.secret.expose_secret(), key)
+            })
+            .collect();
+        format!("{half:?} {tokens:?} {hooks:?}")
     }
 
     #[test]

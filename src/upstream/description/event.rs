@@ -1,11 +1,13 @@
-//! Reads the events of a gateway's webhook: whose pictures have changed.
+//! Reads the events of a gateway's webhook: whose pictures have changed, or may have.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+use url::form_urlencoded;
 
 use super::{
+    Description,
     jid_forms::JidForms,
     lists::jid,
-    pointer::Pointer,
+    pointer::{Content, Pointer},
     reading,
     rule::{Rule, Subject},
 };
@@ -30,6 +32,21 @@ pub(super) struct EventReader {
     pub(super) jid: Vec<Pointer>,
     pub(super) link: Vec<Pointer>,
     pub(super) removed: Option<Pointer>,
+    /// Whether the event says nothing about pictures, as one about a message.
+    pub(super) is_hint: bool,
+}
+
+/// A webhook's body that is no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// The body is no JSON object, and no form.
+    #[error("send a JSON object, or a form if the gateway sends forms")]
+    NoObject,
+    /// The description of the gateway has no `[hook]`.
+    #[error(
+        "the description of this gateway does not say how its events are read; add [hook] to it"
+    )]
+    NoHook,
 }
 
 /// What an event says.
@@ -48,14 +65,56 @@ pub struct Event {
 pub struct EventFace {
     /// The face.
     pub jid: Jid,
-    /// A fresh link to the new picture.
+    /// A fresh link to the picture.
     pub link: Option<String>,
     /// Whether the picture was removed.
     pub is_removed: bool,
+    /// Whether the picture only may have changed: the contact sent a message, or the gateway found no link.
+    pub is_hint: bool,
 }
 
 /// More contacts than any gateway puts in one event.
 const MAX_FACES: usize = 1000;
+/// The longest link. WhatsApp's have some 300 bytes.
+const MAX_LINK: usize = 4096;
+/// More fields than any gateway puts in a form.
+const MAX_FIELDS: usize = 64;
+
+// === impl Description ===
+
+impl Description {
+    /// Reads the body of a webhook: JSON, or a form.
+    pub fn read_event(&self, body: &[u8], is_form: bool) -> Result<Event, EventError> {
+        let sent = match is_form {
+            true => form(body),
+            false => serde_json::from_slice(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body))
+                .map_err(|_| EventError::NoObject)?,
+        };
+        self.read_event_json(&sent)
+    }
+
+    pub(super) fn read_event_json(&self, sent: &Value) -> Result<Event, EventError> {
+        let hook = self.hook.as_ref().ok_or(EventError::NoHook)?;
+        match sent.is_object() {
+            true => Ok(hook.read(sent, &self.jid)),
+            false => Err(EventError::NoObject),
+        }
+    }
+
+    /// Whether the gateway's events name their account.
+    pub fn names_account(&self) -> bool {
+        self.hook
+            .as_ref()
+            .is_some_and(|hook| !hook.account.is_empty())
+    }
+}
+
+/// The fields of a form.
+fn form(body: &[u8]) -> Value {
+    let fields = form_urlencoded::parse(body).take(MAX_FIELDS);
+    let fields = fields.map(|(name, text)| (name.into_owned(), text.into_owned().into()));
+    Value::Object(fields.collect::<Map<_, _>>())
+}
 
 // === impl HookReader ===
 
@@ -104,23 +163,34 @@ impl EventReader {
             Some(item) => vec![item],
             None => Vec::new(),
         };
-        let faces = items.into_iter().filter_map(|item| self.face(item, forms));
-        faces.take(MAX_FACES).collect()
+        let mut faces: Vec<EventFace> = Vec::new();
+        for face in items.into_iter().filter_map(|item| self.face(item, forms)) {
+            // An event may have one contact in several items.
+            if faces.len() < MAX_FACES && !faces.iter().any(|known| known.jid == face.jid) {
+                faces.push(face);
+            }
+        }
+        faces
     }
 
     fn face(&self, item: &Value, forms: &JidForms) -> Option<EventFace> {
-        let links = self.link.iter();
-        let link = links
-            .filter_map(|place| reading::link(place.find(item)?))
-            .next();
+        let jid = jid(&self.jid, item, forms)?;
+        let mut links = self.link.iter().map(|place| place.content(item));
+        let link = links.clone().find_map(|content| match content {
+            Content::Value(value) => reading::link(value),
+            _ => None,
+        });
+        let link = match link {
+            Some(VendorAnswer::Link(link)) if link.len() <= MAX_LINK => Some(link),
+            _ => None,
+        };
+        let says_none = link.is_none() && links.any(|content| content == Content::Blank);
+        let removed = self.removed.as_ref().and_then(|place| place.find(item));
         Some(EventFace {
-            jid: jid(&self.jid, item, forms)?,
-            link: match link {
-                Some(VendorAnswer::Link(link)) => Some(link),
-                _ => None,
-            },
-            is_removed: self.removed.as_ref().and_then(|place| place.find(item))
-                == Some(&Value::Bool(true)),
+            jid,
+            link,
+            is_removed: removed == Some(&Value::Bool(true)),
+            is_hint: self.is_hint || says_none,
         })
     }
 }

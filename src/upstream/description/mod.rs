@@ -32,7 +32,7 @@ use http::HeaderName;
 
 pub use account::AccountProblem;
 pub use catalog::Catalog;
-pub use event::{Event, EventFace};
+pub use event::{Event, EventError, EventFace};
 pub use explain::Explanation;
 pub use lists::Session;
 pub use parse::{Source, load};
@@ -244,11 +244,6 @@ impl Description {
     pub fn read_session(&self, reply: &VendorReply) -> Option<Result<Session, VendorFailure>> {
         let session = self.session.as_ref()?;
         Some(session.read(&self.rules, &self.jid, reply))
-    }
-
-    /// What an event of the gateway's webhook says; `None` if this description knows no events.
-    pub fn read_event(&self, event: &serde_json::Value) -> Option<Event> {
-        Some(self.hook.as_ref()?.read(event, &self.jid))
     }
 
     /// The picture call for a face.

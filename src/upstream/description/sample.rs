@@ -206,7 +206,8 @@ impl Description {
     fn run_hook(&self, sample: &Sample) -> Result<Reached, String> {
         let text = sample.reply.as_deref().unwrap_or_default();
         let json: Value = serde_json::from_str(text).map_err(|_| "reply is no JSON")?;
-        let event = self.read_event(&json).ok_or("there is no [hook]")?;
+        let event = self.read_event_json(&json);
+        let event = event.map_err(|error| error.to_string())?;
         let faces = event.faces.iter().map(|face| {
             let link = face
                 .link
@@ -214,7 +215,8 @@ impl Description {
                 .map(|link| format!(" {link}"))
                 .unwrap_or_default();
             let removed = if face.is_removed { " removed" } else { "" };
-            format!("{}{link}{removed}", face.jid)
+            let hint = if face.is_hint { " hint" } else { "" };
+            format!("{}{link}{removed}{hint}", face.jid)
         });
         let account = event.account.as_deref().unwrap_or("?");
         let given = format!("{account}: {}", or_nothing(faces.collect()));

@@ -9,12 +9,14 @@ use std::{
 use faceplate::telemetry::log;
 
 /// Credentials, keys, phone numbers, and the secret parts of picture links.
-const PRIVATE: [&str; 13] = [
+const PRIVATE: [&str; 15] = [
     "emulator-token",
     "a signing key for tests",
     "another signing key",
     "a bearer token for tests",
     "an admin token",
+    "hook secret for tests",
+    "hook key for tests",
     "wrong-secret-token",
     "6281000000",
     "6285550",

@@ -173,6 +173,8 @@ impl Rig {
             ("TOKEN", self.emulator.control().token().to_owned()),
             ("SIGNING_KEY", "a signing key for tests".to_owned()),
             ("OTHER_KEY", "another signing key".to_owned()),
+            ("HOOK_SECRET", "a hook secret for tests".to_owned()),
+            ("HOOK_KEY", "a hook key for tests".to_owned()),
             ("BEARER", "a bearer token for tests".to_owned()),
         ];
         config::from_text("the test's configuration", &self.config(), env.into_iter())
@@ -197,6 +199,14 @@ impl Rig {
     /// Reloads the configuration of the running server, with other lines for every instance.
     pub fn reload(&mut self, instance: &str) {
         self.configure(instance);
+        self.app.as_ref().unwrap().reload(self.read_config());
+    }
+
+    /// Reloads the configuration of the running server, with another line for one instance.
+    pub fn reload_only(&mut self, vendor: &str, line: &str) {
+        self.settings
+            .only
+            .push((vendor.to_owned(), line.to_owned()));
         self.app.as_ref().unwrap().reload(self.read_config());
     }
 
@@ -243,6 +253,17 @@ impl Rig {
     /// The address of the admin listener.
     pub fn admin(&self) -> String {
         self.app.as_ref().unwrap().admin.to_string()
+    }
+
+    /// The address of the listener for webhooks, if there is one.
+    pub fn try_hooks(&self) -> Option<String> {
+        let hooks = self.app.as_ref().unwrap().hooks.as_ref();
+        hooks.map(ToString::to_string)
+    }
+
+    /// The address of the listener for webhooks.
+    pub fn hooks(&self) -> String {
+        self.try_hooks().unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Answer {

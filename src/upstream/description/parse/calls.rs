@@ -105,6 +105,7 @@ impl<'t> Loader<'t> {
             jid: self.some_pointers(&table, "jid"),
             link: self.pointers(&table, "link"),
             removed: self.pointer(&table, "removed"),
+            is_hint: table.flag("hint").unwrap_or(false),
         };
         table.finish();
         event

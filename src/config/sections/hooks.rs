@@ -1,0 +1,121 @@
+//! Reads `[hooks]`: the listener for the events of the gateways' webhooks; and `[instances.NAME.hook]`.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::{
+    config::{
+        key::{Key, Section},
+        reader::Reader,
+        setting::{SecretReference, Size},
+    },
+    hooks::{Credentials, Settings},
+    server::Address,
+    upstream::Description,
+};
+
+pub(super) const SECTION: Section = Section {
+    name: "hooks",
+    about: "The listener for the events of the gateways' [webhooks](operations.md#webhooks).",
+    keys: &[
+        Key::optional::<Address>(
+            "listen",
+            "none",
+            "The address to listen on: `address:port`, or `unix:/path`. It is for the gateways alone and takes nothing but events.",
+        )
+        .at_restart(),
+        Key::new::<Size>(
+            "max_body",
+            "256KiB",
+            "The longest event; a longer one is answered with 413.",
+        )
+        .within("1KiB", "16MiB"),
+        Key::new::<Duration>(
+            "timeout",
+            "10s",
+            "How long a gateway may take to send an event.",
+        ),
+        Key::new::<Duration>(
+            "hint_after",
+            "1h",
+            "How old the last answer about a face has to be for a message of the contact to make the next request refresh it.",
+        ),
+    ],
+    sections: &[],
+};
+
+/// `[instances.NAME.hook]`.
+pub(super) const OF_INSTANCE: Section = Section {
+    name: "hook",
+    about: "What the events of the gateway's webhook are checked with. Its URL is that of `hooks.listen` with `/v1/hooks/NAME/SECRET`.",
+    keys: &[
+        Key::optional::<SecretReference>(
+            "secret",
+            "no events",
+            "The last part of the URL, at least 16 characters.",
+        ),
+        Key::optional::<SecretReference>(
+            "hmac_key",
+            "no signature",
+            "The key with which the gateway signs each event: wuzapi's and WAHA's HMAC.",
+        ),
+    ],
+    sections: &[],
+};
+
+/// The values of `[hooks]`.
+pub(super) struct Hooks {
+    pub(super) listen: Option<Address>,
+    pub(super) settings: Settings,
+    pub(super) hint_after: Duration,
+}
+
+pub(super) fn read(reader: &Reader<'_>) -> Hooks {
+    let hooks = Hooks {
+        listen: reader.optional("listen"),
+        settings: Settings {
+            max_body: reader.get::<Size>("max_body").0 as usize,
+            timeout: reader.get("timeout"),
+        },
+        hint_after: reader.get("hint_after"),
+    };
+    reader.finish();
+    hooks
+}
+
+/// The credentials of an instance's events, if it gets any.
+pub(super) fn of_instance(
+    reader: &Reader<'_>,
+    provider: Option<&Description>,
+    is_listening: bool,
+) -> Option<Credentials> {
+    let secret = own_secret(reader, "secret");
+    let hmac_key = own_secret(reader, "hmac_key");
+    reader.finish();
+    if secret.is_none() && hmac_key.is_some() {
+        reader.problem(
+            "secret",
+            "is missing; write env:NAME or file:PATH of a secret for the URL".into(),
+        );
+    }
+    let secret = secret?;
+    if provider.is_some_and(|provider| !provider.has_hook()) {
+        reader.problem(
+            "secret",
+            "the description of this gateway has no [hook], so its events cannot be read; leave it out, or describe them".into(),
+        );
+    }
+    if !is_listening {
+        reader.warning(
+            "secret",
+            "no event can come in without hooks.listen; write listen = \"127.0.0.1:9091\" in [hooks]",
+        );
+    }
+    Some(Credentials { secret, hmac_key })
+}
+
+fn own_secret(reader: &Reader<'_>, key: &str) -> Option<SecretString> {
+    let reference: SecretReference = reader.optional(key)?;
+    reader.own_secret(key, &reference)
+}

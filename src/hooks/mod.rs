@@ -1,0 +1,240 @@
+//! The service for the events of gateways' webhooks, on a listener of its own.
+//!
+//! `POST /v1/hooks/{instance}/{secret}`, with anything behind it: some gateways append the kind of event. Until
+//! the secret is known to be right, nothing is read but the head of the request, and nothing tells a wrong secret
+//! from an unknown instance.
+
+mod error;
+mod openapi;
+mod signature;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use error::Error;
+use http::{HeaderMap, Method, Request, Response, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use secrecy::SecretString;
+use tokio::{sync::Semaphore, time};
+
+use crate::{
+    clock::Timestamp,
+    http::{Body, credentials, host, is_form, problem::Problem, query, respond},
+    pipeline::{EventCounts, Faces, Instance, Instances},
+    server::Reply,
+    sync::lock,
+    telemetry::Metrics,
+};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The settings of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The longest body in bytes.
+    pub max_body: usize,
+    /// How long a gateway may take to send a body.
+    pub timeout: Duration,
+}
+
+/// What the events of one instance are checked with.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The secret in the path.
+    pub secret: SecretString,
+    /// The key of the signature that each body has to have.
+    pub hmac_key: Option<SecretString>,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Hooks {
+    faces: Faces,
+    instances: Instances,
+    credentials: HashMap<String, Credentials>,
+    settings: Settings,
+    metrics: Metrics,
+    /// Events that are read at once. JSON takes some thirty times its length in memory.
+    reading: Semaphore,
+    reports: Reports,
+}
+
+/// When each kind of trouble was logged last, by the instance. A gateway may send thousands of events in a minute.
+#[derive(Debug, Default)]
+struct Reports(Mutex<BTreeMap<(String, &'static str), Timestamp>>);
+
+/// The request for events, as its path says it.
+struct HookPath<'a> {
+    instance: &'a str,
+    secret: &'a str,
+}
+
+/// Events that are read at once.
+const MAX_READING: usize = 4;
+/// The shortest time between two lines in the log about the same trouble.
+const REPORT_INTERVAL: Duration = Duration::from_secs(3600);
+
+impl Hooks {
+    /// The service for `instances`, of which those with credentials can get events.
+    pub fn new(
+        faces: Faces,
+        instances: Instances,
+        credentials: HashMap<String, Credentials>,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            faces,
+            instances,
+            credentials,
+            settings,
+            metrics,
+            reading: Semaphore::new(MAX_READING),
+            reports: Reports::default(),
+        }
+    }
+
+    /// Answers a request.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let (mut head, body) = request.into_parts();
+        let result = match host::check(&mut head) {
+            Ok(()) => self.answer(&head, body).await,
+            Err(_) => Err(Error::InvalidHost),
+        };
+        let mut reply = result.unwrap_or_else(|error| Problem::from(error).into_reply());
+        if head.method == Method::HEAD {
+            respond::remove_body(&mut reply);
+        }
+        reply.into()
+    }
+
+    /// 1. Check the secret. 2. Check the method. 3. Read the body. 4. Check its signature. 5. Read the event.
+    /// 6. Take it.
+    async fn answer<B>(&self, head: &Parts, body: B) -> Result<Reply, Error>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        if head.uri.path() == "/openapi.json" {
+            return match head.method {
+                Method::GET | Method::HEAD => Ok(respond::document(&openapi::DOCUMENT)),
+                _ => Err(Error::Method("GET, HEAD")),
+            };
+        }
+        let path = HookPath::parse(head.uri.path()).ok_or(Error::NoRoute)?;
+        let Some((instance, credentials)) = self.authorize(&path) else {
+            self.metrics.hooks().record_reject();
+            self.report(
+                "",
+                "a request for the webhooks has a wrong secret or an unknown instance",
+            );
+            return Err(Error::NoRoute);
+        };
+        if head.method != Method::POST {
+            return Err(Error::Method("POST"));
+        }
+        let body = self.collect(body).await?;
+        if let Some(key) = &credentials.hmac_key
+            && !signature::is_valid(&head.headers, &body, key)
+        {
+            self.metrics.hooks().record_reject();
+            let name = instance.name();
+            self.report(name, "an event is not signed with hook.hmac_key");
+            return Err(Error::Signature);
+        }
+        // It is never closed.
+        let _reading = self.reading.acquire().await;
+        let counts = self.take(instance, &head.headers, &body).await?;
+        Ok(respond::json(&counts))
+    }
+
+    /// The instance whose secret the path has. The secret is compared in the same time for each path, also for one of
+    /// an unknown instance.
+    fn authorize(&self, path: &HookPath<'_>) -> Option<(&Arc<Instance>, &Credentials)> {
+        let instance = self.instances.get(path.instance);
+        let credentials = self.credentials.get(path.instance);
+        let none = SecretString::default();
+        let secret = credentials.map_or(&none, |credentials| &credentials.secret);
+        let given = query::segment(path.secret).unwrap_or_default();
+        let is_right = credentials::is_secret(given.as_bytes(), secret);
+        instance.zip(credentials).filter(|_| is_right)
+    }
+
+    async fn collect<B>(&self, body: B) -> Result<Bytes, Error>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let limit = self.settings.max_body;
+        if body.size_hint().lower() > limit as u64 {
+            return Err(Error::BodyTooLarge(limit));
+        }
+        let body = Limited::new(body, limit).collect();
+        match time::timeout(self.settings.timeout, body).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge(limit)),
+            Ok(Err(_)) => Err(Error::BodyEnded),
+            Err(_) => Err(Error::BodyTimeout),
+        }
+    }
+
+    async fn take(
+        &self,
+        instance: &Arc<Instance>,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<EventCounts, Error> {
+        let event = match instance.provider().read_event(body, is_form(headers)) {
+            Ok(event) => event,
+            Err(error) => {
+                self.report(instance.name(), "an event cannot be read");
+                return Err(Error::Event(error));
+            }
+        };
+        let is_own = |account: &String| *account == instance.account().name;
+        if !event.account.as_ref().is_none_or(is_own) {
+            let what = "an event of another account came to this instance's webhook and is ignored";
+            self.report(instance.name(), what);
+            return Ok(self.faces.ignore_event(event.faces.len()));
+        }
+        Ok(self.faces.take_event(instance, event.faces).await)
+    }
+
+    /// Logs trouble, once an hour for each instance. The name is empty if no configured instance is concerned: what an
+    /// unknown client wrote stays out of the log.
+    fn report(&self, instance: &str, what: &'static str) {
+        if self.reports.is_due(instance, what, self.faces.now()) {
+            tracing::warn!(instance, what, "webhook");
+        }
+    }
+}
+
+impl<'a> HookPath<'a> {
+    fn parse(path: &'a str) -> Option<Self> {
+        let mut segments = path.strip_prefix("/v1/hooks/")?.split('/');
+        Some(Self {
+            instance: segments.next()?,
+            secret: segments.next()?,
+        })
+    }
+}
+
+impl Reports {
+    fn is_due(&self, instance: &str, what: &'static str, now: Timestamp) -> bool {
+        let mut last = lock(&self.0);
+        let last = last.entry((instance.to_owned(), what)).or_default();
+        let is_due = now.since(*last) >= REPORT_INTERVAL;
+        if is_due {
+            *last = now;
+        }
+        is_due
+    }
+}

@@ -1,0 +1,228 @@
+//! Takes what an event of a gateway's webhook says about faces. No event causes a call to the vendor.
+//!
+//! * The picture has changed: the entry is marked outdated, and the next request for it asks the vendor, past the
+//!   vendor's own cache.
+//! * There is a fresh link: the picture behind it is downloaded in the background, through the same guard as any
+//!   other and also if the link is unchanged. Such a face costs no call. If the download fails, the entry is
+//!   marked outdated.
+//! * It may have changed: an entry whose last answer is old expires, so that the next request refreshes it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::ToSchema;
+
+use super::{
+    Faces, Instance, PurgeMode, PurgeScope, Target,
+    fetch::{Cause, Fetch, FetchError, Retrieval},
+    single_flight::Flight,
+};
+use crate::{
+    avatar::{Answer, Ask, Key, Subject},
+    clock::Timestamp,
+    sync::lock,
+    telemetry::Limit,
+    upstream::{EventFace, Link, VendorAnswer},
+};
+
+/// What became of the faces of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EventCounts {
+    /// Faces that the next request asks the vendor for.
+    pub marked: usize,
+    /// Faces whose pictures are being downloaded.
+    pub downloads: usize,
+    /// Faces that are not in the cache, are fresh enough, or cannot be asked for.
+    pub ignored: usize,
+}
+
+/// The downloads that events of one instance cause.
+#[derive(Debug)]
+pub(super) struct EventDownloads {
+    waiting: Arc<Semaphore>,
+    running: Semaphore,
+    /// The latest links, oldest first. Held for a few instructions, never across an await.
+    latest: Mutex<VecDeque<(Key, String, Timestamp)>>,
+}
+
+/// One download.
+struct EventDownload {
+    faces: Faces,
+    instance: Arc<Instance>,
+    subject: Subject,
+    key: Key,
+    link: String,
+    /// When the event came.
+    at: Timestamp,
+    _waiting: OwnedSemaphorePermit,
+}
+
+/// What became of one face.
+enum Taken {
+    Marked,
+    Downloading,
+    Ignored,
+}
+
+/// Downloads that may wait, and run at once. Those that viewers wait for come first.
+const MAX_WAITING: usize = 1000;
+const MAX_RUNNING: usize = 2;
+/// How long the same link of a face counts as the same event, and how many links are compared. Some gateways send
+/// the link with every message.
+const REPEAT: Duration = Duration::from_secs(10 * 60);
+const MAX_LATEST: usize = 1024;
+
+impl Default for EventDownloads {
+    fn default() -> Self {
+        Self {
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            running: Semaphore::new(MAX_RUNNING),
+            latest: Mutex::default(),
+        }
+    }
+}
+
+impl EventDownloads {
+    /// Whether the link is a new one for the face.
+    fn is_new(&self, key: Key, link_id: String, now: Timestamp) -> bool {
+        let mut latest = lock(&self.latest);
+        while latest
+            .front()
+            .is_some_and(|(_, _, at)| now.since(*at) >= REPEAT)
+            || latest.len() >= MAX_LATEST
+        {
+            latest.pop_front();
+        }
+        let known = latest
+            .iter()
+            .any(|(face, link, _)| *face == key && *link == link_id);
+        if !known {
+            latest.push_back((key, link_id, now));
+        }
+        !known
+    }
+}
+
+impl Faces {
+    /// Takes what an event of the vendor of `instance` says about `faces`.
+    pub async fn take_event(&self, instance: &Arc<Instance>, faces: Vec<EventFace>) -> EventCounts {
+        let mut counts = EventCounts::default();
+        for face in faces {
+            match self.take_face(instance, face).await {
+                Taken::Marked => counts.marked += 1,
+                Taken::Downloading => counts.downloads += 1,
+                Taken::Ignored => counts.ignored += 1,
+            }
+        }
+        self.record_event(counts)
+    }
+
+    /// Ignores an event about this many faces, of an account that no instance has.
+    pub fn ignore_event(&self, faces: usize) -> EventCounts {
+        self.record_event(EventCounts {
+            ignored: faces,
+            ..EventCounts::default()
+        })
+    }
+
+    fn record_event(&self, counts: EventCounts) -> EventCounts {
+        let metrics = self.shared.metrics.hooks();
+        metrics.record_contacts(counts.marked, counts.downloads, counts.ignored);
+        counts
+    }
+
+    async fn take_face(&self, instance: &Arc<Instance>, face: EventFace) -> Taken {
+        let subject = Subject::Chat(face.jid);
+        if let Some(text) = face.link
+            && let Ok(link) = Link::parse(&text)
+        {
+            let Some(key) = askable(instance, subject) else {
+                return Taken::Ignored;
+            };
+            let now = self.now();
+            if !instance.event_downloads.is_new(key, link.picture_id(), now) {
+                return Taken::Ignored;
+            }
+            match instance.event_downloads.waiting.clone().try_acquire_owned() {
+                Ok(waiting) => {
+                    let download = EventDownload {
+                        faces: self.clone(),
+                        instance: instance.clone(),
+                        subject,
+                        key,
+                        link: text,
+                        at: now,
+                        _waiting: waiting,
+                    };
+                    self.shared.event_tasks.spawn(download.run());
+                    return Taken::Downloading;
+                }
+                Err(_) => Limit::EventDownloads.report(),
+            }
+        }
+        let mode = match face.is_hint {
+            true => PurgeMode::Older(self.shared.settings.hint_after),
+            false => PurgeMode::Changed,
+        };
+        match self.mark(instance, subject, mode).await {
+            true => Taken::Marked,
+            false => Taken::Ignored,
+        }
+    }
+
+    async fn mark(&self, instance: &Instance, subject: Subject, mode: PurgeMode) -> bool {
+        let counts = self.purge(PurgeScope::Face(instance, subject), mode).await;
+        counts.is_ok_and(|counts| counts.done > 0)
+    }
+}
+
+/// The key of a face, if requests can ask for it.
+fn askable(instance: &Arc<Instance>, subject: Subject) -> Option<Key> {
+    let target = Target::new(instance, subject).ok()?;
+    instance.call(target.subject, false).ok()?;
+    Some(target.key)
+}
+
+impl EventDownload {
+    async fn run(self) {
+        // It is never closed.
+        let _running = self.instance.event_downloads.running.acquire().await;
+        let target = Target {
+            instance: &self.instance,
+            subject: self.subject,
+            key: self.key,
+        };
+        let shared = &self.faces.shared;
+        let before = shared.store.look_up(&self.key).await;
+        let flight = Flight::default();
+        let fetch = Fetch::new(shared.clone(), &target, Ask::View, Cause::Event, flight);
+        let now = self.faces.now();
+        let forgotten = before.entry().is_some_and(|entry| entry.is_forgotten(now));
+        if forgotten || fetch.earlier_tombstone(&before).await.is_some() {
+            return;
+        }
+        let answer = VendorAnswer::Link(self.link.clone());
+        let error = match fetch.retrieve(answer, None).await {
+            Ok(Retrieval::Answer(answer @ Answer::Picture(..))) => {
+                fetch.settle(before, self.at, Ok(answer)).await;
+                return;
+            }
+            // The link is the gateway's default picture.
+            Ok(Retrieval::Answer(_)) => return,
+            Ok(Retrieval::LinkGone) => FetchError::vendor_error("the link has expired or is gone"),
+            Err(error) => error,
+        };
+        tracing::info!(
+            instance = %self.instance.name(),
+            detail = %error.detail,
+            "the picture behind the link of an event was not downloaded; the next request for it asks the vendor"
+        );
+        let mode = PurgeMode::Changed;
+        self.faces.mark(&self.instance, self.subject, mode).await;
+    }
+}
