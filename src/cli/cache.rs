@@ -13,6 +13,7 @@ use serde_json::json;
 use super::{
     admin_client::{self, Response},
     config_arg::ConfigArg,
+    output::say,
     progress::Progress,
 };
 use crate::{
@@ -258,7 +259,7 @@ async fn forget(config: &Config, local: Config, name: &str, subject: &str) -> Re
             expect(&response, StatusCode::NO_CONTENT)?;
         }
     }
-    println!("forgotten");
+    say!("forgotten");
     Ok(())
 }
 

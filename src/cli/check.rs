@@ -3,29 +3,33 @@
 
 use std::collections::BTreeSet;
 
-use super::{config_arg::ConfigArg, providers};
+use super::{
+    config_arg::ConfigArg,
+    output::{note, say},
+    providers,
+};
 use crate::server;
 
 pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     let config = args.load()?;
     for warning in &config.warnings {
-        eprintln!("faceplate: warning: {warning}");
+        note!("faceplate: warning: {warning}");
     }
     let wanted = config.startup.server.limits.connections;
     let descriptors = server::highest_descriptor_limit();
     let allowed = server::connections_within(descriptors, wanted);
     if allowed < wanted {
-        eprintln!(
+        note!(
             "faceplate: warning: server.max_connections = {wanted} is more than the limit of {descriptors} open files allows: {allowed} will be used; raise the limit (ulimit -n, LimitNOFILE)"
         );
     }
-    println!(
+    say!(
         "{}: {} instance(s), no problem",
         args.config.display(),
         config.reloadable.instances.len()
     );
     for instance in &config.reloadable.instances {
-        println!(
+        say!(
             "  {}: {} at {}, {} lookups a minute, {} of them bypass the vendor's cache",
             instance.name,
             instance.provider.name,
@@ -40,7 +44,7 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     let mut failures = Vec::new();
     for provider in used.filter(|provider| names.insert(provider.name.clone())) {
         match providers::samples(provider) {
-            Ok(line) => println!("  {line}"),
+            Ok(line) => say!("  {line}"),
             Err(lines) => failures.push(lines),
         }
     }

@@ -5,7 +5,7 @@ mod gallery;
 
 use tempfile::TempDir;
 
-use super::stop_signals::StopSignals;
+use super::{output::say, stop_signals::StopSignals};
 use crate::{
     app::{App, Dependencies},
     config::{self, Config},
@@ -51,13 +51,13 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
 
-    println!("gallery:   http://{}/", app.address);
-    println!(
+    say!("gallery:   http://{}/", app.address);
+    say!(
         "one face:  http://{}/avatar/waha/628100000004@c.us",
         app.address
     );
-    println!("dashboard: http://{}/", app.admin);
-    println!("vendors:   curl http://{}/_emulator/", emulator.api());
+    say!("dashboard: http://{}/", app.admin);
+    say!("vendors:   curl http://{}/_emulator/", emulator.api());
     stop.received().await;
     app.stop().await;
     Ok(())

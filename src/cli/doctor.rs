@@ -10,7 +10,7 @@ use clap::ValueEnum as _;
 use explain::Explain;
 use finding::{Finding, Verdict};
 
-use super::{admin_client, config_arg::ConfigArg};
+use super::{admin_client, config_arg::ConfigArg, output::say};
 use crate::{clock::Clock, config::Config, upstream::Resolver};
 
 #[derive(Debug, clap::Args)]
@@ -84,15 +84,15 @@ async fn running_server(config: &Config) -> Finding {
 
 fn report(findings: &[Finding], as_json: bool) {
     if as_json {
-        println!("{}", serde_json::json!({ "findings": findings }));
+        say!("{}", serde_json::json!({ "findings": findings }));
         return;
     }
     for finding in findings {
         let verdict = finding.verdict.to_possible_value();
         let verdict = verdict.as_ref().map_or("", |value| value.get_name());
-        println!("{verdict:4}  {}: {}", finding.about, finding.found);
+        say!("{verdict:4}  {}: {}", finding.about, finding.found);
         if let Some(remedy) = &finding.remedy {
-            println!("      → {remedy}");
+            say!("      → {remedy}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `faceplate emulate`: the emulated vendors without the proxy.
 
-use super::stop_signals::StopSignals;
+use super::{output::say, stop_signals::StopSignals};
 use crate::{
     emulator::{Emulator, Options},
     server::Address,
@@ -36,13 +36,13 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             args.listen, args.cdn
         )
     })?;
-    println!(
+    say!(
         "vendors: http://{}/  (token: {})",
         emulator.api(),
         emulator.control().token()
     );
-    println!("CDN:     http://{}/", emulator.cdn());
-    println!("how to use them: curl http://{}/_emulator/", emulator.api());
+    say!("CDN:     http://{}/", emulator.cdn());
+    say!("how to use them: curl http://{}/_emulator/", emulator.api());
     stop.received().await;
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! The command line: a file for each command.
 
+// These macros panic when their reader is gone; `output` has others.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod admin_client;
 mod cache;
 mod check;
@@ -9,6 +12,7 @@ mod doctor;
 mod emulate;
 mod healthcheck;
 mod licenses;
+mod output;
 mod progress;
 mod providers;
 mod serve;
@@ -22,6 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use rustix::fs::Mode;
 
 use config_arg::ConfigArg;
+use output::note;
 
 use crate::telemetry::log_writer;
 
@@ -104,7 +109,7 @@ pub fn run() -> ExitCode {
         }
     });
     log_writer::flush();
-    match result {
+    match result.and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),
     }
@@ -112,7 +117,7 @@ pub fn run() -> ExitCode {
 
 fn failed(message: &str) -> ExitCode {
     for line in message.lines() {
-        eprintln!("faceplate: {line}");
+        note!("faceplate: {line}");
     }
     ExitCode::FAILURE
 }

@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use super::config_arg::ConfigArg;
+use super::{
+    config_arg::ConfigArg,
+    output::{self, note, say},
+};
 use crate::upstream::{Catalog, Description, SampleReport, Source, load};
 
 #[derive(Debug, clap::Args)]
@@ -40,9 +43,10 @@ fn list(catalog: &Catalog) -> Result<(), String> {
     for name in catalog.names() {
         let description = find(catalog, name)?;
         let own = if catalog.is_own(name) { " (own)" } else { "" };
-        println!(
+        say!(
             "{name:14} {}{own}: account = {}",
-            description.title, description.account
+            description.title,
+            description.account
         );
     }
     Ok(())
@@ -50,7 +54,7 @@ fn list(catalog: &Catalog) -> Result<(), String> {
 
 fn show(catalog: &Catalog, name: &str) -> Result<(), String> {
     let text = catalog.text(name).ok_or_else(|| unknown(catalog, name))?;
-    print!("{text}");
+    output::print(format_args!("{text}"));
     Ok(())
 }
 
@@ -67,7 +71,7 @@ fn check(file: &PathBuf, catalog: &Catalog) -> Result<(), String> {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })?;
-    println!("{}", samples(&description)?);
+    say!("{}", samples(&description)?);
     Ok(())
 }
 
@@ -80,7 +84,7 @@ pub(super) fn samples(description: &Description) -> Result<String, String> {
     } = description.check_samples();
     let name = &description.name;
     for hint in &hints {
-        eprintln!("faceplate: hint: {name}: {hint}");
+        note!("faceplate: hint: {name}: {hint}");
     }
     if failures.is_empty() {
         return Ok(format!(

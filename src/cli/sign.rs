@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::config_arg::{self, ConfigArg};
+use super::{
+    config_arg::{self, ConfigArg},
+    output::say,
+};
 use crate::{
     clock::Clock,
     config,
@@ -49,6 +52,6 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         (true, Scope::Face(_)) => "&refresh=true",
         _ => "",
     };
-    println!("/avatar/{}/{face}?{query}{refresh}", args.instance);
+    say!("/avatar/{}/{face}?{query}{refresh}", args.instance);
     Ok(())
 }

@@ -14,6 +14,7 @@ use tokio::time;
 use super::{
     admin_client,
     config_arg::{self, ConfigArg},
+    output::{note, say},
     progress::Progress,
 };
 use crate::{
@@ -123,7 +124,7 @@ async fn start_remote(
     match response.status {
         StatusCode::ACCEPTED => Ok(()),
         StatusCode::CONFLICT => {
-            eprintln!(
+            note!(
                 "faceplate: the server is fetching faces of this instance already; this shows that run"
             );
             Ok(())
@@ -137,12 +138,12 @@ async fn start_remote(
 fn report(record: &WarmRecord, as_json: bool) {
     if as_json {
         // Serializing texts and numbers cannot fail.
-        println!("{}", serde_json::to_string(record).unwrap_or_default());
+        say!("{}", serde_json::to_string(record).unwrap_or_default());
         return;
     }
-    println!("{} of {} faces", record.done, record.total);
+    say!("{} of {} faces", record.done, record.total);
     for (outcome, count) in &record.outcomes {
-        println!("  {count:>8} {outcome}");
+        say!("  {count:>8} {outcome}");
     }
 }
 

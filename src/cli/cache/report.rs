@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::export::Exported;
 use crate::{
+    cli::output::say,
     cli::progress::rough_duration,
     clock::Timestamp,
     store::{ContentCount, Damage, InspectedEntry},
@@ -41,15 +42,15 @@ pub(super) fn stats(stats: &Stats<'_>, as_json: bool) {
             "files": contents.all, "orphans": contents.unreferenced, "damaged": stats.damage.len(),
             "outcomes": outcomes, "instances": instances, "unused": unused,
         });
-        println!("{stats}");
+        say!("{stats}");
         return;
     }
-    println!("{}", stats.dir.display());
-    println!(
+    say!("{}", stats.dir.display());
+    say!(
         "  {} entries, {pictures} with a picture, {bytes} bytes of pictures",
         rows.len()
     );
-    println!(
+    say!(
         "  {} picture files, {} of them without an entry, {} entries damaged",
         contents.all,
         contents.unreferenced,
@@ -57,28 +58,28 @@ pub(super) fn stats(stats: &Stats<'_>, as_json: bool) {
     );
     let unused_entries: u64 = unused.values().copied().sum();
     if unused_entries > 0 {
-        println!(
+        say!(
             "  {unused_entries} entries of accounts that are not configured; faceplate cache rename gives them to an instance"
         );
     }
-    println!("  by last outcome:");
+    say!("  by last outcome:");
     for (name, count) in outcomes {
-        println!("    {count:>8} {name}");
+        say!("    {count:>8} {name}");
     }
-    println!("  by instance:");
+    say!("  by instance:");
     for (name, count) in &instances {
         let note = if is_unused(name) {
             " (not configured)"
         } else {
             ""
         };
-        println!("    {count:>8} {name}{note}");
+        say!("    {count:>8} {name}{note}");
     }
 }
 
 pub(super) fn list(rows: &[InspectedEntry], now: Timestamp, show_jids: bool, as_json: bool) {
     if !as_json {
-        println!(
+        say!(
             "{}",
             columns("KEY", "INSTANCE", "JID", "OUTCOME", "BYTES", "AGE")
         );
@@ -95,13 +96,13 @@ pub(super) fn list(rows: &[InspectedEntry], now: Timestamp, show_jids: bool, as_
                 "key": row.key, "instance": row.instance, "jid": subject, "outcome": row.outcome,
                 "bytes": row.picture, "age_seconds": age,
             });
-            println!("{line}");
+            say!("{line}");
         } else {
             let bytes = row
                 .picture
                 .map_or("-".to_owned(), |bytes| bytes.to_string());
             let (outcome, age) = (row.outcome.as_str(), rough_duration(age));
-            println!(
+            say!(
                 "{}",
                 columns(&row.key, &row.instance, &subject, outcome, &bytes, &age)
             );
@@ -128,36 +129,38 @@ pub(super) fn verify(good: usize, damage: &[Damage], as_json: bool) {
         Damage::Content => "content",
     }));
     if as_json {
-        println!(
+        say!(
             "{}",
             json!({ "good": good, "damaged": damage.len(), "kinds": kinds })
         );
     } else {
-        println!("{good} entries are good, {} damaged", damage.len());
+        say!("{good} entries are good, {} damaged", damage.len());
         for (kind, count) in kinds {
-            println!("  {count:>8} {kind}");
+            say!("  {count:>8} {kind}");
         }
     }
 }
 
 pub(super) fn renamed(counts: &Value, as_json: bool) {
     if as_json {
-        println!("{counts}");
+        say!("{counts}");
     } else {
-        println!(
+        say!(
             "{} faces renamed; {} had the new name already",
-            counts["renamed"], counts["known"]
+            counts["renamed"],
+            counts["known"]
         );
     }
 }
 
 pub(super) fn exported(exported: &Exported, as_json: bool) {
     if as_json {
-        println!("{}", json!(exported));
+        say!("{}", json!(exported));
     } else {
-        println!(
+        say!(
             "{} pictures exported, {} damaged",
-            exported.pictures, exported.damaged
+            exported.pictures,
+            exported.damaged
         );
     }
 }
@@ -168,11 +171,13 @@ pub(super) fn health(entries: u64, bytes: u64, evicted: u64) -> Value {
 
 pub(super) fn maintained(health: &Value, as_json: bool) {
     if as_json {
-        println!("{health}");
+        say!("{health}");
     } else {
-        println!(
+        say!(
             "{} entries in {} bytes on disk; {} evicted since the start",
-            health["entries"], health["bytes"], health["evicted"]
+            health["entries"],
+            health["bytes"],
+            health["evicted"]
         );
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     avatar::Subject,
     cli::{
         config_arg::{self, ConfigArg},
+        output::say,
         providers,
     },
     upstream::{Client, Question, Resolver, VendorReply},
@@ -69,9 +70,9 @@ fn explain_file(
         body: body.into(),
     };
     if let Some(call) = provider.redacted_call(None, subject) {
-        println!("asks {call}");
+        say!("asks {call}");
     }
-    println!("{}", provider.explain(None, subject, &reply));
+    say!("{}", provider.explain(None, subject, &reply));
     Ok(())
 }
 
@@ -86,14 +87,14 @@ async fn explain_call(config: &ConfigArg, name: &str, subject: Subject) -> Resul
     };
     let call = provider.picture_call(account, &question);
     let call = call.map_err(|unsupported| unsupported.to_string())?;
-    println!("this is one lookup of {name}'s account");
+    say!("this is one lookup of {name}'s account");
     if let Some(call) = provider.redacted_call(account.own, Some(subject)) {
-        println!("asks {call}");
+        say!("asks {call}");
     }
     let client = Client::new(instance.client.clone(), Resolver::default());
     let reply = client.call(&call).await.map_err(|error| {
         format!("the call failed: {error}; check base_url, and whether this machine may reach it")
     })?;
-    println!("{}", provider.explain(account.own, Some(subject), &reply));
+    say!("{}", provider.explain(account.own, Some(subject), &reply));
     Ok(())
 }

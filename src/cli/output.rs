@@ -1,0 +1,53 @@
+//! Prints the lines of a command. A reader that has seen enough, such as `head` or a pager, ends nothing: the command
+//! goes on without it to its own exit code. Any other trouble of standard output makes the command fail.
+
+use std::{
+    fmt::Arguments,
+    io::{self, ErrorKind, Write},
+    sync::OnceLock,
+};
+
+/// Prints a line to standard output.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cli::output::print(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// Prints a line to standard error.
+macro_rules! note {
+    ($($text:tt)*) => { $crate::cli::output::print_error(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+pub(super) use {note, say};
+
+/// The first trouble of standard output.
+static TROUBLE: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints `text` to standard output.
+pub(super) fn print(text: Arguments<'_>) {
+    match io::stdout().lock().write_fmt(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let _ = TROUBLE.set(error);
+        }
+        _ => {}
+    }
+}
+
+/// Prints `text` to standard error, which nobody can be told about if it fails.
+pub(super) fn print_error(text: Arguments<'_>) {
+    let _ = io::stderr().lock().write_fmt(text);
+}
+
+/// Flushes standard output. Returns a message if any of the lines could not be printed.
+pub(super) fn finish() -> Result<(), String> {
+    if let Err(error) = io::stdout().flush()
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = TROUBLE.set(error);
+    }
+    match TROUBLE.get() {
+        Some(error) => Err(format!(
+            "cannot write to standard output: {error}; check the disk that it leads to"
+        )),
+        None => Ok(()),
+    }
+}
