@@ -8,7 +8,10 @@ use super::{
     output::{note, say},
     providers,
 };
-use crate::server;
+use crate::{
+    server,
+    upstream::{Description, SHIPPED},
+};
 
 pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     let config = args.load()?;
@@ -43,6 +46,12 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     let mut names = BTreeSet::new();
     let mut failures = Vec::new();
     for provider in used.filter(|provider| names.insert(provider.name.clone())) {
+        if replaces_shipped(provider) {
+            say!(
+                "  {}: your description replaces the one of this program",
+                provider.name
+            );
+        }
         match providers::samples(provider) {
             Ok(line) => say!("  {line}"),
             Err(lines) => failures.push(lines),
@@ -53,4 +62,10 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     } else {
         Err(failures.join("\n"))
     }
+}
+
+/// Whether the operator has described a gateway again that this program has a description of.
+fn replaces_shipped(provider: &Description) -> bool {
+    let mut shipped = SHIPPED.iter();
+    !provider.is_shipped && shipped.any(|(name, _)| *name == &*provider.name)
 }

@@ -30,7 +30,12 @@ impl Link {
     pub fn parse(text: &str) -> Result<Self, BadLink> {
         let repaired = repair(text);
         let url = Url::parse(&repaired).map_err(|_| BadLink::NotHttp)?;
-        let url = unwrap_pp(&url).unwrap_or(url);
+        let mut url = unwrap_pp(&url).unwrap_or(url);
+        // The root of DNS: `whatsapp.net.` is the same host, which no certificate and no pattern names so.
+        if let Some(host) = url.host_str().and_then(|host| host.strip_suffix('.')) {
+            let host = host.to_owned();
+            url.set_host(Some(&host)).map_err(|_| BadLink::NotHttp)?;
+        }
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(BadLink::NotHttp);
         }
@@ -181,6 +186,12 @@ mod tests {
                 Link::parse(PUBLISHED)
             );
         }
+    }
+
+    #[test]
+    fn a_final_dot_of_the_host_is_removed() {
+        let dotted = PUBLISHED.replace("whatsapp.net/", "whatsapp.net./");
+        assert_eq!(Link::parse(&dotted), Link::parse(PUBLISHED));
     }
 
     #[test]

@@ -1,6 +1,13 @@
 //! Answers are read strictly: strangers' texts steer nothing, and an answer that is not understood says so.
 
-use faceplate::upstream::{Account, Question, VendorAnswer, VendorFailure, VendorReply, shipped};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
+use faceplate::upstream::{
+    Account, Description, Question, SHIPPED, VendorAnswer, VendorFailure, VendorReply, shipped,
+};
 use proptest::{collection::btree_map, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +24,15 @@ const TRIGGERS: [&str; 8] = [
 ];
 
 fn read(provider: &str, status: u16, body: &str) -> Result<VendorAnswer, VendorFailure> {
+    read_about(provider, "628100000001@c.us", status, body)
+}
+
+fn read_about(
+    provider: &str,
+    subject: &str,
+    status: u16,
+    body: &str,
+) -> Result<VendorAnswer, VendorFailure> {
     let account = Account {
         name: "shop".into(),
         token: "t".into(),
@@ -24,7 +40,7 @@ fn read(provider: &str, status: u16, body: &str) -> Result<VendorAnswer, VendorF
         params: Default::default(),
     };
     let question = Question {
-        subject: "628100000001@c.us".parse().unwrap(),
+        subject: subject.parse().unwrap(),
         refresh: false,
     };
     let reply = VendorReply {
@@ -32,12 +48,21 @@ fn read(provider: &str, status: u16, body: &str) -> Result<VendorAnswer, VendorF
         headers: http::HeaderMap::new(),
         body: body.to_owned().into(),
     };
-    let provider = shipped(provider).unwrap();
+    static LOADED: LazyLock<BTreeMap<&str, Arc<Description>>> = LazyLock::new(|| {
+        let names = SHIPPED.into_iter().map(|(name, _)| name);
+        names.map(|name| (name, shipped(name).unwrap())).collect()
+    });
+    let provider = &LOADED[provider];
     provider.read_picture(&account, &question, &reply)
 }
 
 fn outcome(provider: &str, status: u16, body: &str) -> String {
-    match read(provider, status, body) {
+    name(read(provider, status, body))
+}
+
+/// What came out, in a word, or the link.
+fn name(result: Result<VendorAnswer, VendorFailure>) -> String {
+    match result {
         Ok(VendorAnswer::Bytes(bytes)) => format!("{} bytes", bytes.len()),
         Ok(VendorAnswer::Link(link)) => link,
         Ok(VendorAnswer::Empty(empty)) => empty.as_str().to_owned(),
@@ -99,6 +124,33 @@ fn answers_of_real_gateways_come_out_right() {
             r#"{"message":"Unauthorized","statusCode":401}"#,
             "auth",
         ),
+        (
+            500,
+            r#"{"exception":{"message":"session error: no sessions"},"request":{"path":"/api/rate-limit-shop/chats"}}"#,
+            "vendor_error",
+        ),
+        (
+            200,
+            r#"{"id":"1@c.us","picture":null,"name":"Restricted Area Tattoo"}"#,
+            "unknown",
+        ),
+        (200, r#"{"url":null,"error":"   "}"#, "unknown"),
+        (200, r#"{"url":null,"error":null}"#, "unknown"),
+        (
+            200,
+            r#"{"url":"https://crm.example/files/silhouette.png?v=1"}"#,
+            "unknown",
+        ),
+        (
+            200,
+            r#"{"url":"DATA:image/png;base64,iVBORw0KGgo"}"#,
+            "8 bytes",
+        ),
+        (
+            200,
+            r#"{"avatar":"https://pps.whatsapp.net/v/1_n.jpg"}"#,
+            "vendor_error",
+        ),
         (204, "", "unknown"),
         (203, r#"{"url":"LINK"}"#, LINK),
     ] {
@@ -138,24 +190,134 @@ fn strangers_members() -> impl Strategy<Value = Map<String, Value>> {
         .prop_map(|members| members.into_iter().collect())
 }
 
-proptest! {
-    #[test]
-    fn strangers_words_pause_no_instance_and_lose_no_picture(members in strangers_members()) {
-        for (provider, place) in [("waha", "url"), ("wuzapi", "URL"), ("openwa", "url"), ("evolution", "profilePictureUrl")] {
-            let mut with_link = members.clone();
-            with_link.insert(place.to_owned(), LINK.into());
-            prop_assert_eq!(outcome(provider, 200, &Value::Object(with_link).to_string()), LINK);
-            let mut with_null = members.clone();
-            with_null.insert(place.to_owned(), Value::Null);
-            prop_assert_eq!(outcome(provider, 200, &Value::Object(with_null).to_string()), "unknown");
-            for status in [400, 500] {
-                let body = Value::Object(members.clone()).to_string();
-                prop_assert_eq!(outcome(provider, status, &body), "vendor_error");
+/// A sample of a picture call: the description, the face asked for, the status and the JSON of the reply.
+struct Published {
+    provider: &'static str,
+    subject: String,
+    status: u16,
+    reply: Value,
+}
+
+/// The JSON replies about pictures in the descriptions of this program. One that extends another has its samples, too.
+fn published() -> &'static [Published] {
+    static ALL: LazyLock<Vec<Published>> = LazyLock::new(read_samples);
+    &ALL
+}
+
+fn read_samples() -> Vec<Published> {
+    let mut all = Vec::new();
+    for (provider, text) in SHIPPED {
+        let mut text = text;
+        loop {
+            let description: toml::Table = text.parse().unwrap();
+            let samples = description.get("sample").and_then(toml::Value::as_array);
+            for sample in samples.into_iter().flatten() {
+                let text = |key: &str| sample.get(key).and_then(toml::Value::as_str);
+                let Some(reply) = text("reply").filter(|_| text("call").is_none()) else {
+                    continue;
+                };
+                let Ok(reply) = serde_json::from_str(reply) else {
+                    continue;
+                };
+                let status = sample.get("status").and_then(toml::Value::as_integer);
+                all.push(Published {
+                    provider,
+                    subject: text("ask").unwrap_or(usual(provider)).to_owned(),
+                    status: u16::try_from(status.unwrap_or(200)).unwrap(),
+                    reply,
+                });
+            }
+            let base = description.get("extends").and_then(toml::Value::as_str);
+            match base.and_then(|base| SHIPPED.iter().find(|(name, _)| *name == base)) {
+                Some((_, base)) => text = base,
+                None => break,
             }
         }
-        for provider in ["waha", "wuzapi", "openwa", "gowa", "hypersender"] {
-            let body = Value::Object(members.clone()).to_string();
-            prop_assert_eq!(outcome(provider, 200, &body), "vendor_error");
+    }
+    all
+}
+
+/// A face that the gateway can be asked for.
+fn usual(provider: &str) -> &'static str {
+    if provider == "wachat" {
+        "me"
+    } else {
+        "628100000001@c.us"
+    }
+}
+
+/// Adds the members to each object of a document that has any.
+fn add_everywhere(json: &mut Value, added: &Map<String, Value>) {
+    match json {
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| add_everywhere(item, added)),
+        Value::Object(members) if !members.is_empty() => {
+            members
+                .values_mut()
+                .for_each(|value| add_everywhere(value, added));
+            for (name, value) in added {
+                members
+                    .entry(name.as_str())
+                    .or_insert_with(|| value.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The gateway whose members are all optional: a profile without a picture may be any object.
+const ALL_OPTIONAL: &str = "whapi";
+
+#[test]
+fn the_property_tests_cover_every_description_of_the_program() {
+    let published = published();
+    for (provider, _) in SHIPPED {
+        let own = published
+            .iter()
+            .filter(|sample| sample.provider == provider);
+        assert!(own.clone().count() >= 2, "{provider}");
+        let is_link = |sample: &Published| {
+            name(read_about(
+                provider,
+                &sample.subject,
+                sample.status,
+                &sample.reply.to_string(),
+            ))
+            .contains("://")
+        };
+        assert!(
+            provider == "wachat" || own.clone().any(is_link),
+            "{provider}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn strangers_words_change_no_published_answer_of_any_gateway(members in strangers_members()) {
+        for Published { provider, subject, status, reply } in published() {
+            let status = *status;
+            let plain = name(read_about(provider, subject, status, &reply.to_string()));
+            let mut with = reply.clone();
+            add_everywhere(&mut with, &members);
+            let read = name(read_about(provider, subject, status, &with.to_string()));
+            prop_assert_eq!(read, plain, "{} {} {}", provider, status, with);
+        }
+    }
+
+    #[test]
+    fn strangers_words_alone_pause_no_instance_and_are_never_an_answer(members in strangers_members()) {
+        let body = Value::Object(members).to_string();
+        for (provider, _) in SHIPPED {
+            for status in [200, 201, 400, 500, 502] {
+                let read = name(read_about(provider, usual(provider), status, &body));
+                let expected = match status {
+                    200 if provider == ALL_OPTIONAL => "unknown",
+                    _ => "vendor_error",
+                };
+                prop_assert_eq!(read, expected, "{} {} {}", provider, status, &body);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -279,4 +279,43 @@ async fn an_address_that_refuses_connections_is_followed_by_the_next_one() {
         .await;
     let face = rig.face("waha", "628100000001").await;
     face.assert_picture(&rig.bytes("628100000001"));
+}
+
+#[tokio::test]
+async fn a_refresh_downloads_a_link_that_differs_in_size_or_folder_alone() {
+    for (first, then) in [
+        // The vendor has a preview first.
+        (
+            "/v/7_n.jpg?stp=dst-jpg_s96x96&ccb=11-4&oe=7FFFFFFF",
+            "/v/7_n.jpg?ccb=11-4&oe=7FFFFFFF",
+        ),
+        ("/media/1/photo.jpg", "/media/2/photo.jpg"),
+        ("/photo.jpg?v=1", "/photo.jpg?v=2"),
+        // A gateway that overwrites its file: only the refresh tells.
+        ("/photo.jpg", "/photo.jpg"),
+    ] {
+        let is_changed = Arc::new(AtomicBool::new(false));
+        let changed = is_changed.clone();
+        let server = Server::start(move |server, received| {
+            let is_changed = changed.load(Ordering::Relaxed);
+            let link = if is_changed { then } else { first };
+            let body = if received.head.starts_with("GET /api/") {
+                format!("{{\"url\":\"http://{server}{link}\"}}").into_bytes()
+            } else if is_changed {
+                assert!(received.head.starts_with(&format!("GET {then} ")));
+                image_files::plain(ImageFormat::Png)
+            } else {
+                picture().into()
+            };
+            Some(response("200 OK", "", &body))
+        })
+        .await;
+        let rig = server.rig().await;
+        rig.face("waha", "628100000001")
+            .await
+            .assert_picture(&picture());
+        is_changed.store(true, Ordering::Relaxed);
+        let refreshed = rig.get("/avatar/waha/628100000001?refresh=true").await;
+        refreshed.assert_picture(&image_files::plain(ImageFormat::Png).into());
+    }
 }

@@ -111,8 +111,10 @@ pub(super) fn read(places: &Places, rules: &[Rule], reply: &VendorReply) -> Read
         let is_guess =
             is_success && !says_none && verdict == Verdict::Then(Then::Empty(Empty::Unknown));
         match &body.json {
-            // The rule found a member missing. It has moved, or the answer is an error.
-            Some(json) if is_guess && has_link(json) => return Reading::not_understood(Some(json)),
+            // The rule guesses from what is missing. The link has moved, or the answer is an error.
+            Some(json) if is_guess && (has_link(json) || places.say_something(json)) => {
+                return Reading::not_understood(Some(json));
+            }
             Some(json) if is_guess && words::is_error(json) => return success(reply, &body, false),
             _ => {}
         }
@@ -249,6 +251,13 @@ pub(super) fn not_understood(json: Option<&Value>) -> VendorFailure {
 // === impl Places ===
 
 impl Places {
+    /// Whether a place for the picture has something that is no picture.
+    fn say_something(&self, json: &Value) -> bool {
+        let has_value = |place: &Pointer| matches!(place.content(json), Content::Value(_));
+        let links = self.link.as_deref().unwrap_or_default();
+        links.iter().chain(&self.base64).any(has_value)
+    }
+
     /// Whether a place for the picture says that there is none.
     fn say_none(&self, json: &Value) -> bool {
         let is_blank = |place: &Pointer| place.content(json) == Content::Blank;
