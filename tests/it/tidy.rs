@@ -2,6 +2,7 @@
 
 mod prose;
 mod source;
+mod unfinished;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,9 +11,7 @@ use std::{
 };
 
 use faceplate::config::SECTIONS;
-use source::{Source, assert_none, everything, sources};
-
-use crate::support::docs;
+use source::{Source, assert_none, everything, sources, tracked};
 
 /// The rooms and their floors. A room may use rooms on lower floors, and itself.
 const FLOORS: [(&str, u8); 25] = [
@@ -96,16 +95,6 @@ const STRANGERS: [(&str, &[&str], &str); 3] = [
         &["store/", "avatar/", "limits/", "images/"],
         "these rooms are told the time",
     ),
-];
-
-/// Signs of unfinished code.
-const UNFINISHED: [&str; 6] = [
-    "todo!",
-    "unimplemented!",
-    "dbg!",
-    "#[ignore",
-    "TODO",
-    "FIXME",
 ];
 
 /// The longest file, without its tests.
@@ -240,27 +229,9 @@ fn no_file_is_longer_than_450_lines_without_tests() {
 }
 
 #[test]
-fn no_unfinished_code_is_left() {
-    let mut left = Vec::new();
-    for source in everything()
-        .iter()
-        .filter(|source| source.path != "it/tidy.rs")
-    {
-        for (index, line) in source.text.lines().enumerate() {
-            if let Some(word) = UNFINISHED.iter().find(|word| line.contains(**word)) {
-                left.push(format!("{}:{}: {word}: finish it", source.path, index + 1));
-            }
-            let comment = line.trim_start().strip_prefix("// ").unwrap_or_default();
-            if comment.ends_with(';') || comment.ends_with(" {") {
-                left.push(format!(
-                    "{}:{}: code in a comment: remove it",
-                    source.path,
-                    index + 1
-                ));
-            }
-        }
-    }
-    assert_none(left);
+fn no_unfinished_work_is_left() {
+    let files = unfinished::written_files();
+    assert_none(files.iter().flat_map(unfinished::unfinished).collect());
 }
 
 #[test]
@@ -376,13 +347,11 @@ fn no_path_of_a_developer_s_machine_is_in_the_tree() {
         ["/fa", "rm"].concat(),
     ];
     let mut found = Vec::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for path in docs::tracked_files() {
-        // Binary files have no paths.
-        let text = fs::read_to_string(root.join(&path)).unwrap_or_default();
-        for (index, line) in text.lines().enumerate() {
+    for source in tracked(|_| true) {
+        for (index, line) in source.text.lines().enumerate() {
             if needles.iter().any(|needle| line.contains(needle)) {
-                found.push(format!("{path}:{}: a path of one machine", index + 1));
+                let place = format!("{}:{}", source.path, index + 1);
+                found.push(format!("{place}: a path of one machine"));
             }
         }
     }

@@ -1,9 +1,11 @@
-//! The Rust sources of this repository, as the rules read them.
+//! The files of this repository, as the rules read them.
 
 use std::{fs, path::Path};
 
+use crate::support::docs;
+
 pub struct Source {
-    /// The path below `src/`, `tests/` or `benches/`.
+    /// The path below `src/`, `tests/` or `benches/`, or of [`tracked`] files below the root.
     pub path: String,
     pub text: String,
 }
@@ -60,6 +62,19 @@ pub fn everything() -> Vec<Source> {
     ["src", "tests", "benches"]
         .into_iter()
         .flat_map(sources)
+        .collect()
+}
+
+/// The text files under version control whose path is wanted.
+pub fn tracked(is_wanted: impl Fn(&str) -> bool) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let paths = docs::tracked_files().into_iter();
+    paths
+        .filter(|path| is_wanted(path))
+        .filter_map(|path| {
+            let text = fs::read_to_string(root.join(&path)).ok()?;
+            Some(Source { path, text })
+        })
         .collect()
 }
 
