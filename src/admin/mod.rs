@@ -11,6 +11,7 @@ mod purge;
 mod records;
 mod rename;
 mod routes;
+mod service;
 mod status;
 mod warm;
 mod webhooks;
@@ -20,41 +21,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Limited};
-use secrecy::SecretString;
 
 use error::Error;
 pub use history::History;
 use routes::Endpoint;
+pub use service::Admin;
 pub use warm::{WarmRecord, WarmState};
 
 use crate::{
     http::{Body, host, problem::Problem, respond},
-    images::Thumbnailer,
-    pipeline::{Faces, Instance, Instances, Warmups},
+    pipeline::Instance,
     server::Reply,
-    telemetry::Metrics,
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The admin service.
-#[derive(Debug)]
-pub struct Admin {
-    /// The faces that it shows and changes.
-    pub faces: Faces,
-    /// The configured instances.
-    pub instances: Instances,
-    /// The runs that fetch many faces ahead.
-    pub warmups: Warmups,
-    /// The last hour's figures.
-    pub history: History,
-    /// Makes the dashboard's small pictures.
-    pub thumbnailer: Thumbnailer,
-    /// The counters.
-    pub metrics: Metrics,
-    /// The token that all routes but the probes need. Without one, `Host` has to be local.
-    pub token: Option<SecretString>,
-}
 
 impl Admin {
     /// Answers a request.

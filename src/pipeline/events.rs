@@ -7,25 +7,21 @@
 //!   marked outdated.
 //! * It may have changed: an entry whose last answer is old expires, so that the next request refreshes it.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::{
-    Faces, Instance, PurgeMode, PurgeScope, Target,
+    Faces, Instance, PurgeMode, PurgeScope,
     fetch::{Cause, Fetch, FetchError, Retrieval},
     single_flight::Flight,
+    target::Target,
 };
 use crate::{
     avatar::{Answer, Ask, Key, Subject},
     clock::Timestamp,
-    sync::lock,
     telemetry::Limit,
     upstream::{EventFace, Link, VendorAnswer},
 };
@@ -39,15 +35,6 @@ pub struct EventCounts {
     pub downloads: usize,
     /// Faces that are not in the cache, are fresh enough, or cannot be asked for.
     pub ignored: usize,
-}
-
-/// The downloads that events of one instance cause.
-#[derive(Debug)]
-pub(super) struct EventDownloads {
-    waiting: Arc<Semaphore>,
-    running: Semaphore,
-    /// The latest links, oldest first. Held for a few instructions, never across an await.
-    latest: Mutex<VecDeque<(Key, String, Timestamp)>>,
 }
 
 /// One download.
@@ -67,45 +54,6 @@ enum Taken {
     Marked,
     Downloading,
     Ignored,
-}
-
-/// Downloads that may wait, and run at once. Those that viewers wait for come first.
-const MAX_WAITING: usize = 1000;
-const MAX_RUNNING: usize = 2;
-/// How long the same link of a face counts as the same event, and how many links are compared. Some gateways send
-/// the link with every message.
-const REPEAT: Duration = Duration::from_secs(10 * 60);
-const MAX_LATEST: usize = 1024;
-
-impl Default for EventDownloads {
-    fn default() -> Self {
-        Self {
-            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
-            running: Semaphore::new(MAX_RUNNING),
-            latest: Mutex::default(),
-        }
-    }
-}
-
-impl EventDownloads {
-    /// Whether the link is a new one for the face.
-    fn is_new(&self, key: Key, link_id: String, now: Timestamp) -> bool {
-        let mut latest = lock(&self.latest);
-        while latest
-            .front()
-            .is_some_and(|(_, _, at)| now.since(*at) >= REPEAT)
-            || latest.len() >= MAX_LATEST
-        {
-            latest.pop_front();
-        }
-        let known = latest
-            .iter()
-            .any(|(face, link, _)| *face == key && *link == link_id);
-        if !known {
-            latest.push_back((key, link_id, now));
-        }
-        !known
-    }
 }
 
 impl Faces {

@@ -13,7 +13,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::{FetchResult, Instance, Shared, Target, queue::Wish, single_flight::Flight};
+use super::{
+    FetchResult, Instance, queue::Wish, shared::Shared, single_flight::Flight, target::Target,
+};
 use crate::{
     avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Plan, Subject, Trouble, decide},
     clock::Timestamp,
@@ -228,7 +230,7 @@ impl Fetch {
                 "the link has expired, and the budget has no refresh left",
             ));
         }
-        self.shared.save_admission(&self.instance).await;
+        self.instance.save_admission(&self.shared.store).await;
         let answer = self.resolve(true).await?;
         match self.retrieve(answer, known_link).await? {
             Retrieval::Answer(answer) => Ok(answer),
@@ -279,7 +281,7 @@ impl Fetch {
         {
             return result;
         }
-        self.shared.save_admission(&self.instance).await;
+        self.instance.save_admission(&self.shared.store).await;
         self.instance.client.call_unpooled(call).await
     }
 

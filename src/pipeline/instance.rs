@@ -8,12 +8,12 @@ use std::{
 
 use url::Url;
 
-use super::{Wanted, events::EventDownloads};
+use super::{event_downloads::EventDownloads, wanted::Wanted};
 use crate::{
     avatar::{StoredPicture, Subject},
     clock::Timestamp,
     limits::Admission,
-    store::{AccountNames, Owner},
+    store::{AccountNames, Owner, Store},
     sync::lock,
     upstream::{Account, Client, Description, Question, UnsupportedSubject, VendorCall},
 };
@@ -142,6 +142,14 @@ impl Instance {
     /// as the account stays configured, so that fetches in flight report to the same one.
     pub fn admission(&self) -> &Arc<Admission> {
         &self.admission
+    }
+
+    /// Saves the state of the admission control. This happens before a granted call is made: a crash in between
+    /// must not refund the call.
+    pub(super) async fn save_admission(&self, store: &Store) {
+        let admission = self.admission.clone();
+        let state = move || serde_json::to_vec(&admission.save()).unwrap_or_default();
+        store.save_state(self.name.clone(), state).await;
     }
 
     /// Whether an answer that was not understood is to be logged: once an hour.

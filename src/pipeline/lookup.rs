@@ -9,6 +9,7 @@ use super::{
     fetch::{Cause, Fetch, PrefetchedAnswer},
     queue::Wish,
     single_flight::Flight,
+    target::Target,
 };
 use crate::{
     avatar::{Ask, Entry, Forward, Key, Plan, Subject, decide},
@@ -18,13 +19,6 @@ use crate::{
     telemetry::Limit,
     upstream::UnsupportedSubject,
 };
-
-/// A face of an instance, with its key in the cache.
-pub(super) struct Target<'a> {
-    pub(super) instance: &'a Arc<Instance>,
-    pub(super) subject: Subject,
-    pub(super) key: Key,
-}
 
 /// The next step of a look-up.
 enum Step {
@@ -286,19 +280,5 @@ impl Faces {
     fn deadline(&self) -> Option<Instant> {
         let first_paint = self.shared.settings.first_paint;
         (!first_paint.is_zero()).then(|| Instant::now() + first_paint)
-    }
-}
-
-impl<'a> Target<'a> {
-    pub(super) fn new(
-        instance: &'a Arc<Instance>,
-        subject: Subject,
-    ) -> Result<Self, UnsupportedSubject> {
-        let subject = instance.resolve_own(subject)?;
-        Ok(Self {
-            instance,
-            subject,
-            key: instance.owner(subject).key(),
-        })
     }
 }

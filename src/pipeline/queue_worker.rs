@@ -1,5 +1,5 @@
-//! The wanted faces of an account: who may call the vendor now, who waits for its turn, and the task that
-//! fetches what was refused as soon as the budget allows, without anybody asking again.
+//! Serves the wanted faces of an account: says which fetch may call the vendor now and which waits for its turn, and
+//! fetches the refused faces as soon as the budget allows, without another request.
 //!
 //! 1. A fetch asks for a call ([`Wanted::ask`]). It gets one if none is ahead of it and the budget has one.
 //! 2. Else its face gets a place in the [`Queue`]. If the place comes up in time for the request that waits, it
@@ -8,47 +8,25 @@
 //! 4. The worker sleeps until the budget has a call for the first wish. It gives the call to the fetch that waits
 //!    for it, or starts a fetch.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
-    Faces, Instance, Shared, Target,
-    latency::Latency,
+    faces::Faces,
+    instance::Instance,
     queue::{CallClass, Queue, Wish, WishId},
+    shared::Shared,
+    target::Target,
+    wanted::{State, Wanted},
 };
 use crate::{
-    avatar::{Key, Trouble},
+    avatar::Trouble,
     clock::{Clock, Timestamp},
     limits::{CallsAhead, NotAdmitted, Permit},
     sync::lock,
     telemetry::Limit,
 };
-
-/// The wanted faces of an account. A reload keeps them for as long as the account stays configured.
-#[derive(Debug, Default)]
-pub struct Wanted {
-    /// Held for a few instructions, never across an await. The locks of the admission control are taken under it.
-    state: Mutex<State>,
-    /// Wakes the worker.
-    changed: Notify,
-    latency: Mutex<Latency>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queue: Queue,
-    /// The fetches that wait for their place in the queue.
-    waiters: HashMap<WishId, oneshot::Sender<Permit>>,
-    /// The pipeline and the instance of the latest configuration. Weak, so that wishes keep no server alive.
-    owner: (Weak<Shared>, Weak<Instance>),
-    /// Whether the worker runs. It ends when nothing is wanted.
-    is_worked_off: bool,
-}
 
 /// The answer to a fetch that asks for a call.
 pub(super) enum Turn {
@@ -70,43 +48,6 @@ enum Pass {
 // === impl Wanted ===
 
 impl Wanted {
-    /// The number of wanted faces.
-    pub fn len(&self) -> usize {
-        lock(&self.state).queue.len()
-    }
-
-    /// Whether no face is wanted.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Takes the wishes for a face back. A fetch that waits for its place ends.
-    pub(super) fn remove(&self, key: &Key) {
-        use crate::avatar::Ask::{Refresh, View};
-        let mut state = lock(&self.state);
-        for ask in [View, Refresh] {
-            state.queue.remove((*key, ask));
-            state.waiters.remove(&(*key, ask));
-        }
-    }
-
-    /// How long a fetch takes just now; zero if that is not known.
-    pub(super) fn latency(&self, now: Timestamp) -> Duration {
-        lock(&self.latency).estimate(now)
-    }
-
-    pub(super) fn record_latency(&self, now: Timestamp, duration: Duration) {
-        lock(&self.latency).record(now, duration);
-    }
-
-    /// Records that a fetch has taken this long and has not ended, if that is longer than expected.
-    pub(super) fn record_delay(&self, now: Timestamp, so_far: Duration) {
-        let mut latency = lock(&self.latency);
-        if so_far > latency.estimate(now) {
-            latency.record(now, so_far);
-        }
-    }
-
     /// Asks for a call for a wish. `patience` is how long the fetch can wait for it, if a request waits for the
     /// fetch.
     pub(super) fn ask(

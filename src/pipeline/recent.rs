@@ -7,8 +7,11 @@ use std::{
 
 use tokio::sync::OnceCell;
 
-use super::Faces;
-use crate::{clock::Timestamp, store::Owner, sync::lock};
+use crate::{
+    clock::Timestamp,
+    store::{Owner, Store},
+    sync::lock,
+};
 
 /// A list of the faces that changed last. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,26 @@ impl RecentUpdates {
         self.faces().retain(|(known, _)| !is_same(known, owner));
     }
 
+    /// The list, newest first. The first call adds the faces from before the start.
+    pub(super) async fn all(&self, store: &Store) -> Vec<(Owner, Timestamp)> {
+        self.loaded.get_or_init(|| self.load_earlier(store)).await;
+        self.faces().iter().cloned().collect()
+    }
+
+    /// Appends the faces from before the start, as the disk has them.
+    async fn load_earlier(&self, store: &Store) {
+        if store.health().totals.entries > MAX_ENTRIES {
+            return;
+        }
+        let earlier = store.newest(MAX_FACES).await;
+        let mut faces = self.faces();
+        for (owner, at) in earlier {
+            if faces.len() < MAX_FACES && !faces.iter().any(|(known, _)| is_same(known, &owner)) {
+                faces.push_back((owner, at));
+            }
+        }
+    }
+
     fn faces(&self) -> MutexGuard<'_, VecDeque<(Owner, Timestamp)>> {
         lock(&self.faces)
     }
@@ -46,28 +69,4 @@ impl RecentUpdates {
 
 fn is_same(a: &Owner, b: &Owner) -> bool {
     a.instance == b.instance && a.subject == b.subject
-}
-
-impl Faces {
-    /// The faces that changed last, newest first. The first call adds those from before the start.
-    pub async fn recent_updates(&self) -> Vec<(Owner, Timestamp)> {
-        let recent = &self.shared.recent;
-        recent.loaded.get_or_init(|| self.load_earlier()).await;
-        recent.faces().iter().cloned().collect()
-    }
-
-    /// Appends the faces from before the start, as the disk has them.
-    async fn load_earlier(&self) {
-        let store = &self.shared.store;
-        if store.health().totals.entries > MAX_ENTRIES {
-            return;
-        }
-        let earlier = store.newest(MAX_FACES).await;
-        let mut faces = self.shared.recent.faces();
-        for (owner, at) in earlier {
-            if faces.len() < MAX_FACES && !faces.iter().any(|(known, _)| is_same(known, &owner)) {
-                faces.push_back((owner, at));
-            }
-        }
-    }
 }

@@ -3,8 +3,9 @@
 use std::{iter, sync::Arc};
 
 use super::{
-    FetchResult, Instance, Shared,
+    FetchResult, Instance,
     fetch::{Cause, Fetch, FetchError},
+    shared::Shared,
 };
 use crate::{
     avatar::{Answer, Empty, Entry, Key, Outcome, Report, StoredPicture, Trouble, absorb},
@@ -51,7 +52,7 @@ impl Fetch {
         };
         let next = absorb(current.as_deref(), report, policy).filter(|_| !is_kept);
         let Some(next) = next else {
-            self.shared.save_admission(&self.instance).await;
+            self.instance.save_admission(&self.shared.store).await;
             return FetchResult::settled(current, outcome, self.vendor_status, false);
         };
         let next = Arc::new(next);
@@ -64,7 +65,7 @@ impl Fetch {
         let is_on_disk = if outcome == Outcome::Picture && is_status_unchanged {
             self.store(&next).await
         } else {
-            let save = self.shared.save_admission(&self.instance);
+            let save = self.instance.save_admission(&self.shared.store);
             tokio::join!(self.store(&next), save).0
         };
         let is_stored = is_on_disk && outcome == Outcome::Picture;

@@ -22,7 +22,7 @@ impl Fetch {
         };
         let with_refresh = permit.with_refresh();
         permit.spend();
-        self.shared.save_admission(&self.instance).await;
+        self.instance.save_admission(&self.shared.store).await;
         self.flight.record_call();
         Ok(with_refresh)
     }

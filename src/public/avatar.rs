@@ -3,7 +3,7 @@
 //! [`Public::try_avatar`] answers if nothing has to be waited for, and else says what is missing.
 //! [`Public::finish_avatar`] waits for that and continues from there.
 
-use super::{AvatarRequest, Error, Public};
+use super::{Error, request::AvatarRequest, service::Public};
 use crate::{
     avatar::Subject,
     clock::Timestamp,

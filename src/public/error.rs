@@ -2,7 +2,7 @@
 
 use http::{StatusCode, header};
 
-use super::access::AccessError;
+use super::access_error::AccessError;
 use crate::{
     avatar::MalformedJid,
     http::problem::Problem,

@@ -5,16 +5,17 @@
 //! 3. [`Public::finish`] does the rest: it waits for the vendor, an image or the disk.
 
 mod access;
+mod access_error;
 mod avatar;
 mod error;
 pub(crate) mod openapi;
 mod purge;
 mod request;
 pub(crate) mod route;
+mod service;
 
-use std::{net::IpAddr, sync::LazyLock};
+use std::net::IpAddr;
 
-use bytes::Bytes;
 use http::request::Parts;
 
 pub use access::{Access, Mode};
@@ -23,28 +24,12 @@ pub(crate) use error::Error;
 use purge::PurgeRequest;
 use request::AvatarRequest;
 use route::Route;
+pub(crate) use service::Public;
 
 use crate::{
     http::{access_log::RequestLog, is_read, respond},
-    pipeline::{Faces, Instances},
-    representation::Renderer,
     server::Reply,
-    telemetry::Metrics,
 };
-
-/// The public service.
-#[derive(Debug)]
-pub(crate) struct Public {
-    pub(crate) faces: Faces,
-    pub(crate) instances: Instances,
-    pub(crate) access: Access,
-    pub(crate) renderer: Renderer,
-    /// An HTML page for `/`.
-    pub(crate) home: Option<Bytes>,
-    /// The public routes in OpenAPI 3.1, serialized once.
-    pub(crate) openapi: &'static LazyLock<String>,
-    pub(crate) metrics: Metrics,
-}
 
 /// The result of beginning a request.
 pub(crate) enum Begun {

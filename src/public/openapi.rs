@@ -10,7 +10,7 @@ use utoipa::openapi::{
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{Error, access::AccessError};
+use super::{Error, access_error::AccessError};
 use crate::{
     avatar::MalformedJid,
     http::{

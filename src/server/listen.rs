@@ -3,7 +3,7 @@
 
 use std::{
     fmt, fs, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
@@ -11,8 +11,6 @@ use std::{
 
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-
-use super::Peer;
 
 /// An address to listen on, as configured: `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/faces.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +37,15 @@ pub struct Inherited(Vec<(String, Listener)>);
 /// The file of a bound Unix socket, removed on drop.
 #[derive(Debug)]
 pub struct SocketFile(PathBuf);
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A client with this address.
+    Ip(IpAddr),
+    /// A process on this machine, through a Unix socket.
+    Local,
+}
 
 /// An accepted connection.
 pub(super) enum Stream {

@@ -18,9 +18,11 @@ mod request_body;
 mod request_head;
 mod rewind;
 mod sendfile_cache;
+mod settings;
+mod shared;
 mod tls;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -34,103 +36,15 @@ pub use descriptors::{
 };
 pub use handler::{FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;
-pub use listen::{Address, Inherited, Listener};
+pub use listen::{Address, Inherited, Listener, Peer};
 pub use reply::Reply;
 pub use request_body::RequestBody;
 pub use sendfile_cache::SealedFiles;
-use sendfile_cache::SendfileCache;
+pub use settings::{Limits, Settings};
+use shared::Shared;
 pub use tls::{BadCertificate, CertificateFiles, Tls};
 
-use crate::{in_flight::InFlight, telemetry::Limit};
-
-/// Settings of one listener.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// What clients may use.
-    pub limits: Limits,
-    /// Whether HTTP/1.1 begins on the fast path; hyper alone serves it otherwise.
-    pub fast_path: bool,
-    /// Whether the fast path sends long bodies by `sendfile`, out of files in memory.
-    pub sendfile: bool,
-    /// Removes the files again.
-    pub sealed_files: SealedFiles,
-    /// The bytes of pictures that may be under way.
-    pub in_flight: InFlight,
-}
-
-/// What the clients of one listener may use.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Connections open at once; further ones wait in the kernel's queue.
-    pub connections: usize,
-    /// How long a client may take over a request's head, and how long a kept-alive connection may be idle: hyper runs
-    /// both on one timer.
-    pub header_read: Duration,
-    /// Requests at once on an HTTP/2 connection.
-    pub streams: u32,
-    /// The largest request head in bytes; a larger one is answered with 431.
-    pub header_bytes: usize,
-    /// How long a client may take nothing of a response that is being sent.
-    pub send: Duration,
-    /// How long requests may take to finish after the shutdown began.
-    pub drain: Duration,
-}
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// A client with this address.
-    Ip(IpAddr),
-    /// A process on this machine, through a Unix socket.
-    Local,
-}
-
-/// The parts that all connections of a listener share.
-struct Shared {
-    settings: Settings,
-    tls: Option<Tls>,
-    sendfile: Option<Arc<SendfileCache>>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            fast_path: true,
-            sendfile: true,
-            sealed_files: SealedFiles::default(),
-            in_flight: InFlight::new(32 << 20),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 10_000,
-            header_read: Duration::from_secs(30),
-            streams: 128,
-            header_bytes: 16 * 1024,
-            send: Duration::from_secs(30),
-            drain: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Shared {
-    fn new(settings: Settings, tls: Option<Tls>) -> Self {
-        let sendfile = settings.sendfile.then(|| {
-            let cache = Arc::new(SendfileCache::new(settings.in_flight.clone()));
-            settings.sealed_files.add(&cache);
-            cache
-        });
-        Self {
-            settings,
-            tls,
-            sendfile,
-        }
-    }
-}
+use crate::telemetry::Limit;
 
 /// Accepts connections on `listener` until `shutdown` is cancelled, then lets requests finish. `handler` makes the service
 /// for each client.

@@ -4,11 +4,13 @@ use std::{collections::HashSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::DAY;
 use crate::{
     avatar::{MalformedJid, Subject},
     clock::Timestamp,
 };
+
+/// The longest run, and the interval of a schedule.
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The faces to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,14 +11,18 @@ use std::{
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-use super::{DAY, Job, Progress, RunState, StopReason};
+use super::{
+    job::{DAY, Job},
+    progress::{Progress, RunState, StopReason},
+};
 use crate::{
     avatar::{Ask, Outcome, Plan, Subject, Trouble, decide},
     clock::Timestamp,
     limits::Priority,
     pipeline::{
-        Faces, FetchResult, Instance, Target,
+        Faces, FetchResult, Instance,
         fetch::{Cause, PrefetchedAnswer},
+        target::Target,
     },
     sync::lock,
     upstream::{ChatList, Page, VendorCall, VendorFailure},
@@ -146,7 +150,7 @@ impl Worker {
             for _ in 0..list.cost {
                 self.take_call().await?;
             }
-            self.faces.shared.save_admission(&self.instance).await;
+            self.instance.save_admission(&self.faces.shared.store).await;
             let (asked_at, is_paged) = (self.faces.now(), list.is_paged);
             let limit = list.limit;
             match self.call_list(list.call).await {
@@ -190,7 +194,7 @@ impl Worker {
         );
         let admission = self.instance.admission();
         let paused_until = admission.record_trouble(failure.why, failure.retry_after);
-        shared.save_admission(&self.instance).await;
+        self.instance.save_admission(&shared.store).await;
         let until = paused_until.unwrap_or(self.faces.now() + RETRY_DELAY);
         self.wait(until, failure.why).await
     }

@@ -1,0 +1,29 @@
+//! The parts of the admin service. Each route adds its own functions, in the file of that route.
+
+use secrecy::SecretString;
+
+use super::history::History;
+use crate::{
+    images::Thumbnailer,
+    pipeline::{Faces, Instances, Warmups},
+    telemetry::Metrics,
+};
+
+/// The admin service.
+#[derive(Debug)]
+pub struct Admin {
+    /// The faces that it shows and changes.
+    pub faces: Faces,
+    /// The configured instances.
+    pub instances: Instances,
+    /// The runs that fetch many faces ahead.
+    pub warmups: Warmups,
+    /// The last hour's figures.
+    pub history: History,
+    /// Makes the dashboard's small pictures.
+    pub thumbnailer: Thumbnailer,
+    /// The counters.
+    pub metrics: Metrics,
+    /// The token that all routes but the probes need. Without one, `Host` has to be local.
+    pub token: Option<SecretString>,
+}

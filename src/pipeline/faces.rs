@@ -1,0 +1,129 @@
+//! The pipeline as the rest of the program sees it. Each step adds its own functions, in the file of that step.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::time;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    copies::Copies, instance::Instance, recent::RecentUpdates, settings::Settings, shared::Shared,
+    single_flight::SingleFlight,
+};
+use crate::{
+    avatar::{Digest, Policy},
+    clock::{Clock, Timestamp},
+    store::{Health, KeyLocks, Owner, Store},
+    telemetry::Metrics,
+};
+
+/// Looks faces up and fetches them. Clones share all state.
+#[derive(Clone, Debug)]
+pub struct Faces {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// The stripes of [`Shared::key_locks`]: more than there usually are changes at once.
+const STRIPES: usize = 64;
+
+impl Faces {
+    /// A pipeline over `store`.
+    pub fn new(store: Arc<Store>, settings: Settings, clock: Clock, metrics: Metrics) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                store,
+                single_flight: SingleFlight::default(),
+                settings,
+                clock,
+                metrics,
+                key_locks: Arc::new(KeyLocks::new(STRIPES)),
+                recent: RecentUpdates::default(),
+                copies: Copies::default(),
+                event_tasks: TaskTracker::new(),
+            }),
+        }
+    }
+
+    /// The same pipeline with other settings. It shares the store, the fetches in flight and the locks.
+    pub fn with_settings(&self, settings: Settings) -> Self {
+        let shared = &self.shared;
+        Self {
+            shared: Arc::new(Shared {
+                store: shared.store.clone(),
+                single_flight: shared.single_flight.clone(),
+                settings,
+                clock: shared.clock.clone(),
+                metrics: shared.metrics.clone(),
+                key_locks: shared.key_locks.clone(),
+                recent: shared.recent.clone(),
+                copies: shared.copies.clone(),
+                event_tasks: shared.event_tasks.clone(),
+            }),
+        }
+    }
+
+    /// Sets how copies of a picture are removed from memory, outside of the store.
+    pub fn on_removal(&self, remove: impl Fn(&Digest) + Send + Sync + 'static) {
+        self.shared.copies.set(remove);
+    }
+
+    /// How long answers are valid.
+    pub fn policy(&self) -> &Policy {
+        &self.shared.settings.policy
+    }
+
+    /// The current time, by the clock of the pipeline.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// The cache directory.
+    pub fn cache_dir(&self) -> &Path {
+        self.shared.store.dir()
+    }
+
+    /// The health of the disk tier.
+    pub fn health(&self) -> Health {
+        self.shared.store.health()
+    }
+
+    /// Runs the maintenance of the cache without its pauses, to its end.
+    pub async fn run_maintenance(&self) {
+        self.shared.store.run_maintenance().await;
+    }
+
+    /// The faces that changed last, newest first. The first call adds those from before the start.
+    pub async fn recent_updates(&self) -> Vec<(Owner, Timestamp)> {
+        self.shared.recent.all(&self.shared.store).await
+    }
+
+    /// Lifts the pause of `instance`, and saves that for the next process. Returns whether there was one.
+    pub async fn lift_pause(&self, instance: &Arc<Instance>) -> bool {
+        let was_paused = instance.admission().lift_pause();
+        if was_paused {
+            tracing::warn!(instance = %instance.name(), "the operator lifted the pause");
+            instance.save_admission(&self.shared.store).await;
+        }
+        was_paused
+    }
+
+    /// Hands the faces that are wanted of `instance` over to this pipeline, after a reload.
+    pub fn take_over_wanted(&self, instance: &Arc<Instance>) {
+        instance.wanted().hand_over(&self.shared, instance);
+    }
+
+    /// Waits until the fetches in flight have finished and are stored, for at most `limit`. Used before
+    /// the process ends: a picture that has already cost a call should not be lost.
+    pub async fn wait_idle(&self, limit: Duration) {
+        let idle = async {
+            self.shared.single_flight.wait_idle().await;
+            self.shared.event_tasks.close();
+            self.shared.event_tasks.wait().await;
+            self.shared.store.wait_idle().await;
+        };
+        if time::timeout(limit, idle).await.is_err() {
+            tracing::warn!(
+                "some fetches did not finish in time; their pictures are fetched again later"
+            );
+        }
+    }
+}

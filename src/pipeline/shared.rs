@@ -1,0 +1,31 @@
+//! The parts that every look-up and every fetch uses.
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use super::{
+    copies::Copies, recent::RecentUpdates, settings::Settings, single_flight::SingleFlight,
+};
+use crate::{
+    clock::Clock,
+    store::{KeyLocks, Store},
+    telemetry::Metrics,
+};
+
+/// The parts that every look-up and every fetch uses.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) store: Arc<Store>,
+    pub(super) single_flight: SingleFlight,
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+    /// Striped locks for the changes of entries. Without them, two changes could both start from the same
+    /// version of an entry, and an older answer could overwrite a newer one.
+    pub(super) key_locks: Arc<KeyLocks>,
+    pub(super) recent: RecentUpdates,
+    pub(super) copies: Copies,
+    /// The downloads that events caused.
+    pub(super) event_tasks: TaskTracker,
+}

@@ -1,0 +1,30 @@
+//! A face that is to be looked up or fetched.
+
+use std::sync::Arc;
+
+use super::instance::Instance;
+use crate::{
+    avatar::{Key, Subject},
+    upstream::UnsupportedSubject,
+};
+
+/// A face of an instance, with its key in the cache.
+pub(super) struct Target<'a> {
+    pub(super) instance: &'a Arc<Instance>,
+    pub(super) subject: Subject,
+    pub(super) key: Key,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(
+        instance: &'a Arc<Instance>,
+        subject: Subject,
+    ) -> Result<Self, UnsupportedSubject> {
+        let subject = instance.resolve_own(subject)?;
+        Ok(Self {
+            instance,
+            subject,
+            key: instance.owner(subject).key(),
+        })
+    }
+}

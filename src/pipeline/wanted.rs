@@ -1,0 +1,77 @@
+//! The wanted faces of an account, and how long its fetches take. `queue_worker` serves them.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, Weak},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    instance::Instance,
+    latency::Latency,
+    queue::{Queue, WishId},
+    shared::Shared,
+};
+use crate::{avatar::Key, clock::Timestamp, limits::Permit, sync::lock};
+
+/// The wanted faces of an account. A reload keeps them for as long as the account stays configured.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Held for a few instructions, never across an await. The locks of the admission control are taken under it.
+    pub(super) state: Mutex<State>,
+    /// Wakes the worker.
+    pub(super) changed: Notify,
+    latency: Mutex<Latency>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) queue: Queue,
+    /// The fetches that wait for their place in the queue.
+    pub(super) waiters: HashMap<WishId, oneshot::Sender<Permit>>,
+    /// The pipeline and the instance of the latest configuration. Weak, so that wishes keep no server alive.
+    pub(super) owner: (Weak<Shared>, Weak<Instance>),
+    /// Whether the worker runs. It ends when nothing is wanted.
+    pub(super) is_worked_off: bool,
+}
+
+impl Wanted {
+    /// The number of wanted faces.
+    pub fn len(&self) -> usize {
+        lock(&self.state).queue.len()
+    }
+
+    /// Whether no face is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the wishes for a face back. A fetch that waits for its place ends.
+    pub(super) fn remove(&self, key: &Key) {
+        use crate::avatar::Ask::{Refresh, View};
+        let mut state = lock(&self.state);
+        for ask in [View, Refresh] {
+            state.queue.remove((*key, ask));
+            state.waiters.remove(&(*key, ask));
+        }
+    }
+
+    /// How long a fetch takes just now; zero if that is not known.
+    pub(super) fn latency(&self, now: Timestamp) -> Duration {
+        lock(&self.latency).estimate(now)
+    }
+
+    pub(super) fn record_latency(&self, now: Timestamp, duration: Duration) {
+        lock(&self.latency).record(now, duration);
+    }
+
+    /// Records that a fetch has taken this long and has not ended, if that is longer than expected.
+    pub(super) fn record_delay(&self, now: Timestamp, so_far: Duration) {
+        let mut latency = lock(&self.latency);
+        if so_far > latency.estimate(now) {
+            latency.record(now, so_far);
+        }
+    }
+}
