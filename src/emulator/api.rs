@@ -7,7 +7,8 @@
 //! 5. Reply in the vendor's JSON, with the fault that the rules demand.
 
 use hyper::{
-    header::{LOCATION, RETRY_AFTER},
+    Method,
+    header::{ALLOW, LOCATION, RETRY_AFTER},
     http::request::Parts,
 };
 
@@ -38,8 +39,11 @@ enum LinkForm {
 }
 
 /// Answers one request for a vendor's path.
-pub(super) async fn answer(state: &State, head: &Parts) -> Reply {
-    let Some(request) = VendorRequest::parse(head) else {
+pub(super) async fn answer(state: &State, head: &Parts, body: &[u8]) -> Reply {
+    let Some(request) = VendorRequest::parse(head, body) else {
+        if head.method != Method::GET {
+            return Reply::text(405, "").with_header(ALLOW, "GET");
+        }
         return Reply::text(
             404,
             "No vendor has this path; GET /_emulator/ lists the paths.\n",
@@ -72,10 +76,13 @@ async fn serve(state: &State, request: &VendorRequest) -> Reply {
 /// Refuses a call with a wrong token, for a missing account, or malformed. Every account exists unless
 /// its name starts with "missing".
 fn refuse(state: &State, request: &VendorRequest) -> Option<Reply> {
-    if request.token.as_deref() != Some(state.token.as_str()) {
+    let is_unknown = request.token.as_deref() != Some(state.token.as_str());
+    let is_missing = request.account.starts_with("missing");
+    // Evolution looks for the account before it looks at the key.
+    if is_unknown && !(is_missing && request.vendor == Vendor::Evolution) {
         return Some(request.vendor.error(request, 401));
     }
-    if request.account.starts_with("missing") {
+    if is_missing {
         return Some(request.vendor.error(request, 404));
     }
     request.vendor.refuse_malformed(request)
@@ -102,7 +109,7 @@ async fn reply_with_fault(state: &State, request: &VendorRequest, fault: Fault) 
         {
             normal(LinkForm::Plain).await
         }
-        Fault::RateOverlimit => vendor.rate_overlimit(),
+        Fault::RateOverlimit => vendor.rate_overlimit(request),
         Fault::Empty { remembered } => reply_empty(state, request, remembered),
         Fault::NotJson => bad_bodies::not_json(json),
         Fault::Html => bad_bodies::html("text/html; charset=utf-8"),
@@ -144,7 +151,7 @@ async fn reply_normally(state: &State, request: &VendorRequest, form: LinkForm) 
             None => request.vendor.error(request, 404),
         },
         (_, Endpoint::Overview) => request.vendor.list(request, rows(state, request, form)),
-        (_, Endpoint::Profile) => {
+        (_, Endpoint::Profile | Endpoint::Session | Endpoint::ConnectionState) => {
             let answer = look_up(state, request, OWN_JID);
             let answer = answer.in_form(form, state, request, OWN_JID);
             request.vendor.reply(request, &answer)
@@ -196,19 +203,29 @@ fn ask_whatsapp(state: &State, request: &VendorRequest, id: &str) -> Answer {
     }
 }
 
-/// The rows of a page of chats. WAHA looks up each row's picture; Wawp's rows have none.
+/// The rows of a page of chats. WAHA looks up each row's picture, Evolution has stored ones, others' rows have none.
 fn rows(state: &State, request: &VendorRequest, form: LinkForm) -> Vec<Row> {
     let (limit, offset) = request.page;
     let now = state.clock.now().as_secs();
-    let profiles = state.whatsapp.profiles().into_iter();
+    let profiles = state.whatsapp.profiles();
+    // Behind the row that the caller had last.
+    let mut others = profiles.iter().filter(|it| it.kind != Kind::Own);
+    let last = |id: &String| others.position(|profile| profile.jid == *id);
+    let after = request
+        .after
+        .as_ref()
+        .and_then(last)
+        .map_or(0, |nth| nth + 1);
+    let profiles = profiles.into_iter();
     profiles
         .filter(|profile| profile.kind != Kind::Own)
         .zip(0..)
+        .skip(after)
         .skip(offset)
         .take(limit)
         .map(|(profile, nth): (_, u64)| Row {
             picture: match request.vendor {
-                Vendor::Wawp => None,
+                Vendor::Wawp | Vendor::Wppconnect => None,
                 _ => look_up(state, request, &profile.jid)
                     .in_form(form, state, request, &profile.jid)
                     .link(),

@@ -8,6 +8,11 @@
 //! * `GET /api/whatsapp/v2/{instance}/contacts/profile-picture` — Hypersender
 //! * `GET /api/{session}/chats/{chatId}/picture`, `/api/{session}/chats/overview`,
 //!   `/api/{session}/profile` — Wappfy with the header `apikey`, WAHA with `X-Api-Key`
+//! * `POST /chat/fetchProfilePictureUrl/{instance}`, `POST /chat/findChats/{instance}`, `GET /instance/fetchInstances`,
+//!   `GET /instance/connectionState/{instance}` — Evolution API
+//! * `POST /user/avatar`, `GET /session/status` — wuzapi
+//! * `GET /api/{session}/profile-pic/{digits}`, `POST /api/{session}/list-chats`,
+//!   `GET /api/{session}/check-connection-session` — WPPConnect Server
 //! * `/_emulator/` — the control routes, which document themselves
 //!
 //! The CDN listener serves the signed links that the vendors give out.
@@ -38,6 +43,7 @@ mod whatsapp;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use http_body_util::{BodyExt, Collected, Limited};
 use hyper::{Method, Request, Response, header::ALLOW};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -56,6 +62,9 @@ pub use self::{
     rule::{BadInput, Fault, Match, Rule},
     vocabulary::{Endpoint, Hop, Vendor},
 };
+
+/// The longest body of a call.
+const MAX_BODY: usize = 64 * 1024;
 
 /// The running vendors and their CDN. Dropping it stops both.
 pub struct Emulator {
@@ -128,8 +137,12 @@ async fn answer_api(
 ) -> Result<Response<ReplyBody>, Infallible> {
     let reply = if request.uri().path().starts_with(control_routes::PREFIX) {
         control_routes::answer(&control, request).await
-    } else if request.method() == Method::GET {
-        api::answer(&control.0, &request.into_parts().0).await
+    } else if matches!(*request.method(), Method::GET | Method::POST) {
+        let (head, body) = request.into_parts();
+        // A body that is too long is no call's.
+        let body = Limited::new(body, MAX_BODY).collect().await;
+        let body = body.map(Collected::to_bytes).unwrap_or_default();
+        api::answer(&control.0, &head, &body).await
     } else {
         Reply::text(405, "").with_header(ALLOW, "GET")
     };

@@ -1,11 +1,13 @@
 //! Parses a request to a vendor's API. A path that no vendor documents is `None`.
 
-use hyper::{HeaderMap, http::request::Parts};
+use hyper::{HeaderMap, Method, http::request::Parts};
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
 use super::{
     jid,
     population::OWN_JID,
+    vendors::{evolution, wppconnect},
     vocabulary::{Endpoint, Vendor},
 };
 
@@ -22,13 +24,15 @@ pub(super) struct VendorRequest {
     pub(super) token: Option<String>,
     /// The number of rows, and the number of rows to skip.
     pub(super) page: (usize, usize),
+    /// The row that the page begins behind.
+    pub(super) after: Option<String>,
 }
 
 // === impl VendorRequest ===
 
 impl VendorRequest {
     /// Parses the call that `request` makes.
-    pub(super) fn parse(request: &Parts) -> Option<Self> {
+    pub(super) fn parse(request: &Parts, body: &[u8]) -> Option<Self> {
         let path: Vec<String> = request
             .uri
             .path()
@@ -39,6 +43,10 @@ impl VendorRequest {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let query = Query(request.uri.query().unwrap_or_default());
         let headers = &request.headers;
+        if request.method == Method::POST {
+            let body = serde_json::from_slice(body).unwrap_or_default();
+            return post(&path, headers, &query, &Body(body));
+        }
         match path[..] {
             ["api", "v1", "instance", "profile-picture"] => Some(wachat(headers, &query)),
             ["v2", "chats", "picture"] => Some(wawp(Endpoint::Picture, "chatId", &query)),
@@ -63,6 +71,26 @@ impl VendorRequest {
             ["api", session, "profile"] => {
                 Some(waha(Endpoint::Profile, session, None, headers, &query))
             }
+            ["instance", "fetchInstances"] => {
+                let account = query.value("instanceName").unwrap_or_default();
+                Some(of_evolution(Endpoint::Session, &account, headers))
+            }
+            ["instance", "connectionState", instance] => {
+                Some(of_evolution(Endpoint::ConnectionState, instance, headers))
+            }
+            ["session", "status"] => Some(wuzapi(Endpoint::Session, None, headers, &query)),
+            ["api", session, "profile-pic", phone] => {
+                // Any text is a yes: the query is no JSON.
+                let is_group = query.value("isGroup").is_some();
+                let id = Some(wppconnect::jid_of(phone, is_group));
+                Some(VendorRequest {
+                    id,
+                    ..of_wppconnect(Endpoint::Picture, session, headers)
+                })
+            }
+            ["api", session, "check-connection-session"] => {
+                Some(of_wppconnect(Endpoint::Session, session, headers))
+            }
             _ => None,
         }
     }
@@ -70,6 +98,75 @@ impl VendorRequest {
     /// The canonical JID in question, if it is one.
     pub(super) fn jid(&self) -> Option<String> {
         self.id.as_deref().and_then(jid::canonicalize)
+    }
+}
+
+/// A call with a body in JSON.
+fn post(
+    path: &[&str],
+    headers: &HeaderMap,
+    query: &Query<'_>,
+    body: &Body,
+) -> Option<VendorRequest> {
+    match path {
+        ["chat", "fetchProfilePictureUrl", instance] => Some(VendorRequest {
+            id: body.text("number").map(|number| evolution::jid_of(&number)),
+            ..of_evolution(Endpoint::Picture, instance, headers)
+        }),
+        ["chat", "findChats", instance] => Some(VendorRequest {
+            page: (
+                body.number("take").unwrap_or(usize::MAX),
+                body.number("skip").unwrap_or(0),
+            ),
+            ..of_evolution(Endpoint::Overview, instance, headers)
+        }),
+        ["user", "avatar"] => {
+            let id = body.text("Phone");
+            Some(wuzapi(Endpoint::Picture, id, headers, query))
+        }
+        ["api", session, "list-chats"] => Some(VendorRequest {
+            page: (body.number("count").unwrap_or(usize::MAX), 0),
+            after: body.text("id"),
+            ..of_wppconnect(Endpoint::Overview, session, headers)
+        }),
+        _ => None,
+    }
+}
+
+fn of_evolution(endpoint: Endpoint, instance: &str, headers: &HeaderMap) -> VendorRequest {
+    VendorRequest {
+        account: instance.to_owned(),
+        token: header(headers, "apikey"),
+        ..VendorRequest::new(Vendor::Evolution, endpoint)
+    }
+}
+
+/// The token alone says which account it is.
+fn wuzapi(
+    endpoint: Endpoint,
+    phone: Option<String>,
+    headers: &HeaderMap,
+    query: &Query<'_>,
+) -> VendorRequest {
+    let with_server = |phone: String| {
+        let phone = phone.strip_prefix('+').unwrap_or(&phone);
+        match phone.contains('@') {
+            true => phone.to_owned(),
+            false => format!("{phone}@s.whatsapp.net"),
+        }
+    };
+    VendorRequest {
+        id: phone.map(with_server),
+        token: header(headers, "token").or_else(|| query.value("token")),
+        ..VendorRequest::new(Vendor::Wuzapi, endpoint)
+    }
+}
+
+fn of_wppconnect(endpoint: Endpoint, session: &str, headers: &HeaderMap) -> VendorRequest {
+    VendorRequest {
+        account: session.to_owned(),
+        token: bearer(headers),
+        ..VendorRequest::new(Vendor::Wppconnect, endpoint)
     }
 }
 
@@ -138,6 +235,7 @@ impl VendorRequest {
             refresh: false,
             token: None,
             page: (usize::MAX, 0),
+            after: None,
         }
     }
 }
@@ -154,6 +252,20 @@ impl Query<'_> {
 
     fn refresh(&self) -> bool {
         matches!(self.value("refresh").as_deref(), Some("true" | "1"))
+    }
+}
+
+/// The JSON of a call; null if there is none.
+struct Body(Value);
+
+impl Body {
+    fn text(&self, name: &str) -> Option<String> {
+        let text = self.0.get(name)?.as_str()?;
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
+        usize::try_from(self.0.get(name)?.as_u64()?).ok()
     }
 }
 
@@ -182,7 +294,7 @@ mod tests {
 
     fn parse(target: &str, header: (&str, &str)) -> Option<VendorRequest> {
         let request = Request::get(target).header(header.0, header.1);
-        VendorRequest::parse(&request.body(()).unwrap().into_parts().0)
+        VendorRequest::parse(&request.body(()).unwrap().into_parts().0, b"")
     }
 
     #[test]

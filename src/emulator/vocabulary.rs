@@ -18,6 +18,12 @@ pub enum Vendor {
     Wappfy,
     /// WAHA itself.
     Waha,
+    /// Evolution API 2.
+    Evolution,
+    /// wuzapi, on whatsmeow.
+    Wuzapi,
+    /// WPPConnect Server, on a browser.
+    Wppconnect,
 }
 
 /// One of the two listeners.
@@ -43,6 +49,10 @@ pub enum Endpoint {
     Overview,
     /// The account's own profile.
     Profile,
+    /// The state of the account's session.
+    Session,
+    /// Evolution's second call for that state.
+    ConnectionState,
     /// A picture on the CDN.
     Download,
 }
@@ -51,12 +61,15 @@ pub enum Endpoint {
 
 impl Vendor {
     /// Every vendor.
-    pub const ALL: [Vendor; 5] = [
+    pub const ALL: [Vendor; 8] = [
         Vendor::Wachat,
         Vendor::Wawp,
         Vendor::Hypersender,
         Vendor::Wappfy,
         Vendor::Waha,
+        Vendor::Evolution,
+        Vendor::Wuzapi,
+        Vendor::Wppconnect,
     ];
 
     /// The name in rules, links and counts.
@@ -67,12 +80,24 @@ impl Vendor {
             Vendor::Hypersender => "hypersender",
             Vendor::Wappfy => "wappfy",
             Vendor::Waha => "waha",
+            Vendor::Evolution => "evolution",
+            Vendor::Wuzapi => "wuzapi",
+            Vendor::Wppconnect => "wppconnect",
         }
     }
 
     /// Whether the vendor caches WhatsApp's answers for 24 h.
     pub(super) fn has_answer_cache(self) -> bool {
         matches!(self, Vendor::Wawp | Vendor::Wappfy | Vendor::Waha)
+    }
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// Whether the call is for the state of the session.
+    pub(super) fn is_session(self) -> bool {
+        matches!(self, Endpoint::Session | Endpoint::ConnectionState)
     }
 }
 

@@ -14,7 +14,7 @@ type Card = (&'static str, &'static str);
 const SECTIONS: [Section; 2] = [
     (
         "One face per vendor endpoint",
-        "Five gateways with five different APIs, one form of URL.",
+        "Eight gateways with eight different APIs, one form of URL.",
         &[
             ("Wachat · own picture", "/avatar/wachat/me"),
             ("Wawp · contact", "/avatar/wawp/628100000001@c.us"),
@@ -38,6 +38,14 @@ const SECTIONS: [Section; 2] = [
                 "WAHA · channel",
                 "/avatar/waha/120363000000000201@newsletter",
             ),
+            ("Evolution · contact", "/avatar/evolution/628100000008"),
+            (
+                "Evolution · group",
+                "/avatar/evolution/120363000000000003@g.us",
+            ),
+            ("wuzapi · contact", "/avatar/wuzapi/628100000009"),
+            ("wuzapi · own picture", "/avatar/wuzapi/me"),
+            ("WPPConnect · contact", "/avatar/wppconnect/628100000010"),
         ],
     ),
     (

@@ -3,10 +3,13 @@
 //!
 //! A vendor turns an answer into a reply. It knows no clock, no cache and no fault.
 
+pub(super) mod evolution;
 mod hypersender;
 mod wachat;
 mod waha;
 mod wawp;
+pub(super) mod wppconnect;
+mod wuzapi;
 
 use serde::Serialize;
 
@@ -24,7 +27,9 @@ impl Vendor {
             Vendor::Wachat => wachat::refuse_malformed(request),
             Vendor::Wawp => wawp::refuse_malformed(request),
             Vendor::Hypersender => hypersender::refuse_malformed(request),
-            Vendor::Wappfy | Vendor::Waha => None,
+            Vendor::Evolution => evolution::refuse_malformed(request),
+            Vendor::Wuzapi => wuzapi::refuse_malformed(request),
+            Vendor::Wappfy | Vendor::Waha | Vendor::Wppconnect => None,
         }
     }
 
@@ -35,6 +40,9 @@ impl Vendor {
             Vendor::Wawp => wawp::reply(request, answer),
             Vendor::Hypersender => hypersender::reply(answer),
             Vendor::Wappfy | Vendor::Waha => waha::reply(request, answer),
+            Vendor::Evolution => evolution::reply(request, answer),
+            Vendor::Wuzapi => wuzapi::reply(request, answer),
+            Vendor::Wppconnect => wppconnect::reply(request, answer),
         }
     }
 
@@ -43,7 +51,9 @@ impl Vendor {
         match self {
             Vendor::Wawp => wawp::list(&rows),
             Vendor::Wappfy | Vendor::Waha => waha::list(&rows),
-            Vendor::Wachat | Vendor::Hypersender => self.error(request, 404),
+            Vendor::Evolution => evolution::list(&rows),
+            Vendor::Wppconnect => wppconnect::list(&rows),
+            Vendor::Wachat | Vendor::Hypersender | Vendor::Wuzapi => self.error(request, 404),
         }
     }
 
@@ -54,6 +64,9 @@ impl Vendor {
             Vendor::Wawp => wawp::error(status),
             Vendor::Hypersender => hypersender::error(status),
             Vendor::Wappfy | Vendor::Waha => waha::error(request, status),
+            Vendor::Evolution => evolution::error(request, status),
+            Vendor::Wuzapi => wuzapi::error(status),
+            Vendor::Wppconnect => wppconnect::error(status),
         }
     }
 
@@ -64,11 +77,14 @@ impl Vendor {
             Vendor::Wawp => wawp::session_down(session),
             Vendor::Hypersender => hypersender::session_down(session),
             Vendor::Wappfy | Vendor::Waha => waha::session_down(request, session),
+            Vendor::Evolution => evolution::session_down(request),
+            Vendor::Wuzapi => wuzapi::session_down(request),
+            Vendor::Wppconnect => wppconnect::session_down(request),
         }
     }
 
-    /// WhatsApp's `rate-overlimit` inside of a 200.
-    pub(super) fn rate_overlimit(self) -> Reply {
+    /// WhatsApp's `rate-overlimit`, as the vendor passes it on; most do so inside of a 200.
+    pub(super) fn rate_overlimit(self, request: &VendorRequest) -> Reply {
         #[derive(Serialize)]
         struct Body {
             error: &'static str,
@@ -77,6 +93,9 @@ impl Vendor {
         match self {
             Vendor::Wachat => wachat::rate_overlimit(),
             Vendor::Wawp => wawp::rate_overlimit(),
+            Vendor::Evolution => evolution::none(request),
+            Vendor::Wuzapi => wuzapi::rate_overlimit(),
+            Vendor::Wppconnect => wppconnect::rate_overlimit(request),
             Vendor::Hypersender | Vendor::Wappfy | Vendor::Waha => Reply::json(
                 200,
                 &Body {

@@ -21,6 +21,9 @@ const START: Timestamp = Timestamp::from_secs(1_795_200_000);
 /// The five vendors. Each has an instance with its name.
 pub const VENDORS: [&str; 5] = ["wachat", "wawp", "hypersender", "wappfy", "waha"];
 
+/// Emulated gateways beside the five, which are many tests' instances.
+pub const GATEWAYS: [&str; 3] = ["evolution", "wuzapi", "wppconnect"];
+
 /// A running server and its vendors.
 pub struct Rig {
     pub clock: Clock,
@@ -42,6 +45,8 @@ pub struct Settings {
     instance: String,
     /// Lines for one of them.
     only: Vec<(String, String)>,
+    /// Providers that have an instance beside the five.
+    more: Vec<String>,
 }
 
 impl Settings {
@@ -61,6 +66,13 @@ impl Settings {
     /// Adds a line to the instance named after `vendor`.
     pub fn only(mut self, vendor: &str, line: &str) -> Self {
         self.only.push((vendor.to_owned(), line.to_owned()));
+        self
+    }
+
+    /// Adds instances that are named after their providers.
+    pub fn more(mut self, providers: &[&str]) -> Self {
+        let providers = providers.iter().map(|name| (*name).to_owned());
+        self.more.extend(providers);
         self
     }
 
@@ -132,7 +144,8 @@ impl Rig {
         for (name, lines) in sections {
             text.push_str(&format!("[{name}]\n{lines}\n"));
         }
-        for vendor in VENDORS {
+        let more = self.settings.more.iter().map(String::as_str);
+        for vendor in VENDORS.into_iter().chain(more) {
             let mut keys = BTreeMap::from([
                 ("provider", format!("\"{vendor}\"")),
                 ("account", "\"shop\"".to_owned()),

@@ -1,0 +1,248 @@
+//! Gateways whose answers say little: Evolution has a null for everything, wuzapi an error with words, and WPPConnect
+//! makes the JID anew. The emulator plays them from their sources.
+
+use crate::support::{
+    Answer, Rig,
+    program::{Program, errors},
+    rig::{GATEWAYS, Settings},
+};
+use faceplate::emulator::{Emulator, Endpoint, Fault, OWN_JID, Options, Picture, Rule};
+
+const FACE: &str = "628100000001@c.us";
+const GROUP: &str = "120363000000000001@g.us";
+const LID: &str = "100875997589545@lid";
+
+async fn rig() -> Rig {
+    Settings::default().more(&GATEWAYS).start().await
+}
+
+#[tokio::test]
+async fn evolution_wuzapi_and_wppconnect_show_faces_of_each_kind_for_one_call() {
+    let rig = rig().await;
+    for gateway in GATEWAYS {
+        for jid in [FACE, GROUP, "628100000001-1581234048@g.us", LID] {
+            rig.face(gateway, jid).await.assert_picture(&rig.bytes(jid));
+            assert_eq!(rig.traffic(), (1, 1), "{gateway} {jid}");
+        }
+        rig.face(gateway, "me")
+            .await
+            .assert_picture(&rig.bytes(OWN_JID));
+        let endpoint = rig.calls().list[0].endpoint;
+        let own = if gateway == "wuzapi" {
+            Endpoint::Session
+        } else {
+            Endpoint::Picture
+        };
+        assert_eq!(endpoint, own, "{gateway}");
+        rig.traffic();
+    }
+    let channel = "120363000000000201@newsletter";
+    rig.face("wuzapi", channel)
+        .await
+        .assert_picture(&rig.bytes(channel));
+    // Evolution would make a group of it, and WPPConnect a LID.
+    for gateway in ["evolution", "wppconnect"] {
+        assert_eq!(rig.face(gateway, channel).await.status, 404, "{gateway}");
+    }
+}
+
+#[tokio::test]
+async fn evolution_and_wppconnect_say_none_and_wuzapi_says_why() {
+    for (gateway, reasons) in [
+        ("evolution", ["unknown"; 4]),
+        ("wuzapi", ["not_set", "hidden", "not_set", "not_set"]),
+        ("wppconnect", ["unknown"; 4]),
+    ] {
+        let pictures = [
+            Picture::NotSet,
+            Picture::Hidden,
+            Picture::Unknown,
+            Picture::NotFound,
+        ];
+        let rig = rig().await;
+        for (picture, reason) in pictures.into_iter().zip(reasons) {
+            rig.vendors().set_picture(FACE, picture).unwrap();
+            rig.face(gateway, FACE).await.assert_fallback(reason);
+            assert_eq!(rig.traffic(), (1, 0), "{gateway} {picture:?}");
+            // Long enough for the stored answer to expire.
+            rig.hours(48);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_error_of_evolution_wuzapi_and_wppconnect_has_its_outcome() {
+    const STATUSES: [u16; 6] = [400, 401, 404, 429, 500, 502];
+    for (gateway, outcomes) in [
+        (
+            "evolution",
+            [
+                "vendor_error",
+                "auth",
+                "not_found",
+                "rate_limited",
+                "vendor_error",
+                "vendor_error",
+            ],
+        ),
+        (
+            "wuzapi",
+            [
+                "vendor_error",
+                "auth",
+                "vendor_error",
+                "rate_limited",
+                "vendor_error",
+                "vendor_error",
+            ],
+        ),
+        (
+            "wppconnect",
+            [
+                "vendor_error",
+                "auth",
+                "session_down",
+                "rate_limited",
+                "vendor_error",
+                "vendor_error",
+            ],
+        ),
+    ] {
+        let rig = rig().await;
+        for (status, outcome) in STATUSES.into_iter().zip(outcomes) {
+            rig.inject(Rule::api(Fault::Status {
+                status,
+                retry_after: None,
+            }));
+            let answer = rig.face(gateway, FACE).await;
+            assert_eq!(answer.reason(), outcome, "{gateway} {status}");
+            rig.vendors().clear_faults();
+            // Long enough for every pause to end and every stored answer to expire.
+            rig.hours(48);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_down_and_a_rate_limit_are_told_by_wuzapi_and_not_by_evolution() {
+    let down = Fault::SessionDown {
+        status: "STOPPED".into(),
+    };
+    for (fault, reasons) in [
+        (down, ["unknown", "session_down", "session_down"]),
+        (Fault::RateOverlimit, ["unknown", "rate_limited", "unknown"]),
+    ] {
+        let rig = rig().await;
+        rig.inject(Rule::api(fault));
+        for (gateway, reason) in GATEWAYS.into_iter().zip(reasons) {
+            rig.face(gateway, FACE).await.assert_fallback(reason);
+            let other = rig.face(gateway, "628100000002").await;
+            other.assert_fallback(reason);
+            let calls = if reason == "unknown" { 2 } else { 1 };
+            assert_eq!(rig.traffic(), (calls, 0), "{gateway}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_the_gateway_does_not_have_is_told_apart_from_a_wrong_key() {
+    let missing = Settings::default()
+        .more(&GATEWAYS)
+        .instance("account = \"missing-shop\"")
+        .start()
+        .await;
+    missing
+        .face("evolution", FACE)
+        .await
+        .assert_fallback("not_found");
+    missing
+        .face("wppconnect", FACE)
+        .await
+        .assert_fallback("session_down");
+    let refused = Settings::default()
+        .more(&GATEWAYS)
+        .instance("token = \"env:BEARER\"")
+        .start()
+        .await;
+    for gateway in GATEWAYS {
+        refused.face(gateway, FACE).await.assert_fallback("auth");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_asks_for_the_session_where_the_picture_call_does_not_tell() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let mut text = String::from("[access]\nmode = \"open\"\n[cache]\ndir = \"DIR/cache\"\n");
+    for gateway in ["evolution", "wppconnect"] {
+        text.push_str(&format!(
+            "[instances.{gateway}]\nprovider = \"{gateway}\"\naccount = \"shop\"\ntoken = \"env:TOKEN\"\n\
+             base_url = \"http://{}\"\npicture_hosts = [\"{}\"]\nallow_private = [\"127.0.0.0/8\"]\n",
+            emulator.api(),
+            emulator.cdn()
+        ));
+    }
+    let program = Program::with(&text);
+    let verdicts = || {
+        let output = program.run(&["doctor"]);
+        let text = String::from_utf8(output.stdout.clone()).unwrap() + &errors(&output);
+        let lines = text.lines().filter(|line| line.contains(".token:"));
+        lines
+            .map(|line| line[..4].trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts(), ["ok", "ok"]);
+    let down = Fault::SessionDown {
+        status: "STOPPED".into(),
+    };
+    emulator.control().inject(Rule::api(down)).unwrap();
+    assert_eq!(verdicts(), ["fail", "fail"]);
+    let calls = emulator.control().calls();
+    assert!(
+        calls
+            .list
+            .iter()
+            .all(|call| call.endpoint == Endpoint::Session)
+    );
+}
+
+#[tokio::test]
+async fn the_session_calls_answer_in_each_gateway_s_shape() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let (to, control) = (emulator.api().to_string(), emulator.control());
+    let bearer = format!("Bearer {}", control.token());
+    let calls = [
+        (
+            "/instance/fetchInstances?instanceName=shop",
+            ("apikey", control.token()),
+            ["/0/connectionStatus", "\"open\"", "\"close\""],
+        ),
+        (
+            "/instance/connectionState/shop",
+            ("apikey", control.token()),
+            ["/instance/state", "\"open\"", "\"close\""],
+        ),
+        (
+            "/session/status",
+            ("token", control.token()),
+            ["/data/loggedIn", "true", "false"],
+        ),
+        (
+            "/api/shop/check-connection-session",
+            ("authorization", bearer.as_str()),
+            ["/status", "true", "false"],
+        ),
+    ];
+    for is_up in [true, false] {
+        for (path, header, [place, up, down]) in calls {
+            let answer = Answer::to(&to, "GET", path, &[header]).await;
+            assert_eq!(answer.status, 200, "{path}");
+            let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            let found = json.pointer(place).unwrap().to_string();
+            assert_eq!(found, if is_up { up } else { down }, "{path}");
+        }
+        let down = Fault::SessionDown {
+            status: "STOPPED".into(),
+        };
+        control.inject(Rule::api(down)).unwrap();
+    }
+}
