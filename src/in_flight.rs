@@ -106,6 +106,11 @@ impl InFlight {
         Some(self.reservation(kib))
     }
 
+    /// Whether nothing of it is free.
+    pub fn is_exhausted(&self) -> bool {
+        self.shared.free.available_permits() == 0
+    }
+
     /// Charges bytes that are in memory already. Their charge ends with the last clone of the result.
     pub fn charge(&self, bytes: impl Into<Bytes>) -> Bytes {
         let bytes = bytes.into();
@@ -282,7 +287,7 @@ mod tests {
         let first = budget.charge(vec![7; HUNDRED_KIB]);
         let second = budget.charge(vec![7; HUNDRED_KIB]);
         assert_eq!(budget.free_kib(), -50);
-        assert!(budget.try_reserve(1).is_none());
+        assert!(budget.is_exhausted() && budget.try_reserve(1).is_none());
         drop(first);
         assert_eq!(budget.free_kib(), 50);
         drop(second);

@@ -26,8 +26,9 @@ use super::{
 };
 use crate::{
     avatar::{Digest, Key, MediaType, Picture},
+    in_flight::InFlight,
     sync::lock,
-    telemetry::Metrics,
+    telemetry::{Limit, Metrics},
 };
 
 /// The bounds of image work.
@@ -39,6 +40,8 @@ pub struct ImageSettings {
     pub work: u64,
     /// The most jobs that wait.
     pub queue: usize,
+    /// The budget of variants that are sent and no longer cached.
+    pub in_flight: InFlight,
 }
 
 /// The image that a variant is made from.
@@ -79,6 +82,7 @@ struct Shared {
     jobs: Mutex<HashMap<CacheKey, Arc<Job>>>,
     queue: Arc<Queue>,
     pool: ImagePool,
+    in_flight: InFlight,
     metrics: Metrics,
 }
 
@@ -142,6 +146,7 @@ impl Thumbnailer {
             jobs: Mutex::default(),
             queue: Arc::new(queue),
             pool: ImagePool::new(threads),
+            in_flight: settings.in_flight.clone(),
             metrics,
         };
         Self {
@@ -232,6 +237,11 @@ impl Shared {
                 result: job.result.subscribe(),
                 _place: place,
             });
+        }
+        // The file would be one more that no cache may hold for long.
+        if self.in_flight.is_exhausted() {
+            Limit::InFlight.report();
+            return Err(Unavailable::Busy);
         }
         let place = self
             .queue
@@ -325,7 +335,7 @@ impl Leader {
         Some(match making.await {
             // Repacked on this thread: glibc gives each thread an arena of its own, and the pool's
             // are to be returned to the system.
-            Ok(Ok(variant)) => Ok(Arc::new(variant.repack())),
+            Ok(Ok(variant)) => Ok(Arc::new(variant.repack().charge_to(&shared.in_flight))),
             Ok(Err(error)) => Err(self.report(&error)),
             Err(panic) => Err(self.report(&TranscodeError::Panic(panic.to_string()))),
         })
@@ -443,6 +453,7 @@ mod tests {
             memory,
             work,
             queue,
+            in_flight: InFlight::new(1 << 20),
         };
         (Thumbnailer::new(&settings, metrics.clone()), metrics)
     }

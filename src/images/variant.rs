@@ -5,7 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 use image::ImageError;
 
-use crate::avatar::Digest;
+use crate::{
+    avatar::Digest,
+    in_flight::{CacheHold, InFlight},
+};
 
 /// The size and format of a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +33,6 @@ pub enum Format {
 }
 
 /// A resized or re-encoded picture, or a placeholder as pixels.
-#[derive(Clone, PartialEq, Eq)]
 pub struct Variant {
     /// The file.
     pub bytes: Bytes,
@@ -38,6 +40,8 @@ pub struct Variant {
     pub digest: Digest,
     /// The file's format.
     pub format: Format,
+    /// Ends when the variant is in no cache any more; then the clients that still take the file pay for it.
+    _hold: Option<CacheHold>,
 }
 
 /// Why a variant is not sent, but another image in its place.
@@ -158,6 +162,7 @@ impl Variant {
             digest: Digest::of(&bytes),
             bytes,
             format,
+            _hold: None,
         }
     }
 
@@ -170,7 +175,26 @@ impl Variant {
             ..self
         }
     }
+
+    /// The same variant, whose file is charged to the budget while it is sent and no cache holds it.
+    pub(super) fn charge_to(self, in_flight: &InFlight) -> Self {
+        let bytes = in_flight.charge(self.bytes);
+        let hold = in_flight.mark_cached(&bytes);
+        Self {
+            bytes,
+            _hold: Some(hold),
+            ..self
+        }
+    }
 }
+
+impl PartialEq for Variant {
+    fn eq(&self, other: &Self) -> bool {
+        (self.digest, self.format) == (other.digest, other.format)
+    }
+}
+
+impl Eq for Variant {}
 
 impl fmt::Debug for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@ use crate::{
         setting::Size,
     },
     images::ImageSettings,
+    in_flight::InFlight,
 };
 
 pub(super) const SECTION: Section = Section {
@@ -37,11 +38,12 @@ pub(super) const SECTION: Section = Section {
     sections: &[],
 };
 
-pub(super) fn read(reader: &Reader<'_>) -> ImageSettings {
+pub(super) fn read(reader: &Reader<'_>, in_flight: InFlight) -> ImageSettings {
     let settings = ImageSettings {
         memory: reader.get::<Size>("memory").0,
         work: reader.get::<Size>("work").0,
         queue: reader.get::<NonZeroU32>("queue").get() as usize,
+        in_flight,
     };
     reader.finish();
     settings

@@ -60,10 +60,10 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
     let cache = cache::read(
         &root.section("cache"),
         upstream.max_picture,
-        in_flight,
+        in_flight.clone(),
         hooks.hint_after,
     );
-    let images = images::read(&root.section("images"));
+    let images = images::read(&root.section("images"), in_flight);
     let log = log::read(&root.section("log"));
     let traces = traces::read(&root.section("traces"));
     let mut providers = providers::read(&root.section("providers"));

@@ -207,3 +207,34 @@ async fn pictures_in_memory_cost_nothing_of_the_budget() {
     }
     assert_eq!(rig.get(&face(0)).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variants_under_way_that_no_cache_holds_are_part_of_the_budget() {
+    let rig = Settings::default()
+        .section("server", "listen = \"127.0.0.1:0\"\nin_flight = \"64KiB\"")
+        .section("cache", "memory = \"64MiB\"")
+        .section("images", "memory = \"1KiB\"")
+        .start()
+        .await;
+    let variant = |number| format!("{}?s=640&format=png", face(number));
+    for number in 0..FACES {
+        rig.get(&face(number)).await;
+    }
+    let client = Client::connect(&rig.address(), 0).await;
+    let mut held = Vec::new();
+    for number in 0..FACES {
+        held.push(client.clone().get(&variant(number)).await.unwrap());
+    }
+    let stand_ins = held
+        .iter()
+        .filter(|response| response.headers().contains_key("x-faceplate-variant"));
+    let stand_ins = stand_ins.count();
+    assert!(0 < stand_ins && stand_ins < FACES, "{stand_ins}");
+    assert_reported(&rig, "in_flight").await;
+    drop((held, client));
+    let is_made = async || {
+        let answer = rig.get(&variant(0)).await;
+        !answer.headers.contains_key("x-faceplate-variant")
+    };
+    until(is_made, LIMIT).await;
+}
