@@ -20,7 +20,7 @@ use crate::{
     telemetry::{
         Metrics,
         access_log::{self, Record},
-        traces,
+        known_method, traces,
     },
 };
 
@@ -113,7 +113,7 @@ impl RequestLog {
         }
         access_log::write(&Record {
             request: &self.id,
-            method: self.method.as_str(),
+            method: known_method(&self.method),
             route: self.route,
             instance: self.instance.as_deref().unwrap_or("-"),
             status: reply.status.as_u16(),

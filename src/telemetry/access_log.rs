@@ -5,6 +5,8 @@
 
 use std::{fmt::Write as _, sync::OnceLock, time::Duration};
 
+use http::Method;
+
 use super::{log_writer, rfc3339};
 use crate::clock::Clock;
 
@@ -20,12 +22,21 @@ pub enum Format {
     Json,
 }
 
+/// The method, or `_OTHER` for one that a client makes up: it may be a phone number.
+pub fn known_method(method: &Method) -> &str {
+    match method.as_str() {
+        method @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE"
+        | "PATCH" | "PURGE" | "-") => method,
+        _ => "_OTHER",
+    }
+}
+
 /// One request, as the access log reports it. No field holds a JID, a token or a link.
 #[derive(Debug)]
 pub struct Record<'a> {
     /// The request's ID.
     pub request: &'a str,
-    /// The method, as the client wrote it.
+    /// The method, as [`known_method`] names it.
     pub method: &'a str,
     /// The name of the route.
     pub route: &'static str,

@@ -11,6 +11,7 @@ mod rfc3339;
 mod store_metrics;
 pub mod traces;
 
+pub use access_log::known_method;
 pub use limits::Limit;
 pub use metrics::{AVATAR, Metrics, PROCESS};
 pub use otlp_client::OtlpClient;

@@ -24,6 +24,8 @@ use opentelemetry_sdk::{
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::known_method;
+
 /// The target of every span. The log has no spans.
 pub(super) const TARGET: &str = "faceplate::trace";
 
@@ -97,15 +99,6 @@ pub fn is_enabled() -> bool {
     IS_ENABLED.load(Ordering::Relaxed)
 }
 
-/// The method, or `_OTHER` for an unknown one, which a client may make up.
-fn known(method: &Method) -> &str {
-    match method.as_str() {
-        method @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE"
-        | "PATCH" | "PURGE") => method,
-        _ => "_OTHER",
-    }
-}
-
 /// The span of a request. `trusted` are its headers if its `traceparent` may be believed: it decides whether the request
 /// is traced, and what reaches the collector.
 pub fn request_span(method: &Method, trusted: Option<&HeaderMap>) -> Span {
@@ -113,7 +106,7 @@ pub fn request_span(method: &Method, trusted: Option<&HeaderMap>) -> Span {
         target: TARGET,
         "request",
         otel.kind = "server",
-        http.request.method = known(method),
+        http.request.method = known_method(method),
         http.route = Empty,
         http.response.status_code = Empty,
         faceplate.instance = Empty,
@@ -137,7 +130,7 @@ pub fn record_response(
     status: StatusCode,
     (cache, reason): (&str, &str),
 ) {
-    let name = format!("{} {route}", known(method));
+    let name = format!("{} {route}", known_method(method));
     span.context().span().update_name(name);
     span.record("http.route", route);
     span.record("http.response.status_code", i64::from(status.as_u16()));

@@ -43,6 +43,7 @@ async fn drive(address: &str, emulator: &Emulator) -> usize {
             "/avatar/waha/628100000001?exp=1999999999&sig=c2lnbmVk",
         ),
         ("POST", "/avatar/waha/628100000001"),
+        ("628100000001", "/avatar/waha/628100000001"),
     ];
     for (method, path) in requests {
         Answer::to(
@@ -140,8 +141,10 @@ async fn the_json_access_log_has_every_field_and_nothing_private() {
             (404, "-", "no-route"),
             (200, "picture", "-"),
             (405, "-", "method"),
+            (405, "-", "method"),
         ]
     );
+    assert_eq!(lines.last().unwrap()["method"], "_OTHER");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,6 +103,8 @@ async fn traced_behind(
     ] {
         Answer::to(&address, "GET", path, headers).await;
     }
+    // A method that the client makes up may be a phone number.
+    Answer::to(&address, "628100000001", "/avatar/waha/1", headers).await;
     running.signal("TERM");
     let (code, output) = tokio::task::spawn_blocking(|| running.end()).await.unwrap();
     assert_eq!(code, Some(0), "{output}");
@@ -133,6 +135,7 @@ async fn a_request_and_its_calls_are_spans_of_the_caller_s_trace() {
     }
     let refused = named("GET -");
     assert_eq!(attribute(refused[0], "faceplate.reason"), "malformed-jid");
+    assert_eq!(named("_OTHER -").len(), 1, "{spans:#?}");
     let all = format!("{spans:?}{output}");
     for private in ["62810000", "oops", "emulator-token", "127.0.0.1:0/"] {
         assert!(!all.contains(private), "{private} in {all}");

@@ -86,6 +86,32 @@ async fn a_full_listener_leaves_descriptors_to_faces_and_probes() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_the_admin_listener_beyond_its_limit_wait_and_take_no_descriptors() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(&emulator, "");
+    let mut command = program.command(&["serve"]);
+    command.env("FACEPLATE_SERVER__HEADER_TIMEOUT", "10m");
+    let mut server = Running::start(command);
+    server.wait_for("serving faces");
+    let (address, admin) = (server.address("listen"), server.address("admin"));
+    let open = || super::mix::descriptors(&server);
+    let before = open();
+    let mut idle = Vec::new();
+    // The kernel's queue takes the ones beyond the limit, up to 128.
+    for _ in 0..160 {
+        let mut stream = TcpStream::connect(&admin).await.unwrap();
+        stream.write_all(b"G").await.unwrap();
+        idle.push(stream);
+    }
+    until(async || open() >= before + 64, LIMIT).await;
+    let face = Answer::to(&address, "GET", "/avatar/waha/628100000001", &[]).await;
+    assert_eq!(face.source(), "picture");
+    assert!(open() < before + 100, "{} after {before}", open());
+    drop(idle);
+    assert_eq!(Answer::to(&admin, "GET", "/livez", &[]).await.status, 200);
+}
+
 #[test]
 fn check_reports_connections_that_the_limit_of_open_files_does_not_allow() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -45,7 +45,8 @@ fn memory(server: &Running) -> usize {
     line.unwrap().trim_end_matches("kB").trim().parse().unwrap()
 }
 
-fn descriptors(server: &Running) -> usize {
+/// The open files of a process.
+pub fn descriptors(server: &Running) -> usize {
     let open = fs::read_dir(format!("/proc/{}/fd", server.process.id()));
     open.unwrap().count()
 }
