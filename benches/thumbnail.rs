@@ -10,6 +10,7 @@ use divan::Bencher;
 use faceplate::{
     avatar::{Key, Picture},
     images::{Asker, Format, ImageSettings, Original, Thumbnailer, VariantSpec},
+    in_flight::InFlight,
     telemetry::Metrics,
 };
 use image::{ImageFormat, Rgb, RgbImage};
@@ -50,6 +51,7 @@ fn thumbnailer() -> Thumbnailer {
         memory: 0,
         work: 64 << 20,
         queue: 512,
+        in_flight: InFlight::new(1 << 30),
     };
     Thumbnailer::new(&settings, Metrics::new())
 }

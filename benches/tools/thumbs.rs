@@ -6,6 +6,7 @@ use std::{env, error::Error, fs, path::Path};
 use faceplate::{
     avatar::{Key, Picture},
     images::{Asker, Format, ImageSettings, Original, Thumbnailer, VariantSpec},
+    in_flight::InFlight,
     telemetry::Metrics,
 };
 
@@ -25,6 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 memory: 64 << 20,
                 work: 1 << 30,
                 queue: 512,
+                in_flight: InFlight::new(1 << 30),
             };
             let asker = Asker::operator(Key::new("sales", &"628123".parse()?));
             let thumbnailer = Thumbnailer::new(&settings, Metrics::new());
