@@ -141,19 +141,23 @@ impl Operation {
     /// Adds a response with a `T` as JSON.
     pub(crate) fn json<T: ToSchema>(mut self, status: StatusCode, about: &str) -> Self {
         let schema = self.reference::<T>();
-        let response = self.response(status, about);
-        let content = ContentBuilder::new().schema(Some(schema)).build();
-        response
-            .content
-            .insert("application/json".to_owned(), content);
-        self
+        self.json_of(status, about, schema)
     }
 
     /// Adds a response with a list of `T` as JSON.
     pub(crate) fn json_list<T: ToSchema>(mut self, status: StatusCode, about: &str) -> Self {
         let schema = ArrayBuilder::new().items(self.reference::<T>());
-        let response = self.response(status, about);
+        self.json_of(status, about, schema)
+    }
+
+    fn json_of(
+        mut self,
+        status: StatusCode,
+        about: &str,
+        schema: impl Into<RefOr<Schema>>,
+    ) -> Self {
         let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response = self.response(status, about);
         response
             .content
             .insert("application/json".to_owned(), content);

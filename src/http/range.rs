@@ -90,7 +90,7 @@ mod tests {
 
     const ETAG: &str = "\"abc\"";
 
-    fn asked(fields: &[(&'static str, &'static str)]) -> Part {
+    fn find_part(fields: &[(&'static str, &'static str)]) -> Part {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
@@ -109,7 +109,7 @@ mod tests {
             ("bytes=-1000", 0..100),
             ("Bytes=5-5", 5..6),
         ] {
-            assert_eq!(asked(&[("range", range)]), Part::Some(part), "{range}");
+            assert_eq!(find_part(&[("range", range)]), Part::Some(part), "{range}");
         }
     }
 
@@ -121,7 +121,11 @@ mod tests {
             "bytes=-0",
             "bytes=99999999999999999999-",
         ] {
-            assert_eq!(asked(&[("range", range)]), Part::Unsatisfiable, "{range}");
+            assert_eq!(
+                find_part(&[("range", range)]),
+                Part::Unsatisfiable,
+                "{range}"
+            );
         }
     }
 
@@ -137,7 +141,7 @@ mod tests {
             "bytes=0-1,5-6",
             "",
         ] {
-            assert_eq!(asked(&[("range", range)]), Part::Whole, "{range}");
+            assert_eq!(find_part(&[("range", range)]), Part::Whole, "{range}");
         }
     }
 
@@ -152,7 +156,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:38 GMT", Part::Whole),
         ] {
             assert_eq!(
-                asked(&[range, ("if-range", validator)]),
+                find_part(&[range, ("if-range", validator)]),
                 part,
                 "{validator}"
             );

@@ -193,7 +193,7 @@ mod tests {
         transcode(original, original.structure().as_ref(), spec)
     }
 
-    fn made(original: &Picture, edge: Option<u16>, format: Format) -> DynamicImage {
+    fn transcode_image(original: &Picture, edge: Option<u16>, format: Format) -> DynamicImage {
         let variant = make(original, VariantSpec { edge, format }).unwrap();
         assert_eq!(variant.format, format);
         image::load_from_memory(&variant.bytes).unwrap()
@@ -204,7 +204,7 @@ mod tests {
         let original = picture(&flag(300, 100), ImageFormat::Png);
         for (edge, expected) in [(32, 32), (96, 96), (640, 100)] {
             for format in [Format::Jpeg, Format::Png, Format::Webp] {
-                let image = made(&original, Some(edge), format).to_rgb8();
+                let image = transcode_image(&original, Some(edge), format).to_rgb8();
                 assert_eq!(image.dimensions(), (expected, expected));
                 let Rgb([red, green, blue]) = *image.get_pixel(expected / 2, expected / 2);
                 assert!(red < 40 && green > 215 && blue < 40, "{format:?}");
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn without_an_edge_a_variant_keeps_its_dimensions() {
         let original = picture(&flag(300, 100), ImageFormat::Png);
-        let image = made(&original, None, Format::Jpeg);
+        let image = transcode_image(&original, None, Format::Jpeg);
         assert_eq!((image.width(), image.height()), (300, 100));
     }
 
@@ -252,7 +252,7 @@ mod tests {
         let clear: DynamicImage = RgbaImage::from_pixel(64, 64, Rgba([0, 0, 0, 0])).into();
         let original = picture(&clear, ImageFormat::Png);
         for (format, expected) in [(Format::Png, 0), (Format::Webp, 0), (Format::Jpeg, 255)] {
-            let image = made(&original, Some(32), format).to_rgba8();
+            let image = transcode_image(&original, Some(32), format).to_rgba8();
             let Rgba([red, _, _, alpha]) = *image.get_pixel(16, 16);
             match format {
                 Format::Jpeg => assert_eq!((red, alpha), (expected, 255)),
@@ -279,7 +279,7 @@ mod tests {
         }
         for file in [gif, encoder.encode().to_vec()] {
             let original = Picture::validate(file.into()).unwrap();
-            let image = made(&original, Some(32), Format::Png).to_rgb8();
+            let image = transcode_image(&original, Some(32), Format::Png).to_rgb8();
             let Rgb([red, _, blue]) = *image.get_pixel(16, 16);
             assert!(red > 200 && blue < 50, "{:?}", original.media());
         }
@@ -300,7 +300,7 @@ mod tests {
         let tells = |bytes: &[u8]| bytes.windows(13).any(|text| text == b"taken at home");
         assert!(tells(&bytes));
         let sideways = Picture::validate(bytes.into()).unwrap();
-        let image = made(&sideways, None, Format::Jpeg);
+        let image = transcode_image(&sideways, None, Format::Jpeg);
         assert_eq!((image.width(), image.height()), (60, 90));
         // The left third is on top.
         assert!(image.to_rgb8().get_pixel(30, 5).0[0] > 200);
@@ -324,7 +324,7 @@ mod tests {
             .write_image(&muted, 40, 40, ExtendedColorType::Rgb8)
             .unwrap();
         let original = Picture::validate(file.into()).unwrap();
-        let image = made(&original, Some(32), Format::Png).to_rgb8();
+        let image = transcode_image(&original, Some(32), Format::Png).to_rgb8();
         // The same color has more red in sRGB, whose red is less so.
         let Rgb([red, green, _]) = *image.get_pixel(16, 16);
         assert!(red > 203 && green < 100, "{red} {green}");

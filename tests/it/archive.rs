@@ -57,16 +57,6 @@ fn export(cache: &Path, more: &[&str]) -> (tempfile::TempDir, Vec<Value>, Value,
     (folder, manifest, said, output.status.success())
 }
 
-fn files(folder: &Path) -> usize {
-    let Ok(items) = fs::read_dir(folder) else {
-        return 0;
-    };
-    let paths = items.map(|item| item.unwrap().path());
-    paths
-        .map(|path| if path.is_dir() { files(&path) } else { 1 })
-        .sum()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_archive_keeps_each_distinct_picture_with_its_dates_and_the_newest_is_served() {
     let rig = keeping().await;
@@ -101,7 +91,7 @@ async fn the_archive_keeps_each_distinct_picture_with_its_dates_and_the_newest_i
     assert_eq!(rows[2]["until"], Value::Null);
     assert_ne!(rows[0]["since"], rows[1]["since"]);
     // Three records share two contents.
-    assert_eq!(files(&rig.cache.path().join("archive/content-v2")), 2);
+    assert_eq!(rig.files("archive/content-v2").len(), 2);
     assert_eq!(rig.face("waha", FACE).await.body, had[2]);
 }
 
@@ -143,7 +133,7 @@ async fn purges_and_cache_limits_leave_the_archive_alone() {
         shows(&rig, jid, 31).await;
         shows(&rig, jid, 32).await;
     }
-    rig.tend().await;
+    rig.run_maintenance().await;
     let purge = "/v1/purge?all=true&hard=true";
     assert_eq!(
         Answer::to(&rig.admin(), "POST", purge, &[]).await.status,
@@ -171,7 +161,7 @@ async fn forgetting_a_face_removes_its_pictures_from_the_archive() {
         .map(|row| row["jid"].as_str().unwrap())
         .collect();
     assert_eq!(jids, [OTHER]);
-    assert_eq!(files(&rig.cache.path().join("archive/content-v2")), 1);
+    assert_eq!(rig.files("archive/content-v2").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +174,7 @@ async fn forgetting_a_face_removes_its_archived_pictures_after_the_archive_was_t
         Answer::to(&rig.admin(), "DELETE", &path, &[]).await.status,
         204
     );
-    assert_eq!(files(&rig.cache.path().join("archive")), 0);
+    assert_eq!(rig.files("archive").len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,15 +186,9 @@ async fn export_can_be_limited_to_one_instance_and_reports_damaged_pictures() {
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0]["jid"], OTHER);
 
-    let mut folders = vec![rig.cache.path().join("archive/content-v2")];
-    while let Some(folder) = folders.pop() {
-        for item in fs::read_dir(folder).unwrap() {
-            let path = item.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if fs::read(&path).unwrap() == bytes {
-                fs::write(&path, b"spoiled").unwrap();
-            }
+    for path in rig.files("archive/content-v2") {
+        if fs::read(&path).unwrap() == bytes {
+            fs::write(&path, b"spoiled").unwrap();
         }
     }
     let (_, rows, said, is_good) = export(rig.cache.path(), &[]);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::support::{
-    Answer,
+    Answer, files_below,
     program::{Program, Running, errors},
 };
 use faceplate::{
@@ -76,19 +76,7 @@ impl Scene {
     }
 
     fn pictures(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.program.folder.path().join("cache/content-v2")];
-        while let Some(folder) = folders.pop() {
-            for item in fs::read_dir(folder).unwrap() {
-                let path = item.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path)
-                } else {
-                    found.push(path)
-                }
-            }
-        }
-        found
+        files_below(self.program.folder.path().join("cache/content-v2"))
     }
 }
 

@@ -167,7 +167,7 @@ fn cacache_content(folder: &Path, bytes: &[u8]) {
 async fn a_cache_directory_removed_while_running_is_created_again() {
     let mut rig = Rig::start().await;
     rig.face("waha", FACE).await;
-    rig.tend().await;
+    rig.run_maintenance().await;
     fs::remove_dir_all(rig.cache.path()).unwrap();
     for jid in [FACE, "628100000001", "628100000002"] {
         rig.face("waha", jid).await.assert_picture(&rig.bytes(jid));
@@ -179,7 +179,7 @@ async fn a_cache_directory_removed_while_running_is_created_again() {
     let lock = fs::File::open(rig.cache.path().join("lock")).unwrap();
     assert!(matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
     // The lost entries are not counted. The first face is in memory and was not written again.
-    rig.tend().await;
+    rig.run_maintenance().await;
     let cache = Answer::to(&rig.admin(), "GET", "/v1/cache", &[]).await;
     assert!(cache.text().contains("\"entries\":2,"), "{}", cache.text());
     rig.restart().await;
@@ -204,7 +204,7 @@ async fn a_cache_directory_that_another_server_has_locked_is_left_alone() {
     let ready = readiness(&rig).await;
     assert!(ready.contains("in use by another faceplate"), "{ready}");
     drop(theirs);
-    rig.tend().await;
+    rig.run_maintenance().await;
     assert_eq!(readiness(&rig).await, "ok\n");
 }
 
@@ -212,7 +212,7 @@ async fn a_cache_directory_that_another_server_has_locked_is_left_alone() {
 async fn a_hanging_disk_delays_no_probe_and_no_face_in_memory() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
-    rig.tend().await;
+    rig.run_maintenance().await;
     let index = hang(&rig);
     let address = rig.address();
     let hanging = tokio::spawn(async move {
@@ -241,7 +241,7 @@ async fn a_face_on_a_hanging_disk_gets_a_placeholder_in_time() {
     let cache = "memory = \"1b\"\nfirst_paint = \"50ms\"";
     let rig = Settings::default().section("cache", cache).start().await;
     rig.face("waha", FACE).await;
-    rig.tend().await;
+    rig.run_maintenance().await;
     let index = hang(&rig);
     let answer = rig.face("waha", FACE).await;
     assert_eq!(answer.source(), "fallback");
@@ -295,7 +295,7 @@ async fn a_disk_that_fails_writes_costs_caching_but_no_answer() {
     );
     // Writing resumes by itself, without a picture to write.
     fs::remove_file(rig.cache.path()).unwrap();
-    rig.tend().await;
+    rig.run_maintenance().await;
     assert_eq!(readiness(&rig).await, "ok\n");
     let answer = rig.face("waha", "628100000003").await;
     assert!(

@@ -299,7 +299,7 @@ async fn prometheus_scrapes_a_running_server_with_the_configuration_as_it_is() {
 
 /// The configuration and environment that an overlay gives to Faceplate.
 #[derive(Deserialize)]
-struct Told {
+struct Deployment {
     config: String,
     env: BTreeMap<String, String>,
     /// The content of each file of the Secret.
@@ -311,18 +311,21 @@ fn kubernetes_accepts_the_manifests_and_faceplate_their_configuration() {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deploy.py");
     let said = content(Command::new(python).arg(script));
-    let told: BTreeMap<String, Told> = serde_json::from_str(&said).unwrap();
-    assert_eq!(told.len(), 2);
+    let deployments: BTreeMap<String, Deployment> = serde_json::from_str(&said).unwrap();
+    assert_eq!(deployments.len(), 2);
     let folder = tempfile::tempdir().unwrap();
     let mounted = folder.path().display().to_string();
-    for (overlay, told) in told {
+    for (overlay, deployment) in deployments {
         for name in ["vendor-token", "signing-key", "admin-token"] {
-            fs::write(folder.path().join(name), &told.secrets).unwrap();
+            fs::write(folder.path().join(name), &deployment.secrets).unwrap();
         }
         let here = |text: &str| text.replace("/run/secrets/faceplate", &mounted);
         let file = folder.path().join(&overlay);
-        fs::write(&file, here(&told.config)).unwrap();
-        let env = told.env.iter().map(|(name, value)| (name, here(value)));
+        fs::write(&file, here(&deployment.config)).unwrap();
+        let env = deployment
+            .env
+            .iter()
+            .map(|(name, value)| (name, here(value)));
         let mut check = Command::new(env!("CARGO_BIN_EXE_faceplate"));
         check.args(["check", "--config"]).arg(file);
         let output = check.envs(env).output().unwrap();

@@ -140,8 +140,8 @@ impl Scene {
         );
     }
 
-    async fn tend(&self) {
-        self.admin("POST", "/v1/cache/tend").await;
+    async fn run_maintenance(&self) {
+        self.admin("POST", "/v1/cache/gc").await;
     }
 
     /// The body of a successful answer of the admin listener.
@@ -153,7 +153,7 @@ impl Scene {
 
     /// Asserts that the recovery is reported before the next request for a face.
     async fn assert_resumed(&mut self, number: usize) {
-        self.tend().await;
+        self.run_maintenance().await;
         assert_eq!(self.readiness().await, "ok\n");
         assert!(self.face(number).await, "writing did not resume");
         self.server.wait_for("can be written to again");
@@ -181,15 +181,21 @@ fn as_nobody<'a>(wrapper: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// A file system of 512 KB in a mount namespace of its own.
-const OWN_DISK: [&str; 7] = [
-    "unshare",
-    "--mount",
-    "--map-root-user",
-    "sh",
-    "-c",
-    "mount -t tmpfs -o size=512k tmpfs CACHE && exec \"$@\"",
-    "sh",
-];
+const OWN_DISK: [&str; 7] =
+    with_own_mounts("mount -t tmpfs -o size=512k tmpfs CACHE && exec \"$@\"");
+
+/// The start of a command line that runs a shell script in a mount namespace of its own.
+const fn with_own_mounts(script: &str) -> [&str; 7] {
+    [
+        "unshare",
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        script,
+        "sh",
+    ]
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_costs_caching_but_no_answer() {
@@ -226,7 +232,7 @@ async fn a_disk_that_other_programs_fill_costs_no_face_and_is_reported() {
     let filler = scene.cache().join("filler");
     fs::write(&filler, vec![0; 380 * 1024]).unwrap();
     for _ in 0..5 {
-        scene.tend().await;
+        scene.run_maintenance().await;
     }
     scene.emulator.control().reset_calls();
     for number in 0..3 {
@@ -248,7 +254,7 @@ async fn a_disk_that_other_programs_fill_costs_no_face_and_is_reported() {
     assert_eq!(log.matches("short of space").count(), 1, "{log}");
 
     fs::remove_file(&filler).unwrap();
-    scene.tend().await;
+    scene.run_maintenance().await;
     assert_eq!(scene.readiness().await, "ok\n");
     let metrics = scene.admin("GET", "/metrics").await;
     assert!(metrics.contains(&format!("{failing} 0")), "{metrics}");
@@ -280,15 +286,7 @@ async fn a_start_on_a_disk_that_other_programs_filled_costs_no_face() {
         .replace("CACHE", dir.to_str().unwrap())
         .replace("SEED", seed.to_str().unwrap())
         .replace("COUNT", &(512 - 24 - used).to_string());
-    let wrapper = [
-        "unshare",
-        "--mount",
-        "--map-root-user",
-        "sh",
-        "-c",
-        &script,
-        "sh",
-    ];
+    let wrapper = with_own_mounts(&script);
     let reserve = ["env", "FACEPLATE_CACHE__MIN_FREE=200KiB"];
     scene.wrapper = [&wrapper[..], &reserve]
         .concat()
@@ -297,7 +295,7 @@ async fn a_start_on_a_disk_that_other_programs_filled_costs_no_face() {
         .collect();
     scene.server = start(&scene.program, &scene.wrapper);
     for _ in 0..3 {
-        scene.tend().await;
+        scene.run_maintenance().await;
     }
     let cache: serde_json::Value =
         serde_json::from_str(&scene.admin("GET", "/v1/cache").await).unwrap();
@@ -320,7 +318,7 @@ async fn eviction_keeps_the_configured_free_space_if_the_cache_takes_it() {
         scene.face(count).await;
         count += 1;
     }
-    scene.tend().await;
+    scene.run_maintenance().await;
     assert!(free(&scene) >= 200 * 1024);
     assert_eq!(scene.readiness().await, "ok\n");
     let cache: serde_json::Value =
@@ -361,15 +359,7 @@ async fn a_warm_cache_on_a_read_only_disk_starts_and_serves() {
     assert!(scene.face(0).await);
     let dir = scene.program.folder.path().join("cache");
     let script = READ_ONLY.replace("CACHE", dir.to_str().unwrap());
-    let read_only = [
-        "unshare",
-        "--mount",
-        "--map-root-user",
-        "sh",
-        "-c",
-        &script,
-        "sh",
-    ];
+    let read_only = with_own_mounts(&script);
     for lock_file in ["it stays", "it is gone"] {
         if lock_file == "it is gone" {
             fs::remove_file(dir.join("lock")).unwrap();
@@ -539,7 +529,7 @@ async fn the_vendor_is_not_asked_for_a_face_whose_entry_is_unreadable() {
 
     set_mode(&files, 0o666);
     assert_eq!(fs::read(&files[0]).unwrap(), before);
-    scene.tend().await;
+    scene.run_maintenance().await;
     assert_eq!(scene.readiness().await, "ok\n");
     scene.placeholder(0).await;
     assert_eq!(scene.emulator.control().calls().api, 0);
@@ -561,19 +551,19 @@ async fn content_of_an_unreadable_index_file_is_not_collected() {
     set_mode(&index, 0o000);
     scene.restart();
     let admin = scene.server.address("admin");
-    let tended = Answer::to(&admin, "POST", "/v1/cache/tend", &[]).await;
+    let maintained = Answer::to(&admin, "POST", "/v1/cache/gc", &[]).await;
     assert!(
-        tended.text().contains("\"counted\":false"),
+        maintained.text().contains("\"counted\":false"),
         "{}",
-        tended.text()
+        maintained.text()
     );
     set_mode(&index, 0o777);
     assert_eq!(everything(cache.join("content-v2")), contents);
-    let tended = Answer::to(&admin, "POST", "/v1/cache/tend", &[]).await;
+    let maintained = Answer::to(&admin, "POST", "/v1/cache/gc", &[]).await;
     assert!(
-        tended.text().contains("\"counted\":true"),
+        maintained.text().contains("\"counted\":true"),
         "{}",
-        tended.text()
+        maintained.text()
     );
     assert_eq!(everything(cache.join("content-v2")), contents);
 }
@@ -631,14 +621,14 @@ async fn a_failed_eviction_is_logged_once_and_retried() {
     set_mode(&folders, 0o555);
     scene.restart();
     for _ in 0..3 {
-        scene.tend().await;
+        scene.run_maintenance().await;
     }
     let ready = scene.readiness().await;
     assert!(ready.contains("degraded"), "{ready}");
     let log = scene.server.wait_for("cannot remove faces from the cache");
     assert_eq!(log.matches("cannot remove").count(), 1, "{log}");
     set_mode(&folders, 0o777);
-    scene.tend().await;
+    scene.run_maintenance().await;
     assert_eq!(scene.readiness().await, "ok\n");
     scene
         .server

@@ -68,16 +68,9 @@ fn without_link(answer: &Answer) -> (Option<String>, Value) {
     (link.filter(|link| !link.is_empty()), body)
 }
 
-async fn signed() -> Rig {
-    Settings::default()
-        .section("access", "signing_keys = [\"env:SIGNING_KEY\"]")
-        .start()
-        .await
-}
-
 #[tokio::test]
 async fn each_vendor_s_call_answers_with_a_link_that_shows_the_face() {
-    let rig = signed().await;
+    let rig = Rig::start_signed().await;
     let token = rig.vendors().token().to_owned();
     for (vendor, path, headers) in calls(&token, FACE) {
         let (ours, theirs) = both(&rig, &path, &headers).await;
@@ -268,7 +261,7 @@ async fn a_failure_shows_in_the_status_of_a_vendor_s_call_until_there_is_a_pictu
 }
 
 /// The statuses of all documented calls, Wachat's last, and their `Retry-After`.
-async fn answered(rig: &Rig) -> (Vec<u16>, Vec<String>) {
+async fn call_all(rig: &Rig) -> (Vec<u16>, Vec<String>) {
     let token = rig.vendors().token().to_owned();
     let wachat = format!("/api/v1/instance/profile-picture?instanceName=shop&apiKey={token}");
     let mut all = calls(&token, FACE);
@@ -309,7 +302,7 @@ async fn each_failure_has_the_vendor_s_own_status() {
     ] {
         let rig = Rig::start().await;
         rig.inject(Rule::api(fault.clone()));
-        let (statuses, retries) = answered(&rig).await;
+        let (statuses, retries) = call_all(&rig).await;
         assert_eq!(statuses, expected, "{fault:?}");
         // Wachat has one status for all failures.
         for said in &retries[..5] {
@@ -344,7 +337,7 @@ async fn a_vendor_time_out_answers_with_the_vendor_s_own_time_out_status() {
     let settings = Settings::default().section("cache", "first_paint = \"50ms\"");
     let rig = settings.start().await;
     rig.inject(Rule::api(Fault::Hang));
-    let (statuses, _) = answered(&rig).await;
+    let (statuses, _) = call_all(&rig).await;
     assert_eq!(statuses, [500, 500, 500, 500, 500, 504]);
 }
 
@@ -379,7 +372,7 @@ async fn links_in_answers_begin_with_the_public_url() {
 
 #[tokio::test]
 async fn an_address_that_no_picture_belongs_to_has_no_link() {
-    let rig = signed().await;
+    let rig = Rig::start_signed().await;
     for jid in ["status@broadcast", "0@c.us", "123@hosted"] {
         for (vendor, path, headers) in calls(rig.vendors().token(), jid) {
             let headers: Vec<_> = headers

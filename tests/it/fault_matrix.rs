@@ -161,8 +161,8 @@ async fn cell(vendor: &'static str, rule: Rule, state: State) -> String {
     let settled = rig.get(&path).await;
     // The background refresh must not reach a later emulator with the same ports.
     rig.stop().await;
-    let mut text = shown(&answer, old.as_deref(), &new);
-    let kept = shown(&settled, old.as_deref(), &new);
+    let mut text = describe_image(&answer, old.as_deref(), &new);
+    let kept = describe_image(&settled, old.as_deref(), &new);
     assert_rules(vendor, state, &answer, &settled, old.as_deref());
     if state == State::Stale && !calls.list.is_empty() {
         let _ = write!(text, ", then {kept}");
@@ -171,7 +171,7 @@ async fn cell(vendor: &'static str, rule: Rule, state: State) -> String {
     text
 }
 
-fn shown(answer: &Answer, old: Option<&[u8]>, new: &[u8]) -> String {
+fn describe_image(answer: &Answer, old: Option<&[u8]>, new: &[u8]) -> String {
     match answer.reason() {
         "" => shown_only(answer, old, new),
         reason => format!("{} ({reason})", shown_only(answer, old, new)),

@@ -1,6 +1,6 @@
 //! A forgotten face is removed from disk and memory, and is not fetched again for some days.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
 use faceplate::emulator::{Fault, Picture, Rule};
@@ -16,18 +16,11 @@ async fn forget(rig: &Rig, instance: &str) {
     assert_eq!(answer.status, 204, "{}", answer.text());
 }
 
-/// The files below `folder` that hold these bytes.
-fn holding(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for item in std::fs::read_dir(folder).unwrap() {
-        let path = item.unwrap().path();
-        if path.is_dir() {
-            found.extend(holding(&path, bytes));
-        } else if std::fs::read(&path).is_ok_and(|content| content == bytes) {
-            found.push(path);
-        }
-    }
-    found
+/// The files of the cache that hold these bytes.
+fn files_with(rig: &Rig, bytes: &[u8]) -> Vec<PathBuf> {
+    let mut files = rig.files("");
+    files.retain(|path| std::fs::read(path).is_ok_and(|content| content == bytes));
+    files
 }
 
 #[tokio::test]
@@ -35,7 +28,7 @@ async fn forgetting_removes_the_bytes_at_once_and_blocks_new_calls() {
     let mut rig = Rig::start().await;
     let bytes = rig.face("waha", FACE).await.body;
     forget(&rig, "waha").await;
-    assert_eq!(holding(rig.cache.path(), &bytes), Vec::<PathBuf>::new());
+    assert_eq!(files_with(&rig, &bytes), Vec::<PathBuf>::new());
     rig.traffic();
     rig.face("waha", FACE).await.assert_fallback("hidden");
     rig.get(&format!("/avatar/waha/{FACE}?refresh=true"))
@@ -67,10 +60,10 @@ async fn forgetting_a_face_keeps_bytes_that_another_face_has() {
     rig.face("waha", FACE).await;
     let bytes = rig.face("wappfy", FACE).await.body;
     forget(&rig, "waha").await;
-    assert_eq!(holding(rig.cache.path(), &bytes).len(), 1);
+    assert_eq!(files_with(&rig, &bytes).len(), 1);
     rig.face("wappfy", FACE).await.assert_picture(&bytes);
     forget(&rig, "wappfy").await;
-    assert_eq!(holding(rig.cache.path(), &bytes), Vec::<PathBuf>::new());
+    assert_eq!(files_with(&rig, &bytes), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]
@@ -87,10 +80,7 @@ async fn a_fetch_in_flight_does_not_bring_back_a_forgotten_face() {
     let mut rig = rig;
     rig.restart().await;
     rig.face("waha", FACE).await.assert_fallback("hidden");
-    assert_eq!(
-        holding(rig.cache.path(), &rig.bytes(FACE)),
-        Vec::<PathBuf>::new()
-    );
+    assert_eq!(files_with(&rig, &rig.bytes(FACE)), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]

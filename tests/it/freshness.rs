@@ -13,7 +13,7 @@ async fn until_fresh(rig: &Rig) -> crate::support::Answer {
             return answer;
         }
     }
-    panic!("the refresh behind the answer never landed");
+    panic!("the refresh behind the answer never ended");
 }
 
 #[tokio::test]
@@ -201,18 +201,7 @@ async fn faces_with_the_same_bytes_share_one_file() {
         .set_picture("628100000002", Picture::Face(1))
         .unwrap();
     rig.face("waha", "628100000002").await;
-    let mut files = Vec::new();
-    let mut folders = vec![rig.cache.path().join("content-v2")];
-    while let Some(folder) = folders.pop() {
-        for item in std::fs::read_dir(folder).unwrap() {
-            let path = item.unwrap().path();
-            if path.is_dir() {
-                folders.push(path)
-            } else {
-                files.push(path)
-            }
-        }
-    }
+    let files = rig.files("content-v2");
     assert_eq!(files.len(), 1);
     assert_eq!(std::fs::read(&files[0]).unwrap(), rig.bytes(FACE));
 }

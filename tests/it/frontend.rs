@@ -16,7 +16,7 @@ fn page(images: impl IntoIterator<Item = String>) -> String {
     )
 }
 
-async fn shown(html: String, more: &[&str]) -> Browser {
+async fn open_page(html: String, more: &[&str]) -> Browser {
     let origin = frontend::serve(html).await;
     let browser = Browser::open(720, 480, more).await;
     browser.go(&origin).await;
@@ -40,7 +40,7 @@ fn image(rig: &Rig, vendor: &str, jid: &str, query: &str) -> String {
 }
 
 /// The number of answers with this source and reason.
-async fn told(rig: &Rig, source: &str, reason: &str) -> u64 {
+async fn count_faces(rig: &Rig, source: &str, reason: &str) -> u64 {
     let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
     let name = format!("faceplate_served_total{{source=\"{source}\",reason=\"{reason}\"}} ");
     let mut lines = metrics.text().lines();
@@ -92,10 +92,10 @@ async fn an_img_shows_no_broken_icon_for_any_outcome() {
     let images: Vec<_> = others.into_iter().chain(troubled).chain(faces).collect();
     let count = images.len();
 
-    let browser = shown(page(images), &[]).await;
+    let browser = open_page(page(images), &[]).await;
     assert_eq!(broken(&browser).await, Vec::<String>::new());
     assert_eq!(browser.run("return document.images.length").await, count);
-    assert!(told(&rig, "picture", "none").await >= 400);
+    assert!(count_faces(&rig, "picture", "none").await >= 400);
     for (reason, least) in [
         ("hidden", 1),
         ("unknown", 2),
@@ -104,7 +104,10 @@ async fn an_img_shows_no_broken_icon_for_any_outcome() {
         ("deferred", 1),
         ("forced", 1),
     ] {
-        assert!(told(&rig, "fallback", reason).await >= least, "{reason}");
+        assert!(
+            count_faces(&rig, "fallback", reason).await >= least,
+            "{reason}"
+        );
     }
     let folder = tempfile::tempdir().unwrap();
     let path = crate::support::webdriver::picture(folder.path(), "frontend.png");
@@ -133,7 +136,7 @@ async fn an_img_shows_no_broken_icon_while_the_vendor_fails_and_the_picture_afte
     let images: Vec<_> = images
         .map(|(vendor, number, name)| image(&rig, vendor, &stranger(number), &name))
         .collect();
-    let browser = shown(page(images), &[]).await;
+    let browser = open_page(page(images), &[]).await;
     assert_eq!(broken(&browser).await, Vec::<String>::new());
     for (reason, least) in [
         ("rate_limited", 60),
@@ -141,7 +144,10 @@ async fn an_img_shows_no_broken_icon_while_the_vendor_fails_and_the_picture_afte
         ("session_down", 60),
         ("over_budget", 30),
     ] {
-        assert!(told(&rig, "fallback", reason).await >= least, "{reason}");
+        assert!(
+            count_faces(&rig, "fallback", reason).await >= least,
+            "{reason}"
+        );
     }
     // A placeholder for a failure is not cached, so it is gone with the failure.
     rig.vendors().clear_faults();
@@ -164,7 +170,7 @@ async fn srcset_gets_the_larger_picture_on_a_high_density_screen() {
     )]);
     for (scale, size) in [("1", "s=48"), ("2", "s=96"), ("4", "s=192")] {
         let flag = format!("--force-device-scale-factor={scale}");
-        let browser = shown(html.clone(), &[&flag]).await;
+        let browser = open_page(html.clone(), &[&flag]).await;
         assert_eq!(broken(&browser).await, Vec::<String>::new());
         let source = browser.run("return document.images[0].currentSrc").await;
         assert!(
@@ -187,7 +193,7 @@ async fn lazy_images_load_when_they_are_scrolled_into_view() {
             stranger(number)
         )
     });
-    let browser = shown(page(images), &[]).await;
+    let browser = open_page(page(images), &[]).await;
     browser.until("document.images[0].naturalWidth > 0").await;
     let at_first = rig.traffic().0;
     assert!(at_first < 200, "{at_first} faces were asked for at once");
@@ -206,7 +212,7 @@ async fn chromium_shows_an_image_whose_status_is_404() {
         r#"<img src="/lost" alt="">"#.to_owned(),
         format!(r#"<img src="{nothing}" alt="" onerror="this.dataset.failed = 'true'">"#),
     ]);
-    let browser = shown(html, &[]).await;
+    let browser = open_page(html, &[]).await;
     assert_eq!(
         browser.run("return document.images[0].naturalWidth").await,
         7
@@ -228,7 +234,7 @@ async fn a_canvas_may_read_a_face_with_crossorigin() {
         r#"<img crossorigin src="http://{}/avatar/waha/628100000004?s=48" alt="">"#,
         rig.address()
     )]);
-    let browser = shown(html, &[]).await;
+    let browser = open_page(html, &[]).await;
     let read = "const canvas = document.createElement('canvas'); const context = canvas.getContext('2d'); \
                 context.drawImage(document.images[0], 0, 0); return context.getImageData(9, 9, 1, 1).data[3]";
     assert_eq!(browser.run(read).await, 255);

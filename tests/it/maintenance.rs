@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, SystemTime},
 };
 
@@ -12,29 +12,13 @@ fn jid(number: usize) -> String {
     format!("62855500{number:03}")
 }
 
-fn files(rig: &Rig, folder: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![rig.cache.path().join(folder)];
-    while let Some(folder) = folders.pop() {
-        for item in fs::read_dir(folder).into_iter().flatten() {
-            let path = item.unwrap().path();
-            if path.is_dir() {
-                folders.push(path)
-            } else {
-                found.push(path)
-            }
-        }
-    }
-    found
-}
-
 async fn cache(rig: &Rig) -> serde_json::Value {
     let answer = Answer::to(&rig.admin(), "GET", "/v1/cache", &[]).await;
     serde_json::from_slice(&answer.body).unwrap()
 }
 
 /// The pictures that are still in the cache, found without a call.
-async fn kept(rig: &Rig, numbers: impl Iterator<Item = usize>) -> Vec<usize> {
+async fn find_cached(rig: &Rig, numbers: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut kept = Vec::new();
     for number in numbers {
         let record = Answer::to(
@@ -68,11 +52,11 @@ async fn beyond_max_entries_the_least_recently_used_entries_are_evicted() {
         rig.face("waha", &jid(number)).await;
         rig.seconds(1);
     }
-    rig.tend().await;
-    assert_eq!(kept(&rig, 0..30).await, (11..30).collect::<Vec<_>>());
+    rig.run_maintenance().await;
+    assert_eq!(find_cached(&rig, 0..30).await, (11..30).collect::<Vec<_>>());
     assert_eq!(cache(&rig).await["evicted"], 11);
-    assert_eq!(files(&rig, "index-v5").len(), 19);
-    assert_eq!(files(&rig, "content-v2").len(), 19);
+    assert_eq!(rig.files("index-v5").len(), 19);
+    assert_eq!(rig.files("content-v2").len(), 19);
 }
 
 #[tokio::test]
@@ -85,10 +69,10 @@ async fn beyond_max_bytes_entries_are_evicted_until_it_holds() {
         rig.face("waha", &jid(number)).await;
         rig.seconds(1);
     }
-    rig.tend().await;
+    rig.run_maintenance().await;
     let bytes = cache(&rig).await["bytes"].as_u64().unwrap();
     assert!(bytes <= 256 * 1024 && bytes > 128 * 1024, "{bytes}");
-    let left = kept(&rig, 0..40).await;
+    let left = find_cached(&rig, 0..40).await;
     assert_eq!(*left.last().unwrap(), 39);
     assert!(!left.contains(&0));
 }
@@ -102,8 +86,8 @@ async fn a_face_that_is_evicted_from_disk_stays_in_memory() {
     for number in 0..5 {
         rig.face("waha", &jid(number)).await;
     }
-    rig.tend().await;
-    assert!(files(&rig, "index-v5").len() <= 1);
+    rig.run_maintenance().await;
+    assert!(rig.files("index-v5").len() <= 1);
     rig.traffic();
     for number in 0..5 {
         let face = rig.face("waha", &jid(number)).await;
@@ -121,7 +105,7 @@ async fn a_reserve_that_eviction_cannot_give_evicts_nothing() {
     for number in 0..5 {
         rig.face("waha", &jid(number)).await;
     }
-    rig.tend().await;
+    rig.run_maintenance().await;
     let record = cache(&rig).await;
     assert_eq!(
         (&record["entries"], &record["evicted"]),
@@ -147,15 +131,15 @@ async fn eviction_by_age_continues_after_a_restart() {
         rig.seconds(1);
     }
     rig.restart().await;
-    rig.tend().await;
+    rig.run_maintenance().await;
     assert_eq!(cache(&rig).await["entries"], 10);
     assert_eq!(cache(&rig).await["counted"], true);
     // A read from disk is a use.
     rig.face("waha", &jid(0)).await;
     rig.seconds(1);
     rig.face("waha", &jid(10)).await;
-    rig.tend().await;
-    let left = kept(&rig, 0..11).await;
+    rig.run_maintenance().await;
+    let left = find_cached(&rig, 0..11).await;
     assert!(
         left.contains(&0) && left.contains(&10) && !left.contains(&1),
         "{left:?}"
@@ -165,35 +149,35 @@ async fn eviction_by_age_continues_after_a_restart() {
 #[tokio::test]
 async fn replacing_a_picture_removes_the_old_file() {
     let rig = Rig::start().await;
-    rig.tend().await;
+    rig.run_maintenance().await;
     rig.face("waha", "628100000001").await;
     for face in [2, 3, 4] {
         let picture = faceplate::emulator::Picture::Face(face);
         rig.vendors().set_picture("628100000001", picture).unwrap();
         rig.get("/avatar/waha/628100000001?refresh=true").await;
     }
-    assert_eq!(files(&rig, "content-v2").len(), 1);
+    assert_eq!(rig.files("content-v2").len(), 1);
 }
 
 #[tokio::test]
 async fn unreferenced_files_are_collected_after_the_grace() {
     let rig = Rig::start().await;
     rig.face("waha", &jid(1)).await;
-    let ours = files(&rig, "content-v2");
+    let ours = rig.files("content-v2");
     let folder = rig.cache.path().join("content-v2/sha256/ab/cd");
     fs::create_dir_all(&folder).unwrap();
     let orphan = folder.join("ef".repeat(30));
     fs::write(&orphan, "left by a crash").unwrap();
     let unfinished = rig.cache.path().join("tmp/.tmp7Qk2");
     fs::write(&unfinished, "half a picture").unwrap();
-    rig.tend().await;
+    rig.run_maintenance().await;
     assert!(orphan.exists() && unfinished.exists());
     for path in [&orphan, &unfinished, &ours[0]] {
         make_old(path, Duration::from_secs(3601));
     }
-    rig.tend().await;
+    rig.run_maintenance().await;
     assert!(!orphan.exists() && !unfinished.exists());
-    assert_eq!(files(&rig, "content-v2"), ours);
+    assert_eq!(rig.files("content-v2"), ours);
 }
 
 #[tokio::test]
@@ -205,8 +189,8 @@ async fn the_operator_sets_the_grace_of_garbage_collection() {
     let folder = rig.cache.path().join("content-v2/sha256/ab/cd");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("ef".repeat(30)), "left by a crash").unwrap();
-    rig.tend().await;
-    assert_eq!(files(&rig, "content-v2").len(), 0);
+    rig.run_maintenance().await;
+    assert_eq!(rig.files("content-v2").len(), 0);
 }
 
 #[tokio::test]
@@ -219,7 +203,7 @@ async fn a_thousand_confirmations_do_not_lengthen_the_index_file() {
         rig.get("/avatar/waha/628100000008?refresh=true").await;
         rig.seconds(1);
     }
-    let buckets = files(&rig, "index-v5");
+    let buckets = rig.files("index-v5");
     assert_eq!(buckets.len(), 1);
     assert!(fs::metadata(&buckets[0]).unwrap().len() <= 17 * 1024);
     let mut rig = rig;

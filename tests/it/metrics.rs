@@ -51,7 +51,7 @@ async fn every_documented_metric_counts_its_events() {
             .await;
     }
     rig.get("/avatar/waha/628100000001").await;
-    rig.tend().await;
+    rig.run_maintenance().await;
     let metrics = admin(&rig, "/metrics").await;
     for (name, expected) in [
         (
@@ -121,14 +121,7 @@ async fn the_admin_api_shows_an_instance_s_budget_and_pause() {
         .start()
         .await;
     rig.face("waha", "628100000001").await;
-    let instances: serde_json::Value =
-        serde_json::from_str(&admin(&rig, "/v1/instances").await).unwrap();
-    let waha = instances
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|one| one["instance"] == "waha")
-        .unwrap();
+    let waha = rig.instance_record("waha").await;
     assert_eq!(
         (waha["budget"].as_u64(), waha["paused"].is_null()),
         (Some(9), true)
@@ -138,14 +131,7 @@ async fn the_admin_api_shows_an_instance_s_budget_and_pause() {
         retry_after: Some(60),
     }));
     rig.face("waha", "628100000002").await;
-    let instances: serde_json::Value =
-        serde_json::from_str(&admin(&rig, "/v1/instances").await).unwrap();
-    let waha = instances
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|one| one["instance"] == "waha")
-        .unwrap();
+    let waha = rig.instance_record("waha").await;
     assert_eq!(
         (waha["budget"].as_u64(), waha["paused"].as_str()),
         (Some(0), Some("rate_limited"))
@@ -156,10 +142,7 @@ async fn the_admin_api_shows_an_instance_s_budget_and_pause() {
 async fn the_admin_api_shows_an_instance_s_session_state() {
     let mut rig = Rig::start().await;
     let session = async |rig: &Rig| {
-        let instances: serde_json::Value =
-            serde_json::from_str(&admin(rig, "/v1/instances").await).unwrap();
-        let all = instances.as_array().unwrap();
-        let waha = all.iter().find(|one| one["instance"] == "waha").unwrap();
+        let waha = rig.instance_record("waha").await;
         waha["session"].as_str().unwrap().to_owned()
     };
     assert_eq!(session(&rig).await, "unknown");

@@ -39,7 +39,7 @@ const NAMES: [&str; 26] = [
     "👩‍👩‍👧",
 ];
 
-async fn drawn(rig: &Rig, query: &str) -> Answer {
+async fn draw(rig: &Rig, query: &str) -> Answer {
     let answer = rig.get(&format!("/avatar/waha/{NOBODY}?{query}")).await;
     assert_eq!(answer.status, 200, "{query}: {}", answer.text());
     assert_eq!(answer.source(), "fallback");
@@ -47,7 +47,7 @@ async fn drawn(rig: &Rig, query: &str) -> Answer {
 }
 
 async fn pixels(rig: &Rig, query: &str) -> RgbaImage {
-    let answer = drawn(rig, &format!("{query}&format=png&s=96")).await;
+    let answer = draw(rig, &format!("{query}&format=png&s=96")).await;
     assert_eq!(answer.header("content-type"), "image/png");
     let image = image::load_from_memory(&answer.body).unwrap().to_rgba8();
     assert_eq!(image.dimensions(), (96, 96));
@@ -60,7 +60,7 @@ fn named(name: &str) -> String {
 }
 
 /// How many pixels differ from the background, which is the color at the middle of the upper edge.
-fn inked(image: &RgbaImage) -> usize {
+fn count_inked(image: &RgbaImage) -> usize {
     let ground = *image.get_pixel(48, 2);
     let differs = |pixel: &&image::Rgba<u8>| {
         let far = |channel: usize| pixel.0[channel].abs_diff(ground.0[channel]) > 60;
@@ -79,7 +79,7 @@ async fn a_placeholder_comes_in_every_requested_format() {
         ("avif", "image/avif", None),
     ] {
         for style in ["initials&name=Ana", "mp", "identicon", "blank"] {
-            let answer = drawn(&rig, &format!("d={style}&format={name}&s=64")).await;
+            let answer = draw(&rig, &format!("d={style}&format={name}&s=64")).await;
             assert_eq!(answer.header("content-type"), media);
             assert_eq!(answer.header("vary"), "");
             if let Some(format) = format {
@@ -88,7 +88,7 @@ async fn a_placeholder_comes_in_every_requested_format() {
             }
         }
     }
-    let svg = drawn(&rig, "format=svg").await;
+    let svg = draw(&rig, "format=svg").await;
     assert_eq!(svg.header("content-type"), "image/svg+xml");
 }
 
@@ -133,7 +133,7 @@ async fn initials_are_drawn_in_every_supported_script() {
     for name in NAMES {
         let letters = pixels(&rig, &named(name)).await;
         let silhouette = pixels(&rig, "").await;
-        let ink = inked(&letters);
+        let ink = count_inked(&letters);
         assert!((60..4000).contains(&ink), "{name}: {ink} pixels");
         assert_ne!(letters, silhouette, "{name}");
     }
@@ -204,7 +204,7 @@ async fn a_placeholder_has_the_colors_and_shape_of_its_url() {
     assert_eq!(disc.get_pixel(48, 2), plain.get_pixel(48, 2));
 
     let bold = pixels(&rig, &format!("{ana}&bold=true")).await;
-    assert!(inked(&bold) > inked(&plain) * 11 / 10);
+    assert!(count_inked(&bold) > count_inked(&plain) * 11 / 10);
 
     let single = pixels(&rig, &format!("{ana}&length=1")).await;
     assert_eq!(single, pixels(&rig, &named("Ana")).await);
@@ -219,7 +219,7 @@ async fn a_placeholder_has_the_colors_and_shape_of_its_url() {
         assert_eq!(red.get_pixel(48, 2).0, [255, 0, 0, 255], "{style}");
         assert_eq!(red.get_pixel(2, 2).0[3], 0, "{style}");
     }
-    let svg = drawn(
+    let svg = draw(
         &rig,
         &format!("{ana}&background=0D8ABC&color=ff0&rounded=1&bold=1&format=svg"),
     )
@@ -232,7 +232,7 @@ async fn a_placeholder_has_the_colors_and_shape_of_its_url() {
 #[tokio::test]
 async fn a_placeholder_s_color_depends_on_the_face_and_not_on_the_format() {
     let rig = Rig::start().await;
-    let svg = drawn(&rig, "name=Ana&format=svg").await;
+    let svg = draw(&rig, "name=Ana&format=svg").await;
     let (_, after) = svg.text().split_once("fill=\"#").unwrap();
     let color = u32::from_str_radix(&after[..6], 16).unwrap().to_be_bytes();
     let image = pixels(&rig, "name=Ana").await;

@@ -15,6 +15,14 @@ fn bytes_of(rig: &Rig, subject: &str) -> hyper::body::Bytes {
     rig.bytes(if subject == "me" { OWN_JID } else { subject })
 }
 
+/// Asserts why a face of each vendor has no picture.
+async fn assert_reasons(rig: &Rig, reasons: [(&str, &str); 5]) {
+    for (vendor, reason) in reasons {
+        let answer = rig.face(vendor, somebody(vendor)).await;
+        answer.assert_fallback(reason);
+    }
+}
+
 #[tokio::test]
 async fn every_vendor_shows_a_face_for_one_call_and_at_most_one_download() {
     let rig = Rig::start().await;
@@ -139,17 +147,17 @@ async fn an_account_unknown_to_the_vendor_gives_the_reason_not_found() {
         .instance("account = \"missing-shop\"")
         .start()
         .await;
-    for (vendor, reason) in [
-        ("wachat", "unknown"),
-        ("wawp", "unknown"),
-        ("hypersender", "not_found"),
-        ("wappfy", "not_found"),
-        ("waha", "not_found"),
-    ] {
-        rig.face(vendor, somebody(vendor))
-            .await
-            .assert_fallback(reason);
-    }
+    assert_reasons(
+        &rig,
+        [
+            ("wachat", "unknown"),
+            ("wawp", "unknown"),
+            ("hypersender", "not_found"),
+            ("wappfy", "not_found"),
+            ("waha", "not_found"),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -271,17 +279,17 @@ async fn a_logged_out_session_gives_the_reason_session_down() {
     rig.inject(Rule::api(Fault::SessionDown {
         status: "SCAN_QR_CODE".into(),
     }));
-    for (vendor, reason) in [
-        ("wachat", "vendor_error"),
-        ("wawp", "session_down"),
-        ("hypersender", "session_down"),
-        ("wappfy", "session_down"),
-        ("waha", "session_down"),
-    ] {
-        rig.face(vendor, somebody(vendor))
-            .await
-            .assert_fallback(reason);
-    }
+    assert_reasons(
+        &rig,
+        [
+            ("wachat", "vendor_error"),
+            ("wawp", "session_down"),
+            ("hypersender", "session_down"),
+            ("wappfy", "session_down"),
+            ("waha", "session_down"),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]

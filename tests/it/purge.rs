@@ -91,7 +91,7 @@ async fn a_purge_reaches_faces_that_are_in_memory_alone() {
     for (vendor, jid) in [("waha", FACE), ("waha", OTHER), ("wappfy", FACE)] {
         rig.face(vendor, jid).await;
     }
-    rig.tend().await;
+    rig.run_maintenance().await;
     rig.traffic();
     let purged = purge(&rig, "instance=waha&hard=true").await;
     assert_eq!(purged.text(), "{\"purged\":2}");

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::support::{Rig, rig::Settings};
+use crate::support::Rig;
 
 const KEY: &str = "a signing key for tests";
 const FACE: &str = "628100000001@c.us";
@@ -35,15 +35,8 @@ fn printed(language: &str, file: &str, command: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-async fn signed() -> Rig {
-    Settings::default()
-        .section("access", "signing_keys = [\"env:SIGNING_KEY\"]")
-        .start()
-        .await
-}
-
 async fn accepted(language: &str, file: &str, command: &[&str]) {
-    let rig = signed().await;
+    let rig = Rig::start_signed().await;
     let path = printed(language, file, command);
     rig.get(&path).await.assert_picture(&rig.bytes(FACE));
 }

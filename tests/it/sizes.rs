@@ -187,7 +187,7 @@ async fn simultaneous_requests_for_one_variant_make_it_once() {
     for request in crowd.take(20) {
         request.await;
     }
-    assert_eq!(made(&rig).await, 1);
+    assert_eq!(count_made(&rig).await, 1);
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn variants_are_cached_in_the_configured_memory() {
         for _ in 0..3 {
             shape(&ask(&rig, &format!("{LARGE}?s=96"), None).await);
         }
-        assert_eq!(made(&rig).await, expected, "{memory}");
+        assert_eq!(count_made(&rig).await, expected, "{memory}");
     }
 }
 
@@ -217,7 +217,7 @@ async fn a_new_picture_is_shown_in_every_size_at_once() {
 }
 
 /// The number of variants that were made.
-async fn made(rig: &Rig) -> u64 {
+async fn count_made(rig: &Rig) -> u64 {
     let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
     let lines = metrics
         .text()

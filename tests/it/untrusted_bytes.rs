@@ -1,8 +1,6 @@
 //! Bytes from the CDN are accepted only if they are a whole picture. Others are not shown or stored, and do not
 //! replace a good picture.
 
-use std::{fs, path::Path};
-
 use crate::support::{Answer, Rig, program::Program, rig::Settings};
 use faceplate::emulator::{Emulator, Fault, Options, Picture, Rule};
 
@@ -45,16 +43,6 @@ async fn before(fault: &Fault) -> Rig {
     rig
 }
 
-fn files(folder: &Path) -> usize {
-    let Ok(items) = fs::read_dir(folder) else {
-        return 0;
-    };
-    let paths = items.map(|item| item.unwrap().path());
-    paths
-        .map(|path| if path.is_dir() { files(&path) } else { 1 })
-        .sum()
-}
-
 async fn fresh_look(rig: &Rig) -> Answer {
     rig.get(&format!("/avatar/waha/{FACE}?refresh=true")).await
 }
@@ -72,7 +60,7 @@ async fn bytes_that_are_no_picture_give_a_placeholder_and_are_not_stored() {
         assert!(!body.contains("<script"), "{fault:?}");
         assert_eq!(rig.traffic(), (1, 1), "{fault:?}");
         assert_eq!(
-            files(&rig.cache.path().join("content-v2")),
+            rig.files("content-v2").len(),
             0,
             "{fault:?} left bytes on disk"
         );

@@ -2,19 +2,9 @@
 
 use std::{fs, process::Command};
 
-use crate::support::{
-    frontend,
-    rig::{Rig, Settings},
-    webdriver::Browser,
-};
+use crate::support::{frontend, rig::Rig, webdriver::Browser};
 
 const FACE: &str = "628100000001@c.us";
-
-async fn signed() -> Rig {
-    let settings = Settings::default();
-    let settings = settings.section("access", "signing_keys = [\"env:SIGNING_KEY\"]");
-    settings.start().await
-}
 
 /// A sample with its variables filled in.
 fn sample(file: &str, filled: &[(&str, &str)]) -> String {
@@ -53,7 +43,7 @@ async fn assert_leads_to_the_face(rig: &Rig, link: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hypersender_s_curl_sample_runs_with_another_base_url() {
-    let rig = signed().await;
+    let rig = Rig::start_signed().await;
     let base = format!("http://{}", rig.address());
     let filled = [
         ("https://app.hypersender.com", base.as_str()),
@@ -76,7 +66,7 @@ async fn hypersender_s_curl_sample_runs_with_another_base_url() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hypersender_s_javascript_sample_runs_with_another_base_url() {
-    let rig = signed().await;
+    let rig = Rig::start_signed().await;
     let base = format!("http://{}", rig.address());
     let filled = [("https://app.hypersender.com", base.as_str())];
     // The rest of a page.
@@ -92,7 +82,7 @@ async fn hypersender_s_javascript_sample_runs_with_another_base_url() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wawp_s_javascript_sample_runs_with_another_base_url() {
-    let rig = signed().await;
+    let rig = Rig::start_signed().await;
     let base = format!("http://{}", rig.address());
     let filled = [
         ("https://api.wawp.net", base.as_str()),
@@ -111,7 +101,7 @@ async fn wawp_s_javascript_sample_runs_with_another_base_url() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wachat_s_img_sample_shows_with_another_base_url() {
-    let rig = signed().await;
+    let rig = Rig::start_signed().await;
     let base = format!("http://{}", rig.address());
     let filled = [
         ("https://app.wachat.net", base.as_str()),
@@ -128,7 +118,7 @@ async fn wachat_s_img_sample_shows_with_another_base_url() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wappfy_s_and_waha_s_documented_requests_are_answered() {
-    let rig = signed().await;
+    let rig = Rig::start_signed().await;
     let path = format!("http://{}/api/shop/chats/{FACE}/picture", rig.address());
     let token = rig.vendors().token();
     for curl in [

@@ -25,12 +25,10 @@ fn slow_budget(seconds: u32) -> Settings {
 }
 
 /// The number of wanted faces, as `/v1/instances` says.
-async fn wanted(rig: &Rig) -> u64 {
-    let answer = Answer::to(&rig.admin(), "GET", "/v1/instances", &[]).await;
-    let records: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-    let records = records.as_array().unwrap();
-    let record = records.iter().find(|record| record["instance"] == "waha");
-    record.unwrap()["wanted"].as_u64().unwrap()
+async fn count_wanted(rig: &Rig) -> u64 {
+    rig.instance_record("waha").await["wanted"]
+        .as_u64()
+        .unwrap()
 }
 
 /// Asks for faces over six connections at a time, as a browser does, and counts the answers by reason.
@@ -64,14 +62,14 @@ async fn a_page_of_500_new_faces_shows_what_was_paid_for_and_then_fills_itself()
     let (shown, refused, deferred) = open_page(&rig, 0..500).await;
     assert_eq!((shown, refused, deferred), (10, 490, 0));
     assert_eq!(rig.calls().api, shown);
-    assert_eq!(wanted(&rig).await, 490);
+    assert_eq!(count_wanted(&rig).await, 490);
     rig.vendors().clear_faults();
     // Seventeen minutes, in steps that the burst of the budget covers.
     for step in 1..=49 {
         rig.seconds(20);
         until(async || rig.calls().api == 10 + 10 * step, LIMIT).await;
     }
-    until(async || wanted(&rig).await == 0, LIMIT).await;
+    until(async || count_wanted(&rig).await == 0, LIMIT).await;
     rig.seconds(40);
     for number in 0..500 {
         let jid = numbered(number);
@@ -108,7 +106,7 @@ async fn a_client_that_wants_a_thousand_faces_does_not_starve_one_that_wants_fiv
     // Ten calls more: five for each.
     rig.seconds(20);
     until(async || rig.calls().api == 20, LIMIT).await;
-    until(async || wanted(&rig).await == 985, LIMIT).await;
+    until(async || count_wanted(&rig).await == 985, LIMIT).await;
     for number in 2000..2005 {
         let has_it = async || {
             let answer = ask("192.0.2.2", number).await;
@@ -134,7 +132,11 @@ async fn retry_after_is_the_time_to_the_face_s_own_place() {
     for number in 1..=20 {
         rig.seconds(10);
         until(async || rig.calls().api == 1 + number, LIMIT).await;
-        until(async || wanted(&rig).await == 20 - number as u64, LIMIT).await;
+        until(
+            async || count_wanted(&rig).await == 20 - number as u64,
+            LIMIT,
+        )
+        .await;
         let called = rig.calls().list;
         let jid = called.back().and_then(|call| call.jid.clone());
         assert!(jid.unwrap().starts_with(&numbered(number)));
@@ -171,7 +173,7 @@ async fn a_full_queue_of_wanted_faces_drops_the_oldest() {
         for number in 0..6 {
             rig.face("waha", &numbered(number)).await;
         }
-        assert_eq!(wanted(&rig).await, left, "{size}");
+        assert_eq!(count_wanted(&rig).await, left, "{size}");
         let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
         let line = format!("faceplate_wanted_faces{{instance=\"waha\"}} {left}");
         assert!(metrics.text().contains(&line), "{}", metrics.text());
@@ -187,7 +189,7 @@ async fn a_face_is_no_longer_wanted_after_the_configured_time() {
             rig.face("waha", &numbered(number)).await;
         }
         rig.seconds(61);
-        until(async || wanted(&rig).await == 0, LIMIT).await;
+        until(async || count_wanted(&rig).await == 0, LIMIT).await;
         until(async || rig.calls().api == calls, LIMIT).await;
     }
 }
@@ -199,10 +201,10 @@ async fn a_reload_keeps_the_wanted_faces_of_an_account() {
         rig.face("waha", &numbered(number)).await;
     }
     rig.reload("refreshes = { per_minute = 3, burst = 1 }");
-    assert_eq!(wanted(&rig).await, 1);
+    assert_eq!(count_wanted(&rig).await, 1);
     rig.seconds(10);
     until(async || rig.calls().api == 2, LIMIT).await;
-    until(async || wanted(&rig).await == 0, LIMIT).await;
+    until(async || count_wanted(&rig).await == 0, LIMIT).await;
 }
 
 #[tokio::test]
@@ -211,10 +213,10 @@ async fn a_forgotten_face_is_no_longer_wanted() {
     for number in 0..2 {
         rig.face("waha", &numbered(number)).await;
     }
-    assert_eq!(wanted(&rig).await, 1);
+    assert_eq!(count_wanted(&rig).await, 1);
     let path = format!("/v1/avatars/waha/{}", numbered(1));
     Answer::to(&rig.admin(), "DELETE", &path, &[]).await;
-    assert_eq!(wanted(&rig).await, 0);
+    assert_eq!(count_wanted(&rig).await, 0);
 }
 
 #[tokio::test]
@@ -233,8 +235,8 @@ async fn wanted_faces_wait_for_the_end_of_a_pause() {
     let is_paused = async || rig.face("waha", &numbered(9)).await.reason() == "rate_limited";
     until(is_paused, LIMIT).await;
     rig.seconds(80);
-    assert_eq!((rig.calls().api, wanted(&rig).await), (2, 1));
+    assert_eq!((rig.calls().api, count_wanted(&rig).await), (2, 1));
     rig.seconds(10);
     until(async || rig.calls().api == 3, LIMIT).await;
-    until(async || wanted(&rig).await == 0, LIMIT).await;
+    until(async || count_wanted(&rig).await == 0, LIMIT).await;
 }

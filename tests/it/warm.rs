@@ -65,7 +65,7 @@ async fn waiting_with(rig: &Rig, instance: &str, done: u64) -> Value {
     .await
 }
 
-async fn ended(rig: &Rig, instance: &str) -> Value {
+async fn wait_for_end(rig: &Rig, instance: &str) -> Value {
     run_in(rig, instance, &["done", "stopped"]).await
 }
 
@@ -79,7 +79,7 @@ fn calls_of(rig: &Rig, endpoint: Endpoint) -> usize {
 async fn after_a_warm_up_run_over_a_list_every_face_is_a_hit() {
     let rig = Rig::start().await;
     begin(&rig, "instance=waha", &FACES.join("\n")).await;
-    let run = ended(&rig, "waha").await;
+    let run = wait_for_end(&rig, "waha").await;
     assert_eq!(run["state"], "done");
     assert_eq!((&run["total"], &run["done"]), (&json!(5), &json!(5)));
     assert_eq!(run["outcomes"], json!({ "picture": 5 }));
@@ -101,7 +101,7 @@ async fn a_warm_up_run_skips_fresh_entries() {
     rig.traffic();
     let list = format!("{}\n628100000102\n", FACES.join("\n"));
     begin(&rig, "instance=waha", &list).await;
-    let run = ended(&rig, "waha").await;
+    let run = wait_for_end(&rig, "waha").await;
     assert_eq!(run["outcomes"], json!({ "known": 2, "picture": 4 }));
     assert_eq!(rig.traffic(), (4, 4));
 }
@@ -111,7 +111,7 @@ async fn a_warm_up_run_takes_the_faces_from_the_list_of_chats() {
     for vendor in ["waha", "wappfy"] {
         let rig = Rig::start().await;
         begin(&rig, &format!("instance={vendor}&chats=true&top=24"), "").await;
-        let run = ended(&rig, vendor).await;
+        let run = wait_for_end(&rig, vendor).await;
         assert_eq!(run["outcomes"], json!({ "picture": 24 }), "{vendor}");
         // The calls are for pages of ten at most, none for a single face.
         assert_eq!(calls_of(&rig, Endpoint::Overview), 3);
@@ -121,7 +121,7 @@ async fn a_warm_up_run_takes_the_faces_from_the_list_of_chats() {
         // On the next day, the same links confirm the same pictures.
         rig.hours(25);
         begin(&rig, &format!("instance={vendor}&chats=true&top=24"), "").await;
-        ended(&rig, vendor).await;
+        wait_for_end(&rig, vendor).await;
         assert_eq!(rig.traffic(), (3, 0));
     }
 }
@@ -141,7 +141,7 @@ async fn a_page_of_the_list_of_chats_spends_a_lookup_for_each_row() {
 async fn a_warm_up_run_over_a_list_of_chats_without_pictures_makes_a_call_for_each() {
     let rig = Rig::start().await;
     begin(&rig, "instance=wawp&chats=true&top=5", "").await;
-    let run = ended(&rig, "wawp").await;
+    let run = wait_for_end(&rig, "wawp").await;
     assert_eq!(run["outcomes"], json!({ "picture": 5 }));
     assert_eq!(calls_of(&rig, Endpoint::Overview), 1);
     assert_eq!(rig.traffic(), (6, 5));
@@ -151,7 +151,7 @@ async fn a_warm_up_run_over_a_list_of_chats_without_pictures_makes_a_call_for_ea
 async fn a_warm_up_run_ends_with_the_list_of_chats() {
     let rig = Rig::start().await;
     begin(&rig, "instance=waha&chats=true&top=500", "").await;
-    let run = ended(&rig, "waha").await;
+    let run = wait_for_end(&rig, "waha").await;
     assert_eq!(run["state"], "done");
     assert_eq!((&run["total"], &run["done"]), (&json!(34), &json!(34)));
 }
@@ -197,7 +197,7 @@ async fn a_rate_limit_pauses_a_warm_up_run() {
     assert_eq!(waiting["why"], "rate_limited");
     assert_eq!(rig.traffic(), (1, 0));
     rig.seconds(121);
-    let run = ended(&rig, "waha").await;
+    let run = wait_for_end(&rig, "waha").await;
     assert_eq!(run["outcomes"], json!({ "picture": 1 }));
     assert_eq!(rig.traffic(), (1, 1));
 }
@@ -216,7 +216,7 @@ async fn a_refused_credential_ends_a_warm_up_run() {
             FACES[0]
         };
         begin(&rig, query, list).await;
-        let run = ended(&rig, "waha").await;
+        let run = wait_for_end(&rig, "waha").await;
         assert_eq!(run["state"], "stopped");
         assert!(
             run["why"]
@@ -237,7 +237,7 @@ async fn a_list_of_chats_that_the_vendor_does_not_return_is_tried_three_times() 
         rig.seconds(30);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let run = ended(&rig, "waha").await;
+    let run = wait_for_end(&rig, "waha").await;
     assert!(
         run["why"]
             .as_str()
@@ -319,12 +319,12 @@ async fn an_invalid_warm_up_request_is_refused_without_quoting_phone_numbers() {
     assert_eq!(put.status, 405);
     // A vendor without a list of chats.
     begin(&rig, "instance=hypersender&chats=true", "").await;
-    let run = ended(&rig, "hypersender").await;
+    let run = wait_for_end(&rig, "hypersender").await;
     assert!(run["why"].as_str().unwrap().contains("no list of chats"));
     assert_eq!(rig.traffic(), (0, 0));
     // A vendor with only the account's own picture.
     begin(&rig, "instance=wachat", "628100000001\nme\n").await;
-    let run = ended(&rig, "wachat").await;
+    let run = wait_for_end(&rig, "wachat").await;
     assert_eq!(run["outcomes"], json!({ "picture": 1, "unsupported": 1 }));
 }
 
@@ -336,14 +336,14 @@ async fn a_scheduled_warm_up_runs_once_a_day_at_its_time() {
     rig.hours(8);
     assert_eq!(run(&rig, "waha").await, Value::Null);
     rig.seconds(20 * 60);
-    let first = ended(&rig, "waha").await;
+    let first = wait_for_end(&rig, "waha").await;
     assert_eq!(first["outcomes"], json!({ "picture": 7 }));
     rig.hours(23);
     assert_eq!(run(&rig, "waha").await["started"], first["started"]);
     rig.hours(1);
     let is_another = async || run(&rig, "waha").await["started"] != first["started"];
     until(is_another, LIMIT).await;
-    let second = ended(&rig, "waha").await;
+    let second = wait_for_end(&rig, "waha").await;
     assert_ne!(second["started"], first["started"]);
 }
 

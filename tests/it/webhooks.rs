@@ -36,7 +36,7 @@ async fn until_new(rig: &Rig, vendor: &str) {
             return;
         }
     }
-    panic!("the refresh behind the answer never landed");
+    panic!("the refresh behind the answer never ended");
 }
 
 /// Each kind of event that a gateway sends for a changed picture.

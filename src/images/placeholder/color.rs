@@ -16,31 +16,18 @@ pub struct Color {
 const MIN_CONTRAST: f64 = 4.5;
 
 impl Color {
-    /// The silhouette's background.
-    pub const GRAY: Color = Color {
-        red: 0x6B,
-        green: 0x72,
-        blue: 0x80,
-    };
+    const fn new(red: u8, green: u8, blue: u8) -> Self {
+        Self { red, green, blue }
+    }
 
+    /// The silhouette's background.
+    pub const GRAY: Color = Color::new(0x6B, 0x72, 0x80);
     /// The identicon's background.
-    pub const PALE: Color = Color {
-        red: 0xF0,
-        green: 0xF0,
-        blue: 0xF0,
-    };
+    pub const PALE: Color = Color::new(0xF0, 0xF0, 0xF0);
     /// White.
-    pub const WHITE: Color = Color {
-        red: 0xFF,
-        green: 0xFF,
-        blue: 0xFF,
-    };
+    pub const WHITE: Color = Color::new(0xFF, 0xFF, 0xFF);
     /// Black.
-    pub const BLACK: Color = Color {
-        red: 0,
-        green: 0,
-        blue: 0,
-    };
+    pub const BLACK: Color = Color::new(0, 0, 0);
 
     /// The color for letters on this background: white if the contrast suffices, else black.
     pub fn foreground(self) -> Self {

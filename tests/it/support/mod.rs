@@ -53,18 +53,25 @@ pub async fn raw(address: &str, request: &str) -> String {
     String::from_utf8_lossy(&received).into_owned()
 }
 
-/// The one file below a folder of the cache.
-pub fn only_file(rig: &Rig, folder: &str) -> PathBuf {
-    let mut folders = vec![rig.cache.path().join(folder)];
+/// All files below a folder, none if it does not exist.
+pub fn files_below(folder: impl Into<PathBuf>) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.into()]);
     while let Some(folder) = folders.pop() {
-        for item in fs::read_dir(folder).unwrap() {
+        for item in fs::read_dir(folder).into_iter().flatten() {
             let path = item.unwrap().path();
             if path.is_dir() {
-                folders.push(path)
+                folders.push(path);
             } else {
-                return path;
+                files.push(path);
             }
         }
     }
-    panic!("no file in {folder}");
+    files
+}
+
+/// The one file below a folder of the cache.
+pub fn only_file(rig: &Rig, folder: &str) -> PathBuf {
+    let files = rig.files(folder);
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.into_iter().next().unwrap()
 }

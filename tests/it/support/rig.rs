@@ -1,6 +1,6 @@
 //! Faceplate with emulated vendors, in this process.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use faceplate::{
     app::{App, Dependencies, StartError},
@@ -13,7 +13,7 @@ use faceplate::{
 use hyper::body::Bytes;
 use tempfile::TempDir;
 
-use super::{Answer, private};
+use super::{Answer, files_below, private};
 
 /// A Friday in November 2026.
 const START: Timestamp = Timestamp::from_secs(1_795_200_000);
@@ -121,6 +121,12 @@ impl Rig {
     /// Everything at its default, open to all.
     pub async fn start() -> Self {
         Settings::default().start().await
+    }
+
+    /// Everything at its default, with signed URLs.
+    pub async fn start_signed() -> Self {
+        let key = "signing_keys = [\"env:SIGNING_KEY\"]";
+        Settings::default().section("access", key).start().await
     }
 
     /// The configuration file.
@@ -244,8 +250,21 @@ impl Rig {
     }
 
     /// Runs the cache's maintenance.
-    pub async fn tend(&self) {
+    pub async fn run_maintenance(&self) {
         self.app.as_ref().unwrap().run_maintenance().await;
+    }
+
+    /// The files below a folder of the cache.
+    pub fn files(&self, folder: &str) -> Vec<PathBuf> {
+        files_below(self.cache.path().join(folder))
+    }
+
+    /// The record of an instance, as `/v1/instances` shows it.
+    pub async fn instance_record(&self, name: &str) -> serde_json::Value {
+        let answer = Answer::to(&self.admin(), "GET", "/v1/instances", &[]).await;
+        let records: Vec<serde_json::Value> = serde_json::from_slice(&answer.body).unwrap();
+        let mut records = records.into_iter();
+        records.find(|record| record["instance"] == name).unwrap()
     }
 
     /// The service of the public listener, without a socket.
