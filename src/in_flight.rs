@@ -56,17 +56,17 @@ pub struct Reservation {
 /// The hold of a cache on a buffer, which is not charged meanwhile.
 #[derive(Debug)]
 pub struct CacheHold {
-    _held: Option<Held>,
+    _held: Option<HeldBytes>,
 }
 
-struct Held {
+struct HeldBytes {
     in_flight: InFlight,
     address: usize,
     id: u64,
 }
 
 /// The owner of a buffer's bytes.
-struct Charged {
+struct ChargedBytes {
     bytes: Bytes,
     in_flight: InFlight,
 }
@@ -134,7 +134,7 @@ impl InFlight {
             self.shared.take(&mut state, kib);
         }
         let in_flight = self.clone();
-        Bytes::from_owner(Charged { bytes, in_flight })
+        Bytes::from_owner(ChargedBytes { bytes, in_flight })
     }
 
     /// Ends the charge of a buffer as long as a cache has the result.
@@ -151,7 +151,7 @@ impl InFlight {
             self.shared.give_back(&mut state, kib);
         }
         let in_flight = self.clone();
-        let held = Held {
+        let held = HeldBytes {
             in_flight,
             address,
             id,
@@ -194,9 +194,9 @@ impl fmt::Debug for InFlight {
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for HeldBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Held")
+        f.write_str("HeldBytes")
     }
 }
 
@@ -209,7 +209,7 @@ impl Drop for Reservation {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldBytes {
     fn drop(&mut self) {
         let shared = &self.in_flight.shared;
         let mut state = lock(&shared.state);
@@ -225,7 +225,7 @@ impl Drop for Held {
     }
 }
 
-impl Drop for Charged {
+impl Drop for ChargedBytes {
     fn drop(&mut self) {
         let shared = &self.in_flight.shared;
         let mut state = lock(&shared.state);
@@ -239,7 +239,7 @@ impl Drop for Charged {
     }
 }
 
-impl AsRef<[u8]> for Charged {
+impl AsRef<[u8]> for ChargedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

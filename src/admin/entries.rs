@@ -19,28 +19,28 @@ const THUMBNAIL: u16 = 96;
 
 /// The owner of faces, as a request names it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Named<'a> {
+pub(super) enum NamedInstance<'a> {
     /// A configured instance.
     Configured(&'a Arc<Instance>),
     /// A name that only the cache may have.
     Stored(&'a str),
 }
 
-impl Named<'_> {
+impl NamedInstance<'_> {
     pub(super) fn as_str(&self) -> &str {
         match self {
-            Named::Configured(instance) => instance.name(),
-            Named::Stored(name) => name,
+            NamedInstance::Configured(instance) => instance.name(),
+            NamedInstance::Stored(name) => name,
         }
     }
 }
 
 impl Admin {
     /// The instance called `name`, in the configuration or in the cache.
-    pub(super) fn named<'a>(&'a self, name: &'a str) -> Named<'a> {
+    pub(super) fn named<'a>(&'a self, name: &'a str) -> NamedInstance<'a> {
         match self.instances.named(name) {
-            Some(instance) => Named::Configured(instance),
-            None => Named::Stored(name),
+            Some(instance) => NamedInstance::Configured(instance),
+            None => NamedInstance::Stored(name),
         }
     }
 
@@ -48,20 +48,20 @@ impl Admin {
     pub(super) fn face<'a>(
         &'a self,
         parameters: &Parameters<'a>,
-    ) -> Result<(Named<'a>, Subject), Error> {
+    ) -> Result<(NamedInstance<'a>, Subject), Error> {
         let jid = query::segment(parameters.jid).map_err(|_| Error::Encoding)?;
         let named = self.named(parameters.instance);
         Ok((named, jid.parse().map_err(Error::Jid)?))
     }
 
     /// The cached entry of a face.
-    async fn entry(&self, named: Named<'_>, subject: Subject) -> Result<Arc<Entry>, Error> {
+    async fn entry(&self, named: NamedInstance<'_>, subject: Subject) -> Result<Arc<Entry>, Error> {
         match named {
-            Named::Configured(instance) => {
+            NamedInstance::Configured(instance) => {
                 let entry = self.faces.entry(instance, subject).await?;
                 entry.ok_or(Error::NoEntry)
             }
-            Named::Stored(name) => {
+            NamedInstance::Stored(name) => {
                 let entry = self.faces.stored_entry(name, subject).await;
                 entry.ok_or(Error::UnknownInstance)
             }
@@ -70,7 +70,7 @@ impl Admin {
 
     pub(super) async fn show_entry(
         &self,
-        named: Named<'_>,
+        named: NamedInstance<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
         let entry = self.entry(named, subject).await?;
@@ -87,10 +87,10 @@ impl Admin {
     /// Asks the vendor, and shows the entry then.
     pub(super) async fn refresh_entry(
         &self,
-        named: Named<'_>,
+        named: NamedInstance<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
-        let Named::Configured(instance) = named else {
+        let NamedInstance::Configured(instance) = named else {
             return Err(Error::UnknownInstance);
         };
         self.faces
@@ -101,12 +101,12 @@ impl Admin {
 
     pub(super) async fn forget_entry(
         &self,
-        named: Named<'_>,
+        named: NamedInstance<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
         let is_on_disk = match named {
-            Named::Configured(instance) => self.faces.forget(instance, subject).await?,
-            Named::Stored(name) => {
+            NamedInstance::Configured(instance) => self.faces.forget(instance, subject).await?,
+            NamedInstance::Stored(name) => {
                 let forgotten = self.faces.forget_stored(name, subject).await;
                 forgotten.ok_or(Error::UnknownInstance)?
             }
@@ -119,7 +119,11 @@ impl Admin {
     }
 
     /// The cached picture in a small size. Never calls the vendor.
-    pub(super) async fn picture(&self, named: Named<'_>, subject: Subject) -> Result<Reply, Error> {
+    pub(super) async fn picture(
+        &self,
+        named: NamedInstance<'_>,
+        subject: Subject,
+    ) -> Result<Reply, Error> {
         let entry = match self.entry(named, subject).await {
             Err(Error::NoEntry) => return Err(Error::NoPicture),
             entry => entry?,

@@ -13,9 +13,9 @@ use utoipa::openapi::{
 use super::{
     Error,
     dashboard::Overview,
-    purge::Purged,
+    purge::PurgeCount,
     records::{CacheRecord, EntryRecord, InstanceRecord},
-    rename::Renamed,
+    rename::RenameResult,
     routes::{Endpoint, ROUTES, Route},
     warm::WarmRecord,
 };
@@ -201,7 +201,7 @@ fn describe_rename() -> Operation {
     Operation::new("rename", summary)
         .parameter(required(from))
         .parameter(required(to))
-        .json::<Renamed>(OK, "The number of renamed faces.")
+        .json::<RenameResult>(OK, "The number of renamed faces.")
         .problems([
             invalid(),
             Error::Rename(RenameError::InUse),
@@ -229,7 +229,7 @@ fn describe_purge() -> Operation {
             "`true` removes the entries. Otherwise a picture is shown once more while the vendor is asked again.",
             flag(),
         ))
-        .json::<Purged>(OK, "The number of purged faces.")
+        .json::<PurgeCount>(OK, "The number of purged faces.")
         .problems([
             invalid(),
             Error::Jid(MalformedJid::User),

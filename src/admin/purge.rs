@@ -7,7 +7,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Admin, Error, entries::Named};
+use super::{Admin, Error, entries::NamedInstance};
 use crate::{
     http::query,
     pipeline::{Instance, PurgeMode, PurgeScope},
@@ -21,14 +21,14 @@ const INVALID: Error = Error::Parameter(InvalidParameter::new(
 
 /// The result of a purge.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Purged {
+pub(super) struct PurgeCount {
     /// The number of faces that were purged.
     purged: usize,
 }
 
 impl Admin {
     /// Purges the entries that `query` selects.
-    pub(super) async fn purge(&self, query: &str) -> Result<Purged, Error> {
+    pub(super) async fn purge(&self, query: &str) -> Result<PurgeCount, Error> {
         let (mut name, mut jid, mut all, mut earlier) = (None, None, false, false);
         let mut mode = PurgeMode::Soft;
         for (key, value) in query::pairs(query) {
@@ -44,17 +44,19 @@ impl Admin {
         }
         let named = name.as_deref().map(|name| self.named(name));
         let scope = match (named, jid, earlier, all) {
-            (Some(Named::Configured(instance)), Some(subject), false, false) => {
+            (Some(NamedInstance::Configured(instance)), Some(subject), false, false) => {
                 PurgeScope::Face(instance, subject)
             }
-            (Some(Named::Configured(instance)), None, true, false) => PurgeScope::Earlier(instance),
-            (Some(Named::Configured(instance)), None, false, false) => {
+            (Some(NamedInstance::Configured(instance)), None, true, false) => {
+                PurgeScope::Earlier(instance)
+            }
+            (Some(NamedInstance::Configured(instance)), None, false, false) => {
                 PurgeScope::Instance(instance)
             }
-            (Some(Named::Stored(name)), Some(subject), false, false) => {
+            (Some(NamedInstance::Stored(name)), Some(subject), false, false) => {
                 PurgeScope::StoredFace(name, subject)
             }
-            (Some(Named::Stored(name)), None, false, false) => PurgeScope::Stored(name),
+            (Some(NamedInstance::Stored(name)), None, false, false) => PurgeScope::Stored(name),
             (None, None, false, true) => PurgeScope::All,
             _ => return Err(INVALID),
         };
@@ -62,7 +64,7 @@ impl Admin {
         if counts.failed > 0 {
             return Err(Error::NotOnDisk);
         }
-        if let Some(Named::Stored(_)) = named
+        if let Some(NamedInstance::Stored(_)) = named
             && counts.done == 0
         {
             return Err(Error::UnknownInstance);
@@ -70,7 +72,7 @@ impl Admin {
         if mode == PurgeMode::Hard {
             self.remove_states(scope).await;
         }
-        Ok(Purged {
+        Ok(PurgeCount {
             purged: counts.done,
         })
     }

@@ -14,7 +14,7 @@ const INVALID: Error = Error::Parameter(InvalidParameter::new(
 
 /// The result of a renaming.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Renamed {
+pub(super) struct RenameResult {
     /// The number of faces that have the new name now.
     renamed: usize,
     /// The number of faces that the new name had already; the old entries are removed.
@@ -23,7 +23,7 @@ pub(super) struct Renamed {
 
 impl Admin {
     /// Renames the faces that `query` names.
-    pub(super) async fn rename(&self, query: &str) -> Result<Renamed, Error> {
+    pub(super) async fn rename(&self, query: &str) -> Result<RenameResult, Error> {
         let (mut from, mut to) = (None, None);
         for (key, value) in query::pairs(query) {
             match key.as_ref() {
@@ -40,7 +40,7 @@ impl Admin {
         if counts.failed > 0 {
             return Err(Error::NotOnDisk);
         }
-        Ok(Renamed {
+        Ok(RenameResult {
             renamed: counts.renamed,
             known: counts.known,
         })

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{clock::Clock, server::Inherited, upstream::Resolver};
+use crate::{clock::Clock, server::InheritedListeners, upstream::Resolver};
 
 /// The parts of a server that a caller can replace.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Dependencies {
     /// An HTML page for `/`.
     pub home: Option<Bytes>,
     /// Listening sockets that the service manager has opened.
-    pub inherited: Inherited,
+    pub inherited: InheritedListeners,
     /// The mode of the files of Unix sockets, where it is not the one that the umask gives.
     pub socket_mode: Option<u32>,
 }
@@ -25,7 +25,7 @@ impl Default for Dependencies {
             clock: Clock::system(),
             resolver: Resolver::default(),
             home: None,
-            inherited: Inherited::default(),
+            inherited: InheritedListeners::default(),
             socket_mode: None,
         }
     }

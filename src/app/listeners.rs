@@ -5,7 +5,7 @@ use std::io;
 use super::StartError;
 use crate::{
     config::Config,
-    server::{Address, Inherited, Listener},
+    server::{Address, InheritedListeners, Listener},
 };
 
 /// The listeners, with their actual addresses.
@@ -23,7 +23,7 @@ impl Listeners {
     /// Opens the listeners.
     pub(super) async fn open(
         config: &Config,
-        inherited: &mut Inherited,
+        inherited: &mut InheritedListeners,
         socket_mode: Option<u32>,
     ) -> Result<Self, StartError> {
         let (startup, reloadable) = (&config.startup, &config.reloadable);

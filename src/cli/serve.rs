@@ -19,7 +19,7 @@ use super::stop_signals::StopSignals;
 use crate::{
     app::{App, Dependencies},
     config::{self, Config},
-    server::{self, Inherited},
+    server::{self, InheritedListeners},
     telemetry::{OtlpClient, log, traces::Traces},
     upstream::{Resolver, unguarded_client},
 };
@@ -48,7 +48,7 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     let instances = config.reloadable.instances.len();
     let dependencies = Dependencies {
         socket_mode: Some(0o777 & !umask.bits()),
-        inherited: Inherited::from_manager(&std::env::var("LISTEN_FDNAMES").unwrap_or_default())
+        inherited: InheritedListeners::from_manager(&std::env::var("LISTEN_FDNAMES").unwrap_or_default())
             .map_err(|error| format!("cannot use the sockets of LISTEN_FDS: {error}; they must be listening TCP or Unix sockets"))?,
         ..Dependencies::default()
     };

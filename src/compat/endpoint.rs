@@ -46,8 +46,8 @@ impl Endpoint {
     }
 
     /// The values of `{account}` and `{chat}`, if the path is this endpoint's.
-    pub(super) fn matches<'a>(&self, path: &'a str) -> Option<Matched<'a>> {
-        let mut matched = Matched::default();
+    pub(super) fn matches<'a>(&self, path: &'a str) -> Option<Match<'a>> {
+        let mut matched = Match::default();
         let mut segments = path.split('/').skip(1);
         for expected in self.path {
             let segment = segments.next()?;
@@ -64,7 +64,7 @@ impl Endpoint {
 
 /// The parameters in a path, still encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Matched<'a> {
+pub(super) struct Match<'a> {
     pub(super) account: Option<&'a str>,
     pub(super) chat: Option<&'a str>,
 }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn parameters_are_taken_from_the_path() {
         let endpoint = &crate::compat::waha::PICTURE;
-        let expected = Matched {
+        let expected = Match {
             account: Some("default"),
             chat: Some("628%40c.us"),
         };

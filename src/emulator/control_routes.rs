@@ -26,7 +26,7 @@ struct NewPicture {
 }
 
 #[derive(Serialize)]
-struct Injected {
+struct FaultId {
     id: u64,
 }
 
@@ -60,7 +60,7 @@ where
         (&Method::POST, ["faults"]) => {
             reply_or_problem(read_json(body).await.and_then(|rule: Rule| {
                 let id = control.inject(rule)?;
-                Ok(Reply::json(201, &Injected { id }))
+                Ok(Reply::json(201, &FaultId { id }))
             }))
         }
         (&Method::DELETE, ["faults"]) => {

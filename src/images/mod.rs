@@ -16,5 +16,5 @@ pub use placeholder::{
     Color, Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle, draw_placeholder,
     ready_silhouette,
 };
-pub use thumbnailer::{Asker, ImageSettings, Made, Original, Thumbnailer};
+pub use thumbnailer::{Asker, ImageSettings, Original, Thumbnailer, VariantResult};
 pub use variant::{Format, Unavailable, Variant, VariantSpec};

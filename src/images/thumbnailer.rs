@@ -65,7 +65,7 @@ pub struct Asker {
 }
 
 /// A variant, or why there is none.
-pub type Made = Result<Arc<Variant>, Unavailable>;
+pub type VariantResult = Result<Arc<Variant>, Unavailable>;
 
 /// Makes variants and caches them. Cheap to clone.
 #[derive(Clone)]
@@ -75,7 +75,7 @@ pub struct Thumbnailer {
 
 struct Shared {
     /// Failures are cached, too: they would only repeat.
-    cache: Cache<CacheKey, Made, ByBytes>,
+    cache: Cache<CacheKey, VariantResult, ByBytes>,
     /// The pictures that cannot be decoded, in no size and format.
     undecodable: Cache<Digest, ()>,
     /// Held for a few instructions, never across an await.
@@ -94,7 +94,7 @@ struct Job {
     original: Original,
     asker: Asker,
     /// The result, for all who wait for it. Without them, a job that has not begun is dropped.
-    result: watch::Sender<Option<Made>>,
+    result: watch::Sender<Option<VariantResult>>,
 }
 
 /// Ends a job, however its task ends.
@@ -105,7 +105,7 @@ struct Leader {
 
 /// A request that waits for a job.
 struct Waiter {
-    result: watch::Receiver<Option<Made>>,
+    result: watch::Receiver<Option<VariantResult>>,
     /// The room that its own copy of the original takes.
     _place: Option<Place>,
 }
@@ -155,7 +155,7 @@ impl Thumbnailer {
     }
 
     /// The cached result for `spec`; `None` if it was not made yet, or was evicted.
-    pub fn get_cached(&self, original: &Original, spec: VariantSpec) -> Option<Made> {
+    pub fn get_cached(&self, original: &Original, spec: VariantSpec) -> Option<VariantResult> {
         let digest = original.digest();
         self.shared.cache.get(&(digest, spec)).or_else(|| {
             let undecodable = self.shared.undecodable.get(&digest);
@@ -185,7 +185,7 @@ impl Thumbnailer {
 
     /// The variant, from the cache or made now. Concurrent calls for one variant share the work. Work
     /// that has not begun when the last of them is dropped or has waited for two seconds is dropped.
-    pub async fn make(&self, original: Original, spec: VariantSpec, asker: Asker) -> Made {
+    pub async fn make(&self, original: Original, spec: VariantSpec, asker: Asker) -> VariantResult {
         if let Some(made) = self.get_cached(&original, spec) {
             return made;
         }
@@ -267,7 +267,7 @@ impl Shared {
     }
 
     /// Caches the result of a job, unless its picture was forgotten meanwhile.
-    fn remember(&self, job: &Arc<Job>, made: &Made) {
+    fn remember(&self, job: &Arc<Job>, made: &VariantResult) {
         let mut jobs = lock(&self.jobs);
         if !jobs.get(&job.id).is_some_and(|own| Arc::ptr_eq(own, job)) {
             return;
@@ -291,7 +291,7 @@ impl Leader {
     }
 
     /// Makes the variant, unless nobody waits for it any more when it could begin.
-    async fn make(&self, place: Place) -> Option<Made> {
+    async fn make(&self, place: Place) -> Option<VariantResult> {
         let Self { shared, job } = self;
         let spec = job.id.1;
         let (structure, price) = match &job.original {
@@ -422,8 +422,8 @@ impl Original {
     }
 }
 
-impl Weighter<CacheKey, Made> for ByBytes {
-    fn weight(&self, _: &CacheKey, made: &Made) -> u64 {
+impl Weighter<CacheKey, VariantResult> for ByBytes {
+    fn weight(&self, _: &CacheKey, made: &VariantResult) -> u64 {
         OVERHEAD
             + made
                 .as_ref()

@@ -50,7 +50,7 @@ struct EventDownload {
 }
 
 /// What became of one face.
-enum Taken {
+enum FaceEffect {
     Marked,
     Downloading,
     Ignored,
@@ -62,9 +62,9 @@ impl Faces {
         let mut counts = EventCounts::default();
         for face in faces {
             match self.take_face(instance, face).await {
-                Taken::Marked => counts.marked += 1,
-                Taken::Downloading => counts.downloads += 1,
-                Taken::Ignored => counts.ignored += 1,
+                FaceEffect::Marked => counts.marked += 1,
+                FaceEffect::Downloading => counts.downloads += 1,
+                FaceEffect::Ignored => counts.ignored += 1,
             }
         }
         self.record_event(counts)
@@ -84,17 +84,17 @@ impl Faces {
         counts
     }
 
-    async fn take_face(&self, instance: &Arc<Instance>, face: EventFace) -> Taken {
+    async fn take_face(&self, instance: &Arc<Instance>, face: EventFace) -> FaceEffect {
         let subject = Subject::Chat(face.jid);
         if let Some(text) = face.link
             && let Ok(link) = Link::parse(&text)
         {
             let Some(key) = askable(instance, subject) else {
-                return Taken::Ignored;
+                return FaceEffect::Ignored;
             };
             let now = self.now();
             if !instance.event_downloads.is_new(key, link.picture_id(), now) {
-                return Taken::Ignored;
+                return FaceEffect::Ignored;
             }
             match instance.event_downloads.waiting.clone().try_acquire_owned() {
                 Ok(waiting) => {
@@ -108,7 +108,7 @@ impl Faces {
                         _waiting: waiting,
                     };
                     self.shared.event_tasks.spawn(download.run());
-                    return Taken::Downloading;
+                    return FaceEffect::Downloading;
                 }
                 Err(_) => Limit::EventDownloads.report(),
             }
@@ -118,8 +118,8 @@ impl Faces {
             false => PurgeMode::Changed,
         };
         match self.mark(instance, subject, mode).await {
-            true => Taken::Marked,
-            false => Taken::Ignored,
+            true => FaceEffect::Marked,
+            false => FaceEffect::Ignored,
         }
     }
 

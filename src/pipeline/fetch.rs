@@ -20,7 +20,7 @@ use crate::{
     avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Plan, Subject, Trouble, decide},
     clock::Timestamp,
     limits::{Permit, Priority},
-    store::{Cached, Store},
+    store::{CacheAnswer, Store},
     telemetry::traces,
     upstream::{
         ClientError, Download, Link, Question, VendorAnswer, VendorCall, VendorFailure, VendorReply,
@@ -115,11 +115,11 @@ impl Fetch {
     /// `before` is the look-up that led to this fetch; an earlier fetch may have stored another entry since.
     pub(super) async fn run(
         mut self,
-        before: Cached,
+        before: CacheAnswer,
         prefetched: Option<PrefetchedAnswer>,
     ) -> FetchResult {
         let before = self.shared.store.look_up_again(&self.key, &before).await;
-        if matches!(before, Cached::Unreadable) {
+        if matches!(before, CacheAnswer::Unreadable) {
             return FetchResult::aborted();
         }
         if let Some(tombstone) = self.earlier_tombstone(&before).await {
@@ -167,8 +167,8 @@ impl Fetch {
 
     /// The tombstone of a face that was forgotten when the instance had another account: forgetting is about
     /// the person.
-    pub(super) async fn earlier_tombstone(&self, before: &Cached) -> Option<Arc<Entry>> {
-        if !matches!(before, Cached::Absent) {
+    pub(super) async fn earlier_tombstone(&self, before: &CacheAnswer) -> Option<Arc<Entry>> {
+        if !matches!(before, CacheAnswer::Absent) {
             return None;
         }
         let (store, now) = (&self.shared.store, self.shared.clock.now());

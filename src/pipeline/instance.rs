@@ -8,7 +8,7 @@ use std::{
 
 use url::Url;
 
-use super::{event_downloads::EventDownloads, wanted::Wanted};
+use super::{event_downloads::EventDownloads, wanted::WantedFaces};
 use crate::{
     avatar::{StoredPicture, Subject},
     clock::Timestamp,
@@ -35,7 +35,7 @@ pub struct Instance {
     admission: Arc<Admission>,
     /// When an answer was logged that was not understood.
     misunderstood_at: Mutex<Option<Timestamp>>,
-    wanted: Arc<Wanted>,
+    wanted: Arc<WantedFaces>,
     pub(super) event_downloads: EventDownloads,
 }
 
@@ -82,7 +82,7 @@ impl Instance {
         account: Account,
         client: Arc<Client>,
         admission: Arc<Admission>,
-        wanted: Arc<Wanted>,
+        wanted: Arc<WantedFaces>,
     ) -> Self {
         Self {
             name: name.into(),
@@ -163,7 +163,7 @@ impl Instance {
     }
 
     /// The faces that are wanted and wait for the budget. A reload keeps them as it keeps the admission control.
-    pub fn wanted(&self) -> &Arc<Wanted> {
+    pub fn wanted(&self) -> &Arc<WantedFaces> {
         &self.wanted
     }
 

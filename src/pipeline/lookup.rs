@@ -15,7 +15,7 @@ use crate::{
     avatar::{Ask, Entry, Forward, Key, Plan, Subject, decide},
     clock::Timestamp,
     limits::{Permit, Priority},
-    store::Cached,
+    store::CacheAnswer,
     telemetry::Limit,
     upstream::UnsupportedSubject,
 };
@@ -47,7 +47,7 @@ pub struct PendingLookUp {
     ask: Ask,
     client: Option<IpAddr>,
     /// The cache's answer so far.
-    cached: Cached,
+    cached: CacheAnswer,
     /// Why the vendor is asked, if the cache's answer is known.
     plan: Option<Forward>,
 }
@@ -82,7 +82,7 @@ impl Faces {
         let target = Target::new(instance, subject)?;
         let cached = self.shared.store.get_cached(&target.key);
         let plan = match &cached {
-            Cached::Unknown | Cached::Unreadable => None,
+            CacheAnswer::Unknown | CacheAnswer::Unreadable => None,
             known => match self.serve(&target, known, ask, client, now)? {
                 Step::Serve(face) => return Ok(LookUp::Ready(face)),
                 Step::Fetch(why) => Some(why),
@@ -119,7 +119,7 @@ impl Faces {
         let reading = self.shared.store.find_uncached(&target.key);
         // If the disk hangs or refuses to read the entry, the face may be a forgotten one.
         let cached = match self.until_deadline(reading).await {
-            None | Some(Cached::Unreadable) => return Ok(ServedFace::unknown()),
+            None | Some(CacheAnswer::Unreadable) => return Ok(ServedFace::unknown()),
             Some(cached) => cached,
         };
         match self.serve(&target, &cached, ask, client, self.now())? {
@@ -149,7 +149,7 @@ impl Faces {
     fn serve(
         &self,
         target: &Target<'_>,
-        cached: &Cached,
+        cached: &CacheAnswer,
         ask: Ask,
         client: Option<IpAddr>,
         now: Timestamp,
@@ -187,7 +187,7 @@ impl Faces {
         ask: Ask,
         client: Option<IpAddr>,
         why: Forward,
-        cached: Cached,
+        cached: CacheAnswer,
     ) -> Result<ServedFace, UnsupportedSubject> {
         let priority = match ask {
             Ask::View => Priority::Interactive,
@@ -241,7 +241,7 @@ impl Faces {
     pub(super) fn join(
         &self,
         target: &Target<'_>,
-        cached: Cached,
+        cached: CacheAnswer,
         ask: Ask,
         cause: Cause,
         prefetched: Option<PrefetchedAnswer>,
@@ -265,7 +265,7 @@ impl Faces {
         let (_, ask) = wish.id;
         let permit = Some(permit);
         let cause = Cause::Wish { wish, permit };
-        self.join(target, Cached::Unknown, ask, cause, None)?;
+        self.join(target, CacheAnswer::Unknown, ask, cause, None)?;
         Ok(())
     }
 

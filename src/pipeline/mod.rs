@@ -50,5 +50,5 @@ pub use purge::{PurgeCounts, PurgeMode, PurgeScope};
 pub use rename::{RenameCounts, RenameError};
 pub use served_face::{FetchResult, ServedFace};
 pub use settings::Settings;
-pub use wanted::Wanted;
+pub use wanted::WantedFaces;
 pub use warm::{AlreadyRunning, Job, Progress, RunState, Schedule, StopReason, Warmups};

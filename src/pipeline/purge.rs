@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Faces, Instance};
 use crate::{
     avatar::{Entry, Key, Subject},
-    store::{Cached, Owner},
+    store::{CacheAnswer, Owner},
     upstream::UnsupportedSubject,
 };
 
@@ -108,16 +108,16 @@ impl Faces {
         let key = owner.key();
         let _lock = self.shared.key_locks.lock(&key).await;
         let entry = match store.look_up(&key).await {
-            Cached::Found(entry) => entry,
-            Cached::Absent => return FacePurge::NotCached,
-            Cached::PictureUnreadable if mode == PurgeMode::Hard => {
+            CacheAnswer::Found(entry) => entry,
+            CacheAnswer::Absent => return FacePurge::NotCached,
+            CacheAnswer::PictureUnreadable if mode == PurgeMode::Hard => {
                 return match store.remove(&key).await {
                     true => FacePurge::Done,
                     false => FacePurge::NotOnDisk,
                 };
             }
             // It may be a tombstone, which no purge removes.
-            Cached::Unknown | Cached::Unreadable | Cached::PictureUnreadable => {
+            CacheAnswer::Unknown | CacheAnswer::Unreadable | CacheAnswer::PictureUnreadable => {
                 return FacePurge::NotOnDisk;
             }
         };
@@ -177,7 +177,7 @@ impl Faces {
         };
         if matches!(
             self.shared.store.look_up(&owner.key()).await,
-            Cached::Absent
+            CacheAnswer::Absent
         ) {
             return None;
         }

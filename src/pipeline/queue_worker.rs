@@ -1,7 +1,7 @@
 //! Serves the wanted faces of an account: says which fetch may call the vendor now and which waits for its turn, and
 //! fetches the refused faces as soon as the budget allows, without another request.
 //!
-//! 1. A fetch asks for a call ([`Wanted::ask`]). It gets one if none is ahead of it and the budget has one.
+//! 1. A fetch asks for a call ([`WantedFaces::ask`]). It gets one if none is ahead of it and the budget has one.
 //! 2. Else its face gets a place in the [`Queue`]. If the place comes up in time for the request that waits, it
 //!    is kept, and the fetch waits for it.
 //! 3. Else the fetch is refused, with the time of its place, and the face stays wanted.
@@ -18,7 +18,7 @@ use super::{
     queue::{CallClass, Queue, Wish, WishId},
     shared::Shared,
     target::Target,
-    wanted::{State, Wanted},
+    wanted::{State, WantedFaces},
 };
 use crate::{
     avatar::Trouble,
@@ -45,9 +45,9 @@ enum Pass {
     Done,
 }
 
-// === impl Wanted ===
+// === impl WantedFaces ===
 
-impl Wanted {
+impl WantedFaces {
     /// Asks for a call for a wish. `patience` is how long the fetch can wait for it, if a request waits for the
     /// fetch.
     pub(super) fn ask(
@@ -82,7 +82,7 @@ impl Wanted {
             Turn::Refused(refusal)
         };
         if state.queue.len() > shared.settings.max_wanted {
-            Limit::Wanted.report();
+            Limit::WantedFaces.report();
             if let Some(evicted) = state.queue.evict() {
                 state.waiters.remove(&evicted.id);
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Faces, Instance, Instances};
 use crate::{
     avatar::{Entry, Key},
-    store::{Cached, Owner, instance_of},
+    store::{CacheAnswer, Owner, instance_of},
 };
 
 /// The result of a renaming.
@@ -85,7 +85,7 @@ impl Faces {
             subject: owner.subject,
         };
         let (old, new) = (owner.key(), target.key());
-        let Cached::Found(entry) = store.look_up(&old).await else {
+        let CacheAnswer::Found(entry) = store.look_up(&old).await else {
             return Renaming::Failed;
         };
         let renaming = {
@@ -107,9 +107,9 @@ impl Faces {
     async fn adopt(&self, target: &Owner, entry: Arc<Entry>, old: &Key) -> Renaming {
         let (store, now, key) = (&self.shared.store, self.now(), target.key());
         let is_known = match store.look_up(&key).await {
-            Cached::Absent => false,
-            Cached::Found(known) => known.is_forgotten(now) || !entry.is_forgotten(now),
-            Cached::Unknown | Cached::Unreadable | Cached::PictureUnreadable => {
+            CacheAnswer::Absent => false,
+            CacheAnswer::Found(known) => known.is_forgotten(now) || !entry.is_forgotten(now),
+            CacheAnswer::Unknown | CacheAnswer::Unreadable | CacheAnswer::PictureUnreadable => {
                 return Renaming::Failed;
             }
         };

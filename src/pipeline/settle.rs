@@ -11,7 +11,7 @@ use crate::{
     avatar::{Answer, Empty, Entry, Key, Outcome, Report, StoredPicture, Trouble, absorb},
     clock::Timestamp,
     limits::{AnswerVerdict, Observation, PictureVerdict, Sighting},
-    store::{Cached, Owner},
+    store::{CacheAnswer, Owner},
 };
 
 impl Fetch {
@@ -19,7 +19,7 @@ impl Fetch {
     /// in the store takes its place.
     pub(super) async fn settle(
         self,
-        before: Cached,
+        before: CacheAnswer,
         asked_at: Timestamp,
         answer: Result<Answer, FetchError>,
     ) -> FetchResult {
@@ -46,8 +46,8 @@ impl Fetch {
         let policy = &self.shared.settings.policy;
         // An answer without a picture must not replace an entry that cannot be read now.
         let is_kept = match cached {
-            Cached::Unreadable => true,
-            Cached::PictureUnreadable => outcome != Outcome::Picture,
+            CacheAnswer::Unreadable => true,
+            CacheAnswer::PictureUnreadable => outcome != Outcome::Picture,
             _ => false,
         };
         let next = absorb(current.as_deref(), report, policy).filter(|_| !is_kept);

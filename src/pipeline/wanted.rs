@@ -18,7 +18,7 @@ use crate::{avatar::Key, clock::Timestamp, limits::Permit, sync::lock};
 
 /// The wanted faces of an account. A reload keeps them for as long as the account stays configured.
 #[derive(Debug, Default)]
-pub struct Wanted {
+pub struct WantedFaces {
     /// Held for a few instructions, never across an await. The locks of the admission control are taken under it.
     pub(super) state: Mutex<State>,
     /// Wakes the worker.
@@ -37,7 +37,7 @@ pub(super) struct State {
     pub(super) is_worked_off: bool,
 }
 
-impl Wanted {
+impl WantedFaces {
     /// The number of wanted faces.
     pub fn len(&self) -> usize {
         lock(&self.state).queue.len()

@@ -23,7 +23,7 @@ pub(crate) struct PurgeRequest {
 
 /// The number of faces that were purged.
 #[derive(Serialize)]
-struct Purged {
+struct PurgeCount {
     purged: usize,
 }
 
@@ -50,7 +50,7 @@ impl Public {
         if counts.failed > 0 {
             return Err(Error::NotOnDisk);
         }
-        Ok(respond::json(&Purged {
+        Ok(respond::json(&PurgeCount {
             purged: counts.done,
         }))
     }

@@ -21,8 +21,8 @@ use crate::{
     clock::Timestamp,
     http::access_log::RequestLog,
     images::{
-        self, Asker, Fonts, Made, Original, PlaceholderSpec, Thumbnailer, Unavailable, Variant,
-        VariantSpec,
+        self, Asker, Fonts, Original, PlaceholderSpec, Thumbnailer, Unavailable, Variant,
+        VariantResult, VariantSpec,
     },
     pipeline::{Instance, ServedFace},
     server::Reply,
@@ -227,7 +227,12 @@ impl Renderer {
     }
 
     /// The variant, or what stands in for it.
-    fn settle(&self, made: Made, otherwise: Representation, request: &FaceRequest) -> Rendering {
+    fn settle(
+        &self,
+        made: VariantResult,
+        otherwise: Representation,
+        request: &FaceRequest,
+    ) -> Rendering {
         let unavailable = match made {
             Ok(variant) => return Rendering::Ready(otherwise.replaced_by(variant)),
             Err(unavailable) => unavailable,

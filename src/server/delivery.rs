@@ -36,19 +36,19 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Delivery {
     /// Bytes that hyper has and the socket does not.
     pending: AtomicUsize,
-    moved: Moved,
+    moved: MovedBytes,
     /// The same for all streams of the connection.
-    connection: Arc<Moved>,
+    connection: Arc<MovedBytes>,
     /// Waits for `pending` to become zero.
     waker: Mutex<Option<Waker>>,
 }
 
 /// The time of the last progress.
 #[derive(Debug)]
-pub(super) struct Moved(AtomicU64);
+pub(super) struct MovedBytes(AtomicU64);
 
 /// A body that reports its delivery.
-pub(super) struct Delivered<B> {
+pub(super) struct DeliveredBody<B> {
     body: B,
     /// Of the last frame, the bytes that hyper does not have yet.
     rest: Bytes,
@@ -64,7 +64,7 @@ pub(super) struct Chunk {
 // === impl Delivery ===
 
 impl Delivery {
-    pub(super) fn new(connection: Arc<Moved>) -> Arc<Self> {
+    pub(super) fn new(connection: Arc<MovedBytes>) -> Arc<Self> {
         Arc::new(Self {
             connection,
             ..Self::default()
@@ -135,11 +135,11 @@ impl Delivery {
     }
 }
 
-// === impl Moved ===
+// === impl MovedBytes ===
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-impl Moved {
+impl MovedBytes {
     pub(super) fn now(&self) {
         self.0.store(since_start(), Ordering::Relaxed);
     }
@@ -149,7 +149,7 @@ impl Moved {
     }
 }
 
-impl Default for Moved {
+impl Default for MovedBytes {
     fn default() -> Self {
         Self(AtomicU64::new(since_start()))
     }
@@ -159,9 +159,9 @@ fn since_start() -> u64 {
     START.elapsed().as_millis() as u64
 }
 
-// === impl Delivered ===
+// === impl DeliveredBody ===
 
-impl<B> Delivered<B> {
+impl<B> DeliveredBody<B> {
     pub(super) fn new(body: B) -> Self {
         Self {
             body,
@@ -171,7 +171,7 @@ impl<B> Delivered<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Delivered<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for DeliveredBody<B> {
     type Data = Chunk;
     type Error = B::Error;
 

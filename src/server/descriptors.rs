@@ -16,7 +16,7 @@ const OTHERS: u64 = 64;
 
 /// The limit of open files before and after it was raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Raised {
+pub struct RaisedLimit {
     /// Before.
     pub from: u64,
     /// After.
@@ -25,7 +25,7 @@ pub struct Raised {
 
 /// Raises the limit of open files as far as this process may. The soft limit is often 1024 for the sake of programs that
 /// use `select`.
-pub fn raise_descriptor_limit() -> Raised {
+pub fn raise_descriptor_limit() -> RaisedLimit {
     let before = getrlimit(Resource::Nofile);
     let wanted = Rlimit {
         current: before.maximum,
@@ -33,7 +33,7 @@ pub fn raise_descriptor_limit() -> Raised {
     };
     // An unlimited soft limit may be refused; the limit stays then.
     let _ = setrlimit(Resource::Nofile, wanted);
-    Raised {
+    RaisedLimit {
         from: before.current.unwrap_or(u64::MAX),
         to: descriptor_limit(),
     }

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     FastPath, Limits, Reply, Shared,
-    request_head::{self, Unsupported},
+    request_head::{self, UnsupportedHead},
     sendfile_cache::{SendfileCache, SocketAccess, send_now},
 };
 use crate::{clock::Clock, telemetry::Limit};
@@ -105,7 +105,7 @@ where
                     _ => continue,
                 }
             }
-            Ok(_) | Err(Unsupported) => return Ok(End::Fallback(connection.received)),
+            Ok(_) | Err(UnsupportedHead) => return Ok(End::Fallback(connection.received)),
         };
         let Some(answer) = service.fast_path(request) else {
             return Ok(End::Fallback(connection.received));

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Handler, Limits, Settings,
-    delivery::{Delivered, Delivery, Moved},
+    delivery::{DeliveredBody, Delivery, MovedBytes},
     request_body,
     rewind::Rewind,
 };
@@ -98,7 +98,7 @@ pub(super) async fn serve<I>(
 struct Connection {
     active: AtomicUsize,
     /// The last time at which a stream began, moved, or ended other than by a reset.
-    moved: Arc<Moved>,
+    moved: Arc<MovedBytes>,
     /// Cancelled when no stream moves.
     stuck: CancellationToken,
 }
@@ -190,7 +190,7 @@ struct Answering<H> {
 }
 
 impl<H: Handler> Service<Request<Incoming>> for Answering<H> {
-    type Response = Response<Delivered<Either<H::Body, Full<Bytes>>>>;
+    type Response = Response<DeliveredBody<Either<H::Body, Full<Bytes>>>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -202,12 +202,16 @@ impl<H: Handler> Service<Request<Incoming>> for Answering<H> {
                 .refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
             let response = Response::from(reply);
             return Box::pin(async {
-                Ok(response.map(|body| Delivered::new(Either::Right(body))))
+                Ok(response.map(|body| DeliveredBody::new(Either::Right(body))))
             });
         }
         let (request, _) = request_body::split(request);
         let answer = self.handler.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Delivered::new(Either::Left(body)))) })
+        Box::pin(async move {
+            Ok(answer
+                .await?
+                .map(|body| DeliveredBody::new(Either::Left(body))))
+        })
     }
 }
 

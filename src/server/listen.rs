@@ -32,7 +32,7 @@ pub enum Listener {
 
 /// Listeners that a service manager opened, by name.
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<(String, Listener)>);
+pub struct InheritedListeners(Vec<(String, Listener)>);
 
 /// The file of a bound Unix socket, removed on drop.
 #[derive(Debug)]
@@ -140,9 +140,9 @@ impl Listener {
     }
 }
 
-// === impl Inherited ===
+// === impl InheritedListeners ===
 
-impl Inherited {
+impl InheritedListeners {
     /// The listeners that a service manager opened, if it opened any. `names` are the names that it gave them, such as
     /// `faces:admin` (`FileDescriptorName=faces` and `admin`). Without names, the first one serves faces.
     pub fn from_manager(names: &str) -> io::Result<Self> {

@@ -31,12 +31,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use descriptors::{
-    ADMIN_CONNECTIONS, HOOK_CONNECTIONS, Raised, connections_within, descriptor_limit,
+    ADMIN_CONNECTIONS, HOOK_CONNECTIONS, RaisedLimit, connections_within, descriptor_limit,
     highest_descriptor_limit, raise_descriptor_limit,
 };
 pub use handler::{FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;
-pub use listen::{Address, Inherited, Listener, Peer};
+pub use listen::{Address, InheritedListeners, Listener, Peer};
 pub use reply::Reply;
 pub use request_body::RequestBody;
 pub use sendfile_cache::SealedFiles;

@@ -10,10 +10,10 @@ const MOST_HEADERS: usize = 48;
 
 /// Bytes that hyper has to read.
 #[derive(Debug)]
-pub(super) struct Unsupported;
+pub(super) struct UnsupportedHead;
 
 /// The request whose head `received` begins with, and the head's length; `None` while the head is incomplete.
-pub(super) fn parse(received: &[u8]) -> Result<Option<(Request<()>, usize)>, Unsupported> {
+pub(super) fn parse(received: &[u8]) -> Result<Option<(Request<()>, usize)>, UnsupportedHead> {
     if received.is_empty() {
         return Ok(None);
     }
@@ -21,11 +21,11 @@ pub(super) fn parse(received: &[u8]) -> Result<Option<(Request<()>, usize)>, Uns
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(received, &mut headers) {
         Ok(httparse::Status::Complete(length)) => {
-            let request = supported(&parsed).ok_or(Unsupported)?;
+            let request = supported(&parsed).ok_or(UnsupportedHead)?;
             Ok(Some((request, length)))
         }
         Ok(httparse::Status::Partial) => Ok(None),
-        Err(_) => Err(Unsupported),
+        Err(_) => Err(UnsupportedHead),
     }
 }
 

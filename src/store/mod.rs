@@ -140,7 +140,7 @@ pub struct Store {
 
 /// The result of a look-up.
 #[derive(Clone, Debug, Default)]
-pub enum Cached {
+pub enum CacheAnswer {
     /// The entry.
     Found(Arc<Entry>),
     /// There is no entry.
@@ -158,14 +158,15 @@ pub enum Cached {
 /// Many more stripes than disk threads, so that unrelated faces seldom wait for each other.
 const STRIPES: usize = 4096;
 
-impl Cached {
+impl CacheAnswer {
     /// The entry, if it was found.
     pub fn entry(&self) -> Option<&Arc<Entry>> {
         match self {
-            Cached::Found(entry) => Some(entry),
-            Cached::Absent | Cached::Unknown | Cached::Unreadable | Cached::PictureUnreadable => {
-                None
-            }
+            CacheAnswer::Found(entry) => Some(entry),
+            CacheAnswer::Absent
+            | CacheAnswer::Unknown
+            | CacheAnswer::Unreadable
+            | CacheAnswer::PictureUnreadable => None,
         }
     }
 }
@@ -223,25 +224,25 @@ impl Store {
 
     /// Looks the entry up without waiting: in memory, in the index and, through the kernel's page cache,
     /// on disk.
-    pub fn get_cached(&self, key: &Key) -> Cached {
+    pub fn get_cached(&self, key: &Key) -> CacheAnswer {
         if let Some(entry) = self.memory.get(key) {
-            return Cached::Found(entry);
+            return CacheAnswer::Found(entry);
         }
         if self.disk.is_absent(key) {
-            return Cached::Absent;
+            return CacheAnswer::Absent;
         }
         // The lock holder may be about to write this entry.
         let Some(_guard) = self.locks.try_lock(key) else {
-            return Cached::Unknown;
+            return CacheAnswer::Unknown;
         };
         match self.disk.try_read_cached(key) {
             Ok((entry, owner)) => {
                 let entry = Arc::new(entry);
                 self.memory.put(*key, entry.clone(), owner);
-                Cached::Found(entry)
+                CacheAnswer::Found(entry)
             }
-            Err(ReadError::Absent) => Cached::Absent,
-            Err(_) => Cached::Unknown,
+            Err(ReadError::Absent) => CacheAnswer::Absent,
+            Err(_) => CacheAnswer::Unknown,
         }
     }
 
@@ -251,40 +252,40 @@ impl Store {
     }
 
     /// Looks the entry up, in memory or on disk.
-    pub async fn look_up(&self, key: &Key) -> Cached {
+    pub async fn look_up(&self, key: &Key) -> CacheAnswer {
         match self.get_cached(key) {
-            Cached::Unknown => self.find_uncached(key).await,
+            CacheAnswer::Unknown => self.find_uncached(key).await,
             // Many requests for one new face would otherwise wait for its lock, one after the other.
             cached => cached,
         }
     }
 
     /// Looks the entry up where [`Store::get_cached`] did not know: on disk, on a thread that may block.
-    pub async fn find_uncached(&self, key: &Key) -> Cached {
+    pub async fn find_uncached(&self, key: &Key) -> CacheAnswer {
         let guard = self.locks.lock(key).await;
         // The lock holder before may have put it there.
         if let Some(entry) = self.memory.get(key) {
-            return Cached::Found(entry);
+            return CacheAnswer::Found(entry);
         }
         self.with_key_lock(guard, key, |disk, memory, key| match disk.read(key) {
             Ok((entry, owner)) => {
                 let entry = Arc::new(entry);
                 memory.put(*key, entry.clone(), owner);
-                Cached::Found(entry)
+                CacheAnswer::Found(entry)
             }
-            Err(ReadError::Absent) => Cached::Absent,
-            Err(ReadError::ContentIo(_)) => Cached::PictureUnreadable,
-            Err(_) => Cached::Unreadable,
+            Err(ReadError::Absent) => CacheAnswer::Absent,
+            Err(ReadError::ContentIo(_)) => CacheAnswer::PictureUnreadable,
+            Err(_) => CacheAnswer::Unreadable,
         })
         .await
     }
 
     /// Looks an entry up for a second time. If there was none, the disk is asked only if the index has one
     /// since: only this process writes entries, and all that it writes are in its index.
-    pub async fn look_up_again(&self, key: &Key, before: &Cached) -> Cached {
+    pub async fn look_up_again(&self, key: &Key, before: &CacheAnswer) -> CacheAnswer {
         let was_added = || self.memory.get(key).is_some() || self.disk.is_indexed(key);
-        if matches!(before, Cached::Absent) && !was_added() {
-            return Cached::Absent;
+        if matches!(before, CacheAnswer::Absent) && !was_added() {
+            return CacheAnswer::Absent;
         }
         self.look_up(key).await
     }

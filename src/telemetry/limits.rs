@@ -26,7 +26,7 @@ pub enum Limit {
     /// A client sent too many requests.
     ClientRate,
     /// As many faces of an instance are wanted as may be; the oldest is dropped.
-    Wanted,
+    WantedFaces,
     /// As many downloads of an instance wait that its events asked for as may wait.
     EventDownloads,
 }
@@ -53,7 +53,7 @@ impl Limit {
         Limit::Header,
         Limit::InFlight,
         Limit::ClientRate,
-        Limit::Wanted,
+        Limit::WantedFaces,
         Limit::EventDownloads,
     ];
 
@@ -66,7 +66,7 @@ impl Limit {
             Limit::Header => "header",
             Limit::InFlight => "in_flight",
             Limit::ClientRate => "client_rate",
-            Limit::Wanted => "max_wanted",
+            Limit::WantedFaces => "max_wanted",
             Limit::EventDownloads => "event_downloads",
         }
     }

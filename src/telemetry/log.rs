@@ -79,10 +79,10 @@ pub fn filter(level: &str) -> EnvFilter {
     EnvFilter::new(format!("{level},{QUIET}"))
 }
 
-type Started = Result<(), Box<dyn Error + Send + Sync>>;
+type StartResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// A log without spans has one filter for the whole registry.
-fn without_spans(format: Format, writer: Arc<LogWriter>, filter: EnvFilter) -> Started {
+fn without_spans(format: Format, writer: Arc<LogWriter>, filter: EnvFilter) -> StartResult {
     let registry = registry().with(filter);
     match format {
         Format::Text => registry.with(layer(writer).event_format(text())).try_init(),
@@ -102,7 +102,7 @@ fn with_spans(
     writer: Arc<LogWriter>,
     filter: EnvFilter,
     traces: &Traces,
-) -> Started {
+) -> StartResult {
     let layer = match format {
         Format::Text => layer(writer).event_format(text()).boxed(),
         Format::Json => layer(writer)

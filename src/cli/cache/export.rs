@@ -31,14 +31,18 @@ struct Row<'a> {
 
 /// The result of an export.
 #[derive(Serialize)]
-pub(super) struct Exported {
+pub(super) struct ExportCounts {
     pub(super) pictures: usize,
     /// Pictures that are missing, or whose bytes have changed.
     pub(super) damaged: usize,
 }
 
 /// Writes the archive below `cache` to `to`: a file for each picture, and `manifest.json` last.
-pub(super) fn export(cache: &Path, to: &Path, instance: Option<&str>) -> Result<Exported, String> {
+pub(super) fn export(
+    cache: &Path,
+    to: &Path,
+    instance: Option<&str>,
+) -> Result<ExportCounts, String> {
     let failed = |path: &Path, error: &dyn std::fmt::Display| {
         format!("cannot write {}: {error}", path.display())
     };
@@ -80,7 +84,7 @@ pub(super) fn export(cache: &Path, to: &Path, instance: Option<&str>) -> Result<
     let manifest = to.join("manifest.json");
     let text = serde_json::to_vec_pretty(&rows).unwrap_or_default();
     fs::write(&manifest, text).map_err(|error| failed(&manifest, &error))?;
-    Ok(Exported {
+    Ok(ExportCounts {
         pictures: rows.len(),
         damaged,
     })

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::export::Exported;
+use super::export::ExportCounts;
 use crate::{
     cli::output::say,
     cli::progress::rough_duration,
@@ -153,7 +153,7 @@ pub(super) fn renamed(counts: &Value, as_json: bool) {
     }
 }
 
-pub(super) fn exported(exported: &Exported, as_json: bool) {
+pub(super) fn exported(exported: &ExportCounts, as_json: bool) {
     if as_json {
         say!("{}", json!(exported));
     } else {

@@ -27,7 +27,7 @@ struct Data<'a> {
 struct Failure<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<Invalid>,
+    errors: Option<InvalidFields>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ struct Failure<'a> {
 }
 
 #[derive(Serialize)]
-struct Invalid {
+struct InvalidFields {
     chat_id: [&'static str; 1],
 }
 
@@ -69,7 +69,7 @@ pub(super) fn error(status: u16) -> Reply {
     let invalid = status == 422;
     let body = Failure {
         message,
-        errors: invalid.then_some(Invalid {
+        errors: invalid.then_some(InvalidFields {
             chat_id: ["The chat id field is required and must be a phone number or a chat ID."],
         }),
         status: None,

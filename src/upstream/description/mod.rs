@@ -285,7 +285,7 @@ impl Description {
     ) -> Result<VendorCall, UnsupportedSubject> {
         request
             .fill(&self.query, &self.headers, values)
-            .map_err(|template::Refused| UnsupportedSubject::Unfillable)
+            .map_err(|template::Unfillable| UnsupportedSubject::Unfillable)
     }
 }
 

@@ -56,7 +56,7 @@ pub struct SampleReport {
 
 /// The parts of the description that one sample reaches.
 #[derive(Default)]
-struct Reached {
+struct Reach {
     picture: Option<usize>,
     basis: Option<Basis>,
     event: Option<usize>,
@@ -102,7 +102,7 @@ impl Description {
         report
     }
 
-    fn run(&self, sample: &Sample) -> Result<Reached, String> {
+    fn run(&self, sample: &Sample) -> Result<Reach, String> {
         match sample.call {
             CallKind::Picture => self.run_picture(sample),
             CallKind::Chats => {
@@ -143,7 +143,7 @@ impl Description {
         }
     }
 
-    fn run_picture(&self, sample: &Sample) -> Result<Reached, String> {
+    fn run_picture(&self, sample: &Sample) -> Result<Reach, String> {
         let account = account();
         let subject = sample.ask.unwrap_or_else(|| self.usual_subject());
         let question = Question {
@@ -153,7 +153,7 @@ impl Description {
         let call = match self.picture_call(&account, &question) {
             Ok(call) => call,
             Err(_) if sample.gives.as_deref() == Some("unsupported") => {
-                return Ok(Reached::default());
+                return Ok(Reach::default());
             }
             Err(unsupported) => return Err(unsupported.to_string()),
         };
@@ -161,9 +161,9 @@ impl Description {
         let index = self
             .picture_for(&account, subject)
             .map_err(|unsupported| unsupported.to_string())?;
-        let mut reached = Reached {
+        let mut reached = Reach {
             picture: sample.ask.map(|_| index),
-            ..Reached::default()
+            ..Reach::default()
         };
         if let Some(expected) = &sample.gives {
             let reading = reading::read(&self.pictures[index].places, &self.rules, &sample.reply());
@@ -181,7 +181,7 @@ impl Description {
         Ok(reached)
     }
 
-    fn run_lid(&self, sample: &Sample) -> Result<Reached, String> {
+    fn run_lid(&self, sample: &Sample) -> Result<Reach, String> {
         let lid = self.lid.as_ref().ok_or("there is no [lid]")?;
         let Some(Subject::Chat(jid)) = sample.ask else {
             return Err("ask is missing; write a LID".to_owned());
@@ -203,7 +203,7 @@ impl Description {
         })
     }
 
-    fn run_hook(&self, sample: &Sample) -> Result<Reached, String> {
+    fn run_hook(&self, sample: &Sample) -> Result<Reach, String> {
         let text = sample.reply.as_deref().unwrap_or_default();
         let json: Value = serde_json::from_str(text).map_err(|_| "reply is no JSON")?;
         let event = self.read_event_json(&json);
@@ -222,9 +222,9 @@ impl Description {
         let given = format!("{account}: {}", or_nothing(faces.collect()));
         match &sample.gives {
             Some(expected) if *expected != given => Err(format!("gives {given}, not {expected}")),
-            _ => Ok(Reached {
+            _ => Ok(Reach {
                 event: event.kind,
-                ..Reached::default()
+                ..Reach::default()
             }),
         }
     }
@@ -233,14 +233,14 @@ impl Description {
         &self,
         sample: &Sample,
         read: impl FnOnce(&VendorReply) -> String,
-    ) -> Result<Reached, String> {
+    ) -> Result<Reach, String> {
         if let Some(expected) = &sample.gives {
             let given = read(&sample.reply());
             if given != *expected {
                 return Err(format!("gives {given}, not {expected}"));
             }
         }
-        Ok(Reached::default())
+        Ok(Reach::default())
     }
 
     /// A face that the gateway can be asked for.
@@ -262,7 +262,7 @@ impl Description {
     }
 
     /// The parts that this file writes and that no sample reaches.
-    fn hints(&self, reached: &[Reached]) -> Vec<String> {
+    fn hints(&self, reached: &[Reach]) -> Vec<String> {
         let is_written = |section| self.written.contains(&section);
         let mut hints = Vec::new();
         let mut wish = |about: String| hints.push(format!("no sample reaches {about}"));

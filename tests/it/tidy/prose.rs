@@ -23,6 +23,9 @@ const GONE: [&str; 13] = [
     "Studio", "Caps", "Crew",
 ];
 
+/// Names that end like a participle and are usual for types.
+const NOUNS: [&str; 1] = ["Shared"];
+
 /// How often each file's comments are vague, if all of them are too often.
 pub fn vague(sources: &[Source]) -> Vec<String> {
     let count = |source: &Source| {
@@ -66,7 +69,8 @@ fn words_of_comments(text: &str) -> impl Iterator<Item = String> + Clone + '_ {
     words.filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// Types that have a former name, and functions that are called like one.
+/// Types that have a former name or whose name is a past participle alone, and functions that are called like a
+/// former type.
 pub fn former_names(source: &Source) -> Vec<String> {
     let defined = source.code().filter_map(|(line, text)| {
         let (keyword, rest) = ["struct ", "enum ", "trait ", "type ", "fn "]
@@ -83,14 +87,20 @@ pub fn former_names(source: &Source) -> Vec<String> {
         let is_gone = GONE
             .iter()
             .any(|gone| *gone == name || keyword == "fn " && gone.to_lowercase() == name);
-        is_gone.then(|| {
+        let is_noun = keyword == "fn " || NOUNS.contains(&name) || !is_participle(name);
+        (is_gone || !is_noun).then(|| {
             format!(
-                "src/{}:{line}: {keyword}{name}: use the field's term",
+                "src/{}:{line}: {keyword}{name}: use a noun, the field's term",
                 source.path
             )
         })
     });
     defined.collect()
+}
+
+/// Whether the name is one word that ends in "ed".
+fn is_participle(name: &str) -> bool {
+    name.ends_with("ed") && name.chars().filter(|c| c.is_uppercase()).count() == 1
 }
 
 mod the_rules_can_fail {
@@ -126,11 +136,14 @@ mod the_rules_can_fail {
             "enum Lane {",
             "    pub(super) async fn hold(&self) {",
             "type Books = u8;",
+            "struct Purged {",
         ] {
             assert_eq!(former_names(&source(text)).len(), 1, "{text}");
         }
         for text in [
             "struct Gateway;",
+            "struct PurgedFaces;",
+            "struct Shared;",
             "// struct Gate",
             "fn holds() {",
             "gate: u8,",
