@@ -1,20 +1,20 @@
 //! Faceplate: a self-hosted, avatar-caching reverse proxy in front of WhatsApp-gateway picture APIs.
 //!
-//! The rooms, from what can be run down to what is known. A room uses only rooms on lower floors;
-//! `tests/it/tidy.rs` sees to it.
+//! The modules, from the commands down to the basics. A module uses only modules on lower floors;
+//! `tests/it/tidy.rs` checks it, and `ARCHITECTURE.md` explains it.
 //!
-//! | floor | room | what it is for |
+//! | floor | module | purpose |
 //! | --- | --- | --- |
-//! | 9 | [`cli`] | what can be run |
-//! | 8 | [`app`] | joins the parts |
-//! | 7 | [`config`], [`emulator`] | the operator's words; the vendors, acted |
+//! | 9 | [`cli`] | the commands |
+//! | 8 | [`app`] | builds all parts and joins them |
+//! | 7 | [`config`], [`emulator`] | reading the configuration; the emulated vendors |
 //! | 6 | [`front`] | which service a request is for |
-//! | 5 | [`public`], [`compat`], [`admin`], [`hooks`] | the services: faces by URL, the vendors' own calls, the operator's routes, webhooks |
-//! | 4 | [`representation`] | a face as bytes and headers |
-//! | 3 | [`pipeline`], [`http`] | one face, found or fetched; the HTTP protocol, without a face in it |
-//! | 2 | [`store`], [`upstream`], [`limits`], [`images`], [`server`] | the mechanisms |
-//! | 1 | [`avatar`], [`in_flight`] | nouns and verdicts, pure; the budget of bytes under way |
-//! | 0 | [`clock`], [`hex`], [`sync`], [`telemetry`] | the time, hexadecimal text, locks, and how to tell what happens |
+//! | 5 | [`public`], [`compat`], [`admin`], [`hooks`] | the services: faces by URL, the vendors' own calls, the operator's API, webhooks |
+//! | 4 | [`representation`] | a face as a response |
+//! | 3 | [`pipeline`], [`http`] | one face, looked up or fetched; the HTTP protocol without faces |
+//! | 2 | [`store`], [`upstream`], [`limits`], [`images`], [`server`] | the mechanisms: cache, vendors, budgets, images, sockets |
+//! | 1 | [`avatar`], [`in_flight`], [`telemetry`] | the domain, pure; the budget of bytes in flight; log, metrics, traces |
+//! | 0 | [`clock`], [`hex`], [`sync`] | time, hexadecimal text, locks |
 
 pub mod admin;
 pub mod app;
