@@ -58,11 +58,14 @@ impl Admin {
         )
     }
 
-    /// The record of each instance, by name.
+    /// The record of each instance, by name. Gateways are asked for their sessions, for the next records.
     pub(super) fn instance_records(&self) -> Vec<InstanceRecord<'_>> {
         let instances = self.instances.iter();
         let mut records: Vec<_> = instances
-            .map(|instance| InstanceRecord::new(instance))
+            .map(|instance| {
+                self.faces.check_session(instance);
+                InstanceRecord::new(instance)
+            })
             .collect();
         records.sort_by_key(|record| record.instance);
         records

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     Budget, BudgetLimits, CallsAhead, Cooldown, CooldownPolicy, DefaultPicturePolicy, Observation,
-    PictureVerdict, Priority, Sensitivity, Sighting, SoftThrottleDetector,
+    PictureVerdict, Priority, Sensitivity, SessionWatch, Sighting, SoftThrottleDetector,
     budget::SavedBudget,
     cooldown::{CooldownState, SavedCooldown},
     default_pictures::{DefaultPictures, SavedDefaultPictures},
@@ -32,6 +32,7 @@ pub struct Admission {
     cooldown: Cooldown,
     detector: Mutex<SoftThrottleDetector>,
     session: Mutex<Session>,
+    session_watch: Mutex<SessionWatch>,
     default_pictures: Mutex<DefaultPictures>,
     limits: Mutex<AdmissionLimits>,
     clock: Clock,
@@ -125,6 +126,7 @@ impl Admission {
             cooldown: Cooldown::new(limits.cooldown.clone(), clock.clone()),
             detector: Mutex::default(),
             session: Mutex::default(),
+            session_watch: Mutex::default(),
             default_pictures: Mutex::default(),
             limits: Mutex::new(limits),
             clock,
@@ -225,6 +227,21 @@ impl Admission {
     /// The vendor's session with WhatsApp, as its answers show it.
     pub fn session(&self) -> Session {
         *self.lock_session()
+    }
+
+    /// Uses the watch over the session.
+    pub fn session_watch<T>(&self, work: impl FnOnce(&mut SessionWatch) -> T) -> T {
+        work(&mut lock(&self.session_watch))
+    }
+
+    /// Records what the gateway says about its session.
+    pub fn record_session(&self, is_up: bool) {
+        let now = self.clock.now();
+        self.session_watch(|watch| watch.record_check(is_up, now));
+        self.set_session(match is_up {
+            true => SessionState::Working,
+            false => SessionState::Down,
+        });
     }
 
     fn set_session(&self, state: SessionState) {

@@ -3,7 +3,8 @@
 //! * **Calls to the vendors.** [`Admission`] decides whether an instance may call its vendor, from the
 //!   call [`Budget`], the [`Cooldown`] after a rate limit or a rejected credential, and the
 //!   [`SoftThrottleDetector`]. Too many calls can get a WhatsApp account suspended. It also recognizes the
-//!   gateway's default pictures, which are no answer about a contact.
+//!   gateway's default pictures, which are no answer about a contact, and [`SessionWatch`] suspects a session
+//!   that is down behind empty answers.
 //! * **Requests of our clients.** [`ClientLimiter`] decides whether a client may send another request.
 
 mod admission;
@@ -11,6 +12,7 @@ mod budget;
 mod cooldown;
 mod default_pictures;
 mod permit;
+mod session_watch;
 mod soft_throttle;
 
 mod client_limiter;
@@ -25,4 +27,5 @@ pub use client_limiter::ClientLimiter;
 pub use cooldown::{Cooldown, CooldownPolicy};
 pub use default_pictures::{DefaultPicturePolicy, PictureVerdict, Sighting};
 pub use permit::Permit;
+pub use session_watch::{EmptyAnswer, EmptyVerdict, SessionWatch};
 pub use soft_throttle::{Observation, Sensitivity, SoftThrottleDetector};

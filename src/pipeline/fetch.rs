@@ -162,6 +162,7 @@ impl Fetch {
             let now = self.shared.clock.now();
             self.instance.wanted().record_latency(now, duration);
         }
+        let answer = self.confirm(asked_at, answer).await;
         self.settle(before, asked_at, answer).await
     }
 

@@ -37,6 +37,8 @@ pub struct Instance {
     misunderstood_at: Mutex<Option<Timestamp>>,
     wanted: Arc<WantedFaces>,
     pub(super) event_downloads: EventDownloads,
+    /// Held during a call for the state of the session, and never together with another lock.
+    pub(super) session_check: tokio::sync::Mutex<()>,
 }
 
 /// The configured instances by name. Cheap to clone.
@@ -95,6 +97,7 @@ impl Instance {
             misunderstood_at: Mutex::default(),
             wanted,
             event_downloads: EventDownloads::default(),
+            session_check: tokio::sync::Mutex::default(),
         }
     }
 

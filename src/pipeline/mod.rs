@@ -33,6 +33,7 @@ mod queue_worker;
 mod recent;
 mod rename;
 mod served_face;
+mod session_check;
 mod settings;
 mod settle;
 mod shared;

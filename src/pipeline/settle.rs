@@ -56,6 +56,7 @@ impl Fetch {
             return FetchResult::settled(current, outcome, self.vendor_status, false);
         };
         let next = Arc::new(next);
+        self.watch_session(asked_at, current.as_deref(), &next);
         if has_new_picture(current.as_deref(), &next) {
             self.shared.recent.record(&self.owner(), answered_at);
         }

@@ -52,6 +52,7 @@ mod placeholders;
 mod providers;
 mod purge;
 mod reload;
+mod session;
 mod shared_caches;
 mod signing_docs;
 mod single_flight;

@@ -10,7 +10,10 @@ use crate::{
     avatar::{Subject, Trouble},
     clock::{Clock, Timestamp},
     config::Instance,
-    upstream::{Client, ClientError, Question, Resolver, VendorCall, VendorFailure, VendorReply},
+    upstream::{
+        Client, ClientError, Question, Resolver, VendorAnswer, VendorCall, VendorFailure,
+        VendorReply,
+    },
 };
 
 /// The largest difference of clocks; beyond it, signatures expire too early or too late.
@@ -98,7 +101,8 @@ async fn reachable(
     }
 }
 
-/// Makes one call, for the account's own picture, which shows the state of credential, session and clock.
+/// Makes one call, for the account's own picture, which shows the state of credential, session and clock. If the answer
+/// is "no picture", which some gateways also say while the session is down, asks for the session, too.
 async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec<Finding> {
     let about = key(instance, "token");
     let provider = &instance.provider;
@@ -125,17 +129,24 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
         Ok(reply) => reply,
         Err(error) => return vec![call_failed(about, &error)],
     };
-    let mut findings = vec![
-        match provider.read_picture(&instance.account, &question, &reply) {
-            Ok(_) => Finding::ok(about, "the vendor accepts it, and the session works"),
-            Err(failure) => call_refused(about, &failure, &reply),
-        },
-    ];
+    let answer = provider.read_picture(&instance.account, &question, &reply);
+    let session = match answer {
+        Ok(VendorAnswer::Empty(_)) => provider.session_call(&instance.account),
+        _ => None,
+    };
+    let mut findings = match (answer, session) {
+        (_, Some((call, _))) => session_state(instance, resolver, call).await,
+        (Ok(_), None) => vec![Finding::ok(
+            about,
+            "the vendor accepts it, and the session works",
+        )],
+        (Err(failure), None) => vec![call_refused(about, &failure, &reply)],
+    };
     findings.extend(skew(&reply, clock.now()));
     findings
 }
 
-/// Asks a gateway without a call for the own picture for the state of its session.
+/// Asks a gateway for the state of its session.
 async fn session_state(instance: &Instance, resolver: &Resolver, call: VendorCall) -> Vec<Finding> {
     let about = key(instance, "token");
     let client = Client::new(instance.client.clone(), resolver.clone());

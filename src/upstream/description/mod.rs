@@ -204,6 +204,11 @@ impl Description {
         self.session.is_some()
     }
 
+    /// The cost of that call in lookups.
+    pub fn session_cost(&self) -> Option<usize> {
+        self.session.as_ref().map(|session| session.cost)
+    }
+
     /// Whether the gateway has webhooks that this description can read.
     pub fn has_hook(&self) -> bool {
         self.hook.is_some()
