@@ -17,8 +17,16 @@ mod resolver;
 
 pub use client::{Client, ClientError, ClientSettings, Download, unguarded_client};
 pub use description::{
-    AccountProblem, Catalog, Defaults, Description, DescriptionProblem, Event, EventError,
-    EventFace, Explanation, Param, SHIPPED, SampleReport, Session, Source, load, shipped,
+    Defaults, Description, Param,
+    account::AccountProblem,
+    catalog::Catalog,
+    event::{Event, EventError, EventFace},
+    explain::Explanation,
+    lists::Session,
+    parse::{Source, load},
+    sample_report::SampleReport,
+    shipped::{SHIPPED, shipped},
+    table::DescriptionProblem,
 };
 pub use guard::{Guard, GuardError, HostPattern};
 pub use link::{BadLink, Link};

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Description, DescriptionProblem, SHIPPED,
+    Description,
     parse::{Source, load},
-    shipped,
-    table::nearest,
+    shipped::{SHIPPED, shipped},
+    table::{DescriptionProblem, nearest},
 };
 
 /// The operator's descriptions by name, over the shipped ones.

@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{
-    Description,
     jid_forms::JidForms,
     lists::jid,
     pointer::{Content, Pointer},
@@ -80,32 +79,12 @@ const MAX_LINK: usize = 4096;
 /// More fields than any gateway puts in a form.
 const MAX_FIELDS: usize = 64;
 
-// === impl Description ===
-
-impl Description {
-    /// Reads the body of a webhook: JSON, or a form.
-    pub fn read_event(&self, body: &[u8], is_form: bool) -> Result<Event, EventError> {
-        let sent = match is_form {
-            true => form(body),
-            false => serde_json::from_slice(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body))
-                .map_err(|_| EventError::NoObject)?,
-        };
-        self.read_event_json(&sent)
-    }
-
-    pub(super) fn read_event_json(&self, sent: &Value) -> Result<Event, EventError> {
-        let hook = self.hook.as_ref().ok_or(EventError::NoHook)?;
-        match sent.is_object() {
-            true => Ok(hook.read(sent, &self.jid)),
-            false => Err(EventError::NoObject),
-        }
-    }
-
-    /// Whether the gateway's events name their account.
-    pub fn names_account(&self) -> bool {
-        self.hook
-            .as_ref()
-            .is_some_and(|hook| !hook.account.is_empty())
+/// The JSON of a webhook's body, which may be a form.
+pub(super) fn json(body: &[u8], is_form: bool) -> Result<Value, EventError> {
+    match is_form {
+        true => Ok(form(body)),
+        false => serde_json::from_slice(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body))
+            .map_err(|_| EventError::NoObject),
     }
 }
 

@@ -5,24 +5,27 @@
 //! * Asking: [`Question`] and [`Account`] → [`request`], filled by [`template`] → [`VendorCall`].
 //! * Reading: [`VendorReply`] → [`reading`], by [`pointer`]s, [`rule`]s and [`words`] → [`VendorAnswer`] or
 //!   [`VendorFailure`]. [`lists`] and [`event`] read the other calls and webhooks.
-//! * Testing: [`sample`] runs the description's own samples, [`explain`] shows how one reply is read.
+//! * Testing: [`sample_report`] runs the description's own [`sample`]s, [`explain`] shows how one reply is read.
+//!
+//! [`Description`] knows nothing of the modules that load, collect, test and explain descriptions.
 
-mod account;
-mod catalog;
-mod event;
-mod explain;
+pub(super) mod account;
+pub(super) mod catalog;
+pub(super) mod event;
+pub(super) mod explain;
 mod jid_forms;
-mod lists;
+pub(super) mod lists;
 mod members;
-mod parse;
+pub(super) mod parse;
 mod pointer;
 mod reading;
 mod request;
 mod rule;
 mod sample;
-mod shipped;
+pub(super) mod sample_report;
+pub(super) mod shipped;
 mod status;
-mod table;
+pub(super) mod table;
 mod template;
 mod words;
 
@@ -30,20 +33,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderName;
 
-pub use account::AccountProblem;
-pub use catalog::Catalog;
-pub use event::{Event, EventError, EventFace};
-pub use explain::Explanation;
-pub use lists::Session;
-pub use parse::{Source, load};
-pub use sample::SampleReport;
-pub use shipped::{SHIPPED, shipped};
-pub use table::DescriptionProblem;
-
 use self::{
-    event::HookReader,
+    event::{Event, EventError, HookReader},
     jid_forms::JidForms,
-    lists::{ChatLister, LidCall, SessionCall},
+    lists::{ChatLister, LidCall, Session, SessionCall},
     reading::Places,
     request::Request,
     rule::Rule,
@@ -249,6 +242,25 @@ impl Description {
     pub fn read_session(&self, reply: &VendorReply) -> Option<Result<Session, VendorFailure>> {
         let session = self.session.as_ref()?;
         Some(session.read(&self.rules, &self.jid, reply))
+    }
+
+    /// Reads the body of a webhook: JSON, or a form.
+    pub fn read_event(&self, body: &[u8], is_form: bool) -> Result<Event, EventError> {
+        self.read_event_json(&event::json(body, is_form)?)
+    }
+
+    fn read_event_json(&self, sent: &serde_json::Value) -> Result<Event, EventError> {
+        let hook = self.hook.as_ref().ok_or(EventError::NoHook)?;
+        match sent.is_object() {
+            true => Ok(hook.read(sent, &self.jid)),
+            false => Err(EventError::NoObject),
+        }
+    }
+
+    /// Whether the gateway's events name their account.
+    pub fn names_account(&self) -> bool {
+        let hook = self.hook.as_ref();
+        hook.is_some_and(|hook| !hook.account.is_empty())
     }
 
     /// The picture call for a face.

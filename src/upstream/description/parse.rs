@@ -6,9 +6,9 @@ use http::HeaderName;
 use toml::de::DeTable;
 
 use super::{
-    Description, DescriptionProblem, Param, PictureCall, PictureSubject,
+    Description, Param, PictureCall, PictureSubject,
     jid_forms::{JidForms, KINDS},
-    table::{Findings, Table},
+    table::{DescriptionProblem, Findings, Table},
     template::{Placeholder, Scope, Template},
 };
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Description, parse::Source};
+use super::{
+    Description,
+    parse::{Source, load},
+};
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
@@ -44,7 +47,7 @@ pub fn shipped(name: &str) -> Option<Arc<Description>> {
         text,
         has_lines: true,
     };
-    let loaded = super::load(source, shipped);
+    let loaded = load(source, shipped);
     Some(Arc::new(
         loaded.expect("a test loads every shipped description"),
     ))
@@ -64,7 +67,7 @@ mod tests {
                 text,
                 has_lines: true,
             };
-            match super::super::load(source, shipped) {
+            match load(source, shipped) {
                 Ok(description) => {
                     assert_eq!(*description.name, *name);
                     let report = description.check_samples();
