@@ -1,5 +1,6 @@
 //! The style rules that a machine can check. Each failure names the place and the remedy.
 
+mod circles;
 mod prose;
 mod source;
 mod unfinished;
@@ -172,6 +173,11 @@ fn layer_violations(source: &Source) -> Vec<String> {
 #[test]
 fn rooms_use_only_rooms_on_lower_floors() {
     assert_none(sources("src").iter().flat_map(layer_violations).collect());
+}
+
+#[test]
+fn no_more_than_two_files_use_each_other_in_a_circle() {
+    assert_none(circles::circles(&sources("src")));
 }
 
 #[test]
