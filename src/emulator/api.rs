@@ -21,10 +21,10 @@ use super::{
     links::Recipient,
     population::{Kind, OWN_JID, Picture},
     reply::Reply,
-    request::VendorRequest,
     rule::{Fault, Target},
     state::State,
     vendor_cache::CacheKey,
+    vendor_request::VendorRequest,
     vocabulary::{Endpoint, Hop, Vendor},
 };
 

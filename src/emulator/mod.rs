@@ -37,6 +37,7 @@ mod request;
 mod rule;
 mod state;
 mod vendor_cache;
+mod vendor_request;
 mod vendors;
 mod vocabulary;
 mod whatsapp;

@@ -5,30 +5,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::{
-    jid,
     population::OWN_JID,
+    vendor_request::VendorRequest,
     vendors::{evolution, wppconnect},
     vocabulary::{Endpoint, Vendor},
 };
-
-/// A call to a vendor's API, as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct VendorRequest {
-    pub(super) vendor: Vendor,
-    pub(super) endpoint: Endpoint,
-    /// The account; empty if it is missing.
-    pub(super) account: String,
-    /// The id in question, exactly as the caller wrote it.
-    pub(super) id: Option<String>,
-    pub(super) refresh: bool,
-    pub(super) token: Option<String>,
-    /// The number of rows, and the number of rows to skip.
-    pub(super) page: (usize, usize),
-    /// The row that the page begins behind.
-    pub(super) after: Option<String>,
-}
-
-// === impl VendorRequest ===
 
 impl VendorRequest {
     /// Parses the call that `request` makes.
@@ -93,11 +74,6 @@ impl VendorRequest {
             }
             _ => None,
         }
-    }
-
-    /// The canonical JID in question, if it is one.
-    pub(super) fn jid(&self) -> Option<String> {
-        self.id.as_deref().and_then(jid::canonicalize)
     }
 }
 
@@ -222,21 +198,6 @@ fn waha(
         refresh: query.refresh(),
         page: (number("limit").unwrap_or(20), number("offset").unwrap_or(0)),
         ..VendorRequest::new(vendor, endpoint)
-    }
-}
-
-impl VendorRequest {
-    fn new(vendor: Vendor, endpoint: Endpoint) -> Self {
-        Self {
-            vendor,
-            endpoint,
-            account: String::new(),
-            id: None,
-            refresh: false,
-            token: None,
-            page: (usize::MAX, 0),
-            after: None,
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::emulator::{
     answer::{Answer, Row},
     population::{self, OWN_JID},
     reply::{Reply, phrase},
-    request::VendorRequest,
+    vendor_request::VendorRequest,
     vocabulary::Endpoint,
 };
 

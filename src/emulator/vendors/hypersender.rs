@@ -7,7 +7,7 @@ use crate::emulator::{
     answer::Answer,
     population::Picture,
     reply::{Reply, phrase},
-    request::VendorRequest,
+    vendor_request::VendorRequest,
 };
 
 #[derive(Serialize)]

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::{
     answer::{Answer, Row},
     reply::Reply,
-    request::VendorRequest,
+    vendor_request::VendorRequest,
     vocabulary::Vendor,
 };
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::emulator::{
     answer::Answer,
     reply::{Reply, phrase},
-    request::VendorRequest,
+    vendor_request::VendorRequest,
 };
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use crate::emulator::{
     answer::{Answer, Row},
     population::OWN_JID,
     reply::{Reply, phrase},
-    request::VendorRequest,
+    vendor_request::VendorRequest,
     vocabulary::{Endpoint, Vendor},
 };
 

@@ -11,7 +11,7 @@ use crate::emulator::{
     answer::{Answer, Row},
     population::{OWN_JID, Picture},
     reply::{Reply, phrase},
-    request::VendorRequest,
+    vendor_request::VendorRequest,
     vocabulary::Endpoint,
 };
 

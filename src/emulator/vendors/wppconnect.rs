@@ -8,7 +8,7 @@ use crate::emulator::{
     answer::{Answer, Row},
     population::Picture,
     reply::{Reply, phrase},
-    request::VendorRequest,
+    vendor_request::VendorRequest,
     vocabulary::Endpoint,
 };
 

@@ -7,7 +7,7 @@ use crate::emulator::{
     answer::Answer,
     population::{OWN_JID, Picture},
     reply::{Reply, phrase},
-    request::VendorRequest,
+    vendor_request::VendorRequest,
     vocabulary::Endpoint,
 };
 
