@@ -1,4 +1,4 @@
-//! The front door for faces: finds out which service a request is for, and sends, counts and logs the
+//! The public listener: finds out which service a request is for, and sends, counts and logs the
 //! reply. It is the only file that knows both the public and the compatibility service.
 //!
 //! 1. Admit: a client that sends too many requests has to wait.

@@ -1,4 +1,4 @@
-//! One way to lock a mutex, for every room.
+//! One way to lock a mutex, for every module.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

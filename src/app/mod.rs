@@ -1,4 +1,4 @@
-//! Builds every part from the configuration and joins them. The only room that knows all others.
+//! Builds every part from the configuration and joins them. The only module that knows all others.
 //!
 //! * `listeners` binds the listeners, or takes them over from the service manager.
 //! * `live` holds the parts that a reload replaces.

@@ -1,4 +1,4 @@
-//! The configuration as the rooms get it: their settings, in their own types.
+//! The configuration as the modules get it: their settings, in their own types.
 
 use std::{collections::BTreeMap, sync::Arc};
 

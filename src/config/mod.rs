@@ -1,4 +1,4 @@
-//! The configuration: a TOML file, environment variables over it, and files with secrets. Each room is handed
+//! The configuration: a TOML file, environment variables over it, and files with secrets. Each module is handed
 //! settings of its own types.
 //!
 //! 1. `load` reads the file into a `source`, with the overrides from the environment over it.

@@ -106,7 +106,7 @@ struct Leader {
 /// A request that waits for a job.
 struct Waiter {
     result: watch::Receiver<Option<VariantResult>>,
-    /// The room that its own copy of the original takes.
+    /// The space that its own copy of the original takes.
     _place: Option<Place>,
 }
 

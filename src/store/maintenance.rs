@@ -3,7 +3,7 @@
 //! 1. Probe whether the disk takes writes.
 //! 2. Scan the index files into the index in memory, once after the start.
 //! 3. Evict the least recently used entries beyond the limits.
-//! 4. Evict for free space on the file system, as far as that helps (`free_space.rs`).
+//! 4. Evict for free space on the file system, as far as that helps (`shortage.rs`).
 //! 5. Collect garbage: contents without a reference, and files of killed writers.
 //!
 //! A pass takes these steps every few seconds, and pauses between files. A pass on request takes them
@@ -24,8 +24,8 @@ use super::{
     catalogue::{Limits, Totals},
     disk::{Disk, Eviction},
     disk_space::{DiskSpace, disk_space},
-    free_space::{self, SharedResource, Short, Usage},
     layout,
+    shortage::{self, SharedResource, Short, Usage},
 };
 
 /// The limits of the disk tier, and the pace of its maintenance.
@@ -234,7 +234,7 @@ impl Worker {
                 return false;
             };
             let helps = |usage: Usage, free, evicted| {
-                !usage.is_short() || free_space::helps(usage.free, free, evicted)
+                !usage.is_short() || shortage::helps(usage.free, free, evicted)
             };
             helps(bytes, after.free, evicted.bytes)
                 && helps(inodes, after.free_inodes, evicted.entries)

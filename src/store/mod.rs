@@ -22,7 +22,7 @@
 //! counts, garbage collection, repair. `cacache_adapter.rs` alone calls the crate.
 //!
 //! Beside that: `archive.rs` keeps every picture, `state_files.rs` keeps an instance's budget,
-//! `account_names.rs` keeps the faces of an instance's accounts apart, `free_space.rs` decides how much goes
+//! `account_names.rs` keeps the faces of an instance's accounts apart, `shortage.rs` decides how much goes
 //! when others fill the disk, `directory.rs` locks the directory, `maintenance.rs` evicts and collects in a
 //! thread of its own, `inspect.rs` reads a directory from outside.
 //!
@@ -47,13 +47,13 @@ mod catalogue;
 mod directory;
 mod disk;
 mod disk_space;
-mod free_space;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod health;
 mod index;
 mod index_file;
 mod inspect;
+mod instance_states;
 mod key_locks;
 mod layout;
 mod maintenance;
@@ -62,11 +62,11 @@ mod metadata;
 mod metadata_cache;
 mod nonblocking;
 mod owner;
+mod picture_space;
 mod read_error;
 mod record;
-mod space;
+mod shortage;
 mod state_files;
-mod states;
 
 use std::{
     cmp::Reverse,

@@ -1,4 +1,4 @@
-//! The seam between Faceplate and a vendor: questions, calls, replies and answers.
+//! The interface between Faceplate and a vendor: questions, calls, replies and answers.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 

@@ -14,7 +14,7 @@ use std::{
 use faceplate::config::SECTIONS;
 use source::{Source, assert_none, everything, sources, tracked};
 
-/// The rooms and their floors. A room may use rooms on lower floors, and itself.
+/// The top-level modules, here called rooms, and their floors. A room may use rooms on lower floors, and itself.
 const FLOORS: [(&str, u8); 25] = [
     ("clock", 0),
     ("hex", 0),
@@ -94,7 +94,7 @@ const STRANGERS: [(&str, &[&str], &str); 3] = [
     (
         "Instant::now",
         &["store/", "avatar/", "limits/", "images/"],
-        "these rooms are told the time",
+        "these rooms get the time as an argument",
     ),
 ];
 
@@ -178,6 +178,34 @@ fn rooms_use_only_rooms_on_lower_floors() {
 #[test]
 fn no_more_than_two_files_use_each_other_in_a_circle() {
     assert_none(circles::circles(&sources("src")));
+}
+
+#[test]
+fn the_tables_of_modules_have_each_module_on_its_floor() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut missing = Vec::new();
+    for (file, names) in [
+        ("ARCHITECTURE.md", ["`NAME/`", "`NAME.rs`"]),
+        ("src/lib.rs", ["[`NAME`]", "[`NAME`]"]),
+    ] {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let is_row = |line: &str, room: &str, floor: u8| {
+            line.contains(&format!("| {floor} | "))
+                && names
+                    .iter()
+                    .any(|name| line.contains(&name.replace("NAME", room)))
+        };
+        // The program's entry and the fuzz targets are no part of the library.
+        let rooms = FLOORS
+            .iter()
+            .filter(|(room, _)| !["main", "fuzz"].contains(room));
+        for (room, floor) in rooms {
+            if !text.lines().any(|line| is_row(line, room, *floor)) {
+                missing.push(format!("{file}: no row has {room} on floor {floor}"));
+            }
+        }
+    }
+    assert_none(missing);
 }
 
 #[test]

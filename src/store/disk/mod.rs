@@ -20,13 +20,13 @@ pub(super) use remove::Eviction;
 use super::{
     cacache_adapter::CacacheError,
     directory::{Directory, OpenError},
-    free_space::Short,
     health::{DiskHealth, Health, Operation},
     index::Index,
     index_file::IndexFile,
     layout,
     nonblocking::NonblockingReader,
     read_error::ReadError,
+    shortage::Short,
 };
 use crate::{
     avatar::Key,
