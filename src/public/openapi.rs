@@ -105,7 +105,7 @@ pub(super) fn queries() -> Vec<Parameter> {
     let sizes = SIZES.map(|size| size.to_string()).join(", ");
     let largest = SIZES[SIZES.len() - 1];
     let color = "#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})";
-    let parameters: [(_, String, ObjectBuilder); 15] = [
+    let parameters: [(_, String, ObjectBuilder); 16] = [
         (
             "s",
             format!("The edge in pixels, rounded up to one of {sizes}; above, the largest. Also `size`."),
@@ -123,6 +123,11 @@ pub(super) fn queries() -> Vec<Parameter> {
             choice(FLAG),
         ),
         ("name", "A name for the initials.".into(), text()),
+        (
+            "initials",
+            "The letters of the placeholder, in place of those of `name`: up to three.".into(),
+            text(),
+        ),
         (
             "background",
             "The background of the placeholder: `RRGGBB`, `RGB`, or `random` for the face's own color.".into(),

@@ -53,6 +53,7 @@ struct Parameters<'a> {
     default: Option<Cow<'a, str>>,
     force_default: Option<Cow<'a, str>>,
     name: Option<Cow<'a, str>>,
+    initials: Option<Cow<'a, str>>,
     background: Option<Cow<'a, str>>,
     color: Option<Cow<'a, str>>,
     rounded: Option<Cow<'a, str>>,
@@ -109,6 +110,7 @@ impl<'a> Parameters<'a> {
                 "d" | "default" => &mut parameters.default,
                 "f" | "forcedefault" => &mut parameters.force_default,
                 "name" => &mut parameters.name,
+                "initials" => &mut parameters.initials,
                 "background" => &mut parameters.background,
                 "color" => &mut parameters.color,
                 "rounded" => &mut parameters.rounded,
@@ -148,6 +150,7 @@ impl<'a> Parameters<'a> {
             without_picture: without_picture.unwrap_or_default(),
             force_default,
             name: self.name.as_deref().map(Box::from),
+            initials: self.initials.as_deref().map(Box::from),
             look: PlaceholderLook {
                 background: background.flatten(),
                 foreground: read("color", &self.color, view::color, &mut ignored),
@@ -331,13 +334,14 @@ mod tests {
     }
 
     /// Every parameter that is read, in the order of the document.
-    fn all_read<'a>(parameters: &'a Parameters<'_>) -> [Option<&'a str>; 15] {
+    fn all_read<'a>(parameters: &'a Parameters<'_>) -> [Option<&'a str>; 16] {
         // All fields are named here, so that a new one does not compile until it is documented.
         let Parameters {
             size,
             default,
             force_default,
             name,
+            initials,
             background,
             color,
             rounded,
@@ -358,6 +362,7 @@ mod tests {
             default,
             force_default,
             name,
+            initials,
             background,
             color,
             rounded,

@@ -158,6 +158,7 @@ impl Renderer {
             key: &key,
             subject: &request.subject,
             name: view.name.as_deref(),
+            initials: view.initials.as_deref(),
             look: view.look,
         };
         let size = view.size.unwrap_or(PLACEHOLDER_SIZE);

@@ -17,6 +17,8 @@ pub(crate) struct View {
     pub(crate) force_default: bool,
     /// A name whose initials the placeholder may show.
     pub(crate) name: Option<Box<str>>,
+    /// The letters that the placeholder may show, whatever the name.
+    pub(crate) initials: Option<Box<str>>,
     pub(crate) look: PlaceholderLook,
     pub(crate) format: RequestedFormat,
     /// The parameters whose values are unknown; their defaults count.

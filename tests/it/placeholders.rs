@@ -10,7 +10,7 @@ const NOBODY: &str = "628100000102";
 const NO_SVG: &str = "image/png,image/jpeg,image/webp;q=0";
 
 /// Names in every script that the fonts cover.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 31] = [
     "John Doe",
     "Øystein Åse",
     "Иван Петров",
@@ -31,6 +31,11 @@ const NAMES: [&str; 26] = [
     "ਗੁਰਪ੍ਰੀਤ",
     "ಕನ್ನಡ",
     "മലയാളം",
+    "ଓଡ଼ିଆ",
+    "සිංහල",
+    "ភាសាខ្មែរ",
+    "မြန်မာ",
+    "ພາສາລາວ",
     "Արամ",
     "გიორგი",
     "አበበ",
@@ -183,6 +188,90 @@ async fn a_name_in_an_unsupported_script_gives_a_silhouette() {
     let rig = Rig::start().await;
     // Cuneiform.
     assert_eq!(pixels(&rig, &named("𒀀𒀀")).await, pixels(&rig, "").await);
+}
+
+#[tokio::test]
+async fn a_letter_that_no_font_has_does_not_lose_the_name() {
+    let rig = Rig::start().await;
+    for (name, plain) in [
+        ("🇧🇷 João", "J"),
+        ("✿ Mia", "M"),
+        ("🛸 Ufo", "U"),
+        ("1️⃣ Um", "1 U"),
+        ("𝓐𝓷𝓪 𝓢𝓲𝓵𝓿𝓪", "A S"),
+        ("Ａｎａ", "A"),
+        ("ᴀɴᴀ sɪʟᴠᴀ", "A S"),
+        ("ﬁona", "F"),
+    ] {
+        let drawn = pixels(&rig, &named(name)).await;
+        assert!(drawn == pixels(&rig, &named(plain)).await, "{name}");
+        assert!(drawn != pixels(&rig, "").await, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_a_number_gives_a_silhouette() {
+    let rig = Rig::start().await;
+    let silhouette = pixels(&rig, "").await;
+    for name in [
+        "628123456789",
+        "+62 812 3456",
+        "(11) 98765-4321",
+        "628123@c.us",
+    ] {
+        assert!(pixels(&rig, &named(name)).await == silhouette, "{name}");
+        let svg = drawn(&rig, &format!("{}&format=svg", named(name))).await;
+        assert!(!svg.text().contains("<text"), "{}", svg.text());
+    }
+    let ana = pixels(&rig, "name=Ana").await;
+    assert!(pixels(&rig, &named("Ana +62 812 3456")).await == ana);
+}
+
+#[tokio::test]
+async fn initials_in_the_url_are_shown_in_place_of_the_name_s() {
+    let rig = Rig::start().await;
+    let given = pixels(&rig, "initials=JD&name=Ana").await;
+    assert!(given == pixels(&rig, "name=John+Doe").await);
+    assert!(given != pixels(&rig, "name=Ana").await);
+    let single = pixels(&rig, "initials=JD&length=1").await;
+    assert!(single == pixels(&rig, "name=John").await);
+    let long = pixels(&rig, "initials=ABCDEFGH").await;
+    assert!(long == pixels(&rig, "initials=ABC").await);
+    // What cannot be shown leaves the name.
+    let number = pixels(&rig, "initials=628123456&name=Ana").await;
+    assert!(number == pixels(&rig, "name=Ana").await);
+    let svg = drawn(&rig, "initials=%3Cb%3E&format=svg").await;
+    assert!(svg.text().contains("&lt;b&gt;"), "{}", svg.text());
+}
+
+#[tokio::test]
+async fn wide_letters_stay_inside_the_disc() {
+    let rig = Rig::start().await;
+    let zalgo = format!("Z{0} Z{0}", "\u{300}\u{301}\u{302}\u{303}".repeat(9));
+    let queries = [
+        "அகு அகு",
+        "ஔ ஔ",
+        "🌸🌸 🌸",
+        "ǆuro ǆeko",
+        "ဪ ဪ",
+        "මලෞ ඎ",
+        "ഐ ഐ",
+        "ᾫ Щ",
+        "W M",
+        "龍",
+        &zalgo,
+    ]
+    .map(named);
+    for query in queries.into_iter().chain(["initials=WWW".into()]) {
+        let drawn = pixels(&rig, &format!("{query}&background=000&color=fff")).await;
+        let far = |(x, y, pixel): &(u32, u32, &image::Rgba<u8>)| {
+            let from_middle = (*x as f32 - 47.5).hypot(*y as f32 - 47.5);
+            from_middle > 47.0 && pixel.0[..3].iter().any(|channel| *channel > 60)
+        };
+        let outside = drawn.enumerate_pixels().filter(far).count();
+        assert_eq!(outside, 0, "{query}");
+        assert!(inked(&drawn) > 150, "{query}: {}", inked(&drawn));
+    }
 }
 
 #[tokio::test]

@@ -8,8 +8,10 @@ use std::{
 
 use flate2::read::ZlibDecoder;
 use resvg::usvg::fontdb;
-use skrifa::{FontRef, MetadataProvider};
-use unicode_segmentation::UnicodeSegmentation;
+use skrifa::{
+    FontRef, MetadataProvider,
+    instance::{LocationRef, Size},
+};
 
 use super::script;
 
@@ -42,22 +44,35 @@ pub(super) static DATABASE: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// The letters as the fonts can draw them: of a combined emoji, its first character. Empty if the fonts
-/// lack a letter.
-pub(super) fn restrict(letters: &str) -> String {
-    let simplify = |grapheme: &str| match grapheme.chars().next() {
-        Some(first) if script::is_pictograph(first) => first.to_string(),
-        _ => grapheme.to_owned(),
-    };
-    let letters: String = letters.graphemes(true).map(simplify).collect();
-    let is_covered = |letter: char| {
-        let fonts = FONTS.iter().filter_map(|font| FontRef::new(font).ok());
-        let has_it = |font: FontRef<'_>| font.charmap().map(letter).is_some();
-        letter == script::NON_JOINER || fonts.into_iter().any(has_it)
-    };
-    if letters.chars().all(is_covered) {
-        letters
-    } else {
-        String::new()
+/// The letter as the fonts can draw it: of a combined emoji, its first character; of another letter, without the
+/// marks that its font lacks. `None` if no font has its first character.
+pub(super) fn restrict(letter: &str) -> Option<String> {
+    let first = letter.chars().next()?;
+    let fonts = FONTS.iter().filter_map(|font| FontRef::new(font).ok());
+    let covering = fonts
+        .map(|font| font.charmap())
+        .find(|letters| letters.map(first).is_some())?;
+    if script::is_pictograph(first) {
+        return Some(first.to_string());
     }
+    let is_covered = |character: &char| covering.map(*character).is_some();
+    Some(letter.chars().filter(is_covered).collect())
+}
+
+/// The width of the letters in these fonts, in units of the font's size.
+pub(super) fn width(letters: &str) -> f32 {
+    let fonts: Vec<_> = FONTS
+        .iter()
+        .filter_map(|font| FontRef::new(font).ok())
+        .map(|font| {
+            let metrics = font.glyph_metrics(Size::new(1.0), LocationRef::default());
+            (font.charmap(), metrics)
+        })
+        .collect();
+    let width = |letter: char| {
+        fonts
+            .iter()
+            .find_map(|(glyphs, metrics)| metrics.advance_width(glyphs.map(letter)?))
+    };
+    letters.chars().filter_map(width).sum()
 }

@@ -5,6 +5,7 @@ mod color;
 mod fonts;
 mod identicon;
 mod initials;
+mod letters;
 pub(super) mod raster;
 mod script;
 mod silhouette;
@@ -55,6 +56,7 @@ mod tests {
             key: &key,
             subject: &subject,
             name,
+            initials: None,
             look: PlaceholderLook::default(),
         };
         draw_placeholder(style, spec, 96, Fonts::Client)

@@ -30,6 +30,7 @@ pub fn ready_silhouette(subject: &Subject) -> Option<Arc<Variant>> {
         key: &key,
         subject,
         name: None,
+        initials: None,
         look: PlaceholderLook::default(),
     };
     let ready = match spec.kind() {

@@ -27,13 +27,18 @@ SCRIPTS = {
     "NotoSansBengali-Regular": [(0x980, 0x9FF)],
     "NotoSansGurmukhi-Regular": [(0xA00, 0xA7F)],
     "NotoSansGujarati-Regular": [(0xA80, 0xAFF)],
+    "NotoSansOriya-Regular": [(0xB00, 0xB7F)],
     "NotoSansTamil-Regular": [(0xB80, 0xBFF)],
     "NotoSansTelugu-Regular": [(0xC00, 0xC7F)],
     "NotoSansKannada-Regular": [(0xC80, 0xCFF)],
     "NotoSansMalayalam-Regular": [(0xD00, 0xD7F)],
+    "NotoSansSinhala-Regular": [(0xD80, 0xDFF)],
     "NotoSansThai-Regular": [(0xE00, 0xE7F)],
+    "NotoSansLao-Regular": [(0xE80, 0xEFF)],
+    "NotoSansMyanmar-Regular": [(0x1000, 0x109F)],
     "NotoSansGeorgian-Regular": [(0x10A0, 0x10FF), (0x1C90, 0x1CBF)],
     "NotoSansEthiopic-Regular": [(0x1200, 0x135A)],
+    "NotoSansKhmer-Regular": [(0x1780, 0x17FF)],
 }
 
 # Faces, hearts, hands, flowers, stars: what people put before their names.
