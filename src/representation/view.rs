@@ -17,7 +17,7 @@ pub(crate) struct View {
     pub(crate) force_default: bool,
     /// A name whose initials the placeholder may show.
     pub(crate) name: Option<Box<str>>,
-    /// The letters that the placeholder may show, whatever the name.
+    /// The letters that the placeholder shows instead of the initials of the name.
     pub(crate) initials: Option<Box<str>>,
     pub(crate) look: PlaceholderLook,
     pub(crate) format: RequestedFormat,

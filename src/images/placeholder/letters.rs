@@ -16,7 +16,7 @@ const MOST_GIVEN: usize = 3;
 const MOST_CHARACTERS: usize = 12;
 /// The most accents of a letter, which would otherwise rise out of the picture.
 const MOST_ACCENTS: usize = 2;
-/// So many digits are a number and not part of a name.
+/// The least digits that are a number and not part of a name.
 const NUMBER: usize = 4;
 
 /// The first letter of the first and of the last word that have one; only one for ideographic scripts. A letter
@@ -95,8 +95,8 @@ fn join(letters: impl Iterator<Item = String>) -> String {
     joined
 }
 
-/// The plain form of a letter: `A` for 𝓐, Ａ, ᴀ and Ⓐ. What surrounds a letter is left out, such as the key around
-/// a digit, and more accents than a letter can have.
+/// The plain form of a letter: `A` for 𝓐, Ａ, ᴀ and Ⓐ. The key around a digit and other surroundings are left out, and
+/// so are more accents than a letter can have.
 fn simplify(grapheme: &str) -> Option<String> {
     let mut characters = grapheme.chars();
     let first = characters.next()?;

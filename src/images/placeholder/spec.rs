@@ -25,7 +25,7 @@ pub struct PlaceholderSpec<'a> {
     pub subject: &'a Subject,
     /// A name to take initials from.
     pub name: Option<&'a str>,
-    /// The letters to show, whatever the name.
+    /// The letters to show instead of those of the name.
     pub initials: Option<&'a str>,
     /// The look.
     pub look: PlaceholderLook,
