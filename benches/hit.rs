@@ -102,6 +102,7 @@ fn draw_initials(bencher: Bencher) {
             key: &key,
             subject: &subject,
             name: Some(black_box("John Doe")),
+            initials: None,
             look: PlaceholderLook::default(),
         };
         images::draw_placeholder(PlaceholderStyle::Initials, spec, 96, Fonts::Client)

@@ -220,7 +220,7 @@ async fn a_name_that_is_a_number_gives_a_silhouette() {
         "628123@c.us",
     ] {
         assert!(pixels(&rig, &named(name)).await == silhouette, "{name}");
-        let svg = drawn(&rig, &format!("{}&format=svg", named(name))).await;
+        let svg = draw(&rig, &format!("{}&format=svg", named(name))).await;
         assert!(!svg.text().contains("<text"), "{}", svg.text());
     }
     let ana = pixels(&rig, "name=Ana").await;
@@ -240,7 +240,7 @@ async fn initials_in_the_url_are_shown_in_place_of_the_name_s() {
     // What cannot be shown leaves the name.
     let number = pixels(&rig, "initials=628123456&name=Ana").await;
     assert!(number == pixels(&rig, "name=Ana").await);
-    let svg = drawn(&rig, "initials=%3Cb%3E&format=svg").await;
+    let svg = draw(&rig, "initials=%3Cb%3E&format=svg").await;
     assert!(svg.text().contains("&lt;b&gt;"), "{}", svg.text());
 }
 
@@ -270,7 +270,11 @@ async fn wide_letters_stay_inside_the_disc() {
         };
         let outside = drawn.enumerate_pixels().filter(far).count();
         assert_eq!(outside, 0, "{query}");
-        assert!(inked(&drawn) > 150, "{query}: {}", inked(&drawn));
+        assert!(
+            count_inked(&drawn) > 150,
+            "{query}: {}",
+            count_inked(&drawn)
+        );
     }
 }
 
