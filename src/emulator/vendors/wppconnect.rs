@@ -49,14 +49,14 @@ struct State<'a> {
 }
 
 #[derive(Serialize)]
-struct Disconnected<'a> {
+struct Disconnection<'a> {
     response: Option<()>,
     status: &'a str,
     message: &'a str,
 }
 
 #[derive(Serialize)]
-struct Unauthorized<'a> {
+struct CredentialError<'a> {
     error: &'a str,
 }
 
@@ -124,7 +124,7 @@ pub(super) fn error(status: u16) -> Reply {
     match status {
         401 => {
             let error = "Check that the Session and Token are correct";
-            Reply::json(401, &Unauthorized { error })
+            Reply::json(401, &CredentialError { error })
         }
         404 => disconnected(),
         500 => failure(500, "Error on  get profile pic"),
@@ -150,7 +150,7 @@ fn state(status: bool) -> Reply {
 }
 
 fn disconnected() -> Reply {
-    let body = Disconnected {
+    let body = Disconnection {
         response: None,
         status: "Disconnected",
         message: "A sessão do WhatsApp não está ativa.",
