@@ -7,14 +7,13 @@ use http::{StatusCode, header};
 use crate::{
     avatar::MalformedJid,
     http::{host::InvalidHost, problem::Problem},
-    pipeline::LookUpError,
-    pipeline::RenameError,
+    pipeline::{LookUpError, PushError, RenameError},
     representation::{problems, view::InvalidParameter},
     upstream::{EventError, UnsupportedSubject},
 };
 
 /// Why the admin service refuses a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Error {
     /// No resource has this path.
     NoRoute,
@@ -39,6 +38,12 @@ pub(super) enum Error {
     WebhookEvent(EventError),
     /// An event does not name its account.
     WebhookAccount,
+    /// A pushed picture is neither `image/*` nor JSON.
+    PushMedia,
+    /// The JSON of a push has no link.
+    PushBody,
+    /// A pushed picture is refused.
+    Push(PushError),
     /// A request without the admin token.
     Token,
     /// The same, for the page: a browser asks for a password.
@@ -111,6 +116,30 @@ impl From<Error> for Problem {
             Error::WebhookEvent(error) => unrecognized_event(error.to_string()),
             Error::WebhookAccount => unrecognized_event(
                 "the event does not name its account where the description of the gateway says; use POST /v1/hooks/{instance}/{secret} of hooks.listen",
+            ),
+            Error::PushMedia => Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "push-media",
+                "The body is neither a picture nor a link",
+                "send the picture with Content-Type: image/jpeg, or {\"link\": \"https://...\"} with application/json",
+            ),
+            Error::PushBody => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "push-body",
+                "The JSON names no link",
+                "send {\"link\": \"https://...\"}, or {\"link\": null} for a contact without a picture",
+            ),
+            Error::Push(PushError::Forgotten) => Problem::new(
+                StatusCode::CONFLICT,
+                "forgotten",
+                "The face was forgotten",
+                "it takes no picture until cache.forget_for has passed",
+            ),
+            Error::Push(error) => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "push-refused",
+                "The picture is refused",
+                error.to_string(),
             ),
             Error::Token => token_required().with_header(header::WWW_AUTHENTICATE, "Bearer"),
             Error::PageToken => token_required().with_header(

@@ -8,6 +8,7 @@ mod error;
 mod history;
 mod openapi;
 mod purge;
+mod push;
 mod records;
 mod rename;
 mod routes;
@@ -74,7 +75,11 @@ impl Admin {
         if !route.allows(method) {
             return Err(Error::Method(route.methods));
         }
-        let body = match route.max_body {
+        let max_body = match (route.endpoint, method) {
+            (Endpoint::Entry, &Method::PUT) => self.longest_push(&parameters, &head.headers)?,
+            _ => route.max_body,
+        };
+        let body = match max_body {
             0 => Bytes::new(),
             limit => {
                 let body = Limited::new(body, limit).collect().await;
@@ -109,6 +114,7 @@ impl Admin {
                 let (named, subject) = self.face(&parameters)?;
                 match *method {
                     Method::POST => self.refresh_entry(named, subject).await,
+                    Method::PUT => self.push(named, subject, &head.headers, body).await,
                     Method::DELETE => self.forget_entry(named, subject).await,
                     _ => self.show_entry(named, subject).await,
                 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     avatar::MalformedJid,
     http::openapi::{self, Document, Operation, choice, integer, required},
-    pipeline::{EventCounts, RenameError},
+    pipeline::{EventCounts, PushError, RenameError},
     representation::{
         openapi::{instance, instance_schema, jid, jid_schema},
         view::InvalidParameter,
@@ -54,6 +54,7 @@ fn methods(route: &Route) -> impl Iterator<Item = (&'static str, HttpMethod)> {
         let method = match name {
             "GET" => HttpMethod::Get,
             "POST" => HttpMethod::Post,
+            "PUT" => HttpMethod::Put,
             "DELETE" => HttpMethod::Delete,
             _ => return None,
         };
@@ -180,6 +181,23 @@ fn describe_entry(method: &str) -> Operation {
             Operation::new("refresh", summary)
                 .json::<EntryRecord<'_>>(OK, "The entry.")
                 .problems([Error::NoEntry])
+        }
+        "PUT" => {
+            let about = "The picture; or as `application/json` `{\"link\": \"https://...\"}`, or `{\"link\": null}` for a contact without a picture. A picture may have `upstream.max_picture` bytes.";
+            let refused = PushError::Refused(String::new());
+            Operation::new(
+                "push",
+                "Takes a picture from a program, without a call to the vendor",
+            )
+            .body(about, "image/*", openapi::text().build(), true)
+            .json::<EntryRecord<'_>>(OK, "The entry.")
+            .problems([
+                Error::PushMedia,
+                Error::PushBody,
+                Error::Push(refused),
+                Error::Push(PushError::Forgotten),
+                Error::BodyTooLarge(0),
+            ])
         }
         "DELETE" => {
             let summary =

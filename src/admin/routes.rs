@@ -47,7 +47,7 @@ pub(super) enum Endpoint {
     Warm,
     /// Takes a vendor's event.
     Webhook,
-    /// The entry of a face: shows, refreshes or forgets it.
+    /// The entry of a face: shows, refreshes or forgets it, or takes a picture into it.
     Entry,
     /// The picture of a face, if it is in the cache.
     Picture,
@@ -88,7 +88,7 @@ pub(super) static ROUTES: [Route; 17] = [
     },
     route(
         "/v1/avatars/{instance}/{jid}",
-        "GET, HEAD, POST, DELETE",
+        "GET, HEAD, POST, PUT, DELETE",
         Endpoint::Entry,
     ),
     route(

@@ -114,6 +114,11 @@ impl<'s> Reader<'s> {
         value
     }
 
+    /// The value of a key that this table may leave out, although others of the kind may not.
+    pub(super) fn waived<T: Setting>(&self, name: &str) -> Option<T> {
+        self.value(self.key::<T>(name))
+    }
+
     /// Whether the key called `name` is set.
     pub(super) fn has(&self, name: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(name))

@@ -148,7 +148,7 @@ impl EventDownload {
         let shared = &self.faces.shared;
         let before = shared.store.look_up(&self.key).await;
         let flight = Flight::default();
-        let fetch = Fetch::new(shared.clone(), &target, Ask::View, Cause::Event, flight);
+        let fetch = Fetch::new(shared.clone(), &target, Ask::View, Cause::Outside, flight);
         let now = self.faces.now();
         let forgotten = before.entry().is_some_and(|entry| entry.is_forgotten(now));
         if forgotten || fetch.earlier_tombstone(&before).await.is_some() {

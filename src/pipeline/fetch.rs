@@ -52,8 +52,8 @@ pub(super) enum Cause {
     Wish { wish: Wish, permit: Option<Permit> },
     /// A warm-up, which comes again if it is refused.
     WarmUp,
-    /// An event of the vendor's webhook, with a link. It never calls the vendor.
-    Event,
+    /// A picture that comes by itself: by an event of the vendor's webhook, or pushed. It never calls the vendor.
+    Outside,
 }
 
 /// An answer about a face that came with a list of chats.

@@ -195,6 +195,10 @@ impl Instance {
     /// entry.
     pub(super) fn resolve_own(&self, subject: Subject) -> Result<Subject, UnsupportedSubject> {
         match subject {
+            // A program may push it under either name.
+            Subject::Me if self.provider().is_push() => {
+                Ok(self.account.own.map_or(Subject::Me, Subject::Chat))
+            }
             Subject::Me if !self.provider().has_own_profile() => self
                 .account
                 .own

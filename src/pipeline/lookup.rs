@@ -155,6 +155,9 @@ impl Faces {
         now: Timestamp,
     ) -> Result<Step, UnsupportedSubject> {
         let entry = cached.entry();
+        if target.instance.provider().is_push() {
+            return Ok(Step::Serve(ServedFace::of_push(entry.cloned())));
+        }
         let plan = decide(entry.map(|entry| &**entry), ask, now, self.policy());
         Ok(match plan {
             Plan::Serve => Step::Serve(ServedFace::from_cache(entry.cloned())),

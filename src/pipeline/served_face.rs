@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    avatar::{Entry, Forward, Outcome, StoredPicture, Trouble},
+    avatar::{Empty, Entry, Forward, Outcome, StoredPicture, Trouble},
     clock::Timestamp,
     limits::NotAdmitted,
 };
@@ -50,6 +50,21 @@ impl ServedFace {
             collapsed: false,
             revalidating: false,
         }
+    }
+
+    /// A face that nobody can be asked for: as it was pushed, or `unknown`.
+    pub(super) fn of_push(entry: Option<Arc<Entry>>) -> Self {
+        if entry.is_some() {
+            return Self::from_cache(entry);
+        }
+        let unknown = FetchResult {
+            entry: None,
+            outcome: Outcome::Empty(Empty::Unknown),
+            status: None,
+            stored: false,
+            retry_at: None,
+        };
+        Self::after_fetch(None, Forward::UriMiss, Some(unknown), false)
     }
 
     /// A face of which it is not known whether it is in the cache, because the disk hangs or refuses to read.

@@ -66,7 +66,7 @@ impl Fetch {
 
     /// Tells the watch over the session what the entry was changed by.
     pub(super) fn watch_session(&self, asked_at: Timestamp, current: Option<&Entry>, next: &Entry) {
-        if matches!(self.cause, Cause::Event) {
+        if matches!(self.cause, Cause::Outside) {
             return;
         }
         let admission = self.instance.admission();

@@ -31,7 +31,7 @@ impl Fetch {
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
         let outcome = answer.outcome();
-        if !matches!(self.cause, Cause::Event) {
+        if !matches!(self.cause, Cause::Outside) {
             let provider = &self.instance.provider().name;
             self.shared
                 .metrics
@@ -139,8 +139,8 @@ impl Fetch {
             Ok(answer) => answer,
             Err(error) => return self.record_error(&error),
         };
-        // An event answers no question, so it says nothing about how the vendor treats the account's calls.
-        if matches!(self.cause, Cause::Event) {
+        // It answers no question, so it says nothing about how the vendor treats the account's calls.
+        if matches!(self.cause, Cause::Outside) {
             return answer;
         }
         let Some(observation) = observation(&answer, entry) else {

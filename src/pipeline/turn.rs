@@ -53,7 +53,7 @@ impl Fetch {
                 client, deadline, ..
             } => (*client, *deadline),
             Cause::Wish { wish, .. } => (wish.client, None),
-            Cause::WarmUp | Cause::Event => return wanted.take_behind(&self.instance, lane),
+            Cause::WarmUp | Cause::Outside => return wanted.take_behind(&self.instance, lane),
         };
         let wish = Wish {
             id: (self.key, self.ask),
@@ -91,7 +91,7 @@ impl Fetch {
         match &self.cause {
             Cause::Request { priority, .. } => *priority,
             Cause::Wish { wish, .. } => wish.lane.priority,
-            Cause::WarmUp | Cause::Event => Priority::Background,
+            Cause::WarmUp | Cause::Outside => Priority::Background,
         }
     }
 }

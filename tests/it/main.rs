@@ -51,6 +51,7 @@ mod picture_kinds;
 mod placeholders;
 mod providers;
 mod purge;
+mod push;
 mod reload;
 mod session;
 mod shared_caches;

@@ -24,6 +24,13 @@ pub(super) async fn examine(
     resolver: &Resolver,
     clock: &Clock,
 ) -> Vec<Finding> {
+    if instance.provider.is_push() {
+        let about = key(instance, "provider");
+        return vec![Finding::ok(
+            about,
+            "programs push the pictures; there is no gateway to check",
+        )];
+    }
     let mut findings = vec![base_url(instance, resolver).await];
     if findings[0].verdict == Verdict::Fail {
         return findings;

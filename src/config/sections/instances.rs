@@ -32,17 +32,17 @@ pub(super) const SECTION: Section = Section {
             Key::required::<String>(
                 "provider",
                 "write the name of its gateway, such as \"evolution\"; `faceplate providers` lists them",
-                "The gateway, by the name of its [description](providers.md).",
+                "The gateway, by the name of its [description](providers.md); or `push` for none, where programs [push the pictures](operations.md#push).",
             ),
             Key::required::<String>(
                 "account",
                 "write the gateway's name for it; `faceplate providers show` says which",
-                "The gateway's name for the account: instance, session or device. `faceplate providers` says which.",
+                "The gateway's name for the account: instance, session or device. `faceplate providers` says which. Not needed for `push`.",
             ),
             Key::required::<SecretReference>(
                 "token",
                 "write env:NAME or file:PATH of the vendor's API key",
-                "The vendor's API key.",
+                "The vendor's API key. Not needed for `push`.",
             ),
             Key::optional::<UrlText>(
                 "base_url",
@@ -180,8 +180,15 @@ fn instance(
 ) -> Option<Instance> {
     let provider: Option<String> = reader.optional("provider");
     let provider = provider.and_then(|name| providers.find(reader, &name));
-    let account: Option<String> = reader.optional("account");
-    let token = token(reader);
+    let is_push = provider.as_deref().is_some_and(Description::is_push);
+    let account = match is_push {
+        true => Some(reader.waived("account").unwrap_or(name.to_owned())),
+        false => reader.optional("account"),
+    };
+    let token = match is_push && reader.waived::<SecretReference>("token").is_none() {
+        true => Some(SecretString::default()),
+        false => token(reader),
+    };
     let own: Option<Jid> = reader.optional("own_jid");
     let base = base_url(reader, provider.as_deref());
     let defaults = provider

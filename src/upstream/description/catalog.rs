@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Description,
     parse::{Source, load},
-    shipped::{SHIPPED, shipped},
+    shipped::{self, PUSH, PUSH_TEXT, SHIPPED},
     table::{DescriptionProblem, nearest},
 };
 
@@ -38,6 +38,7 @@ impl Catalog {
     pub fn names(&self) -> Vec<&str> {
         let own = self.0.keys().map(String::as_str);
         let shipped = SHIPPED.iter().map(|(name, _)| *name);
+        let shipped = shipped.chain([PUSH]);
         own.chain(shipped.filter(|name| !self.0.contains_key(*name)))
             .collect()
     }
@@ -46,6 +47,9 @@ impl Catalog {
     pub fn text(&self, name: &str) -> Option<&str> {
         let own = self.0.get(name).map(|text| text.text.as_str());
         own.or_else(|| {
+            if name == PUSH {
+                return Some(PUSH_TEXT);
+            }
             let mut shipped = SHIPPED.iter();
             shipped
                 .find(|(known, _)| *known == name)
@@ -77,7 +81,10 @@ impl Catalog {
     ) -> Option<Result<Arc<Description>, Vec<DescriptionProblem>>> {
         let own = self.0.get(name).filter(|_| !chain.contains(&name));
         let Some(own) = own else {
-            return shipped(name).map(Ok);
+            return match name {
+                PUSH => Some(Ok(Arc::new(shipped::push()))),
+                _ => shipped::shipped(name).map(Ok),
+            };
         };
         let source = Source {
             file: &own.file,

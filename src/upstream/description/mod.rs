@@ -176,6 +176,11 @@ impl Description {
         }
     }
 
+    /// Whether there is no gateway: programs push the pictures.
+    pub fn is_push(&self) -> bool {
+        self.pictures.is_empty()
+    }
+
     /// Whether the gateway has a call for the account's own picture. If not, `me` is the account's configured JID.
     pub fn has_own_profile(&self) -> bool {
         let mut pictures = self.pictures.iter();

@@ -3,9 +3,18 @@
 use std::sync::Arc;
 
 use super::{
-    Description,
+    Defaults, Description,
+    jid_forms::JidForms,
     parse::{Source, load},
 };
+
+/// The name of the provider without a gateway.
+pub(super) const PUSH: &str = "push";
+/// What is shown instead of a description.
+pub(super) const PUSH_TEXT: &str = "\
+# No gateway: programs that have a WhatsApp library inside push the pictures,
+# with PUT /v1/avatars/{instance}/{jid} on the admin listener. No call is ever made.
+";
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
@@ -51,6 +60,34 @@ pub fn shipped(name: &str) -> Option<Arc<Description>> {
     Some(Arc::new(
         loaded.expect("a test loads every shipped description"),
     ))
+}
+
+/// The provider without a gateway, and so without a call.
+pub(super) fn push() -> Description {
+    Description {
+        name: PUSH.into(),
+        is_shipped: true,
+        title: "Pictures that programs push".to_owned(),
+        docs: Vec::new(),
+        // Nothing is ever sent there (RFC 6761).
+        base_url: Some("https://push.invalid".to_owned()),
+        account: "anything; the instance's name if it is left out".to_owned(),
+        token: "nothing".to_owned(),
+        params: Vec::new(),
+        defaults: Defaults::default(),
+        keeps_answers: false,
+        headers: Vec::new(),
+        query: Vec::new(),
+        jid: JidForms::default(),
+        pictures: Vec::new(),
+        rules: Vec::new(),
+        chats: None,
+        session: None,
+        lid: None,
+        hook: None,
+        samples: Vec::new(),
+        written: Vec::new(),
+    }
 }
 
 #[cfg(test)]
