@@ -1,10 +1,14 @@
 //! Gateways whose answers say little: Evolution has a null for everything, wuzapi an error with words, and WPPConnect
 //! makes the JID anew. The emulator plays them from their sources.
 
-use crate::support::{
-    Answer, Rig,
-    program::{Program, errors},
-    rig::{GATEWAYS, Settings},
+use crate::{
+    support::{
+        Answer, Rig,
+        private::lines_with,
+        program::{Program, errors},
+        rig::{GATEWAYS, Settings},
+    },
+    wire::{Server, response},
 };
 use faceplate::emulator::{Emulator, Endpoint, Fault, OWN_JID, Options, Picture, Rule};
 
@@ -245,4 +249,70 @@ async fn the_session_calls_answer_in_each_gateway_s_shape() {
         };
         control.inject(Rule::api(down)).unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_understood_is_logged_once_an_hour_for_each_instance() {
+    let server = Server::start(|_, _| {
+        let body = br#"{"shownAs":"https://secret.example/628100000001","628100000001":{"n":1}}"#;
+        Some(response("200 OK", "", body))
+    })
+    .await;
+    let rig = server
+        .settings()
+        .only("wawp", &format!("base_url = \"http://{}\"", server.address))
+        .start()
+        .await;
+    // Names and types of the members; a name that is a phone number is left out.
+    const MEMBERS: &str = "it has: * {n (number)}, shownAs (text)";
+    const VALUE: &str = "secret.example";
+    let lines = || (lines_with(MEMBERS), lines_with(VALUE));
+    assert_eq!(lines(), (0, 0));
+    for (seconds, gateway, expected) in [
+        (0, "waha", 1),
+        (0, "waha", 1),
+        (3599, "waha", 1),
+        (1, "waha", 2),
+        (0, "wawp", 3),
+        (10, "wawp", 3),
+        (10, "waha", 3),
+    ] {
+        rig.seconds(seconds);
+        for jid in ["628100000001", "628100000002"] {
+            // Past the entry of the last time, without waiting for the face's next turn.
+            let path = format!("/avatar/{gateway}/{jid}?refresh=true");
+            assert_eq!(
+                rig.get(&path).await.reason(),
+                "vendor_error",
+                "{gateway} {seconds}"
+            );
+        }
+        assert_eq!(lines(), (expected, 0), "{gateway} {seconds}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_names_the_members_of_an_answer_that_is_not_understood() {
+    let server = Server::start(|_, _| {
+        let body = br#"{"shown":"https://secret.example/628100000001"}"#;
+        Some(response("200 OK", "", body))
+    })
+    .await;
+    let program = Program::with(&format!(
+        "[access]\nmode = \"open\"\n[cache]\ndir = \"DIR/cache\"\n[instances.shop]\nprovider = \"waha\"\n\
+         account = \"shop\"\ntoken = \"env:TOKEN\"\nown_jid = \"628100000000\"\nbase_url = \"http://{0}\"\n\
+         picture_hosts = [\"{0}\"]\nallow_private = [\"127.0.0.0/8\"]\n",
+        server.address
+    ));
+    for args in [
+        &["doctor"][..],
+        &["doctor", "--explain", "shop", "628100000001"],
+    ] {
+        let output = program.run(args);
+        let said = String::from_utf8(output.stdout.clone()).unwrap() + &errors(&output);
+        assert!(said.contains("shown (text)"), "{said}");
+        assert!(!said.contains("secret.example"), "{said}");
+    }
+    let output = String::from_utf8(program.run(&["doctor"]).stdout).unwrap();
+    assert!(output.contains("doctor --explain shop JID"), "{output}");
 }

@@ -147,7 +147,7 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
             about,
             "the vendor accepts it, and the session works",
         )],
-        (Err(failure), None) => vec![call_refused(about, &failure, &reply)],
+        (Err(failure), None) => vec![call_refused(instance, &failure, &reply)],
     };
     findings.extend(skew(&reply, clock.now()));
     findings
@@ -165,7 +165,7 @@ async fn session_state(instance: &Instance, resolver: &Resolver, call: VendorCal
         Some(Ok(session)) if session.is_up => {
             Finding::ok(about, "the vendor accepts it, and the session works")
         }
-        Some(Err(failure)) => call_refused(about, &failure, &reply),
+        Some(Err(failure)) => call_refused(instance, &failure, &reply),
         Some(Ok(_)) | None => Finding::fail(
             about,
             "the session is not connected to WhatsApp",
@@ -182,8 +182,16 @@ fn call_failed(about: String, error: &ClientError) -> Finding {
     )
 }
 
-fn call_refused(about: String, failure: &VendorFailure, reply: &VendorReply) -> Finding {
+fn call_refused(instance: &Instance, failure: &VendorFailure, reply: &VendorReply) -> Finding {
+    let about = key(instance, "token");
     let found = format!("the vendor answers {}: {}", reply.status, failure.detail);
+    if failure.is_misunderstood {
+        let name = &instance.name;
+        let remedy = format!(
+            "check provider and base_url; if they are right, the gateway has changed: faceplate doctor --explain {name} JID shows how it is read"
+        );
+        return Finding::fail(about, found, remedy);
+    }
     let remedy = match failure.why {
         Trouble::Auth => "check token, account and base_url against the vendor's dashboard",
         Trouble::SessionDown => {

@@ -11,6 +11,7 @@ pub mod image_files;
 pub mod private;
 pub mod program;
 pub mod rig;
+pub mod samples;
 pub mod webdriver;
 
 use std::{fs, panic::Location, path::PathBuf, time::Duration};

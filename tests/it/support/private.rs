@@ -2,6 +2,7 @@
 //! a panic of any test.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
@@ -41,6 +42,10 @@ pub fn assert_none_in(place: &str, text: &str) {
 /// The log of every server in this process, in full.
 static LOG: LazyLock<Log> = LazyLock::new(Log::default);
 
+/// Texts that tests wait for in the log, and in how many lines each has been. All tests of the process write there, so
+/// a text has to be one test's own.
+static WATCHED: Mutex<BTreeMap<&str, usize>> = Mutex::new(BTreeMap::new());
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -48,12 +53,23 @@ impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         log.extend_from_slice(bytes);
+        // The writer gets a whole line at once.
+        let line = String::from_utf8_lossy(bytes);
+        for (text, lines) in &mut *WATCHED.lock().unwrap_or_else(PoisonError::into_inner) {
+            *lines += usize::from(line.contains(text));
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Counts the lines with `text` in the log from the first call of this function with it.
+pub fn lines_with(text: &'static str) -> usize {
+    let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    *watched.entry(text).or_default()
 }
 
 /// Starts to record the log of this process.

@@ -45,8 +45,8 @@ pub struct Settings {
     instance: String,
     /// Lines for one of them.
     only: Vec<(String, String)>,
-    /// Providers that have an instance beside the five.
-    more: Vec<String>,
+    /// Instances beside the five, and their providers.
+    more: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -71,8 +71,15 @@ impl Settings {
 
     /// Adds instances that are named after their providers.
     pub fn more(mut self, providers: &[&str]) -> Self {
-        let providers = providers.iter().map(|name| (*name).to_owned());
-        self.more.extend(providers);
+        for name in providers {
+            self = self.named(name, name);
+        }
+        self
+    }
+
+    /// Adds an instance.
+    pub fn named(mut self, name: &str, provider: &str) -> Self {
+        self.more.push((name.to_owned(), provider.to_owned()));
         self
     }
 
@@ -150,10 +157,11 @@ impl Rig {
         for (name, lines) in sections {
             text.push_str(&format!("[{name}]\n{lines}\n"));
         }
-        let more = self.settings.more.iter().map(String::as_str);
-        for vendor in VENDORS.into_iter().chain(more) {
+        let more = self.settings.more.iter();
+        let more = more.map(|(name, provider)| (name.as_str(), provider.as_str()));
+        for (vendor, provider) in VENDORS.map(|name| (name, name)).into_iter().chain(more) {
             let mut keys = BTreeMap::from([
-                ("provider", format!("\"{vendor}\"")),
+                ("provider", format!("\"{provider}\"")),
                 ("account", "\"shop\"".to_owned()),
                 ("base_url", format!("\"http://{}\"", self.emulator.api())),
                 ("token", "\"env:TOKEN\"".to_owned()),
