@@ -190,10 +190,13 @@ impl State {
 
 /// Faceplate in front of a gateway, emulated or played, with an instance for each state.
 async fn rig(gateway: &'static str) -> Rig {
-    let mut settings = Settings::default().section(
-        "upstream",
-        "call_timeout = \"3s\"\ndownload_timeout = \"3s\"\nmax_picture = \"1MiB\"",
-    );
+    // A cold face waits for its call, also on a machine that is busy.
+    let mut settings = Settings::default()
+        .section("cache", "first_paint = \"20s\"")
+        .section(
+            "upstream",
+            "call_timeout = \"2s\"\ndownload_timeout = \"2s\"\nmax_picture = \"1MiB\"",
+        );
     let mut listeners = Vec::new();
     for state in STATES {
         let name = state.name();
