@@ -41,6 +41,9 @@ async fn every_image_of_the_demo_gallery_has_pixels_and_an_explanation() {
     for (line, src) in told.iter().zip(values(&dom, "<img src")) {
         assert!(line.starts_with("faceplate; "), "{src}: {line}");
     }
+    // Each button can be told from the others by its name.
+    let names: std::collections::BTreeSet<_> = values(&dom, "aria-label").into_iter().collect();
+    assert_eq!(names.len(), widths.len());
     for reason in ["unknown", "not_found", "rate_limited", "vendor_error"] {
         assert!(
             told.iter().any(|line| line.ends_with(reason)),
@@ -58,9 +61,9 @@ async fn the_demo_gallery_can_be_photographed() {
         Some(_) => concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gallery.png").into(),
         None => folder.path().join("gallery.png"),
     };
-    chromium::screenshot(&url, &path, 1280, 1720).await;
+    chromium::screenshot(&url, &path, 1280, 2000).await;
     let (width, height) = image::image_dimensions(&path).unwrap();
-    assert_eq!((width, height), (1280, 1720));
+    assert_eq!((width, height), (1280, 2000));
 }
 
 #[tokio::test]

@@ -145,6 +145,113 @@ async fn the_dashboard_updates_without_reloading_and_its_buttons_work() {
     assert_eq!(rig.traffic().0, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_has_figures_in_the_first_minute() {
+    let rig = Rig::start().await;
+    for _ in 0..4 {
+        rig.face("waha", FACE).await;
+    }
+    let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
+    for (id, text) in [
+        ("ratio", "75.0 %"),
+        ("served", "3 hit\n1 miss"),
+        ("asked", "1"),
+        ("key", "1 picture"),
+    ] {
+        let script = format!("return document.getElementById('{id}').innerText");
+        assert_eq!(browser.run(&script).await, text, "{id}");
+    }
+    let bars = "return document.querySelectorAll('#hits rect').length";
+    assert_eq!(browser.run(bars).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_a_figure_for_a_face_that_was_evicted() {
+    let rig = Settings::default()
+        .section("cache", "max_entries = 8\nmemory = \"1b\"")
+        .start()
+        .await;
+    for number in 0..12 {
+        rig.face("waha", &format!("6281000000{number:02}")).await;
+        rig.seconds(1);
+    }
+    rig.run_maintenance().await;
+    let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
+    browser.until(ALL_SHOWN).await;
+    let counts = "return [document.querySelectorAll('#wall img').length, \
+                  document.querySelectorAll('#wall [title$=\"no longer in the cache\"] img[src^=\"data:\"]').length]";
+    let counts: [u64; 2] = serde_json::from_value(browser.run(counts).await).unwrap();
+    assert_eq!(counts[0], 12);
+    assert!((4..8).contains(&counts[1]), "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_of_the_dashboard_stays_selected_while_it_updates() {
+    let rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
+    let select = |element: &str| {
+        format!(
+            "getSelection().selectAllChildren({element}); return look().then(look).then(() => getSelection().toString())"
+        )
+    };
+    for (element, text) in [
+        (
+            "document.querySelector('[data-instance=waha] .soft:last-child')",
+            "1999 of 2000 calls left now",
+        ),
+        (
+            "document.querySelector('#wall figcaption span')",
+            "…00000001",
+        ),
+        ("document.getElementById('entries')", "1 faces"),
+        ("document.querySelector('#served li')", "1 miss"),
+    ] {
+        assert_eq!(browser.run(&select(element)).await, text, "{element}");
+    }
+    // What changes is shown all the same.
+    rig.face("waha", "628100000002").await;
+    let changed = "return look().then(() => document.getElementById('entries').innerText)";
+    assert_eq!(browser.run(changed).await, "2 faces");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_names_its_parts_and_shows_trouble_first() {
+    let rig = Rig::start().await;
+    traffic(&rig).await;
+    let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
+    browser
+        .run("document.querySelector('#wall button').click()")
+        .await;
+    let unnamed = "return [...document.querySelectorAll('meter, progress, dialog, #wall button, [role=img]')] \
+                   .filter((part) => !(part.ariaLabel || part.ariaLabelledByElements?.[0]?.innerText)).map((part) => part.outerHTML)";
+    assert_eq!(browser.run(unnamed).await, serde_json::json!([]));
+    let hits = "return document.getElementById('hits').ariaLabel";
+    let hits = browser.run(hits).await;
+    assert!(hits.as_str().unwrap().ends_with(" %"), "{hits}");
+    // The paused instance comes first, and the alphabet decides among the others.
+    let order = "return [...document.querySelectorAll('#instances article')].map((card) => card.dataset.instance)";
+    let order: Vec<String> = serde_json::from_value(browser.run(order).await).unwrap();
+    assert_eq!(order[0], "wappfy");
+    assert!(order[1..].is_sorted(), "{order:?}");
+    // Faces of one contact at three gateways can be told apart.
+    let captions = "return [...document.querySelectorAll('#wall figcaption')].map((caption) => caption.innerText)";
+    let captions: Vec<String> = serde_json::from_value(browser.run(captions).await).unwrap();
+    for instance in ["waha", "wawp", "hypersender"] {
+        let caption = format!("…00000024\n{instance}");
+        assert!(captions.contains(&caption), "{caption}: {captions:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_icons_of_the_pages_are_allowed_by_their_policy() {
+    let rig = Rig::start().await;
+    let browser = looked_at(&rig, Browser::open(600, 600, &[]).await).await;
+    let load = "const icon = new Image(); icon.src = document.querySelector('link[rel=icon]').href; \
+                return icon.decode().then(() => icon.naturalWidth > 0, () => false)";
+    assert_eq!(browser.run(load).await, true);
+}
+
 #[tokio::test]
 async fn the_overview_covers_the_last_hour() {
     let rig = Rig::start().await;

@@ -109,9 +109,6 @@ async fn an_img_shows_no_broken_icon_for_any_outcome() {
             "{reason}"
         );
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = crate::support::webdriver::picture(folder.path(), "frontend.png");
-    browser.screenshot(&path).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,9 +106,12 @@ pub(super) fn page() -> String {
         );
         for (title, path) in faces {
             let src = path.replace('&', "&amp;");
+            // A number stays whole where the line breaks.
+            let shown = src.replace('@', "<wbr>@").replace('?', "<wbr>?");
+            let (start, face) = shown.rsplit_once('/').unwrap_or_default();
             let _ = write!(
                 cards,
-                r#"<figure><img src="{src}" alt="{title}" width="96" height="96"><figcaption><b>{title}</b><code>{src}</code><output>…</output><button type="button">Refresh</button></figcaption></figure>"#
+                r#"<figure><img src="{src}" alt="{title}" width="96" height="96"><figcaption><b>{title}</b><code>{start}/<wbr>{face}</code><output>…</output><button type="button" aria-label="Refresh: {title}">Refresh</button></figcaption></figure>"#
             );
         }
         cards.push_str("</div></section>");
