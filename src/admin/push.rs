@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Admin, Error, entries::NamedInstance, routes::Parameters};
 use crate::{
     avatar::Subject,
-    pipeline::{PushError, Pushed},
+    pipeline::{Push, PushError},
     server::Reply,
 };
 
@@ -56,10 +56,10 @@ impl Admin {
             return Err(Error::UnknownInstance);
         };
         let pushed = match kind(headers)? {
-            Kind::Picture => Pushed::Bytes(body),
+            Kind::Picture => Push::Bytes(body),
             Kind::Link => {
                 let body: LinkBody = serde_json::from_slice(&body).map_err(|_| Error::PushBody)?;
-                body.link.map_or(Pushed::None, Pushed::Link)
+                body.link.map_or(Push::None, Push::Link)
             }
         };
         match self.faces.push(instance, subject, pushed).await {

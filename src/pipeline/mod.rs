@@ -49,7 +49,7 @@ pub use faces::Faces;
 pub use instance::{Instance, Instances};
 pub use lookup::{LookUp, LookUpError, PendingLookUp};
 pub use purge::{PurgeCounts, PurgeMode, PurgeScope};
-pub use push::{PushError, Pushed};
+pub use push::{Push, PushError};
 pub use rename::{RenameCounts, RenameError};
 pub use served_face::{FetchResult, ServedFace};
 pub use settings::Settings;

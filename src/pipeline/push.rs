@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What a program says about a face.
-pub enum Pushed {
+pub enum Push {
     /// The picture.
     Bytes(Bytes),
     /// A link to the picture.
@@ -46,7 +46,7 @@ impl Faces {
         &self,
         instance: &Arc<Instance>,
         subject: Subject,
-        pushed: Pushed,
+        pushed: Push,
     ) -> Result<Arc<Entry>, PushError> {
         let target = Target::new(instance, subject)?;
         let (shared, now) = (&self.shared, self.now());
@@ -58,9 +58,9 @@ impl Faces {
             return Err(PushError::Forgotten);
         }
         let answer = match pushed {
-            Pushed::Bytes(bytes) => VendorAnswer::Bytes(bytes),
-            Pushed::Link(link) => VendorAnswer::Link(link),
-            Pushed::None => VendorAnswer::Empty(Empty::NotSet),
+            Push::Bytes(bytes) => VendorAnswer::Bytes(bytes),
+            Push::Link(link) => VendorAnswer::Link(link),
+            Push::None => VendorAnswer::Empty(Empty::NotSet),
         };
         let answer = match fetch.retrieve(answer, None).await {
             Ok(Retrieval::Answer(Answer::Empty(Empty::Unknown))) => Err(FetchError::vendor_error(
