@@ -152,7 +152,7 @@ async fn a_demand_for_a_fresh_picture_downloads_it_although_its_link_is_unchange
             }
             _ => {
                 let event = format!(
-                    r#"{{"session":"shop","event":"contact.v2","payload":{{"id":"{FACE}@c.us"}}}}"#
+                    r#"{{"session":"shop","event":"engine.event","payload":{{"event":"events.Picture","data":{{"JID":"{FACE}@c.us"}}}}}}"#
                 );
                 let path = "/v1/hooks/waha";
                 let answer = Answer::send(&rig.admin(), "POST", path, &[], event.as_bytes()).await;
