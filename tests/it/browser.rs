@@ -44,7 +44,14 @@ async fn every_image_of_the_demo_gallery_has_pixels_and_an_explanation() {
     // Each button can be told from the others by its name.
     let names: std::collections::BTreeSet<_> = values(&dom, "aria-label").into_iter().collect();
     assert_eq!(names.len(), widths.len());
-    for reason in ["unknown", "not_found", "rate_limited", "vendor_error"] {
+    for reason in [
+        "hidden",
+        "not_set",
+        "unknown",
+        "not_found",
+        "rate_limited",
+        "vendor_error",
+    ] {
         assert!(
             told.iter().any(|line| line.ends_with(reason)),
             "{reason}: {told:#?}"

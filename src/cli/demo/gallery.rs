@@ -59,11 +59,11 @@ const SECTIONS: [Section; 2] = [
             ("Group", "/avatar/waha/120363000000000002@g.us?name=Family"),
             (
                 "Hidden by privacy",
-                "/avatar/waha/628100000101@c.us?name=Hidden%20Harum",
+                "/avatar/wuzapi/628100000101@c.us?name=Hidden%20Harum",
             ),
             (
                 "No picture set",
-                "/avatar/wawp/628100000102@c.us?name=Nova%20No-Picture",
+                "/avatar/wuzapi/628100000102@c.us?name=Nova%20No-Picture",
             ),
             (
                 "No such contact",

@@ -100,7 +100,11 @@ fn join(letters: impl Iterator<Item = String>) -> String {
 fn simplify(grapheme: &str) -> Option<String> {
     let mut characters = grapheme.chars();
     let first = characters.next()?;
-    let mut letter = script::plain_letter(first).unwrap_or_else(|| compatible(first));
+    let mut letter = match script::title_letter(first) {
+        // Croatian and Georgian letters have no plainer form, although Unicode takes digraphs apart.
+        Some(_) => first.to_string(),
+        None => script::plain_letter(first).unwrap_or_else(|| compatible(first)),
+    };
     let whole = is_pictograph(first);
     let mut accents = 0;
     for character in characters.take(MOST_CHARACTERS - 1) {
