@@ -244,6 +244,19 @@ async fn the_dashboard_names_its_parts_and_shows_trouble_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn faces_stay_near_the_top_of_the_dashboard_with_many_instances() {
+    let rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
+    let add = "const all = document.getElementById('instances'), one = all.firstElementChild; \
+               for (let n = 0; n < 200; n++) all.append(one.cloneNode(true)); \
+               return [document.getElementById('wall').offsetTop, all.scrollHeight - all.clientHeight]";
+    let [top, hidden]: [u64; 2] = serde_json::from_value(browser.run(add).await).unwrap();
+    assert!(top < 1000, "{top}");
+    assert!(hidden > 1000, "the cards cannot be scrolled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_icons_of_the_pages_are_allowed_by_their_policy() {
     let rig = Rig::start().await;
     let browser = looked_at(&rig, Browser::open(600, 600, &[]).await).await;
