@@ -100,6 +100,7 @@ fn entry() -> Entry {
         answered_at: NOW,
         answer: Answer::Picture(Picture::validate(jpeg.into()).unwrap(), None),
         jitter: 0.0,
+        spellings: Default::default(),
     };
     absorb(None, report, &Policy::default()).unwrap()
 }

@@ -10,7 +10,8 @@
 use std::time::Duration;
 
 use super::{
-    Empty, Entry, LastAttempt, OnHidden, Outcome, Picture, Policy, StoredPicture, Trouble,
+    Empty, Entry, LastAttempt, OnHidden, Outcome, Picture, Policy, SpellingMemory, StoredPicture,
+    Trouble,
 };
 use crate::clock::Timestamp;
 
@@ -26,6 +27,8 @@ pub struct Report {
     /// A number from 0 to 1 that spreads retries: a thousand faces that failed together must not be
     /// retried together.
     pub jitter: f64,
+    /// What the vendor has answered to the spellings of the number, with this answer.
+    pub spellings: SpellingMemory,
 }
 
 /// The answer of a fetch.
@@ -72,10 +75,11 @@ pub fn absorb(entry: Option<&Entry>, report: Report, policy: &Policy) -> Option<
     let stored = entry.and_then(|entry| entry.picture.clone());
     let before = entry.map(|entry| entry.last);
     let fresh_until = report.answered_at + policy.ttl;
+    let answered = attempt_with_answer(outcome, &report, fresh_until);
     match report.answer {
         Answer::Picture(picture, name) => Some(Entry {
             picture: Some(confirm_picture(stored, picture, name, report.answered_at)),
-            last: attempt_with_answer(outcome, report.asked_at, fresh_until),
+            last: answered,
         }),
         Answer::Unchanged(link_id) => {
             // The answer confirms the picture of that name, which may have been replaced meanwhile.
@@ -85,7 +89,7 @@ pub fn absorb(entry: Option<&Entry>, report: Report, policy: &Policy) -> Option<
                     confirmed_at: report.answered_at,
                     ..stored
                 }),
-                last: attempt_with_answer(outcome, report.asked_at, fresh_until),
+                last: answered,
             })
         }
         Answer::Empty(empty) => Some(after_empty_answer(stored, before, empty, &report, policy)),
@@ -134,17 +138,18 @@ fn confirm_picture(
     }
 }
 
-fn attempt_with_answer(outcome: Outcome, asked_at: Timestamp, retry_at: Timestamp) -> LastAttempt {
+fn attempt_with_answer(outcome: Outcome, report: &Report, retry_at: Timestamp) -> LastAttempt {
     LastAttempt {
         outcome,
-        asked_at,
-        answer_asked_at: asked_at,
+        asked_at: report.asked_at,
+        answer_asked_at: report.asked_at,
         retry_at,
         errors: 0,
         strikes: 0,
         last_strike_at: Timestamp::default(),
         is_forgotten: false,
         is_outdated: false,
+        spellings: report.spellings,
     }
 }
 
@@ -160,7 +165,7 @@ fn after_empty_answer(
         Empty::NotFound => policy.negative.not_found,
     };
     let outcome = Outcome::Empty(empty);
-    let mut last = attempt_with_answer(outcome, report.asked_at, report.answered_at + ttl);
+    let mut last = attempt_with_answer(outcome, report, report.answered_at + ttl);
     let Some(stored) = stored else {
         return Entry {
             picture: None,
@@ -231,6 +236,7 @@ fn attempt_in_trouble(
         last_strike_at: before.map_or(Timestamp::default(), |last| last.last_strike_at),
         is_forgotten: false,
         is_outdated: before.is_some_and(|last| last.is_outdated),
+        spellings: report.spellings,
     }
 }
 

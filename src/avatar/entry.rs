@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Empty, Outcome, Picture};
+use super::{Empty, Outcome, Picture, SpellingMemory, Trouble};
 use crate::clock::Timestamp;
 
 /// The state of one key. A face that was never asked for has no entry.
@@ -64,6 +64,9 @@ pub struct LastAttempt {
         skip_serializing_if = "std::ops::Not::not"
     )]
     pub is_outdated: bool,
+    /// Which spelling of the number the vendor knows, where a number has two.
+    #[serde(default, skip_serializing_if = "SpellingMemory::is_empty")]
+    pub spellings: SpellingMemory,
 }
 
 /// How far the clocks of two processes may differ. Beyond it, a time that lies ahead is wrong.
@@ -85,8 +88,24 @@ impl Entry {
                 last_strike_at: Timestamp::default(),
                 is_forgotten: true,
                 is_outdated: false,
+                spellings: SpellingMemory::default(),
             },
         }
+    }
+
+    /// The entry of a face that was asked for in one spelling of its number and is to be asked for in the other one,
+    /// for which the budget had no call. The face is due.
+    pub fn unfinished(entry: Option<&Self>, spellings: SpellingMemory, now: Timestamp) -> Self {
+        let mut entry = entry.cloned().unwrap_or_else(|| {
+            let mut entry = Self::tombstone(now, now);
+            entry.last.outcome = Outcome::Trouble(Trouble::OverBudget);
+            entry.last.answer_asked_at = Timestamp::default();
+            entry.last.is_forgotten = false;
+            entry
+        });
+        entry.last.spellings = spellings;
+        entry.last.retry_at = now;
+        entry
     }
 
     /// Expires the entry, as if its `ttl` had just passed: the next request gets the picture and

@@ -11,6 +11,7 @@ mod media_type;
 mod outcome;
 mod picture;
 mod policy;
+mod spelling;
 mod structure;
 
 pub use absorb::{Answer, Report, absorb};
@@ -22,4 +23,5 @@ pub use media_type::MediaType;
 pub use outcome::{Empty, Outcome, Trouble};
 pub use picture::{Digest, InvalidPicture, Picture, Proof};
 pub use policy::{NegativeTtls, OnHidden, Policy};
+pub use spelling::{Spelling, SpellingMemory, says_nothing};
 pub use structure::{Decoding, Structure};

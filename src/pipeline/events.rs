@@ -42,7 +42,6 @@ struct EventDownload {
     faces: Faces,
     instance: Arc<Instance>,
     subject: Subject,
-    key: Key,
     link: String,
     /// When the event came.
     at: Timestamp,
@@ -102,7 +101,6 @@ impl Faces {
                         faces: self.clone(),
                         instance: instance.clone(),
                         subject,
-                        key,
                         link: text,
                         at: now,
                         _waiting: waiting,
@@ -140,15 +138,14 @@ impl EventDownload {
     async fn run(self) {
         // It is never closed.
         let _running = self.instance.event_downloads.running.acquire().await;
-        let target = Target {
-            instance: &self.instance,
-            subject: self.subject,
-            key: self.key,
+        let Ok(target) = Target::new(&self.instance, self.subject) else {
+            return;
         };
         let shared = &self.faces.shared;
-        let before = shared.store.look_up(&self.key).await;
+        let before = shared.store.look_up(&target.key).await;
         let flight = Flight::default();
         let fetch = Fetch::new(shared.clone(), &target, Ask::View, Cause::Outside, flight);
+        let before = fetch.adopt_other_names(before).await;
         let now = self.faces.now();
         let forgotten = before.entry().is_some_and(|entry| entry.is_forgotten(now));
         if forgotten || fetch.earlier_tombstone(&before).await.is_some() {

@@ -1,7 +1,7 @@
 //! One fetch of a face, from the budget to the cache:
 //!
 //! 1. Take a call from the budget, unless the instance pauses.
-//! 2. Resolve: ask the vendor for the picture or for its link.
+//! 2. Resolve: ask the vendor for the picture or for its link (`spelling.rs`, for a number with two spellings).
 //! 3. Download the link, unless it is the stored picture's and nothing demands a look. If the link has
 //!    expired or leads nowhere, the vendor is asked once more, past its own cache.
 //! 4. Validate: the bytes become a [`Picture`], or an error.
@@ -17,7 +17,10 @@ use super::{
     FetchResult, Instance, queue::Wish, shared::Shared, single_flight::Flight, target::Target,
 };
 use crate::{
-    avatar::{Answer, Ask, Empty, Entry, Key, Outcome, Picture, Plan, Subject, Trouble, decide},
+    avatar::{
+        Answer, Ask, Empty, Entry, Key, Outcome, Picture, Plan, Spelling, SpellingMemory, Subject,
+        Trouble, decide,
+    },
     clock::Timestamp,
     limits::{Permit, Priority},
     store::{CacheAnswer, Store},
@@ -31,8 +34,15 @@ use crate::{
 pub(super) struct Fetch {
     pub(super) shared: Arc<Shared>,
     pub(super) instance: Arc<Instance>,
+    /// The face as the vendor is asked for it.
     pub(super) subject: Subject,
+    /// The person, under whose name the face is kept.
+    pub(super) person: Subject,
     pub(super) key: Key,
+    /// What was known about the spellings of the number when the fetch began, and the answers since.
+    pub(super) known_spellings: SpellingMemory,
+    pub(super) preferred_spelling: Option<Spelling>,
+    pub(super) asked_spellings: Vec<(Spelling, Outcome)>,
     /// The status of the vendor's latest reply.
     pub(super) vendor_status: Option<u16>,
     pub(super) ask: Ask,
@@ -103,7 +113,11 @@ impl Fetch {
             shared,
             instance: target.instance.clone(),
             subject: target.subject,
+            person: target.person,
             key: target.key,
+            known_spellings: SpellingMemory::default(),
+            preferred_spelling: None,
+            asked_spellings: Vec::new(),
             vendor_status: None,
             ask,
             cause,
@@ -119,6 +133,7 @@ impl Fetch {
         prefetched: Option<PrefetchedAnswer>,
     ) -> FetchResult {
         let before = self.shared.store.look_up_again(&self.key, &before).await;
+        let before = self.adopt_other_names(before).await;
         if matches!(before, CacheAnswer::Unreadable) {
             return FetchResult::aborted();
         }
@@ -141,6 +156,7 @@ impl Fetch {
             Ask::Refresh => None,
         };
         let refresh = self.refresh_mode(entry);
+        self.choose_spelling(entry);
         let (asked_at, answer) = match prefetched {
             Some(prefetched) if refresh != Refresh::Required => {
                 self.flight.record_call();
@@ -155,7 +171,13 @@ impl Fetch {
                     }
                 };
                 let asked_at = self.shared.clock.now();
-                (asked_at, self.ask_vendor(with_refresh, known_link).await)
+                match self.ask_in_spellings(with_refresh, known_link).await {
+                    Ok(answer) => (asked_at, answer),
+                    Err(refusal) => {
+                        let entry = self.settle_refused(before).await;
+                        return FetchResult::not_admitted(entry, refusal);
+                    }
+                }
             }
         };
         if let Some(duration) = self.flight.time_since_call() {
@@ -174,9 +196,11 @@ impl Fetch {
         }
         let (store, now) = (&self.shared.store, self.shared.clock.now());
         for name in self.instance.earlier_cache_names() {
-            let entry = store.find(&Key::new(name, &self.subject)).await;
-            if let Some(entry) = entry.filter(|entry| entry.is_forgotten(now)) {
-                return Some(entry);
+            for subject in self.instance.names(self.person) {
+                let entry = store.find(&Key::new(name, &subject)).await;
+                if let Some(entry) = entry.filter(|entry| entry.is_forgotten(now)) {
+                    return Some(entry);
+                }
             }
         }
         None
@@ -206,7 +230,7 @@ impl Fetch {
         }
     }
 
-    async fn ask_vendor(
+    pub(super) async fn ask_vendor(
         &mut self,
         with_refresh: bool,
         known_link: Option<&str>,

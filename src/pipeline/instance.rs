@@ -13,7 +13,7 @@ use crate::{
     avatar::{StoredPicture, Subject},
     clock::Timestamp,
     limits::Admission,
-    store::{AccountNames, Owner, Store},
+    store::{AccountNames, Store},
     sync::lock,
     upstream::{Account, Client, Description, Question, UnsupportedSubject, VendorCall},
 };
@@ -114,14 +114,6 @@ impl Instance {
     /// The names, in the cache, of the faces of accounts that the instance had before. They are not served.
     pub fn earlier_cache_names(&self) -> &[Arc<str>] {
         &self.earlier_cache_names
-    }
-
-    /// The owner of the face of `subject` in the cache.
-    pub(super) fn owner(&self, subject: Subject) -> Owner {
-        Owner {
-            instance: self.cache_name.clone(),
-            subject,
-        }
     }
 
     /// Whether a stored picture is the gateway's default one.

@@ -43,6 +43,7 @@ pub enum LookUp {
 pub struct PendingLookUp {
     instance: Arc<Instance>,
     subject: Subject,
+    person: Subject,
     key: Key,
     ask: Ask,
     client: Option<IpAddr>,
@@ -91,6 +92,7 @@ impl Faces {
         Ok(LookUp::Pending(PendingLookUp {
             instance: instance.clone(),
             subject: target.subject,
+            person: target.person,
             key: target.key,
             ask,
             client,
@@ -106,6 +108,7 @@ impl Faces {
         let target = Target {
             instance: &pending.instance,
             subject: pending.subject,
+            person: pending.person,
             key: pending.key,
         };
         if let Some(why) = pending.plan {

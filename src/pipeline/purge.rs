@@ -3,9 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Faces, Instance};
+use super::{Faces, Instance, person};
 use crate::{
-    avatar::{Entry, Key, Subject},
+    avatar::{Entry, Subject},
     store::{CacheAnswer, Owner},
     upstream::UnsupportedSubject,
 };
@@ -68,7 +68,8 @@ impl Faces {
     ) -> Result<PurgeCounts, UnsupportedSubject> {
         let owners = match scope {
             PurgeScope::Face(instance, subject) => {
-                vec![instance.owner(instance.resolve_own(subject)?)]
+                let subject = instance.resolve_own(subject)?;
+                owners(instance.cache_name(), instance.names(subject))
             }
             PurgeScope::Instance(instance) => {
                 let mut owners = self.owners(instance.earlier_cache_names()).await;
@@ -76,10 +77,7 @@ impl Faces {
                 owners
             }
             PurgeScope::Earlier(instance) => self.owners(instance.earlier_cache_names()).await,
-            PurgeScope::StoredFace(name, subject) => vec![Owner {
-                instance: name.into(),
-                subject,
-            }],
+            PurgeScope::StoredFace(name, subject) => owners(&name.into(), person::names(subject)),
             PurgeScope::Stored(name) => self.shared.store.owners(Some(name.into())).await,
             PurgeScope::All => self.shared.store.owners(None).await,
         };
@@ -158,12 +156,24 @@ impl Faces {
         instance: &Instance,
         subject: Subject,
     ) -> Result<bool, UnsupportedSubject> {
-        let subject = instance.resolve_own(subject)?;
-        let owner = instance.owner(subject);
-        let mut is_on_disk = self.forget_owner(&owner).await;
-        instance.wanted().remove(&owner.key());
+        let names = instance.names(instance.resolve_own(subject)?);
+        let mut is_on_disk = true;
+        for (number, owner) in owners(instance.cache_name(), names.clone())
+            .iter()
+            .enumerate()
+        {
+            // Entries under other names are rests, and only those that exist are forgotten.
+            if number == 0 || self.is_stored(owner).await {
+                is_on_disk &= self.forget_owner(owner).await;
+            }
+            instance.wanted().remove(&owner.key());
+        }
         for name in instance.earlier_cache_names() {
-            is_on_disk &= self.forget_stored(name, subject).await.unwrap_or(true);
+            for owner in owners(name, names.clone()) {
+                if self.is_stored(&owner).await {
+                    is_on_disk &= self.forget_owner(&owner).await;
+                }
+            }
         }
         Ok(is_on_disk)
     }
@@ -171,22 +181,29 @@ impl Faces {
     /// Forgets a face that has this name in the cache, but is of no configured account. `None` if there is no
     /// such face.
     pub async fn forget_stored(&self, name: &str, subject: Subject) -> Option<bool> {
-        let owner = Owner {
-            instance: name.into(),
-            subject,
-        };
-        if matches!(
-            self.shared.store.look_up(&owner.key()).await,
-            CacheAnswer::Absent
-        ) {
-            return None;
+        let mut is_on_disk = None;
+        for owner in owners(&name.into(), person::names(subject)) {
+            if self.is_stored(&owner).await {
+                let is_forgotten = self.forget_owner(&owner).await;
+                is_on_disk = Some(is_on_disk.unwrap_or(true) & is_forgotten);
+            }
         }
-        Some(self.forget_owner(&owner).await)
+        is_on_disk
+    }
+
+    async fn is_stored(&self, owner: &Owner) -> bool {
+        let cached = self.shared.store.look_up(&owner.key()).await;
+        !matches!(cached, CacheAnswer::Absent)
     }
 
     /// The cached entry of a face that has this name in the cache, but is of no configured account.
     pub async fn stored_entry(&self, name: &str, subject: Subject) -> Option<Arc<Entry>> {
-        self.shared.store.find(&Key::new(name, &subject)).await
+        for owner in owners(&name.into(), person::names(subject)) {
+            if let Some(entry) = self.shared.store.find(&owner.key()).await {
+                return Some(entry);
+            }
+        }
+        None
     }
 
     async fn forget_owner(&self, owner: &Owner) -> bool {
@@ -202,4 +219,14 @@ impl Faces {
         self.shared.copies.remove(before.as_deref());
         is_on_disk
     }
+}
+
+/// The owners of the faces with these names.
+fn owners(instance: &Arc<str>, names: Vec<Subject>) -> Vec<Owner> {
+    let names = names.into_iter();
+    let owner = |subject| Owner {
+        instance: instance.clone(),
+        subject,
+    };
+    names.map(owner).collect()
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Faces, Instance, Instances};
+use super::{Faces, Instances};
 use crate::{
     avatar::{Entry, Key},
     store::{CacheAnswer, Owner, instance_of},
@@ -41,7 +41,7 @@ pub enum RenameError {
 }
 
 /// The result for one face.
-enum Renaming {
+pub(super) enum Renaming {
     Renamed,
     Known,
     Failed,
@@ -65,7 +65,7 @@ impl Faces {
         }
         let mut counts = RenameCounts::default();
         for owner in owners {
-            match self.rename_face(&owner, to).await {
+            match self.move_face(&owner, &to.owner(owner.subject)).await {
                 Renaming::Renamed => counts.renamed += 1,
                 Renaming::Known => counts.known += 1,
                 Renaming::Failed => counts.failed += 1,
@@ -78,19 +78,16 @@ impl Faces {
         Ok(counts)
     }
 
-    async fn rename_face(&self, owner: &Owner, to: &Instance) -> Renaming {
+    /// Moves the face of `owner` to `target`, unless that has one.
+    pub(super) async fn move_face(&self, owner: &Owner, target: &Owner) -> Renaming {
         let store = &self.shared.store;
-        let target = Owner {
-            instance: to.cache_name().clone(),
-            subject: owner.subject,
-        };
         let (old, new) = (owner.key(), target.key());
         let CacheAnswer::Found(entry) = store.look_up(&old).await else {
             return Renaming::Failed;
         };
         let renaming = {
             let _lock = self.shared.key_locks.lock(&new).await;
-            self.adopt(&target, entry, &old).await
+            self.adopt(target, entry, &old).await
         };
         // The locks of two keys are never held together.
         let _lock = self.shared.key_locks.lock(&old).await;

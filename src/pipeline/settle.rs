@@ -40,6 +40,7 @@ impl Fetch {
         let report = Report {
             asked_at,
             answered_at,
+            spellings: self.spellings(current.as_deref(), outcome, answered_at),
             answer,
             jitter: jitter(),
         };
@@ -73,6 +74,33 @@ impl Fetch {
         FetchResult::settled(Some(next), outcome, self.vendor_status, is_stored)
     }
 
+    /// Settles a fetch whose second call the budget refused: keeps what its first call has found out about the
+    /// spellings of the number, and leaves the face due.
+    pub(super) async fn settle_refused(self, before: CacheAnswer) -> Option<Arc<Entry>> {
+        let _lock = self.shared.key_locks.lock(&self.key).await;
+        let cached = self.shared.store.look_up_again(&self.key, &before).await;
+        if matches!(
+            cached,
+            CacheAnswer::Unreadable | CacheAnswer::PictureUnreadable
+        ) {
+            return before.entry().cloned();
+        }
+        let current = cached.entry().or(before.entry()).cloned();
+        let now = self.shared.clock.now();
+        if current
+            .as_ref()
+            .is_some_and(|entry| entry.is_forgotten(now))
+        {
+            return current;
+        }
+        let outcome = Outcome::Trouble(Trouble::OverBudget);
+        let spellings = self.spellings(current.as_deref(), outcome, now);
+        let next = Entry::unfinished(current.as_deref(), spellings, now);
+        let next = Arc::new(next);
+        self.store(&next).await;
+        Some(next)
+    }
+
     /// Turns a gateway's default picture into the answer that there is none. If that was stored as this face's
     /// own picture, takes it out of the entry.
     fn look_for_default(
@@ -93,7 +121,7 @@ impl Fetch {
         };
         let replaced = stored.filter(|stored| stored.picture.digest() != digest);
         let sighting = Sighting {
-            subject: self.subject,
+            subject: self.person,
             replaced: replaced.cloned(),
         };
         let etag = digest.short();
@@ -108,7 +136,7 @@ impl Fetch {
             etag = &*etag,
             "the vendor sends a picture that several contacts share; it counts as no picture"
         );
-        let is_own = |sighting: &Sighting| sighting.subject == self.subject;
+        let is_own = |sighting: &Sighting| sighting.subject == self.person;
         let (own, others): (Vec<_>, Vec<_>) = sightings.into_iter().partition(is_own);
         let replaced = own.into_iter().find_map(|own| own.replaced);
         let current = self.retract_default(current, replaced);
@@ -153,7 +181,8 @@ impl Fetch {
         {
             AnswerVerdict::Genuine => answer,
             AnswerVerdict::SoftThrottled { paused_until } => {
-                self.log_trouble(
+                log_trouble(
+                    &self.instance,
                     Trouble::RateLimited,
                     "too many empty answers: visual rate limiting",
                 );
@@ -172,7 +201,7 @@ impl Fetch {
                 .instance
                 .may_log_misunderstanding(self.shared.clock.now())
         {
-            self.log_trouble(error.why, &error.detail);
+            log_trouble(&self.instance, error.why, &error.detail);
         }
         let admission = self.instance.admission();
         let longest = admission.longest_pause();
@@ -196,19 +225,23 @@ impl Fetch {
         store.put(&self.key, &self.owner(), entry.clone()).await
     }
 
+    /// The owner under whom the fetch began.
     pub(super) fn owner(&self) -> Owner {
-        self.instance.owner(self.subject)
+        Owner {
+            instance: self.instance.cache_name().clone(),
+            subject: self.person,
+        }
     }
+}
 
-    fn log_trouble(&self, why: Trouble, detail: &str) {
-        tracing::warn!(
-            instance = %self.instance.name(),
-            provider = %self.instance.provider().name,
-            outcome = why.as_str(),
-            detail,
-            "the vendor gave no usable answer about a face"
-        );
-    }
+pub(super) fn log_trouble(instance: &Instance, why: Trouble, detail: &str) {
+    tracing::warn!(
+        instance = %instance.name(),
+        provider = %instance.provider().name,
+        outcome = why.as_str(),
+        detail,
+        "the vendor gave no usable answer about a face"
+    );
 }
 
 /// Takes a default picture back that was stored for these contacts before it was recognized.

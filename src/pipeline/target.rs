@@ -11,7 +11,10 @@ use crate::{
 /// A face of an instance, with its key in the cache.
 pub(super) struct Target<'a> {
     pub(super) instance: &'a Arc<Instance>,
+    /// As it was asked for.
     pub(super) subject: Subject,
+    /// The person, under whose name the face is kept.
+    pub(super) person: Subject,
     pub(super) key: Key,
 }
 
@@ -21,10 +24,12 @@ impl<'a> Target<'a> {
         subject: Subject,
     ) -> Result<Self, UnsupportedSubject> {
         let subject = instance.resolve_own(subject)?;
+        let person = instance.person(subject);
         Ok(Self {
             instance,
             subject,
-            key: instance.owner(subject).key(),
+            person,
+            key: Key::new(instance.cache_name(), &person),
         })
     }
 }

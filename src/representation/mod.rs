@@ -274,8 +274,10 @@ impl Renderer {
 }
 
 impl FaceRequest {
+    /// The key of the placeholder's color, which is the same for all names of a person.
     fn key(&self) -> Key {
-        Key::new(self.instance.name(), &self.subject)
+        let person = self.instance.person(self.subject);
+        Key::new(self.instance.name(), &person)
     }
 }
 

@@ -133,6 +133,7 @@ mod tests {
                 last_strike_at: now,
                 is_forgotten: false,
                 is_outdated: false,
+                spellings: Default::default(),
             },
         })
     }

@@ -91,6 +91,7 @@ fn replay(
             answered_at: now,
             answer: event.answer,
             jitter: 0.5,
+            spellings: Default::default(),
         };
         let next = absorb(entry.as_ref(), report.clone(), policy).or_else(|| entry.clone());
         check(entry.as_ref(), &report, next.as_ref(), now)?;
@@ -209,6 +210,7 @@ proptest! {
                 answered_at: now,
                 answer: Answer::Trouble { why: Trouble::VendorError, retry_at: None },
                 jitter,
+                spellings: Default::default(),
             };
             let next = absorb(entry.as_ref(), report, &policy).unwrap();
             let wait = next.last.retry_at.since(now);

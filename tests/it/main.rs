@@ -48,6 +48,7 @@ mod logs;
 mod look_ups;
 mod maintenance;
 mod metrics;
+mod persons;
 mod picture_kinds;
 mod placeholders;
 mod providers;

@@ -1,0 +1,78 @@
+//! One person, one face: the person behind a JID, under which the face is kept, and the other names that faces of the
+//! same person may be kept under.
+
+use super::{Faces, Instance, fetch::Fetch};
+use crate::{
+    avatar::{Spelling, Subject},
+    store::{CacheAnswer, Owner},
+};
+
+impl Instance {
+    /// The person behind `subject`: both spellings of a number are one.
+    pub fn person(&self, subject: Subject) -> Subject {
+        subject.spelled(Spelling::Plain)
+    }
+
+    /// The owner of the face of `subject` in the cache.
+    pub(super) fn owner(&self, subject: Subject) -> Owner {
+        Owner {
+            instance: self.cache_name().clone(),
+            subject: self.person(subject),
+        }
+    }
+
+    /// All names of the person behind `subject`. The first is the one that the face is kept under; earlier versions,
+    /// or a time at which less was known, may have left entries under the others.
+    pub(super) fn names(&self, subject: Subject) -> Vec<Subject> {
+        names(self.person(subject))
+    }
+}
+
+impl Fetch {
+    /// If the person has no entry, looks for one that was kept under another name of the same person, and moves it.
+    pub(super) async fn adopt_other_names(&self, before: CacheAnswer) -> CacheAnswer {
+        if !matches!(before, CacheAnswer::Absent) {
+            return before;
+        }
+        let faces = Faces {
+            shared: self.shared.clone(),
+        };
+        let owner = self.owner();
+        for name in self.instance.names(self.person) {
+            if name != self.person && faces.merge(&owner, name).await {
+                return self.shared.store.look_up(&self.key).await;
+            }
+        }
+        before
+    }
+}
+
+impl Faces {
+    /// Moves the entry that a person has under another name to its own. Returns whether there was one that says
+    /// anything: a picture, or that the face is forgotten.
+    pub(super) async fn merge(&self, person: &Owner, name: Subject) -> bool {
+        let former = Owner {
+            instance: person.instance.clone(),
+            subject: name,
+        };
+        let cached = self.shared.store.look_up(&former.key()).await;
+        let Some(entry) = cached.entry() else {
+            return false;
+        };
+        let says_something = entry.picture.is_some() || entry.is_forgotten(self.now());
+        if says_something {
+            self.move_face(&former, person).await;
+        }
+        says_something
+    }
+}
+
+/// The names of a person of whom only the number is known.
+pub(super) fn names(person: Subject) -> Vec<Subject> {
+    let mut names = vec![
+        person.spelled(Spelling::Plain),
+        person.spelled(Spelling::Extra),
+    ];
+    names.dedup();
+    names
+}
