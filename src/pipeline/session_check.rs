@@ -10,7 +10,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    avatar::{Answer, Empty, Entry, Key, Outcome, Report, Trouble, absorb},
+    avatar::{Answer, Empty, Entry, Key, Outcome, Report, SpellingMemory, Trouble, absorb},
     clock::Timestamp,
     limits::{EmptyAnswer, EmptyVerdict, Priority},
 };
@@ -200,6 +200,9 @@ async fn take_back(shared: Arc<Shared>, instance: Arc<Instance>, answers: Vec<Em
                 retry_at: None,
             },
             jitter: 0.0,
+            spellings: before
+                .as_ref()
+                .map_or_else(SpellingMemory::default, |entry| entry.last.spellings),
         };
         let policy = &shared.settings.policy;
         if let Some(next) = absorb(before.as_ref(), report, policy) {
