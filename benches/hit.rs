@@ -53,6 +53,7 @@ fn entry(now: Timestamp) -> Entry {
             last_strike_at: now,
             is_forgotten: false,
             is_outdated: false,
+            spellings: Default::default(),
         },
     }
 }
