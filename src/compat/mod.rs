@@ -32,12 +32,14 @@ use crate::{
 };
 
 /// Every picture call.
-static ENDPOINTS: [&Endpoint; 5] = [
+static ENDPOINTS: [&Endpoint; 7] = [
     &wachat::PICTURE,
     &wawp::CHAT_PICTURE,
     &wawp::CONTACT_PICTURE,
     &hypersender::PICTURE,
     &waha::PICTURE,
+    &waha::GROUP_PICTURE,
+    &waha::CONTACT_PICTURE,
 ];
 
 /// The methods of every picture call, as `Allow` lists them.

@@ -1,4 +1,4 @@
-//! WAHA's picture call, which is Wappfy's, too. The header of the credential tells the two apart.
+//! WAHA's picture calls, of a chat, a group and a contact, which are Wappfy's, too. The header of the credential tells the two apart.
 
 use http::HeaderMap;
 use serde_json::json;
@@ -22,6 +22,32 @@ pub(super) static PICTURE: Endpoint = Endpoint {
     token_headers: &[WAHA_KEY, WAPPFY_KEY],
     provider,
     success: Success::Link(|_, link| json!({ "url": link })),
+    failure,
+};
+
+pub(super) static GROUP_PICTURE: Endpoint = Endpoint {
+    id: "wahaGroupPicture",
+    summary: "Shows the picture of a group as WAHA and Wappfy do",
+    path: &["api", "{account}", "groups", "{chat}", "picture"],
+    account: None,
+    chat: None,
+    token: Some(WAHA_KEY),
+    token_headers: &[WAHA_KEY, WAPPFY_KEY],
+    provider,
+    success: Success::Link(|_, link| json!({ "url": link })),
+    failure,
+};
+
+pub(super) static CONTACT_PICTURE: Endpoint = Endpoint {
+    id: "wahaContactPicture",
+    summary: "Shows the picture of a contact as WAHA and Wappfy do",
+    path: &["api", "contacts", "profile-picture"],
+    account: Some("session"),
+    chat: Some("contactId"),
+    token: Some(WAHA_KEY),
+    token_headers: &[WAHA_KEY, WAPPFY_KEY],
+    provider,
+    success: Success::Link(|_, link| json!({ "profilePictureURL": link })),
     failure,
 };
 

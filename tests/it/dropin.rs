@@ -386,3 +386,55 @@ async fn an_address_that_no_picture_belongs_to_has_no_link() {
     }
     assert_eq!(rig.traffic().0, 0);
 }
+
+#[tokio::test]
+async fn waha_s_calls_for_groups_and_contacts_answer_with_links_that_show_the_face() {
+    const GROUP: &str = "120363000000000101@g.us";
+    let rig = Rig::start_signed().await;
+    let token = rig.vendors().token().to_owned();
+    rig.vendors()
+        .set_picture("628100000011@c.us", Picture::NotSet)
+        .unwrap();
+    let contact = |jid: &str| {
+        let jid = jid.replace('@', "%40");
+        format!("/api/contacts/profile-picture?session=shop&contactId={jid}")
+    };
+    for (vendor, header) in [("waha", "x-api-key"), ("wappfy", "apikey")] {
+        for (path, member, jid) in [
+            (format!("/api/shop/groups/{GROUP}/picture"), "url", GROUP),
+            (contact(FACE), "profilePictureURL", FACE),
+            (contact("628100000011@c.us"), "profilePictureURL", ""),
+        ] {
+            let answer = rig.ask("GET", &path, &[(header, &token)]).await;
+            assert_eq!(answer.status, 200, "{vendor} {path}");
+            let body: Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(body.as_object().unwrap().len(), 1, "{vendor} {path}");
+            if jid.is_empty() {
+                assert_eq!(body[member], Value::Null, "{vendor} {path}");
+                continue;
+            }
+            let origin = format!("http://{}", rig.address());
+            let link = body[member].as_str().unwrap().strip_prefix(&origin);
+            let link = link.unwrap();
+            assert!(link.starts_with(&format!("/avatar/{vendor}/{jid}?")));
+            rig.get(link).await.assert_picture(&rig.bytes(jid));
+        }
+        for (path, key, status) in [
+            (contact(FACE), "wrong", 401),
+            (contact(FACE).replace("shop", "else"), token.as_str(), 404),
+            (
+                "/api/contacts/profile-picture?session=shop".to_owned(),
+                token.as_str(),
+                400,
+            ),
+            (
+                format!("/api/contacts/profile-picture?contactId={FACE}"),
+                token.as_str(),
+                400,
+            ),
+        ] {
+            let answer = rig.ask("GET", &path, &[(header, key)]).await;
+            assert_eq!(answer.status, status, "{vendor} {path}");
+        }
+    }
+}
