@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use sha2::Sha256;
 use tokio::{net::TcpListener, time};
 
-use crate::support::{Answer, Rig, frontend, rig::Settings, webdriver::Browser};
+use crate::support::{Answer, LIMIT, Rig, frontend, rig::Settings, until, webdriver::Browser};
 
 const KEY: &str = "a signing key for tests";
 const FACE: &str = "628100000001";
@@ -141,6 +141,33 @@ async fn chatwoot_asks_again_for_a_missing_picture_with_the_url_of_the_next_week
         .set_avatar_url(&rig, &format!("{next_week}&v=3"))
         .await;
     assert!(hasty.avatar.is_some());
+}
+
+#[tokio::test]
+async fn chatwoot_gets_a_warm_face_at_once_while_the_gateway_is_down() {
+    let rig = signed_rig().await;
+    let jids = format!("{FACE}\n");
+    let warm = "/v1/warm?instance=waha";
+    let started = Answer::send(&rig.admin(), "POST", warm, &[], jids.as_bytes()).await;
+    assert_eq!(started.status, 202, "{}", started.text());
+    until(async || rig.calls().api == 1, LIMIT).await;
+    rig.pipeline("waha").0.wait_idle(LIMIT).await;
+    let down = Fault::Status {
+        status: 502,
+        retry_after: None,
+    };
+    rig.inject(Rule::api(down));
+    let mut known = ChatwootContact::default();
+    let url = path("chatwoot", WEEKS[0]);
+    known
+        .set_avatar_url(&rig, &url.replace("{number}", FACE))
+        .await;
+    assert!(known.avatar.is_some());
+    let mut unknown = ChatwootContact::default();
+    unknown
+        .set_avatar_url(&rig, &url.replace("{number}", "628100000002"))
+        .await;
+    assert!(unknown.avatar.is_none());
 }
 
 /// Rocket.Chat with Faceplate as its external provider of avatars.
