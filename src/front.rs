@@ -67,6 +67,8 @@ pub struct Settings {
     pub clients: Clients,
     /// `Access-Control-Allow-Origin`.
     pub allow_origin: HeaderValue,
+    /// The longest time for which a browser keeps a face.
+    pub browser_ttl: Option<Duration>,
     /// The beginning of links to faces.
     pub origin: Origin,
     /// An HTML page for `/`.
@@ -111,7 +113,7 @@ impl Front {
     /// A front for `instances`.
     pub fn new(faces: Faces, instances: Instances, settings: Settings) -> Self {
         let is_signed = settings.access.mode == Mode::Signed;
-        let policy = HeaderPolicy::new(faces.policy().ttl, &settings.allow_origin);
+        let policy = HeaderPolicy::new(faces.policy().ttl, settings.browser_ttl, &settings.allow_origin);
         let cross_origin = representation::cross_origin(&settings.allow_origin);
         let renderer = Renderer::new(settings.thumbnailer, policy);
         let signing_key = settings.access.keys.first().filter(|_| is_signed).cloned();

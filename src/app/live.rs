@@ -79,6 +79,7 @@ impl Live {
                 limiter: limiter.clone(),
             },
             allow_origin: settings.allow_origin,
+            browser_ttl: settings.browser_ttl,
             origin: settings.origin,
             home: parts.dependencies.home.clone(),
             thumbnailer: parts.thumbnailer.clone(),

@@ -1,6 +1,6 @@
 //! The configuration as the modules get it: their settings, in their own types.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::Problem;
 use crate::{
@@ -68,6 +68,8 @@ pub struct Reloadable {
     pub may_be_public: bool,
     /// `Access-Control-Allow-Origin`.
     pub allow_origin: ::http::HeaderValue,
+    /// The longest time for which a browser keeps a face.
+    pub browser_ttl: Option<Duration>,
     /// How long answers are believed, and how long requests wait.
     pub pipeline: pipeline::Settings,
     /// The descriptions of gateways.

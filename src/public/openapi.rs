@@ -186,7 +186,7 @@ fn headers() -> [(&'static str, &'static str, ObjectBuilder); 14] {
         ),
         (
             "Cache-Control",
-            "A browser may keep a picture for `cache.ttl`, a placeholder for a confirmed \"no picture\" for minutes, and a placeholder caused by an error not at all. `private` if a credential let the request in. `no-cache` for the reply to a refresh, and for what stands in for a variant.",
+            "A browser may keep a picture for `cache.ttl`, a placeholder for a confirmed \"no picture\" for minutes, and a placeholder caused by an error not at all. `private` if a credential let the request in. `no-cache` for the reply to a refresh, and for what stands in for a variant. `http.browser_ttl` shortens all of these.",
             text(),
         ),
         (
@@ -199,7 +199,7 @@ fn headers() -> [(&'static str, &'static str, ObjectBuilder); 14] {
         ("Accept-Ranges", "`bytes`, for a picture.", text()),
         (
             "Retry-After",
-            "The seconds until the vendor is asked again after an error.",
+            "The seconds until a missing answer can be expected: after an error, for lack of budget, or while the fetch goes on. Also when a refresh was not possible.",
             integer(),
         ),
         (
@@ -214,7 +214,7 @@ fn headers() -> [(&'static str, &'static str, ObjectBuilder); 14] {
         ),
         (
             "X-Faceplate-Reason",
-            "The reason for a placeholder or a stale picture.",
+            "The reason for a placeholder, for a stale picture, or why a refresh was not possible.",
             text(),
         ),
         (

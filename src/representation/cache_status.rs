@@ -11,6 +11,9 @@ use crate::{
     pipeline::ServedFace,
 };
 
+/// The reason while a fetch goes on.
+pub(super) const DEFERRED: &str = "deferred";
+
 /// The value of `Cache-Status`.
 pub(super) fn cache_status(face: &ServedFace, ttl: Duration, now: Timestamp) -> ArrayString<160> {
     // The longest value has about a hundred bytes.
@@ -53,7 +56,7 @@ pub(super) fn reason(face: &ServedFace, ttl: Duration, now: Timestamp) -> Option
     }
     Some(match face.outcome() {
         Some(outcome) => outcome.as_str(),
-        None => "deferred",
+        None => DEFERRED,
     })
 }
 
@@ -74,7 +77,7 @@ fn seconds_left(face: &ServedFace, ttl: Duration, now: Timestamp) -> Option<i64>
 
 fn detail(face: &ServedFace) -> Option<&'static str> {
     if face.is_deferred() {
-        return Some("deferred");
+        return Some(DEFERRED);
     }
     if face.revalidating {
         return Some("revalidating");

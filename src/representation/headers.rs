@@ -1,7 +1,7 @@
 //! Writes the reply for a face: the only place that makes its validators and `Cache-Control`.
 //!
 //! Caching follows one rule: a browser may keep a picture exactly as long as this server does (`max-age` is
-//! the TTL, and `Age` counts against it, RFC 9111 §4.2). A placeholder for a confirmed "no picture" may be
+//! the TTL, and `Age` counts against it, RFC 9111 §4.2), or shorter where the operator says so. A placeholder for a confirmed "no picture" may be
 //! kept for minutes, and a placeholder caused by an error may not be stored. What stands in for a variant and
 //! the reply to a refresh are asked about each time.
 
@@ -14,7 +14,7 @@ use httpdate::HttpDate;
 
 use super::{Content, FaceRequest, Representation, Sharing, cache_status, problems};
 use crate::{
-    avatar::{Digest, Empty, Outcome, StoredPicture, Subject},
+    avatar::{Digest, Empty, Outcome, StoredPicture, Subject, Trouble},
     clock::Timestamp,
     http::{
         CACHE_STATUS,
@@ -43,6 +43,9 @@ const EXPOSED: &str = "Accept-Ranges, Age, Cache-Status, Content-Range, Date, ET
 /// The longest time for which a placeholder for a confirmed "no picture" may be kept.
 const PLACEHOLDER_MAX_AGE: Duration = Duration::from_secs(300);
 
+/// How long a fetch usually goes on after its request was answered.
+const FETCH_TIME: Duration = Duration::from_secs(2);
+
 /// How long a reply may be kept.
 #[derive(Clone, Copy, Debug)]
 enum Lifetime {
@@ -59,6 +62,8 @@ enum Lifetime {
 pub(crate) struct HeaderPolicy {
     /// How long a picture is fresh.
     ttl: Duration,
+    /// The longest time for which a browser keeps a face.
+    browser_ttl: Duration,
     /// The headers that all images have.
     common: HeaderBlock,
 }
@@ -72,7 +77,11 @@ pub(super) struct Writer<'a> {
 }
 
 impl HeaderPolicy {
-    pub(crate) fn new(ttl: Duration, allow_origin: &HeaderValue) -> Self {
+    pub(crate) fn new(
+        ttl: Duration,
+        browser_ttl: Option<Duration>,
+        allow_origin: &HeaderValue,
+    ) -> Self {
         let mut common = HeaderBlock::default();
         common.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         common.add(header::CONTENT_SECURITY_POLICY, IMAGE_CSP);
@@ -80,7 +89,11 @@ impl HeaderPolicy {
         common.add_all(&cross_origin(allow_origin));
         common.add(TIMING, "*");
         common.add(header::REFERRER_POLICY, "no-referrer");
-        Self { ttl, common }
+        Self {
+            ttl,
+            browser_ttl: browser_ttl.unwrap_or(Duration::MAX),
+            common,
+        }
     }
 }
 
@@ -94,10 +107,11 @@ impl Writer<'_> {
             Some(stored) => ("picture", self.picture(stored, face)),
             None => ("fallback", self.placeholder(self.without_picture(face))),
         };
+        let unmet = self.unmet_refresh(face);
         let reason = if shown.is_none() && face.picture().is_some() {
             self.representation.stands_in.map(Unavailable::as_str)
         } else {
-            cache_status::reason(face, ttl, now)
+            unmet.or_else(|| cache_status::reason(face, ttl, now))
         };
         log.set_image(Image {
             cache: face.cache_status(),
@@ -109,7 +123,9 @@ impl Writer<'_> {
         if let Some(reason) = reason {
             headers.add(REASON, reason);
         }
-        add_retry_after(face, now, headers);
+        if unmet.is_some() || face.picture().is_none() {
+            add_retry_after(face, now, headers);
+        }
         reply
     }
 
@@ -221,16 +237,18 @@ impl Writer<'_> {
 
     /// Says how long the reply may be kept, and by whom.
     fn add_lifetime(&self, lifetime: Lifetime, headers: &mut HeaderBlock) {
-        let stands_in = self.representation.stands_in;
+        let (stands_in, browser_ttl) = (self.representation.stands_in, self.policy.browser_ttl);
         if let Some(why) = stands_in {
             headers.add(VARIANT, why.as_str());
         }
         let (max_age, left) = match lifetime {
             Lifetime::Unstored => return headers.add(header::CACHE_CONTROL, "no-store"),
             Lifetime::Fresh { max_age, left }
-                if stands_in.is_none() && !self.request.is_refresh =>
+                if stands_in.is_none() && !self.request.is_refresh && !browser_ttl.is_zero() =>
             {
-                (max_age, left)
+                // `Age` counts against it.
+                let age = max_age - left;
+                (max_age.min(age.saturating_add(browser_ttl)), left)
             }
             Lifetime::Fresh { .. } | Lifetime::Revalidated => {
                 return headers.add(header::CACHE_CONTROL, "no-cache");
@@ -246,6 +264,17 @@ impl Writer<'_> {
         headers.add(header::CACHE_CONTROL, &directives);
         if self.request.sharing == Sharing::Public {
             headers.add_number(ACCEL_EXPIRES, left.as_secs());
+        }
+    }
+
+    /// Why a request that demands a refresh did not get one. A fresh picture is not what it asked for.
+    fn unmet_refresh(&self, face: &ServedFace) -> Option<&'static str> {
+        if !self.request.is_refresh {
+            None
+        } else if face.is_deferred() {
+            Some(cache_status::DEFERRED)
+        } else {
+            face.trouble().map(Trouble::as_str)
         }
     }
 
@@ -283,16 +312,19 @@ pub(crate) fn cross_origin(allow_origin: &HeaderValue) -> HeaderBlock {
     headers
 }
 
-/// Adds `Retry-After` where an error left no picture to show: the time until the vendor is asked again.
+/// Adds `Retry-After` where the vendor's answer is missing: the time until the vendor is asked again, or until
+/// the fetch that goes on has probably ended.
 pub(crate) fn add_retry_after(face: &ServedFace, now: Timestamp, headers: &mut HeaderBlock) {
     let retry_at = face.retry_at().filter(|at| *at > now);
-    if face.picture().is_none()
-        && face.trouble().is_some()
-        && let Some(retry_at) = retry_at
-    {
-        let seconds = retry_at.since(now).as_millis().div_ceil(1000);
-        headers.add_number(header::RETRY_AFTER, seconds as u64);
-    }
+    let wait = match retry_at {
+        _ if face.is_deferred() => FETCH_TIME,
+        Some(at) if face.trouble().is_some() => at.since(now),
+        // It may be asked at once.
+        None if face.trouble().is_some() => Duration::from_secs(1),
+        _ => return,
+    };
+    let seconds = wait.as_millis().div_ceil(1000);
+    headers.add_number(header::RETRY_AFTER, seconds as u64);
 }
 
 /// The entity tag of content.

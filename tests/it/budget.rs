@@ -144,6 +144,14 @@ async fn refreshes_have_their_own_small_budget_and_keep_the_picture() {
             "{}",
             answer.cache_status()
         );
+        // A refresh button can say when it works again.
+        assert_eq!(answer.reason(), expected);
+        assert_eq!(answer.header("cache-control"), "no-cache");
+        let retry_after = answer.header("retry-after").parse().unwrap_or(0);
+        match expected {
+            "" => assert_eq!(retry_after, 0),
+            _ => assert!((50..=60).contains(&retry_after), "{retry_after}"),
+        }
     }
     assert_eq!(rig.calls().api, 2);
 }

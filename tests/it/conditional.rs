@@ -235,3 +235,32 @@ async fn a_304_after_a_refresh_has_age_zero_and_is_kept_by_no_cache() {
     assert_eq!(same.header("cache-control"), "no-cache");
     assert_eq!(same.header("etag"), old.header("etag"));
 }
+
+#[tokio::test]
+async fn a_browser_keeps_a_face_no_longer_than_browser_ttl() {
+    for (ttl, fresh, old, placeholder) in [
+        ("10m", "max-age=600", "max-age=3660", "max-age=300"),
+        ("2m", "max-age=120", "max-age=3180", "max-age=120"),
+        ("48h", "max-age=86400", "max-age=86400", "max-age=300"),
+        ("0s", "no-cache", "no-cache", "no-cache"),
+    ] {
+        let lines = format!("browser_ttl = \"{ttl}\"");
+        let rig = Settings::default().section("http", &lines).start().await;
+        let control = async |path: &str| {
+            let answer = rig.get(path).await;
+            let control = answer.header("cache-control").to_owned();
+            control.trim_start_matches("public, ").to_owned()
+        };
+        assert_eq!(control(FACE).await, fresh, "{ttl}");
+        assert_eq!(control(NOBODY).await, placeholder, "{ttl}");
+        // `Age` counts against `max-age`, so the browser keeps it for the same time.
+        rig.seconds(3060);
+        let known = rig.get(FACE).await;
+        assert_eq!(known.header("age"), "3060");
+        assert_eq!(control(FACE).await, old, "{ttl}");
+        let none_match = [("if-none-match", known.header("etag"))];
+        let same = rig.ask("GET", FACE, &none_match).await;
+        assert_eq!(same.status, 304);
+        assert_eq!(same.header("cache-control"), known.header("cache-control"));
+    }
+}

@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 77] = [
+const TURNED: [(&str, &str); 78] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -668,6 +668,10 @@ const TURNED: [(&str, &str); 77] = [
     (
         "hooks.hint_after",
         "hooks::the_message_of_a_contact_refreshes_an_answer_that_is_older_than_hint_after",
+    ),
+    (
+        "http.browser_ttl",
+        "conditional::a_browser_keeps_a_face_no_longer_than_browser_ttl",
     ),
     (
         "providers.dir",

@@ -5,6 +5,7 @@ mod admin;
 mod cache;
 mod detectors;
 mod hooks;
+mod http;
 mod images;
 mod instances;
 mod log;
@@ -32,6 +33,7 @@ pub static SECTIONS: Section = Section {
         admin::SECTION,
         hooks::SECTION,
         access::SECTION,
+        http::SECTION,
         cache::SECTION,
         upstream::SECTION,
         images::SECTION,
@@ -55,6 +57,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         &server.listen,
         server.tls.is_some(),
     );
+    let http = http::read(&root.section("http"));
     let upstream = upstream::read(&root.section("upstream"));
     let in_flight = server.settings.in_flight.clone();
     let cache = cache::read(
@@ -104,6 +107,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             access: access.access,
             may_be_public: access.may_be_public,
             allow_origin: access.allow_origin,
+            browser_ttl: http.browser_ttl,
             pipeline: cache.pipeline,
             instances,
         },
