@@ -113,7 +113,11 @@ impl Front {
     /// A front for `instances`.
     pub fn new(faces: Faces, instances: Instances, settings: Settings) -> Self {
         let is_signed = settings.access.mode == Mode::Signed;
-        let policy = HeaderPolicy::new(faces.policy().ttl, settings.browser_ttl, &settings.allow_origin);
+        let policy = HeaderPolicy::new(
+            faces.policy().ttl,
+            settings.browser_ttl,
+            &settings.allow_origin,
+        );
         let cross_origin = representation::cross_origin(&settings.allow_origin);
         let renderer = Renderer::new(settings.thumbnailer, policy);
         let signing_key = settings.access.keys.first().filter(|_| is_signed).cloned();

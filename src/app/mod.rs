@@ -108,7 +108,7 @@ impl App {
         });
         let live = Live::new(reloadable, faces, &parts, None);
         let live = Arc::new(ArcSwap::from_pointee(live));
-        let shutdown = CancellationToken::new();
+        let shutdown = live.load().faces.shutdown().clone();
         Ok(Self {
             address,
             admin,

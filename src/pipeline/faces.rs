@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::time;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    copies::Copies, instance::Instance, recent::RecentUpdates, settings::Settings, shared::Shared,
-    single_flight::SingleFlight,
+    copies::Copies, instance::Instance, patience::LongWaits, recent::RecentUpdates,
+    settings::Settings, shared::Shared, single_flight::SingleFlight,
 };
 use crate::{
     avatar::{Digest, Policy},
@@ -39,6 +39,8 @@ impl Faces {
                 recent: RecentUpdates::default(),
                 copies: Copies::default(),
                 event_tasks: TaskTracker::new(),
+                long_waits: LongWaits::default(),
+                shutdown: CancellationToken::new(),
             }),
         }
     }
@@ -57,6 +59,8 @@ impl Faces {
                 recent: shared.recent.clone(),
                 copies: shared.copies.clone(),
                 event_tasks: shared.event_tasks.clone(),
+                long_waits: shared.long_waits.clone(),
+                shutdown: shared.shutdown.clone(),
             }),
         }
     }
@@ -64,6 +68,11 @@ impl Faces {
     /// Sets how copies of a picture are removed from memory, outside of the store.
     pub fn on_removal(&self, remove: impl Fn(&Digest) + Send + Sync + 'static) {
         self.shared.copies.set(remove);
+    }
+
+    /// Cancelled when the process is about to end. Whoever ends it cancels it.
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.shared.shutdown
     }
 
     /// How long answers are valid.

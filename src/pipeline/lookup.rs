@@ -7,6 +7,7 @@ use tokio::time::{self, Instant};
 use super::{
     Faces, Instance, ServedFace,
     fetch::{Cause, Fetch, PrefetchedAnswer},
+    patience::Patience,
     queue::Wish,
     single_flight::Flight,
     target::Target,
@@ -28,6 +29,8 @@ enum Step {
 
 /// How long a fetch waits for the budget if there is no first-paint deadline.
 const MAX_BUDGET_WAIT: Duration = Duration::from_secs(60);
+/// How often a request waits for another turn of its face. One is usual; other work may take the call.
+const MAX_TURNS: u32 = 8;
 
 /// The result of a look-up that does not wait.
 #[derive(Debug)]
@@ -101,10 +104,15 @@ impl Faces {
         }))
     }
 
-    /// Waits for the disk and the vendor up to the first-paint deadline. Looks nothing up again that
-    /// [`Faces::try_look_up`] knew.
-    pub async fn finish_look_up(&self, pending: PendingLookUp) -> Result<ServedFace, LookUpError> {
+    /// Waits for the disk and the vendor up to the first-paint deadline, or for as long as `wait` says. Looks
+    /// nothing up again that [`Faces::try_look_up`] knew.
+    pub async fn finish_look_up(
+        &self,
+        pending: PendingLookUp,
+        wait: Option<Duration>,
+    ) -> Result<ServedFace, LookUpError> {
         let (ask, client) = (pending.ask, pending.client);
+        let patience = self.patience(wait);
         let target = Target {
             instance: &pending.instance,
             subject: pending.subject,
@@ -112,7 +120,7 @@ impl Faces {
             key: pending.key,
         };
         if let Some(why) = pending.plan {
-            let face = self.wait_for_fetch(&target, ask, client, why, pending.cached);
+            let face = self.wait_for_turns(&target, ask, client, why, pending.cached, &patience);
             return Ok(face.await?);
         }
         let Some(_space) = self.shared.store.reserve_space(&target.key).await else {
@@ -121,14 +129,14 @@ impl Faces {
         };
         let reading = self.shared.store.find_uncached(&target.key);
         // If the disk hangs or refuses to read the entry, the face may be a forgotten one.
-        let cached = match self.until_deadline(reading).await {
+        let cached = match patience.bound(reading).await {
             None | Some(CacheAnswer::Unreadable) => return Ok(ServedFace::unknown()),
             Some(cached) => cached,
         };
         match self.serve(&target, &cached, ask, client, self.now())? {
             Step::Serve(face) => Ok(face),
             Step::Fetch(why) => {
-                let face = self.wait_for_fetch(&target, ask, client, why, cached);
+                let face = self.wait_for_turns(&target, ask, client, why, cached, &patience);
                 Ok(face.await?)
             }
         }
@@ -144,7 +152,7 @@ impl Faces {
     ) -> Result<ServedFace, LookUpError> {
         match self.try_look_up(instance, subject, ask, client, self.now())? {
             LookUp::Ready(face) => Ok(face),
-            LookUp::Pending(pending) => self.finish_look_up(pending).await,
+            LookUp::Pending(pending) => self.finish_look_up(pending, None).await,
         }
     }
 
@@ -187,6 +195,54 @@ impl Faces {
         Ok(self.shared.store.find(&key).await)
     }
 
+    /// Waits for the fetch. A request with a long patience that the budget refuses also waits for the fetch that
+    /// the queue of wanted faces starts, if the place in it comes up in time.
+    async fn wait_for_turns(
+        &self,
+        target: &Target<'_>,
+        ask: Ask,
+        client: Option<IpAddr>,
+        why: Forward,
+        cached: Cached,
+        patience: &Patience,
+    ) -> Result<ServedFace, UnsupportedSubject> {
+        let mut face = self
+            .wait_for_fetch(target, ask, client, why, cached, patience)
+            .await?;
+        let mut turns = 0;
+        while patience.is_long() && face.is_over_budget() && turns < MAX_TURNS {
+            let latest = self.now() + patience.left();
+            if face.retry_at().is_none_or(|place| place > latest) {
+                break;
+            }
+            turns += 1;
+            let flight = match target.instance.wanted().follow((target.key, ask)) {
+                Some(turn) => tokio::select! {
+                    turn = patience.bound(turn) => match turn {
+                        Some(flight) => flight.ok(),
+                        None => break,
+                    },
+                    () = self.shutdown().cancelled() => break,
+                },
+                // Its turn has come meanwhile.
+                None => None,
+            };
+            face = match flight {
+                Some(flight) => {
+                    let result = patience.bound(flight.wait()).await;
+                    let fetched = result.as_ref().and_then(|result| result.entry.clone());
+                    ServedFace::after_fetch(fetched.or(face.entry), why, result, true)
+                }
+                None => {
+                    let cached = Cached::Unknown;
+                    self.wait_for_fetch(target, ask, client, why, cached, patience)
+                        .await?
+                }
+            };
+        }
+        Ok(face)
+    }
+
     async fn wait_for_fetch(
         &self,
         target: &Target<'_>,
@@ -194,14 +250,20 @@ impl Faces {
         client: Option<IpAddr>,
         why: Forward,
         cached: CacheAnswer,
+        patience: &Patience,
     ) -> Result<ServedFace, UnsupportedSubject> {
         let priority = match ask {
             Ask::View => Priority::Interactive,
             Ask::Refresh => Priority::Refresh,
         };
         let entry = cached.entry().cloned();
-        let deadline = self.deadline();
-        let budget_deadline = deadline.unwrap_or_else(|| Instant::now() + MAX_BUDGET_WAIT);
+        let deadline = patience.deadline;
+        let budget_wait = match self.shared.settings.first_paint {
+            Duration::ZERO => MAX_BUDGET_WAIT,
+            first_paint => first_paint,
+        };
+        // A fetch keeps its place for others than the request that caused it, too, and they wait for no longer.
+        let budget_deadline = Instant::now() + budget_wait.min(patience.left());
         let cause = Cause::Request {
             priority,
             client,
@@ -223,10 +285,12 @@ impl Faces {
                     () = time::sleep_until(deadline) => None,
                 };
                 // The vendor is slow: the faces that come next need not wait to find that out.
-                let delay = flight.time_since_call();
-                if let Some(delay) = delay.filter(|_| result.is_none() && !collapsed) {
+                let first_paint = self.shared.settings.first_paint;
+                let is_late = result.is_none() && !collapsed;
+                let delay = flight.time_since_call().filter(|_| is_late);
+                if let Some(delay) = delay.filter(|delay| *delay >= first_paint / 2) {
                     // It takes longer than this.
-                    let slack = self.shared.settings.first_paint / 20;
+                    let slack = first_paint / 20;
                     wanted.record_delay(self.now(), delay + slack);
                 }
                 result
@@ -267,24 +331,11 @@ impl Faces {
         target: &Target<'_>,
         wish: Wish,
         permit: Permit,
-    ) -> Result<(), UnsupportedSubject> {
+    ) -> Result<Flight, UnsupportedSubject> {
         let (_, ask) = wish.id;
         let permit = Some(permit);
         let cause = Cause::Wish { wish, permit };
-        self.join(target, CacheAnswer::Unknown, ask, cause, None)?;
-        Ok(())
-    }
-
-    /// The result of `work`, or `None` if the first-paint deadline comes first.
-    async fn until_deadline<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        match self.deadline() {
-            Some(deadline) => time::timeout_at(deadline, work).await.ok(),
-            None => Some(work.await),
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let first_paint = self.shared.settings.first_paint;
-        (!first_paint.is_zero()).then(|| Instant::now() + first_paint)
+        let (flight, _) = self.join(target, CacheAnswer::Unknown, ask, cause, None)?;
+        Ok(flight)
     }
 }

@@ -28,6 +28,7 @@ mod instance;
 mod latency;
 mod lookup;
 mod person;
+mod patience;
 mod purge;
 mod push;
 mod queue;

@@ -150,6 +150,10 @@ impl Queue {
         removed.collect()
     }
 
+    pub(super) fn contains(&self, id: WishId) -> bool {
+        self.places.contains_key(&id) || self.scheduled.iter().any(|wish| wish.id == id)
+    }
+
     /// The calls ahead of a wish; all calls if it is not here.
     pub(super) fn ahead(&self, id: WishId) -> CallsAhead {
         let mut ahead = CallsAhead::default();

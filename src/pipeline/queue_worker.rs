@@ -84,7 +84,7 @@ impl WantedFaces {
         if state.queue.len() > shared.settings.max_wanted {
             Limit::WantedFaces.report();
             if let Some(evicted) = state.queue.evict() {
-                state.waiters.remove(&evicted.id);
+                state.end_waiting(&evicted.id);
             }
         }
         self.work_off(&mut state, shared, instance);
@@ -158,7 +158,7 @@ impl WantedFaces {
         }
         let now = shared.clock.now();
         for expired in state.queue.expire(now - shared.settings.wanted_for) {
-            state.waiters.remove(&expired.id);
+            state.end_waiting(&expired.id);
         }
         let (mut blocked, mut retry_at) = (Vec::new(), None::<Timestamp>);
         while let Some(lane) = state.queue.next_lane(&blocked) {
@@ -202,6 +202,8 @@ impl State {
         wish: Wish,
         permit: Permit,
     ) {
+        // Without the fetch, they look for it themselves.
+        let followers = self.followers.remove(&wish.id).unwrap_or_default();
         let permit = match self.waiters.remove(&wish.id) {
             Some(waiter) => match waiter.send(permit) {
                 Ok(()) => return,
@@ -215,7 +217,12 @@ impl State {
             let faces = Faces {
                 shared: shared.clone(),
             };
-            let _ = faces.fetch_wish(&target, wish, permit);
+            if let Ok(flight) = faces.fetch_wish(&target, wish, permit) {
+                for follower in followers {
+                    // It may be gone.
+                    let _ = follower.send(flight.clone());
+                }
+            }
         }
     }
 
@@ -223,6 +230,7 @@ impl State {
     fn end(&mut self) -> Pass {
         self.queue = Queue::default();
         self.waiters.clear();
+        self.followers.clear();
         self.is_worked_off = false;
         Pass::Done
     }

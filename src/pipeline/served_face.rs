@@ -134,6 +134,13 @@ impl ServedFace {
         }
     }
 
+    /// Whether the budget refused the fetch.
+    pub(super) fn is_over_budget(&self) -> bool {
+        let over_budget = Outcome::Trouble(Trouble::OverBudget);
+        let fetch = self.fetch.as_ref();
+        fetch.is_some_and(|fetch| fetch.outcome == over_budget)
+    }
+
     /// The time at which the vendor may be asked again.
     pub fn retry_at(&self) -> Option<Timestamp> {
         match &self.fetch {

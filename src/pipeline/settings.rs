@@ -12,6 +12,10 @@ pub struct Settings {
     /// The first-paint deadline: how long a request waits for the vendor before it gets a placeholder.
     /// Zero means no deadline.
     pub first_paint: Duration,
+    /// The longest time that a request may say that it waits.
+    pub longest_wait: Duration,
+    /// The most requests that wait for longer than `first_paint` at once.
+    pub max_waiting: usize,
     /// The most faces of an instance that are wanted and wait for the budget.
     pub max_wanted: usize,
     /// How long a face stays wanted after it was last requested.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    copies::Copies, recent::RecentUpdates, settings::Settings, single_flight::SingleFlight,
+    copies::Copies, patience::LongWaits, recent::RecentUpdates, settings::Settings,
+    single_flight::SingleFlight,
 };
 use crate::{
     clock::Clock,
@@ -28,4 +29,7 @@ pub(super) struct Shared {
     pub(super) copies: Copies,
     /// The downloads that events caused.
     pub(super) event_tasks: TaskTracker,
+    pub(super) long_waits: LongWaits,
+    /// Cancelled when the process is about to end: nothing waits for long any more.
+    pub(super) shutdown: CancellationToken,
 }

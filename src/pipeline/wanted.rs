@@ -13,6 +13,7 @@ use super::{
     latency::Latency,
     queue::{Queue, WishId},
     shared::Shared,
+    single_flight::Flight,
 };
 use crate::{avatar::Key, clock::Timestamp, limits::Permit, sync::lock};
 
@@ -31,6 +32,8 @@ pub(super) struct State {
     pub(super) queue: Queue,
     /// The fetches that wait for their place in the queue.
     pub(super) waiters: HashMap<WishId, oneshot::Sender<Permit>>,
+    /// The requests that wait for the fetch of a wish, for longer than its fetches wait.
+    pub(super) followers: HashMap<WishId, Vec<oneshot::Sender<Flight>>>,
     /// The pipeline and the instance of the latest configuration. Weak, so that wishes keep no server alive.
     pub(super) owner: (Weak<Shared>, Weak<Instance>),
     /// Whether the worker runs. It ends when nothing is wanted.
@@ -54,8 +57,21 @@ impl WantedFaces {
         let mut state = lock(&self.state);
         for ask in [View, Refresh] {
             state.queue.remove((*key, ask));
-            state.waiters.remove(&(*key, ask));
+            state.end_waiting(&(*key, ask));
         }
+    }
+
+    /// The fetch of a wish, once its turn comes. `None` if there is no such wish (any more).
+    pub(super) fn follow(&self, id: WishId) -> Option<oneshot::Receiver<Flight>> {
+        let mut state = lock(&self.state);
+        if !state.queue.contains(id) {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        let followers = state.followers.entry(id).or_default();
+        followers.retain(|follower| !follower.is_closed());
+        followers.push(sender);
+        Some(receiver)
     }
 
     /// How long a fetch takes just now; zero if that is not known.
@@ -73,5 +89,13 @@ impl WantedFaces {
         if so_far > latency.estimate(now) {
             latency.record(now, so_far);
         }
+    }
+}
+
+impl State {
+    /// Tells those who wait for a wish that it has ended.
+    pub(super) fn end_waiting(&mut self, id: &WishId) {
+        self.waiters.remove(id);
+        self.followers.remove(id);
     }
 }

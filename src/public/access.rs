@@ -67,6 +67,18 @@ impl Access {
         Ok(Sharing::Private)
     }
 
+    /// Whether a request whose access was checked may wait for longer than others: if it has a credential.
+    pub(super) fn may_wait(
+        &self,
+        url: &AvatarUrl<'_>,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> bool {
+        self.mode == Mode::Signed
+            || credentials::has_bearer(headers, &self.bearer_tokens)
+            || self.ticket(url, now).is_ok()
+    }
+
     /// The ticket of the URL, if one of the keys signed it and it has not expired.
     fn ticket(&self, url: &AvatarUrl<'_>, now: Timestamp) -> Result<Ticket, AccessError> {
         let Signature {

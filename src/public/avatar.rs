@@ -40,7 +40,9 @@ impl Public {
         request: &AvatarRequest,
         log: &mut RequestLog,
     ) -> Result<Attempt, Error> {
-        let AvatarRequest { face: wanted, ask } = request;
+        let AvatarRequest {
+            face: wanted, ask, ..
+        } = request;
         let now = self.faces.now();
         let is_faceless = matches!(wanted.subject, Subject::Faceless(_));
         let face = if is_faceless || wanted.view.force_default {
@@ -75,7 +77,7 @@ impl Public {
         let wanted = &request.face;
         let (face, representation, now) = match pending {
             Pending::Face(look_up) => {
-                let face = self.faces.finish_look_up(look_up).await?;
+                let face = self.faces.finish_look_up(look_up, request.wait).await?;
                 // Waiting took time, and ages count from the end of it.
                 let now = self.faces.now();
                 let representation = match self.renderer.choose(Some(&face), wanted) {

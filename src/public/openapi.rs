@@ -97,7 +97,7 @@ fn describe_avatar(id: &str, summary: &str) -> Operation {
             Error::NoSpace,
             Error::Method("GET, HEAD, PURGE"),
         ])
-        .problems([problems::no_picture()])
+        .problems([problems::no_picture(), problems::not_known()])
 }
 
 /// The parameters of a face's URL, which `route.rs` reads.
@@ -113,7 +113,7 @@ pub(super) fn queries() -> Vec<Parameter> {
         ),
         (
             "d",
-            "The placeholder for a face without a picture; `404` is a 404 of type `no-picture` instead. Also `default`.".into(),
+            "The placeholder for a face without a picture; `404` is a 404 of type `no-picture` instead, or a 503 of type `not-known` while it is not known whether there is a picture. Also `default`.".into(),
             choice(["initials", "mp", "mm", "identicon", "retro", "monsterid", "robohash", "wavatar", "blank", "404"])
                 .default(Some(Value::from("initials"))),
         ),
@@ -145,6 +145,11 @@ pub(super) fn queries() -> Vec<Parameter> {
             "refresh",
             "`true` asks the vendor again. It needs the grant `refresh`, or a bearer token.".into(),
             choice(["true", "1", "n", "no", "false", "0"]),
+        ),
+        (
+            "wait",
+            "How many seconds to wait for the vendor, instead of `cache.first_paint`; at most `cache.longest_wait`. For programs that fetch a face once. It needs a signature or a bearer token.".into(),
+            integer().minimum(Some(0)).maximum(Some(3600)),
         ),
         (
             "format",

@@ -1,7 +1,7 @@
 //! A request for a face, read once: parsed, verified and with its instance found. Later steps work on it and
 //! read nothing again.
 
-use std::{mem, net::IpAddr};
+use std::{mem, net::IpAddr, time::Duration};
 
 use http::{HeaderMap, Method};
 
@@ -15,13 +15,15 @@ use crate::{
 pub(crate) struct AvatarRequest {
     pub(super) face: FaceRequest,
     pub(super) ask: Ask,
+    /// How long it waits for the vendor, if that is not the first-paint deadline.
+    pub(super) wait: Option<Duration>,
 }
 
 impl Public {
     /// Checks the access and finds the instance. Takes `method` and `headers`, unless it fails.
     pub(super) fn avatar_request(
         &self,
-        url: AvatarUrl<'_>,
+        mut url: AvatarUrl<'_>,
         method: &mut Method,
         headers: &mut HeaderMap,
         client: Option<IpAddr>,
@@ -29,12 +31,18 @@ impl Public {
     ) -> Result<AvatarRequest, Error> {
         log.set_route(AVATAR);
         // Before the instance is looked up, so that a client without access learns no names.
-        let access = self.access.check(&url, headers, self.faces.now());
+        let now = self.faces.now();
+        let access = self.access.check(&url, headers, now);
         let sharing = access.inspect_err(|_| self.metrics.record_rejected_signature())?;
         let instance = self.instances.get(&url.instance);
         let instance = instance.ok_or(Error::UnknownInstance)?.clone();
         log.set_instance(instance.name());
+        if url.wait.is_some() && !self.access.may_wait(&url, headers, now) {
+            url.wait = None;
+            url.view.ignored.push("wait");
+        }
         Ok(AvatarRequest {
+            wait: url.wait,
             ask: if url.refresh { Ask::Refresh } else { Ask::View },
             face: FaceRequest {
                 instance,

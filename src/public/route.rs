@@ -1,6 +1,6 @@
 //! Parses the public service's paths and queries.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use http::Uri;
 
@@ -34,6 +34,8 @@ pub(crate) struct AvatarUrl<'a> {
     pub(crate) subject: Subject,
     pub(crate) view: View,
     pub(crate) refresh: bool,
+    /// How long the request says that it waits.
+    pub(crate) wait: Option<Duration>,
     pub(crate) signature: Signature<'a>,
 }
 
@@ -60,6 +62,7 @@ struct Parameters<'a> {
     length: Option<Cow<'a, str>>,
     bold: Option<Cow<'a, str>>,
     refresh: Option<Cow<'a, str>>,
+    wait: Option<Cow<'a, str>>,
     format: Option<Cow<'a, str>>,
     signature: Signature<'a>,
 }
@@ -91,10 +94,13 @@ impl<'a> AvatarUrl<'a> {
         let subject = jid.parse().map_err(Error::Jid)?;
         let instance = segment(instance)?;
         let parameters = Parameters::parse(query);
+        let mut view = parameters.view(extension.unwrap_or_default());
+        let wait = read("wait", &parameters.wait, view::seconds, &mut view.ignored);
         Ok(Self {
             instance,
             subject,
-            view: parameters.view(extension.unwrap_or_default()),
+            view,
+            wait,
             refresh: parameters.refresh()?,
             signature: parameters.signature,
         })
@@ -117,6 +123,7 @@ impl<'a> Parameters<'a> {
                 "length" => &mut parameters.length,
                 "bold" => &mut parameters.bold,
                 "refresh" => &mut parameters.refresh,
+                "wait" => &mut parameters.wait,
                 "format" => &mut parameters.format,
                 "exp" => &mut parameters.signature.exp,
                 "sig" => &mut parameters.signature.sig,
@@ -348,6 +355,7 @@ mod tests {
             length,
             bold,
             refresh,
+            wait,
             format,
             signature:
                 Signature {
@@ -369,6 +377,7 @@ mod tests {
             length,
             bold,
             refresh,
+            wait,
             format,
             exp,
             sig,

@@ -198,7 +198,11 @@ impl Writer<'_> {
             ),
             Content::Placeholder(svg) => ("image/svg+xml", svg.clone(), Digest::of(svg)),
             Content::Nothing | Content::Original | Content::Variant(_) => {
-                let mut reply = problems::no_picture().into_reply();
+                let problem = match lifetime {
+                    Lifetime::Unstored => problems::not_known(),
+                    Lifetime::Revalidated | Lifetime::Fresh { .. } => problems::no_picture(),
+                };
+                let mut reply = problem.into_reply();
                 let headers = &mut reply.headers;
                 headers.remove(&header::CACHE_CONTROL);
                 self.add_lifetime(lifetime, headers);

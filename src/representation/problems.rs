@@ -65,6 +65,17 @@ pub(crate) fn no_picture() -> Problem {
     )
 }
 
+/// It is not known whether there is a picture, and the request wants no placeholder. `Retry-After` is added where
+/// the time is known.
+pub(crate) fn not_known() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not-known",
+        "It is not known yet whether this face has a picture",
+        "try again after Retry-After, or add wait=SECONDS to a signed URL; X-Faceplate-Reason says why it is not known",
+    )
+}
+
 /// A change was made in memory and could not be written.
 pub(crate) fn not_on_disk() -> Problem {
     Problem::new(

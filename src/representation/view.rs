@@ -1,5 +1,7 @@
 //! The parameters of a URL that say how a face is to look, and the values that they may have.
 
+use std::time::Duration;
+
 use arrayvec::ArrayString;
 
 use crate::{
@@ -159,6 +161,11 @@ pub(crate) fn flag(value: &str) -> Option<bool> {
         "n" | "no" | "false" | "0" => Some(false),
         _ => None,
     }
+}
+
+/// Reads whole seconds.
+pub(crate) fn seconds(value: &str) -> Option<Duration> {
+    value.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// A value in lower case; `None` if it is longer than any that is known.

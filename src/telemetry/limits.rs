@@ -27,6 +27,8 @@ pub enum Limit {
     ClientRate,
     /// As many faces of an instance are wanted as may be; the oldest is dropped.
     WantedFaces,
+    /// As many requests wait for longer than others as may; this one is answered as if it did not say `wait`.
+    Waiting,
     /// As many downloads of an instance wait that its events asked for as may wait.
     EventDownloads,
 }
@@ -46,7 +48,7 @@ static THROTTLES: Mutex<BTreeMap<&'static str, Throttle>> = Mutex::new(BTreeMap:
 
 impl Limit {
     /// All limits, in the order of their declaration.
-    pub const ALL: [Limit; 8] = [
+    pub const ALL: [Limit; 9] = [
         Limit::Connections,
         Limit::HeaderTimeout,
         Limit::SendTimeout,
@@ -54,6 +56,7 @@ impl Limit {
         Limit::InFlight,
         Limit::ClientRate,
         Limit::WantedFaces,
+        Limit::Waiting,
         Limit::EventDownloads,
     ];
 
@@ -67,6 +70,7 @@ impl Limit {
             Limit::InFlight => "in_flight",
             Limit::ClientRate => "client_rate",
             Limit::WantedFaces => "max_wanted",
+            Limit::Waiting => "max_waiting",
             Limit::EventDownloads => "event_downloads",
         }
     }

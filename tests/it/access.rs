@@ -6,13 +6,13 @@ use faceplate::emulator::OWN_JID;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-const KEY: &str = "a signing key for tests";
+pub const KEY: &str = "a signing key for tests";
 const FACE: &str = "628100000001@c.us";
 /// A year after the start of the rig's clock.
-const LATER: u64 = 1_826_700_000;
+pub const LATER: u64 = 1_826_700_000;
 
 /// The signature as the contract describes it, computed without the library's code.
-fn signature(key: &str, instance: &str, jid: &str, exp: u64, grant: &str) -> String {
+pub fn signature(key: &str, instance: &str, jid: &str, exp: u64, grant: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     mac.update(format!("avatar\n{instance}\n{jid}\n{exp}\n{grant}").as_bytes());
     URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())

@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 78] = [
+const TURNED: [(&str, &str); 80] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -668,6 +668,14 @@ const TURNED: [(&str, &str); 78] = [
     (
         "hooks.hint_after",
         "hooks::the_message_of_a_contact_refreshes_an_answer_that_is_older_than_hint_after",
+    ),
+    (
+        "cache.longest_wait",
+        "waiting::a_place_that_comes_up_after_longest_wait_is_not_waited_for",
+    ),
+    (
+        "cache.max_waiting",
+        "waiting::no_more_requests_wait_for_longer_than_max_waiting_says",
     ),
     (
         "http.browser_ttl",

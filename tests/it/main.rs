@@ -69,6 +69,7 @@ mod traces;
 mod two_hops;
 mod untrusted_bytes;
 mod vendor_samples;
+mod waiting;
 mod wanted;
 mod warm;
 mod webhooks;

@@ -58,7 +58,7 @@ async fn a_look_up_that_missed_just_before_a_fetch_was_stored_makes_no_call_of_i
         panic!("the face was never asked for: {missed:?}");
     };
     rig.face("waha", FACE).await;
-    let face = faces.finish_look_up(missed).await.unwrap();
+    let face = faces.finish_look_up(missed, None).await.unwrap();
     assert!(face.picture().is_some());
     assert_eq!(rig.traffic(), (1, 1));
 }

@@ -67,6 +67,16 @@ pub(super) const SECTION: Section = Section {
             "2s",
             "How long a request waits for the vendor before it gets a placeholder; `0` waits until the fetch ends.",
         ),
+        Key::new::<Duration>(
+            "longest_wait",
+            "30s",
+            "The longest time that a request with `wait=SECONDS` waits for the vendor instead; `0` ignores `wait`.",
+        ),
+        Key::new::<NonZeroU32>(
+            "max_waiting",
+            "100",
+            "The most requests that wait for longer than `first_paint` at once. A further one is answered as if it had no `wait`.",
+        ),
         Key::new::<NonZeroU32>(
             "max_wanted",
             "2000",
@@ -172,6 +182,8 @@ pub(super) fn read(
                 negative,
             },
             first_paint: reader.get("first_paint"),
+            longest_wait: reader.get("longest_wait"),
+            max_waiting: reader.get::<NonZeroU32>("max_waiting").get() as usize,
             max_wanted: reader.get::<NonZeroU32>("max_wanted").get() as usize,
             wanted_for: reader.get("wanted_for"),
             hint_after,
