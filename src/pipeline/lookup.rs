@@ -203,7 +203,7 @@ impl Faces {
         ask: Ask,
         client: Option<IpAddr>,
         why: Forward,
-        cached: Cached,
+        cached: CacheAnswer,
         patience: &Patience,
     ) -> Result<ServedFace, UnsupportedSubject> {
         let mut face = self
@@ -234,7 +234,7 @@ impl Faces {
                     ServedFace::after_fetch(fetched.or(face.entry), why, result, true)
                 }
                 None => {
-                    let cached = Cached::Unknown;
+                    let cached = CacheAnswer::Unknown;
                     self.wait_for_fetch(target, ask, client, why, cached, patience)
                         .await?
                 }

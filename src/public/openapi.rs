@@ -105,7 +105,7 @@ pub(super) fn queries() -> Vec<Parameter> {
     let sizes = SIZES.map(|size| size.to_string()).join(", ");
     let largest = SIZES[SIZES.len() - 1];
     let color = "#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})";
-    let parameters: [(_, String, ObjectBuilder); 16] = [
+    let parameters: [(_, String, ObjectBuilder); 17] = [
         (
             "s",
             format!("The edge in pixels, rounded up to one of {sizes}; above, the largest. Also `size`."),

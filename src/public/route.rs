@@ -341,7 +341,7 @@ mod tests {
     }
 
     /// Every parameter that is read, in the order of the document.
-    fn all_read<'a>(parameters: &'a Parameters<'_>) -> [Option<&'a str>; 16] {
+    fn all_read<'a>(parameters: &'a Parameters<'_>) -> [Option<&'a str>; 17] {
         // All fields are named here, so that a new one does not compile until it is documented.
         let Parameters {
             size,
