@@ -112,7 +112,7 @@ impl Faces {
         wait: Option<Duration>,
     ) -> Result<ServedFace, LookUpError> {
         let (ask, client) = (pending.ask, pending.client);
-        let patience = self.patience(wait);
+        let patience = Patience::new(&self.shared.settings, &self.shared.long_waits, wait);
         let target = Target {
             instance: &pending.instance,
             subject: pending.subject,

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{self, Instant};
 
-use super::faces::Faces;
+use super::settings::Settings;
 use crate::telemetry::Limit;
 
 /// How long one request waits.
@@ -31,29 +31,26 @@ pub(super) struct LongWaits(Arc<AtomicUsize>);
 #[derive(Debug)]
 struct LongWait(LongWaits);
 
-impl Faces {
+impl Patience {
     /// The patience of a request that begins now. `wait` is how long it says that it waits.
-    pub(super) fn patience(&self, wait: Option<Duration>) -> Patience {
-        let settings = &self.shared.settings;
+    pub(super) fn new(settings: &Settings, waits: &LongWaits, wait: Option<Duration>) -> Self {
         let first_paint = settings.first_paint;
         let longest = settings.longest_wait;
         let wait = wait.filter(|_| !longest.is_zero());
         let wait = wait.map(|wait| wait.min(longest));
         let is_long = wait.is_some_and(|wait| wait > first_paint && !first_paint.is_zero());
         let long_wait = match is_long {
-            true => self.shared.long_waits.begin(settings.max_waiting),
+            true => waits.begin(settings.max_waiting),
             false => None,
         };
         let wait = wait.filter(|_| !is_long || long_wait.is_some());
         let wait = wait.or((!first_paint.is_zero()).then_some(first_paint));
-        Patience {
+        Self {
             deadline: wait.map(|wait| Instant::now() + wait),
             long_wait,
         }
     }
-}
 
-impl Patience {
     /// Whether the request also waits for a place in the queue that is further behind.
     pub(super) fn is_long(&self) -> bool {
         self.long_wait.is_some()
