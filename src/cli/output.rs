@@ -24,7 +24,8 @@ static TROUBLE: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints `text` to standard output.
 pub(super) fn print(text: Arguments<'_>) {
-    match io::stdout().lock().write_fmt(text) {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_fmt(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             let _ = TROUBLE.set(error);
         }
@@ -37,13 +38,9 @@ pub(super) fn print_error(text: Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }
 
-/// Flushes standard output. Returns a message if any of the lines could not be printed.
+/// Returns a message if any of the lines could not be printed. It does not touch standard output, which the log's thread
+/// may hold while nobody reads it.
 pub(super) fn finish() -> Result<(), String> {
-    if let Err(error) = io::stdout().flush()
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        let _ = TROUBLE.set(error);
-    }
     match TROUBLE.get() {
         Some(error) => Err(format!(
             "cannot write to standard output: {error}; check the disk that it leads to"
