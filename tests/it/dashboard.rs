@@ -112,7 +112,7 @@ async fn the_dashboard_updates_without_reloading_and_its_buttons_work() {
     let rig = Rig::start().await;
     let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
     browser
-        .until("document.body.innerText.includes('Nobody was looked at yet')")
+        .until("document.body.innerText.includes('No face was requested yet')")
         .await;
     rig.face("waha", FACE).await;
     browser
