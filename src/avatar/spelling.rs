@@ -9,7 +9,7 @@
 //! | Argentina | 54 **9** and ten digits | 54 and ten digits |
 //!
 //! In Brazil, only numbers count whose eight digits begin with 6 to 9: the others without the extra digit are
-//! landlines, which belong to somebody else.
+//! landlines, which belong to other people.
 
 use std::time::Duration;
 
@@ -89,9 +89,12 @@ impl Jid {
 
     /// The same number in this spelling; the JID itself if it has only one.
     pub fn spelled(&self, spelling: Spelling) -> Self {
-        let Some((country, digits, _)) = self.mobile_number() else {
+        let Some((country, digits, current)) = self.mobile_number() else {
             return *self;
         };
+        if current == spelling {
+            return *self;
+        }
         let (before, behind) = digits.split_at(country.place);
         let extra = match spelling {
             Spelling::Plain => "",

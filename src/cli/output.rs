@@ -33,13 +33,13 @@ pub(super) fn print(text: Arguments<'_>) {
     }
 }
 
-/// Prints `text` to standard error, which nobody can be told about if it fails.
+/// Prints `text` to standard error, a failure of which cannot be reported.
 pub(super) fn print_error(text: Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }
 
 /// Returns a message if any of the lines could not be printed. It does not touch standard output, which the log's thread
-/// may hold while nobody reads it.
+/// may hold while its reader has stopped.
 pub(super) fn finish() -> Result<(), String> {
     match TROUBLE.get() {
         Some(error) => Err(format!(

@@ -12,7 +12,9 @@ use crate::server::Reply;
 const WAHA_KEY: &str = "x-api-key";
 const WAPPFY_KEY: &str = "apikey";
 
-pub(super) static PICTURE: Endpoint = Endpoint {
+pub(super) static PICTURE: Endpoint = CHAT_PICTURE;
+
+const CHAT_PICTURE: Endpoint = Endpoint {
     id: "wahaPicture",
     summary: "Shows the picture of a chat as WAHA and Wappfy do",
     path: &["api", "{account}", "chats", "{chat}", "picture"],
@@ -29,13 +31,7 @@ pub(super) static GROUP_PICTURE: Endpoint = Endpoint {
     id: "wahaGroupPicture",
     summary: "Shows the picture of a group as WAHA and Wappfy do",
     path: &["api", "{account}", "groups", "{chat}", "picture"],
-    account: None,
-    chat: None,
-    token: Some(WAHA_KEY),
-    token_headers: &[WAHA_KEY, WAPPFY_KEY],
-    provider,
-    success: Success::Link(|_, link| json!({ "url": link })),
-    failure,
+    ..CHAT_PICTURE
 };
 
 pub(super) static CONTACT_PICTURE: Endpoint = Endpoint {
@@ -44,11 +40,8 @@ pub(super) static CONTACT_PICTURE: Endpoint = Endpoint {
     path: &["api", "contacts", "profile-picture"],
     account: Some("session"),
     chat: Some("contactId"),
-    token: Some(WAHA_KEY),
-    token_headers: &[WAHA_KEY, WAPPFY_KEY],
-    provider,
     success: Success::Link(|_, link| json!({ "profilePictureURL": link })),
-    failure,
+    ..CHAT_PICTURE
 };
 
 fn provider(headers: &HeaderMap) -> &'static str {

@@ -70,7 +70,7 @@ impl Faces {
         self.shared.copies.set(remove);
     }
 
-    /// Cancelled when the process is about to end. Whoever ends it cancels it.
+    /// Cancelled when the process is about to end. The owner of the process cancels it.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.shared.shutdown
     }

@@ -52,7 +52,7 @@ impl ServedFace {
         }
     }
 
-    /// A face that nobody can be asked for: as it was pushed, or `unknown`.
+    /// A face that no gateway can be asked for: as it was pushed, or `unknown`.
     pub(super) fn of_push(entry: Option<Arc<Entry>>) -> Self {
         if entry.is_some() {
             return Self::from_cache(entry);

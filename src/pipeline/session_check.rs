@@ -92,7 +92,7 @@ impl Fetch {
 
 impl Faces {
     /// Asks the gateway of `instance` for its session, in the background, where that costs nothing and the last check
-    /// is a minute ago. Used while somebody looks at the dashboard.
+    /// is a minute ago. Used while the dashboard is open.
     pub fn check_session(&self, instance: &Arc<Instance>) {
         let (admission, now) = (instance.admission(), self.now());
         let is_free = instance.provider().session_cost() == Some(0);

@@ -1,4 +1,4 @@
-//! wuzapi: `POST /user/avatar`, `GET /session/status`. Whatever whatsmeow answers is a 500 with its words. The token is
+//! wuzapi: `POST /user/avatar`, `GET /session/status`. Every error of whatsmeow is a 500 with its words. The token is
 //! the account: no path has a name.
 
 use serde::Serialize;

@@ -292,7 +292,7 @@ impl<'r> Body<'r> {
         matches!(self.bytes.first(), Some(b'{' | b'['))
     }
 
-    /// The body as text, if it is a plain text. A page in HTML is nobody's message.
+    /// The body as text, if it is a plain text. A page in HTML is no message of the gateway.
     pub(super) fn text(&self) -> Option<&'r str> {
         let text = std::str::from_utf8(self.bytes).ok();
         text.filter(|text| self.json.is_none() && !text.starts_with('<'))
