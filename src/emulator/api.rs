@@ -193,13 +193,9 @@ fn ask_whatsapp(state: &State, request: &VendorRequest, id: &str) -> Answer {
     let Some(jid) = jid::canonicalize(id) else {
         return Answer::Empty(Picture::Unknown);
     };
-    match state.whatsapp.picture(&jid) {
-        Picture::Face(number) => {
-            let portrait = Kind::of(&jid).portrait(number);
-            let path = state.whatsapp.publish(portrait, Some(&jid));
-            Answer::Link(state.fresh_link(&path, &request.recipient()))
-        }
-        reason => Answer::Empty(reason),
+    match state.link_of(&jid, &request.recipient()) {
+        Ok(link) => Answer::Link(link),
+        Err(reason) => Answer::Empty(reason),
     }
 }
 

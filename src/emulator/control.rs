@@ -11,6 +11,7 @@ use super::{
     population::{Picture, Profile},
     rule::{BadInput, Rule},
     state::State,
+    webhooks::{Event, EventKind, Webhook},
 };
 
 /// Changes pictures and rules, and reports the calls. Clones control the same emulator.
@@ -54,8 +55,37 @@ impl Control {
     /// showing it for up to 24 h.
     pub fn set_picture(&self, jid: &str, picture: Picture) -> Result<(), BadInput> {
         let canonical = jid::canonicalize(jid).ok_or_else(|| BadInput::not_a_jid(jid))?;
-        self.0.whatsapp.set_picture(canonical, picture);
+        self.0.whatsapp.set_picture(canonical.clone(), picture);
+        self.0.webhooks.report(Event {
+            jid: canonical,
+            kind: EventKind::Picture,
+        });
         Ok(())
+    }
+
+    /// Lets a message come in from `jid`, in any spelling.
+    pub fn receive_message(&self, jid: &str) -> Result<(), BadInput> {
+        let canonical = jid::canonicalize(jid).ok_or_else(|| BadInput::not_a_jid(jid))?;
+        self.0.webhooks.report(Event {
+            jid: canonical,
+            kind: EventKind::Message,
+        });
+        Ok(())
+    }
+
+    /// Reports the events of an account to a webhook.
+    pub fn add_webhook(&self, webhook: Webhook) -> Result<(), BadInput> {
+        self.0.webhooks.add(webhook)
+    }
+
+    /// The webhooks.
+    pub fn webhooks(&self) -> Vec<Webhook> {
+        self.0.webhooks.list()
+    }
+
+    /// Removes all webhooks.
+    pub fn clear_webhooks(&self) {
+        self.0.webhooks.clear();
     }
 
     /// The exact bytes that the CDN serves as the picture of `jid` now.

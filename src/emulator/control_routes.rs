@@ -14,6 +14,7 @@ use super::{
     population::Picture,
     reply::Reply,
     rule::{BadInput, Rule},
+    webhooks::Webhook,
 };
 
 /// The path of the control routes.
@@ -23,6 +24,12 @@ pub(super) const PREFIX: &str = "/_emulator";
 #[serde(deny_unknown_fields)]
 struct NewPicture {
     picture: Picture,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMessage {
+    from: String,
 }
 
 #[derive(Serialize)]
@@ -75,6 +82,23 @@ where
                 Ok(no_content())
             }))
         }
+        (&Method::POST, ["messages"]) => {
+            reply_or_problem(read_json(body).await.and_then(|new: NewMessage| {
+                control.receive_message(&new.from)?;
+                Ok(no_content())
+            }))
+        }
+        (&Method::GET, ["webhooks"]) => Reply::json(200, &control.webhooks()),
+        (&Method::POST, ["webhooks"]) => {
+            reply_or_problem(read_json(body).await.and_then(|webhook: Webhook| {
+                control.add_webhook(webhook)?;
+                Ok(no_content())
+            }))
+        }
+        (&Method::DELETE, ["webhooks"]) => {
+            control.clear_webhooks();
+            no_content()
+        }
         (&Method::DELETE, ["vendor-cache"]) => {
             control.forget_vendor_cache();
             no_content()
@@ -121,7 +145,8 @@ fn refuse(path: &[&str]) -> Reply {
     let allowed = match path {
         [] | ["population"] => "GET",
         ["calls"] => "GET, DELETE",
-        ["faults"] => "GET, POST, DELETE",
+        ["faults"] | ["webhooks"] => "GET, POST, DELETE",
+        ["messages"] => "POST",
         ["faults", _] | ["vendor-cache"] => "DELETE",
         ["pictures", _] => "PUT",
         _ => {

@@ -40,6 +40,7 @@ mod vendor_cache;
 mod vendor_request;
 mod vendors;
 mod vocabulary;
+mod webhooks;
 mod whatsapp;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -51,6 +52,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::{
     reply::{Reply, ReplyBody},
     state::State,
+    webhooks::Webhooks,
 };
 use crate::server::{self, Address, HyperOnly, Limits, Listener, RequestBody};
 
@@ -62,6 +64,7 @@ pub use self::{
     population::{Kind, OWN_JID, Picture, Profile},
     rule::{BadInput, Fault, Match, Rule},
     vocabulary::{Endpoint, Hop, Vendor},
+    webhooks::Webhook,
 };
 
 /// The longest body of a call.
@@ -81,7 +84,10 @@ impl Emulator {
         let (api_listener, api) = bind(&options.api).await?;
         let (cdn_listener, cdn) = bind(&options.cdn).await?;
         let shutdown = CancellationToken::new();
-        let control = Control(Arc::new(State::new(options, cdn, shutdown.clone())));
+        let (webhooks, events) = Webhooks::new();
+        let state = Arc::new(State::new(options, cdn, webhooks, shutdown.clone()));
+        tokio::spawn(webhooks::send(state.clone(), events));
+        let control = Control(state);
 
         let api_control = control.clone();
         let service = move |_| {

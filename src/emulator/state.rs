@@ -15,7 +15,9 @@ use super::{
     faults::{Effect, Faults},
     links::{Recipient, Signer},
     options::Options,
+    population::{Kind, Picture},
     vendor_cache::VendorCache,
+    webhooks::Webhooks,
     whatsapp::WhatsApp,
 };
 use crate::clock::{Clock, Timestamp};
@@ -31,6 +33,7 @@ pub(super) struct State {
     pub(super) vendor_cache: VendorCache,
     pub(super) faults: Faults,
     pub(super) call_log: CallLog,
+    pub(super) webhooks: Webhooks,
     /// Ends both listeners, and calls that hang.
     pub(super) shutdown: CancellationToken,
 }
@@ -39,7 +42,12 @@ pub(super) struct State {
 
 impl State {
     /// The initial state, with the CDN at `cdn`.
-    pub(super) fn new(options: Options, cdn: SocketAddr, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(
+        options: Options,
+        cdn: SocketAddr,
+        webhooks: Webhooks,
+        shutdown: CancellationToken,
+    ) -> Self {
         let authority = match options.cdn_authority {
             Some(authority) if authority.contains(':') => authority,
             Some(host) => format!("{host}:{}", cdn.port()),
@@ -55,7 +63,20 @@ impl State {
             vendor_cache: VendorCache::default(),
             faults: Faults::default(),
             call_log: CallLog::default(),
+            webhooks,
             shutdown,
+        }
+    }
+
+    /// A fresh link to the picture of `jid`, or why there is none.
+    pub(super) fn link_of(&self, jid: &str, recipient: &Recipient) -> Result<String, Picture> {
+        match self.whatsapp.picture(jid) {
+            Picture::Face(number) => {
+                let portrait = Kind::of(jid).portrait(number);
+                let path = self.whatsapp.publish(portrait, Some(jid));
+                Ok(self.fresh_link(&path, recipient))
+            }
+            reason => Err(reason),
         }
     }
 

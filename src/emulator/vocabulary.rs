@@ -86,6 +86,11 @@ impl Vendor {
         }
     }
 
+    /// Whether the vendor reports changed pictures or messages to webhooks.
+    pub(super) fn sends_events(self) -> bool {
+        matches!(self, Vendor::Evolution | Vendor::Wuzapi | Vendor::Waha)
+    }
+
     /// Whether the vendor caches WhatsApp's answers for 24 h.
     pub(super) fn has_answer_cache(self) -> bool {
         matches!(self, Vendor::Wawp | Vendor::Wappfy | Vendor::Waha)

@@ -7,7 +7,7 @@ pub mod log;
 pub mod log_writer;
 mod metrics;
 mod otlp_client;
-mod rfc3339;
+pub(crate) mod rfc3339;
 mod store_metrics;
 pub mod traces;
 

@@ -1,9 +1,9 @@
-//! Times of the access log in RFC 3339.
+//! Times in RFC 3339.
 
 use crate::clock::Timestamp;
 
 /// Appends the time in UTC, to the millisecond: `2026-11-20T18:40:00.000Z`.
-pub(super) fn write(time: Timestamp, text: &mut String) {
+pub(crate) fn write(time: Timestamp, text: &mut String) {
     const SECONDS_A_DAY: u64 = 86_400;
 
     let (year, month, day) = date(time.as_secs() / SECONDS_A_DAY);

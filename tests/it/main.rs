@@ -32,6 +32,7 @@ mod fault_matrix;
 mod forget;
 mod freshness;
 mod frontend;
+mod gateway_events;
 mod gateways;
 mod guard;
 mod histories;

@@ -170,6 +170,33 @@ async fn chatwoot_gets_a_warm_face_at_once_while_the_gateway_is_down() {
     assert!(unknown.avatar.is_none());
 }
 
+#[tokio::test]
+async fn chatwoot_waits_for_the_turn_of_a_face_that_the_budget_has_no_call_for() {
+    let access = "mode = \"signed\"\nsigning_keys = [\"env:SIGNING_KEY\"]";
+    let settings = Settings::default()
+        .section("access", access)
+        .section("cache", "first_paint = \"500ms\"")
+        .instance("lookups = { per_minute = 6, burst = 1 }");
+    let rig = settings.start().await;
+    let url = path("chatwoot", WEEKS[0]);
+    let mut first = ChatwootContact::default();
+    first
+        .set_avatar_url(&rig, &url.replace("{number}", FACE))
+        .await;
+    assert!(first.avatar.is_some());
+    let (mut second, url) = (
+        ChatwootContact::default(),
+        url.replace("{number}", "628100000002"),
+    );
+    let in_turn = async {
+        let wanted = async || rig.pipeline("waha").1.wanted().len() == 1;
+        until(wanted, LIMIT).await;
+        rig.seconds(10);
+    };
+    tokio::join!(second.set_avatar_url(&rig, &url), in_turn);
+    assert!(second.avatar.is_some());
+}
+
 /// Rocket.Chat with Faceplate as its external provider of avatars.
 #[derive(Clone)]
 struct RocketChat {

@@ -5,12 +5,17 @@
 
 use serde::Serialize;
 
-use crate::emulator::{
-    answer::{Answer, Row},
-    population::{self, OWN_JID},
-    reply::{Reply, phrase},
-    vendor_request::VendorRequest,
-    vocabulary::Endpoint,
+use crate::{
+    clock::Timestamp,
+    emulator::{
+        answer::{Answer, Row},
+        population::{self, OWN_JID},
+        reply::{Reply, phrase},
+        vendor_request::VendorRequest,
+        vocabulary::Endpoint,
+        webhooks::{Event, EventKind, Report, Webhook},
+    },
+    telemetry::rfc3339,
 };
 
 #[derive(Serialize)]
@@ -71,6 +76,48 @@ struct Response<'a> {
 enum Message<'a> {
     Text(&'a str),
     List([String; 1]),
+}
+
+/// A report to a webhook.
+#[derive(Serialize)]
+struct Notice<'a> {
+    event: &'a str,
+    instance: &'a str,
+    data: Data<'a>,
+    destination: &'a str,
+    date_time: String,
+    sender: &'a str,
+    server_url: &'a str,
+    apikey: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Contacts([Contact<'a>; 1]),
+    Contact(Contact<'a>),
+    #[serde(rename_all = "camelCase")]
+    Message {
+        key: MessageKey<'a>,
+        message_type: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Contact<'a> {
+    remote_jid: &'a str,
+    push_name: &'a str,
+    profile_pic_url: Option<&'a str>,
+    instance_id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageKey<'a> {
+    remote_jid: &'a str,
+    from_me: bool,
+    id: &'a str,
 }
 
 /// The JID that the gateway asks WhatsApp for. It keeps three suffixes and makes digits of everything else, without the
@@ -207,6 +254,55 @@ fn failure(status: u16, message: Message<'_>) -> Reply {
         response: Response { message },
     };
     Reply::json(status, &body)
+}
+
+/// Evolution asks WhatsApp for the picture itself, after a change and after each message that comes in, and sends the link
+/// along. With a change, the contacts are a list.
+pub(super) fn reports(
+    webhook: &Webhook,
+    event: &Event,
+    link: Option<&str>,
+    now: Timestamp,
+) -> Vec<Report> {
+    let remote_jid = &*written(&event.jid);
+    let report = |name, data| {
+        let mut date_time = String::new();
+        rfc3339::write(now, &mut date_time);
+        Report::json(&Notice {
+            event: name,
+            instance: &webhook.account,
+            data,
+            destination: &webhook.url,
+            date_time,
+            sender: &written(OWN_JID),
+            server_url: "http://localhost:8080",
+            apikey: None,
+        })
+    };
+    let contact = Contact {
+        remote_jid,
+        push_name: "Ana",
+        profile_pic_url: link,
+        instance_id: "1",
+    };
+    match event.kind {
+        EventKind::Picture => vec![report("contacts.update", Data::Contacts([contact]))],
+        EventKind::Message => {
+            let key = MessageKey {
+                remote_jid,
+                from_me: false,
+                id: "3EB0",
+            };
+            let message = Data::Message {
+                key,
+                message_type: "conversation",
+            };
+            vec![
+                report("messages.upsert", message),
+                report("contacts.update", Data::Contact(contact)),
+            ]
+        }
+    }
 }
 
 /// The spelling of a canonical JID.

@@ -16,8 +16,10 @@ use serde::Serialize;
 use super::{
     answer::{Answer, Row},
     reply::Reply,
+    state::State,
     vendor_request::VendorRequest,
     vocabulary::Vendor,
+    webhooks::{Event, Report, Webhook},
 };
 
 impl Vendor {
@@ -67,6 +69,23 @@ impl Vendor {
             Vendor::Evolution => evolution::error(request, status),
             Vendor::Wuzapi => wuzapi::error(status),
             Vendor::Wppconnect => wppconnect::error(status),
+        }
+    }
+
+    /// The vendor's reports of an event to a webhook. `link` is a fresh link to the picture, if there is one.
+    pub(super) fn reports(
+        self,
+        state: &State,
+        webhook: &Webhook,
+        event: &Event,
+        link: Option<&str>,
+    ) -> Vec<Report> {
+        let now = state.clock.now();
+        match self {
+            Vendor::Evolution => evolution::reports(webhook, event, link, now),
+            Vendor::Wuzapi => wuzapi::reports(webhook, event, link, now),
+            Vendor::Waha => waha::reports(webhook, event, link, now),
+            _ => Vec::new(),
         }
     }
 

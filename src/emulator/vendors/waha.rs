@@ -1,14 +1,22 @@
 //! WAHA, and Wappfy which is WAHA: `GET /api/{session}/chats/{chatId}/picture`,
 //! `GET /api/{session}/chats/overview`, `GET /api/{session}/profile`.
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
+use serde_json::json;
+use sha2::Sha512;
 
-use crate::emulator::{
-    answer::{Answer, Row},
-    population::OWN_JID,
-    reply::{Reply, phrase},
-    vendor_request::VendorRequest,
-    vocabulary::{Endpoint, Vendor},
+use crate::{
+    clock::Timestamp,
+    emulator::{
+        answer::{Answer, Row},
+        population::OWN_JID,
+        reply::{Reply, phrase},
+        vendor_request::VendorRequest,
+        vocabulary::{Endpoint, Vendor},
+        webhooks::{Event, EventKind, Report, Webhook},
+    },
+    hex,
 };
 
 #[derive(Serialize)]
@@ -199,4 +207,35 @@ fn engine_error(request: &VendorRequest) -> Reply {
         },
     };
     Reply::json(500, &body)
+}
+
+/// Messages, and whatsmeow's events, which its engine passes on as they are.
+pub(super) fn reports(
+    webhook: &Webhook,
+    event: &Event,
+    link: Option<&str>,
+    now: Timestamp,
+) -> Vec<Report> {
+    let (name, payload) = match event.kind {
+        EventKind::Picture => {
+            let jid = event.jid.replace("@c.us", "@s.whatsapp.net");
+            let change = json!({ "JID": jid, "Remove": link.is_none(), "PictureID": "1" });
+            let payload = json!({ "event": "gows.PictureEventData", "data": change });
+            ("engine.event", payload)
+        }
+        EventKind::Message => {
+            let payload = json!({ "id": "false_3EB0", "timestamp": now.as_secs(), "from": event.jid,
+                                  "fromMe": false, "body": "hello", "hasMedia": false });
+            ("message", payload)
+        }
+    };
+    let mut report = Report::json(&json!({ "event": name, "session": webhook.account,
+                                           "engine": "GOWS", "payload": payload }));
+    report.signature = webhook.hmac_key.as_ref().and_then(|key| {
+        let mut mac = Hmac::<Sha512>::new_from_slice(key.as_bytes()).ok()?;
+        mac.update(report.body.as_bytes());
+        let tag: [u8; 64] = mac.finalize().into_bytes().into();
+        Some(("x-webhook-hmac", hex::encode::<128>(&tag).to_string()))
+    });
+    vec![report]
 }

@@ -1,14 +1,24 @@
 //! wuzapi: `POST /user/avatar`, `GET /session/status`. Every error of whatsmeow is a 500 with its words. The token is
 //! the account: no path has a name.
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
+use serde_json::json;
+use sha2::Sha256;
+use url::form_urlencoded;
 
-use crate::emulator::{
-    answer::Answer,
-    population::{OWN_JID, Picture},
-    reply::{Reply, phrase},
-    vendor_request::VendorRequest,
-    vocabulary::Endpoint,
+use crate::{
+    clock::Timestamp,
+    emulator::{
+        answer::Answer,
+        population::{OWN_JID, Picture},
+        reply::{Reply, phrase},
+        vendor_request::VendorRequest,
+        vocabulary::Endpoint,
+        webhooks::{Event, EventKind, Report, Webhook},
+    },
+    hex,
+    telemetry::rfc3339,
 };
 
 #[derive(Serialize)]
@@ -104,6 +114,48 @@ pub(super) fn session_down(request: &VendorRequest) -> Reply {
 
 pub(super) fn rate_overlimit() -> Reply {
     avatar_failure(LIMITED)
+}
+
+/// whatsmeow's events, as a form. The signature covers the form.
+pub(super) fn reports(
+    webhook: &Webhook,
+    event: &Event,
+    link: Option<&str>,
+    now: Timestamp,
+) -> Vec<Report> {
+    let jid = event.jid.replace("@c.us", "@s.whatsapp.net");
+    let mut timestamp = String::new();
+    rfc3339::write(now, &mut timestamp);
+    let (kind, of_event) = match event.kind {
+        EventKind::Picture => {
+            let change = json!({ "JID": jid, "Author": jid, "Timestamp": timestamp,
+                                 "Remove": link.is_none(), "PictureID": "1" });
+            ("Picture", change)
+        }
+        EventKind::Message => {
+            let info = json!({ "Chat": jid, "Sender": jid, "IsFromMe": false, "ID": "3EB0",
+                               "PushName": "Ana", "Timestamp": timestamp });
+            let message = json!({ "Info": info, "Message": { "conversation": "hello" } });
+            ("Message", message)
+        }
+    };
+    let data = json!({ "type": kind, "event": of_event });
+    let body = form_urlencoded::Serializer::new(String::new())
+        .append_pair("instanceName", &webhook.account)
+        .append_pair("jsonData", &data.to_string())
+        .append_pair("userID", "1")
+        .finish();
+    let signature = webhook.hmac_key.as_ref().and_then(|key| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).ok()?;
+        mac.update(body.as_bytes());
+        let tag: [u8; 32] = mac.finalize().into_bytes().into();
+        Some(("x-hmac-signature", hex::encode::<64>(&tag).to_string()))
+    });
+    vec![Report {
+        content_type: "application/x-www-form-urlencoded",
+        body,
+        signature,
+    }]
 }
 
 fn status(request: &VendorRequest, logged_in: bool, answer: &Answer) -> Reply {
