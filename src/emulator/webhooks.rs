@@ -3,6 +3,7 @@
 //! Only gateways that report something about pictures or messages send any: Evolution API, wuzapi and WAHA.
 
 use std::{
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use hyper::{Request, body::Bytes, client::conn::http1, header::CONTENT_TYPE, hea
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpStream, sync::mpsc, time};
-use url::Url;
+use url::{Host, Position, Url};
 
 use super::{links::Recipient, rule::BadInput, state::State, vocabulary::Vendor};
 use crate::sync::lock;
@@ -25,7 +26,7 @@ pub struct Webhook {
     pub vendor: Vendor,
     /// The account.
     pub account: String,
-    /// The URL; `http` alone.
+    /// The URL: `http` and an address of this machine.
     pub url: String,
     /// The key that the gateway signs its events with, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,10 +92,9 @@ impl Webhooks {
             let problem = format!("{} reports no events", webhook.vendor);
             return refusal(problem, "choose evolution, wuzapi or waha");
         }
-        let url = Url::parse(&webhook.url).ok();
-        if url.is_none_or(|url| url.scheme() != "http" || url.host_str().is_none()) {
-            let problem = "the URL of a webhook has to begin with http://".to_owned();
-            return refusal(problem, "give the URL of a listener without TLS");
+        if loopback_address(&webhook.url).is_none() {
+            let problem = "a webhook has to be on this machine, without TLS".to_owned();
+            return refusal(problem, "give a URL such as http://127.0.0.1:8082/");
         }
         let mut webhooks = lock(&self.webhooks);
         if webhooks.len() >= MAX_WEBHOOKS {
@@ -160,14 +160,12 @@ pub(super) async fn send(state: Arc<State>, mut events: mpsc::Receiver<Event>) {
 }
 
 async fn post(url: &str, report: Report) -> Option<()> {
+    let address = loopback_address(url)?;
     let url = Url::parse(url).ok()?;
-    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
-    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))
-        .await
-        .ok()?;
+    let stream = TcpStream::connect(address).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-    let mut request = Request::post(&url[url::Position::BeforePath..])
-        .header(HOST, format!("{host}:{port}"))
+    let mut request = Request::post(&url[Position::BeforePath..])
+        .header(HOST, address.to_string())
         .header(CONTENT_TYPE, report.content_type);
     if let Some((name, value)) = report.signature {
         request = request.header(name, value);
@@ -177,4 +175,18 @@ async fn post(url: &str, report: Report) -> Option<()> {
     let exchange = async move { sender.send_request(request).await.map(drop) };
     let (result, _) = tokio::join!(exchange, connection);
     result.ok()
+}
+
+/// The address of a URL without TLS, if it is one of this machine: any page can make the emulator call it.
+fn loopback_address(url: &str) -> Option<SocketAddr> {
+    let url = Url::parse(url).ok().filter(|url| url.scheme() == "http")?;
+    let address = match url.host()? {
+        Host::Ipv4(address) => IpAddr::from(address),
+        Host::Ipv6(address) => IpAddr::from(address),
+        Host::Domain(_) => return None,
+    };
+    let port = url.port_or_known_default()?;
+    address
+        .is_loopback()
+        .then_some(SocketAddr::new(address, port))
 }

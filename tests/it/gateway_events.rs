@@ -128,7 +128,11 @@ async fn the_emulator_refuses_webhooks_that_cannot_work() {
         ),
         (
             r#"{"vendor":"waha","account":"shop","url":"https://127.0.0.1/"}"#,
-            "http://",
+            "on this machine",
+        ),
+        (
+            r#"{"vendor":"waha","account":"shop","url":"http://192.0.2.1/"}"#,
+            "on this machine",
         ),
         (r#"{"vendor":"waha","account":"shop"}"#, "url"),
     ] {

@@ -73,7 +73,11 @@ const OWNERS: [(&str, &[&str], &str); 8] = [
     ),
     (
         "TcpStream::connect",
-        &["upstream/dial.rs", "cli/admin_client.rs"],
+        &[
+            "upstream/dial.rs",
+            "cli/admin_client.rs",
+            "emulator/webhooks.rs",
+        ],
         "only guarded addresses are dialed",
     ),
     ("println!", &["cli/"], "a library reports through tracing"),
