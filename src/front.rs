@@ -10,6 +10,7 @@ use std::{
     convert::Infallible,
     future::{Ready, ready},
     mem,
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, LazyLock},
     task::{Context, Poll},
@@ -99,12 +100,16 @@ struct Shared {
 enum Step {
     Reply(Reply),
     Work(Work),
+    /// The instance is to be made first. With the address that the client's limits are kept under.
+    Unmade(public::Unmade, Option<IpAddr>),
 }
 
 /// A request that has to be waited for.
 enum Work {
     Public(public::Work),
     Compat(Box<compat::Request>),
+    /// The request is to be begun again, once its instance is made.
+    Unmade(Box<(public::Unmade, Parts, Option<IpAddr>)>),
 }
 
 // === impl Front ===
@@ -159,6 +164,10 @@ impl Front {
         };
         let result = match span.in_scope(|| self.begin(&mut head, peer, &mut log)) {
             Ok(Step::Work(work)) => return self.later(work, is_head, log, span),
+            Ok(Step::Unmade(unmade, client)) => {
+                let work = Work::Unmade(Box::new((unmade, head, client)));
+                return self.later(work, is_head, log, span);
+            }
             Ok(Step::Reply(reply)) => Ok(reply),
             Err(problem) => Err(problem),
         };
@@ -182,6 +191,13 @@ impl Front {
                     result.map_err(Problem::from)
                 }
                 Work::Compat(request) => Ok(shared.compat.answer(*request, &mut log).await),
+                Work::Unmade(request) => {
+                    let (unmade, mut head, client) = *request;
+                    let result = shared
+                        .public
+                        .answer_for(unmade, &mut head, client, &mut log);
+                    result.await.map_err(Problem::from)
+                }
             };
             Ok(front.end(result, is_head, log))
         };
@@ -199,6 +215,7 @@ impl Front {
         match shared.public.begin(head, client, log)? {
             Some(Begun::Reply(reply)) => return Ok(Step::Reply(reply)),
             Some(Begun::Work(work)) => return Ok(Step::Work(Work::Public(work))),
+            Some(Begun::Unmade(unmade)) => return Ok(Step::Unmade(unmade, client)),
             None => {}
         }
         let call = compat::Call::parse(&head.uri).ok_or(public::Error::NoRoute)?;

@@ -18,12 +18,12 @@ pub(super) const PAGE: &str = include_str!("dashboard.html");
 
 /// Everything on the page.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Overview<'a> {
+pub(super) struct Overview {
     /// The version of this server.
     version: &'static str,
     /// The time, in seconds since the Unix epoch.
     now: u64,
-    instances: Vec<InstanceRecord<'a>>,
+    instances: Vec<InstanceRecord>,
     cache: CacheRecord,
     /// The resident memory of the process in bytes.
     memory: Option<u64>,
@@ -46,7 +46,7 @@ struct RecentFace {
 
 impl Admin {
     /// The figures of the page.
-    pub(super) async fn overview(&self) -> Overview<'_> {
+    pub(super) async fn overview(&self) -> Overview {
         let mut history = self.history.samples();
         history.push(self.sample());
         let recent = self.faces.recent_updates().await.into_iter();
@@ -60,12 +60,18 @@ impl Admin {
             warm: self.warm_records(),
             faces: recent
                 .map(|(owner, since)| RecentFace {
-                    instance: self.named(&owner.instance).as_str().to_owned(),
+                    instance: self.shown_name(&owner.instance),
                     jid: owner.subject.as_str().to_owned(),
                     since: date(since),
                 })
                 .collect(),
         }
+    }
+
+    /// The name of the instance whose faces have this name in the cache.
+    fn shown_name(&self, cache_name: &str) -> String {
+        let named = self.instances.named(cache_name);
+        named.map_or(cache_name.to_owned(), |named| named.name().to_string())
     }
 }
 

@@ -10,18 +10,19 @@ use crate::{
     avatar::{Ask, Entry, Key, Subject},
     http::{query, respond},
     images::{Asker, Format, Original, VariantSpec},
-    pipeline::Instance,
+    pipeline::{Demand, Instance},
     server::Reply,
+    store::instance_of,
 };
 
 /// The size of the dashboard's pictures, in pixels.
 const THUMBNAIL: u16 = 96;
 
 /// The owner of faces, as a request names it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum NamedInstance<'a> {
     /// A configured instance.
-    Configured(&'a Arc<Instance>),
+    Configured(Arc<Instance>),
     /// A name that only the cache may have.
     Stored(&'a str),
 }
@@ -36,26 +37,37 @@ impl NamedInstance<'_> {
 }
 
 impl Admin {
-    /// The instance called `name`, in the configuration or in the cache.
-    pub(super) fn named<'a>(&'a self, name: &'a str) -> NamedInstance<'a> {
-        match self.instances.named(name) {
-            Some(instance) => NamedInstance::Configured(instance),
-            None => NamedInstance::Stored(name),
+    /// The instance called `name`, in the configuration or in the cache. One of a pattern is made if it has been made
+    /// before.
+    pub(super) async fn named<'a>(&self, name: &'a str) -> NamedInstance<'a> {
+        if let Some(instance) = self.instances.named(name) {
+            return NamedInstance::Configured(instance);
+        }
+        let of = instance_of(name);
+        match self.instances.make(of, Demand::IfKnown).await {
+            Ok(instance) if of == name || **instance.cache_name() == *name => {
+                NamedInstance::Configured(instance)
+            }
+            _ => NamedInstance::Stored(name),
         }
     }
 
     /// The face that a path names.
-    pub(super) fn face<'a>(
-        &'a self,
+    pub(super) async fn face<'a>(
+        &self,
         parameters: &Parameters<'a>,
     ) -> Result<(NamedInstance<'a>, Subject), Error> {
         let jid = query::segment(parameters.jid).map_err(|_| Error::Encoding)?;
-        let named = self.named(parameters.instance);
+        let named = self.named(parameters.instance).await;
         Ok((named, jid.parse().map_err(Error::Jid)?))
     }
 
     /// The cached entry of a face.
-    async fn entry(&self, named: NamedInstance<'_>, subject: Subject) -> Result<Arc<Entry>, Error> {
+    async fn entry(
+        &self,
+        named: &NamedInstance<'_>,
+        subject: Subject,
+    ) -> Result<Arc<Entry>, Error> {
         match named {
             NamedInstance::Configured(instance) => {
                 let entry = self.faces.entry(instance, subject).await?;
@@ -73,7 +85,7 @@ impl Admin {
         named: NamedInstance<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
-        let entry = self.entry(named, subject).await?;
+        let entry = self.entry(&named, subject).await?;
         let record = EntryRecord::new(
             named.as_str(),
             &subject,
@@ -90,12 +102,14 @@ impl Admin {
         named: NamedInstance<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
-        let NamedInstance::Configured(instance) = named else {
-            return Err(Error::UnknownInstance);
+        let instance = match &named {
+            NamedInstance::Configured(instance) => instance.clone(),
+            NamedInstance::Stored(name) => self.instance(name).await?,
         };
         self.faces
-            .look_up(instance, subject, Ask::Refresh, None)
+            .look_up(&instance, subject, Ask::Refresh, None)
             .await?;
+        let named = NamedInstance::Configured(instance);
         self.show_entry(named, subject).await
     }
 
@@ -105,7 +119,7 @@ impl Admin {
         subject: Subject,
     ) -> Result<Reply, Error> {
         let is_on_disk = match named {
-            NamedInstance::Configured(instance) => self.faces.forget(instance, subject).await?,
+            NamedInstance::Configured(instance) => self.faces.forget(&instance, subject).await?,
             NamedInstance::Stored(name) => {
                 let forgotten = self.faces.forget_stored(name, subject).await;
                 forgotten.ok_or(Error::UnknownInstance)?
@@ -124,7 +138,7 @@ impl Admin {
         named: NamedInstance<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
-        let entry = match self.entry(named, subject).await {
+        let entry = match self.entry(&named, subject).await {
             Err(Error::NoEntry) => return Err(Error::NoPicture),
             entry => entry?,
         };

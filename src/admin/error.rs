@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 use crate::{
     avatar::MalformedJid,
     http::{host::InvalidHost, problem::Problem},
-    pipeline::{LookUpError, PushError, RenameError},
+    pipeline::{LookUpError, NotMade, PushError, RenameError},
     representation::{problems, view::InvalidParameter},
     upstream::{EventError, UnsupportedSubject},
 };
@@ -56,6 +56,8 @@ pub(super) enum Error {
     CrossSite,
     /// No instance has this name.
     UnknownInstance,
+    /// No instance of the pattern can be made now.
+    InstancesFull,
     /// The vendor has no call for the face.
     Unsupported(UnsupportedSubject),
     /// The pictures that are being sent leave no space for this one.
@@ -74,6 +76,15 @@ pub(super) enum Error {
     WarmupRunning,
     /// No warm-up of the instance is running.
     NoWarmup,
+}
+
+impl From<NotMade> for Error {
+    fn from(error: NotMade) -> Self {
+        match error {
+            NotMade::Unknown => Error::UnknownInstance,
+            NotMade::Full => Error::InstancesFull,
+        }
+    }
 }
 
 impl From<UnsupportedSubject> for Error {
@@ -160,6 +171,7 @@ impl From<Error> for Problem {
                 "open the page on this listener itself, or send the request without a browser",
             ),
             Error::UnknownInstance => problems::unknown_instance(),
+            Error::InstancesFull => problems::instances_full(),
             Error::Unsupported(error) => problems::unsupported(error),
             Error::NoSpace => problems::no_space(),
             Error::NoEntry => Problem::new(
@@ -173,6 +185,7 @@ impl From<Error> for Problem {
             Error::Rename(error) => Problem::new(
                 match error {
                     RenameError::InUse => StatusCode::CONFLICT,
+                    RenameError::Full => StatusCode::SERVICE_UNAVAILABLE,
                     RenameError::NoFaces | RenameError::UnknownInstance => StatusCode::NOT_FOUND,
                 },
                 "rename",

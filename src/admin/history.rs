@@ -1,7 +1,7 @@
 //! Samples of the counters, one a minute for the last hour, for the dashboard's graphs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -60,10 +60,7 @@ impl Admin {
         let metrics = &self.metrics;
         let statuses = ["hit", "stale", "miss", "expired", "refresh", "bypass"];
         // Instances of one vendor share its counters.
-        let instances = self.instances.iter();
-        let providers: BTreeSet<_> = instances
-            .map(|instance| &instance.provider().name)
-            .collect();
+        let providers = self.instances.providers();
         let total = |outcome| {
             providers
                 .iter()

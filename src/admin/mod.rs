@@ -31,7 +31,7 @@ pub use warm::{WarmRecord, WarmState};
 
 use crate::{
     http::{Body, host, problem::Problem, respond},
-    pipeline::Instance,
+    pipeline::{Demand, Instance},
     server::Reply,
 };
 
@@ -76,7 +76,9 @@ impl Admin {
             return Err(Error::Method(route.methods));
         }
         let max_body = match (route.endpoint, method) {
-            (Endpoint::Entry, &Method::PUT) => self.longest_push(&parameters, &head.headers)?,
+            (Endpoint::Entry, &Method::PUT) => {
+                self.longest_push(&parameters, &head.headers).await?
+            }
             _ => route.max_body,
         };
         let body = match max_body {
@@ -111,7 +113,7 @@ impl Admin {
                 Ok(respond::json(&result))
             }
             Endpoint::Entry => {
-                let (named, subject) = self.face(&parameters)?;
+                let (named, subject) = self.face(&parameters).await?;
                 match *method {
                     Method::POST => self.refresh_entry(named, subject).await,
                     Method::PUT => self.push(named, subject, &head.headers, body).await,
@@ -120,21 +122,24 @@ impl Admin {
                 }
             }
             Endpoint::Picture => {
-                let (named, subject) = self.face(&parameters)?;
+                let (named, subject) = self.face(&parameters).await?;
                 self.picture(named, subject).await
             }
         }
     }
 
     async fn lift_pause(&self, name: &str) -> Result<Reply, Error> {
-        let instance = self.instance(name)?;
-        match self.faces.lift_pause(instance).await {
+        let instance = self.instances.make(name, Demand::IfKnown).await;
+        let instance = instance.map_err(Error::from)?;
+        match self.faces.lift_pause(&instance).await {
             true => Ok(Reply::empty(StatusCode::NO_CONTENT)),
             false => Err(Error::NoPause),
         }
     }
 
-    fn instance(&self, name: &str) -> Result<&Arc<Instance>, Error> {
-        self.instances.get(name).ok_or(Error::UnknownInstance)
+    /// The instance called `name`, which is made if it is of a pattern.
+    async fn instance(&self, name: &str) -> Result<Arc<Instance>, Error> {
+        let instance = self.instances.make(name, Demand::Credential).await;
+        instance.map_err(Error::from)
     }
 }

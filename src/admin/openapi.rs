@@ -124,11 +124,11 @@ fn describe_endpoint(route: &Route, method: &str) -> Operation {
             &["application/json"],
         ),
         Endpoint::Overview => Operation::new("overview", "Shows the dashboard's figures")
-            .json::<Overview<'_>>(OK, "The figures."),
+            .json::<Overview>(OK, "The figures."),
         Endpoint::Instances => {
             let summary = "Shows each instance's budget, pause and session";
             Operation::new("listInstances", summary)
-                .json_list::<InstanceRecord<'_>>(OK, "The instances.")
+                .json_list::<InstanceRecord>(OK, "The instances.")
         }
         Endpoint::Pause => {
             let summary = "Lifts the pause of an instance: its vendor may be called again";
@@ -224,6 +224,7 @@ fn describe_rename() -> Operation {
             invalid(),
             Error::Rename(RenameError::InUse),
             Error::Rename(RenameError::NoFaces),
+            Error::Rename(RenameError::Full),
             Error::NotOnDisk,
         ])
 }
@@ -284,6 +285,7 @@ fn describe_warm(method: &str) -> Operation {
                         error: MalformedJid::User,
                     },
                     Error::UnknownInstance,
+                    Error::InstancesFull,
                     Error::WarmupRunning,
                 ])
         }

@@ -42,8 +42,11 @@ impl Admin {
                 _ => return Err(INVALID),
             }
         }
-        let named = name.as_deref().map(|name| self.named(name));
-        let scope = match (named, jid, earlier, all) {
+        let named = match name.as_deref() {
+            Some(name) => Some(self.named(name).await),
+            None => None,
+        };
+        let scope = match (&named, jid, earlier, all) {
             (Some(NamedInstance::Configured(instance)), Some(subject), false, false) => {
                 PurgeScope::Face(instance, subject)
             }
@@ -83,7 +86,11 @@ impl Admin {
         let names = match purged {
             PurgeScope::Instance(instance) | PurgeScope::Earlier(instance) => earlier(instance),
             PurgeScope::Stored(name) => vec![name.into()],
-            PurgeScope::All => self.instances.iter().flat_map(|one| earlier(one)).collect(),
+            PurgeScope::All => self
+                .instances
+                .iter()
+                .flat_map(|one| earlier(&one))
+                .collect(),
             PurgeScope::Face(..) | PurgeScope::StoredFace(..) => Vec::new(),
         };
         for name in names {

@@ -32,12 +32,12 @@ enum Kind {
 
 impl Admin {
     /// The longest body of a push to this instance.
-    pub(super) fn longest_push(
+    pub(super) async fn longest_push(
         &self,
         parameters: &Parameters<'_>,
         headers: &HeaderMap,
     ) -> Result<usize, Error> {
-        let instance = self.instance(parameters.instance)?;
+        let instance = self.instance(parameters.instance).await?;
         Ok(match kind(headers)? {
             Kind::Link => MAX_LINK_BODY,
             Kind::Picture => instance.client().settings().max_picture,
@@ -52,7 +52,7 @@ impl Admin {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Reply, Error> {
-        let NamedInstance::Configured(instance) = named else {
+        let NamedInstance::Configured(instance) = &named else {
             return Err(Error::UnknownInstance);
         };
         let pushed = match kind(headers)? {

@@ -47,9 +47,12 @@ struct PictureRecord<'a> {
 
 /// The state of an instance.
 #[derive(Serialize, ToSchema)]
-pub(super) struct InstanceRecord<'a> {
-    pub(super) instance: &'a str,
-    provider: &'a str,
+pub(super) struct InstanceRecord {
+    pub(super) instance: String,
+    /// The name of the table in the configuration, if that is a pattern of names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
+    provider: String,
     /// The number of calls that can be made now.
     budget: u64,
     /// The number of calls that can be made when the budget is full.
@@ -151,16 +154,18 @@ impl<'a> EntryRecord<'a> {
     }
 }
 
-impl<'a> InstanceRecord<'a> {
-    pub(super) fn new(instance: &'a Instance) -> Self {
+impl InstanceRecord {
+    /// The record of an instance, which may be of a pattern.
+    pub(super) fn new(instance: &Instance, pattern: Option<String>) -> Self {
         let admission = instance.admission();
         let (paused, session) = (admission.cooldown(), admission.session());
         let is_known = session.state != SessionState::Unknown;
         Self {
             session: session.state,
             session_since: is_known.then(|| date(session.since)),
-            instance: instance.name(),
-            provider: &instance.provider().name,
+            instance: instance.name().to_string(),
+            pattern,
+            provider: instance.provider().name.to_string(),
             budget: admission.available(),
             budget_full: admission.burst(),
             wanted: instance.wanted().len(),

@@ -31,9 +31,17 @@ impl Admin {
     /// The counters, and the gauges as they are now.
     pub(super) fn metrics(&self) -> Reply {
         let metrics = &self.metrics;
-        for instance in self.instances.iter() {
+        for instance in self.instances.exact() {
             metrics.set_budget(instance.name(), instance.admission().available());
             metrics.set_wanted(instance.name(), instance.wanted().len());
+        }
+        // As many label values as patterns, however many names there are.
+        for pattern in self.instances.patterns() {
+            let (names, made) = (pattern.settings().names.to_string(), pattern.all());
+            let budgets = made.iter().map(|one| one.admission().available());
+            metrics.set_budget(&names, budgets.sum());
+            metrics.set_wanted(&names, made.iter().map(|one| one.wanted().len()).sum());
+            metrics.set_names(&names, made.len());
         }
         let health = self.faces.health();
         metrics.store().set(StoreFigures {
@@ -58,16 +66,21 @@ impl Admin {
         )
     }
 
-    /// The record of each instance, by name. Gateways are asked for their sessions, for the next records.
-    pub(super) fn instance_records(&self) -> Vec<InstanceRecord<'_>> {
+    /// The record of each instance, by name. Gateways are asked for their sessions, for the next records; but not for
+    /// those of patterns, which may be thousands.
+    pub(super) fn instance_records(&self) -> Vec<InstanceRecord> {
+        for instance in self.instances.exact() {
+            self.faces.check_session(instance);
+        }
         let instances = self.instances.iter();
         let mut records: Vec<_> = instances
             .map(|instance| {
-                self.faces.check_session(instance);
-                InstanceRecord::new(instance)
+                let pattern = self.instances.pattern_of(instance.name());
+                let pattern = pattern.map(|pattern| pattern.settings().names.to_string());
+                InstanceRecord::new(&instance, pattern)
             })
             .collect();
-        records.sort_by_key(|record| record.instance);
+        records.sort_by(|one, other| one.instance.cmp(&other.instance));
         records
     }
 

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::{Admin, Error, records::date};
 use crate::{
     http::{query, respond},
-    pipeline::{Job, Progress, RunState},
+    pipeline::{Demand, Job, Progress, RunState},
     representation::view::InvalidParameter,
     server::Reply,
 };
@@ -85,12 +85,12 @@ impl Admin {
         match *method {
             Method::POST => {
                 let selection = Selection::parse(query)?;
-                let instance = self.instance(&selection.instance)?;
+                let instance = self.instance(&selection.instance).await?;
                 let job = match selection.chats {
                     Some(top) => Job::Chats(top),
                     None => listed_job(body)?,
                 };
-                let started = self.warmups.start(instance, job);
+                let started = self.warmups.start(&instance, job);
                 started.map_err(|_| Error::WarmupRunning)?;
                 let records = self.warm_records();
                 let record = records.iter().find(|run| run.instance == **instance.name());
@@ -100,8 +100,12 @@ impl Admin {
             }
             Method::DELETE => {
                 let selection = Selection::parse(query)?;
-                let instance = self.instance(&selection.instance)?;
-                if !self.warmups.cancel(instance).await {
+                let instance = self
+                    .instances
+                    .make(&selection.instance, Demand::IfKnown)
+                    .await;
+                let instance = instance.map_err(Error::from)?;
+                if !self.warmups.cancel(&instance).await {
                     return Err(Error::NoWarmup);
                 }
                 Ok(Reply::empty(StatusCode::NO_CONTENT))

@@ -1,90 +1,194 @@
 //! Builds the accounts from their settings.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use super::{Dependencies, StartError};
 use crate::{
+    clock::Clock,
     config::{self, Config, Reloadable},
     limits::Admission,
-    pipeline::{Faces, Instance, Instances},
+    pipeline::{
+        Faces, Instance, InstanceMaker, InstancePattern, Instances, PatternSettings, Warmups,
+    },
     store::{AccountId, AccountNames, Store},
     telemetry::Metrics,
-    upstream::Client,
+    upstream::{Client, Resolver},
 };
 
-/// Builds an account. One that was configured before a reload, under whatever name, keeps its admission
-/// control and its connections, which fetches in flight go on using. Another account continues from the
-/// state that an earlier process saved.
-pub(super) fn build(
-    settings: config::Instance,
-    store: &Store,
-    dependencies: &Dependencies,
-    before: Option<&Instances>,
-) -> Arc<Instance> {
-    let account = account_id(&settings);
-    let names_before = store.load_account_names(&settings.name);
-    let names = AccountNames::new(&settings.name, account.clone(), names_before.clone());
-    if names_before.as_ref() != Some(&names) {
-        store.save_account_names(&settings.name, &names);
+/// Builds accounts.
+#[derive(Clone, Debug)]
+pub(super) struct Builder {
+    pub(super) store: Arc<Store>,
+    pub(super) clock: Clock,
+    pub(super) resolver: Resolver,
+    /// The instances on disk by their accounts, read when the first account is looked for.
+    on_disk: Arc<OnceLock<HashMap<AccountId, String>>>,
+}
+
+/// Makes the instances of a pattern.
+#[derive(Debug)]
+struct PatternBuilder {
+    builder: Builder,
+    pattern: config::InstancePattern,
+    /// Has the connections of all instances.
+    client: Client,
+    /// Continues the warm-ups that the end of the last process interrupted.
+    warmups: Warmups,
+}
+
+impl Builder {
+    pub(super) fn new(store: Arc<Store>, dependencies: &Dependencies) -> Self {
+        Self {
+            store,
+            clock: dependencies.clock.clone(),
+            resolver: dependencies.resolver.clone(),
+            on_disk: Arc::default(),
+        }
     }
-    let known = before.and_then(|before| {
-        let (provider, base) = (&settings.provider.name, &settings.client.base);
-        let mut known = before.iter();
-        known.find(|known| known.is_account(provider, base, &settings.account.name))
-    });
-    let admission = match known {
-        Some(known) => {
-            known.admission().set_limits(settings.limits);
-            known.admission().clone()
+
+    /// Builds an account. One that was configured before a reload, under whatever name, keeps its admission
+    /// control and its connections, which fetches in flight go on using. Another account continues from the
+    /// state that an earlier process saved.
+    pub(super) fn build(
+        &self,
+        settings: config::Instance,
+        before: Option<&Instances>,
+        new_client: impl FnOnce(&config::Instance) -> Client,
+    ) -> Arc<Instance> {
+        let store = &self.store;
+        let account = account_id(&settings);
+        let names_before = store.load_account_names(&settings.name);
+        let names = AccountNames::new(&settings.name, account.clone(), names_before.clone());
+        if names_before.as_ref() != Some(&names) {
+            store.save_account_names(&settings.name, &names);
         }
-        None => {
-            let admission = Admission::new(settings.limits, dependencies.clock.clone());
-            let state = match names_before {
-                // The saved state of a name that has just changed its account is the other account's.
-                Some(names) if *names.account() != account => None,
-                Some(_) => store.load_state(&settings.name),
-                None => store.load_state(&former_name(store, &settings.name, &account)),
-            };
-            if let Some(state) = state {
-                admission.restore(serde_json::from_slice(&state).unwrap_or_default());
+        let known = before.and_then(|before| known(before, &settings));
+        let admission = match &known {
+            Some(known) => {
+                known.admission().set_limits(settings.limits.clone());
+                known.admission().clone()
             }
-            Arc::new(admission)
+            None => {
+                let admission = Admission::new(settings.limits.clone(), self.clock.clone());
+                let state = match names_before {
+                    // The saved state of a name that has just changed its account is the other account's.
+                    Some(names) if *names.account() != account => None,
+                    Some(_) => store.load_state(&settings.name),
+                    None => store.load_state(&self.former_name(&settings.name, &account)),
+                };
+                if let Some(state) = state {
+                    admission.restore(serde_json::from_slice(&state).unwrap_or_default());
+                }
+                Arc::new(admission)
+            }
+        };
+        let wanted = known.as_ref().map(|known| known.wanted().clone());
+        let client = known
+            .as_ref()
+            .map(|known| known.client())
+            .filter(|client| *client.settings() == settings.client)
+            .cloned();
+        let client = client.unwrap_or_else(|| Arc::new(new_client(&settings)));
+        Arc::new(Instance::new(
+            &settings.name,
+            &names,
+            settings.provider,
+            settings.account,
+            client,
+            admission,
+            wanted.unwrap_or_default(),
+        ))
+    }
+
+    /// A client of its own for an instance.
+    pub(super) fn client(&self, settings: &config::Instance) -> Client {
+        Client::new(settings.client.clone(), self.resolver.clone())
+    }
+
+    /// The instances of `pattern`, none of which is made yet.
+    pub(super) fn pattern(
+        &self,
+        pattern: config::InstancePattern,
+        warmups: &Warmups,
+    ) -> InstancePattern {
+        let template = &pattern.template;
+        let settings = PatternSettings {
+            names: pattern.names.clone(),
+            account: pattern.account.clone(),
+            provider: template.provider.clone(),
+            token: template.account.token.clone(),
+            max_names: pattern.max_names,
+            idle: pattern.idle,
+        };
+        let maker = PatternBuilder {
+            client: self.client(template),
+            builder: self.clone(),
+            pattern,
+            warmups: warmups.clone(),
+        };
+        InstancePattern::new(settings, Box::new(maker), self.clock.clone())
+    }
+
+    /// The name that `account` had before it was called `name` in the configuration, so that a new name does not
+    /// refund its budget; `name` itself if it had none.
+    fn former_name(&self, name: &str, account: &AccountId) -> String {
+        let on_disk = self.on_disk.get_or_init(|| {
+            let names = self.store.instances_on_disk().into_iter();
+            let accounts = names.filter_map(|name| {
+                let names = self.store.load_account_names(&name)?;
+                Some((names.account().clone(), name))
+            });
+            accounts.collect()
+        });
+        let former = on_disk.get(account).map(String::as_str);
+        former.unwrap_or(name).to_owned()
+    }
+}
+
+impl InstanceMaker for PatternBuilder {
+    fn make(&self, name: &str, before: Option<&Instances>) -> Arc<Instance> {
+        let settings = self.pattern.instance(name);
+        let client = |_: &config::Instance| self.client.sibling();
+        self.builder.build(settings, before, client)
+    }
+
+    fn start(&self, instance: &Arc<Instance>) {
+        self.warmups.resume(instance);
+    }
+
+    fn forget(&self, name: &str) {
+        let Builder { store, clock, .. } = &self.builder;
+        let saved = store.load_state(name);
+        let saved = saved.map(|state| serde_json::from_slice(&state).unwrap_or_default());
+        let admission = Admission::new(self.pattern.template.limits.clone(), clock.clone());
+        admission.restore(saved.unwrap_or_default());
+        if admission.is_at_rest() && !self.warmups.is_interrupted(name) {
+            store.remove_states(name);
         }
-    };
-    let wanted = known.map(|known| known.wanted().clone());
-    let wanted = wanted.unwrap_or_default();
-    let client = known
-        .map(|known| known.client())
-        .filter(|client| *client.settings() == settings.client)
-        .cloned();
-    let client = client
-        .unwrap_or_else(|| Arc::new(Client::new(settings.client, dependencies.resolver.clone())));
-    Arc::new(Instance::new(
-        &settings.name,
-        &names,
-        settings.provider,
-        settings.account,
-        client,
-        admission,
-        wanted,
-    ))
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        self.builder.store.load_account_names(name).is_some()
+    }
+}
+
+/// The instance that had the account before a reload.
+fn known(before: &Instances, settings: &config::Instance) -> Option<Arc<Instance>> {
+    let (provider, base) = (&settings.provider.name, &settings.client.base);
+    let account = &settings.account.name;
+    // Most accounts keep their names.
+    let is_same = |known: &Arc<Instance>| known.is_account(provider, base, account);
+    let named = before.get(&settings.name).filter(is_same);
+    named.or_else(|| before.iter().find(is_same))
 }
 
 /// The account of an instance, for the cache.
 pub fn account_id(settings: &config::Instance) -> AccountId {
     let base = settings.client.base.as_str();
     AccountId::new(&settings.provider.name, base, &settings.account.name)
-}
-
-/// The name that `account` had before it was called `name` in the configuration, so that a new name does not
-/// refund its budget; `name` itself if it had none.
-fn former_name(store: &Store, name: &str, account: &AccountId) -> String {
-    let mut others = store.instances_on_disk().into_iter();
-    let former = others.find(|other| {
-        let names = store.load_account_names(other);
-        other != name && names.is_some_and(|names| names.account() == account)
-    });
-    former.unwrap_or_else(|| name.to_owned())
 }
 
 /// Reports faces in the cache that are not served, because no instance has their account any more.
@@ -100,7 +204,7 @@ pub(super) fn report_unused_faces(store: &Store, instances: &Instances) {
         }
     }
     for unused in store.instances_on_disk() {
-        if instances.get(&unused).is_none() {
+        if !instances.is_configured(&unused) {
             tracing::warn!(
                 instance = %unused,
                 "the cache has an instance that is not configured, whose faces are not served; faceplate cache rename {unused} NEW gives them to the instance NEW; POST /v1/purge?instance={unused}&hard=true deletes them"
@@ -119,12 +223,18 @@ pub fn offline(config: Config) -> Result<(Faces, Instances), StartError> {
     )?);
     let Reloadable {
         instances,
+        patterns,
         pipeline,
         ..
     } = config.reloadable;
-    let instances = instances.into_iter();
-    let instances = instances.map(|settings| build(settings, &store, &dependencies, None));
-    let instances = instances.collect();
+    let builder = Builder::new(store.clone(), &dependencies);
     let faces = Faces::new(store, pipeline, clock.clone(), Metrics::new());
+    let warmups = Warmups::new(faces.clone());
+    let instances = instances.into_iter();
+    let instances = instances
+        .map(|settings| builder.build(settings, None, |settings| builder.client(settings)));
+    let patterns = patterns.into_iter();
+    let patterns = patterns.map(|pattern| Arc::new(builder.pattern(pattern, &warmups)));
+    let instances = Instances::new(instances.collect(), patterns.collect());
     Ok((faces, instances))
 }

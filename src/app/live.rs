@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{dependencies::Dependencies, instances};
+use super::{
+    dependencies::Dependencies,
+    instances::{self, Builder},
+};
 use crate::{
     admin::{Admin, History},
     config::Reloadable,
@@ -51,20 +54,44 @@ impl Live {
     ) -> Self {
         let warmups = Warmups::new(faces.clone());
         let known = before.map(|live| &live.instances);
+        let builder = Builder::new(parts.store.clone(), &parts.dependencies);
         let (mut built, mut hooks) = (Vec::new(), HashMap::new());
         for instance in settings.instances {
             let schedule = instance.warm;
             let hook = instance.hook.clone();
             hooks.extend(hook.map(|hook| (instance.name.clone(), hook)));
-            let instance = instances::build(instance, &parts.store, &parts.dependencies, known);
+            let instance = builder.build(instance, known, |settings| builder.client(settings));
             faces.take_over_wanted(&instance);
             warmups.resume(&instance);
             if let Some(schedule) = schedule {
-                warmups.daily(&instance, schedule);
+                let instances = vec![instance.clone()];
+                warmups.daily(move || instances.clone(), schedule);
             }
             built.push(instance);
         }
-        let instances: Instances = built.into_iter().collect();
+        let mut patterns = Vec::new();
+        for pattern in settings.patterns {
+            let hook = pattern.template.hook.clone();
+            hooks.extend(hook.map(|hook| (pattern.template.name.clone(), hook)));
+            let schedule = pattern.template.warm;
+            let pattern = Arc::new(builder.pattern(pattern, &warmups));
+            if let Some(schedule) = schedule {
+                // The pattern has the warm-ups, so they must not have it.
+                let pattern = Arc::downgrade(&pattern);
+                let made = move || pattern.upgrade().map_or_else(Vec::new, |one| one.all());
+                warmups.daily(made, schedule);
+            }
+            patterns.push(pattern);
+        }
+        let instances = Instances::new(built, patterns);
+        match known {
+            Some(known) => {
+                for instance in instances.adopt(known) {
+                    faces.take_over_wanted(&instance);
+                }
+            }
+            None => instances.make_those(|name| warmups.is_interrupted(name), &parts.store),
+        }
         instances::report_unused_faces(&parts.store, &instances);
         let limiter = before.map(|live| &live.limiter);
         let limiter = limiter.filter(|limiter| limiter.quota() == settings.client_rate);

@@ -57,6 +57,9 @@ pub struct App {
     _shutdown_on_drop: DropGuard,
 }
 
+/// How often the names of patterns that nobody uses are forgotten.
+const UNUSED_NAMES_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
 impl App {
     /// Starts a server. When this returns, its listeners are bound and accept connections.
     pub async fn start(config: Config, mut dependencies: Dependencies) -> Result<Self, StartError> {
@@ -131,7 +134,7 @@ impl App {
     /// The pipeline and the instance of this name, for callers without a socket.
     pub fn pipeline(&self, instance: &str) -> Option<(Faces, Arc<Instance>)> {
         let live = self.live.load();
-        let instance = live.instances.get(instance)?.clone();
+        let instance = live.instances.get(instance)?;
         Some((live.faces.clone(), instance))
     }
 
@@ -212,23 +215,35 @@ fn start_tasks(
             shutdown.clone(),
         ))
     });
+    let (clock, for_names) = (parts.dependencies.clock.clone(), live.clone());
+    let forgetting = async move {
+        loop {
+            clock.sleep_until(clock.now() + UNUSED_NAMES_INTERVAL).await;
+            let live = for_names.load_full();
+            live.faces.forget_unused_names(&live.instances).await;
+        }
+    };
     let (clock, live) = (parts.dependencies.clock.clone(), live.clone());
     let sampling = async move {
         loop {
             clock.sleep_until(clock.now() + History::STEP).await;
-            live.load().admin.record_sample();
+            let live = live.load();
+            live.admin.record_sample();
+            live.instances.drop_idle();
         }
-    };
-    let shutdown = shutdown.clone();
-    let sampling = async move {
-        shutdown.run_until_cancelled(sampling).await;
     };
     let tasks = [
         tokio::spawn(public),
         tokio::spawn(admin),
-        tokio::spawn(sampling),
+        tokio::spawn(until_shutdown(sampling, shutdown.clone())),
+        tokio::spawn(until_shutdown(forgetting, shutdown.clone())),
     ];
     tasks.into_iter().chain(hooks).collect()
+}
+
+/// Does `work` until the server stops.
+async fn until_shutdown(work: impl Future<Output = ()>, shutdown: CancellationToken) {
+    shutdown.run_until_cancelled(work).await;
 }
 
 /// The settings of a listener that is not for faces.

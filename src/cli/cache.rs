@@ -4,7 +4,7 @@
 mod export;
 mod report;
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Subcommand;
 use hyper::{Method, StatusCode, body::Bytes};
@@ -21,7 +21,7 @@ use crate::{
     avatar::Subject,
     clock::Clock,
     config::Config,
-    pipeline::{Faces, Instances},
+    pipeline::{Demand, Faces, Instance, Instances},
     store::{Damage, InspectedEntry, Inspection, OpenError, Store},
 };
 
@@ -239,9 +239,9 @@ async fn forget(config: &Config, local: Config, name: &str, subject: &str) -> Re
     let subject: Subject = subject.parse().map_err(|why| format!("not a JID: {why}"))?;
     match offline(config, local).await? {
         Some((faces, instances)) => {
-            let is_on_disk = match instances.named(name) {
+            let is_on_disk = match known(&instances, name).await {
                 Some(instance) => {
-                    let forgotten = faces.forget(instance, subject).await;
+                    let forgotten = faces.forget(&instance, subject).await;
                     forgotten.map_err(|error| error.to_string())?
                 }
                 None => faces.forget_stored(name, subject).await.ok_or_else(|| {
@@ -263,12 +263,27 @@ async fn forget(config: &Config, local: Config, name: &str, subject: &str) -> Re
     Ok(())
 }
 
+/// The instance that is called `name` in the configuration or the cache; one of a pattern if the cache knows it.
+async fn known(instances: &Instances, name: &str) -> Option<Arc<Instance>> {
+    match instances.make(name, Demand::IfKnown).await {
+        Ok(instance) => Some(instance),
+        Err(_) => instances.by_cache_name(name),
+    }
+}
+
 /// The names that the cache has for the faces of the configured instances.
 fn names_in_use(config: &Config) -> Result<BTreeSet<String>, String> {
     let inspection = inspection(config)?;
-    let instances = config.reloadable.instances.iter();
+    let exact = config.reloadable.instances.iter();
+    let known: BTreeSet<_> = exact
+        .map(|instance| instance.name.clone())
+        .chain(inspection.instances())
+        .collect();
+    let instances = known
+        .iter()
+        .filter_map(|name| config.reloadable.instance(name));
     let names = instances.map(|instance| {
-        let names = inspection.account_names(&instance.name, app::account_id(instance));
+        let names = inspection.account_names(&instance.name, app::account_id(&instance));
         names.current().to_owned()
     });
     Ok(names.collect())

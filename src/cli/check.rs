@@ -29,9 +29,18 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
     say!(
         "{}: {} instance(s), no problem",
         args.config.display(),
-        config.reloadable.instances.len()
+        config.reloadable.instances.len() + config.reloadable.patterns.len()
     );
-    for instance in &config.reloadable.instances {
+    for pattern in &config.reloadable.patterns {
+        say!(
+            "  {}: up to {} names in memory, each with an account and a budget of its own",
+            pattern.names,
+            pattern.max_names
+        );
+    }
+    let templates = config.reloadable.patterns.iter();
+    let templates = templates.map(|pattern| &pattern.template);
+    for instance in config.reloadable.instances.iter().chain(templates) {
         say!(
             "  {}: {} at {}, {} lookups a minute, {} of them bypass the vendor's cache",
             instance.name,
@@ -41,8 +50,7 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
             instance.limits.budget.refreshes.per_minute,
         );
     }
-    let used = config.reloadable.instances.iter();
-    let used = used.map(|instance| &instance.provider);
+    let used = config.reloadable.providers();
     let mut names = BTreeSet::new();
     let mut failures = Vec::new();
     for provider in used.filter(|provider| names.insert(provider.name.clone())) {

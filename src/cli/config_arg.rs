@@ -1,6 +1,6 @@
 //! The argument that names the configuration file, and the configuration behind it.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use crate::{
     config::{self, Config, Instance},
@@ -32,13 +32,8 @@ impl ConfigArg {
 }
 
 /// The instance called `name`.
-pub(super) fn instance<'c>(config: &'c Config, name: &str) -> Result<&'c Instance, String> {
-    let mut instances = config.reloadable.instances.iter();
-    instances
-        .find(|instance| instance.name == name)
-        .ok_or_else(|| {
-            format!(
-                "there is no instance {name:?} in the configuration; check its name in [instances]"
-            )
-        })
+pub(super) fn instance<'c>(config: &'c Config, name: &str) -> Result<Cow<'c, Instance>, String> {
+    config.reloadable.instance(name).ok_or_else(|| {
+        format!("there is no instance {name:?} in the configuration; check its name in [instances]")
+    })
 }

@@ -43,6 +43,9 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     for instance in &config.reloadable.instances {
         findings.extend(vendor::examine(instance, &resolver, &Clock::system()).await);
     }
+    for pattern in &config.reloadable.patterns {
+        findings.extend(vendor::examine_pattern(pattern, &resolver).await);
+    }
     report(&findings, args.json);
     let failed = findings.iter().filter(|f| f.verdict == Verdict::Fail);
     match failed.count() {

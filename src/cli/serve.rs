@@ -46,6 +46,7 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     );
     warn(&config);
     let instances = config.reloadable.instances.len();
+    let patterns = config.reloadable.patterns.len();
     let dependencies = Dependencies {
         socket_mode: Some(0o777 & !umask.bits()),
         inherited: InheritedListeners::from_manager(&std::env::var("LISTEN_FDNAMES").unwrap_or_default())
@@ -56,7 +57,7 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     let hooks = app.hooks.as_ref().map(ToString::to_string);
-    tracing::info!(listen = %app.address, admin = %app.admin, hooks, instances, "serving faces");
+    tracing::info!(listen = %app.address, admin = %app.admin, hooks, instances, patterns, "serving faces");
     notify(NotifyState::Ready);
 
     loop {
@@ -89,8 +90,13 @@ fn reload(app: &App, path: &Path) -> Vec<PathBuf> {
             warn(&config);
             let files = files(&config, secrets);
             let instances = config.reloadable.instances.len();
+            let patterns = config.reloadable.patterns.len();
             app.reload(config);
-            tracing::info!(instances, "the configuration was read again and is in use");
+            tracing::info!(
+                instances,
+                patterns,
+                "the configuration was read again and is in use"
+            );
             files
         }
         (Err(problems), secrets) => {

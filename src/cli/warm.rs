@@ -21,7 +21,7 @@ use crate::{
     admin::{WarmRecord, WarmState},
     app::{self, StartError},
     config::Config,
-    pipeline::{Job, Warmups},
+    pipeline::{Demand, Job, Warmups},
     store::OpenError,
 };
 
@@ -70,9 +70,10 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     let run = match app::offline(local) {
         Ok((faces, instances)) => {
             let warmups = Warmups::new(faces);
-            let instance = instances.get(name).ok_or("the instance is gone")?;
+            let instance = instances.make(name, Demand::Credential).await;
+            let instance = instance.map_err(|_| "the instance cannot be made")?;
             warmups
-                .start(instance, job)
+                .start(&instance, job)
                 .map_err(|error| error.to_string())?;
             Run::Local(warmups)
         }

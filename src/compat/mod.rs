@@ -13,9 +13,8 @@ mod wachat;
 mod waha;
 mod wawp;
 
-use std::sync::Arc;
-
 use http::{HeaderMap, Uri, header};
+use secrecy::SecretString;
 
 pub(crate) use call::{Call, Request};
 use endpoint::{Endpoint, Success};
@@ -23,8 +22,10 @@ use failure::Failure;
 
 use crate::{
     avatar::{Ask, Subject},
-    http::{Scope, SigningKey, Ticket, accept, access_log::RequestLog, credentials},
-    pipeline::{Faces, Instance, Instances, LookUpError, ServedFace},
+    http::{
+        Scope, SigningKey, Ticket, accept, access_log::RequestLog, credentials, problem::Problem,
+    },
+    pipeline::{Demand, Faces, Instance, Instances, LookUpError, NotMade, ServedFace},
     representation::{
         self, FaceRequest, Renderer, Rendering, Sharing, openapi::IMAGES, problems, view::View,
     },
@@ -81,9 +82,14 @@ impl Compat {
     async fn answer_call(&self, request: Request, log: &mut RequestLog) -> Reply {
         let call = &request.call;
         let fail = |failure| (call.endpoint.failure)(failure, &call.account);
-        let (instance, subject) = match self.authorize(call, &request.headers) {
+        let (name, subject) = match self.authorize(call, &request.headers) {
             Ok(found) => found,
             Err(failure) => return fail(failure),
+        };
+        let instance = match self.instances.make(&name, Demand::Credential).await {
+            Ok(instance) => instance,
+            Err(NotMade::Unknown) => return fail(Failure::UnknownAccount),
+            Err(NotMade::Full) => return refuse(problems::instances_full(), log),
         };
         log.set_instance(instance.name());
         let ask = if call.refresh {
@@ -95,18 +101,14 @@ impl Compat {
             // As a vendor answers about a chat of its list that has no picture.
             Subject::Faceless(_) => Ok(None),
             subject => {
-                let look_up = self.faces.look_up(instance, subject, ask, request.client);
+                let look_up = self.faces.look_up(&instance, subject, ask, request.client);
                 look_up.await.map(Some)
             }
         };
         let face = match looked_up {
             Ok(face) => face,
             Err(LookUpError::Unsupported(_)) => return fail(Failure::Malformed),
-            Err(LookUpError::NoSpace) => {
-                let problem = problems::no_space();
-                log.set_problem(&problem);
-                return problem.into_reply();
-            }
+            Err(LookUpError::NoSpace) => return refuse(problems::no_space(), log),
         };
         let sends_image = match call.endpoint.success {
             Success::OwnImage => face.as_ref().is_some_and(|face| face.picture().is_some()),
@@ -130,7 +132,7 @@ impl Compat {
         match (has_picture, call.endpoint.success) {
             (Ok(_), Success::OwnImage) => fail(Failure::UnknownContact),
             (Ok(has_picture), Success::Link(body)) => {
-                let link = has_picture.then(|| self.link(instance, subject, &request));
+                let link = has_picture.then(|| self.link(&instance, subject, &request));
                 endpoint::json(200, &body(call.chat.as_deref(), link.as_deref()))
             }
             (Err(failure), _) => {
@@ -157,33 +159,33 @@ impl Compat {
         self.renderer.reply(face, &representation, wanted, now, log)
     }
 
-    /// The instance whose account the call names, if the credential is that instance's.
-    fn authorize(
-        &self,
-        call: &Call,
-        headers: &HeaderMap,
-    ) -> Result<(&Arc<Instance>, Subject), Failure> {
+    /// The name of the instance whose account the call names, if the credential is that instance's.
+    fn authorize(&self, call: &Call, headers: &HeaderMap) -> Result<(String, Subject), Failure> {
         if call.account.is_empty() {
             return Err(Failure::Malformed);
         }
         let token = call.token(headers).ok_or(Failure::Unauthorized)?;
         let provider = (call.endpoint.provider)(headers);
         // Every credential of the vendor's is compared, and only a client that knows one learns whether
-        // an account exists.
-        let candidates: Vec<_> = self
-            .instances
-            .iter()
-            .filter(|instance| *instance.provider().name == *provider)
-            .filter(|instance| credentials::is_secret(token.as_bytes(), &instance.account().token))
-            .collect();
-        if candidates.is_empty() {
+        // an account exists. The names of a pattern share theirs.
+        let is_credential =
+            |secret: &SecretString| credentials::is_secret(token.as_bytes(), secret);
+        let tables = self.instances.credentials(&provider);
+        let is_known = tables.fold(false, |is_known, secret| is_credential(secret) | is_known);
+        if !is_known {
             return Err(Failure::Unauthorized);
         }
-        let instance = candidates
-            .into_iter()
-            .find(|instance| instance.account().name == call.account)
-            .ok_or(Failure::UnknownAccount)?;
-        Ok((instance, call.subject()?))
+        let name = self.instances.with_account(
+            &call.account,
+            |instance| {
+                *instance.provider().name == *provider && is_credential(&instance.account().token)
+            },
+            |pattern| {
+                let settings = pattern.settings();
+                *settings.provider.name == *provider && is_credential(&settings.token)
+            },
+        );
+        Ok((name.ok_or(Failure::UnknownAccount)?, call.subject()?))
     }
 
     /// A link to the picture, signed if URLs have to be.
@@ -206,6 +208,12 @@ impl Compat {
         };
         format!("{path}?{}", key.query(instance.name(), &ticket))
     }
+}
+
+/// The problem as the reply, where the vendor has no words for it.
+fn refuse(problem: Problem, log: &mut RequestLog) -> Reply {
+    log.set_problem(&problem);
+    problem.into_reply()
 }
 
 /// The host of a request: in its URI for HTTP/2, else in `Host`.

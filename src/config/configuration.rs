@@ -1,6 +1,6 @@
 //! The configuration as the modules get it: their settings, in their own types.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::Problem;
 use crate::{
@@ -74,8 +74,10 @@ pub struct Reloadable {
     pub pipeline: pipeline::Settings,
     /// The descriptions of gateways.
     pub catalog: upstream::Catalog,
-    /// The accounts.
+    /// The accounts with a table of their own.
     pub instances: Vec<Instance>,
+    /// The tables for accounts of any matching name.
+    pub patterns: Vec<InstancePattern>,
 }
 
 impl Config {
@@ -87,8 +89,52 @@ impl Config {
     }
 }
 
+impl Reloadable {
+    /// The instance called `name`, whether it has a table of its own or is of a pattern.
+    pub fn instance(&self, name: &str) -> Option<Cow<'_, Instance>> {
+        let mut instances = self.instances.iter();
+        if let Some(instance) = instances.find(|instance| instance.name == name) {
+            return Some(Cow::Borrowed(instance));
+        }
+        let pattern = pipeline::winner(&self.patterns, |pattern| &pattern.names, name)?;
+        Some(Cow::Owned(pattern.instance(name)))
+    }
+
+    /// The descriptions of the vendors of all accounts.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<upstream::Description>> {
+        let templates = self.patterns.iter().map(|pattern| &pattern.template);
+        let instances = self.instances.iter().chain(templates);
+        instances.map(|instance| &instance.provider)
+    }
+}
+
+/// The accounts of any matching name.
+#[derive(Clone, Debug)]
+pub struct InstancePattern {
+    /// The pattern of their names.
+    pub names: pipeline::NamePattern,
+    /// The vendor's names for their accounts; the wildcard is the instance's name.
+    pub account: pipeline::NamePattern,
+    /// What all of them have in common. Its name is the pattern's.
+    pub template: Instance,
+    /// The largest number of them in memory.
+    pub max_names: usize,
+    /// One leaves memory when nobody has asked for it for this long.
+    pub idle: Duration,
+}
+
+impl InstancePattern {
+    /// The instance called `name`.
+    pub fn instance(&self, name: &str) -> Instance {
+        let mut instance = self.template.clone();
+        instance.account.name = self.account.fill(name);
+        name.clone_into(&mut instance.name);
+        instance
+    }
+}
+
 /// One account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Instance {
     /// Its name in URLs.
     pub name: String,

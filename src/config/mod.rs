@@ -18,7 +18,7 @@ mod setting;
 mod source;
 mod units;
 
-pub use configuration::{Config, Instance, Reloadable, Startup};
+pub use configuration::{Config, Instance, InstancePattern, Reloadable, Startup};
 pub use key::{DefaultValue, Effect, Key, Kind, Range, Section};
 pub use load::{from_file, from_file_with_secrets, from_text};
 pub use problem::{Problem, Problems};

@@ -10,7 +10,7 @@ mod signature;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ use tokio::{sync::Semaphore, time};
 use crate::{
     clock::Timestamp,
     http::{Body, credentials, host, is_form, problem::Problem, query, respond},
-    pipeline::{EventCounts, Faces, Instance, Instances},
+    pipeline::{Demand, EventCounts, Faces, Instances},
     server::Reply,
     sync::lock,
     telemetry::Metrics,
@@ -130,7 +130,7 @@ impl Hooks {
             };
         }
         let path = HookPath::parse(head.uri.path()).ok_or(Error::NoRoute)?;
-        let Some((instance, credentials)) = self.authorize(&path) else {
+        let Some(credentials) = self.authorize(&path) else {
             self.metrics.hooks().record_reject();
             self.report(
                 "",
@@ -146,26 +146,26 @@ impl Hooks {
             && !signature::is_valid(&head.headers, &body, key)
         {
             self.metrics.hooks().record_reject();
-            let name = instance.name();
-            self.report(name, "an event is not signed with hook.hmac_key");
+            self.report(path.instance, "an event is not signed with hook.hmac_key");
             return Err(Error::Signature);
         }
         // It is never closed.
         let _reading = self.reading.acquire().await;
-        let counts = self.take(instance, &head.headers, &body).await?;
+        let counts = self.take(path.instance, &head.headers, &body).await?;
         Ok(respond::json(&counts))
     }
 
-    /// The instance whose secret the path has. The secret is compared in the same time for each path, also for one of
-    /// an unknown instance.
-    fn authorize(&self, path: &HookPath<'_>) -> Option<(&Arc<Instance>, &Credentials)> {
-        let instance = self.instances.get(path.instance);
-        let credentials = self.credentials.get(path.instance);
+    /// The credentials of the instance whose secret the path has; the names of a pattern share them. The secret is
+    /// compared in the same time for each path, also for one of an unknown instance.
+    fn authorize(&self, path: &HookPath<'_>) -> Option<&Credentials> {
+        let credentials = self
+            .credentials
+            .get(&self.instances.table_name(path.instance));
         let none = SecretString::default();
         let secret = credentials.map_or(&none, |credentials| &credentials.secret);
         let given = query::segment(path.secret).unwrap_or_default();
         let is_right = credentials::is_secret(given.as_bytes(), secret);
-        instance.zip(credentials).filter(|_| is_right)
+        credentials.filter(|_| is_right)
     }
 
     async fn collect<B>(&self, body: B) -> Result<Bytes, Error>
@@ -188,24 +188,34 @@ impl Hooks {
 
     async fn take(
         &self,
-        instance: &Arc<Instance>,
+        name: &str,
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Result<EventCounts, Error> {
-        let event = match instance.provider().read_event(body, is_form(headers)) {
+        let instance = self.instances.make(name, Demand::IfKnown).await;
+        let description = match (&instance, self.instances.pattern_of(name)) {
+            (Ok(instance), _) => instance.provider(),
+            (Err(_), Some(pattern)) => &pattern.settings().provider,
+            (Err(_), None) => return Err(Error::NoRoute),
+        };
+        let event = match description.read_event(body, is_form(headers)) {
             Ok(event) => event,
             Err(error) => {
-                self.report(instance.name(), "an event cannot be read");
+                self.report(name, "an event cannot be read");
                 return Err(Error::Event(error));
             }
+        };
+        // Nobody has asked for a face of this name, so none is in the cache.
+        let Ok(instance) = instance else {
+            return Ok(self.faces.ignore_event(event.faces.len()));
         };
         let is_own = |account: &String| *account == instance.account().name;
         if !event.account.as_ref().is_none_or(is_own) {
             let what = "an event of another account came to this instance's webhook and is ignored";
-            self.report(instance.name(), what);
+            self.report(name, what);
             return Ok(self.faces.ignore_event(event.faces.len()));
         }
-        Ok(self.faces.take_event(instance, event.faces).await)
+        Ok(self.faces.take_event(&instance, event.faces).await)
     }
 
     /// Logs trouble, once an hour for each instance. The name is empty if no configured instance is concerned: what an

@@ -267,6 +267,11 @@ impl Admission {
         self.budget().burst()
     }
 
+    /// Whether the budget is full and there is no pause, so that nothing is lost if the state is.
+    pub fn is_at_rest(&self) -> bool {
+        self.cooldown().is_none() && self.budget().is_full()
+    }
+
     /// The end of the pause in force, and its reason.
     pub fn cooldown(&self) -> Option<(Timestamp, Trouble)> {
         self.cooldown.current()

@@ -246,6 +246,19 @@ impl Budget {
         self.refreshes.available() > 0
     }
 
+    /// Whether no part of the budget is used.
+    pub(super) fn is_full(&self) -> bool {
+        let limiters = [&self.lookups, &self.refreshes, &self.background];
+        let is_unused = |daily: &DailyCap| {
+            let count = daily.count();
+            count.0 < daily.today() || count.1 == 0
+        };
+        limiters
+            .iter()
+            .all(|limiter| limiter.available() == limiter.burst)
+            && self.daily.as_ref().is_none_or(is_unused)
+    }
+
     /// The number of calls that are granted at once after an idle time.
     pub(super) fn burst(&self) -> u64 {
         self.lookups.burst

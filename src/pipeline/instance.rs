@@ -1,7 +1,6 @@
 //! A configured account, with its vendor, its HTTP client and its admission control.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -39,40 +38,6 @@ pub struct Instance {
     pub(super) event_downloads: EventDownloads,
     /// Held during a call for the state of the session, and never together with another lock.
     pub(super) session_check: tokio::sync::Mutex<()>,
-}
-
-/// The configured instances by name. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Instances(Arc<HashMap<String, Arc<Instance>>>);
-
-impl Instances {
-    /// The instance of this name.
-    pub fn get(&self, name: &str) -> Option<&Arc<Instance>> {
-        self.0.get(name)
-    }
-
-    /// The instance that is called `name` in the configuration, or else in the cache.
-    pub fn named(&self, name: &str) -> Option<&Arc<Instance>> {
-        self.get(name).or_else(|| self.by_cache_name(name))
-    }
-
-    /// The instance whose faces have this name in the cache.
-    pub fn by_cache_name(&self, name: &str) -> Option<&Arc<Instance>> {
-        self.iter().find(|instance| &*instance.cache_name == name)
-    }
-
-    /// All instances, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Instance>> {
-        self.0.values()
-    }
-}
-
-impl FromIterator<Arc<Instance>> for Instances {
-    fn from_iter<T: IntoIterator<Item = Arc<Instance>>>(instances: T) -> Self {
-        let named = instances.into_iter();
-        let named = named.map(|instance| (instance.name().to_string(), instance));
-        Self(Arc::new(named.collect()))
-    }
 }
 
 impl Instance {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Faces, Instances};
+use super::{Demand, Faces, Instances, NotMade};
 use crate::{
     avatar::{Entry, Key},
     store::{CacheAnswer, Owner, instance_of},
@@ -38,6 +38,11 @@ pub enum RenameError {
         "no configured instance has the new name; rename the instance in the configuration first"
     )]
     UnknownInstance,
+    /// The new name is of a pattern, and no instance of that can be made now.
+    #[error(
+        "no instance of the new name can be made now; raise max_names of its pattern, or repeat it later"
+    )]
+    Full,
 }
 
 /// The result for one face.
@@ -55,8 +60,12 @@ impl Faces {
         from: &str,
         to: &str,
     ) -> Result<RenameCounts, RenameError> {
-        let to = instances.get(to).ok_or(RenameError::UnknownInstance)?;
-        if instances.by_cache_name(from).is_some() {
+        let to = instances.make(to, Demand::Credential).await;
+        let to = to.map_err(|error| match error {
+            NotMade::Unknown => RenameError::UnknownInstance,
+            NotMade::Full => RenameError::Full,
+        })?;
+        if self.is_in_use(instances, from) {
             return Err(RenameError::InUse);
         }
         let owners = self.shared.store.owners(Some(from.into())).await;
@@ -76,6 +85,21 @@ impl Faces {
         }
         tracing::info!(from, to = %to.name(), renamed = counts.renamed, known = counts.known, failed = counts.failed, "renamed faces in the cache");
         Ok(counts)
+    }
+
+    /// Whether a configured instance uses the faces that are called `name` on disk.
+    fn is_in_use(&self, instances: &Instances, name: &str) -> bool {
+        if instances.by_cache_name(name).is_some() {
+            return true;
+        }
+        let instance = instance_of(name);
+        let is_made = instances.get(instance).is_some();
+        if is_made || !instances.is_configured(instance) {
+            return false;
+        }
+        // One of a pattern that nobody has asked for yet.
+        let names = self.shared.store.load_account_names(instance);
+        names.is_none_or(|names| names.current() == name)
     }
 
     /// Moves the face of `owner` to `target`, unless that has one.
@@ -132,7 +156,7 @@ impl Faces {
     /// about an instance that is not configured.
     pub async fn remove_state(&self, instances: &Instances, name: &str) {
         let instance = instance_of(name);
-        let is_configured = instances.get(instance).is_some();
+        let is_configured = instances.is_configured(instance);
         let store = &self.shared.store;
         store
             .remove_account_name(instance, name, is_configured)

@@ -84,18 +84,31 @@ impl Warmups {
 
     /// Continues the run that the end of the last process interrupted, if there was one.
     pub fn resume(&self, instance: &Arc<Instance>) {
-        let saved = self.faces.shared.store.load_state(&state_file(instance));
-        let saved = saved.and_then(|text| serde_json::from_slice::<Option<SavedJob>>(&text).ok());
-        if let Some(job) = saved.flatten().and_then(SavedJob::into_job) {
+        if let Some(job) = self.saved_job(instance.name()) {
             tracing::info!(instance = %instance.name(), "continuing the interrupted warm-up");
             // No run of the instance has been started yet, so there is no error.
             let _ = self.start(instance, job);
         }
     }
 
-    /// Starts a run every day.
-    pub fn daily(&self, instance: &Arc<Instance>, schedule: Schedule) {
-        let (runs, instance) = (Arc::downgrade(&self.runs), instance.clone());
+    /// Whether the end of the last process interrupted a run of the instance called `name`.
+    pub fn is_interrupted(&self, name: &str) -> bool {
+        self.saved_job(name).is_some()
+    }
+
+    fn saved_job(&self, name: &str) -> Option<Job> {
+        let saved = self.faces.shared.store.load_state(&state_file(name))?;
+        let saved = serde_json::from_slice::<Option<SavedJob>>(&saved).ok()?;
+        saved?.into_job()
+    }
+
+    /// Starts a run every day for each of the `instances` that there are then.
+    pub fn daily(
+        &self,
+        instances: impl Fn() -> Vec<Arc<Instance>> + Send + 'static,
+        schedule: Schedule,
+    ) {
+        let runs = Arc::downgrade(&self.runs);
         let faces = self.faces.clone();
         let task = self.runs.tasks.spawn(async move {
             loop {
@@ -105,9 +118,12 @@ impl Warmups {
                     return;
                 };
                 let faces = faces.clone();
-                let job = Job::Chats(schedule.top);
-                if let Err(error) = (Warmups { faces, runs }).start(&instance, job) {
-                    tracing::warn!(instance = %instance.name(), %error, "skipping the daily warm-up");
+                let warmups = Warmups { faces, runs };
+                for instance in instances() {
+                    let job = Job::Chats(schedule.top);
+                    if let Err(error) = warmups.start(&instance, job) {
+                        tracing::warn!(instance = %instance.name(), %error, "skipping the daily warm-up");
+                    }
                 }
             }
         });
@@ -166,12 +182,12 @@ impl Faces {
     async fn save_job(&self, instance: &Instance, job: Option<&Job>) {
         let saved = job.map(SavedJob::new);
         let text = serde_json::to_vec(&saved).unwrap_or_default();
-        let name = state_file(instance).into();
+        let name = state_file(instance.name()).into();
         self.shared.store.save_state(name, move || text).await;
     }
 }
 
 /// The name of the state file. No instance's name has a dot in it, so it names no other file.
-fn state_file(instance: &Instance) -> String {
-    format!("{}.warm", instance.name())
+fn state_file(instance: &str) -> String {
+    format!("{instance}.warm")
 }

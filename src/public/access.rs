@@ -67,8 +67,8 @@ impl Access {
         Ok(Sharing::Private)
     }
 
-    /// Whether a request whose access was checked may wait for longer than others: if it has a credential.
-    pub(super) fn may_wait(
+    /// Whether a request whose access was checked has a credential: it may wait for longer than others, for example.
+    pub(super) fn has_credential(
         &self,
         url: &AvatarUrl<'_>,
         headers: &HeaderMap,

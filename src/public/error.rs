@@ -28,6 +28,8 @@ pub(crate) enum Error {
     Access(AccessError),
     /// No instance has this name.
     UnknownInstance,
+    /// No instance of the pattern can be made now.
+    InstancesFull,
     /// The vendor has no call for the face.
     Unsupported(UnsupportedSubject),
     /// The pictures that are being sent leave no space for this one.
@@ -82,6 +84,7 @@ impl From<Error> for Problem {
                 error.to_string(),
             ),
             Error::UnknownInstance => problems::unknown_instance(),
+            Error::InstancesFull => problems::instances_full(),
             Error::Unsupported(error) => problems::unsupported(error),
             Error::NoSpace => problems::no_space(),
             Error::PurgeToken => Problem::new(

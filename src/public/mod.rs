@@ -22,12 +22,14 @@ pub use access::{Access, Mode};
 use avatar::{Attempt, Pending};
 pub(crate) use error::Error;
 use purge::PurgeRequest;
-use request::AvatarRequest;
+pub(crate) use request::Unmade;
+use request::{AvatarRequest, Found};
 use route::Route;
 pub(crate) use service::Public;
 
 use crate::{
     http::{access_log::RequestLog, is_read, respond},
+    pipeline::NotMade,
     server::Reply,
 };
 
@@ -37,6 +39,8 @@ pub(crate) enum Begun {
     Reply(Reply),
     /// Work that has to be waited for.
     Work(Work),
+    /// The instance has to be made first, and then the request to be begun again.
+    Unmade(Unmade),
 }
 
 /// A request that was read, and is to be finished.
@@ -47,7 +51,7 @@ pub(crate) enum Work {
 
 impl Public {
     /// Reads a request of `client` and answers it if nothing has to be waited for. `None` if its path may be
-    /// another service's; then `head` is untouched.
+    /// another service's; then `head` is untouched, as it is where the instance has to be made first.
     pub(crate) fn begin(
         &self,
         head: &mut Parts,
@@ -66,7 +70,11 @@ impl Public {
         let is_read = is_read(method);
         let reply = match route {
             Route::Avatar(url) if is_read => {
-                let request = self.avatar_request(url, method, headers, client, log)?;
+                let found = self.avatar_request(url, method, headers, client, log)?;
+                let request = match found {
+                    Found::Made(request) => request,
+                    Found::Unmade(unmade) => return Ok(Some(Begun::Unmade(unmade))),
+                };
                 match self.try_avatar(&request, log)? {
                     Attempt::Reply(reply) => reply,
                     Attempt::Pending(pending) => {
@@ -77,8 +85,10 @@ impl Public {
             }
             Route::Avatar(url) if method.as_str() == "PURGE" => {
                 log.set_route("purge");
-                let work = Work::Purge(self.purge_request(&url, headers)?);
-                return Ok(Some(Begun::Work(work)));
+                return Ok(Some(match self.purge_request(&url, headers)? {
+                    Found::Made(request) => Begun::Work(Work::Purge(request)),
+                    Found::Unmade(unmade) => Begun::Unmade(unmade),
+                }));
             }
             Route::Avatar(_) => return Err(Error::Method("GET, HEAD, PURGE")),
             Route::Home if self.home.is_none() => return Err(Error::NoRoute),
@@ -87,6 +97,27 @@ impl Public {
             Route::Home => respond::page(self.home.clone().unwrap_or_default()),
         };
         Ok(Some(Begun::Reply(reply)))
+    }
+
+    /// Makes the instance that a request needs, and answers the request.
+    pub(crate) async fn answer_for(
+        &self,
+        unmade: Unmade,
+        head: &mut Parts,
+        client: Option<IpAddr>,
+        log: &mut RequestLog,
+    ) -> Result<Reply, Error> {
+        let made = self.instances.make(&unmade.name, unmade.demand).await;
+        // Holding it, so that it is there when the request is begun again.
+        let _instance = made.map_err(|error| match error {
+            NotMade::Unknown => Error::UnknownInstance,
+            NotMade::Full => Error::InstancesFull,
+        })?;
+        match self.begin(head, client, log)? {
+            Some(Begun::Reply(reply)) => Ok(reply),
+            Some(Begun::Work(work)) => self.finish(work, log).await,
+            Some(Begun::Unmade(_)) | None => Err(Error::InstancesFull),
+        }
     }
 
     /// Finishes a request.

@@ -93,6 +93,7 @@ fn describe_avatar(id: &str, summary: &str) -> Operation {
             Error::Encoding,
             Error::Access(AccessError::Unsigned),
             Error::UnknownInstance,
+            Error::InstancesFull,
             Error::Unsupported(UnsupportedSubject::OnlyOwn),
             Error::NoSpace,
             Error::Method("GET, HEAD, PURGE"),

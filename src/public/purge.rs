@@ -6,11 +6,11 @@ use std::sync::Arc;
 use http::HeaderMap;
 use serde::Serialize;
 
-use super::{Error, Public, route::AvatarUrl};
+use super::{Error, Public, request::Found, route::AvatarUrl};
 use crate::{
     avatar::Subject,
     http::{credentials, respond},
-    pipeline::{Instance, PurgeMode, PurgeScope},
+    pipeline::{Demand, Instance, PurgeMode, PurgeScope},
     server::Reply,
 };
 
@@ -33,15 +33,17 @@ impl Public {
         &self,
         url: &AvatarUrl<'_>,
         headers: &HeaderMap,
-    ) -> Result<PurgeRequest, Error> {
+    ) -> Result<Found<PurgeRequest>, Error> {
         if !credentials::has_bearer(headers, &self.access.bearer_tokens) {
             return Err(Error::PurgeToken);
         }
-        let instance = self.instances.get(&url.instance);
-        Ok(PurgeRequest {
-            instance: instance.ok_or(Error::UnknownInstance)?.clone(),
-            subject: url.subject,
-        })
+        match self.instances.get(&url.instance) {
+            Some(instance) => Ok(Found::Made(PurgeRequest {
+                instance,
+                subject: url.subject,
+            })),
+            None => self.unmade(url, Demand::IfKnown).map(Found::Unmade),
+        }
     }
 
     pub(super) async fn purge(&self, request: &PurgeRequest) -> Result<Reply, Error> {

@@ -7,7 +7,8 @@ use http::{HeaderMap, Method};
 
 use super::{Error, Public, route::AvatarUrl};
 use crate::{
-    avatar::Ask, http::access_log::RequestLog, representation::FaceRequest, telemetry::AVATAR,
+    avatar::Ask, http::access_log::RequestLog, pipeline::Demand, representation::FaceRequest,
+    telemetry::AVATAR,
 };
 
 /// A request that may see its face.
@@ -19,8 +20,24 @@ pub(crate) struct AvatarRequest {
     pub(super) wait: Option<Duration>,
 }
 
+/// What was found of a request.
+pub(super) enum Found<R> {
+    /// The request, with its instance.
+    Made(R),
+    /// Its instance is to be made first.
+    Unmade(Unmade),
+}
+
+/// An instance of a pattern that a request may have made.
+#[derive(Debug)]
+pub(crate) struct Unmade {
+    pub(super) name: String,
+    pub(super) demand: Demand,
+}
+
 impl Public {
-    /// Checks the access and finds the instance. Takes `method` and `headers`, unless it fails.
+    /// Checks the access and finds the instance. Takes `method` and `headers`, unless it fails or the instance is to be
+    /// made first.
     pub(super) fn avatar_request(
         &self,
         mut url: AvatarUrl<'_>,
@@ -28,20 +45,25 @@ impl Public {
         headers: &mut HeaderMap,
         client: Option<IpAddr>,
         log: &mut RequestLog,
-    ) -> Result<AvatarRequest, Error> {
+    ) -> Result<Found<AvatarRequest>, Error> {
         log.set_route(AVATAR);
         // Before the instance is looked up, so that a client without access learns no names.
         let now = self.faces.now();
         let access = self.access.check(&url, headers, now);
         let sharing = access.inspect_err(|_| self.metrics.record_rejected_signature())?;
-        let instance = self.instances.get(&url.instance);
-        let instance = instance.ok_or(Error::UnknownInstance)?.clone();
+        let Some(instance) = self.instances.get(&url.instance) else {
+            let demand = match self.access.has_credential(&url, headers, now) {
+                true => Demand::Credential,
+                false => Demand::Open,
+            };
+            return self.unmade(&url, demand).map(Found::Unmade);
+        };
         log.set_instance(instance.name());
-        if url.wait.is_some() && !self.access.may_wait(&url, headers, now) {
+        if url.wait.is_some() && !self.access.has_credential(&url, headers, now) {
             url.wait = None;
             url.view.ignored.push("wait");
         }
-        Ok(AvatarRequest {
+        Ok(Found::Made(AvatarRequest {
             wait: url.wait,
             ask: if url.refresh { Ask::Refresh } else { Ask::View },
             face: FaceRequest {
@@ -54,6 +76,17 @@ impl Public {
                 sharing,
                 client,
             },
-        })
+        }))
+    }
+
+    /// The instance that a request is for, if it is of a pattern.
+    pub(super) fn unmade(&self, url: &AvatarUrl<'_>, demand: Demand) -> Result<Unmade, Error> {
+        match self.instances.pattern_of(&url.instance) {
+            Some(_) => Ok(Unmade {
+                name: url.instance.to_string(),
+                demand,
+            }),
+            None => Err(Error::UnknownInstance),
+        }
     }
 }

@@ -14,6 +14,17 @@ pub(crate) fn unknown_instance() -> Problem {
     )
 }
 
+/// The name is of a pattern of names, and as many of those are in use as may be.
+pub(crate) fn instances_full() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "instances-full",
+        "Too many names of this pattern are in use",
+        "try again after Retry-After; the operator can raise max_names of the pattern, or shorten its idle",
+    )
+    .with_header(header::RETRY_AFTER, "60")
+}
+
 /// The path or query has a JID that is not one.
 pub(crate) fn malformed_jid(error: MalformedJid) -> Problem {
     Problem::new(

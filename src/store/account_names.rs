@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::hex;
 
 /// An account at a vendor, as a hash: state files must not show its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AccountId(String);
 
 /// The names of one instance.
@@ -81,6 +81,11 @@ impl AccountNames {
         let mut accounts = self.accounts.iter();
         let current = accounts.find(|known| known.account == self.current);
         current.map_or("", |known| &known.name)
+    }
+
+    /// All names, also those of earlier accounts.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.accounts.iter().map(|known| &*known.name)
     }
 
     /// The names of the faces of earlier accounts.

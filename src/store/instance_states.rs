@@ -1,8 +1,11 @@
 //! The states that the store keeps for instances, beside their faces.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
-use super::{AccountNames, Store, account_names::instance_of, on_disk_thread};
+use super::{AccountNames, Inspection, Store, account_names::instance_of, on_disk_thread};
 
 impl Store {
     /// The names, as they were saved last, under which the cache has the faces of `instance`.
@@ -20,6 +23,27 @@ impl Store {
     pub fn instances_on_disk(&self) -> BTreeSet<String> {
         let names = self.state_files.names().into_iter();
         names.map(|name| instance_of(&name).to_owned()).collect()
+    }
+
+    /// The names under which the cache has pictures. `None` if not every entry can be read. Reads all index files.
+    pub async fn names_with_pictures(&self) -> Option<HashSet<String>> {
+        let disk = self.disk.clone();
+        let on_disk = on_disk_thread(move || {
+            let inspection = Inspection::open(disk.root()).ok()?;
+            let entries: Result<Vec<_>, _> = inspection.entries().collect();
+            let entries = entries.ok()?.into_iter();
+            let pictures = entries.filter(|entry| entry.picture.is_some());
+            Some(pictures.map(|entry| entry.instance).collect())
+        });
+        let mut names: HashSet<String> = on_disk.await.flatten()?;
+        let in_memory = self.memory.owners_of_pictures();
+        names.extend(in_memory.map(|owner| owner.instance.to_string()));
+        Some(names)
+    }
+
+    /// Removes all states of `instance`. Blocks on the file system.
+    pub fn remove_states(&self, instance: &str) {
+        self.state_files.remove_all(instance);
     }
 
     /// Removes `name` from the names of `instance`. If no other name is left, or only the last one of an instance

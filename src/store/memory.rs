@@ -68,6 +68,14 @@ impl Memory {
             .filter_map(|(_, resident)| resident.owner)
     }
 
+    /// The owners of the entries with a picture.
+    pub(super) fn owners_of_pictures(&self) -> impl Iterator<Item = Arc<Owner>> {
+        self.entries.iter().filter_map(|(_, resident)| {
+            let has_picture = resident.entry.picture.is_some();
+            resident.owner.filter(|_| has_picture)
+        })
+    }
+
     pub(super) fn remove(&self, key: &Key) {
         self.entries.remove(key);
     }

@@ -31,6 +31,8 @@ pub enum Limit {
     Waiting,
     /// As many downloads of an instance wait that its events asked for as may wait.
     EventDownloads,
+    /// As many instances of a pattern are in use as may be; another name is refused.
+    InstanceNames,
 }
 
 /// Admits one line a minute, and counts the others.
@@ -48,7 +50,7 @@ static THROTTLES: Mutex<BTreeMap<&'static str, Throttle>> = Mutex::new(BTreeMap:
 
 impl Limit {
     /// All limits, in the order of their declaration.
-    pub const ALL: [Limit; 9] = [
+    pub const ALL: [Limit; 10] = [
         Limit::Connections,
         Limit::HeaderTimeout,
         Limit::SendTimeout,
@@ -58,6 +60,7 @@ impl Limit {
         Limit::WantedFaces,
         Limit::Waiting,
         Limit::EventDownloads,
+        Limit::InstanceNames,
     ];
 
     /// The value of the metric's label.
@@ -72,6 +75,7 @@ impl Limit {
             Limit::WantedFaces => "max_wanted",
             Limit::Waiting => "max_waiting",
             Limit::EventDownloads => "event_downloads",
+            Limit::InstanceNames => "max_names",
         }
     }
 

@@ -41,6 +41,7 @@ struct Inner {
     upstream: Family<UpstreamLabels, Counter>,
     budget: Family<InstanceLabels, Gauge>,
     wanted: Family<InstanceLabels, Gauge>,
+    names: Family<InstanceLabels, Gauge>,
     store: StoreMetrics,
     hooks: HookMetrics,
     variants: Family<FormatLabels, Counter>,
@@ -161,6 +162,7 @@ impl Metrics {
             upstream: Family::default(),
             budget: Family::default(),
             wanted: Family::default(),
+            names: Family::default(),
             store: StoreMetrics::default(),
             hooks: HookMetrics::default(),
             variants: Family::default(),
@@ -210,6 +212,11 @@ impl Metrics {
             "faceplate_wanted_faces",
             "Faces that are fetched as soon as the budget allows",
             inner.wanted.clone(),
+        );
+        registry.register(
+            "faceplate_instance_names",
+            "Names of a pattern that are in memory",
+            inner.names.clone(),
         );
         inner.store.register(&mut registry);
         inner.hooks.register(&mut registry);
@@ -374,6 +381,15 @@ impl Metrics {
         };
         let faces = i64::try_from(faces).unwrap_or(i64::MAX);
         self.inner.wanted.get_or_create(&labels).set(faces);
+    }
+
+    /// Sets the number of names of a pattern that are in memory.
+    pub fn set_names(&self, pattern: &str, names: usize) {
+        let labels = InstanceLabels {
+            instance: pattern.to_owned(),
+        };
+        let names = i64::try_from(names).unwrap_or(i64::MAX);
+        self.inner.names.get_or_create(&labels).set(names);
     }
 
     /// The metrics of the store.

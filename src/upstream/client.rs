@@ -120,6 +120,17 @@ impl Client {
         }
     }
 
+    /// A client with the same settings for another account: it shares the connections and not the turns of downloads.
+    pub fn sibling(&self) -> Self {
+        Self {
+            http: self.http.clone(),
+            unpooled: self.unpooled.clone(),
+            guard: self.guard.clone(),
+            downloads: Semaphore::new(self.settings.downloads),
+            settings: self.settings.clone(),
+        }
+    }
+
     /// The settings of the client.
     pub fn settings(&self) -> &ClientSettings {
         &self.settings

@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 80] = [
+const TURNED: [(&str, &str); 82] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -652,6 +652,14 @@ const TURNED: [(&str, &str); 80] = [
     (
         "instances.sales.hook",
         "hooks::an_event_needs_the_gateway_s_signature_where_an_hmac_key_is_configured",
+    ),
+    (
+        "instances.sales.max_names",
+        "many_accounts::a_full_table_refuses_further_names_and_keeps_those_in_use",
+    ),
+    (
+        "instances.sales.idle",
+        "many_accounts::a_name_that_nobody_asks_for_leaves_memory_and_comes_back_with_its_faces_and_its_pause",
     ),
     (
         "hooks.listen",

@@ -48,6 +48,7 @@ mod licenses;
 mod logs;
 mod look_ups;
 mod maintenance;
+mod many_accounts;
 mod metrics;
 mod persons;
 mod picture_kinds;

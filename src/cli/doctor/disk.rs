@@ -1,7 +1,7 @@
 //! Checks the cache directory: a server can write to it, and its disk has room. Only looks, because root may run
 //! this, whose files the server could not read.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use rustix::{
     fs::{Access, access},
@@ -50,11 +50,17 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
 /// Faces in the cache that no instance has any more.
 fn unused_faces(config: &Config) -> Option<Finding> {
     let inspection = Inspection::open(&config.startup.store.dir).ok()?;
-    let mut unused = inspection.instances();
-    for instance in &config.reloadable.instances {
-        unused.remove(&instance.name);
-        let names = inspection.account_names(&instance.name, account_id(instance));
-        unused.extend(names.earlier().map(str::to_owned));
+    let mut unused = BTreeSet::new();
+    for name in inspection.instances() {
+        match config.reloadable.instance(&name) {
+            Some(instance) => {
+                let names = inspection.account_names(&name, account_id(&instance));
+                unused.extend(names.earlier().map(str::to_owned));
+            }
+            None => {
+                unused.insert(name);
+            }
+        }
     }
     if unused.is_empty() {
         return None;

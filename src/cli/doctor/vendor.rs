@@ -9,7 +9,7 @@ use super::finding::{Finding, Verdict};
 use crate::{
     avatar::{Subject, Trouble},
     clock::{Clock, Timestamp},
-    config::Instance,
+    config::{Instance, InstancePattern},
     upstream::{
         Client, ClientError, Question, Resolver, VendorAnswer, VendorCall, VendorFailure,
         VendorReply,
@@ -25,12 +25,36 @@ pub(super) async fn examine(
     clock: &Clock,
 ) -> Vec<Finding> {
     if instance.provider.is_push() {
-        let about = key(instance, "provider");
-        return vec![Finding::ok(
-            about,
-            "programs push the pictures; there is no gateway to check",
-        )];
+        return vec![push(instance)];
     }
+    let mut findings = hosts(instance, resolver).await;
+    if findings[0].verdict != Verdict::Fail {
+        findings.extend(session(instance, resolver, clock).await);
+    }
+    findings
+}
+
+/// Checks what the instances of a pattern have in common. Their accounts are not called: there may be thousands.
+pub(super) async fn examine_pattern(
+    pattern: &InstancePattern,
+    resolver: &Resolver,
+) -> Vec<Finding> {
+    let (template, names) = (&pattern.template, &pattern.names);
+    if template.provider.is_push() {
+        return vec![push(template)];
+    }
+    let mut findings = hosts(template, resolver).await;
+    findings.push(Finding::ok(
+        key(template, "account"),
+        format!(
+            "not tested, for {names} may be many accounts; doctor --explain NAME JID asks one of them"
+        ),
+    ));
+    findings
+}
+
+/// Checks the hosts of an instance. The first finding is about its gateway's; if that failed, it is the only one.
+async fn hosts(instance: &Instance, resolver: &Resolver) -> Vec<Finding> {
     let mut findings = vec![base_url(instance, resolver).await];
     if findings[0].verdict == Verdict::Fail {
         return findings;
@@ -38,8 +62,15 @@ pub(super) async fn examine(
     for host in picture_hosts(instance) {
         findings.push(picture_host(instance, resolver, &host).await);
     }
-    findings.extend(session(instance, resolver, clock).await);
     findings
+}
+
+fn push(instance: &Instance) -> Finding {
+    let about = key(instance, "provider");
+    Finding::ok(
+        about,
+        "programs push the pictures; there is no gateway to check",
+    )
 }
 
 /// Looks up the vendor's host, and checks its addresses.

@@ -7,17 +7,17 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::{detectors, hooks, providers::Providers, server::quota, upstream::Upstream};
+use super::{detectors, hooks, patterns, providers::Providers, server::quota, upstream::Upstream};
 use crate::{
     avatar::Jid,
     config::{
-        Instance,
+        Instance, InstancePattern,
         key::{Key, Section},
         reader::Reader,
         setting::{SecretReference, TimeOfDay, UrlText},
     },
     limits::{AdmissionLimits, BudgetLimits, CooldownPolicy, Quota},
-    pipeline::Schedule,
+    pipeline::{NamePattern, Schedule, is_instance_name},
     upstream::{self, Account, Description, Guard, HostPattern},
 };
 
@@ -27,7 +27,7 @@ pub(super) const SECTION: Section = Section {
     keys: &[],
     sections: &[Section {
         name: "NAME",
-        about: "One account of a vendor. Its name, here `NAME`, is part of the URLs of its faces: `/avatar/NAME/{jid}`.",
+        about: "One account of a vendor. Its name, here `NAME`, is part of the URLs of its faces: `/avatar/NAME/{jid}`. With one `*` in the name, such as `[instances.\"shop-*\"]`, an account for [each name that matches](operations.md#many-accounts).",
         keys: &[
             Key::required::<String>(
                 "provider",
@@ -37,7 +37,7 @@ pub(super) const SECTION: Section = Section {
             Key::required::<String>(
                 "account",
                 "write the gateway's name for it; `faceplate providers show` says which",
-                "The gateway's name for the account: instance, session or device. `faceplate providers` says which. Not needed for `push`.",
+                "The gateway's name for the account: instance, session or device. `faceplate providers` says which. Not needed for `push`. `{instance}` stands for the instance's name where that has a `*`.",
             ),
             Key::required::<SecretReference>(
                 "token",
@@ -69,6 +69,8 @@ pub(super) const SECTION: Section = Section {
                 "",
                 "The private networks that may be reached, such as that of a gateway on this machine.",
             ),
+            patterns::MAX_NAMES,
+            patterns::IDLE,
         ],
         sections: &[
             Section {
@@ -117,7 +119,7 @@ pub(super) fn read(
     cooldown_policy: &CooldownPolicy,
     providers: &mut Providers,
     takes_events: bool,
-) -> Vec<Instance> {
+) -> (Vec<Instance>, Vec<InstancePattern>) {
     let tables = reader.children();
     if tables.is_empty() {
         reader.problem(
@@ -126,14 +128,15 @@ pub(super) fn read(
         );
     }
     for (name, _) in &tables {
-        if !is_name(name) {
+        if !is_instance_name(name) && NamePattern::parse(name).is_none() {
             reader.problem(
                 name,
-                "an instance's name is made of letters, digits, - and _, at most 64 of them".into(),
+                "an instance's name is made of letters, digits, - and _, at most 64 of them; one * in it stands for any of them".into(),
             );
         }
     }
     let mut instances: Vec<Instance> = Vec::new();
+    let mut found_patterns = Vec::new();
     for (name, table) in tables {
         let instance = instance(name, &table, upstream, cooldown_policy, providers);
         let hook = hooks::of_instance(
@@ -141,21 +144,18 @@ pub(super) fn read(
             instance.as_ref().map(|instance| &*instance.provider),
             takes_events,
         );
+        let pattern = patterns::read(&table, name);
         table.finish();
         let Some(mut instance) = instance else {
             continue;
         };
         instance.hook = hook;
+        if let Some(pattern) = pattern {
+            found_patterns.extend(pattern.complete(&table, instance));
+            continue;
+        }
         let is_same = |other: &&Instance| {
-            (
-                &other.provider.name,
-                &other.client.base,
-                &other.account.name,
-            ) == (
-                &instance.provider.name,
-                &instance.client.base,
-                &instance.account.name,
-            )
+            is_same_gateway(other, &instance) && other.account.name == instance.account.name
         };
         if let Some(other) = instances.iter().find(is_same) {
             table.problem(
@@ -168,7 +168,13 @@ pub(super) fn read(
         }
         instances.push(instance);
     }
-    instances
+    patterns::check(reader, &instances, &found_patterns);
+    (instances, found_patterns)
+}
+
+/// Whether the accounts of two instances are at one gateway.
+pub(super) fn is_same_gateway(one: &Instance, other: &Instance) -> bool {
+    one.provider.name == other.provider.name && one.client.base == other.client.base
 }
 
 fn instance(
@@ -182,7 +188,11 @@ fn instance(
     let provider = provider.and_then(|name| providers.find(reader, &name));
     let is_push = provider.as_deref().is_some_and(Description::is_push);
     let account = match is_push {
-        true => Some(reader.waived("account").unwrap_or(name.to_owned())),
+        true => Some(
+            reader
+                .waived("account")
+                .unwrap_or(patterns::default_account(name)),
+        ),
         false => reader.optional("account"),
     };
     let token = match is_push && reader.waived::<SecretReference>("token").is_none() {
@@ -381,11 +391,4 @@ fn is_loopback(host: Option<Host<&str>>) -> bool {
         Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
         _ => false,
     }
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }

@@ -9,6 +9,7 @@ mod http;
 mod images;
 mod instances;
 mod log;
+mod patterns;
 mod providers;
 mod server;
 mod traces;
@@ -70,7 +71,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
     let log = log::read(&root.section("log"));
     let traces = traces::read(&root.section("traces"));
     let mut providers = providers::read(&root.section("providers"));
-    let instances = instances::read(
+    let (instances, patterns) = instances::read(
         &root.section("instances"),
         &upstream,
         &cache.cooldown_policy,
@@ -110,6 +111,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             browser_ttl: http.browser_ttl,
             pipeline: cache.pipeline,
             instances,
+            patterns,
         },
         restart_only: findings.restart_only.into_inner(),
         warnings: findings.warnings.into_inner(),
@@ -158,6 +160,10 @@ mod tests {
             token = "env:SECRET"
             warm.at = "03:00"
             hook.secret = "env:SECRET"
+            [instances."shop-*"]
+            provider = "wawp"
+            account = "{{instance}}"
+            token = "env:SECRET"
             "#,
             folder = folder.display()
         );
@@ -211,7 +217,9 @@ mod tests {
     fn set(table: &mut Table, path: &str, value: Value) {
         let (sections, key) = path.rsplit_once('.').unwrap();
         let mut table = table;
-        for section in sections.replace("NAME", "sales").split('.') {
+        let is_of_patterns = matches!(key, "max_names" | "idle");
+        let name = if is_of_patterns { "shop-*" } else { "sales" };
+        for section in sections.replace("NAME", name).split('.') {
             let inner = table
                 .entry(section)
                 .or_insert_with(|| Value::Table(Table::new()));

@@ -2,7 +2,11 @@
 
 use secrecy::ExposeSecret;
 
-use super::{Description, request::Request, template::Placeholder};
+use super::{
+    Description,
+    request::Request,
+    template::{Placeholder, Template},
+};
 use crate::upstream::provider::Account;
 
 /// A value of an instance that does not fit its description.
@@ -59,6 +63,21 @@ impl Description {
             }
         }
         problems
+    }
+
+    /// Whether the calls for pictures name the account.
+    pub fn uses_account(&self) -> bool {
+        let is_account = |template: &Template| {
+            let mut placeholders = template.placeholders();
+            placeholders.any(|of| *of == Placeholder::Account)
+        };
+        let in_query = self.query.iter().any(|(_, template)| is_account(template));
+        let in_headers = self
+            .headers
+            .iter()
+            .any(|(_, template)| is_account(template));
+        let mut pictures = self.pictures.iter();
+        in_query || in_headers || pictures.all(|picture| picture.request.has(&Placeholder::Account))
     }
 
     pub(super) fn requests(&self) -> impl Iterator<Item = &Request> {

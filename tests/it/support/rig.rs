@@ -77,7 +77,7 @@ impl Settings {
         self
     }
 
-    /// Adds an instance.
+    /// Adds an instance; one with a `*` in its name is a pattern.
     pub fn named(mut self, name: &str, provider: &str) -> Self {
         self.more.push((name.to_owned(), provider.to_owned()));
         self
@@ -174,11 +174,18 @@ impl Rig {
             let only = self.settings.only.iter();
             let only = only.filter(|(name, _)| name == vendor);
             let only = only.map(|(_, line)| line.as_str());
+            if vendor.contains('*') {
+                keys.insert("account", "\"{instance}\"".to_owned());
+                keys.remove("own_jid");
+            }
             for line in self.settings.instance.lines().chain(only) {
                 let (key, value) = line.split_once('=').unwrap();
                 keys.insert(key.trim(), value.trim().to_owned());
             }
-            text.push_str(&format!("[instances.{vendor}]\n"));
+            match vendor.contains('*') {
+                true => text.push_str(&format!("[instances.\"{vendor}\"]\n")),
+                false => text.push_str(&format!("[instances.{vendor}]\n")),
+            }
             for (key, value) in keys {
                 text.push_str(&format!("{key} = {value}\n"));
             }
@@ -235,6 +242,12 @@ impl Rig {
             .only
             .push((vendor.to_owned(), line.to_owned()));
         self.app.as_ref().unwrap().reload(self.read_config());
+    }
+
+    /// Adds an instance for the next reload or restart.
+    pub fn add(&mut self, name: &str, provider: &str, line: &str) {
+        let settings = std::mem::take(&mut self.settings);
+        self.settings = settings.named(name, provider).only(name, line);
     }
 
     /// Stops the server and starts it again on the same cache directory.

@@ -1,0 +1,37 @@
+//! Forgets the names of patterns that nobody uses: otherwise each name that anybody has ever asked for would stay on disk.
+//!
+//! A name is forgotten that is not in memory, has no picture in the cache, and whose budget is full. What is left of it is
+//! the name of its account, which keeps the pictures of one account from the users of another.
+
+use super::{Faces, Instances};
+
+impl Faces {
+    /// Forgets the names of patterns that nobody uses. Reads all index files of the cache.
+    pub async fn forget_unused_names(&self, instances: &Instances) {
+        let store = &self.shared.store;
+        if instances.patterns().is_empty() {
+            return;
+        }
+        let mut unused: Vec<_> = store.instances_on_disk().into_iter().collect();
+        unused.retain(|name| {
+            let pattern = instances.pattern_of(name);
+            pattern.is_some_and(|pattern| !pattern.is_made(name))
+        });
+        if unused.is_empty() {
+            return;
+        }
+        let Some(with_pictures) = store.names_with_pictures().await else {
+            return;
+        };
+        for name in unused {
+            let names = store.load_account_names(&name);
+            let mut cache_names = names.iter().flat_map(|names| names.all());
+            if cache_names.any(|name| with_pictures.contains(name)) {
+                continue;
+            }
+            if let Some(pattern) = instances.pattern_of(&name) {
+                pattern.forget(&name).await;
+            }
+        }
+    }
+}
