@@ -180,7 +180,7 @@ fn describe_entry(method: &str) -> Operation {
             let summary = "Asks the vendor for the face again, within the budget";
             Operation::new("refresh", summary)
                 .json::<EntryRecord<'_>>(OK, "The entry.")
-                .problems([Error::NoEntry])
+                .problems([Error::NoEntry, Error::InstancesFull])
         }
         "PUT" => {
             let about = "The picture; or as `application/json` `{\"link\": \"https://...\"}`, or `{\"link\": null}` for a contact without a picture. A picture may have `upstream.max_picture` bytes.";
@@ -192,6 +192,7 @@ fn describe_entry(method: &str) -> Operation {
             .body(about, "image/*", openapi::text().build(), true)
             .json::<EntryRecord<'_>>(OK, "The entry.")
             .problems([
+                Error::InstancesFull,
                 Error::PushMedia,
                 Error::PushBody,
                 Error::Push(refused),

@@ -170,7 +170,7 @@ impl Compat {
         // an account exists. The names of a pattern share theirs.
         let is_credential =
             |secret: &SecretString| credentials::is_secret(token.as_bytes(), secret);
-        let tables = self.instances.credentials(&provider);
+        let tables = self.instances.credentials(provider);
         let is_known = tables.fold(false, |is_known, secret| is_credential(secret) | is_known);
         if !is_known {
             return Err(Failure::Unauthorized);

@@ -17,7 +17,7 @@ use crate::{
         openapi::{Document, Operation, choice, parameter, required, text},
         problem::Problem,
     },
-    representation::openapi::IMAGES,
+    representation::{openapi::IMAGES, problems},
 };
 
 /// The failures, with their descriptions.
@@ -88,7 +88,11 @@ fn describe_endpoint(endpoint: &Endpoint) -> Operation {
         let status = (endpoint.failure)(failure, "").status;
         operation = operation.media(status, about, &json);
     }
-    operation.problems([Problem::method_not_allowed(METHODS)])
+    operation.problems([
+        Problem::method_not_allowed(METHODS),
+        problems::no_space(),
+        problems::instances_full(),
+    ])
 }
 
 fn parameters(endpoint: &Endpoint) -> Vec<Parameter> {

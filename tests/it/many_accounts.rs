@@ -1,16 +1,17 @@
 //! `[instances."shop-*"]`: an account for each name that matches, with one credential.
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::DirBuilderExt, time::Duration};
 
 use faceplate::{
     config,
-    emulator::{Calls, Fault, Rule},
+    emulator::{Calls, Emulator, Fault, Options, Rule},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::{
     Answer, LIMIT,
+    program::{Program, errors},
     rig::{Rig, Settings},
     until,
 };
@@ -446,7 +447,7 @@ async fn a_warm_up_of_a_name_goes_on_after_a_restart_and_the_daily_one_is_for_al
     assert_eq!(names(&rig).await, ["shop-1"]);
     rig.face("shop-2", FACE).await;
     assert_eq!(state(&rig, "shop-2").await, None);
-    rig.hours(24);
+    rig.hours(9);
     until(async || state(&rig, "shop-2").await.is_some(), LIMIT).await;
 }
 
@@ -557,4 +558,56 @@ fn patterns_that_would_give_an_account_two_budgets_or_a_name_two_tables_are_refu
     }
     let by_token = "[instances.\"shop-*\"]\nprovider = \"wuzapi\"\nbase_url = \"https://w.example\"\naccount = \"{instance}\"\ntoken = \"env:T\"";
     assert!(problems(by_token).contains("by their tokens alone"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_take_the_names_of_a_pattern() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(&emulator, "");
+    let text = fs::read_to_string(program.config()).unwrap();
+    let text = text.replace("[instances.waha]", "[instances.\"shop-*\"]");
+    let text = text.replace("account = \"shop\"", "account = \"{instance}\"");
+    fs::write(program.config(), text).unwrap();
+    let run = |args: &[&str]| {
+        let output = program.run(args);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output);
+        (said, output.status.success())
+    };
+    let (said, is_right) = run(&["check"]);
+    assert!(
+        is_right && said.contains("shop-*: up to 1000 names"),
+        "{said}"
+    );
+    let cache = program.folder.path().join("cache");
+    fs::DirBuilder::new().mode(0o700).create(cache).unwrap();
+    let list = program.folder.path().join("list");
+    fs::write(&list, FACE).unwrap();
+    let list = list.display().to_string();
+    for name in ["shop-1", "shop-2"] {
+        let (said, is_right) = run(&["warm", name, &list]);
+        assert!(is_right && said.contains("1 of 1 faces"), "{said}");
+    }
+    let (said, _) = run(&["cache", "stats"]);
+    assert!(said.contains("1 shop-1"), "{said}");
+    assert!(!said.contains("not configured"), "{said}");
+    let (said, _) = run(&["doctor"]);
+    assert!(!said.contains("not configured"), "{said}");
+    assert!(said.contains("doctor --explain NAME JID"), "{said}");
+    let (said, is_right) = run(&["doctor", "--explain", "shop-3", FACE]);
+    assert!(is_right && said.contains("gives a link"), "{said}");
+    assert!(run(&["sign", "shop-1", FACE]).1);
+    for args in [["sign", "store-1"], ["warm", "store-1"]] {
+        let (said, is_right) = run(&[args[0], args[1], &list]);
+        assert!(!is_right && said.contains("no instance"), "{said}");
+    }
+    let (said, is_right) = run(&["cache", "forget", "shop-1", FACE]);
+    assert!(is_right, "{said}");
+    assert!(!run(&["cache", "forget", "shop-9", FACE]).1);
+    let server = program.serve();
+    let face = async |name: &str| {
+        let path = format!("/avatar/{name}/{FACE}");
+        Answer::to(&server.address("listen"), "GET", &path, &[]).await
+    };
+    face("shop-1").await.assert_fallback("hidden");
+    assert_eq!(face("shop-2").await.source(), "picture");
 }

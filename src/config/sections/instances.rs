@@ -119,6 +119,7 @@ pub(super) fn read(
     cooldown_policy: &CooldownPolicy,
     providers: &mut Providers,
     takes_events: bool,
+    are_strangers_allowed: bool,
 ) -> (Vec<Instance>, Vec<InstancePattern>) {
     let tables = reader.children();
     if tables.is_empty() {
@@ -168,7 +169,7 @@ pub(super) fn read(
         }
         instances.push(instance);
     }
-    patterns::check(reader, &instances, &found_patterns);
+    patterns::check(reader, &instances, &found_patterns, are_strangers_allowed);
     (instances, found_patterns)
 }
 

@@ -23,6 +23,7 @@ use super::{
     reader::{Findings, Reader},
     source::Source,
 };
+use crate::public::Mode;
 
 /// Every section of the configuration, and with them every key.
 pub static SECTIONS: Section = Section {
@@ -77,6 +78,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         &cache.cooldown_policy,
         &mut providers,
         hooks.listen.is_some(),
+        access.access.mode == Mode::Open && !access.access.is_for_this_machine,
     );
     root.finish();
 

@@ -100,11 +100,22 @@ impl PatternKeys {
 
 /// Reports patterns of which it cannot be told which one counts for a name, and accounts that would have two names and so
 /// two budgets.
-pub(super) fn check(reader: &Reader<'_>, instances: &[Instance], patterns: &[InstancePattern]) {
+pub(super) fn check(
+    reader: &Reader<'_>,
+    instances: &[Instance],
+    patterns: &[InstancePattern],
+    are_strangers_allowed: bool,
+) {
     let at_one_gateway =
         |one: &InstancePattern, other: &Instance| is_same_gateway(&one.template, other);
     for (index, pattern) in patterns.iter().enumerate() {
         let key = format!("\"{}\".account", pattern.names);
+        if are_strangers_allowed {
+            reader.warning(
+                &format!("\"{}\"", pattern.names),
+                "with access.mode = \"open\", whoever reaches the listener can have any matching account asked for; sign the URLs, or list the names",
+            );
+        }
         for other in &patterns[..index] {
             let is_tied = pattern.names.literals() == other.names.literals();
             if is_tied && pattern.names.overlaps(&other.names) {
