@@ -37,7 +37,7 @@ impl Admin {
         };
         Ok(match instance {
             Some(instance) => self.faces.take_event(&instance, event.faces).await,
-            // The event is of an account that is not configured here, or that nobody has asked for a face of.
+            // The event is of an account that is not configured here, or of a name that is not made yet.
             None => self.faces.ignore_event(event.faces.len()),
         })
     }

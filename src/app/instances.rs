@@ -49,7 +49,7 @@ impl Builder {
         }
     }
 
-    /// Builds an account. One that was configured before a reload, under whatever name, keeps its admission
+    /// Builds an account. One that was configured before a reload, under any name, keeps its admission
     /// control and its connections, which fetches in flight go on using. Another account continues from the
     /// state that an earlier process saved.
     pub(super) fn build(

@@ -57,7 +57,7 @@ pub struct App {
     _shutdown_on_drop: DropGuard,
 }
 
-/// How often the names of patterns that nobody uses are forgotten.
+/// How often unused names of patterns are forgotten.
 const UNUSED_NAMES_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 impl App {

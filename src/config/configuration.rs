@@ -115,11 +115,11 @@ pub struct InstancePattern {
     pub names: pipeline::NamePattern,
     /// The vendor's names for their accounts; the wildcard is the instance's name.
     pub account: pipeline::NamePattern,
-    /// What all of them have in common. Its name is the pattern's.
+    /// The instance, with the pattern as its name and `{instance}` in its account.
     pub template: Instance,
     /// The largest number of them in memory.
     pub max_names: usize,
-    /// One leaves memory when nobody has asked for it for this long.
+    /// A name leaves memory when no client has asked for it for this long.
     pub idle: Duration,
 }
 

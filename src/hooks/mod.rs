@@ -205,7 +205,7 @@ impl Hooks {
                 return Err(Error::Event(error));
             }
         };
-        // Nobody has asked for a face of this name, so none is in the cache.
+        // No client has asked for a face of this name, so none is in the cache.
         let Ok(instance) = instance else {
             return Ok(self.faces.ignore_event(event.faces.len()));
         };

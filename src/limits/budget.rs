@@ -10,7 +10,7 @@
 use std::{
     num::NonZeroU32,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,7 +25,10 @@ use governor::{
     state::{NotKeyed, StateStore},
 };
 
-use super::governor_clock::{GovernorClock, GovernorInstant, wait_time};
+use super::{
+    daily_cap::DailyCap,
+    governor_clock::{GovernorClock, GovernorInstant, wait_time},
+};
 use crate::{
     clock::{Clock, Timestamp},
     sync::lock,
@@ -92,16 +95,6 @@ pub struct BudgetLimits {
     pub daily: Option<NonZeroU32>,
 }
 
-/// A cap on the calls of a day. A day begins at midnight UTC, as vendors' quotas do. GCRA would allow
-/// nearly twice the cap within one day.
-#[derive(Debug)]
-struct DailyCap {
-    cap: u32,
-    /// The day, counted from the Unix epoch, and its calls so far. Held for a few instructions.
-    count: Arc<Mutex<(u64, u32)>>,
-    clock: Clock,
-}
-
 /// The used part of a budget: the theoretical arrival time of each limiter, in nanoseconds since the
 /// Unix epoch, and the calls of the day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -128,9 +121,6 @@ struct Limiter {
     start: GovernorInstant,
     clock: Clock,
 }
-
-/// Seconds.
-const DAY: u64 = 24 * 3600;
 
 /// The state of GCRA, which is one number: the theoretical arrival time, in nanoseconds since the start
 /// of the limiter. 0 means that no call was made. `governor`'s own state keeps the same number, but has
@@ -164,11 +154,9 @@ impl Budget {
             lookups: limiter(limits.lookups),
             refreshes: limiter(limits.refreshes),
             background: limiter(limits.lookups.half()),
-            daily: limits.daily.map(|cap| DailyCap {
-                cap: cap.get(),
-                count: daily_count.clone(),
-                clock: clock.clone(),
-            }),
+            daily: limits
+                .daily
+                .map(|cap| DailyCap::new(cap.get(), daily_count.clone(), clock.clone())),
             daily_count,
             clock,
         }
@@ -249,14 +237,10 @@ impl Budget {
     /// Whether no part of the budget is used.
     pub(super) fn is_full(&self) -> bool {
         let limiters = [&self.lookups, &self.refreshes, &self.background];
-        let is_unused = |daily: &DailyCap| {
-            let count = daily.count();
-            count.0 < daily.today() || count.1 == 0
-        };
         limiters
             .iter()
             .all(|limiter| limiter.available() == limiter.burst)
-            && self.daily.as_ref().is_none_or(is_unused)
+            && self.daily.as_ref().is_none_or(DailyCap::is_unused)
     }
 
     /// The number of calls that are granted at once after an idle time.
@@ -364,55 +348,6 @@ impl Limiter {
 /// The time of day in nanoseconds since the Unix epoch.
 fn wall_nanos(clock: &Clock) -> u64 {
     clock.now().as_millis().saturating_mul(1_000_000)
-}
-
-// === impl DailyCap ===
-
-impl DailyCap {
-    fn take(&self) -> Result<(), OverBudget> {
-        let today = self.today();
-        let mut count = self.count();
-        // A day that lies ahead was counted by a wrong clock. Its calls are kept for today: a clock that is
-        // set back neither grants the cap twice nor refuses calls until that day.
-        if count.0 != today {
-            let calls = if count.0 > today { count.1 } else { 0 };
-            *count = (today, calls);
-        }
-        if count.1 >= self.cap {
-            return Err(OverBudget {
-                retry_at: Timestamp::from_secs((today + 1) * DAY),
-            });
-        }
-        count.1 += 1;
-        Ok(())
-    }
-
-    fn refund(&self) {
-        let mut count = self.count();
-        if count.0 == self.today() {
-            count.1 = count.1.saturating_sub(1);
-        }
-    }
-
-    /// The time until a call is granted after `ahead` others.
-    fn wait(&self, ahead: u64) -> Duration {
-        let today = self.today();
-        let count = *self.count();
-        let calls = if count.0 < today { 0 } else { count.1 };
-        let days = (u64::from(calls) + ahead) / u64::from(self.cap);
-        match days {
-            0 => Duration::ZERO,
-            days => Timestamp::from_secs((today + days) * DAY).since(self.clock.now()),
-        }
-    }
-
-    fn today(&self) -> u64 {
-        self.clock.now().as_secs() / DAY
-    }
-
-    fn count(&self) -> MutexGuard<'_, (u64, u32)> {
-        lock(&self.count)
-    }
 }
 
 // === impl Quota ===

@@ -10,6 +10,7 @@
 mod admission;
 mod budget;
 mod cooldown;
+mod daily_cap;
 mod default_pictures;
 mod permit;
 mod session_watch;

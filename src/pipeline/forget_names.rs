@@ -1,12 +1,12 @@
-//! Forgets the names of patterns that nobody uses: otherwise each name that anybody has ever asked for would stay on disk.
+//! Forgets unused names of patterns: otherwise each name that a client has ever asked for would stay on disk.
 //!
-//! A name is forgotten that is not in memory, has no picture in the cache, and whose budget is full. What is left of it is
-//! the name of its account, which keeps the pictures of one account from the users of another.
+//! A name is forgotten that is not in memory, has no picture in the cache, and whose budget is full. The rest of it is the
+//! name of its account, which keeps the pictures of one account from the users of another.
 
 use super::{Faces, Instances};
 
 impl Faces {
-    /// Forgets the names of patterns that nobody uses. Reads all index files of the cache.
+    /// Forgets unused names of patterns. Reads all index files of the cache.
     pub async fn forget_unused_names(&self, instances: &Instances) {
         let store = &self.shared.store;
         if instances.patterns().is_empty() {

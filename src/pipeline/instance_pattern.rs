@@ -1,8 +1,8 @@
 //! The accounts of a table such as `[instances."shop-*"]`: an instance for each name that matches, made when it is first
-//! asked for by somebody who may.
+//! asked for by a client with access.
 //!
 //! 1. A name that matches and is not made yet is made on a disk thread, one at a time.
-//! 2. The table is bounded. Names that nobody asks for leave it; the disk keeps their faces and their budgets.
+//! 2. The table is bounded. Names without requests leave it; the disk keeps their faces and their budgets.
 //! 3. Requests without a credential fill half of the table at most, so they never keep out those with one. No request
 //!    makes a name leave that is in use.
 
@@ -24,7 +24,7 @@ use crate::{
     upstream::Description,
 };
 
-/// What all instances of a pattern have in common.
+/// The common settings of the instances of a pattern.
 #[derive(Debug)]
 pub struct PatternSettings {
     /// The pattern of their names.
@@ -37,7 +37,7 @@ pub struct PatternSettings {
     pub token: SecretString,
     /// The largest number of instances in memory.
     pub max_names: usize,
-    /// An instance leaves memory when nobody has asked for it for this long.
+    /// An instance leaves memory when no client has asked for it for this long.
     pub idle: Duration,
 }
 
@@ -47,7 +47,7 @@ pub trait InstanceMaker: Debug + Send + Sync {
     /// system.
     fn make(&self, name: &str, before: Option<&Instances>) -> Arc<Instance>;
 
-    /// Starts what the instance has to do, once it is in the table.
+    /// Starts the work of the instance, once it is in the table.
     fn start(&self, instance: &Arc<Instance>);
 
     /// Whether the disk has a state of the instance called `name`. Blocks on the file system.
@@ -57,14 +57,14 @@ pub trait InstanceMaker: Debug + Send + Sync {
     fn forget(&self, name: &str);
 }
 
-/// Who asks for an instance.
+/// The kind of client that asks for an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// A client with a credential.
     Credential,
     /// A client of open faces without a credential.
     Open,
-    /// Somebody who needs it only if it has been made before, such as a webhook.
+    /// One that needs it only if it has been made before, such as a webhook.
     IfKnown,
 }
 
@@ -122,7 +122,7 @@ impl InstancePattern {
         }
     }
 
-    /// What the instances have in common.
+    /// The common settings of the instances.
     pub fn settings(&self) -> &PatternSettings {
         &self.settings
     }
@@ -191,7 +191,7 @@ impl InstancePattern {
         made.unwrap_or(Err(NotMade::Full))
     }
 
-    /// Drops the instances that nobody has asked for lately and that nothing works for.
+    /// Drops the instances that no client has asked for lately and that have no work under way.
     pub fn drop_idle(&self) {
         let now = self.clock.moment();
         let idle = self.settings.idle;
@@ -233,7 +233,7 @@ impl InstancePattern {
         Ok(instance)
     }
 
-    /// Removes what the disk knows of the instance called `name`, unless it is made.
+    /// Removes the state on disk of the instance called `name`, unless it is made.
     pub(super) async fn forget(self: &Arc<Self>, name: &str) {
         let making = self.making.clone().lock_owned().await;
         if self.is_made(name) {

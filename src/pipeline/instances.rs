@@ -191,7 +191,7 @@ impl Instances {
         }
     }
 
-    /// Drops the instances of patterns that nobody has asked for lately.
+    /// Drops the instances of patterns that no client has asked for lately.
     pub fn drop_idle(&self) {
         for pattern in self.patterns() {
             pattern.drop_idle();

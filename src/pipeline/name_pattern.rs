@@ -35,7 +35,7 @@ impl NamePattern {
         })
     }
 
-    /// What the wildcard stands for in `text`. `None` if `text` does not match.
+    /// The part of `text` in place of the wildcard. `None` if `text` does not match.
     pub fn capture<'t>(&self, text: &'t str) -> Option<&'t str> {
         let rest = text.strip_prefix(&*self.before)?;
         let captured = rest.strip_suffix(&*self.after)?;

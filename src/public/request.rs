@@ -20,7 +20,7 @@ pub(crate) struct AvatarRequest {
     pub(super) wait: Option<Duration>,
 }
 
-/// What was found of a request.
+/// The result of finding the instance of a request.
 pub(super) enum Found<R> {
     /// The request, with its instance.
     Made(R),

@@ -131,7 +131,7 @@ async fn only_a_client_with_access_makes_a_name() {
     assert_eq!(names(&rig).await, [""; 0]);
     assert_eq!(states(&rig), [""; 0]);
     let bearer = [("authorization", "Bearer a bearer token for tests")];
-    // There is nothing to purge of a name that nobody has asked for.
+    // A name that was never asked for has no face to purge.
     assert_eq!(rig.ask("PURGE", &path, &bearer).await.status, 404);
     assert_eq!(names(&rig).await, [""; 0]);
     let face = rig.ask("GET", &path, &bearer).await;

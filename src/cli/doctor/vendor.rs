@@ -34,7 +34,7 @@ pub(super) async fn examine(
     findings
 }
 
-/// Checks what the instances of a pattern have in common. Their accounts are not called: there may be thousands.
+/// Checks the hosts of a pattern. Its accounts are not called: there may be thousands.
 pub(super) async fn examine_pattern(
     pattern: &InstancePattern,
     resolver: &Resolver,

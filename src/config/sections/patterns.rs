@@ -22,7 +22,7 @@ pub(super) const IDLE: Key = Key::new::<Duration>(
 )
 .at_least("1m");
 
-/// What stands for the instance's name in `account`.
+/// The placeholder of the instance's name in `account`.
 const INSTANCE: &str = "{instance}";
 
 /// The keys that only a pattern has.
