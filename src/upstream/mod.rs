@@ -19,10 +19,13 @@ pub use client::{Client, ClientError, ClientSettings, Download, unguarded_client
 pub use description::{
     Defaults, Description, Param,
     account::AccountProblem,
+    answer::{AnswerFacts, AnswerKind, WrittenAnswer},
+    call_head::CallHead,
     catalog::Catalog,
     event::{Event, EventError, EventFace},
     explain::Explanation,
     lists::Session,
+    matching::{HeadMatch, MatchedCall, NoQuestion, ShapeMatch},
     parse::{Source, load},
     sample_report::SampleReport,
     shipped::{SHIPPED, shipped},

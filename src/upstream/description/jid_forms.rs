@@ -36,16 +36,25 @@ impl JidForms {
         if let Ok(jid) = text.parse() {
             return Some(jid);
         }
-        self.forms.iter().find_map(|(kind, form)| {
-            let (before, after) = form.around_user();
-            let user = text.strip_prefix(before)?.strip_suffix(after)?;
-            let server = match kind {
-                Kind::Contact => "c.us",
-                Kind::Group => "g.us",
-                Kind::Lid => "lid",
-                Kind::Newsletter => "newsletter",
-            };
-            format!("{user}@{server}").parse().ok()
-        })
+        let mut forms = self.forms.iter();
+        forms.find_map(|(kind, _)| self.read_as(*kind, text))
     }
+
+    /// The JID of this kind that the gateway wrote in its own form.
+    pub(super) fn read_as(&self, kind: Kind, text: &str) -> Option<Jid> {
+        let (_, form) = self.forms.iter().find(|(known, _)| *known == kind)?;
+        let (before, after) = form.around_user();
+        with_server(text.strip_prefix(before)?.strip_suffix(after)?, kind)
+    }
+}
+
+/// The JID of this kind with this part before the `@`.
+pub(super) fn with_server(user: &str, kind: Kind) -> Option<Jid> {
+    let server = match kind {
+        Kind::Contact => "c.us",
+        Kind::Group => "g.us",
+        Kind::Lid => "lid",
+        Kind::Newsletter => "newsletter",
+    };
+    format!("{user}@{server}").parse().ok()
 }

@@ -5,16 +5,25 @@
 //! * Asking: [`Question`] and [`Account`] → [`request`], filled by [`template`] → [`VendorCall`].
 //! * Reading: [`VendorReply`] → [`reading`], by [`pointer`]s, [`rule`]s and [`words`] → [`VendorAnswer`] or
 //!   [`VendorFailure`]. [`lists`] and [`event`] read the other calls and webhooks.
-//! * Testing: [`sample_report`] runs the description's own [`sample`]s, [`explain`] shows how one reply is read.
+//! * Answering a program that calls this server instead of the gateway: [`matching`] finds the question that a
+//!   request is, [`answer`] writes the gateway's answer.
+//! * Testing: [`sample_report`] runs the description's own [`sample`]s, [`answer_report`] reads its answers,
+//!   [`explain`] shows how one reply is read.
 //!
 //! [`Description`] knows nothing of the modules that load, collect, test and explain descriptions.
 
 pub(super) mod account;
+pub(super) mod answer;
+mod answer_report;
+pub(super) mod call_head;
+mod call_place;
 pub(super) mod catalog;
 pub(super) mod event;
 pub(super) mod explain;
 mod jid_forms;
 pub(super) mod lists;
+mod matched_jid;
+pub(super) mod matching;
 mod members;
 pub(super) mod parse;
 mod pointer;
@@ -34,6 +43,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::HeaderName;
 
 use self::{
+    answer::AnswerForm,
     event::{Event, EventError, HookReader},
     jid_forms::JidForms,
     lists::{ChatLister, LidCall, Session, SessionCall},
@@ -84,6 +94,7 @@ pub struct Description {
     session: Option<SessionCall>,
     lid: Option<LidCall>,
     hook: Option<HookReader>,
+    answers: Vec<AnswerForm>,
     samples: Vec<Sample>,
     /// Sections of this file; the others are those of the description that it extends.
     written: Vec<&'static str>,
@@ -326,6 +337,7 @@ impl<'v> Values<'v> {
             jid: None,
             refresh: false,
             page: None,
+            answer: None,
         }
     }
 }

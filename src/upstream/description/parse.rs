@@ -12,6 +12,7 @@ use super::{
     template::{Placeholder, Scope, Template},
 };
 
+mod answers;
 mod calls;
 mod rules;
 mod samples;
@@ -125,6 +126,7 @@ impl<'t> Loader<'t> {
         let lid = self.section("lid", Loader::read_lid);
         let hook = self.section("hook", Loader::read_hook);
         let defaults = self.section("defaults", Loader::read_defaults);
+        let answers = self.section("answer", Loader::read_answers);
         let samples = self.section("sample", Loader::read_samples);
         let description = Description {
             title: title.unwrap_or_else(|| name.clone()),
@@ -151,6 +153,8 @@ impl<'t> Loader<'t> {
             session: session.unwrap_or_else(|| base.and_then(|base| base.session.clone())),
             lid: lid.unwrap_or_else(|| base.and_then(|base| base.lid.clone())),
             hook: hook.unwrap_or_else(|| base.and_then(|base| base.hook.clone())),
+            answers: answers
+                .unwrap_or_else(|| base.map(|base| base.answers.clone()).unwrap_or_default()),
             samples: samples.unwrap_or_default(),
             written: self.written,
         };
@@ -240,30 +244,11 @@ impl<'t> Loader<'t> {
     }
 
     fn read_picture(&self, table: Table<'t>, forms: &JidForms) -> PictureCall {
-        let names = KINDS
-            .iter()
-            .map(|(name, kind)| (*name, PictureSubject::Kind(*kind)));
-        let names: Vec<_> = names
-            .chain([("me", PictureSubject::Me), ("own", PictureSubject::Own)])
-            .collect();
-        let mut subjects = Vec::new();
-        let written = table.texts("for");
-        if written.is_empty() {
+        let subjects = self.subjects(&table);
+        if !table.has("for") {
             table.problem(
                 "picture.for is missing; write a list such as [\"contact\", \"group\"]".to_owned(),
             );
-        }
-        for name in written {
-            match names.iter().find(|(known, _)| *known == name) {
-                Some((_, subject)) => subjects.push(*subject),
-                None => {
-                    let known: Vec<_> = names.iter().map(|(known, _)| *known).collect();
-                    table.problem(format!(
-                        "picture.for has {name:?}; known are {}",
-                        known.join(", ")
-                    ));
-                }
-            }
         }
         for (name, kind) in KINDS {
             if subjects.contains(&PictureSubject::Kind(kind)) && !forms.has(kind) {
@@ -294,6 +279,28 @@ impl<'t> Loader<'t> {
             request,
             places,
         }
+    }
+
+    /// The kinds of faces in `for`.
+    fn subjects(&self, table: &Table<'t>) -> Vec<PictureSubject> {
+        let names = KINDS.map(|(name, kind)| (name, PictureSubject::Kind(kind)));
+        let others = [("me", PictureSubject::Me), ("own", PictureSubject::Own)];
+        let names: Vec<_> = names.into_iter().chain(others).collect();
+        let mut subjects = Vec::new();
+        for name in table.texts("for") {
+            match names.iter().find(|(known, _)| *known == name) {
+                Some((_, subject)) => subjects.push(*subject),
+                None => {
+                    let known: Vec<_> = names.iter().map(|(known, _)| *known).collect();
+                    let known = known.join(", ");
+                    table.problem(format!(
+                        "{}.for has {name:?}; known are {known}",
+                        table.path()
+                    ));
+                }
+            }
+        }
+        subjects
     }
 
     fn template(&self, table: &Table<'t>, key: &'static str, scope: Scope) -> Option<Template> {

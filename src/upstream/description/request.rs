@@ -91,7 +91,7 @@ impl Request {
 
 impl Json {
     /// The document. A member or item whose text is empty is left out.
-    fn fill(&self, values: &Values<'_>) -> Option<Value> {
+    pub(super) fn fill(&self, values: &Values<'_>) -> Option<Value> {
         Some(match self {
             Json::Text(template) => return template.fill_json(values),
             Json::Literal(value) => value.clone(),
@@ -105,7 +105,7 @@ impl Json {
         })
     }
 
-    fn has(&self, wanted: &Placeholder) -> bool {
+    pub(super) fn has(&self, wanted: &Placeholder) -> bool {
         match self {
             Json::Text(template) => template.placeholders().any(|of| of == wanted),
             Json::Literal(_) => false,

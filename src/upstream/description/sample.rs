@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use crate::{
-    avatar::Subject,
+    avatar::{Jid, Kind, Subject},
     upstream::provider::{Account, VendorAnswer, VendorReply},
 };
 
@@ -64,6 +64,17 @@ pub(super) fn account() -> Account {
         own: "628000@c.us".parse().ok(),
         params: Default::default(),
     }
+}
+
+/// A JID of each kind.
+pub(super) fn jid(kind: Kind) -> Option<Jid> {
+    let text = match kind {
+        Kind::Contact => "628123@c.us",
+        Kind::Group => "120363000000000001@g.us",
+        Kind::Lid => "81896604192873@lid",
+        Kind::Newsletter => "120363000000000009@newsletter",
+    };
+    text.parse().ok()
 }
 
 /// An answer as samples write it.

@@ -7,11 +7,11 @@ use super::{
     jid_forms::KINDS,
     lists::Session,
     reading::{self, Basis},
-    sample::{CallKind, Sample, account, describe_answer},
+    sample::{CallKind, Sample, account, describe_answer, jid},
     template::Values,
 };
 use crate::{
-    avatar::{Jid, Kind, Subject},
+    avatar::Subject,
     upstream::provider::{Page, Question, VendorAnswer, VendorCall, VendorFailure, VendorReply},
 };
 
@@ -54,6 +54,7 @@ impl Description {
                 }
             }
         }
+        report.failures.extend(self.check_answers());
         if report.failures.is_empty() {
             report.hints = self.hints(&reached);
         }
@@ -207,15 +208,9 @@ impl Description {
             let mut pictures = self.pictures.iter();
             pictures.any(|picture| picture.subjects.contains(&wanted))
         };
-        let server = |kind| match kind {
-            Kind::Contact => "628123@c.us",
-            Kind::Group => "120363000000000001@g.us",
-            Kind::Lid => "81896604192873@lid",
-            Kind::Newsletter => "120363000000000009@newsletter",
-        };
         let mut kinds = KINDS.into_iter();
         let kind = kinds.find(|(_, kind)| has(PictureSubject::Kind(*kind)));
-        kind.and_then(|(_, kind)| server(kind).parse::<Jid>().ok())
+        kind.and_then(|(_, kind)| jid(kind))
             .map_or(Subject::Me, Subject::Chat)
     }
 

@@ -85,6 +85,7 @@ pub(super) fn push() -> Description {
         session: None,
         lid: None,
         hook: None,
+        answers: Vec::new(),
         samples: Vec::new(),
         written: Vec::new(),
     }

@@ -16,8 +16,9 @@ use crate::upstream::provider::{Account, Page};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Template(Vec<Part>);
 
+/// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Text(String),
     Value { of: Placeholder, is_base64: bool },
 }
@@ -35,9 +36,15 @@ pub(super) enum Placeholder {
     Offset,
     Page,
     Cursor,
+    Link,
+    Canonical,
+    Changed,
+    Status,
+    Reason,
+    Null,
 }
 
-/// The values of one call.
+/// The values of one call, or of an answer to one.
 #[derive(Clone, Copy)]
 pub(super) struct Values<'v> {
     pub(super) account: &'v Account,
@@ -45,6 +52,19 @@ pub(super) struct Values<'v> {
     pub(super) jid: Option<(&'v str, &'v str)>,
     pub(super) refresh: bool,
     pub(super) page: Option<&'v Page>,
+    pub(super) answer: Option<&'v AnswerValues<'v>>,
+}
+
+/// The values that only an answer has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerValues<'v> {
+    /// The link to the picture, if there is one.
+    pub(super) link: Option<&'v str>,
+    /// The JID in WhatsApp's own spelling.
+    pub(super) canonical: &'v str,
+    /// When the picture changed, in Unix seconds.
+    pub(super) changed: u64,
+    pub(super) status: http::StatusCode,
 }
 
 /// The place of a template, which decides the placeholders that it may have.
@@ -60,6 +80,8 @@ pub(super) enum Scope {
     Lid,
     /// A call for a list of chats.
     Chats,
+    /// An answer to a program that calls this server as it would call the gateway. It never has a credential.
+    Answer,
 }
 
 /// A value that must not be put into a path: an empty one or one of dots alone would name another path.
@@ -77,7 +99,10 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
 
 impl Scope {
     fn names(self) -> &'static [(&'static str, Placeholder)] {
-        use Placeholder::{Account, Cursor, Jid, Limit, Offset, Page, Refresh, Token, User};
+        use Placeholder::{
+            Account, Canonical, Changed, Cursor, Jid, Limit, Link, Null, Offset, Page, Reason,
+            Refresh, Status, Token, User,
+        };
         match self {
             Scope::Jid => &[("user", User)],
             Scope::Call => &[("account", Account), ("token", Token)],
@@ -102,6 +127,17 @@ impl Scope {
                 ("page", Page),
                 ("token", Token),
             ],
+            Scope::Answer => &[
+                ("account", Account),
+                ("canonical", Canonical),
+                ("changed", Changed),
+                ("jid", Jid),
+                ("link", Link),
+                ("null", Null),
+                ("reason", Reason),
+                ("status", Status),
+                ("user", User),
+            ],
         }
     }
 
@@ -110,7 +146,8 @@ impl Scope {
         if let Some((_, placeholder)) = known.iter().find(|(known, _)| *known == name) {
             return Ok(placeholder.clone());
         }
-        let params = if self == Scope::Jid { &[] } else { params };
+        let has_params = !matches!(self, Scope::Jid | Scope::Answer);
+        let params = if has_params { params } else { &[] };
         if params.contains(&name) {
             return Ok(Placeholder::Param(name.to_owned()));
         }
@@ -157,6 +194,31 @@ impl Template {
             parts.push(Part::Text(rest.to_owned()));
         }
         Ok(Self(parts))
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.0
+    }
+
+    /// The segments of a path.
+    pub(super) fn segments(&self) -> Vec<Template> {
+        let mut segments = vec![Vec::new()];
+        for part in &self.0 {
+            let Part::Text(text) = part else {
+                segments.last_mut().expect("never empty").push(part.clone());
+                continue;
+            };
+            for (index, text) in text.split('/').enumerate() {
+                if index > 0 {
+                    segments.push(Vec::new());
+                }
+                if !text.is_empty() {
+                    let segment = segments.last_mut().expect("never empty");
+                    segment.push(Part::Text(text.to_owned()));
+                }
+            }
+        }
+        segments.into_iter().map(Template).collect()
     }
 
     /// The text outside of placeholders.
@@ -245,36 +307,29 @@ impl Template {
         Some(value)
     }
 
-    /// Fills a text in JSON. `None` if it is empty. A placeholder of a number or a flag that stands alone keeps its type.
+    /// Fills a text in JSON. `None` if it is empty. A placeholder of a number or a flag that stands alone keeps its
+    /// type, and a link that stands alone is null if there is none.
     pub(super) fn fill_json(&self, values: &Values<'_>) -> Option<Value> {
         let text = self.fill(values);
         if text.is_empty() {
-            return None;
+            return matches!(self.only(), Some(Placeholder::Link | Placeholder::Null))
+                .then_some(Value::Null);
         }
         Some(match self.only() {
-            Some(Placeholder::Limit | Placeholder::Offset | Placeholder::Page) => {
-                text.parse::<u64>().map_or(Value::Null, Value::from)
-            }
+            Some(
+                Placeholder::Limit | Placeholder::Offset | Placeholder::Page | Placeholder::Status,
+            ) => text.parse::<u64>().map_or(Value::Null, Value::from),
             Some(Placeholder::Refresh) => Value::Bool(true),
             _ => Value::String(text),
         })
     }
 
-    fn fill(&self, values: &Values<'_>) -> String {
+    pub(super) fn fill(&self, values: &Values<'_>) -> String {
         let mut filled = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(text) => filled.push_str(text),
-                Part::Value {
-                    of,
-                    is_base64: false,
-                } => filled.push_str(&values.get(of)),
-                Part::Value {
-                    of,
-                    is_base64: true,
-                } => {
-                    STANDARD.encode_string(values.get(of).as_bytes(), &mut filled);
-                }
+                Part::Value { of, is_base64 } => filled.push_str(&values.text(of, *is_base64)),
             }
         }
         filled
@@ -297,6 +352,12 @@ impl fmt::Display for Template {
                     Placeholder::Offset => "OFFSET",
                     Placeholder::Page => "PAGE",
                     Placeholder::Cursor => "CURSOR",
+                    Placeholder::Link => "LINK",
+                    Placeholder::Canonical => "JID",
+                    Placeholder::Changed => "CHANGED",
+                    Placeholder::Null => "null",
+                    Placeholder::Status => "STATUS",
+                    Placeholder::Reason => "REASON",
                 })?,
             }
         }
@@ -307,6 +368,14 @@ impl fmt::Display for Template {
 // === impl Values ===
 
 impl Values<'_> {
+    /// The value in the place of a placeholder, before it is escaped.
+    pub(super) fn text(&self, of: &Placeholder, is_base64: bool) -> Cow<'_, str> {
+        match is_base64 {
+            false => self.get(of),
+            true => Cow::Owned(STANDARD.encode(self.get(of).as_bytes())),
+        }
+    }
+
     fn get(&self, of: &Placeholder) -> Cow<'_, str> {
         let page = |number: fn(&Page) -> usize| match self.page {
             Some(page) => Cow::Owned(number(page).to_string()),
@@ -330,6 +399,25 @@ impl Values<'_> {
                 let cursor = self.page.and_then(|page| page.cursor.as_deref());
                 Cow::Borrowed(cursor.unwrap_or_default())
             }
+            answers => {
+                let answer = self.answer;
+                answer.map_or(Cow::Borrowed(""), |answer| answer.get(answers))
+            }
+        }
+    }
+}
+
+// === impl AnswerValues ===
+
+impl<'v> AnswerValues<'v> {
+    fn get(&self, of: &Placeholder) -> Cow<'v, str> {
+        match of {
+            Placeholder::Link => Cow::Borrowed(self.link.unwrap_or_default()),
+            Placeholder::Canonical => Cow::Borrowed(self.canonical),
+            Placeholder::Changed => Cow::Owned(self.changed.to_string()),
+            Placeholder::Status => Cow::Owned(self.status.as_u16().to_string()),
+            Placeholder::Reason => Cow::Borrowed(self.status.canonical_reason().unwrap_or("Error")),
+            _ => Cow::Borrowed(""),
         }
     }
 }

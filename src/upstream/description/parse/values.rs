@@ -16,7 +16,7 @@ use crate::upstream::description::{
 /// Pointers in a list.
 const MAX_POINTERS: usize = 16;
 /// Objects and lists inside of each other in a request's JSON.
-const MAX_DEPTH: u8 = 8;
+pub(super) const MAX_DEPTH: u8 = 8;
 
 impl<'t> Loader<'t> {
     pub(super) fn template_of(
@@ -145,7 +145,7 @@ impl<'t> Loader<'t> {
         templates.collect()
     }
 
-    fn json(&self, item: &Item<'t>, scope: Scope, depth: u8) -> Option<Json> {
+    pub(super) fn json(&self, item: &Item<'t>, scope: Scope, depth: u8) -> Option<Json> {
         if depth == 0 {
             item.problem(format!("{} is nested too deeply", item.path()));
             return None;
@@ -158,6 +158,10 @@ impl<'t> Loader<'t> {
                         "{} has the filter base64, which is for headers alone",
                         item.path()
                     ));
+                }
+                // An answer may have an empty text; a call leaves it out.
+                if scope == Scope::Answer && template.placeholders().next().is_none() {
+                    return Some(Json::Literal(Value::String(template.literals().collect())));
                 }
                 Json::Text(template)
             }
