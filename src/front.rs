@@ -22,7 +22,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use tracing::{Instrument, Span};
 
 use crate::{
-    compat::{self, Compat, Origin},
+    compat::{self, Compat, DescribedPath, Origin},
     http::{
         Clients, RateExceeded,
         access_log::RequestLog,
@@ -35,7 +35,7 @@ use crate::{
     pipeline::{Faces, Instances},
     public::{self, Access, Begun, Mode, Public},
     representation::{self, HeaderPolicy, Renderer},
-    server::{HeaderBlock, Peer, Reply},
+    server::{HeaderBlock, Peer, Reply, RequestBody},
     telemetry::{Metrics, traces},
 };
 
@@ -74,6 +74,8 @@ pub struct Settings {
     pub origin: Origin,
     /// An HTML page for `/`.
     pub home: Option<Bytes>,
+    /// How long a client may take to send the body of a request.
+    pub body_timeout: Duration,
     /// Makes pictures smaller.
     pub thumbnailer: Thumbnailer,
     /// The counters.
@@ -102,6 +104,8 @@ enum Step {
     Work(Work),
     /// The instance is to be made first. With the address that the client's limits are kept under.
     Unmade(public::Unmade, Option<IpAddr>),
+    /// Its body belongs to it.
+    Described(compat::DescribedRequest),
 }
 
 /// A request that has to be waited for.
@@ -110,6 +114,7 @@ enum Work {
     Compat(Box<compat::Request>),
     /// The request is to be begun again, once its instance is made.
     Unmade(Box<(public::Unmade, Parts, Option<IpAddr>)>),
+    Described(Box<(compat::DescribedRequest, RequestBody)>),
 }
 
 // === impl Front ===
@@ -135,6 +140,7 @@ impl Front {
                     renderer: renderer.clone(),
                     origin: settings.origin,
                     signing_key,
+                    body_reader: compat::BodyReader::new(settings.body_timeout),
                 },
                 public: Public {
                     faces,
@@ -152,8 +158,8 @@ impl Front {
     }
 
     /// Answers a request of `peer`, at once if nothing has to be waited for.
-    pub fn handle<B>(&self, request: Request<B>, peer: Peer) -> Answer {
-        let (mut head, _) = request.into_parts();
+    pub fn handle(&self, request: Request<impl Into<RequestBody>>, peer: Peer) -> Answer {
+        let (mut head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
         let mut log = RequestLog::start(&head.method, &head.headers);
         let span = if traces::is_enabled() {
@@ -166,6 +172,10 @@ impl Front {
             Ok(Step::Work(work)) => return self.later(work, is_head, log, span),
             Ok(Step::Unmade(unmade, client)) => {
                 let work = Work::Unmade(Box::new((unmade, head, client)));
+                return self.later(work, is_head, log, span);
+            }
+            Ok(Step::Described(request)) => {
+                let work = Work::Described(Box::new((request, body.into())));
                 return self.later(work, is_head, log, span);
             }
             Ok(Step::Reply(reply)) => Ok(reply),
@@ -198,6 +208,11 @@ impl Front {
                         .answer_for(unmade, &mut head, client, &mut log);
                     result.await.map_err(Problem::from)
                 }
+                Work::Described(request) => {
+                    let (request, body) = *request;
+                    let compat = &shared.compat;
+                    Ok(compat.answer_described(request, body, &mut log).await)
+                }
             };
             Ok(front.end(result, is_head, log))
         };
@@ -218,7 +233,9 @@ impl Front {
             Some(Begun::Unmade(unmade)) => return Ok(Step::Unmade(unmade, client)),
             None => {}
         }
-        let call = compat::Call::parse(&head.uri).ok_or(public::Error::NoRoute)?;
+        let Some(call) = compat::Call::parse(&head.uri) else {
+            return self.begin_described(head, client);
+        };
         if !is_read(&head.method) {
             return Err(Problem::method_not_allowed(compat::METHODS));
         }
@@ -230,6 +247,21 @@ impl Front {
             client,
         };
         Ok(Step::Work(Work::Compat(Box::new(request))))
+    }
+
+    /// Reads a picture call that a configured gateway's description has.
+    fn begin_described(&self, head: &mut Parts, client: Option<IpAddr>) -> Result<Step, Problem> {
+        let compat = &self.shared.compat;
+        match compat.described_path(&head.method, &head.uri, &head.headers) {
+            DescribedPath::Unknown => Err(public::Error::NoRoute.into()),
+            DescribedPath::OtherMethod(allowed) => Err(Problem::method_not_allowed(allowed)),
+            DescribedPath::Call => Ok(Step::Described(compat::DescribedRequest {
+                method: mem::take(&mut head.method),
+                uri: mem::take(&mut head.uri),
+                headers: mem::take(&mut head.headers),
+                client,
+            })),
+        }
     }
 
     /// Turns a problem into a reply, and counts and logs either.

@@ -108,6 +108,7 @@ impl Live {
             allow_origin: settings.allow_origin,
             browser_ttl: settings.browser_ttl,
             origin: settings.origin,
+            body_timeout: settings.body_timeout,
             home: parts.dependencies.home.clone(),
             thumbnailer: parts.thumbnailer.clone(),
             metrics: parts.metrics.clone(),

@@ -43,7 +43,7 @@ pub(super) fn hooks_service(
 }
 
 impl PublicService {
-    fn answer<B: Send + Sync + 'static>(&self, request: Request<B>) -> Answer {
+    fn answer(&self, request: Request<impl Into<RequestBody>>) -> Answer {
         self.live.load().front.handle(request, self.peer)
     }
 }

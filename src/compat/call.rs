@@ -5,8 +5,17 @@ use std::{borrow::Cow, net::IpAddr};
 use http::{HeaderMap, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 
-use super::{ENDPOINTS, Failure, endpoint::Endpoint};
-use crate::{avatar::Subject, http::query};
+use super::{
+    Failure,
+    asked::Answers,
+    endpoint::{self, Endpoint, Success},
+    endpoints::ENDPOINTS,
+};
+use crate::{
+    avatar::{Empty, StoredPicture, Subject},
+    http::query,
+    server::Reply,
+};
 
 /// A picture call, with the parameters as the client wrote them.
 pub(crate) struct Call {
@@ -81,6 +90,30 @@ impl Call {
             Ok(Subject::Me) | Err(_) => Err(Failure::Malformed),
             Ok(subject) => Ok(subject),
         }
+    }
+}
+
+impl Answers for Call {
+    fn are_images(&self) -> bool {
+        self.endpoint.is_own()
+    }
+
+    fn picture(&self, link: &str, _: Option<&StoredPicture>) -> Reply {
+        match self.endpoint.success {
+            Success::OwnImage => self.failure(Failure::UnknownContact),
+            Success::Link(body) => endpoint::json(200, &body(self.chat.as_deref(), Some(link))),
+        }
+    }
+
+    fn none(&self, _: Empty) -> Reply {
+        match self.endpoint.success {
+            Success::OwnImage => self.failure(Failure::UnknownContact),
+            Success::Link(body) => endpoint::json(200, &body(self.chat.as_deref(), None)),
+        }
+    }
+
+    fn failure(&self, failure: Failure) -> Reply {
+        (self.endpoint.failure)(failure, &self.account)
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) fn reason_phrase(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compat::ENDPOINTS;
+    use crate::compat::endpoints::ENDPOINTS;
 
     #[test]
     fn each_path_belongs_to_one_endpoint() {

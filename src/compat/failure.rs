@@ -46,3 +46,11 @@ pub(super) fn has_picture(face: &ServedFace) -> Result<bool, Failure> {
         Some(Outcome::Empty(_) | Outcome::Picture) | None => return Ok(false),
     })
 }
+
+/// Why there is no picture.
+pub(super) fn reason(face: &ServedFace) -> Empty {
+    match face.outcome() {
+        Some(Outcome::Empty(reason)) => reason,
+        _ => Empty::Unknown,
+    }
+}

@@ -4,8 +4,11 @@
 //! The client sends its credential, which must be the configured one of the account that it names. It gets
 //! the vendor's JSON with a link to this server, or the image where it accepts images only (`<img>`).
 
+mod asked;
 mod call;
+mod described;
 mod endpoint;
+mod endpoints;
 mod failure;
 mod hypersender;
 pub(crate) mod openapi;
@@ -16,32 +19,22 @@ mod wawp;
 use http::{HeaderMap, Uri, header};
 use secrecy::SecretString;
 
+use asked::{Answers, AskedFace};
 pub(crate) use call::{Call, Request};
-use endpoint::{Endpoint, Success};
+pub(crate) use described::{BodyReader, DescribedPath, DescribedRequest};
 use failure::Failure;
 
 use crate::{
-    avatar::{Ask, Subject},
+    avatar::{Ask, Empty, Subject},
     http::{
         Scope, SigningKey, Ticket, accept, access_log::RequestLog, credentials, problem::Problem,
     },
-    pipeline::{Demand, Faces, Instance, Instances, LookUpError, NotMade, ServedFace},
+    pipeline::{Demand, Faces, Instances, LookUpError, NotMade, ServedFace},
     representation::{
         self, FaceRequest, Renderer, Rendering, Sharing, openapi::IMAGES, problems, view::View,
     },
     server::Reply,
 };
-
-/// Every picture call.
-static ENDPOINTS: [&Endpoint; 7] = [
-    &wachat::PICTURE,
-    &wawp::CHAT_PICTURE,
-    &wawp::CONTACT_PICTURE,
-    &hypersender::PICTURE,
-    &waha::PICTURE,
-    &waha::GROUP_PICTURE,
-    &waha::CONTACT_PICTURE,
-];
 
 /// The methods of every picture call, as `Allow` lists them.
 pub(crate) const METHODS: &str = "GET, HEAD";
@@ -58,6 +51,7 @@ pub(crate) struct Compat {
     pub(crate) origin: Origin,
     /// Signs the links, where URLs have to be signed.
     pub(crate) signing_key: Option<SigningKey>,
+    pub(crate) body_reader: BodyReader,
 }
 
 /// The beginning of links to this server.
@@ -81,62 +75,78 @@ impl Compat {
 
     async fn answer_call(&self, request: Request, log: &mut RequestLog) -> Reply {
         let call = &request.call;
-        let fail = |failure| (call.endpoint.failure)(failure, &call.account);
         let (name, subject) = match self.authorize(call, &request.headers) {
             Ok(found) => found,
-            Err(failure) => return fail(failure),
+            Err(failure) => return call.failure(failure),
         };
         let instance = match self.instances.make(&name, Demand::Credential).await {
             Ok(instance) => instance,
-            Err(NotMade::Unknown) => return fail(Failure::UnknownAccount),
+            Err(NotMade::Unknown) => return call.failure(Failure::UnknownAccount),
             Err(NotMade::Full) => return refuse(problems::instances_full(), log),
         };
-        log.set_instance(instance.name());
-        let ask = if call.refresh {
-            Ask::Refresh
-        } else {
-            Ask::View
+        let asked = AskedFace {
+            instance,
+            subject,
+            ask: if call.refresh {
+                Ask::Refresh
+            } else {
+                Ask::View
+            },
+            method: request.method,
+            uri: request.uri,
+            headers: request.headers,
+            client: request.client,
         };
-        let looked_up = match subject {
+        self.answer_face(asked, &request.call, log).await
+    }
+
+    /// Answers a call that was let in.
+    async fn answer_face(
+        &self,
+        asked: AskedFace,
+        answers: &(impl Answers + Sync),
+        log: &mut RequestLog,
+    ) -> Reply {
+        let AskedFace {
+            instance, subject, ..
+        } = &asked;
+        log.set_instance(instance.name());
+        let looked_up = match *subject {
             // As a vendor answers about a chat of its list that has no picture.
             Subject::Faceless(_) => Ok(None),
             subject => {
-                let look_up = self.faces.look_up(&instance, subject, ask, request.client);
+                let look_up = self
+                    .faces
+                    .look_up(instance, subject, asked.ask, asked.client);
                 look_up.await.map(Some)
             }
         };
         let face = match looked_up {
             Ok(face) => face,
-            Err(LookUpError::Unsupported(_)) => return fail(Failure::Malformed),
+            Err(LookUpError::Unsupported(_)) => return answers.failure(Failure::Malformed),
             Err(LookUpError::NoSpace) => return refuse(problems::no_space(), log),
         };
-        let sends_image = match call.endpoint.success {
-            Success::OwnImage => face.as_ref().is_some_and(|face| face.picture().is_some()),
-            Success::Link(_) => false,
-        };
-        if sends_image || prefers_images(&request.headers) {
+        let picture = face.as_ref().and_then(ServedFace::picture);
+        let sends_image = answers.are_images() && picture.is_some();
+        if sends_image || prefers_images(&asked.headers) {
             let wanted = FaceRequest {
-                instance: instance.clone(),
-                subject,
+                instance: asked.instance,
+                subject: asked.subject,
                 view: View::default(),
-                method: request.method,
-                headers: request.headers,
-                is_refresh: call.refresh,
+                method: asked.method,
+                headers: asked.headers,
+                is_refresh: asked.ask == Ask::Refresh,
                 // The vendor's credential let it in.
                 sharing: Sharing::Private,
-                client: request.client,
+                client: asked.client,
             };
             return self.image(face.as_ref(), &wanted, log).await;
         }
-        let has_picture = face.as_ref().map_or(Ok(false), failure::has_picture);
-        match (has_picture, call.endpoint.success) {
-            (Ok(_), Success::OwnImage) => fail(Failure::UnknownContact),
-            (Ok(has_picture), Success::Link(body)) => {
-                let link = has_picture.then(|| self.link(&instance, subject, &request));
-                endpoint::json(200, &body(call.chat.as_deref(), link.as_deref()))
-            }
-            (Err(failure), _) => {
-                let mut reply = fail(failure);
+        match face.as_ref().map_or(Ok(false), failure::has_picture) {
+            Ok(true) => answers.picture(&self.link(&asked), picture),
+            Ok(false) => answers.none(face.as_ref().map_or(Empty::Unknown, failure::reason)),
+            Err(failure) => {
+                let mut reply = answers.failure(failure);
                 if let Some(face) = &face {
                     representation::add_retry_after(face, self.faces.now(), &mut reply.headers);
                 }
@@ -189,11 +199,12 @@ impl Compat {
     }
 
     /// A link to the picture, signed if URLs have to be.
-    fn link(&self, instance: &Instance, subject: Subject, request: &Request) -> String {
+    fn link(&self, asked: &AskedFace) -> String {
+        let (instance, subject) = (&asked.instance, asked.subject);
         let origin = match &self.origin {
             Origin::Fixed(origin) => origin.clone(),
             Origin::OfRequest(scheme) => {
-                let host = host(&request.uri, &request.headers);
+                let host = host(&asked.uri, &asked.headers);
                 format!("{scheme}://{}", host.unwrap_or_default())
             }
         };

@@ -9,8 +9,9 @@ use utoipa::openapi::{
 };
 
 use super::{
-    ENDPOINTS, Failure, METHODS,
+    Failure, METHODS,
     endpoint::{Endpoint, Success},
+    endpoints::ENDPOINTS,
 };
 use crate::{
     http::{

@@ -56,6 +56,8 @@ pub struct Reloadable {
     pub proxies: http::Proxies,
     /// How many requests a client may make.
     pub client_rate: limits::Quota,
+    /// How long a client may take to send the body of a request.
+    pub body_timeout: Duration,
     /// Where links to faces begin.
     pub origin: compat::Origin,
     /// The token that everything on the admin listener but the probes asks for.

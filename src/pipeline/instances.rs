@@ -157,7 +157,8 @@ impl Instances {
             .chain(patterns.map(|settings| &settings.token))
     }
 
-    fn descriptions(&self) -> impl Iterator<Item = &Arc<Description>> {
+    /// The descriptions of all instances, some of them several times.
+    pub fn descriptions(&self) -> impl Iterator<Item = &Arc<Description>> {
         let exact = self.exact().map(|instance| instance.provider());
         let patterns = self.patterns().iter();
         exact.chain(patterns.map(|pattern| &pattern.settings().provider))

@@ -74,6 +74,16 @@ impl Unread {
     }
 }
 
+/// The body of a request without one.
+impl From<()> for RequestBody {
+    fn from((): ()) -> Self {
+        Self {
+            body: None,
+            unread: Unread::default(),
+        }
+    }
+}
+
 impl Drop for RequestBody {
     fn drop(&mut self) {
         *lock(&self.unread.0) = self.body.take();

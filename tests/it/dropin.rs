@@ -1,6 +1,11 @@
 //! The vendors' own calls, served by Faceplate. The same request to the emulator and to Faceplate gets the same
 //! status and JSON, except for the link.
 
+mod bodies;
+mod calls;
+mod gateways;
+mod own_gateway;
+
 use crate::support::{
     Answer,
     rig::{Rig, Settings},

@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 82] = [
+const TURNED: [(&str, &str); 83] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -391,6 +391,10 @@ const TURNED: [(&str, &str); 82] = [
     (
         "server.header_timeout",
         "hostile_clients::clients_that_never_finish_their_request_are_disconnected",
+    ),
+    (
+        "server.body_timeout",
+        "dropin::bodies::a_body_that_does_not_come_in_time_is_not_waited_for",
     ),
     (
         "server.send_timeout",

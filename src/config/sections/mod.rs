@@ -104,6 +104,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             tls: server.tls,
             proxies: server.proxies,
             client_rate: server.client_rate,
+            body_timeout: server.body_timeout,
             origin: server.origin,
             admin_token: admin.token,
             hooks: hooks.settings,

@@ -58,6 +58,11 @@ pub(super) const SECTION: Section = Section {
         )
         .at_restart(),
         Key::new::<Duration>(
+            "body_timeout",
+            "10s",
+            "How long a client may take to send the body of a request; then it gets 408.",
+        ),
+        Key::new::<Duration>(
             "send_timeout",
             "30s",
             "How long a client may take nothing of its response before the connection is closed.",
@@ -128,6 +133,7 @@ pub(super) struct Server {
     pub(super) listen: Address,
     pub(super) settings: Settings,
     pub(super) tls: Option<CertificateFiles>,
+    pub(super) body_timeout: Duration,
     pub(super) origin: Origin,
     pub(super) proxies: Proxies,
     pub(super) client_rate: Quota,
@@ -162,6 +168,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Server {
     let server = Server {
         listen,
         settings,
+        body_timeout: reader.get("body_timeout"),
         origin: origin(reader, tls.is_some()),
         tls,
         proxies: proxies(reader),

@@ -32,14 +32,14 @@ pub(super) enum AnswerBody {
     Text(Template),
 }
 
-/// What an answer says.
+/// The statement of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerKind {
     /// There is a picture.
     Picture,
     /// There is none.
     Empty(Empty),
-    /// There is none, whatever the reason.
+    /// There is none, for any reason.
     None,
     /// The gateway cannot say.
     Trouble(Trouble),
@@ -67,7 +67,7 @@ pub struct WrittenAnswer {
 /// The facts of an answer.
 #[derive(Clone, Copy)]
 pub struct AnswerFacts<'a> {
-    /// What it says.
+    /// The statement.
     pub kind: AnswerKind,
     /// The account, as the program wrote it.
     pub account: &'a str,

@@ -1,4 +1,4 @@
-//! The places of a call, compared with what a request has there.
+//! The places of a call, compared with a request's values.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 
 use super::template::{Part, Placeholder, Template};
 
-/// A place of a call: its template, and what the request has there.
+/// A place of a call: its template, and the request's value.
 pub(super) struct Place<'a> {
     pub(super) template: Cow<'a, Template>,
     pub(super) given: Option<&'a str>,
@@ -48,7 +48,7 @@ pub(super) struct Findings<'a> {
 // === impl Findings ===
 
 impl<'a> Findings<'a> {
-    /// Compares what the request has in a place; `None` if the text around the face is another one.
+    /// Compares the request's value in a place; `None` if the text around the face is another one.
     pub(super) fn add(&mut self, pattern: &Pattern<'a>, place: &Place<'_>) -> Option<()> {
         let Some((of, after)) = &pattern.chosen else {
             // A call leaves an empty value out, but no segment of its path.

@@ -22,7 +22,7 @@ use crate::{
     upstream::provider::{Account, Question},
 };
 
-/// What a head is to one instance.
+/// The relation of a head to one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadMatch {
     /// It is no picture call of its gateway.
@@ -238,7 +238,7 @@ impl Description {
         head.is_method(&self.pictures[picture].request.method)
     }
 
-    /// The places of a picture call with what the request has there; `None` if the path is another one, or a text of
+    /// The places of a picture call with the request's values; `None` if the path is another one, or a text of
     /// the query is.
     fn places<'a>(&'a self, picture: usize, head: &'a CallHead<'_>) -> Option<Vec<Place<'a>>> {
         let request = &self.pictures[picture].request;
@@ -512,7 +512,7 @@ mod tests {
             assert_eq!(read(&mine), Ok(()), "{name}");
             let other = account("shop", "another secret");
             assert_eq!(read(&other), Err(HeadMatch::WrongCredential), "{name}");
-            // An instance without a credential is open to nobody.
+            // An instance without a credential lets no client in.
             let empty = account("shop", "");
             assert_ne!(read(&empty), Ok(()), "{name}");
             if description.pictures[0].request.has(&Placeholder::Account) {
