@@ -81,7 +81,7 @@ impl Call {
     }
 
     pub(super) fn subject(&self) -> Result<Subject, Failure> {
-        if self.endpoint.is_own() {
+        if self.endpoint.has_no_chat() {
             return Ok(Subject::Me);
         }
         let chat = self.chat.as_deref().ok_or(Failure::Malformed)?;
@@ -100,14 +100,14 @@ impl Answers for Call {
 
     fn picture(&self, link: &str, _: Option<&StoredPicture>) -> Reply {
         match self.endpoint.success {
-            Success::OwnImage => self.failure(Failure::UnknownContact),
+            Success::OwnImage | Success::Relay(_) => self.failure(Failure::UnknownContact),
             Success::Link(body) => endpoint::json(200, &body(self.chat.as_deref(), Some(link))),
         }
     }
 
     fn none(&self, _: Empty) -> Reply {
         match self.endpoint.success {
-            Success::OwnImage => self.failure(Failure::UnknownContact),
+            Success::OwnImage | Success::Relay(_) => self.failure(Failure::UnknownContact),
             Success::Link(body) => endpoint::json(200, &body(self.chat.as_deref(), None)),
         }
     }

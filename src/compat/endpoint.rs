@@ -35,11 +35,27 @@ pub(super) struct Endpoint {
 pub(super) enum Success {
     /// The account's own picture, as bytes.
     OwnImage,
+    /// The vendor's reply, with other links.
+    Relay(Relay),
     /// JSON for this chat, with a link or the vendor's value for "no picture".
     Link(fn(Option<&str>, Option<&str>) -> Value),
 }
 
+/// A call that is made each time, because its reply is about more than a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relay {
+    /// The account's profile.
+    Profile,
+    /// A page of the chats.
+    Chats,
+}
+
 impl Endpoint {
+    /// Whether the call names no chat.
+    pub(super) fn has_no_chat(&self) -> bool {
+        !matches!(self.success, Success::Link(_))
+    }
+
     /// Whether the call returns the account's own picture.
     pub(super) fn is_own(&self) -> bool {
         matches!(self.success, Success::OwnImage)

@@ -3,7 +3,7 @@
 use super::{endpoint::Endpoint, hypersender, wachat, waha, wawp};
 
 /// Every picture call.
-pub(super) static ENDPOINTS: [&Endpoint; 7] = [
+pub(super) static ENDPOINTS: [&Endpoint; 9] = [
     &wachat::PICTURE,
     &wawp::CHAT_PICTURE,
     &wawp::CONTACT_PICTURE,
@@ -11,4 +11,6 @@ pub(super) static ENDPOINTS: [&Endpoint; 7] = [
     &waha::PICTURE,
     &waha::GROUP_PICTURE,
     &waha::CONTACT_PICTURE,
+    &waha::PROFILE,
+    &waha::CHATS,
 ];

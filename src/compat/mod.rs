@@ -12,6 +12,7 @@ mod endpoints;
 mod failure;
 mod hypersender;
 pub(crate) mod openapi;
+mod relay;
 mod wachat;
 mod waha;
 mod wawp;
@@ -22,6 +23,7 @@ use secrecy::SecretString;
 use asked::{Answers, AskedFace};
 pub(crate) use call::{Call, Request};
 pub(crate) use described::{BodyReader, DescribedPath, DescribedRequest};
+use endpoint::Success;
 use failure::Failure;
 
 use crate::{
@@ -29,7 +31,7 @@ use crate::{
     http::{
         Scope, SigningKey, Ticket, accept, access_log::RequestLog, credentials, problem::Problem,
     },
-    pipeline::{Demand, Faces, Instances, LookUpError, NotMade, ServedFace},
+    pipeline::{Demand, Faces, Instance, Instances, LookUpError, NotMade, ServedFace},
     representation::{
         self, FaceRequest, Renderer, Rendering, Sharing, openapi::IMAGES, problems, view::View,
     },
@@ -84,6 +86,9 @@ impl Compat {
             Err(NotMade::Unknown) => return call.failure(Failure::UnknownAccount),
             Err(NotMade::Full) => return refuse(problems::instances_full(), log),
         };
+        if let Success::Relay(relay) = call.endpoint.success {
+            return self.relay(relay, &instance, &request, log).await;
+        }
         let asked = AskedFace {
             instance,
             subject,
@@ -143,7 +148,10 @@ impl Compat {
             return self.image(face.as_ref(), &wanted, log).await;
         }
         match face.as_ref().map_or(Ok(false), failure::has_picture) {
-            Ok(true) => answers.picture(&self.link(&asked), picture),
+            Ok(true) => {
+                let link = self.link(&asked.instance, asked.subject, &asked.uri, &asked.headers);
+                answers.picture(&link, picture)
+            }
             Ok(false) => answers.none(face.as_ref().map_or(Empty::Unknown, failure::reason)),
             Err(failure) => {
                 let mut reply = answers.failure(failure);
@@ -199,12 +207,17 @@ impl Compat {
     }
 
     /// A link to the picture, signed if URLs have to be.
-    fn link(&self, asked: &AskedFace) -> String {
-        let (instance, subject) = (&asked.instance, asked.subject);
+    fn link(
+        &self,
+        instance: &Instance,
+        subject: Subject,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> String {
         let origin = match &self.origin {
             Origin::Fixed(origin) => origin.clone(),
             Origin::OfRequest(scheme) => {
-                let host = host(&asked.uri, &asked.headers);
+                let host = host(uri, headers);
                 format!("{scheme}://{}", host.unwrap_or_default())
             }
         };

@@ -10,7 +10,7 @@ use utoipa::openapi::{
 
 use super::{
     Failure, METHODS,
-    endpoint::{Endpoint, Success},
+    endpoint::{Endpoint, Relay, Success},
     endpoints::ENDPOINTS,
 };
 use crate::{
@@ -66,6 +66,11 @@ fn describe_endpoint(endpoint: &Endpoint) -> Operation {
     }
     operation = match endpoint.success {
         Success::OwnImage => operation.media(ok, "The picture.", &IMAGES),
+        Success::Relay(_) => operation.media(
+            ok,
+            "The vendor's JSON, with links to this server. The call is made each time, and each row of a list costs a call of the budget.",
+            &json,
+        ),
         Success::Link(_) => operation
             .media(
                 ok,
@@ -74,17 +79,19 @@ fn describe_endpoint(endpoint: &Endpoint) -> Operation {
             )
             .media(ok, "", &IMAGES),
     };
-    operation = operation
-        .media(
-            StatusCode::PARTIAL_CONTENT,
-            "A part of the picture.",
-            &IMAGES,
-        )
-        .empty(StatusCode::NOT_MODIFIED, "The client's copy is current.")
-        .empty(
-            StatusCode::RANGE_NOT_SATISFIABLE,
-            "The range begins after the end of the picture.",
-        );
+    if !matches!(endpoint.success, Success::Relay(_)) {
+        operation = operation
+            .media(
+                StatusCode::PARTIAL_CONTENT,
+                "A part of the picture.",
+                &IMAGES,
+            )
+            .empty(StatusCode::NOT_MODIFIED, "The client's copy is current.")
+            .empty(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "The range begins after the end of the picture.",
+            );
+    }
     for (failure, about) in FAILURES {
         let status = (endpoint.failure)(failure, "").status;
         operation = operation.media(status, about, &json);
@@ -113,6 +120,18 @@ fn parameters(endpoint: &Endpoint) -> Vec<Parameter> {
     }
     if let Some(name) = endpoint.chat {
         parameters.push(required(parameter(query.clone(), name, chat, text())));
+    }
+    if let Success::Relay(relay) = endpoint.success {
+        if relay == Relay::Chats {
+            let (limit, offset) = (
+                "The most chats; at most `lookups.burst`.",
+                "The chats before the page.",
+            );
+            for (name, about) in [("limit", limit), ("offset", offset)] {
+                parameters.push(parameter(query.clone(), name, about, text()));
+            }
+        }
+        return parameters;
     }
     let about = "`true` asks the vendor now.";
     parameters.push(parameter(

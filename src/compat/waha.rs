@@ -1,11 +1,12 @@
-//! WAHA's picture calls, of a chat, a group and a contact, which are Wappfy's, too. The header of the credential tells the two apart.
+//! WAHA's picture calls, of a chat, a group and a contact, and its calls with pictures in their replies: the profile
+//! and the chats. They are Wappfy's, too. The header of the credential tells the two apart.
 
 use http::HeaderMap;
 use serde_json::json;
 
 use super::{
     Failure,
-    endpoint::{self, Endpoint, Success},
+    endpoint::{self, Endpoint, Relay, Success},
 };
 use crate::server::Reply;
 
@@ -41,6 +42,22 @@ pub(super) static CONTACT_PICTURE: Endpoint = Endpoint {
     account: Some("session"),
     chat: Some("contactId"),
     success: Success::Link(|_, link| json!({ "profilePictureURL": link })),
+    ..CHAT_PICTURE
+};
+
+pub(super) static PROFILE: Endpoint = Endpoint {
+    id: "wahaProfile",
+    summary: "Shows the account's profile as WAHA does",
+    path: &["api", "{account}", "profile"],
+    success: Success::Relay(Relay::Profile),
+    ..CHAT_PICTURE
+};
+
+pub(super) static CHATS: Endpoint = Endpoint {
+    id: "wahaChats",
+    summary: "Lists the latest chats as WAHA and Wappfy do",
+    path: &["api", "{account}", "chats", "overview"],
+    success: Success::Relay(Relay::Chats),
     ..CHAT_PICTURE
 };
 

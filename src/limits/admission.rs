@@ -160,6 +160,19 @@ impl Admission {
             })
     }
 
+    /// Admits `count` calls, or none.
+    pub fn admit_all(&self, priority: Priority, count: usize) -> Result<(), NotAdmitted> {
+        for admitted in 0..count {
+            if let Err(refusal) = self.admit(priority, false) {
+                for _ in 0..admitted {
+                    self.refund(priority, false);
+                }
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
     /// Gives back a call that was admitted, and that was not made.
     pub(super) fn refund(&self, priority: Priority, with_refresh: bool) {
         self.budget().refund(priority, with_refresh);

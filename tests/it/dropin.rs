@@ -5,6 +5,7 @@ mod bodies;
 mod calls;
 mod gateways;
 mod own_gateway;
+mod relays;
 
 use crate::support::{
     Answer,

@@ -124,6 +124,32 @@ impl ChatLister {
         })
     }
 
+    /// Replaces the links to pictures in a list by those that `link` makes. A row that is not understood stays.
+    pub(super) fn relink(&self, list: &mut Value, forms: &JidForms, link: impl Fn(Jid) -> String) {
+        let rows = match &self.rows {
+            Some(rows) => rows.find_mut(list),
+            None => Some(list),
+        };
+        let rows: Vec<_> = match rows {
+            Some(Value::Array(rows)) => rows.iter_mut().collect(),
+            // Some gateways make an object of the list, with the index as name.
+            Some(Value::Object(rows)) => rows.values_mut().collect(),
+            _ => return,
+        };
+        for row in rows {
+            let Some(jid) = jid(&self.jid, row, forms) else {
+                continue;
+            };
+            for place in &self.link {
+                if let Some(text @ Value::String(_)) = place.find_mut(row)
+                    && reading::link(text).is_some()
+                {
+                    *text = Value::String(link(jid));
+                }
+            }
+        }
+    }
+
     fn chat(&self, row: &Value, forms: &JidForms) -> Option<Chat> {
         let mut links = self.link.iter().map(|place| place.content(row));
         let found = links.clone().find_map(|content| match content {

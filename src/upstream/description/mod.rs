@@ -60,7 +60,7 @@ use super::{
         VendorCall, VendorFailure, VendorReply,
     },
 };
-use crate::avatar::{Kind, Subject};
+use crate::avatar::{Jid, Kind, Subject};
 
 /// A gateway's API.
 #[derive(Clone)]
@@ -244,6 +244,13 @@ impl Description {
         match &self.chats {
             Some(chats) => chats.read(&self.rules, &self.jid, reply),
             None => Ok(ChatList::default()),
+        }
+    }
+
+    /// Replaces the links to pictures in such a list by those that `link` makes.
+    pub fn relink_chats(&self, list: &mut serde_json::Value, link: impl Fn(Jid) -> String) {
+        if let Some(chats) = &self.chats {
+            chats.relink(list, &self.jid, link);
         }
     }
 

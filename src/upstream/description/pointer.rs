@@ -43,6 +43,15 @@ impl Pointer {
         self.names.iter().try_fold(json, step)
     }
 
+    /// The same, to change it.
+    pub(super) fn find_mut<'j>(&self, json: &'j mut Value) -> Option<&'j mut Value> {
+        self.names.iter().try_fold(json, |value, name| match value {
+            Value::Object(members) => members.get_mut(name),
+            Value::Array(items) => items.get_mut(name.parse::<usize>().ok()?),
+            _ => None,
+        })
+    }
+
     /// What this place says.
     pub(super) fn content<'j>(&self, json: &'j Value) -> Content<'j> {
         let mut value = json;

@@ -441,6 +441,43 @@ async fn a_call_that_fits_two_instances_is_refused_and_not_guessed() {
 }
 
 #[tokio::test]
+async fn an_account_of_a_pattern_is_made_for_a_caller_with_its_credential() {
+    let settings = Settings::default()
+        .more(&["evolution"])
+        .named("shop-*", "evolution");
+    let rig = settings
+        .only("shop-*", "account = \"{instance}\"")
+        .start()
+        .await;
+    let token = rig.vendors().token().to_owned();
+    let mut call = calls().remove(0);
+    for (path, key, status, instance) in [
+        ("/chat/fetchProfilePictureUrl/shop-1", "wrong", 401, ""),
+        (
+            "/chat/fetchProfilePictureUrl/store-1",
+            token.as_str(),
+            404,
+            "",
+        ),
+        ("/chat/fetchProfilePictureUrl/shop-1", &token, 200, "shop-1"),
+        ("/chat/fetchProfilePictureUrl/shop-2", &token, 200, "shop-2"),
+        (
+            "/chat/fetchProfilePictureUrl/shop",
+            &token,
+            200,
+            "evolution",
+        ),
+    ] {
+        call.path = path;
+        let answer = call.send(&rig.address(), key, call.jid).await;
+        assert_eq!(answer.status, status, "{path} {}", answer.text());
+        let link = link(&json_of(&answer)).unwrap_or_default();
+        let path = format!("/avatar/{instance}/{JID}");
+        assert_eq!(link.ends_with(&path), status == 200, "{link}");
+    }
+}
+
+#[tokio::test]
 async fn the_emulated_gateways_answer_in_the_same_shape() {
     let rig = Settings::default()
         .section("access", SIGNED)
