@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header, request::Parts};
 use tracing::{Instrument, Span};
 
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     },
     images::Thumbnailer,
     pipeline::{Faces, Instances},
-    public::{self, Access, Begun, Mode, Public},
+    public::{self, Access, Begun, LiveListeners, LiveSettings, Mode, Public},
     representation::{self, HeaderPolicy, Renderer},
     server::{HeaderBlock, Peer, Reply, RequestBody},
     telemetry::{Metrics, traces},
@@ -64,6 +64,10 @@ pub enum Answer {
 pub struct Settings {
     /// The rules of access.
     pub access: Access,
+    /// The clients that listen to changes of faces.
+    pub listeners: LiveListeners,
+    /// How they may listen.
+    pub live: LiveSettings,
     /// The clients' addresses and rates.
     pub clients: Clients,
     /// `Access-Control-Allow-Origin`.
@@ -122,7 +126,6 @@ enum Work {
 impl Front {
     /// A front for `instances`.
     pub fn new(faces: Faces, instances: Instances, settings: Settings) -> Self {
-        let is_signed = settings.access.mode == Mode::Signed;
         let policy = HeaderPolicy::new(
             faces.policy().ttl,
             settings.browser_ttl,
@@ -130,7 +133,11 @@ impl Front {
         );
         let cross_origin = representation::cross_origin(&settings.allow_origin);
         let renderer = Renderer::new(settings.thumbnailer, policy);
-        let signing_key = settings.access.keys.first().filter(|_| is_signed).cloned();
+        let access = Arc::new(settings.access);
+        let listeners = settings.listeners;
+        listeners.set_rules(access.clone(), instances.clone(), settings.live);
+        let signing_key = access.keys.first().filter(|_| access.mode == Mode::Signed);
+        let signing_key = signing_key.cloned();
         Self {
             shared: Arc::new(Shared {
                 clients: settings.clients,
@@ -145,7 +152,9 @@ impl Front {
                 public: Public {
                     faces,
                     instances,
-                    access: settings.access,
+                    access,
+                    listeners,
+                    cross_origin: cross_origin.clone(),
                     renderer,
                     home: settings.home,
                     openapi: &OPENAPI,
@@ -183,6 +192,11 @@ impl Front {
         };
         let reply = span.in_scope(|| self.end(result, is_head, log));
         Answer::Now(ready(Ok(reply)))
+    }
+
+    /// Whether the answer to a request for this may be sent while it is made, which takes hyper.
+    pub fn may_stream(uri: &Uri) -> bool {
+        uri.path().starts_with(public::route::LIVE)
     }
 
     /// The answer to a head that cannot be read or is too large.
@@ -313,7 +327,6 @@ impl Future for Answer {
 
 #[cfg(test)]
 mod tests {
-    use http::Uri;
     use serde_json::Value;
 
     use super::*;

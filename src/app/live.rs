@@ -15,6 +15,7 @@ use crate::{
     images::Thumbnailer,
     limits::ClientLimiter,
     pipeline::{Faces, Instances, Warmups},
+    public::LiveListeners,
     server::Tls,
     store::Store,
     telemetry::Metrics,
@@ -39,6 +40,7 @@ pub(super) struct SharedParts {
     pub(super) store: Arc<Store>,
     pub(super) thumbnailer: Thumbnailer,
     pub(super) metrics: Metrics,
+    pub(super) listeners: LiveListeners,
     pub(super) history: History,
     pub(super) dependencies: Dependencies,
 }
@@ -101,6 +103,8 @@ impl Live {
         });
         let front = front::Settings {
             access: settings.access,
+            listeners: parts.listeners.clone(),
+            live: settings.live,
             clients: Clients {
                 proxies: settings.proxies,
                 limiter: limiter.clone(),

@@ -8,7 +8,7 @@ use hyper::service::Service;
 
 use super::live::Live;
 use crate::{
-    front::Answer,
+    front::{Answer, Front},
     http::Body,
     server::{FastPath, HyperOnly, Peer, Reply, RequestBody},
 };
@@ -63,7 +63,7 @@ impl FastPath for PublicService {
     type Answer = Answer;
 
     fn fast_path(&self, request: Request<()>) -> Option<Answer> {
-        Some(self.answer(request))
+        (!Front::may_stream(request.uri())).then(|| self.answer(request))
     }
 
     fn refuse(&self, status: StatusCode) -> Reply {

@@ -72,6 +72,8 @@ pub struct Reloadable {
     pub allow_origin: ::http::HeaderValue,
     /// The longest time for which a browser keeps a face.
     pub browser_ttl: Option<Duration>,
+    /// How clients may listen to changes.
+    pub live: public::LiveSettings,
     /// How long answers are believed, and how long requests wait.
     pub pipeline: pipeline::Settings,
     /// The descriptions of gateways.

@@ -14,16 +14,14 @@ pub(crate) mod range;
 pub(crate) mod respond;
 mod signed_url;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, header};
-use http_body_util::Full;
 
 pub(crate) use client_ip::RateExceeded;
 pub use client_ip::{ClientHeader, Clients, Proxies};
 pub use signed_url::{Scope, SigningKey, Ticket};
 
-/// Every response is complete before it is sent.
-pub type Body = Full<Bytes>;
+/// The body of a response.
+pub type Body = crate::server::ReplyBody;
 
 /// `Cache-Status` (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

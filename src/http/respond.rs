@@ -42,4 +42,5 @@ pub(crate) fn json(value: &impl Serialize) -> Reply {
 /// Removes the body for HEAD. The headers stay as for GET, `Content-Length` included (RFC 9110 §9.3.2).
 pub(crate) fn remove_body(reply: &mut Reply) {
     reply.body = Bytes::new();
+    reply.stream = None;
 }

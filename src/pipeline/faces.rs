@@ -6,8 +6,8 @@ use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    copies::Copies, instance::Instance, patience::LongWaits, recent::RecentUpdates,
-    settings::Settings, shared::Shared, single_flight::SingleFlight,
+    changes::Changes, copies::Copies, instance::Instance, patience::LongWaits,
+    recent::RecentUpdates, settings::Settings, shared::Shared, single_flight::SingleFlight,
 };
 use crate::{
     avatar::{Digest, Policy},
@@ -38,6 +38,7 @@ impl Faces {
                 key_locks: Arc::new(KeyLocks::new(STRIPES)),
                 recent: RecentUpdates::default(),
                 copies: Copies::default(),
+                changes: Changes::default(),
                 event_tasks: TaskTracker::new(),
                 long_waits: LongWaits::default(),
                 shutdown: CancellationToken::new(),
@@ -58,6 +59,7 @@ impl Faces {
                 key_locks: shared.key_locks.clone(),
                 recent: shared.recent.clone(),
                 copies: shared.copies.clone(),
+                changes: shared.changes.clone(),
                 event_tasks: shared.event_tasks.clone(),
                 long_waits: shared.long_waits.clone(),
                 shutdown: shared.shutdown.clone(),
@@ -78,6 +80,11 @@ impl Faces {
     /// How long answers are valid.
     pub fn policy(&self) -> &Policy {
         &self.shared.settings.policy
+    }
+
+    /// The clock of the pipeline.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     /// The current time, by the clock of the pipeline.

@@ -140,7 +140,10 @@ impl Fetch {
         if let Some(tombstone) = self.earlier_tombstone(&before).await {
             let outcome = tombstone.last.outcome;
             let store = &self.shared.store;
-            store.put(&self.key, &self.owner(), tombstone.clone()).await;
+            let owner = self.owner();
+            store.put(&self.key, &owner, tombstone.clone()).await;
+            let shown = before.entry().map(|entry| &**entry);
+            self.shared.announce(&owner, shown, Some(&tombstone));
             return FetchResult::settled(Some(tombstone), outcome, None, false);
         }
         let entry = before.entry().map(|entry| &**entry);

@@ -19,6 +19,8 @@
 //! takes the lock of a run's progress under the lock of the list of runs, and `queue_worker` the locks of the
 //! admission control and of single-flight under that of the wanted faces.
 
+mod change_feed;
+mod changes;
 mod copies;
 mod event_downloads;
 mod events;
@@ -52,6 +54,8 @@ mod turn;
 mod wanted;
 mod warm;
 
+pub use change_feed::{ChangeFeed, FaceEvent};
+pub use changes::{Appearance, ChangeId};
 pub use events::EventCounts;
 pub use faces::Faces;
 pub use instance::Instance;

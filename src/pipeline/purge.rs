@@ -126,6 +126,7 @@ impl Faces {
                 self.shared.recent.remove(owner);
                 let is_removed = store.remove(&key).await;
                 self.shared.copies.remove(Some(&entry));
+                self.shared.announce(owner, Some(&entry), None);
                 is_removed
             }
             PurgeMode::Changed => {
@@ -208,15 +209,17 @@ impl Faces {
 
     async fn forget_owner(&self, owner: &Owner) -> bool {
         let now = self.now();
-        let tombstone = Entry::tombstone(now, now + self.policy().forget_for);
+        let tombstone = Arc::new(Entry::tombstone(now, now + self.policy().forget_for));
         let key = owner.key();
         let _lock = self.shared.key_locks.lock(&key).await;
         self.shared.recent.remove(owner);
         let store = &self.shared.store;
         let before = store.find(&key).await;
-        let is_on_disk = store.forget(&key, owner, Arc::new(tombstone)).await;
+        let is_on_disk = store.forget(&key, owner, tombstone.clone()).await;
         // Last: a request that has just found the face may still make copies.
         self.shared.copies.remove(before.as_deref());
+        self.shared
+            .announce(owner, before.as_deref(), Some(&tombstone));
         is_on_disk
     }
 }

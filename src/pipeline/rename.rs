@@ -141,10 +141,11 @@ impl Faces {
             return Renaming::Known;
         }
         let is_on_disk = if entry.is_forgotten(now) {
-            store.forget(&key, target, entry).await
+            store.forget(&key, target, entry.clone()).await
         } else {
-            store.put(&key, target, entry).await
+            store.put(&key, target, entry.clone()).await
         };
+        self.shared.announce(target, None, Some(&entry));
         if is_on_disk {
             Renaming::Renamed
         } else {

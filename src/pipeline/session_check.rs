@@ -206,7 +206,9 @@ async fn take_back(shared: Arc<Shared>, instance: Arc<Instance>, answers: Vec<Em
         };
         let policy = &shared.settings.policy;
         if let Some(next) = absorb(before.as_ref(), report, policy) {
-            shared.store.put(&key, &owner, Arc::new(next)).await;
+            let next = Arc::new(next);
+            shared.store.put(&key, &owner, next.clone()).await;
+            shared.announce(&owner, Some(&entry), Some(&next));
         }
     }
 }

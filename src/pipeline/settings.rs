@@ -20,6 +20,8 @@ pub struct Settings {
     pub max_wanted: usize,
     /// How long a face stays wanted after it was last requested.
     pub wanted_for: Duration,
+    /// The most changes of an instance's faces that are kept for listeners.
+    pub kept_changes: usize,
     /// How old the last answer about a face has to be for a hint to expire it.
     pub hint_after: Duration,
 }

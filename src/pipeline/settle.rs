@@ -27,6 +27,7 @@ impl Fetch {
         let _lock = self.shared.key_locks.lock(&self.key).await;
         let cached = self.shared.store.look_up_again(&self.key, &before).await;
         let current = cached.entry().or(before.entry()).cloned();
+        let shown = current.clone();
         let (answer, current) = self.look_for_default(answer, current);
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
@@ -71,6 +72,8 @@ impl Fetch {
             tokio::join!(self.store(&next), save).0
         };
         let is_stored = is_on_disk && outcome == Outcome::Picture;
+        self.shared
+            .announce(&self.owner(), shown.as_deref(), Some(&next));
         FetchResult::settled(Some(next), outcome, self.vendor_status, is_stored)
     }
 
@@ -255,8 +258,9 @@ async fn retract(shared: Arc<Shared>, instance: Arc<Instance>, sightings: Vec<Si
         };
         let stored = entry.picture.as_ref();
         if stored.is_some_and(|stored| instance.is_default(stored)) {
-            let entry = Arc::new(entry.retract(sighting.replaced));
-            shared.store.put(&key, &owner, entry).await;
+            let next = Arc::new(entry.retract(sighting.replaced));
+            shared.store.put(&key, &owner, next.clone()).await;
+            shared.announce(&owner, Some(&entry), Some(&next));
         }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    copies::Copies, patience::LongWaits, recent::RecentUpdates, settings::Settings,
-    single_flight::SingleFlight,
+    changes::Changes, copies::Copies, patience::LongWaits, recent::RecentUpdates,
+    settings::Settings, single_flight::SingleFlight,
 };
 use crate::{
+    avatar::Entry,
     clock::Clock,
-    store::{KeyLocks, Store},
+    store::{KeyLocks, Owner, Store},
     telemetry::Metrics,
 };
 
@@ -27,9 +28,18 @@ pub(super) struct Shared {
     pub(super) key_locks: Arc<KeyLocks>,
     pub(super) recent: RecentUpdates,
     pub(super) copies: Copies,
+    pub(super) changes: Changes,
     /// The downloads that events caused.
     pub(super) event_tasks: TaskTracker,
     pub(super) long_waits: LongWaits,
     /// Cancelled when the process is about to end: nothing waits for long any more.
     pub(super) shutdown: CancellationToken,
+}
+
+impl Shared {
+    /// Tells the listeners that the face of `owner` has changed, if it shows something else than before.
+    pub(super) fn announce(&self, owner: &Owner, before: Option<&Entry>, after: Option<&Entry>) {
+        let (now, most) = (self.clock.now(), self.settings.kept_changes);
+        self.changes.record(owner, before, after, now, most);
+    }
 }

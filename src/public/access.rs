@@ -5,9 +5,10 @@ use secrecy::SecretString;
 
 use super::{
     access_error::AccessError,
-    route::{AvatarUrl, Signature},
+    route::{AvatarUrl, LiveUrl, Signature},
 };
 use crate::{
+    avatar::Subject,
     clock::Timestamp,
     http::{Scope, SigningKey, Ticket, credentials},
     representation::Sharing,
@@ -37,6 +38,16 @@ pub enum Mode {
 }
 
 impl Access {
+    /// Rules that refuse every request.
+    pub(super) fn closed() -> Self {
+        Self {
+            mode: Mode::Signed,
+            is_for_this_machine: true,
+            keys: Vec::new(),
+            bearer_tokens: Vec::new(),
+        }
+    }
+
     /// Checks the bearer token, else the signature, and says who may store the reply. Verifies each
     /// signature once.
     pub(super) fn check(
@@ -46,9 +57,7 @@ impl Access {
         now: Timestamp,
     ) -> Result<Sharing, AccessError> {
         if self.mode == Mode::Open {
-            if self.is_for_this_machine && credentials::is_from_elsewhere(headers) {
-                return Err(AccessError::AnotherSite);
-            }
+            self.check_site(headers)?;
             let has_credential =
                 headers.contains_key(header::AUTHORIZATION) || url.signature.sig.is_some();
             return Ok(if has_credential {
@@ -60,7 +69,7 @@ impl Access {
         if credentials::has_bearer(headers, &self.bearer_tokens) {
             return Ok(Sharing::Private);
         }
-        let ticket = self.ticket(url, now)?;
+        let ticket = self.ticket_of(url, now)?;
         if url.refresh && !ticket.refresh {
             return Err(AccessError::NoRefreshGrant);
         }
@@ -76,17 +85,55 @@ impl Access {
     ) -> bool {
         self.mode == Mode::Signed
             || credentials::has_bearer(headers, &self.bearer_tokens)
-            || self.ticket(url, now).is_ok()
+            || self.ticket_of(url, now).is_ok()
     }
 
-    /// The ticket of the URL, if one of the keys signed it and it has not expired.
-    fn ticket(&self, url: &AvatarUrl<'_>, now: Timestamp) -> Result<Ticket, AccessError> {
+    /// Checks that a request may listen to all faces of an instance: the bearer token, else the signature, which has to be
+    /// for the whole instance. Returns when the access ends, if it does.
+    pub(super) fn check_live(
+        &self,
+        url: &LiveUrl<'_>,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, AccessError> {
+        if self.mode == Mode::Open {
+            self.check_site(headers)?;
+            return Ok(None);
+        }
+        if credentials::has_bearer(headers, &self.bearer_tokens) {
+            return Ok(None);
+        }
+        let ticket = self.ticket(&url.signature, &url.instance, None, now)?;
+        Ok(Some(Timestamp::from_secs(ticket.expires)))
+    }
+
+    /// Checks that an open face is not shown to another site, if it is for this machine.
+    fn check_site(&self, headers: &HeaderMap) -> Result<(), AccessError> {
+        if self.is_for_this_machine && credentials::is_from_elsewhere(headers) {
+            return Err(AccessError::AnotherSite);
+        }
+        Ok(())
+    }
+
+    fn ticket_of(&self, url: &AvatarUrl<'_>, now: Timestamp) -> Result<Ticket, AccessError> {
+        self.ticket(&url.signature, &url.instance, Some(url.subject), now)
+    }
+
+    /// The ticket of a URL about `subject`, or about the whole instance, if one of the keys signed it and it has not
+    /// expired.
+    fn ticket(
+        &self,
+        signature: &Signature<'_>,
+        instance: &str,
+        subject: Option<Subject>,
+        now: Timestamp,
+    ) -> Result<Ticket, AccessError> {
         let Signature {
             exp,
             sig,
             grant,
             scope,
-        } = &url.signature;
+        } = signature;
         let signature = sig.as_deref().ok_or(AccessError::Unsigned)?;
         let expires: u64 = exp
             .as_deref()
@@ -94,7 +141,7 @@ impl Access {
             .ok_or(AccessError::NoExpiry)?;
         let ticket = Ticket {
             scope: match scope.as_deref() {
-                None => Scope::Face(url.subject),
+                None => Scope::Face(subject.ok_or(AccessError::NotWholeInstance)?),
                 Some("instance") => Scope::Instance,
                 Some(_) => return Err(AccessError::Scope),
             },
@@ -107,7 +154,7 @@ impl Access {
         };
         // Every key is tried, so that the time does not depend on which one matches.
         let is_ours = self.keys.iter().fold(false, |is_ours, key| {
-            key.verify(signature, &url.instance, &ticket) | is_ours
+            key.verify(signature, instance, &ticket) | is_ours
         });
         if !is_ours {
             return Err(AccessError::WrongSignature);

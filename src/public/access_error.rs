@@ -11,6 +11,10 @@ pub(crate) enum AccessError {
     NoExpiry,
     #[error("scope can only be `instance`, for a signature over `*`")]
     Scope,
+    #[error(
+        "to listen to an instance takes a signature for all of its faces, with scope=instance: `faceplate sign INSTANCE '*'`"
+    )]
+    NotWholeInstance,
     #[error("grant can only be `refresh`")]
     Grant,
     #[error(

@@ -11,6 +11,9 @@ use crate::{
     upstream::UnsupportedSubject,
 };
 
+/// How many seconds a client waits that cannot listen.
+const LIVE_WAIT: &str = "60";
+
 /// Why the public service refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
@@ -34,6 +37,12 @@ pub(crate) enum Error {
     Unsupported(UnsupportedSubject),
     /// The pictures that are being sent leave no space for this one.
     NoSpace,
+    /// No client may listen to changes.
+    LiveOff,
+    /// As many clients listen as may.
+    LiveFull,
+    /// As many clients of this address listen as may.
+    LiveFullOfClient,
     /// `PURGE` needs a bearer token.
     PurgeToken,
     /// A purge could not be written to disk.
@@ -87,6 +96,26 @@ impl From<Error> for Problem {
             Error::InstancesFull => problems::instances_full(),
             Error::Unsupported(error) => problems::unsupported(error),
             Error::NoSpace => problems::no_space(),
+            Error::LiveOff => Problem::new(
+                StatusCode::NOT_FOUND,
+                "live-off",
+                "No client can listen here",
+                "the operator can set live.enabled = true",
+            ),
+            Error::LiveFull => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "live-full",
+                "As many clients listen as may",
+                "look again after Retry-After; the operator can raise live.max_clients",
+            )
+            .with_header(header::RETRY_AFTER, LIVE_WAIT),
+            Error::LiveFullOfClient => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "live-full-of-client",
+                "As many clients of this address listen as may",
+                "close one, or look again after Retry-After; the operator can raise live.max_per_address, and names the proxies behind which many clients are in server.trusted_proxies",
+            )
+            .with_header(header::RETRY_AFTER, LIVE_WAIT),
             Error::PurgeToken => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "purge-token",

@@ -8,6 +8,7 @@ mod access;
 mod access_error;
 mod avatar;
 mod error;
+mod live;
 pub(crate) mod openapi;
 mod purge;
 mod request;
@@ -16,11 +17,12 @@ mod service;
 
 use std::net::IpAddr;
 
-use http::request::Parts;
+use http::{Method, request::Parts};
 
 pub use access::{Access, Mode};
 use avatar::{Attempt, Pending};
 pub(crate) use error::Error;
+pub use live::{LiveListeners, LiveSettings};
 use purge::PurgeRequest;
 pub(crate) use request::Unmade;
 use request::{AvatarRequest, Found};
@@ -90,9 +92,14 @@ impl Public {
                     Found::Unmade(unmade) => Begun::Unmade(unmade),
                 }));
             }
+            Route::Live(url) if is_read => {
+                let is_head = *method == Method::HEAD;
+                self.listen(&url, uri, headers, client, is_head, log)?
+            }
             Route::Avatar(_) => return Err(Error::Method("GET, HEAD, PURGE")),
             Route::Home if self.home.is_none() => return Err(Error::NoRoute),
             _ if !is_read => return Err(Error::Method("GET, HEAD")),
+            Route::Live(_) => return Err(Error::Method("GET, HEAD")),
             Route::OpenApi => respond::document(self.openapi),
             Route::Home => respond::page(self.home.clone().unwrap_or_default()),
         };

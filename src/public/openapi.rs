@@ -10,7 +10,7 @@ use utoipa::openapi::{
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{Error, access_error::AccessError};
+use super::{Error, access_error::AccessError, live::EVENTS, route::LAST_EVENT_ID};
 use crate::{
     avatar::MalformedJid,
     http::{
@@ -40,6 +40,11 @@ pub(crate) fn describe(document: &mut Document, common: fn() -> Vec<Problem>) {
     document.add(path, HttpMethod::Get, get);
     let head = describe_avatar("headAvatar", "Shows the headers of a face").problems(common());
     document.add(path, HttpMethod::Head, head.without_bodies());
+    document.add(
+        "/live/{instance}",
+        HttpMethod::Get,
+        describe_live().problems(common()),
+    );
     let operation = Operation::new("getOpenApi", "Shows this document")
         .security(&[""])
         .media(StatusCode::OK, "This document.", &["application/json"])
@@ -99,6 +104,38 @@ fn describe_avatar(id: &str, summary: &str) -> Operation {
             Error::Method("GET, HEAD, PURGE"),
         ])
         .problems([problems::no_picture(), problems::not_known()])
+}
+
+fn describe_live() -> Operation {
+    let about = "Server-sent events: `ready` first, then `face` for each face that shows something else than before, and `resync` when the client has missed some. A new client also gets the changes of the last minute.";
+    let mut operation = Operation::new("getLive", "Tells which faces of an instance change")
+        .security(&["", "signature", "bearer"])
+        .parameter(instance());
+    let signature = ["exp", "sig", "grant", "scope"];
+    for signed in queries() {
+        if signature.contains(&signed.name.as_str()) {
+            operation = operation.parameter(signed);
+        }
+    }
+    let last = "The `id` of the last event that the client has: it goes on after that one. A browser sends it as the header `Last-Event-ID` when it connects again.";
+    operation
+        .parameter(parameter(ParameterIn::Query, LAST_EVENT_ID, last, text()))
+        .media(StatusCode::OK, about, &[EVENTS])
+        .header(
+            StatusCode::OK,
+            "X-Accel-Buffering",
+            "`no`, so that nginx holds no event back.",
+            text().build(),
+        )
+        .problems([
+            Error::Encoding,
+            Error::Access(AccessError::Unsigned),
+            Error::UnknownInstance,
+            Error::LiveOff,
+            Error::LiveFull,
+            Error::LiveFullOfClient,
+            Error::Method("GET, HEAD"),
+        ])
 }
 
 /// The parameters of a face's URL, which `route.rs` reads.

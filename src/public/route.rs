@@ -12,12 +12,13 @@ use crate::{
     representation::view::{self, InvalidParameter, RequestedFormat, View},
 };
 
+/// The beginning of the paths of changes.
+pub(crate) const LIVE: &str = "/live/";
+/// The parameter that names the last event that a client has.
+pub(super) const LAST_EVENT_ID: &str = "last_event_id";
+
 /// The resource that a path names.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a route is taken apart at once, and a box would be the only allocation of many hits"
-)]
 pub(crate) enum Route<'a> {
     /// `/`
     Home,
@@ -25,6 +26,17 @@ pub(crate) enum Route<'a> {
     OpenApi,
     /// `/avatar/{instance}/{jid}`
     Avatar(AvatarUrl<'a>),
+    /// `/live/{instance}`
+    Live(LiveUrl<'a>),
+}
+
+/// The URL of the changes of an instance's faces.
+#[derive(Debug)]
+pub(crate) struct LiveUrl<'a> {
+    pub(crate) instance: Cow<'a, str>,
+    pub(crate) signature: Signature<'a>,
+    /// The last event that the client has, if no header names it.
+    pub(crate) last_event_id: Option<Cow<'a, str>>,
 }
 
 /// The URL of a face.
@@ -78,10 +90,33 @@ impl<'a> Route<'a> {
             let url = AvatarUrl::parse(instance, jid, uri.query().unwrap_or_default())?;
             return Ok(Some(Route::Avatar(url)));
         }
+        if let Some(instance) = uri.path().strip_prefix(LIVE)
+            && !instance.is_empty()
+            && !instance.contains('/')
+        {
+            let url = LiveUrl::parse(instance, uri.query().unwrap_or_default())?;
+            return Ok(Some(Route::Live(url)));
+        }
         Ok(match uri.path() {
             "/" => Some(Route::Home),
             "/openapi.json" => Some(Route::OpenApi),
             _ => None,
+        })
+    }
+}
+
+impl<'a> LiveUrl<'a> {
+    fn parse(instance: &'a str, query: &'a str) -> Result<Self, Error> {
+        let mut last_event_id = None;
+        for (name, value) in query::pairs(query) {
+            if name == LAST_EVENT_ID {
+                last_event_id.get_or_insert(value);
+            }
+        }
+        Ok(Self {
+            instance: query::segment(instance).map_err(|_| Error::Encoding)?,
+            signature: Parameters::parse(query).signature,
+            last_event_id,
         })
     }
 }

@@ -1,13 +1,14 @@
 //! The parts of the public service. Each step adds its own functions, in the file of that step.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
-use super::access::Access;
+use super::{access::Access, live::LiveListeners};
 use crate::{
     pipeline::{Faces, Instances},
     representation::Renderer,
+    server::HeaderBlock,
     telemetry::Metrics,
 };
 
@@ -16,8 +17,11 @@ use crate::{
 pub(crate) struct Public {
     pub(crate) faces: Faces,
     pub(crate) instances: Instances,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
+    pub(crate) listeners: LiveListeners,
     pub(crate) renderer: Renderer,
+    /// The headers that let pages of other origins read a reply.
+    pub(crate) cross_origin: HeaderBlock,
     /// An HTML page for `/`.
     pub(crate) home: Option<Bytes>,
     /// The public routes in OpenAPI 3.1, serialized once.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The reason while a fetch goes on.
-pub(super) const DEFERRED: &str = "deferred";
+pub(crate) const DEFERRED: &str = "deferred";
 
 /// The value of `Cache-Status`.
 pub(super) fn cache_status(face: &ServedFace, ttl: Duration, now: Timestamp) -> ArrayString<160> {

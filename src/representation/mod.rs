@@ -13,6 +13,7 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
 
+pub(crate) use cache_status::DEFERRED;
 pub(crate) use headers::{HeaderPolicy, add_retry_after, cross_origin, etag};
 use view::{View, WithoutPicture};
 

@@ -12,7 +12,7 @@ pub trait FastPath: Service<Request<RequestBody>> {
     /// The future of an answer.
     type Answer: Future<Output = Result<Reply, Infallible>> + Send;
 
-    /// Answers the request, or returns `None` for a service whose requests all go through hyper.
+    /// Answers the request, or returns `None` if hyper has to read it, because its answer is sent while it is made.
     fn fast_path(&self, request: Request<()>) -> Option<Self::Answer>;
 
     /// The answer to a head that cannot be read or is too large.

@@ -11,8 +11,7 @@ use std::{
     },
 };
 
-use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::{
     HeaderMap, Request, Response, StatusCode, body::Incoming, rt::Executor, server::conn::http2,
     service::Service,
@@ -25,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Handler, Limits, Settings,
+    Handler, Limits, ReplyBody, Settings,
     delivery::{DeliveredBody, Delivery, MovedBytes},
     request_body,
     rewind::Rewind,
@@ -190,7 +189,7 @@ struct Answering<H> {
 }
 
 impl<H: Handler> Service<Request<Incoming>> for Answering<H> {
-    type Response = Response<DeliveredBody<Either<H::Body, Full<Bytes>>>>;
+    type Response = Response<DeliveredBody<Either<H::Body, ReplyBody>>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 

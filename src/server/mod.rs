@@ -14,6 +14,7 @@ mod http2;
 mod listen;
 mod preface;
 mod reply;
+mod reply_stream;
 mod request_body;
 mod request_head;
 mod rewind;
@@ -37,7 +38,8 @@ pub use descriptors::{
 pub use handler::{FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;
 pub use listen::{Address, InheritedListeners, Listener, Peer};
-pub use reply::Reply;
+pub use reply::{Reply, ReplyBody};
+pub use reply_stream::ReplyStream;
 pub use request_body::RequestBody;
 pub use sendfile_cache::SealedFiles;
 pub use settings::{Limits, Settings};

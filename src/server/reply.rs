@@ -1,20 +1,25 @@
-//! A response that is complete in memory: status, headers and body.
+//! A response: status, headers, and a body that is complete in memory, or is sent while it is made.
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{Response, StatusCode, header};
 
-use super::HeaderBlock;
+use super::{HeaderBlock, ReplyStream};
+
+/// The body of a response for hyper.
+pub type ReplyBody = Either<Full<Bytes>, ReplyStream>;
 
 /// A response.
 #[derive(Debug)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
-    /// The headers, with `Content-Length` unless the status has no content, and without `Date`.
+    /// The headers, with `Content-Length` unless the status has no content or the body is a stream, and without `Date`.
     pub headers: HeaderBlock,
     /// The content.
     pub body: Bytes,
+    /// The content of a response that is sent while it is made. The fast path has none.
+    pub stream: Option<ReplyStream>,
 }
 
 impl Reply {
@@ -24,6 +29,7 @@ impl Reply {
             status,
             headers: HeaderBlock::for_reply(),
             body: Bytes::new(),
+            stream: None,
         }
     }
 
@@ -37,11 +43,22 @@ impl Reply {
         reply.body = body;
         reply
     }
+
+    /// A response whose content, of type `media`, is sent while it is made.
+    pub fn with_stream(media: &str, stream: ReplyStream) -> Self {
+        let mut reply = Self::empty(StatusCode::OK);
+        reply.headers.add(header::CONTENT_TYPE, media);
+        reply.stream = Some(stream);
+        reply
+    }
 }
 
-impl From<Reply> for Response<Full<Bytes>> {
+impl From<Reply> for Response<ReplyBody> {
     fn from(reply: Reply) -> Self {
-        let mut response = Response::new(Full::new(reply.body));
+        let mut response = Response::new(match reply.stream {
+            Some(stream) => Either::Right(stream),
+            None => Either::Left(Full::new(reply.body)),
+        });
         *response.status_mut() = reply.status;
         *response.headers_mut() = reply.headers.to_map();
         response

@@ -29,6 +29,10 @@ pub enum Limit {
     WantedFaces,
     /// As many requests wait for longer than others as may; this one is answered as if it did not say `wait`.
     Waiting,
+    /// As many clients listen to changes of faces as may, in all or of one address.
+    LiveClients,
+    /// A client that listens to changes has fallen too far behind, and has to look at all faces again.
+    LiveHistory,
     /// As many downloads of an instance wait that its events asked for as may wait.
     EventDownloads,
     /// As many instances of a pattern are in use as may be; another name is refused.
@@ -50,7 +54,7 @@ static THROTTLES: Mutex<BTreeMap<&'static str, Throttle>> = Mutex::new(BTreeMap:
 
 impl Limit {
     /// All limits, in the order of their declaration.
-    pub const ALL: [Limit; 10] = [
+    pub const ALL: [Limit; 12] = [
         Limit::Connections,
         Limit::HeaderTimeout,
         Limit::SendTimeout,
@@ -59,6 +63,8 @@ impl Limit {
         Limit::ClientRate,
         Limit::WantedFaces,
         Limit::Waiting,
+        Limit::LiveClients,
+        Limit::LiveHistory,
         Limit::EventDownloads,
         Limit::InstanceNames,
     ];
@@ -74,6 +80,8 @@ impl Limit {
             Limit::ClientRate => "client_rate",
             Limit::WantedFaces => "max_wanted",
             Limit::Waiting => "max_waiting",
+            Limit::LiveClients => "live_clients",
+            Limit::LiveHistory => "live_history",
             Limit::EventDownloads => "event_downloads",
             Limit::InstanceNames => "max_names",
         }

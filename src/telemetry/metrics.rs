@@ -46,6 +46,7 @@ struct Inner {
     hooks: HookMetrics,
     variants: Family<FormatLabels, Counter>,
     image_queue: Gauge,
+    live_clients: Gauge,
     limits_reached: Family<LimitLabels, Counter>,
     signature_rejects: Counter,
     ssrf_blocked: Counter,
@@ -167,6 +168,7 @@ impl Metrics {
             hooks: HookMetrics::default(),
             variants: Family::default(),
             image_queue: Gauge::default(),
+            live_clients: Gauge::default(),
             limits_reached: Family::default(),
             signature_rejects: Counter::default(),
             ssrf_blocked: Counter::default(),
@@ -229,6 +231,11 @@ impl Metrics {
             "faceplate_image_queue",
             "Variants and placeholders that wait for an image thread",
             inner.image_queue.clone(),
+        );
+        registry.register(
+            "faceplate_live_clients",
+            "Clients that listen to changes of faces",
+            inner.live_clients.clone(),
         );
         registry.register(
             "faceplate_limit_reached",
@@ -346,6 +353,12 @@ impl Metrics {
     pub fn set_image_queue(&self, jobs: usize) {
         let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
         self.inner.image_queue.set(jobs);
+    }
+
+    /// Sets the number of clients that listen to changes of faces.
+    pub fn set_live_clients(&self, clients: usize) {
+        let clients = i64::try_from(clients).unwrap_or(i64::MAX);
+        self.inner.live_clients.set(clients);
     }
 
     /// Records that a limit was reached.

@@ -6,7 +6,7 @@ mod fairness;
 mod heads;
 mod mix;
 mod openings;
-mod windows;
+pub mod windows;
 
 use std::time::{Duration, Instant};
 

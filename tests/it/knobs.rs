@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 83] = [
+const TURNED: [(&str, &str); 88] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -459,6 +459,26 @@ const TURNED: [(&str, &str); 83] = [
     (
         "access.allow_origin",
         "conditional::allow_origin_sets_the_cors_header",
+    ),
+    (
+        "live.enabled",
+        "live::nobody_listens_where_the_operator_turned_it_off",
+    ),
+    (
+        "live.max_clients",
+        "live::no_more_clients_listen_than_the_operator_allows",
+    ),
+    (
+        "live.max_per_address",
+        "live::no_more_clients_listen_than_the_operator_allows",
+    ),
+    (
+        "live.kept_changes",
+        "live::a_client_that_connects_again_goes_on_where_it_was",
+    ),
+    (
+        "live.heartbeat",
+        "live::a_silent_stream_is_kept_open_by_comments",
     ),
     (
         "cache.dir",

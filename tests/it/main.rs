@@ -45,6 +45,7 @@ mod inbox;
 mod kill;
 mod knobs;
 mod licenses;
+mod live;
 mod logs;
 mod look_ups;
 mod maintenance;

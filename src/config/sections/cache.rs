@@ -154,6 +154,7 @@ pub(super) fn read(
     max_picture: usize,
     in_flight: InFlight,
     hint_after: Duration,
+    kept_changes: usize,
 ) -> Cache {
     let (negative, cooldown_policy) = negative(&reader.section("negative"));
     let max_entries: Option<NonZeroU32> = reader.optional("max_entries");
@@ -187,6 +188,7 @@ pub(super) fn read(
             max_wanted: reader.get::<NonZeroU32>("max_wanted").get() as usize,
             wanted_for: reader.get("wanted_for"),
             hint_after,
+            kept_changes,
         },
         cooldown_policy,
     };

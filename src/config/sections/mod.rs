@@ -8,6 +8,7 @@ mod hooks;
 mod http;
 mod images;
 mod instances;
+mod live;
 mod log;
 mod patterns;
 mod providers;
@@ -36,6 +37,7 @@ pub static SECTIONS: Section = Section {
         hooks::SECTION,
         access::SECTION,
         http::SECTION,
+        live::SECTION,
         cache::SECTION,
         upstream::SECTION,
         images::SECTION,
@@ -60,6 +62,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         server.tls.is_some(),
     );
     let http = http::read(&root.section("http"));
+    let live = live::read(&root.section("live"));
     let upstream = upstream::read(&root.section("upstream"));
     let in_flight = server.settings.in_flight.clone();
     let cache = cache::read(
@@ -67,6 +70,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         upstream.max_picture,
         in_flight.clone(),
         hooks.hint_after,
+        live.kept_changes,
     );
     let images = images::read(&root.section("images"), in_flight);
     let log = log::read(&root.section("log"));
@@ -112,6 +116,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             may_be_public: access.may_be_public,
             allow_origin: access.allow_origin,
             browser_ttl: http.browser_ttl,
+            live: live.settings,
             pipeline: cache.pipeline,
             instances,
             patterns,

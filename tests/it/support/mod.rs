@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod chromium;
 pub mod docs;
+pub mod events;
 pub mod frontend;
 pub mod image_files;
 pub mod private;

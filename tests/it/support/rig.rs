@@ -77,6 +77,12 @@ impl Settings {
         self
     }
 
+    /// Removes an instance that was added.
+    pub fn without(mut self, name: &str) -> Self {
+        self.more.retain(|(known, _)| known != name);
+        self
+    }
+
     /// Adds an instance; one with a `*` in its name is a pattern.
     pub fn named(mut self, name: &str, provider: &str) -> Self {
         self.more.push((name.to_owned(), provider.to_owned()));
@@ -248,6 +254,12 @@ impl Rig {
     pub fn add(&mut self, name: &str, provider: &str, line: &str) {
         let settings = std::mem::take(&mut self.settings);
         self.settings = settings.named(name, provider).only(name, line);
+    }
+
+    /// Reloads the configuration of the running server, with other settings.
+    pub fn reload_as(&mut self, change: impl FnOnce(Settings) -> Settings) {
+        self.settings = change(self.settings.clone());
+        self.app.as_ref().unwrap().reload(self.read_config());
     }
 
     /// Stops the server and starts it again on the same cache directory.

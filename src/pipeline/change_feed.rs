@@ -1,0 +1,126 @@
+//! A listener to the changes of an instance's faces. Each has a place of its own in the history. One that falls behind
+//! it is told so, and costs no memory.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+use super::{
+    Faces, Instance,
+    changes::{Appearance, ChangeId, History},
+};
+use crate::avatar::Subject;
+
+/// A message to a listener.
+#[derive(Clone, Debug)]
+pub enum FaceEvent {
+    /// A face shows something else than before.
+    Changed {
+        /// The account or chat.
+        subject: Subject,
+        /// The other names of the same person.
+        others: Vec<Subject>,
+        /// What the face shows now.
+        appearance: Appearance,
+    },
+    /// Changes were missed.
+    Missed,
+}
+
+/// A listener's place in the history of an instance.
+#[derive(Debug)]
+pub struct ChangeFeed {
+    instance: Arc<Instance>,
+    history: Arc<History>,
+    end: watch::Receiver<u64>,
+    /// The number of the next change to be read.
+    next: u64,
+    has_missed: bool,
+}
+
+/// How far back a new listener is told of changes: it may have got images before it began to listen.
+const LOOK_BACK: Duration = Duration::from_secs(60);
+
+impl Faces {
+    /// The changes of the faces of `instance`: those after `last`, or else from a minute ago.
+    pub fn changes(&self, instance: &Arc<Instance>, last: Option<ChangeId>) -> ChangeFeed {
+        let history = self.shared.changes.of(instance.cache_name());
+        // Before the place is read, so that no change is missed in between.
+        let end = history.end();
+        let next = match last {
+            Some(last) => history.after(last),
+            None => Some(history.since(self.now() - LOOK_BACK)),
+        };
+        let has_missed = next.is_none();
+        let next = next.unwrap_or(*end.borrow());
+        ChangeFeed {
+            instance: instance.clone(),
+            history,
+            end,
+            next,
+            has_missed,
+        }
+    }
+}
+
+impl ChangeFeed {
+    /// The instance whose faces these are.
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+
+    /// Follows the instance into another configuration. The place in the history stays unless the faces are those
+    /// of another account.
+    pub fn follow(&mut self, faces: &Faces, instance: &Arc<Instance>) {
+        if instance.cache_name() == self.instance.cache_name() {
+            self.instance = instance.clone();
+        } else {
+            *self = faces.changes(instance, None);
+            self.has_missed = true;
+        }
+    }
+
+    /// The name of the last change that was read.
+    pub fn last(&self) -> ChangeId {
+        self.history.id_before(self.next)
+    }
+
+    /// The next event. No event is lost if the future is dropped.
+    pub async fn next(&mut self) -> FaceEvent {
+        loop {
+            self.end.mark_unchanged();
+            if let Some(event) = self.try_next() {
+                return event;
+            }
+            // It cannot fail, because the history has the sender.
+            let _ = self.end.changed().await;
+        }
+    }
+
+    fn try_next(&mut self) -> Option<FaceEvent> {
+        let change = match self.history.get(self.next) {
+            Ok(change) if !self.has_missed => change?,
+            Ok(_) => {
+                self.has_missed = false;
+                return Some(FaceEvent::Missed);
+            }
+            Err(end) => {
+                (self.next, self.has_missed) = (end, false);
+                return Some(FaceEvent::Missed);
+            }
+        };
+        self.next += 1;
+        let subject = change.subject;
+        let mut others = self.instance.names(subject);
+        others.retain(|name| *name != subject);
+        let own = self.instance.resolve_own(Subject::Me);
+        if subject != Subject::Me && own.is_ok_and(|own| own == subject) {
+            others.push(Subject::Me);
+        }
+        Some(FaceEvent::Changed {
+            subject,
+            others,
+            appearance: change.appearance,
+        })
+    }
+}
