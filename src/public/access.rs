@@ -107,6 +107,20 @@ impl Access {
         Ok(Some(Timestamp::from_secs(ticket.expires)))
     }
 
+    /// Whether a request that may listen has a credential, which open faces do not need.
+    pub(super) fn has_live_credential(
+        &self,
+        url: &LiveUrl<'_>,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> bool {
+        self.mode == Mode::Signed
+            || credentials::has_bearer(headers, &self.bearer_tokens)
+            || self
+                .ticket(&url.signature, &url.instance, None, now)
+                .is_ok()
+    }
+
     /// Checks that an open face is not shown to another site, if it is for this machine.
     fn check_site(&self, headers: &HeaderMap) -> Result<(), AccessError> {
         if self.is_for_this_machine && credentials::is_from_elsewhere(headers) {

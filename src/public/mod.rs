@@ -94,7 +94,10 @@ impl Public {
             }
             Route::Live(url) if is_read => {
                 let is_head = *method == Method::HEAD;
-                self.listen(&url, uri, headers, client, is_head, log)?
+                match self.listen(&url, uri, headers, client, is_head, log)? {
+                    Found::Made(reply) => reply,
+                    Found::Unmade(unmade) => return Ok(Some(Begun::Unmade(unmade))),
+                }
             }
             Route::Avatar(_) => return Err(Error::Method("GET, HEAD, PURGE")),
             Route::Home if self.home.is_none() => return Err(Error::NoRoute),

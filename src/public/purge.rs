@@ -42,7 +42,9 @@ impl Public {
                 instance,
                 subject: url.subject,
             })),
-            None => self.unmade(url, Demand::IfKnown).map(Found::Unmade),
+            None => self
+                .unmade(&url.instance, Demand::IfKnown)
+                .map(Found::Unmade),
         }
     }
 

@@ -56,7 +56,7 @@ impl Public {
                 true => Demand::Credential,
                 false => Demand::Open,
             };
-            return self.unmade(&url, demand).map(Found::Unmade);
+            return self.unmade(&url.instance, demand).map(Found::Unmade);
         };
         log.set_instance(instance.name());
         if url.wait.is_some() && !self.access.has_credential(&url, headers, now) {
@@ -80,10 +80,10 @@ impl Public {
     }
 
     /// The instance that a request is for, if it is of a pattern.
-    pub(super) fn unmade(&self, url: &AvatarUrl<'_>, demand: Demand) -> Result<Unmade, Error> {
-        match self.instances.pattern_of(&url.instance) {
+    pub(super) fn unmade(&self, name: &str, demand: Demand) -> Result<Unmade, Error> {
+        match self.instances.pattern_of(name) {
             Some(_) => Ok(Unmade {
-                name: url.instance.to_string(),
+                name: name.to_owned(),
                 demand,
             }),
             None => Err(Error::UnknownInstance),

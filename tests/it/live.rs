@@ -401,6 +401,22 @@ async fn a_client_looks_at_all_faces_again_when_its_instance_gets_another_accoun
 }
 
 #[tokio::test]
+async fn a_client_may_listen_to_an_instance_of_a_pattern_before_its_first_face() {
+    let mut rig = Settings::default()
+        .named("shop-*", "evolution")
+        .only("shop-*", "account = \"{instance}\"")
+        .start()
+        .await;
+    let mut events = listen(&rig, "/live/shop-1").await;
+    events.next().await;
+    rig.face("shop-1", FACE).await;
+    assert_eq!(events.next().await.data["jid"], FACE);
+    rig.reload("refreshes = { per_minute = 3, burst = 1 }");
+    rig.face("shop-1", OTHER).await;
+    assert_eq!(events.next().await.data["jid"], OTHER);
+}
+
+#[tokio::test]
 async fn nobody_listens_where_the_operator_turned_it_off() {
     let mut rig = Rig::start().await;
     let mut events = open(&rig).await;

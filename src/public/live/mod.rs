@@ -17,9 +17,10 @@ use http::{HeaderMap, HeaderName, Uri, header};
 pub use listeners::LiveListeners;
 pub use settings::LiveSettings;
 
-use super::{error::Error, route::LiveUrl, service::Public};
+use super::{error::Error, request::Found, route::LiveUrl, service::Public};
 use crate::{
     http::access_log::RequestLog,
+    pipeline::Demand,
     server::{Reply, ReplyStream},
 };
 
@@ -29,7 +30,8 @@ pub(super) const EVENTS: &str = "text/event-stream";
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 impl Public {
-    /// Answers with the changes of an instance's faces. Takes `headers`, unless it fails.
+    /// Answers with the changes of an instance's faces. Takes `headers`, unless it fails or the instance is to be made
+    /// first.
     pub(super) fn listen(
         &self,
         url: &LiveUrl<'_>,
@@ -38,16 +40,24 @@ impl Public {
         client: Option<IpAddr>,
         is_head: bool,
         log: &mut RequestLog,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Found<Reply>, Error> {
         log.set_route("live");
-        let rules = self.listeners.rules();
-        let permission = rules.check(url, headers, self.faces.now());
-        let permission = permission.inspect_err(|error| {
+        let (rules, now) = (self.listeners.rules(), self.faces.now());
+        // Before the instance is looked up, so that a client without access learns no names.
+        let until = rules.allow(url, headers, now);
+        let until = until.inspect_err(|error| {
             if matches!(error, Error::Access(_)) {
                 self.metrics.record_rejected_signature();
             }
         })?;
-        log.set_instance(permission.instance.name());
+        let Some(instance) = self.instances.get(&url.instance) else {
+            let demand = match self.access.has_live_credential(url, headers, now) {
+                true => Demand::Credential,
+                false => Demand::Open,
+            };
+            return self.unmade(&url.instance, demand).map(Found::Unmade);
+        };
+        log.set_instance(instance.name());
         let (parts, stream) = ReplyStream::new();
         if !is_head {
             let last = event::last_id(headers, url);
@@ -58,8 +68,8 @@ impl Public {
                 rules: self.listeners.subscribe(),
                 uri: uri.clone(),
                 headers: mem::take(headers),
-                until: permission.until,
-                feed: self.faces.changes(&permission.instance, last),
+                until,
+                feed: self.faces.changes(&instance, last),
                 faces: self.faces.clone(),
                 parts,
             };
@@ -72,6 +82,6 @@ impl Public {
         fields.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         fields.add(header::REFERRER_POLICY, "no-referrer");
         fields.add_all(&self.cross_origin);
-        Ok(reply)
+        Ok(Found::Made(reply))
     }
 }

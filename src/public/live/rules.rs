@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri};
 use super::settings::LiveSettings;
 use crate::{
     clock::Timestamp,
-    pipeline::{Instance, Instances},
+    pipeline::{ChangeFeed, Faces, Instances},
     public::{
         access::Access,
         error::Error,
@@ -23,47 +23,43 @@ pub(super) struct Rules {
     pub(super) settings: LiveSettings,
 }
 
-/// The permission of one client.
-#[derive(Debug)]
-pub(super) struct Permission {
-    pub(super) instance: Arc<Instance>,
-    /// When it ends.
-    pub(super) until: Timestamp,
-}
-
-/// A permission that does not end by itself.
-const FOR_EVER: Timestamp = Timestamp::from_secs(u64::MAX);
+/// The end of a permission that does not end by itself.
+const NEVER: Timestamp = Timestamp::from_secs(u64::MAX);
 
 impl Rules {
-    /// Checks a client that wants to listen.
-    pub(super) fn check(
+    /// Checks that a client may listen, and says until when.
+    pub(super) fn allow(
         &self,
         url: &LiveUrl<'_>,
         headers: &HeaderMap,
         now: Timestamp,
-    ) -> Result<Permission, Error> {
-        // Before the instance is looked up, so that a client without access learns no names.
+    ) -> Result<Timestamp, Error> {
         let until = self.access.check_live(url, headers, now)?;
         if !self.settings.enabled {
             return Err(Error::LiveOff);
         }
-        let instance = self.instances.get(&url.instance);
-        Ok(Permission {
-            instance: instance.ok_or(Error::UnknownInstance)?.clone(),
-            until: until.unwrap_or(FOR_EVER),
-        })
+        Ok(until.unwrap_or(NEVER))
     }
 
-    /// Checks a client that listens already once more.
-    pub(super) fn check_again(
+    /// Checks once more that a client may listen, by its request, and lets its feed follow its instance. `None` if the
+    /// client may not, or the instance is gone.
+    pub(super) fn allow_again(
         &self,
         uri: &Uri,
         headers: &HeaderMap,
-        now: Timestamp,
-    ) -> Option<Permission> {
-        match Route::parse(uri) {
-            Ok(Some(Route::Live(url))) => self.check(&url, headers, now).ok(),
-            _ => None,
+        feed: &mut ChangeFeed,
+        faces: &Faces,
+    ) -> Option<Timestamp> {
+        let Ok(Some(Route::Live(url))) = Route::parse(uri) else {
+            return None;
+        };
+        let until = self.allow(&url, headers, faces.now()).ok()?;
+        match self.instances.get(&url.instance) {
+            Some(instance) => feed.follow(faces, &instance),
+            // One of a pattern that is not in use is not made for this.
+            None if self.instances.is_configured(&url.instance) => {}
+            None => return None,
         }
+        Some(until)
     }
 }

@@ -63,13 +63,13 @@ impl Listener {
     /// Follows a reload. Returns whether the client may still listen.
     fn follow_rules(&mut self) -> bool {
         let rules = self.rules.borrow_and_update().clone();
-        let permission = rules.check_again(&self.uri, &self.headers, self.faces.now());
-        let Some(permission) = permission else {
+        let (uri, headers) = (&self.uri, &self.headers);
+        let until = rules.allow_again(uri, headers, &mut self.feed, &self.faces);
+        let Some(until) = until else {
             return false;
         };
-        self.until = permission.until;
+        self.until = until;
         self.heartbeat = rules.settings.heartbeat;
-        self.feed.follow(&self.faces, &permission.instance);
         true
     }
 
