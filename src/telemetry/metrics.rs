@@ -21,6 +21,7 @@ use prometheus_client::{
 use super::{
     hook_metrics::HookMetrics,
     limits::{self, Limit},
+    live_metrics::LiveMetrics,
     store_metrics::StoreMetrics,
 };
 
@@ -44,9 +45,9 @@ struct Inner {
     names: Family<InstanceLabels, Gauge>,
     store: StoreMetrics,
     hooks: HookMetrics,
+    live: LiveMetrics,
     variants: Family<FormatLabels, Counter>,
     image_queue: Gauge,
-    live_clients: Gauge,
     limits_reached: Family<LimitLabels, Counter>,
     signature_rejects: Counter,
     ssrf_blocked: Counter,
@@ -166,9 +167,9 @@ impl Metrics {
             names: Family::default(),
             store: StoreMetrics::default(),
             hooks: HookMetrics::default(),
+            live: LiveMetrics::default(),
             variants: Family::default(),
             image_queue: Gauge::default(),
-            live_clients: Gauge::default(),
             limits_reached: Family::default(),
             signature_rejects: Counter::default(),
             ssrf_blocked: Counter::default(),
@@ -222,6 +223,7 @@ impl Metrics {
         );
         inner.store.register(&mut registry);
         inner.hooks.register(&mut registry);
+        inner.live.register(&mut registry);
         registry.register(
             "faceplate_derived",
             "Variants made of pictures, in another size or format",
@@ -231,11 +233,6 @@ impl Metrics {
             "faceplate_image_queue",
             "Variants and placeholders that wait for an image thread",
             inner.image_queue.clone(),
-        );
-        registry.register(
-            "faceplate_live_clients",
-            "Clients that listen to changes of faces",
-            inner.live_clients.clone(),
         );
         registry.register(
             "faceplate_limit_reached",
@@ -355,12 +352,6 @@ impl Metrics {
         self.inner.image_queue.set(jobs);
     }
 
-    /// Sets the number of clients that listen to changes of faces.
-    pub fn set_live_clients(&self, clients: usize) {
-        let clients = i64::try_from(clients).unwrap_or(i64::MAX);
-        self.inner.live_clients.set(clients);
-    }
-
     /// Records that a limit was reached.
     pub fn record_limit_reached(&self, limit: &'static str) {
         let labels = LimitLabels { limit };
@@ -413,6 +404,11 @@ impl Metrics {
     /// The metrics of webhooks.
     pub fn hooks(&self) -> &HookMetrics {
         &self.inner.hooks
+    }
+
+    /// The metrics of clients that listen.
+    pub fn live(&self) -> &LiveMetrics {
+        &self.inner.live
     }
 
     /// All metrics in the OpenMetrics text format.

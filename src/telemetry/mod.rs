@@ -3,6 +3,7 @@
 pub mod access_log;
 mod hook_metrics;
 mod limits;
+mod live_metrics;
 pub mod log;
 pub mod log_writer;
 mod metrics;

@@ -106,7 +106,7 @@ impl LiveListeners {
         if let Some(client) = client {
             *counts.by_address.entry(client).or_default() += 1;
         }
-        self.shared.metrics.set_live_clients(counts.total);
+        self.shared.metrics.live().set_clients(counts.total);
         Ok(Place {
             shared: self.shared.clone(),
             client,
@@ -126,6 +126,6 @@ impl Drop for Place {
                 counts.by_address.remove(&client);
             }
         }
-        self.shared.metrics.set_live_clients(counts.total);
+        self.shared.metrics.live().set_clients(counts.total);
     }
 }
