@@ -29,11 +29,15 @@ pub(super) struct Directory {
     /// The open directory, from which the paths of non-blocking reads start: the kernel does not
     /// walk the path to the directory each time.
     descriptor: ArcSwap<OwnedFd>,
-    /// The lock lasts as long as this file is open. `None` if the disk is read-only and has no lock file.
-    lock_file: Mutex<Option<File>>,
+    /// `None` if the disk is read-only and has no lock file.
+    lock_file: Mutex<Option<LockFile>>,
     /// How many times the directory was locked anew.
     epoch: AtomicU64,
 }
+
+/// The locked lock file. Dropping it releases the lock.
+#[derive(Debug)]
+struct LockFile(File);
 
 /// Why the cache directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +95,7 @@ impl Directory {
     /// epoch; a new epoch means that the contents of the directory are unknown.
     pub(super) fn ensure_locked(&self) -> Result<u64, OpenError> {
         let mut lock_file = lock(&self.lock_file);
-        let is_lock_file = |file: &File| is_same_file(file, &self.root.join(LOCK_FILE));
+        let is_lock_file = |file: &LockFile| is_same_file(&file.0, &self.root.join(LOCK_FILE));
         if lock_file.as_ref().is_some_and(is_lock_file) {
             return Ok(self.epoch.load(Ordering::Relaxed));
         }
@@ -114,6 +118,13 @@ impl Directory {
     /// The open directory, for paths relative to it.
     pub(super) fn descriptor(&self) -> Guard<Arc<OwnedFd>> {
         self.descriptor.load()
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that this process forks has it open, too, until its `exec`.
+        let _ = self.0.unlock();
     }
 }
 
@@ -169,9 +180,9 @@ pub fn unusable_path(dir: &Path) -> Option<(PathBuf, String)> {
     all.filter_map(refused).next()
 }
 
-/// Makes `dir` if it is missing, and locks it for as long as the returned file is open. `None` if the disk
+/// Makes `dir` if it is missing, and locks it for as long as the returned file lives. `None` if the disk
 /// is read-only and has no lock file, so that no process can write to it.
-fn make_and_lock(dir: &Path) -> Result<Option<File>, OpenError> {
+fn make_and_lock(dir: &Path) -> Result<Option<LockFile>, OpenError> {
     let to_path = || dir.to_path_buf();
     fs::DirBuilder::new()
         .recursive(true)
@@ -203,7 +214,7 @@ fn make_and_lock(dir: &Path) -> Result<Option<File>, OpenError> {
         opened => opened.map_err(not_writable)?,
     };
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(LockFile(file))),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: to_path() }),
         Err(TryLockError::Error(error)) => Err(not_writable(error)),
     }
@@ -262,4 +273,20 @@ fn is_same_file(open: &File, path: &Path) -> bool {
     let open = open.metadata().map(|file| (file.dev(), file.ino()));
     let at_path = fs::metadata(path).map(|file| (file.dev(), file.ino()));
     matches!((open, at_path), (Ok(open), Ok(at_path)) if open == at_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_released_although_a_forked_child_has_its_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        let inherited = lock(&directory.lock_file).as_ref().unwrap().0.try_clone();
+        assert!(is_locked(folder.path()));
+        drop(directory);
+        assert!(!is_locked(folder.path()));
+        drop(inherited.unwrap());
+    }
 }

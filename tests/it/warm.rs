@@ -1,6 +1,12 @@
 //! Warm-up runs, which fetch many faces ahead.
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use crate::support::{
     Answer, LIMIT,
@@ -417,52 +423,61 @@ async fn the_warm_command_uses_a_running_server() {
     assert_eq!(scene.calls(), 5);
 }
 
-/// The command's output to a terminal.
-fn on_a_terminal(scene: &Scene, args: &[&str]) -> String {
-    let command = scene.program.command(args);
-    let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
+/// Starts a command on a terminal, whose contents go to `screen`.
+fn on_a_terminal(command: &Command, screen: &Path) -> Child {
+    let quoted = |word: &OsStr| format!("'{}'", word.to_str().unwrap());
     let words = [command.get_program()]
         .into_iter()
         .chain(command.get_args());
     let words: Vec<_> = words.map(quoted).collect();
-    let mut script = std::process::Command::new("script");
-    script
-        .args([
-            "--quiet",
-            "--return",
-            "--command",
-            &words.join(" "),
-            "/dev/null",
-        ])
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+    let env = command.get_envs();
+    Command::new("script")
+        .args(["--quiet", "--return", "--flush", "--command"])
+        .arg(words.join(" "))
+        .arg(screen)
+        .envs(env.filter_map(|(name, value)| Some((name, value?))))
         .env("TERM", "xterm")
-        .stdin(Stdio::null());
-    let output = script.output().expect("there is no script: run make setup");
-    assert!(output.status.success(), "{}", errors(&output));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("there is no script: run make setup")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_warm_command_shows_a_progress_bar_on_a_terminal() {
     let scene = Scene::set().await;
-    // Slow enough for the bar to appear.
-    let control = scene.emulator.control();
-    control
-        .inject(Rule::api(Fault::Latency { ms: 800 }))
-        .unwrap();
-    let list = scene.program.folder.path().join("faces");
-    let said = on_a_terminal(&scene, &["warm", "waha", list.to_str().unwrap()]);
-    for part in ["/s eta ", "4/5", "4 picture"] {
-        assert!(said.contains(part), "no {part:?} in {said:?}");
-    }
-    assert!(said.contains("5 of 5 faces"), "{said:?}");
+    let inject = |fault, jid| {
+        let rule = Rule::api(fault).jid(jid);
+        scene.emulator.control().inject(rule).unwrap();
+    };
+    // Slow enough for a bar to appear.
+    inject(Fault::Latency { ms: 300 }, "628100000006");
+    inject(Fault::Hang, FACES[4]);
+    let folder = scene.program.folder.path();
+    let (one, list, screen) = (
+        folder.join("one"),
+        folder.join("faces"),
+        folder.join("screen"),
+    );
+    fs::write(&one, "628100000006").unwrap();
     // Without a terminal there is no bar.
-    let output = scene.program.run(&["warm", "waha", list.to_str().unwrap()]);
+    let output = scene.program.run(&["warm", "waha", one.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", errors(&output));
     assert!(!errors(&output).contains("eta"), "{}", errors(&output));
+
+    let command = scene
+        .program
+        .command(&["warm", "waha", list.to_str().unwrap()]);
+    let mut child = on_a_terminal(&command, &screen);
+    let shown = || fs::read_to_string(&screen).unwrap_or_default();
+    let shows = async |part: &str| shown().contains(part);
+    for part in ["/s eta ", "################---- 4/5", "4 picture"] {
+        until(async || shows(part).await, LIMIT).await;
+    }
+    // The last call ends with the vendor.
+    drop(scene.emulator);
+    assert!(child.wait().unwrap().success(), "{}", shown());
+    assert!(shown().contains("5 of 5 faces"), "{}", shown());
 }
 
 #[tokio::test(flavor = "multi_thread")]
