@@ -162,6 +162,41 @@ fn answers_of_real_gateways_come_out_right() {
 }
 
 #[test]
+fn a_404_says_that_there_is_no_picture_only_where_the_gateway_says_so() {
+    let of = |provider: &str, body: &str| {
+        let subject = if provider == "wachat" {
+            "me"
+        } else {
+            "628100000001@c.us"
+        };
+        name(read_about(provider, subject, 404, body))
+    };
+    let documented = ["wachat", "wawp", "waha", "wappfy", "whapi"];
+    // Hypersender's 404 is about the contact.
+    let others = SHIPPED.into_iter().map(|(name, _)| name);
+    let others = others.filter(|name| !documented.contains(name) && *name != "hypersender");
+    for body in ["", "{}", "no such thing"] {
+        for provider in documented {
+            assert_eq!(of(provider, body), "unknown", "{provider} {body:?}");
+        }
+        assert_eq!(of("hypersender", body), "not_found", "{body:?}");
+        for provider in others.clone() {
+            assert_eq!(of(provider, body), "vendor_error", "{provider} {body:?}");
+        }
+    }
+    for provider in documented {
+        // The web framework's own.
+        let wrong_path = r#"{"statusCode":404,"message":"Cannot GET /api/x","error":"Not Found"}"#;
+        for body in [wrong_path, "404 page not found", "<!doctype html><html>"] {
+            assert_eq!(of(provider, body), "vendor_error", "{provider} {body}");
+        }
+        // WhatsApp's words say more.
+        let words = r#"{"error":"item-not-found"}"#;
+        assert_eq!(of(provider, words), "not_set", "{provider}");
+    }
+}
+
+#[test]
 fn an_answer_that_is_not_understood_names_its_members_and_no_values() {
     let failure = read(
         "waha",

@@ -118,7 +118,15 @@ pub(super) fn read(places: &Places, rules: &[Rule], reply: &VendorReply) -> Read
             Some(json) if is_guess && words::is_error(json) => return success(reply, &body, false),
             _ => {}
         }
-        let why = rules[index].why.as_deref();
+        let rule = &rules[index];
+        if rule.says_unknown_by_status() && !is_success {
+            // WhatsApp's words say more, and a wrong path must not look like contacts without pictures.
+            let read = error(reply, &body);
+            if read.basis == Basis::Words || status::is_unknown_route(reply, body.json.as_ref()) {
+                return read;
+            }
+        }
+        let why = rule.why.as_deref();
         return Reading::of(conclude(verdict, why, reply), Basis::Rule(index));
     }
     if !is_success {

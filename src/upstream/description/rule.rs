@@ -105,6 +105,11 @@ impl StatusPattern {
 // === impl Rule ===
 
 impl Rule {
+    /// Whether the status alone makes the face's picture unknown.
+    pub(super) fn says_unknown_by_status(&self) -> bool {
+        self.test == Test::Always && self.then == Then::Empty(Empty::Unknown)
+    }
+
     /// The rule's verdict, if it holds.
     pub(super) fn judge(&self, reply: Subject<'_>) -> Option<Verdict> {
         let is_for_status = self.statuses.is_empty()

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::words;
 use crate::{
-    avatar::{Empty, Trouble},
+    avatar::Trouble,
     upstream::provider::{VendorAnswer, VendorFailure, VendorReply},
 };
 
@@ -17,12 +17,16 @@ pub(super) fn read(
     json: Option<&Value>,
 ) -> Result<VendorAnswer, VendorFailure> {
     let (trouble, detail) = match reply.status {
-        // A wrong base URL must not look like contacts without pictures.
         StatusCode::NOT_FOUND if is_unknown_route(reply, json) => (
             Trouble::VendorError,
             "the vendor has no such path (404); check base_url",
         ),
-        StatusCode::NOT_FOUND => return Ok(VendorAnswer::Empty(Empty::Unknown)),
+        // A wrong base URL or account must not look like contacts without pictures. Where a 404 means that there is
+        // none, a rule says so.
+        StatusCode::NOT_FOUND => (
+            Trouble::VendorError,
+            "the vendor answered 404, about which its description says nothing; check base_url and account",
+        ),
         StatusCode::TOO_MANY_REQUESTS => {
             let detail = "the vendor rate-limits this account (429)";
             let mut failure = VendorFailure::new(Trouble::RateLimited, detail);
@@ -60,7 +64,7 @@ pub(super) fn read(
 }
 
 /// Whether a 404 is that of the gateway's web framework: `Cannot GET /x` (Express), or a page of HTML.
-fn is_unknown_route(reply: &VendorReply, json: Option<&Value>) -> bool {
+pub(super) fn is_unknown_route(reply: &VendorReply, json: Option<&Value>) -> bool {
     match json {
         Some(json) => words::messages(json, 2)
             .iter()
@@ -145,7 +149,5 @@ mod tests {
             let failure = read(&reply(404, body), serde_json::from_str(body).ok().as_ref());
             assert_eq!(failure.unwrap_err().why, Trouble::VendorError, "{body}");
         }
-        let none = read(&reply(404, "{}"), Some(&serde_json::json!({})));
-        assert_eq!(none, Ok(VendorAnswer::Empty(Empty::Unknown)));
     }
 }
