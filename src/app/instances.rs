@@ -9,6 +9,7 @@ use super::{Dependencies, StartError};
 use crate::{
     clock::Clock,
     config::{self, Config, Reloadable},
+    images::Thumbnailer,
     limits::Admission,
     pipeline::{
         Faces, Instance, InstanceMaker, InstancePattern, Instances, PatternSettings, Warmups,
@@ -228,7 +229,9 @@ pub fn offline(config: Config) -> Result<(Faces, Instances), StartError> {
         ..
     } = config.reloadable;
     let builder = Builder::new(store.clone(), &dependencies);
-    let faces = Faces::new(store, pipeline, clock.clone(), Metrics::new());
+    let metrics = Metrics::new();
+    let thumbnailer = Thumbnailer::new(&config.startup.images, metrics.clone());
+    let faces = Faces::new(store, pipeline, clock.clone(), metrics, thumbnailer);
     let warmups = Warmups::new(faces.clone());
     let instances = instances.into_iter();
     let instances = instances

@@ -102,6 +102,7 @@ impl App {
             reloadable.pipeline.clone(),
             parts.dependencies.clock.clone(),
             parts.metrics.clone(),
+            parts.thumbnailer.clone(),
         );
         let (thumbnailer, sealed_files) = (
             parts.thumbnailer.clone(),

@@ -23,6 +23,8 @@ pub struct Picture {
     media: MediaType,
     width: u32,
     height: u32,
+    /// Whether the pixels were decoded once, or are of a kind that is not decoded.
+    is_checked: bool,
 }
 
 /// The proof that bytes with this digest were validated. Stored beside the bytes, it saves validating
@@ -37,6 +39,9 @@ pub struct Proof {
     /// so their files are validated once more when they are read.
     #[serde(default)]
     stripped: bool,
+    /// See [`Picture::is_checked`].
+    #[serde(default)]
+    checked: bool,
 }
 
 /// A BLAKE3 digest of a representation's bytes; the strong `ETag` is made from it.
@@ -92,7 +97,22 @@ impl Picture {
             media,
             width: structure.width,
             height: structure.height,
+            is_checked: false,
         })
+    }
+
+    /// The same picture, after its pixels were decoded.
+    pub fn checked(self) -> Self {
+        Self {
+            is_checked: true,
+            ..self
+        }
+    }
+
+    /// Whether the pixels were decoded when the picture came, or are of a kind that is not decoded. Earlier versions
+    /// did not try, and a server that is short of time does not.
+    pub fn is_checked(&self) -> bool {
+        self.is_checked
     }
 
     /// The structure of the file, which says how much work its variants are. `None` for a file that an
@@ -109,6 +129,7 @@ impl Picture {
             width,
             height,
             stripped,
+            checked,
         } = *proof;
         (stripped && Digest::of(&bytes) == digest).then_some(Self {
             bytes,
@@ -116,6 +137,7 @@ impl Picture {
             media,
             width,
             height,
+            is_checked: checked,
         })
     }
 
@@ -127,6 +149,7 @@ impl Picture {
             width: self.width,
             height: self.height,
             stripped: true,
+            checked: self.is_checked,
         }
     }
 

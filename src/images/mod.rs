@@ -1,6 +1,7 @@
 //! Makes images: variants of pictures (other sizes and formats), and placeholders for faces that have
 //! no picture.
 
+mod decode_check;
 mod encode;
 mod lossless_codes;
 mod placeholder;

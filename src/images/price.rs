@@ -64,6 +64,14 @@ pub(super) fn of_placeholder(spec: VariantSpec) -> u64 {
     raster(spec.edge.unwrap_or_default().into(), spec.format, true) + FIXED
 }
 
+/// The price of decoding `picture` and nothing more, in bytes.
+pub(super) fn of_check(picture: &Picture, structure: Option<&Structure>) -> u64 {
+    let facts = structure.map_or(UNKNOWN, Facts::of);
+    let (width, height) = picture.dimensions();
+    let pixels = whole_blocks(width) * whole_blocks(height);
+    pixels * facts.decoding() + facts.files(picture.bytes().len() as u64) + FIXED
+}
+
 /// What the decoder of `picture` may allocate.
 pub(super) fn of_decoding(picture: &Picture, structure: Option<&Structure>) -> u64 {
     let facts = structure.map_or(UNKNOWN, Facts::of);

@@ -70,18 +70,18 @@ pub type VariantResult = Result<Arc<Variant>, Unavailable>;
 /// Makes variants and caches them. Cheap to clone.
 #[derive(Clone)]
 pub struct Thumbnailer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     /// Failures are cached, too: they would only repeat.
     cache: Cache<CacheKey, VariantResult, ByBytes>,
     /// The pictures that cannot be decoded, in no size and format.
     undecodable: Cache<Digest, ()>,
     /// Held for a few instructions, never across an await.
     jobs: Mutex<HashMap<CacheKey, Arc<Job>>>,
-    queue: Arc<Queue>,
-    pool: ImagePool,
+    pub(super) queue: Arc<Queue>,
+    pub(super) pool: ImagePool,
     in_flight: InFlight,
     metrics: Metrics,
 }
@@ -266,6 +266,17 @@ impl Shared {
         })
     }
 
+    /// What the codes of a lossless WebP take, whose other work takes `price`. Reading them is work itself.
+    pub(super) async fn price_of_codes(&self, picture: &Picture, price: u64) -> u64 {
+        let Shared { queue, pool, .. } = self;
+        if picture.media() != MediaType::Webp || !queue.affords(price) {
+            return 0;
+        }
+        let (picture, limit) = (picture.clone(), queue.max_bytes());
+        let codes = pool.spawn(move || lossless_codes::bytes_of_codes(&picture, limit));
+        codes.await.unwrap_or(u64::MAX / 2)
+    }
+
     /// Caches the result of a job, unless its picture was forgotten meanwhile.
     fn remember(&self, job: &Arc<Job>, made: &VariantResult) {
         let mut jobs = lock(&self.jobs);
@@ -298,7 +309,7 @@ impl Leader {
             Original::Picture(picture) => {
                 let structure = picture.structure();
                 let price = price::of_variant(picture, structure.as_ref(), spec);
-                let codes = self.price_of_codes(picture, price).await;
+                let codes = shared.price_of_codes(picture, price).await;
                 (structure, price.saturating_add(codes))
             }
             Original::Placeholder(_) => (None, price::of_placeholder(spec)),
@@ -339,17 +350,6 @@ impl Leader {
             Ok(Err(error)) => Err(self.report(&error)),
             Err(panic) => Err(self.report(&TranscodeError::Panic(panic.to_string()))),
         })
-    }
-
-    /// What the codes of a lossless WebP take, whose other work takes `price`. Reading them is work itself.
-    async fn price_of_codes(&self, picture: &Picture, price: u64) -> u64 {
-        let Shared { queue, pool, .. } = &*self.shared;
-        if picture.media() != MediaType::Webp || !queue.affords(price) {
-            return 0;
-        }
-        let (picture, limit) = (picture.clone(), queue.max_bytes());
-        let codes = pool.spawn(move || lossless_codes::bytes_of_codes(&picture, limit));
-        codes.await.unwrap_or(u64::MAX / 2)
     }
 
     /// Whether nobody waits. If so, nobody can join any more.

@@ -29,17 +29,8 @@ pub(super) fn transcode(
     structure: Option<&Structure>,
     spec: VariantSpec,
 ) -> Result<Variant, TranscodeError> {
-    let (width, height) = original.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels > MAX_PIXELS {
-        return Err(TranscodeError::TooLarge(pixels));
-    }
-    let (decoding, is_cmyk) = structure.map_or((Decoding::Reliable, false), |structure| {
-        (structure.decoding, structure.is_cmyk)
-    });
-    if decoding == Decoding::Unreliable {
-        return Err(TranscodeError::Unreliable);
-    }
+    check_kind(original, structure)?;
+    let is_cmyk = structure.is_some_and(|structure| structure.is_cmyk);
     let memory = price::of_decoding(original, structure);
     let pixels = Scratch::with(|scratch| {
         let image = decode(original, is_cmyk, memory, scratch).map_err(TranscodeError::Decode)?;
@@ -53,6 +44,34 @@ pub(super) fn transcode(
     pixels.encode(spec.format)
 }
 
+/// Decodes the first frame and nothing more, to find out whether it can be decoded.
+pub(super) fn try_decoding(
+    original: &Picture,
+    structure: Option<&Structure>,
+) -> Result<(), TranscodeError> {
+    check_kind(original, structure)?;
+    let memory = price::of_decoding(original, structure);
+    Scratch::with(|scratch| {
+        let image = scratch.decode(decoder(original, memory)?)?;
+        scratch.take_back(image);
+        Ok(())
+    })
+    .map_err(TranscodeError::Decode)
+}
+
+/// Checks that the picture is of a size and a kind that is decoded.
+fn check_kind(original: &Picture, structure: Option<&Structure>) -> Result<(), TranscodeError> {
+    let (width, height) = original.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MAX_PIXELS {
+        return Err(TranscodeError::TooLarge(pixels));
+    }
+    match structure.map(|structure| structure.decoding) {
+        Some(Decoding::Unreliable) => Err(TranscodeError::Unreliable),
+        Some(Decoding::Reliable) | None => Ok(()),
+    }
+}
+
 /// Decodes the first frame, upright and in sRGB, in so many bytes of memory.
 fn decode(
     original: &Picture,
@@ -60,6 +79,21 @@ fn decode(
     memory: u64,
     scratch: &mut Scratch,
 ) -> ImageResult<DynamicImage> {
+    let mut decoder = decoder(original, memory)?;
+    let orientation = decoder.orientation()?;
+    let profile = decoder.icc_profile().ok().flatten();
+    // The decoder has converted CMYK already, without its profile.
+    let profile = profile.filter(|_| !is_cmyk);
+    let mut image = scratch.decode(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(match profile {
+        Some(profile) => convert_to_srgb(image, &profile),
+        None => image,
+    })
+}
+
+/// The decoder of the first frame.
+fn decoder(original: &Picture, memory: u64) -> ImageResult<impl ImageDecoder> {
     let format = match original.media() {
         MediaType::Jpeg => ImageFormat::Jpeg,
         MediaType::Png => ImageFormat::Png,
@@ -74,17 +108,7 @@ fn decode(
     let mut limits = Limits::default();
     limits.max_alloc = Some(memory);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let profile = decoder.icc_profile().ok().flatten();
-    // The decoder has converted CMYK already, without its profile.
-    let profile = profile.filter(|_| !is_cmyk);
-    let mut image = scratch.decode(decoder)?;
-    image.apply_orientation(orientation);
-    Ok(match profile {
-        Some(profile) => convert_to_srgb(image, &profile),
-        None => image,
-    })
+    reader.into_decoder()
 }
 
 /// The GIF with a canvas that holds its first frame. Browsers grow the canvas, the decoder crops the frame.

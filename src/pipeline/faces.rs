@@ -12,6 +12,7 @@ use super::{
 use crate::{
     avatar::{Digest, Policy},
     clock::{Clock, Timestamp},
+    images::Thumbnailer,
     store::{Health, KeyLocks, Owner, Store},
     telemetry::Metrics,
 };
@@ -27,7 +28,13 @@ const STRIPES: usize = 64;
 
 impl Faces {
     /// A pipeline over `store`.
-    pub fn new(store: Arc<Store>, settings: Settings, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        thumbnailer: Thumbnailer,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 store,
@@ -35,6 +42,7 @@ impl Faces {
                 settings,
                 clock,
                 metrics,
+                thumbnailer,
                 key_locks: Arc::new(KeyLocks::new(STRIPES)),
                 recent: RecentUpdates::default(),
                 copies: Copies::default(),
@@ -56,6 +64,7 @@ impl Faces {
                 settings,
                 clock: shared.clock.clone(),
                 metrics: shared.metrics.clone(),
+                thumbnailer: shared.thumbnailer.clone(),
                 key_locks: shared.key_locks.clone(),
                 recent: shared.recent.clone(),
                 copies: shared.copies.clone(),

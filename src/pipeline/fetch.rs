@@ -18,12 +18,12 @@ use super::{
 };
 use crate::{
     avatar::{
-        Answer, Ask, Empty, Entry, Key, Outcome, Picture, Plan, Spelling, SpellingMemory, Subject,
-        Trouble, decide,
+        Answer, Ask, Empty, Entry, Key, MediaType, Outcome, Picture, Plan, Spelling,
+        SpellingMemory, Subject, Trouble, decide,
     },
     clock::Timestamp,
     limits::{Permit, Priority},
-    store::{CacheAnswer, Store},
+    store::CacheAnswer,
     telemetry::traces,
     upstream::{
         ClientError, Download, Link, Question, VendorAnswer, VendorCall, VendorFailure, VendorReply,
@@ -322,7 +322,7 @@ impl Fetch {
         let link = match answer {
             VendorAnswer::Empty(empty) => return Ok(Retrieval::Answer(Answer::Empty(empty))),
             VendorAnswer::Bytes(bytes) => {
-                return Retrieval::picture(bytes, None, &self.shared.store);
+                return self.picture(bytes, None).await;
             }
             VendorAnswer::Link(text) => Link::parse(&text).map_err(ClientError::BadLink)?,
         };
@@ -343,9 +343,31 @@ impl Fetch {
         let result = download.instrument(self.span("cdn")).await;
         self.record_hop("cdn", started, result.as_ref().err());
         match result? {
-            Download::Bytes(bytes) => Retrieval::picture(bytes, Some(link_id), &self.shared.store),
+            Download::Bytes(bytes) => self.picture(bytes, Some(link_id)).await,
             Download::Gone => Ok(Retrieval::LinkGone),
         }
+    }
+
+    /// Step 4. A file whose pixels cannot be decoded is no picture either: browsers show it as a broken icon. Of JPEGs,
+    /// they show some that our decoder refuses, so these are stored, and not marked as checked.
+    async fn picture(
+        &self,
+        bytes: Bytes,
+        link_id: Option<String>,
+    ) -> Result<Retrieval, FetchError> {
+        let picture = Picture::validate(bytes)
+            .map_err(|rejected| FetchError::vendor_error(rejected.to_string()))?;
+        let picture = match self.shared.thumbnailer.is_decodable(&picture).await {
+            Some(true) => picture.checked(),
+            Some(false) if picture.media() != MediaType::Jpeg => {
+                let media = picture.media();
+                let detail = format!("the pixels of the {media} cannot be decoded");
+                return Err(FetchError::vendor_error(detail));
+            }
+            Some(false) | None => picture,
+        };
+        let picture = self.shared.store.charge(picture);
+        Ok(Retrieval::Answer(Answer::Picture(picture, link_id)))
     }
 
     fn span(&self, hop: &'static str) -> Span {
@@ -364,15 +386,6 @@ impl Fetch {
 /// The identity of the link of the stored picture.
 fn link_id(entry: &Entry) -> Option<&str> {
     entry.picture.as_ref()?.link_id.as_deref()
-}
-
-impl Retrieval {
-    fn picture(bytes: Bytes, link_id: Option<String>, store: &Store) -> Result<Self, FetchError> {
-        let picture = Picture::validate(bytes)
-            .map_err(|rejected| FetchError::vendor_error(rejected.to_string()))?;
-        let picture = store.charge(picture);
-        Ok(Retrieval::Answer(Answer::Picture(picture, link_id)))
-    }
 }
 
 // === impl FetchError ===

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     avatar::Entry,
     clock::Clock,
+    images::Thumbnailer,
     store::{KeyLocks, Owner, Store},
     telemetry::Metrics,
 };
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
+    /// Tries to decode new pictures.
+    pub(super) thumbnailer: Thumbnailer,
     /// Striped locks for the changes of entries. Without them, two changes could both start from the same
     /// version of an entry, and an older answer could overwrite a newer one.
     pub(super) key_locks: Arc<KeyLocks>,

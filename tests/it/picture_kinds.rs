@@ -1,20 +1,15 @@
 //! Every kind of image file that a vendor may send, and the right result of each: shown as it is, shown
 //! without its metadata, or refused as `vendor_error` while the good picture stays.
 
-use std::fs;
-
 use crate::support::{
     Answer, Rig,
     image_files::{self as files, *},
-    only_file,
+    old_cache,
     rig::Settings,
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
 use faceplate::emulator::{Fault, Picture, Rule};
 use image::{GenericImageView, ImageFormat, Rgba};
 use moxcms::ColorProfile;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 const FACE: &str = "628100000001";
 
@@ -151,6 +146,7 @@ async fn files_that_no_browser_shows_never_replace_a_good_picture() {
             "PNG with damaged pixels",
             png_of(&header, b"", &png_pixels(false)),
         ),
+        ("PNG whose pixels are not compressed", png_without_sense()),
         (
             "PNG of an impossible color type",
             png_of(&png_header(40, 8, 9), b"", &pixels),
@@ -306,7 +302,7 @@ async fn a_picture_that_an_earlier_version_stored_loses_its_metadata_when_it_is_
     let mut rig = rig_with(&with_metadata).await;
     let stripped = variant(&rig, "").await;
     rig.stop().await;
-    store_as_0_1_0(&rig, &with_metadata);
+    old_cache::store_as_0_1_0(rig.cache.path(), &with_metadata);
     rig.restart().await;
     rig.traffic();
     for query in ["", "s=640", "format=jpeg", "s=640&format=jpeg"] {
@@ -316,41 +312,4 @@ async fn a_picture_that_an_earlier_version_stored_loses_its_metadata_when_it_is_
     }
     assert!(variant(&rig, "").await.body == stripped.body);
     assert_eq!(rig.traffic(), (0, 0));
-}
-
-/// Puts `file` in place of the one picture in the cache.
-fn store_as_0_1_0(rig: &Rig, file: &[u8]) {
-    let index = only_file(rig, "index-v5");
-    let text = fs::read_to_string(&index).unwrap();
-    let (_, line) = text
-        .trim()
-        .rsplit('\n')
-        .next()
-        .unwrap()
-        .split_once('\t')
-        .unwrap();
-    let mut line: Value = serde_json::from_str(line).unwrap();
-    let name = Sha256::digest(file);
-    line["integrity"] = format!("sha256-{}", BASE64_STANDARD.encode(name)).into();
-    line["size"] = file.len().into();
-    let proof = &mut line["metadata"]["picture"]["proof"];
-    proof["digest"] = blake3::hash(file).to_hex().to_string().into();
-    proof.as_object_mut().unwrap().remove("stripped").unwrap();
-    let line = line.to_string();
-    let sum = hex(&Sha256::digest(&line));
-    fs::write(&index, format!("\n{sum}\t{line}")).unwrap();
-    let name = hex(&name);
-    let path = format!(
-        "content-v2/sha256/{}/{}/{}",
-        &name[..2],
-        &name[2..4],
-        &name[4..]
-    );
-    let path = rig.cache.path().join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, file).unwrap();
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,6 +9,7 @@ pub mod docs;
 pub mod events;
 pub mod frontend;
 pub mod image_files;
+pub mod old_cache;
 pub mod private;
 pub mod program;
 pub mod rig;
