@@ -6,7 +6,7 @@ use http::{StatusCode, header};
 
 use crate::{
     avatar::MalformedJid,
-    http::{host::InvalidHost, problem::Problem},
+    http::{BodyError, host::InvalidHost, problem::Problem},
     pipeline::{LookUpError, NotMade, PushError, RenameError},
     representation::{problems, view::InvalidParameter},
     upstream::{EventError, UnsupportedSubject},
@@ -32,8 +32,8 @@ pub(super) enum Error {
         /// The error in it.
         error: MalformedJid,
     },
-    /// The body is longer than this many bytes.
-    BodyTooLarge(usize),
+    /// The body was not read.
+    Body(BodyError),
     /// A webhook's body is not an event.
     WebhookEvent(EventError),
     /// An event does not name its account.
@@ -78,6 +78,18 @@ pub(super) enum Error {
     NoWarmup,
 }
 
+impl From<InvalidHost> for Error {
+    fn from(_: InvalidHost) -> Self {
+        Error::InvalidHost
+    }
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        Error::Body(error)
+    }
+}
+
 impl From<NotMade> for Error {
     fn from(error: NotMade) -> Self {
         match error {
@@ -118,12 +130,7 @@ impl From<Error> for Problem {
                 "A line of the list is not a JID",
                 format!("line {line}: {error}"),
             ),
-            Error::BodyTooLarge(limit) => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The body is too long",
-                format!("it may have {limit} bytes"),
-            ),
+            Error::Body(error) => error.into(),
             Error::WebhookEvent(error) => unrecognized_event(error.to_string()),
             Error::WebhookAccount => unrecognized_event(
                 "the event does not name its account where the description of the gateway says; use POST /v1/hooks/{instance}/{secret} of hooks.listen",

@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, request::Parts};
-use http_body_util::{BodyExt, Limited};
 
 use error::Error;
 pub use history::History;
@@ -30,12 +29,10 @@ pub use service::Admin;
 pub use warm::{WarmRecord, WarmState};
 
 use crate::{
-    http::{Body, host, problem::Problem, respond},
+    http::{Body, BoxError, collect, host, respond},
     pipeline::{Demand, Instance},
     server::Reply,
 };
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Admin {
     /// Answers a request.
@@ -45,17 +42,14 @@ impl Admin {
         B::Error: Into<BoxError>,
     {
         let (mut head, body) = request.into_parts();
-        let result = match host::check(&mut head) {
-            Ok(()) => self.answer(&head, body).await,
-            Err(_) => Err(Error::InvalidHost),
+        let result = async {
+            host::check(&mut head)?;
+            self.answer(&head, body).await
         };
-        let mut reply = result.unwrap_or_else(|error| Problem::from(error).into_reply());
+        let mut reply = respond::complete(result.await, &head.method);
         // A page of another site may not load anything of this listener.
         let corp = HeaderName::from_static("cross-origin-resource-policy");
         reply.headers.add(corp, "same-origin");
-        if head.method == Method::HEAD {
-            respond::remove_body(&mut reply);
-        }
         reply.into()
     }
 
@@ -83,10 +77,7 @@ impl Admin {
         };
         let body = match max_body {
             0 => Bytes::new(),
-            limit => {
-                let body = Limited::new(body, limit).collect().await;
-                body.map_err(|_| Error::BodyTooLarge(limit))?.to_bytes()
-            }
+            limit => collect(body, limit, self.body_timeout).await?,
         };
         let query = head.uri.query().unwrap_or_default();
         match route.endpoint {

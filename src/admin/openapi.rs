@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     avatar::MalformedJid,
-    http::openapi::{self, Document, Operation, choice, integer, required},
+    http::{
+        BodyError,
+        openapi::{self, Document, Operation, choice, integer, required},
+    },
     pipeline::{EventCounts, PushError, RenameError},
     representation::{
         openapi::{instance, instance_schema, jid, jid_schema},
@@ -80,7 +83,11 @@ fn describe(route: &Route, method: &str) -> Operation {
         };
     }
     if route.max_body > 0 && method == "POST" {
-        operation = operation.problems([Error::BodyTooLarge(route.max_body)]);
+        operation = operation.problems([
+            Error::Body(BodyError::TooLarge(route.max_body)),
+            Error::Body(BodyError::Timeout),
+            Error::Body(BodyError::Ended),
+        ]);
     }
     operation = operation.problems([Error::Method(route.methods)]);
     if route.is_probe() {
@@ -197,7 +204,9 @@ fn describe_entry(method: &str) -> Operation {
                 Error::PushBody,
                 Error::Push(refused),
                 Error::Push(PushError::Forgotten),
-                Error::BodyTooLarge(0),
+                Error::Body(BodyError::TooLarge(0)),
+                Error::Body(BodyError::Timeout),
+                Error::Body(BodyError::Ended),
             ])
         }
         "DELETE" => {

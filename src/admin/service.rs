@@ -1,5 +1,7 @@
 //! The parts of the admin service. Each route adds its own functions, in the file of that route.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::history::History;
@@ -22,6 +24,8 @@ pub struct Admin {
     pub history: History,
     /// Makes the dashboard's small pictures.
     pub thumbnailer: Thumbnailer,
+    /// How long a client may take to send a body.
+    pub body_timeout: Duration,
     /// The counters.
     pub metrics: Metrics,
     /// The token that all routes but the probes need. Without one, `Host` has to be local.

@@ -124,6 +124,7 @@ impl Live {
             history: parts.history.clone(),
             thumbnailer: parts.thumbnailer.clone(),
             metrics: parts.metrics.clone(),
+            body_timeout: settings.hooks.timeout,
             token: settings.admin_token,
         };
         let hooks = Hooks::new(

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::{
-    http::{host::InvalidHost, problem::Problem},
+    http::{BodyError, host::InvalidHost, problem::Problem},
     upstream::EventError,
 };
 
@@ -16,16 +16,24 @@ pub(super) enum Error {
     Method(&'static str),
     /// The request names no host, or several.
     InvalidHost,
-    /// The body is longer than this many bytes.
-    BodyTooLarge(usize),
-    /// The body did not come in time.
-    BodyTimeout,
-    /// The connection ended within the body.
-    BodyEnded,
+    /// The body was not read.
+    Body(BodyError),
     /// The body has no signature with the instance's key.
     Signature,
     /// The body is no event.
     Event(EventError),
+}
+
+impl From<InvalidHost> for Error {
+    fn from(_: InvalidHost) -> Self {
+        Error::InvalidHost
+    }
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        Error::Body(error)
+    }
 }
 
 impl From<Error> for Problem {
@@ -36,7 +44,7 @@ impl From<Error> for Problem {
             ),
             Error::Method(allowed) => Problem::method_not_allowed(allowed),
             Error::InvalidHost => InvalidHost.into(),
-            Error::BodyTooLarge(limit) => Problem::new(
+            Error::Body(BodyError::TooLarge(limit)) => Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
                 "The body is too long",
@@ -44,18 +52,7 @@ impl From<Error> for Problem {
                     "it may have {limit} bytes; let the gateway send no media in its events, or raise hooks.max_body"
                 ),
             ),
-            Error::BodyTimeout => Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "slow-body",
-                "The body did not come in time",
-                "send it at once; hooks.timeout is the limit",
-            ),
-            Error::BodyEnded => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "body-ended",
-                "The body ended too early",
-                "send as many bytes as Content-Length says",
-            ),
+            Error::Body(error) => error.into(),
             Error::Signature => Problem::new(
                 StatusCode::FORBIDDEN,
                 "hook-signature",

@@ -17,20 +17,17 @@ use std::{
 use bytes::Bytes;
 use error::Error;
 use http::{HeaderMap, Method, Request, Response, request::Parts};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::SecretString;
-use tokio::{sync::Semaphore, time};
+use tokio::sync::Semaphore;
 
 use crate::{
     clock::Timestamp,
-    http::{Body, credentials, host, is_form, problem::Problem, query, respond},
+    http::{Body, BoxError, collect, credentials, host, is_form, query, respond},
     pipeline::{Demand, EventCounts, Faces, Instances},
     server::Reply,
     sync::lock,
     telemetry::Metrics,
 };
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The settings of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,15 +102,11 @@ impl Hooks {
         B::Error: Into<BoxError>,
     {
         let (mut head, body) = request.into_parts();
-        let result = match host::check(&mut head) {
-            Ok(()) => self.answer(&head, body).await,
-            Err(_) => Err(Error::InvalidHost),
+        let result = async {
+            host::check(&mut head)?;
+            self.answer(&head, body).await
         };
-        let mut reply = result.unwrap_or_else(|error| Problem::from(error).into_reply());
-        if head.method == Method::HEAD {
-            respond::remove_body(&mut reply);
-        }
-        reply.into()
+        respond::complete(result.await, &head.method).into()
     }
 
     /// 1. Check the secret. 2. Check the method. 3. Read the body. 4. Check its signature. 5. Read the event.
@@ -141,7 +134,8 @@ impl Hooks {
         if head.method != Method::POST {
             return Err(Error::Method("POST"));
         }
-        let body = self.collect(body).await?;
+        let Settings { max_body, timeout } = self.settings;
+        let body = collect(body, max_body, timeout).await?;
         if let Some(key) = &credentials.hmac_key
             && !signature::is_valid(&head.headers, &body, key)
         {
@@ -166,24 +160,6 @@ impl Hooks {
         let given = query::segment(path.secret).unwrap_or_default();
         let is_right = credentials::is_secret(given.as_bytes(), secret);
         credentials.filter(|_| is_right)
-    }
-
-    async fn collect<B>(&self, body: B) -> Result<Bytes, Error>
-    where
-        B: hyper::body::Body<Data = Bytes>,
-        B::Error: Into<BoxError>,
-    {
-        let limit = self.settings.max_body;
-        if body.size_hint().lower() > limit as u64 {
-            return Err(Error::BodyTooLarge(limit));
-        }
-        let body = Limited::new(body, limit).collect();
-        match time::timeout(self.settings.timeout, body).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge(limit)),
-            Ok(Err(_)) => Err(Error::BodyEnded),
-            Err(_) => Err(Error::BodyTimeout),
-        }
     }
 
     async fn take(

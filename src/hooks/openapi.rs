@@ -7,7 +7,10 @@ use utoipa::openapi::{HttpMethod, Object, path::ParameterIn, schema::Type};
 
 use super::Error;
 use crate::{
-    http::openapi::{self, Document, Operation},
+    http::{
+        BodyError,
+        openapi::{self, Document, Operation},
+    },
     pipeline::EventCounts,
     representation::openapi::instance,
     upstream::EventError,
@@ -41,9 +44,9 @@ fn take() -> Operation {
         .problems([
             Error::NoRoute,
             Error::Event(EventError::NoObject),
-            Error::BodyEnded,
-            Error::BodyTooLarge(0),
-            Error::BodyTimeout,
+            Error::Body(BodyError::Ended),
+            Error::Body(BodyError::TooLarge(0)),
+            Error::Body(BodyError::Timeout),
             Error::Signature,
             Error::Method("POST"),
         ])

@@ -4,6 +4,7 @@
 pub(crate) mod accept;
 pub(crate) mod access_log;
 mod client_ip;
+mod collect;
 pub(crate) mod conditional;
 pub(crate) mod credentials;
 pub(crate) mod host;
@@ -18,6 +19,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 
 pub(crate) use client_ip::RateExceeded;
 pub use client_ip::{ClientHeader, Clients, Proxies};
+pub(crate) use collect::{BodyError, BoxError, collect};
 pub use signed_url::{Scope, SigningKey, Ticket};
 
 /// The body of a response.

@@ -1,9 +1,10 @@
 //! Responses that may not be cached: pages, documents and JSON.
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use serde::Serialize;
 
+use super::problem::Problem;
 use crate::server::Reply;
 
 /// A page of this server shows pictures from its own origin, and brings its own styles and scripts.
@@ -37,6 +38,18 @@ pub(crate) fn json(value: &impl Serialize) -> Reply {
     // Records of strings and numbers cannot fail to serialize.
     let body = serde_json::to_vec(value).unwrap_or_default();
     uncached(StatusCode::OK, "application/json", body.into())
+}
+
+/// The reply to a request of this method, or the problem with it.
+pub(crate) fn complete<E>(result: Result<Reply, E>, method: &Method) -> Reply
+where
+    Problem: From<E>,
+{
+    let mut reply = result.unwrap_or_else(|error| Problem::from(error).into_reply());
+    if *method == Method::HEAD {
+        remove_body(&mut reply);
+    }
+    reply
 }
 
 /// Removes the body for HEAD. The headers stay as for GET, `Content-Length` included (RFC 9110 §9.3.2).

@@ -47,3 +47,45 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::{
+        clock::{Clock, Timestamp},
+        limits::{
+            AdmissionLimits, BudgetLimits, CooldownPolicy, DefaultPicturePolicy, Quota, Sensitivity,
+        },
+    };
+
+    #[test]
+    fn a_call_that_was_never_made_is_refunded_and_a_spent_one_is_not() {
+        let quota = |burst| Quota {
+            per_minute: NonZeroU32::MIN,
+            burst: NonZeroU32::new(burst).unwrap(),
+        };
+        let limits = AdmissionLimits {
+            budget: BudgetLimits {
+                lookups: quota(2),
+                refreshes: quota(1),
+                daily: NonZeroU32::new(2),
+            },
+            cooldown: CooldownPolicy::default(),
+            sensitivity: Sensitivity::default(),
+            default_pictures: DefaultPicturePolicy::default(),
+        };
+        let clock = Clock::manual(Timestamp::from_secs(1_795_200_000));
+        let admission = Arc::new(Admission::new(limits, clock));
+        let take = |with_refresh| Permit::take(&admission, Priority::Interactive, with_refresh);
+        for _ in 0..10 {
+            drop(take(true).unwrap());
+        }
+        assert!(admission.is_at_rest());
+        take(true).unwrap().spend();
+        assert!(take(true).is_err(), "the refresh is used up");
+        take(false).unwrap().spend();
+        assert!(take(false).is_err(), "the lookups are used up");
+    }
+}

@@ -16,7 +16,7 @@ use super::{
     layout,
 };
 use crate::{
-    avatar::{Entry, Key, MediaType, Picture},
+    avatar::{Entry, Key, Picture},
     clock::Timestamp,
     sync::lock,
 };
@@ -225,14 +225,16 @@ impl ArchivedPicture {
         })
     }
 
-    /// Reads the picture. `InvalidData` if it is damaged.
-    pub fn read(&self) -> io::Result<(Vec<u8>, MediaType)> {
+    /// Reads the picture, without the metadata that the first version archived, and gives it with the name of its
+    /// content. `InvalidData` if it is damaged.
+    pub fn read(&self) -> io::Result<(Picture, String)> {
         let bytes = fs::read(&self.path)?;
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the picture is damaged");
         if !layout::is_content(&bytes, &self.content) {
             return Err(damaged());
         }
-        let picture = Picture::validate(bytes.clone().into()).map_err(|_| damaged())?;
-        Ok((bytes, picture.media()))
+        let picture = Picture::validate(bytes.into()).map_err(|_| damaged())?;
+        let content = cacache_adapter::integrity_of(picture.bytes()).to_string();
+        Ok((picture, content))
     }
 }

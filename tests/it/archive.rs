@@ -3,13 +3,15 @@
 use std::{fs, path::Path};
 
 use crate::support::{
-    Answer,
+    Answer, image_files, old_cache,
     program::{Program, errors},
     rig::{Rig, Settings},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use faceplate::emulator::Picture;
 use hyper::body::Bytes;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 const FACE: &str = "628100000001@c.us";
 const OTHER: &str = "628100000002@c.us";
@@ -210,4 +212,27 @@ fn export_overwrites_no_file() {
         "{}",
         errors(&output)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exported_picture_lacks_the_metadata_that_an_earlier_version_archived() {
+    let mut rig = keeping().await;
+    rig.face("waha", FACE).await;
+    rig.stop().await;
+    let file = image_files::jpeg_with_metadata(6);
+    old_cache::archive_as_0_1_0(rig.cache.path(), &file);
+    let (folder, rows, _, is_good) = export(rig.cache.path(), &[]);
+    assert!(is_good);
+    let row = &rows[0];
+    let written = fs::read(folder.path().join(row["file"].as_str().unwrap())).unwrap();
+    let pixels = |file: &[u8]| image::load_from_memory(file).unwrap().into_rgb8();
+    assert!(pixels(&written) == pixels(&file));
+    assert!(written.len() < file.len());
+    let private = image_files::PRIVATE_TEXT;
+    let is_private = |file: &[u8]| file.windows(private.len()).any(|part| part == private);
+    assert!(is_private(&file) && !is_private(&written));
+    assert_eq!(image_files::orientation(&written), 6);
+    assert_eq!(row["bytes"], written.len());
+    let digest = BASE64_STANDARD.encode(Sha256::digest(&written));
+    assert_eq!(row["integrity"], format!("sha256-{digest}"));
 }

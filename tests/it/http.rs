@@ -1,6 +1,6 @@
 //! HTTP semantics of every answer: headers, validators, methods, problems.
 
-use crate::support::{Answer, Rig};
+use crate::support::{Answer, Rig, raw};
 use faceplate::emulator::Picture;
 
 const FACE: &str = "/avatar/waha/628100000001@c.us";
@@ -286,4 +286,31 @@ async fn an_address_that_no_picture_belongs_to_gets_a_placeholder_without_a_call
         assert!(control.ends_with("max-age=300"), "{jid}: {control}");
     }
     assert_eq!(rig.traffic().0, 0);
+}
+
+#[tokio::test]
+async fn a_path_with_a_doubled_slash_is_no_face_and_no_other_host() {
+    let rig = Rig::start().await;
+    let get = async |path: &str, more: &str| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: faces\r\nconnection: close\r\n{more}\r\n");
+        raw(&rig.address(), &request).await
+    };
+    for path in [
+        FACE.replacen('/', "//", 1),
+        FACE.replace("/waha/", "//waha/"),
+        FACE.replace("/waha/", "/waha//"),
+        format!("{FACE}/"),
+        format!("{FACE}//"),
+        "//".to_owned(),
+    ] {
+        // A body makes the request one for hyper.
+        for more in ["", "content-length: 0\r\n"] {
+            let answer = get(&path, more).await;
+            let status = &answer[..12.min(answer.len())];
+            assert!(status.starts_with("HTTP/1.1 40"), "{path}: {status}");
+            assert!(answer.contains("application/problem+json"), "{path}");
+        }
+    }
+    assert_eq!(rig.traffic(), (0, 0));
 }

@@ -1,15 +1,22 @@
 //! Pictures that a program pushes, and instances without a gateway.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use faceplate::{
     config,
     emulator::{Fault, Picture, Rule},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time,
+};
 
 use crate::{
     support::{
-        Answer,
+        Answer, LIMIT,
         rig::{Rig, Settings},
     },
     wire::picture,
@@ -265,4 +272,33 @@ fn an_instance_without_a_gateway_needs_neither_account_nor_token_nor_url() {
     for key in ["account", "token", "base_url"] {
         assert!(problems.to_string().contains(key), "{problems}");
     }
+}
+
+#[tokio::test]
+async fn a_program_that_sends_its_picture_byte_by_byte_is_not_waited_for() {
+    let rig = Settings::default()
+        .section("hooks", "timeout = \"1s\"")
+        .start()
+        .await;
+    let head = format!(
+        "PUT /v1/avatars/waha/{FACE} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: image/jpeg\r\ncontent-length: 100000\r\n\r\n"
+    );
+    let stream = TcpStream::connect(rig.admin()).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    writer.write_all(head.as_bytes()).await.unwrap();
+    let trickle = tokio::spawn(async move {
+        // Until the connection is closed.
+        while writer.write_all(b"x").await.is_ok() {
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    // The server may reset the connection, since it has not read everything.
+    let _ = time::timeout(LIMIT, reader.read_to_end(&mut answer))
+        .await
+        .expect("the connection is closed");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("hooks.timeout"), "{answer}");
+    time::timeout(LIMIT, trickle).await.unwrap().unwrap();
 }

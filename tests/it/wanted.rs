@@ -1,6 +1,6 @@
 //! The queue of wanted faces: what the budget refuses is fetched later, without anybody asking again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use faceplate::emulator::{Fault, Rule};
 use tokio::task::JoinSet;
@@ -240,4 +240,52 @@ async fn wanted_faces_wait_for_the_end_of_a_pause() {
     rig.seconds(10);
     until(async || rig.calls().api == 3, LIMIT).await;
     until(async || count_wanted(&rig).await == 0, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_their_place_are_answered_at_once_when_the_server_stops() {
+    let mut rig = Settings::default()
+        .section("cache", "first_paint = \"25s\"")
+        .instance("lookups = { per_minute = 6, burst = 1 }")
+        .start()
+        .await;
+    rig.face("waha", &numbered(0)).await;
+    let mut requests = JoinSet::new();
+    for number in 1..=2 {
+        let (address, path) = (rig.address(), format!("/avatar/waha/{}", numbered(number)));
+        requests.spawn(async move { Answer::to(&address, "GET", &path, &[]).await });
+    }
+    until(async || count_wanted(&rig).await == 2, LIMIT).await;
+    rig.traffic();
+    let began = Instant::now();
+    rig.stop().await;
+    for answer in requests.join_all().await {
+        answer.assert_fallback("over_budget");
+    }
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(rig.traffic().0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_call_of_a_face_that_was_pushed_while_it_waited_is_left_for_another_face() {
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"25s\"")
+        .instance("lookups = { per_minute = 6, burst = 1 }")
+        .start()
+        .await;
+    rig.face("waha", &numbered(0)).await;
+    let (address, path) = (rig.address(), format!("/avatar/waha/{}", numbered(1)));
+    let waiting = tokio::spawn(async move { Answer::to(&address, "GET", &path, &[]).await });
+    until(async || count_wanted(&rig).await == 1, LIMIT).await;
+    let picture = rig.bytes(&numbered(5));
+    let path = format!("/v1/avatars/waha/{}", numbered(1));
+    let media = [("content-type", "image/jpeg")];
+    let pushed = Answer::send(&rig.admin(), "PUT", &path, &media, &picture).await;
+    assert_eq!(pushed.status, 200, "{}", pushed.text());
+    rig.traffic();
+    rig.seconds(10);
+    waiting.await.unwrap().assert_picture(&picture);
+    let other = rig.face("waha", &numbered(2)).await;
+    assert_eq!(other.source(), "picture");
+    assert_eq!(rig.traffic().0, 1);
 }

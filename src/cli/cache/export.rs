@@ -26,7 +26,7 @@ struct Row<'a> {
     media_type: &'static str,
     bytes: usize,
     /// `sha256-` and the digest in Base64.
-    integrity: &'a str,
+    integrity: String,
 }
 
 /// The result of an export.
@@ -60,16 +60,16 @@ pub(super) fn export(
     let mut progress = Progress::start();
     for (done, picture) in pictures.iter().enumerate() {
         progress.show(done as u64, pictures.len() as u64, "");
-        let Ok((bytes, media)) = picture.read() else {
+        let Ok((whole, integrity)) = picture.read() else {
             damaged += 1;
             continue;
         };
-        let media_type = media.as_str();
+        let media_type = whole.media().as_str();
         let file = file_of(picture, media_type.trim_start_matches("image/"));
         let path = to.join(&file);
         let folder = path.parent().unwrap_or(to);
         fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-        fs::write(&path, &bytes).map_err(|error| failed(&path, &error))?;
+        fs::write(&path, whole.bytes()).map_err(|error| failed(&path, &error))?;
         rows.push(Row {
             instance: &picture.instance,
             jid: &picture.subject,
@@ -77,8 +77,8 @@ pub(super) fn export(
             until: picture.until.map(date),
             file,
             media_type,
-            bytes: bytes.len(),
-            integrity: &picture.content,
+            bytes: whole.bytes().len(),
+            integrity,
         });
     }
     let manifest = to.join("manifest.json");

@@ -34,7 +34,7 @@ pub(super) const SECTION: Section = Section {
         Key::new::<Duration>(
             "timeout",
             "10s",
-            "How long a gateway may take to send an event.",
+            "How long a gateway may take to send an event, and a program to send a body to the admin listener.",
         ),
         Key::new::<Duration>(
             "hint_after",
