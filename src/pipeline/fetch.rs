@@ -15,6 +15,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     FetchResult, Instance, queue::Wish, shared::Shared, single_flight::Flight, target::Target,
+    turn::CallGrant,
 };
 use crate::{
     avatar::{
@@ -167,8 +168,9 @@ impl Fetch {
                 (prefetched.asked_at, answer)
             }
             _ => {
-                let with_refresh = match self.take_call(refresh).await {
-                    Ok(with_refresh) => with_refresh,
+                let with_refresh = match self.take_needed_call(refresh, &before).await {
+                    Ok(CallGrant::Call { with_refresh }) => with_refresh,
+                    Ok(CallGrant::Unneeded(entry)) => return FetchResult::found(entry),
                     Err(refusal) => {
                         return FetchResult::not_admitted(before.entry().cloned(), refusal);
                     }
@@ -211,7 +213,7 @@ impl Fetch {
 
     /// Whether the cache answers now: another fetch may have ended, or the face may have been forgotten,
     /// between the decision to fetch and the start of this fetch.
-    fn is_answered(&self, entry: &Entry) -> bool {
+    pub(super) fn is_answered(&self, entry: &Entry) -> bool {
         let now = self.shared.clock.now();
         let plan = decide(Some(entry), self.ask, now, &self.shared.settings.policy);
         plan == Plan::Serve

@@ -11,6 +11,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     faces::Faces,
@@ -131,17 +132,20 @@ impl WantedFaces {
             self.changed.notify_one();
         } else {
             state.is_worked_off = true;
-            tokio::spawn(self.clone().run_worker(shared.clock.clone()));
+            let (clock, shutdown) = (shared.clock.clone(), shared.shutdown.clone());
+            tokio::spawn(self.clone().run_worker(clock, shutdown));
         }
     }
 
-    async fn run_worker(self: Arc<Self>, clock: Clock) {
+    async fn run_worker(self: Arc<Self>, clock: Clock, shutdown: CancellationToken) {
         while let Pass::SleepUntil(at) = self.serve_wishes() {
             // A time that has come, but a fraction of a millisecond too early, must not make this loop spin.
             let at = at.max(clock.now() + Duration::from_millis(1));
             tokio::select! {
                 () = clock.sleep_until(at) => {}
                 () = self.changed.notified() => {}
+                // The next pass is the last one.
+                () = shutdown.cancelled() => {}
             }
         }
     }
@@ -153,7 +157,7 @@ impl WantedFaces {
         let (Some(shared), Some(instance)) = owner else {
             return state.end();
         };
-        if shared.single_flight.is_closing() {
+        if shared.single_flight.is_closing() || shared.shutdown.is_cancelled() {
             return state.end();
         }
         let now = shared.clock.now();

@@ -1,7 +1,7 @@
 //! The first step of a fetch: takes a call from the budget, or waits for the face's turn in the queue of wanted
 //! faces.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{self, Instant};
 
@@ -10,21 +10,73 @@ use super::{
     queue::{CallClass, Wish},
     queue_worker::Turn,
 };
-use crate::limits::{NotAdmitted, Permit, Priority};
+use crate::{
+    avatar::Entry,
+    limits::{NotAdmitted, Permit, Priority},
+    store::CacheAnswer,
+};
+
+/// The result of waiting for a call.
+pub(super) enum CallGrant {
+    /// The call is taken, and has to be made now.
+    Call {
+        /// Whether it may make the vendor bypass its cache.
+        with_refresh: bool,
+    },
+    /// No call is needed any more: this is the answer.
+    Unneeded(Arc<Entry>),
+}
+
+/// Whether a call was there at once.
+enum Wait {
+    None,
+    InQueue,
+}
 
 impl Fetch {
     /// Takes a call from the budget. If a request waits for the face, waits for its place in the queue of wanted
     /// faces, if that comes up in time. Returns whether the call may make the vendor bypass its cache.
     pub(super) async fn take_call(&mut self, refresh: Refresh) -> Result<bool, NotAdmitted> {
-        let permit = match self.granted_call(refresh) {
-            Some(permit) => permit,
-            None => self.wait_for_turn(refresh).await?,
-        };
+        let (permit, _) = self.permit(refresh).await?;
+        Ok(self.spend(permit).await)
+    }
+
+    /// The same, unless the entry, which was `before`, has become an answer during the wait.
+    pub(super) async fn take_needed_call(
+        &mut self,
+        refresh: Refresh,
+        before: &CacheAnswer,
+    ) -> Result<CallGrant, NotAdmitted> {
+        let (permit, wait) = self.permit(refresh).await?;
+        if let Wait::InQueue = wait
+            && let Some(entry) = self.answer_since(before).await
+        {
+            // Without the permit, the call is refunded.
+            return Ok(CallGrant::Unneeded(entry));
+        }
+        let with_refresh = self.spend(permit).await;
+        Ok(CallGrant::Call { with_refresh })
+    }
+
+    async fn permit(&mut self, refresh: Refresh) -> Result<(Permit, Wait), NotAdmitted> {
+        match self.granted_call(refresh) {
+            Some(permit) => Ok((permit, Wait::None)),
+            None => self.wait_for_turn(refresh).await,
+        }
+    }
+
+    async fn spend(&self, permit: Permit) -> bool {
         let with_refresh = permit.with_refresh();
         permit.spend();
         self.instance.save_admission(&self.shared.store).await;
         self.flight.record_call();
-        Ok(with_refresh)
+        with_refresh
+    }
+
+    /// The entry, if it has become an answer since `before`: a picture was pushed, for example.
+    async fn answer_since(&self, before: &CacheAnswer) -> Option<Arc<Entry>> {
+        let now = self.shared.store.look_up_again(&self.key, before).await;
+        now.entry().filter(|entry| self.is_answered(entry)).cloned()
     }
 
     /// The call that the wish got, if it is of the right kind.
@@ -36,7 +88,7 @@ impl Fetch {
         permit.filter(|permit| permit.with_refresh() || refresh != Refresh::Required)
     }
 
-    async fn wait_for_turn(&self, refresh: Refresh) -> Result<Permit, NotAdmitted> {
+    async fn wait_for_turn(&self, refresh: Refresh) -> Result<(Permit, Wait), NotAdmitted> {
         let wanted = self.instance.wanted();
         let with_refresh = match refresh {
             Refresh::No => false,
@@ -53,7 +105,10 @@ impl Fetch {
                 client, deadline, ..
             } => (*client, *deadline),
             Cause::Wish { wish, .. } => (wish.client, None),
-            Cause::WarmUp | Cause::Outside => return wanted.take_behind(&self.instance, lane),
+            Cause::WarmUp | Cause::Outside => {
+                let permit = wanted.take_behind(&self.instance, lane)?;
+                return Ok((permit, Wait::None));
+            }
         };
         let wish = Wish {
             id: (self.key, self.ask),
@@ -66,7 +121,7 @@ impl Fetch {
         let start = deadline.map(|deadline| deadline - self.expected_duration());
         let patience = start.map(|start| start.saturating_duration_since(Instant::now()));
         match wanted.ask(&self.shared, &self.instance, wish, patience) {
-            Turn::Now(permit) => Ok(permit),
+            Turn::Now(permit) => Ok((permit, Wait::None)),
             Turn::Refused(refusal) => Err(refusal),
             Turn::Later(mut turn) => {
                 let patience = patience.unwrap_or_default();
@@ -76,6 +131,7 @@ impl Fetch {
                 };
                 // Other work may have taken the call. The face stays wanted.
                 let id = (self.key, self.ask);
+                let granted = granted.map(|permit| (permit, Wait::InQueue));
                 granted.ok_or_else(|| wanted.refusal(&self.instance, id, lane))
             }
         }
