@@ -18,13 +18,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use tracing::{Instrument, Span};
 
 use crate::{
     compat::{self, Compat, DescribedPath, Origin},
     http::{
-        Clients, RateExceeded,
+        Body, Clients, RateExceeded,
         access_log::RequestLog,
         host, is_read,
         openapi::Document,
@@ -32,6 +32,7 @@ use crate::{
         respond,
     },
     images::Thumbnailer,
+    pass_through::PassThrough,
     pipeline::{Faces, Instances},
     public::{self, Access, Begun, LiveListeners, LiveSettings, Mode, Public},
     representation::{self, HeaderPolicy, Renderer},
@@ -82,6 +83,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Makes pictures smaller.
     pub thumbnailer: Thumbnailer,
+    /// Lets requests pass through to gateways, if an instance has it.
+    pub pass_through: Option<PassThrough>,
     /// The counters.
     pub metrics: Metrics,
 }
@@ -97,6 +100,7 @@ struct Shared {
     clients: Clients,
     public: Public,
     compat: Compat,
+    pass_through: Option<PassThrough>,
     metrics: Metrics,
     /// The headers that let pages of other origins read a problem.
     cross_origin: HeaderBlock,
@@ -160,9 +164,47 @@ impl Front {
                     openapi: &OPENAPI,
                     metrics: settings.metrics.clone(),
                 },
+                pass_through: settings.pass_through,
                 metrics: settings.metrics,
                 cross_origin,
             }),
+        }
+    }
+
+    /// Whether the answer to a request may be sent while it is made, which takes hyper.
+    pub fn may_stream<B>(&self, request: &Request<B>) -> bool {
+        request.uri().path().starts_with(public::route::LIVE) || self.passes_through(request)
+    }
+
+    /// Whether a request is one of those that pass through to a gateway, by its path and method alone.
+    pub fn passes_through<B>(&self, request: &Request<B>) -> bool {
+        let (uri, method) = (request.uri(), request.method());
+        self.shared.pass_through.is_some()
+            && !self.shared.public.has(uri)
+            && !self.shared.compat.has(method, uri, request.headers())
+    }
+
+    /// Lets a request pass through to its gateway.
+    pub async fn pass_through(self, request: Request<RequestBody>, peer: Peer) -> Response<Body> {
+        let (mut head, body) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
+        let mut log = RequestLog::start(&head.method, &head.headers);
+        log.set_route("pass-through");
+        let shared = &self.shared;
+        let admitted = self.admit(&mut head, peer);
+        let found = admitted.and_then(|_| {
+            let service = shared.pass_through.as_ref();
+            let service = service.ok_or(public::Error::NoRoute)?;
+            Ok((service, service.find(&head)?))
+        });
+        let (service, route) = match found {
+            Ok(found) => found,
+            Err(problem) => return Response::from(self.end(Err(problem), is_head, log)),
+        };
+        log.set_instance(route.instance_name());
+        match service.forward(route, head, body, log).await {
+            Ok(response) => response,
+            Err((error, log)) => Response::from(self.end(Err(error.into()), is_head, log)),
         }
     }
 
@@ -192,11 +234,6 @@ impl Front {
         };
         let reply = span.in_scope(|| self.end(result, is_head, log));
         Answer::Now(ready(Ok(reply)))
-    }
-
-    /// Whether the answer to a request for this may be sent while it is made, which takes hyper.
-    pub fn may_stream(uri: &Uri) -> bool {
-        uri.path().starts_with(public::route::LIVE)
     }
 
     /// The answer to a head that cannot be read or is too large.
@@ -236,11 +273,7 @@ impl Front {
     /// Reads the request, once. Its headers move into the work that is left to do.
     fn begin(&self, head: &mut Parts, peer: Peer, log: &mut RequestLog) -> Result<Step, Problem> {
         let shared = &self.shared;
-        let client = shared.clients.admit(peer, &head.headers)?;
-        host::check(head)?;
-        if head.uri.path().len() + head.uri.query().map_or(0, str::len) > MAX_URI {
-            return Err(uri_too_long());
-        }
+        let client = self.admit(head, peer)?;
         match shared.public.begin(head, client, log)? {
             Some(Begun::Reply(reply)) => return Ok(Step::Reply(reply)),
             Some(Begun::Work(work)) => return Ok(Step::Work(Work::Public(work))),
@@ -276,6 +309,16 @@ impl Front {
                 client,
             })),
         }
+    }
+
+    /// Checks what every request has to keep to, and returns the address that the client's limits are kept under.
+    fn admit(&self, head: &mut Parts, peer: Peer) -> Result<Option<IpAddr>, Problem> {
+        let client = self.shared.clients.admit(peer, &head.headers)?;
+        host::check(head)?;
+        if head.uri.path().len() + head.uri.query().map_or(0, str::len) > MAX_URI {
+            return Err(uri_too_long());
+        }
+        Ok(client)
     }
 
     /// Turns a problem into a reply, and counts and logs either.
@@ -338,7 +381,7 @@ mod tests {
         let paths = document["paths"].as_object().unwrap();
         for path in paths.keys() {
             let path = path.replace("{jid}", "628123@c.us").replace(['{', '}'], "");
-            let uri: Uri = path.parse().unwrap();
+            let uri: http::Uri = path.parse().unwrap();
             let is_public = Route::parse(&uri).is_ok_and(|route| route.is_some());
             assert!(is_public || compat::Call::parse(&uri).is_some(), "{path}");
         }

@@ -9,7 +9,7 @@
 //! | 8 | [`app`] | builds all parts and joins them |
 //! | 7 | [`config`], [`emulator`] | reading the configuration; the emulated vendors |
 //! | 6 | [`front`] | which service a request is for |
-//! | 5 | [`public`], [`compat`], [`admin`], [`hooks`] | the services: faces by URL, the vendors' own calls, the operator's API, webhooks |
+//! | 5 | [`public`], [`compat`], [`pass_through`], [`admin`], [`hooks`] | the services: faces by URL, the vendors' own picture calls, the rest of their APIs, the operator's API, webhooks |
 //! | 4 | [`representation`] | a face as a response |
 //! | 3 | [`pipeline`], [`http`] | one face, looked up or fetched; the HTTP protocol without faces |
 //! | 2 | [`store`], [`upstream`], [`limits`], [`images`], [`server`] | the mechanisms: cache, vendors, budgets, images, sockets |
@@ -33,6 +33,7 @@ pub mod http;
 pub mod images;
 pub mod in_flight;
 pub mod limits;
+pub mod pass_through;
 pub mod pipeline;
 pub mod public;
 pub mod representation;

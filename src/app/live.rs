@@ -14,6 +14,7 @@ use crate::{
     http::Clients,
     images::Thumbnailer,
     limits::ClientLimiter,
+    pass_through::PassThrough,
     pipeline::{Faces, Instances, Warmups},
     public::LiveListeners,
     server::Tls,
@@ -57,9 +58,10 @@ impl Live {
         let warmups = Warmups::new(faces.clone());
         let known = before.map(|live| &live.instances);
         let builder = Builder::new(parts.store.clone(), &parts.dependencies);
-        let (mut built, mut hooks) = (Vec::new(), HashMap::new());
+        let (mut built, mut hooks, mut passed) = (Vec::new(), HashMap::new(), Vec::new());
         for instance in settings.instances {
             let schedule = instance.warm;
+            let passes_through = instance.pass_through;
             let hook = instance.hook.clone();
             hooks.extend(hook.map(|hook| (instance.name.clone(), hook)));
             let instance = builder.build(instance, known, |settings| builder.client(settings));
@@ -68,6 +70,9 @@ impl Live {
             if let Some(schedule) = schedule {
                 let instances = vec![instance.clone()];
                 warmups.daily(move || instances.clone(), schedule);
+            }
+            if passes_through {
+                passed.push(instance.clone());
             }
             built.push(instance);
         }
@@ -101,7 +106,15 @@ impl Live {
             let clock = parts.dependencies.clock.clone();
             Arc::new(ClientLimiter::new(settings.client_rate, clock))
         });
+        let pass_through = PassThrough::new(
+            passed,
+            settings.pass_through,
+            &settings.access.bearer_tokens,
+            faces.shutdown().clone(),
+            parts.metrics.clone(),
+        );
         let front = front::Settings {
+            pass_through,
             access: settings.access,
             listeners: parts.listeners.clone(),
             live: settings.live,

@@ -8,7 +8,7 @@ use hyper::service::Service;
 
 use super::live::Live;
 use crate::{
-    front::{Answer, Front},
+    front::Answer,
     http::Body,
     server::{FastPath, HyperOnly, Peer, Reply, RequestBody},
 };
@@ -54,6 +54,11 @@ impl Service<Request<RequestBody>> for PublicService {
     type Future = ResponseFuture;
 
     fn call(&self, request: Request<RequestBody>) -> Self::Future {
+        let live = self.live.load();
+        if live.front.passes_through(&request) {
+            let response = live.front.clone().pass_through(request, self.peer);
+            return Box::pin(async move { Ok(response.await) });
+        }
         let answer = self.answer(request);
         Box::pin(async move { answer.await.map(Response::from) })
     }
@@ -63,7 +68,9 @@ impl FastPath for PublicService {
     type Answer = Answer;
 
     fn fast_path(&self, request: Request<()>) -> Option<Answer> {
-        (!Front::may_stream(request.uri())).then(|| self.answer(request))
+        let live = self.live.load();
+        // Its body may be streamed, which is hyper's work.
+        (!live.front.may_stream(&request)).then(|| live.front.handle(request, self.peer))
     }
 
     fn refuse(&self, status: StatusCode) -> Reply {

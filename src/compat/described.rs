@@ -20,13 +20,13 @@ use serde_json::Value;
 use tokio::{sync::Semaphore, time};
 
 use super::{
-    Compat, Failure,
+    Call, Compat, Failure,
     asked::{Answers, AskedFace},
     refuse,
 };
 use crate::{
     avatar::{Ask, Empty, StoredPicture, Subject, Trouble},
-    http::{access_log::RequestLog, problem::Problem, respond},
+    http::{access_log::RequestLog, is_read, problem::Problem, respond},
     pipeline::{Demand, Instance, InstancePattern, NotMade},
     representation::problems,
     server::{Reply, RequestBody},
@@ -120,6 +120,16 @@ impl Compat {
             (false, true) => DescribedPath::OtherMethod("POST"),
             (false, false) => DescribedPath::Unknown,
         }
+    }
+
+    /// Whether a request is one of this service.
+    pub(crate) fn has(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+        let is_call = is_read(method) && Call::parse(uri).is_some();
+        is_call
+            || matches!(
+                self.described_path(method, uri, headers),
+                DescribedPath::Call
+            )
     }
 
     /// Answers as the gateway would.

@@ -6,7 +6,7 @@ use super::Problem;
 use crate::{
     compat, hooks, http,
     images::ImageSettings,
-    limits, pipeline, public, server, store,
+    limits, pass_through, pipeline, public, server, store,
     telemetry::{log, traces},
     upstream,
 };
@@ -64,6 +64,8 @@ pub struct Reloadable {
     pub admin_token: Option<secrecy::SecretString>,
     /// How webhooks are served.
     pub hooks: hooks::Settings,
+    /// The bounds of requests that pass through to a vendor.
+    pub pass_through: pass_through::Settings,
     /// Which requests may see faces.
     pub access: public::Access,
     /// Whether faces may be served on an address that other machines can reach.
@@ -152,6 +154,8 @@ pub struct Instance {
     pub limits: limits::AdmissionLimits,
     /// The daily warm-up.
     pub warm: Option<pipeline::Schedule>,
+    /// Whether requests for the rest of its vendor's API pass through.
+    pub pass_through: bool,
     /// The credentials of its webhook's events.
     pub hook: Option<hooks::Credentials>,
 }

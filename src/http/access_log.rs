@@ -11,7 +11,7 @@ use std::{
 };
 
 use arrayvec::ArrayString;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tracing::Span;
 
 use super::{CACHE_STATUS, problem::Problem};
@@ -38,6 +38,14 @@ pub(crate) struct RequestLog {
     instance: Option<Arc<str>>,
     problem: Option<&'static str>,
     image: Option<Image>,
+}
+
+/// Writes the line of a request whose response is streamed, when that ends.
+pub(crate) struct StreamLog {
+    log: RequestLog,
+    status: StatusCode,
+    bytes: u64,
+    metrics: Metrics,
 }
 
 /// The labels of an image that is sent.
@@ -91,10 +99,34 @@ impl RequestLog {
         self.image = Some(image);
     }
 
+    /// The log of a response that is streamed. Adds the request's identifier to its headers.
+    pub(crate) fn of_stream(
+        self,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+        metrics: &Metrics,
+    ) -> StreamLog {
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        StreamLog {
+            log: self,
+            status,
+            bytes: 0,
+            metrics: metrics.clone(),
+        }
+    }
+
     /// Counts the request, writes its line, and adds its identifier to the reply.
     pub(crate) fn finish(self, reply: &mut Reply, metrics: &Metrics) {
+        let cache = reply.headers.get(&CACHE_STATUS).unwrap_or("-");
+        self.write(reply.status, cache, reply.body.len() as u64, metrics);
+        reply.headers.add(REQUEST_ID, &self.id);
+    }
+
+    fn write(&self, status: StatusCode, cache: &str, bytes: u64, metrics: &Metrics) {
         let took = self.started.elapsed();
-        metrics.record_response(self.route, reply.status.as_u16(), took);
+        metrics.record_response(self.route, status.as_u16(), took);
         let (mut source, mut reason) = ("-", self.problem.unwrap_or("-"));
         if let Some(image) = self.image {
             metrics.record_image(image.cache, image.source, image.reason);
@@ -103,10 +135,8 @@ impl RequestLog {
                 reason = image.reason;
             }
         }
-        let cache = reply.headers.get(&CACHE_STATUS).unwrap_or("-");
         if traces::is_enabled() {
             let instance = self.instance.as_deref();
-            let status = reply.status;
             let outcome = (cache, reason);
             let span = Span::current();
             traces::record_response(&span, &self.method, self.route, instance, status, outcome);
@@ -116,14 +146,26 @@ impl RequestLog {
             method: known_method(&self.method),
             route: self.route,
             instance: self.instance.as_deref().unwrap_or("-"),
-            status: reply.status.as_u16(),
+            status: status.as_u16(),
             cache,
             source,
             reason,
             took,
-            bytes: reply.body.len() as u64,
+            bytes,
         });
-        reply.headers.add(REQUEST_ID, &self.id);
+    }
+}
+
+impl StreamLog {
+    /// Counts bytes that were sent.
+    pub(crate) fn add_bytes(&mut self, count: u64) {
+        self.bytes += count;
+    }
+}
+
+impl Drop for StreamLog {
+    fn drop(&mut self) {
+        self.log.write(self.status, "-", self.bytes, &self.metrics);
     }
 }
 

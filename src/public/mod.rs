@@ -17,7 +17,7 @@ mod service;
 
 use std::net::IpAddr;
 
-use http::{Method, request::Parts};
+use http::{Method, Uri, request::Parts};
 
 pub use access::{Access, Mode};
 use avatar::{Attempt, Pending};
@@ -128,6 +128,11 @@ impl Public {
             Some(Begun::Work(work)) => self.finish(work, log).await,
             Some(Begun::Unmade(_)) | None => Err(Error::InstancesFull),
         }
+    }
+
+    /// Whether a path is one of this service.
+    pub(crate) fn has(&self, uri: &Uri) -> bool {
+        !matches!(Route::parse(uri), Ok(None))
     }
 
     /// Finishes a request.

@@ -6,10 +6,11 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     io::{self, IoSlice},
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
@@ -31,8 +32,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Handler, Limits, fast_path, request_body, rewind::Rewind};
-use crate::telemetry::Limit;
+use super::{Handler, Limits, Tunnel, fast_path, request_body, rewind::Rewind, tunnel::OtherSide};
+use crate::{sync::lock, telemetry::Limit};
 
 /// Serves requests on `stream`, which begin with the bytes in `received`.
 pub(super) async fn serve<I>(
@@ -60,16 +61,33 @@ pub(super) async fn serve<I>(
         .max_header_size(limits.header_bytes)
         .serve_connection(TokioIo::new(output), service);
     let ended = {
-        let mut connection = pin!(&mut connection);
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = shutdown.cancelled() => {
-                Pin::new(&mut **connection).graceful_shutdown();
-                connection.await
+        let (mut stopping, mut is_stopping) = (pin!(shutdown.cancelled()), false);
+        poll_fn(|context| {
+            if !is_stopping && stopping.as_mut().poll(context).is_ready() {
+                is_stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
             }
-        }
+            // Without the shutdown, because the connection may have switched protocols.
+            connection.poll_without_shutdown(context)
+        })
+        .await
     };
-    let Err(error) = ended else { return };
+    let Err(error) = ended else {
+        let parts = connection.into_parts();
+        let tunnel = lock(&parts.service.answers.tunnel).take();
+        let mut stream = parts.io.into_inner().stream;
+        let ended = match tunnel {
+            Some(tunnel) => {
+                let client = Rewind::new(parts.read_buf.to_vec(), stream.into_stream());
+                tunnel.join(client, shutdown).await
+            }
+            None => stream.shutdown().await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended early");
+        }
+        return;
+    };
     if error.is_timeout() {
         Limit::HeaderTimeout.report();
     }
@@ -119,6 +137,8 @@ struct Answers {
     open: AtomicUsize,
     /// Whether hyper may have bytes of responses that it has not written yet.
     is_unflushed: AtomicBool,
+    /// Where the connection leads once it has switched protocols.
+    tunnel: Mutex<Option<OtherSide>>,
 }
 
 /// One response that hyper does not have as a whole.
@@ -154,8 +174,13 @@ impl<H: Handler> Service<Request<Incoming>> for Answering<H> {
         let is_expected = request.headers().contains_key(EXPECT);
         let (request, unread) = request_body::split(request);
         let answer = self.handler.call(request);
+        let answers = self.answers.clone();
         Box::pin(async move {
             let mut response = answer.await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let tunnel = response.extensions_mut().remove::<Tunnel>();
+                *lock(&answers.tunnel) = tunnel.and_then(|tunnel| tunnel.take());
+            }
             // hyper closes a connection whose request is not read to its end, but does not say so (RFC 9112 §9.6). To
             // wait for more of a body would invite it, where the client asks whether it may send one.
             if !unread.read_to_end(!is_expected).await {

@@ -22,6 +22,7 @@ mod sendfile_cache;
 mod settings;
 mod shared;
 mod tls;
+mod tunnel;
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,12 +40,13 @@ pub use handler::{FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;
 pub use listen::{Address, InheritedListeners, Listener, Peer};
 pub use reply::{Reply, ReplyBody};
-pub use reply_stream::ReplyStream;
+pub use reply_stream::{BoxError, ReplyStream};
 pub use request_body::RequestBody;
 pub use sendfile_cache::SealedFiles;
 pub use settings::{Limits, Settings};
 use shared::Shared;
 pub use tls::{BadCertificate, CertificateFiles, Tls};
+pub use tunnel::Tunnel;
 
 use crate::telemetry::Limit;
 

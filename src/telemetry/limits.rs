@@ -37,6 +37,8 @@ pub enum Limit {
     EventDownloads,
     /// As many instances of a pattern are in use as may be; another name is refused.
     InstanceNames,
+    /// As many requests of an instance pass through to its gateway as may.
+    PassThrough,
 }
 
 /// Admits one line a minute, and counts the others.
@@ -54,7 +56,7 @@ static THROTTLES: Mutex<BTreeMap<&'static str, Throttle>> = Mutex::new(BTreeMap:
 
 impl Limit {
     /// All limits, in the order of their declaration.
-    pub const ALL: [Limit; 12] = [
+    pub const ALL: [Limit; 13] = [
         Limit::Connections,
         Limit::HeaderTimeout,
         Limit::SendTimeout,
@@ -67,6 +69,7 @@ impl Limit {
         Limit::LiveHistory,
         Limit::EventDownloads,
         Limit::InstanceNames,
+        Limit::PassThrough,
     ];
 
     /// The value of the metric's label.
@@ -84,6 +87,7 @@ impl Limit {
             Limit::LiveHistory => "live_history",
             Limit::EventDownloads => "event_downloads",
             Limit::InstanceNames => "max_names",
+            Limit::PassThrough => "pass_through",
         }
     }
 

@@ -4,8 +4,8 @@
 use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -45,9 +45,14 @@ pub struct ClientSettings {
 /// A pool of connections, each to an address that the guard allows.
 type Http<B> = legacy::Client<HttpsConnector<Dial>, B>;
 
+/// A body that is sent while it arrives.
+pub type StreamedBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
 /// One instance's client.
 pub struct Client {
     http: Http<Full<Bytes>>,
+    /// Carries requests and answers whose bodies are not collected.
+    streaming: Http<StreamedBody>,
     /// Keeps no connection, for the second try after a kept one was closed.
     unpooled: Http<Full<Bytes>>,
     settings: ClientSettings,
@@ -113,6 +118,7 @@ impl Client {
         let guard = Arc::new(settings.guard.clone());
         Self {
             http: http(guard.clone(), resolver.clone(), KEPT_CONNECTIONS),
+            streaming: http(guard.clone(), resolver.clone(), KEPT_CONNECTIONS),
             unpooled: http(guard.clone(), resolver, 0),
             guard,
             downloads: Semaphore::new(settings.downloads),
@@ -124,6 +130,7 @@ impl Client {
     pub fn sibling(&self) -> Self {
         Self {
             http: self.http.clone(),
+            streaming: self.streaming.clone(),
             unpooled: self.unpooled.clone(),
             guard: self.guard.clone(),
             downloads: Semaphore::new(self.settings.downloads),
@@ -153,10 +160,7 @@ impl Client {
         http: &Http<Full<Bytes>>,
         call: &VendorCall,
     ) -> Result<VendorReply, ClientError> {
-        let base = self.settings.base.as_str().trim_end_matches('/');
-        let uri: Uri = format!("{base}{}", call.target)
-            .parse()
-            .map_err(|_| BadLink::NotHttp)?;
+        let uri = self.uri(&call.target)?;
         let limit = self.settings.max_picture.max(Self::MAX_REPLY);
         within(self.settings.call_timeout, async {
             let mut request = Request::new(Full::new(call.body.clone()));
@@ -178,6 +182,28 @@ impl Client {
             })
         })
         .await
+    }
+
+    /// Sends a request to the vendor as it is, and returns the head of the answer as soon as it arrives. `target` is the
+    /// path and the query; the host is that of the base URL. Nothing here limits the time.
+    pub async fn forward(
+        &self,
+        mut request: Request<StreamedBody>,
+        target: &str,
+    ) -> Result<Response<Incoming>, ClientError> {
+        *request.uri_mut() = self.uri(target)?;
+        *request.version_mut() = Version::HTTP_11;
+        let response = self.streaming.request(request).await;
+        response.map_err(|error| match dial::guard_error(&error) {
+            Some(refusal) => ClientError::Forbidden(refusal),
+            None => connection_error(&error),
+        })
+    }
+
+    fn uri(&self, target: &str) -> Result<Uri, ClientError> {
+        let base = self.settings.base.as_str().trim_end_matches('/');
+        let uri = format!("{base}{target}").parse();
+        uri.map_err(|_| BadLink::NotHttp.into())
     }
 
     /// Downloads the picture behind `link`, and follows redirects.

@@ -15,13 +15,14 @@ mod provider;
 mod public_address;
 mod resolver;
 
-pub use client::{Client, ClientError, ClientSettings, Download, unguarded_client};
+pub use client::{Client, ClientError, ClientSettings, Download, StreamedBody, unguarded_client};
 pub use description::{
     Defaults, Description, Param,
     account::AccountProblem,
     answer::{AnswerFacts, AnswerKind, WrittenAnswer},
     call_head::CallHead,
     catalog::Catalog,
+    credential::CredentialMatch,
     event::{Event, EventError, EventFace},
     explain::Explanation,
     lists::Session,

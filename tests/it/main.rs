@@ -51,6 +51,7 @@ mod look_ups;
 mod maintenance;
 mod many_accounts;
 mod metrics;
+mod pass_through;
 mod persons;
 mod picture_kinds;
 mod placeholders;

@@ -15,7 +15,7 @@ use faceplate::config::SECTIONS;
 use source::{Source, assert_none, everything, sources, tracked};
 
 /// The top-level modules, here called rooms, and their floors. A room may use rooms on lower floors, and itself.
-const FLOORS: [(&str, u8); 25] = [
+const FLOORS: [(&str, u8); 26] = [
     ("clock", 0),
     ("hex", 0),
     ("sync", 0),
@@ -34,6 +34,7 @@ const FLOORS: [(&str, u8); 25] = [
     ("compat", 5),
     ("admin", 5),
     ("hooks", 5),
+    ("pass_through", 5),
     ("front", 6),
     ("config", 7),
     ("emulator", 7),

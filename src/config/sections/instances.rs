@@ -71,6 +71,11 @@ pub(super) const SECTION: Section = Section {
             ),
             patterns::MAX_NAMES,
             patterns::IDLE,
+            Key::new::<bool>(
+                "pass_through",
+                "false",
+                "Whether everything else that is asked under the gateway's paths, with the gateway's credential, [passes through](dropin.md#pass-through) to `base_url`.",
+            ),
         ],
         sections: &[
             Section {
@@ -227,6 +232,13 @@ fn instance(
     let sensitivity = detectors::sensitivity(&reader.section("empty_answers"));
     let default_pictures = detectors::default_pictures(&reader.section("default_pictures"));
     let warm = schedule(&reader.section("warm"), provider.as_deref());
+    let pass_through = reader.get("pass_through");
+    if pass_through && is_push {
+        reader.problem(
+            "pass_through",
+            "has no gateway to pass through to, because the provider is push; remove it".into(),
+        );
+    }
 
     let base = base?;
     if base.scheme() == "http" && guard.allow_private.is_empty() {
@@ -274,6 +286,7 @@ fn instance(
             default_pictures,
         },
         warm,
+        pass_through,
         hook: None,
     })
 }

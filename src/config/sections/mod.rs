@@ -10,6 +10,7 @@ mod images;
 mod instances;
 mod live;
 mod log;
+mod pass_through;
 mod patterns;
 mod providers;
 mod server;
@@ -40,6 +41,7 @@ pub static SECTIONS: Section = Section {
         live::SECTION,
         cache::SECTION,
         upstream::SECTION,
+        pass_through::SECTION,
         images::SECTION,
         log::SECTION,
         traces::SECTION,
@@ -63,6 +65,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
     );
     let http = http::read(&root.section("http"));
     let live = live::read(&root.section("live"));
+    let pass_through = pass_through::read(&root.section("pass_through"));
     let upstream = upstream::read(&root.section("upstream"));
     let in_flight = server.settings.in_flight.clone();
     let cache = cache::read(
@@ -112,6 +115,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             origin: server.origin,
             admin_token: admin.token,
             hooks: hooks.settings,
+            pass_through,
             access: access.access,
             may_be_public: access.may_be_public,
             allow_origin: access.allow_origin,

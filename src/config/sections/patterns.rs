@@ -69,6 +69,12 @@ impl PatternKeys {
         reader: &Reader<'_>,
         template: Instance,
     ) -> Option<InstancePattern> {
+        if template.pass_through {
+            reader.problem(
+                "pass_through",
+                "needs an instance with a name of its own; add one for the gateway, and set it there".into(),
+            );
+        }
         if template.account.own.is_some() {
             reader.problem(
                 "own_jid",

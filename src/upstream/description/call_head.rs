@@ -34,6 +34,24 @@ impl<'r> CallHead<'r> {
         self.method == method || self.method == Method::HEAD && method == Method::GET
     }
 
+    /// Whether a part of the path, or a value of the query, is this text.
+    pub fn names(&self, text: &str) -> bool {
+        let in_query = self.query.iter().map(|(_, value)| value);
+        self.segments
+            .iter()
+            .chain(in_query)
+            .any(|part| part == text)
+    }
+
+    /// Whether a part of the path leads to another folder, decoded or not.
+    pub fn has_dots(&self) -> bool {
+        let mut parts = self
+            .segments
+            .iter()
+            .flat_map(|segment| segment.split(['/', '\\']));
+        parts.any(|part| matches!(part, "." | ".."))
+    }
+
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         let mut pairs = self.query.iter();
         let (_, value) = pairs.find(|(known, _)| known == name)?;

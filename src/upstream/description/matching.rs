@@ -383,7 +383,7 @@ impl Description {
     }
 
     /// The template with the account's values.
-    fn pattern<'a>(&self, template: &'a Template, values: &Values<'_>) -> Pattern<'a> {
+    pub(super) fn pattern<'a>(&self, template: &'a Template, values: &Values<'_>) -> Pattern<'a> {
         let mut pattern = Pattern {
             before: String::new(),
             chosen: None,
@@ -407,7 +407,7 @@ impl Description {
         pattern
     }
 
-    fn is_secret(&self, of: &Placeholder) -> bool {
+    pub(super) fn is_secret(&self, of: &Placeholder) -> bool {
         match of {
             Placeholder::Token => true,
             Placeholder::Param(name) => {

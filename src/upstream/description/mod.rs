@@ -18,6 +18,7 @@ mod answer_report;
 pub(super) mod call_head;
 mod call_place;
 pub(super) mod catalog;
+pub(super) mod credential;
 pub(super) mod event;
 pub(super) mod explain;
 mod jid_forms;
