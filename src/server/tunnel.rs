@@ -35,7 +35,7 @@ pub(super) struct OtherSide {
 }
 
 /// A stream that notes when bytes arrive.
-struct Noted<'a, S> {
+struct MonitoredStream<'a, S> {
     stream: S,
     activity: &'a Activity,
 }
@@ -72,11 +72,11 @@ impl OtherSide {
             start: Instant::now(),
             millis: AtomicU64::new(0),
         };
-        let mut client = Noted {
+        let mut client = MonitoredStream {
             stream: client,
             activity: &activity,
         };
-        let mut other = Noted {
+        let mut other = MonitoredStream {
             stream: self.stream,
             activity: &activity,
         };
@@ -108,7 +108,7 @@ impl Activity {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<'_, S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<'_, S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<'_, S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<'_, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -714,6 +714,26 @@ const TURNED: [(&str, &str); 88] = [
         "conditional::a_browser_keeps_a_face_no_longer_than_browser_ttl",
     ),
     (
+        "pass_through.answer_timeout",
+        "pass_through::bodies_requests_and_waits_have_bounds",
+    ),
+    (
+        "pass_through.idle_timeout",
+        "pass_through::a_web_socket_ends_when_it_is_idle_or_the_server_stops",
+    ),
+    (
+        "pass_through.max_requests",
+        "pass_through::bodies_requests_and_waits_have_bounds",
+    ),
+    (
+        "pass_through.max_body",
+        "pass_through::bodies_requests_and_waits_have_bounds",
+    ),
+    (
+        "instances.sales.pass_through",
+        "pass_through::only_the_credential_of_an_instance_with_pass_through_passes",
+    ),
+    (
         "providers.dir",
         "descriptions::a_description_in_the_operator_s_directory_is_a_gateway",
     ),
