@@ -58,7 +58,7 @@ impl State {
             link_life: options.link_life,
             clock: options.clock,
             whatsapp: WhatsApp::new(),
-            photos: PhotoCache::new(),
+            photos: PhotoCache::shared(),
             signer: Signer::new(authority),
             vendor_cache: VendorCache::default(),
             faults: Faults::default(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use image::{
-    DynamicImage, ExtendedColorType, ImageEncoder,
+    DynamicImage, ExtendedColorType, ImageEncoder, RgbaImage,
     codecs::{avif::AvifEncoder, png::PngEncoder},
 };
 
@@ -28,19 +28,17 @@ pub(super) struct Pixels {
 impl Pixels {
     /// Pixels from four samples each; the fourth is dropped without `has_alpha`.
     pub(super) fn new(width: u32, height: u32, samples: Vec<u8>, has_alpha: bool) -> Self {
-        let samples = if has_alpha {
-            samples
-        } else {
-            let pixels = samples.chunks_exact(4);
-            pixels
-                .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
-                .collect()
-        };
         Self {
             width,
             height,
             has_alpha,
-            samples,
+            samples: if has_alpha {
+                samples
+            } else {
+                // The image crate is optimized in tests, too.
+                let image = RgbaImage::from_raw(width, height, samples).unwrap_or_default();
+                DynamicImage::from(image).into_rgb8().into_raw()
+            },
         }
     }
 

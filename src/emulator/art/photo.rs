@@ -1,6 +1,9 @@
 //! Portraits as files: JPEG, PNG or WebP, in the sizes that people upload.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use image::{
@@ -28,7 +31,8 @@ pub(in crate::emulator) enum Format {
     WebP,
 }
 
-/// Draws portraits when they are first requested, and caches the files.
+/// Draws portraits when they are first requested, and caches the files. All emulators of a process share one: a portrait
+/// is the same file everywhere, and it takes long to draw without optimization.
 #[derive(Clone)]
 pub(in crate::emulator) struct PhotoCache(Arc<Cache<Portrait, Photo>>);
 
@@ -67,7 +71,12 @@ const FIRST_FORMATS: [(u32, Format); 25] = [
 // === impl PhotoCache ===
 
 impl PhotoCache {
-    pub(in crate::emulator) fn new() -> Self {
+    pub(in crate::emulator) fn shared() -> Self {
+        static SHARED: LazyLock<PhotoCache> = LazyLock::new(PhotoCache::new);
+        SHARED.clone()
+    }
+
+    fn new() -> Self {
         Self(Arc::new(Cache::new(CAPACITY)))
     }
 

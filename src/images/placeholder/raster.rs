@@ -62,6 +62,10 @@ pub(in crate::images) fn render(svg: &[u8], spec: VariantSpec) -> Result<Variant
         .ok_or_else(|| TranscodeError::Render("its size is zero".into()))?;
     resvg::render(&tree, Transform::identity(), &mut pixels.as_mut());
     let samples = pixels.take_demultiplied();
-    let has_alpha = samples.chunks_exact(4).any(|pixel| pixel[3] < 255);
+    let has_alpha = samples
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .any(|pixel| pixel[3] < 255);
     Pixels::new(size.width(), size.height(), samples, has_alpha).encode(spec.format)
 }
