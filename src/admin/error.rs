@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 use crate::{
     avatar::MalformedJid,
     http::{BodyError, host::InvalidHost, problem::Problem},
-    pipeline::{LookUpError, NotMade, PushError, RenameError},
+    pipeline::{LookUpError, NotMade, PushError, RenameError, TooManyAliases},
     representation::{problems, view::InvalidParameter},
     upstream::{EventError, UnsupportedSubject},
 };
@@ -38,6 +38,10 @@ pub(super) enum Error {
     WebhookEvent(EventError),
     /// An event does not name its account.
     WebhookAccount,
+    /// The body is no table of LIDs and numbers.
+    Aliases,
+    /// More numbers would be set than may be.
+    TooManyAliases(TooManyAliases),
     /// A pushed picture is neither `image/*` nor JSON.
     PushMedia,
     /// The JSON of a push has no link.
@@ -134,6 +138,18 @@ impl From<Error> for Problem {
             Error::WebhookEvent(error) => unrecognized_event(error.to_string()),
             Error::WebhookAccount => unrecognized_event(
                 "the event does not name its account where the description of the gateway says; use POST /v1/hooks/{instance}/{secret} of hooks.listen",
+            ),
+            Error::Aliases => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "aliases",
+                "The body is not a table of LIDs and numbers",
+                "send {\"123@lid\": \"628123456789@c.us\"}, with null in place of the number to remove one",
+            ),
+            Error::TooManyAliases(error) => Problem::new(
+                StatusCode::CONFLICT,
+                "too-many-aliases",
+                "No number was set",
+                error.to_string(),
             ),
             Error::PushMedia => Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -1,6 +1,7 @@
 //! The admin service: probes, metrics, and the operator's routes, which [`routes`] lists. It has a listener
 //! of its own, so that overload on the public listener does not fail health checks.
 
+mod aliases;
 mod auth;
 mod dashboard;
 mod entries;
@@ -89,6 +90,11 @@ impl Admin {
             Endpoint::OpenApi => Ok(respond::document(&openapi::DOCUMENT)),
             Endpoint::Instances => Ok(respond::json(&self.instance_records())),
             Endpoint::Pause => self.lift_pause(parameters.instance).await,
+            Endpoint::Aliases => match *method {
+                Method::PUT => self.set_aliases(parameters.instance, &body).await,
+                Method::DELETE => self.remove_aliases(parameters.instance).await,
+                _ => self.show_aliases(parameters.instance).await,
+            },
             Endpoint::Cache => Ok(respond::json(&self.cache_record())),
             Endpoint::Maintenance => {
                 self.faces.run_maintenance().await;

@@ -12,6 +12,7 @@ use utoipa::openapi::{
 
 use super::{
     Error,
+    aliases::AliasesRecord,
     dashboard::Overview,
     purge::PurgeCount,
     records::{CacheRecord, EntryRecord, InstanceRecord},
@@ -25,7 +26,7 @@ use crate::{
         BodyError,
         openapi::{self, Document, Operation, choice, integer, required},
     },
-    pipeline::{EventCounts, PushError, RenameError},
+    pipeline::{EventCounts, PushError, RenameError, TooManyAliases},
     representation::{
         openapi::{instance, instance_schema, jid, jid_schema},
         view::InvalidParameter,
@@ -143,6 +144,7 @@ fn describe_endpoint(route: &Route, method: &str) -> Operation {
                 .empty(StatusCode::NO_CONTENT, "The pause is lifted.")
                 .problems([Error::NoPause])
         }
+        Endpoint::Aliases => describe_aliases(route, method),
         Endpoint::Cache => Operation::new("getCache", "Shows the state of the cache")
             .json::<CacheRecord>(OK, "The state of the cache."),
         Endpoint::Maintenance => {
@@ -179,6 +181,28 @@ fn describe_endpoint(route: &Route, method: &str) -> Operation {
                 .problems([Error::NoPicture])
         }
     }
+}
+
+fn describe_aliases(route: &Route, method: &str) -> Operation {
+    let operation = match method {
+        "PUT" => {
+            let about = "Numbers by LID; null removes one.";
+            let table = Object::with_type(Type::Object);
+            Operation::new("setAliases", "Sets the numbers behind LIDs")
+                .body(about, "application/json", table, true)
+                .json::<AliasesRecord>(OK, "All that are known then.")
+                .problems([
+                    Error::Aliases,
+                    Error::TooManyAliases(TooManyAliases),
+                    Error::BodyTooLarge(route.max_body),
+                ])
+        }
+        "DELETE" => Operation::new("removeAliases", "Removes the numbers that were set")
+            .empty(StatusCode::NO_CONTENT, "They are removed."),
+        _ => Operation::new("listAliases", "Shows the numbers behind the account's LIDs")
+            .json::<AliasesRecord>(OK, "Those that are known."),
+    };
+    operation.problems([Error::InstancesFull])
 }
 
 fn describe_entry(method: &str) -> Operation {

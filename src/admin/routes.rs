@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{warm, webhooks};
+use super::{aliases, warm, webhooks};
 
 /// A route.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(super) enum Endpoint {
     Instances,
     /// The pause of an instance: lifts it.
     Pause,
+    /// The numbers behind an account's LIDs: shows, sets or removes them.
+    Aliases,
     /// The state of the cache.
     Cache,
     /// Runs the cache's maintenance now.
@@ -63,7 +65,7 @@ pub(super) struct Parameters<'a> {
 
 const READ: &str = "GET, HEAD";
 
-pub(super) static ROUTES: [Route; 17] = [
+pub(super) static ROUTES: [Route; 18] = [
     route("/livez", READ, Endpoint::Livez),
     route("/readyz", READ, Endpoint::Readyz),
     route("/", READ, Endpoint::Dashboard),
@@ -72,6 +74,14 @@ pub(super) static ROUTES: [Route; 17] = [
     route("/v1/overview", READ, Endpoint::Overview),
     route("/v1/instances", READ, Endpoint::Instances),
     route("/v1/instances/{instance}/pause", "DELETE", Endpoint::Pause),
+    Route {
+        max_body: aliases::MAX_BODY,
+        ..route(
+            "/v1/aliases/{instance}",
+            "GET, HEAD, PUT, DELETE",
+            Endpoint::Aliases,
+        )
+    },
     route("/v1/cache", READ, Endpoint::Cache),
     route("/v1/cache/gc", "POST", Endpoint::Maintenance),
     // The name that it had first.

@@ -25,7 +25,7 @@ impl Admin {
         let description = description.ok_or(Error::UnknownInstance)?;
         let event = description.read_event(body, is_form(headers));
         let event = event.map_err(Error::WebhookEvent)?;
-        let account = event.account.ok_or(Error::WebhookAccount)?;
+        let account = event.account.clone().ok_or(Error::WebhookAccount)?;
         let name = self.instances.with_account(
             &account,
             |instance| *instance.provider().name == *provider,
@@ -36,7 +36,7 @@ impl Admin {
             None => None,
         };
         Ok(match instance {
-            Some(instance) => self.faces.take_event(&instance, event.faces).await,
+            Some(instance) => self.faces.take_event(&instance, event).await,
             // The event is of an account that is not configured here, or of a name that is not made yet.
             None => self.faces.ignore_event(event.faces.len()),
         })

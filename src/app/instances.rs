@@ -12,7 +12,8 @@ use crate::{
     images::Thumbnailer,
     limits::Admission,
     pipeline::{
-        Faces, Instance, InstanceMaker, InstancePattern, Instances, PatternSettings, Warmups,
+        AccountIdentities, AccountState, Faces, Instance, InstanceMaker, InstancePattern,
+        Instances, PatternSettings, Warmups,
     },
     store::{AccountId, AccountNames, Store},
     telemetry::Metrics,
@@ -87,6 +88,9 @@ impl Builder {
             }
         };
         let wanted = known.as_ref().map(|known| known.wanted().clone());
+        let identities = known.as_ref().map(|known| known.identities().clone());
+        let identities =
+            identities.unwrap_or_else(|| Arc::new(AccountIdentities::load(store, names.current())));
         let client = known
             .as_ref()
             .map(|known| known.client())
@@ -99,8 +103,11 @@ impl Builder {
             settings.provider,
             settings.account,
             client,
-            admission,
-            wanted.unwrap_or_default(),
+            AccountState {
+                admission,
+                wanted: wanted.unwrap_or_default(),
+                identities,
+            },
         ))
     }
 
@@ -166,7 +173,10 @@ impl InstanceMaker for PatternBuilder {
         let saved = saved.map(|state| serde_json::from_slice(&state).unwrap_or_default());
         let admission = Admission::new(self.pattern.template.limits.clone(), clock.clone());
         admission.restore(saved.unwrap_or_default());
-        if admission.is_at_rest() && !self.warmups.is_interrupted(name) {
+        let names = store.load_account_names(name);
+        let mut names = names.iter().flat_map(AccountNames::all);
+        let has_aliases = names.any(|name| AccountIdentities::load(store, name).has_aliases());
+        if admission.is_at_rest() && !self.warmups.is_interrupted(name) && !has_aliases {
             store.remove_states(name);
         }
     }

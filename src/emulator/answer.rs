@@ -14,6 +14,8 @@ pub(super) enum Answer {
 /// A row of a chat list.
 pub(super) struct Row {
     pub(super) jid: String,
+    /// The other name of the same person: a LID or a number.
+    pub(super) alt: Option<String>,
     pub(super) name: &'static str,
     /// The picture's link, for vendors whose lists have it.
     pub(super) picture: Option<String>,

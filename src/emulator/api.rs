@@ -150,6 +150,11 @@ async fn reply_normally(state: &State, request: &VendorRequest, form: LinkForm) 
             Some(portrait) => photo(state, portrait).await,
             None => request.vendor.error(request, 404),
         },
+        (_, Endpoint::Identity) => {
+            let jid = request.jid().unwrap_or_default();
+            let (lid, number) = state.whatsapp.identity(&jid);
+            request.vendor.identity(request, lid, number)
+        }
         (_, Endpoint::Overview) => request.vendor.list(request, rows(state, request, form)),
         (_, Endpoint::Profile | Endpoint::Session | Endpoint::ConnectionState) => {
             let answer = look_up(state, request, OWN_JID);
@@ -226,6 +231,7 @@ fn rows(state: &State, request: &VendorRequest, form: LinkForm) -> Vec<Row> {
                     .in_form(form, state, request, &profile.jid)
                     .link(),
             },
+            alt: state.whatsapp.other_name(&profile.jid),
             jid: profile.jid,
             name: profile.name,
             second: now.saturating_sub(nth * 60),

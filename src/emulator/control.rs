@@ -57,9 +57,19 @@ impl Control {
         let canonical = jid::canonicalize(jid).ok_or_else(|| BadInput::not_a_jid(jid))?;
         self.0.whatsapp.set_picture(canonical.clone(), picture);
         self.0.webhooks.report(Event {
+            alt: self.0.whatsapp.other_name(&canonical),
             jid: canonical,
             kind: EventKind::Picture,
         });
+        Ok(())
+    }
+
+    /// Makes a LID and a number one person, in any spelling. Their pictures stay as they are.
+    pub fn set_number(&self, lid: &str, number: &str) -> Result<(), BadInput> {
+        let canonical = |jid| jid::canonicalize(jid).ok_or_else(|| BadInput::not_a_jid(jid));
+        self.0
+            .whatsapp
+            .set_number(canonical(lid)?, canonical(number)?);
         Ok(())
     }
 
@@ -67,6 +77,7 @@ impl Control {
     pub fn receive_message(&self, jid: &str) -> Result<(), BadInput> {
         let canonical = jid::canonicalize(jid).ok_or_else(|| BadInput::not_a_jid(jid))?;
         self.0.webhooks.report(Event {
+            alt: self.0.whatsapp.other_name(&canonical),
             jid: canonical,
             kind: EventKind::Message,
         });

@@ -28,6 +28,12 @@ struct NewPicture {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct NewNumber {
+    number: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NewMessage {
     from: String,
 }
@@ -79,6 +85,13 @@ where
             let jid = percent_decode_str(jid).decode_utf8_lossy();
             reply_or_problem(read_json(body).await.and_then(|new: NewPicture| {
                 control.set_picture(&jid, new.picture)?;
+                Ok(no_content())
+            }))
+        }
+        (&Method::PUT, ["numbers", lid]) => {
+            let lid = percent_decode_str(lid).decode_utf8_lossy();
+            reply_or_problem(read_json(body).await.and_then(|new: NewNumber| {
+                control.set_number(&lid, &new.number)?;
                 Ok(no_content())
             }))
         }

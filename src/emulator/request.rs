@@ -52,6 +52,13 @@ impl VendorRequest {
             ["api", session, "profile"] => {
                 Some(waha(Endpoint::Profile, session, None, headers, &query))
             }
+            ["api", session, "lids", "pn", id] | ["api", session, "lids", id] => {
+                Some(waha(Endpoint::Identity, session, Some(id), headers, &query))
+            }
+            ["api", session, "contact", "pn-lid", id] => Some(VendorRequest {
+                id: Some((*id).to_owned()),
+                ..of_wppconnect(Endpoint::Identity, session, headers)
+            }),
             ["instance", "fetchInstances"] => {
                 let account = query.value("instanceName").unwrap_or_default();
                 Some(of_evolution(Endpoint::Session, &account, headers))

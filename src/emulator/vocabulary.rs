@@ -53,6 +53,8 @@ pub enum Endpoint {
     Session,
     /// Evolution's second call for that state.
     ConnectionState,
+    /// The number of a LID, or the LID of a number.
+    Identity,
     /// A picture on the CDN.
     Download,
 }

@@ -38,6 +38,8 @@ pub struct Webhook {
 pub(super) struct Event {
     /// The contact or group, in its canonical spelling.
     pub(super) jid: String,
+    /// The other name of the same person: a LID or a number.
+    pub(super) alt: Option<String>,
     pub(super) kind: EventKind,
 }
 

@@ -15,6 +15,8 @@ pub(super) struct WhatsApp {
     profiles: Vec<Profile>,
     /// Changes by tests and by the control routes.
     changed: Mutex<HashMap<String, Picture>>,
+    /// The numbers of LIDs.
+    numbers: Mutex<HashMap<String, String>>,
     /// Every file that a link was made for, by path. A file stays after its JID's picture was changed, as
     /// its links are valid until they expire.
     files: Mutex<HashMap<String, File>>,
@@ -35,6 +37,7 @@ impl WhatsApp {
         Self {
             profiles: population::fixed_profiles(),
             changed: Mutex::default(),
+            numbers: Mutex::default(),
             files: Mutex::default(),
         }
     }
@@ -54,6 +57,28 @@ impl WhatsApp {
     /// Changes the picture of `jid`.
     pub(super) fn set_picture(&self, jid: String, picture: Picture) {
         lock(&self.changed).insert(jid, picture);
+    }
+
+    /// Makes a LID and a number one person.
+    pub(super) fn set_number(&self, lid: String, number: String) {
+        lock(&self.numbers).insert(lid, number);
+    }
+
+    /// The LID and the number of the person that `jid` names, as far as gateways know them.
+    pub(super) fn identity(&self, jid: &str) -> (Option<String>, Option<String>) {
+        let numbers = lock(&self.numbers);
+        if jid.ends_with("@lid") {
+            return (Some(jid.to_owned()), numbers.get(jid).cloned());
+        }
+        let mut pairs = numbers.iter();
+        let lid = pairs.find(|(_, number)| *number == jid);
+        (lid.map(|(lid, _)| lid.clone()), Some(jid.to_owned()))
+    }
+
+    /// The other name of the person that `jid` names.
+    pub(super) fn other_name(&self, jid: &str) -> Option<String> {
+        let (lid, number) = self.identity(jid);
+        if jid.ends_with("@lid") { number } else { lid }
     }
 
     /// The fixed profiles, with the pictures of now.

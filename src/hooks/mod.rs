@@ -191,7 +191,7 @@ impl Hooks {
             self.report(name, what);
             return Ok(self.faces.ignore_event(event.faces.len()));
         }
-        Ok(self.faces.take_event(&instance, event.faces).await)
+        Ok(self.faces.take_event(&instance, event).await)
     }
 
     /// Logs trouble, once an hour for each instance. The name is empty if no configured instance is concerned: what an

@@ -5,6 +5,7 @@
 //! * There is a fresh link: the picture behind it is downloaded in the background, through the same guard as any
 //!   other and also if the link is unchanged. Such a face costs no call. If the download fails, the entry is
 //!   marked outdated.
+//! * A LID and a number are one person: their faces become one.
 //! * It may have changed: an entry whose last answer is old expires, so that the next request refreshes it.
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::{
     avatar::{Answer, Ask, Key, Subject},
     clock::Timestamp,
     telemetry::Limit,
-    upstream::{EventFace, Link, VendorAnswer},
+    upstream::{Event, EventFace, Link, VendorAnswer},
 };
 
 /// What became of the faces of an event.
@@ -56,10 +57,13 @@ enum FaceEffect {
 }
 
 impl Faces {
-    /// Takes what an event of the vendor of `instance` says about `faces`.
-    pub async fn take_event(&self, instance: &Arc<Instance>, faces: Vec<EventFace>) -> EventCounts {
+    /// Takes what an event of the vendor of `instance` says.
+    pub async fn take_event(&self, instance: &Arc<Instance>, event: Event) -> EventCounts {
+        for (lid, number) in event.same {
+            self.note_number(instance, lid, Some(number)).await;
+        }
         let mut counts = EventCounts::default();
-        for face in faces {
+        for face in event.faces {
             match self.take_face(instance, face).await {
                 FaceEffect::Marked => counts.marked += 1,
                 FaceEffect::Downloading => counts.downloads += 1,

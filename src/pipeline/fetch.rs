@@ -1,5 +1,7 @@
 //! One fetch of a face, from the budget to the cache:
 //!
+//! 0. If the face is of a LID whose number is known, or the gateway says it now, the fetch of the number takes over
+//!    (`identify.rs`).
 //! 1. Take a call from the budget, unless the instance pauses.
 //! 2. Resolve: ask the vendor for the picture or for its link (`spelling.rs`, for a number with two spellings).
 //! 3. Download the link, unless it is the stored picture's and nothing demands a look. If the link has
@@ -23,7 +25,7 @@ use crate::{
         SpellingMemory, Subject, Trouble, decide,
     },
     clock::Timestamp,
-    limits::{Permit, Priority},
+    limits::{NotAdmitted, Permit, Priority},
     store::CacheAnswer,
     telemetry::traces,
     upstream::{
@@ -102,6 +104,14 @@ pub(super) enum Retrieval {
     LinkGone,
 }
 
+/// The reason why the gateway has not said whether it knows the number.
+pub(super) enum NotIdentified {
+    /// The budget has no call now.
+    Refused(NotAdmitted),
+    /// No call would have an answer now.
+    Failed(Timestamp, FetchError),
+}
+
 impl Fetch {
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -131,8 +141,11 @@ impl Fetch {
     pub(super) async fn run(
         mut self,
         before: CacheAnswer,
-        prefetched: Option<PrefetchedAnswer>,
+        mut prefetched: Option<PrefetchedAnswer>,
     ) -> FetchResult {
+        if let Some(flight) = self.forward(&mut prefetched) {
+            return flight.wait().await;
+        }
         let before = self.shared.store.look_up_again(&self.key, &before).await;
         let before = self.adopt_other_names(before).await;
         if matches!(before, CacheAnswer::Unreadable) {
@@ -153,6 +166,22 @@ impl Fetch {
             && self.is_answered(entry)
         {
             return FetchResult::found(entry.clone());
+        }
+        if prefetched.is_none()
+            && let Some(lid) = self.unidentified()
+        {
+            match self.identify(lid).await {
+                Ok(()) => {}
+                Err(NotIdentified::Refused(refusal)) => {
+                    return FetchResult::not_admitted(before.entry().cloned(), refusal);
+                }
+                Err(NotIdentified::Failed(asked_at, error)) => {
+                    return self.settle(before, asked_at, Err(error)).await;
+                }
+            }
+            if let Some(flight) = self.forward(&mut prefetched) {
+                return flight.wait().await;
+            }
         }
         // A request that demands a refresh wants the bytes to be looked at.
         let known_link = match self.ask {
@@ -299,7 +328,7 @@ impl Fetch {
 
     /// Calls the vendor. If the vendor closes a kept connection instead of answering, calls once more, if
     /// the budget has another call.
-    async fn call(
+    pub(super) async fn call(
         &self,
         call: &VendorCall,
         with_refresh: bool,
@@ -376,7 +405,12 @@ impl Fetch {
         traces::call_span(&self.instance.provider().name, hop)
     }
 
-    fn record_hop(&self, hop: &'static str, started: Instant, error: Option<&ClientError>) {
+    pub(super) fn record_hop(
+        &self,
+        hop: &'static str,
+        started: Instant,
+        error: Option<&ClientError>,
+    ) {
         let metrics = &self.shared.metrics;
         metrics.record_call(&self.instance.provider().name, hop, started.elapsed());
         if let Some(ClientError::Forbidden(_)) = error {

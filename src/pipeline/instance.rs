@@ -7,7 +7,7 @@ use std::{
 
 use url::Url;
 
-use super::{event_downloads::EventDownloads, wanted::WantedFaces};
+use super::{event_downloads::EventDownloads, identities::AccountIdentities, wanted::WantedFaces};
 use crate::{
     avatar::{StoredPicture, Subject},
     clock::Timestamp,
@@ -35,9 +35,21 @@ pub struct Instance {
     /// When an answer was logged that was not understood.
     misunderstood_at: Mutex<Option<Timestamp>>,
     wanted: Arc<WantedFaces>,
+    identities: Arc<AccountIdentities>,
     pub(super) event_downloads: EventDownloads,
     /// Held during a call for the state of the session, and never together with another lock.
     pub(super) session_check: tokio::sync::Mutex<()>,
+}
+
+/// The state of an account, which a reload keeps.
+#[derive(Debug)]
+pub struct AccountState {
+    /// The admission control.
+    pub admission: Arc<Admission>,
+    /// The faces that wait for the budget.
+    pub wanted: Arc<WantedFaces>,
+    /// The numbers behind LIDs.
+    pub identities: Arc<AccountIdentities>,
 }
 
 impl Instance {
@@ -48,8 +60,7 @@ impl Instance {
         provider: Arc<Description>,
         account: Account,
         client: Arc<Client>,
-        admission: Arc<Admission>,
-        wanted: Arc<WantedFaces>,
+        state: AccountState,
     ) -> Self {
         Self {
             name: name.into(),
@@ -58,9 +69,10 @@ impl Instance {
             provider,
             account,
             client,
-            admission,
+            admission: state.admission,
             misunderstood_at: Mutex::default(),
-            wanted,
+            wanted: state.wanted,
+            identities: state.identities,
             event_downloads: EventDownloads::default(),
             session_check: tokio::sync::Mutex::default(),
         }
@@ -125,6 +137,11 @@ impl Instance {
     /// The faces that are wanted and wait for the budget. A reload keeps them as it keeps the admission control.
     pub fn wanted(&self) -> &Arc<WantedFaces> {
         &self.wanted
+    }
+
+    /// The numbers behind the account's LIDs. A reload keeps them, too.
+    pub fn identities(&self) -> &Arc<AccountIdentities> {
+        &self.identities
     }
 
     /// The HTTP client.

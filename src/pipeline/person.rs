@@ -8,9 +8,9 @@ use crate::{
 };
 
 impl Instance {
-    /// The person behind `subject`: both spellings of a number are one.
+    /// The person behind `subject`: a LID is its number, if that is known, and both spellings of a number are one.
     pub fn person(&self, subject: Subject) -> Subject {
-        subject.spelled(Spelling::Plain)
+        self.identities().resolve(subject).spelled(Spelling::Plain)
     }
 
     /// The owner of the face of `subject` in the cache.
@@ -24,7 +24,10 @@ impl Instance {
     /// All names of the person behind `subject`. The first is the one that the face is kept under; earlier versions,
     /// or a time at which less was known, may have left entries under the others.
     pub(super) fn names(&self, subject: Subject) -> Vec<Subject> {
-        names(self.person(subject))
+        let person = self.person(subject);
+        let mut names = names(person);
+        names.extend(self.identities().lids(person));
+        names
     }
 }
 

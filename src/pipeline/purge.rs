@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Faces, Instance, person};
 use crate::{
-    avatar::{Entry, Subject},
+    avatar::{Entry, Kind, Subject},
     store::{CacheAnswer, Owner},
     upstream::UnsupportedSubject,
 };
@@ -158,17 +158,20 @@ impl Faces {
         subject: Subject,
     ) -> Result<bool, UnsupportedSubject> {
         let names = instance.names(instance.resolve_own(subject)?);
+        let is_lid = |name: &Subject| matches!(name, Subject::Chat(jid) if jid.kind() == Kind::Lid);
         let mut is_on_disk = true;
         for (number, owner) in owners(instance.cache_name(), names.clone())
             .iter()
             .enumerate()
         {
-            // Entries under other names are rests, and only those that exist are forgotten.
-            if number == 0 || self.is_stored(owner).await {
+            // Entries under other spellings are rests, and only those that exist are forgotten. A LID is a name of
+            // its own again once its number is forgotten, too.
+            if number == 0 || is_lid(&owner.subject) || self.is_stored(owner).await {
                 is_on_disk &= self.forget_owner(owner).await;
             }
             instance.wanted().remove(&owner.key());
         }
+        self.forget_identities(instance, &names).await;
         for name in instance.earlier_cache_names() {
             for owner in owners(name, names.clone()) {
                 if self.is_stored(&owner).await {

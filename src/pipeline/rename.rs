@@ -81,6 +81,7 @@ impl Faces {
             }
         }
         if counts.failed == 0 {
+            self.take_over_identities(from, &to).await;
             self.remove_state(instances, from).await;
         }
         tracing::info!(from, to = %to.name(), renamed = counts.renamed, known = counts.known, failed = counts.failed, "renamed faces in the cache");
@@ -129,7 +130,12 @@ impl Faces {
         let (store, now, key) = (&self.shared.store, self.now(), target.key());
         let is_known = match store.look_up(&key).await {
             CacheAnswer::Absent => false,
-            CacheAnswer::Found(known) => known.is_forgotten(now) || !entry.is_forgotten(now),
+            // A picture takes the place of an entry without one.
+            CacheAnswer::Found(known) => {
+                known.is_forgotten(now)
+                    || !entry.is_forgotten(now)
+                        && (known.picture.is_some() || entry.picture.is_none())
+            }
             CacheAnswer::Unknown | CacheAnswer::Unreadable | CacheAnswer::PictureUnreadable => {
                 return Renaming::Failed;
             }

@@ -11,7 +11,7 @@ use crate::{
 /// A face of an instance, with its key in the cache.
 pub(super) struct Target<'a> {
     pub(super) instance: &'a Arc<Instance>,
-    /// As it was asked for.
+    /// As the vendor is asked for it: by the number, if that is known.
     pub(super) subject: Subject,
     /// The person, under whose name the face is kept.
     pub(super) person: Subject,
@@ -24,6 +24,7 @@ impl<'a> Target<'a> {
         subject: Subject,
     ) -> Result<Self, UnsupportedSubject> {
         let subject = instance.resolve_own(subject)?;
+        let subject = instance.identities().resolve(subject);
         let person = instance.person(subject);
         Ok(Self {
             instance,

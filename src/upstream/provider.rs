@@ -61,6 +61,8 @@ pub struct ChatList {
     pub rows: usize,
     /// The chats.
     pub chats: Vec<Chat>,
+    /// LIDs and numbers that are one person.
+    pub same: Vec<(Jid, Jid)>,
     /// The cursor for the next page, where the vendor has one.
     pub cursor: Option<String>,
 }

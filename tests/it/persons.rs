@@ -1,4 +1,6 @@
-//! One person, one face: the two spellings of a number.
+//! One person, one face: the two spellings of a number, and its LID.
+
+mod lids;
 
 use std::{sync::Arc, time::Duration};
 

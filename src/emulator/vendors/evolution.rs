@@ -33,6 +33,12 @@ struct Chat<'a> {
     push_name: &'a str,
     profile_pic_url: Option<&'a str>,
     updated_at: u64,
+    last_message: LastMessage,
+}
+
+#[derive(Serialize)]
+struct LastMessage {
+    key: MessageKey,
 }
 
 /// A row of `fetchInstances`; also of other members, that no client of pictures reads.
@@ -98,7 +104,7 @@ enum Data<'a> {
     Contact(Contact<'a>),
     #[serde(rename_all = "camelCase")]
     Message {
-        key: MessageKey<'a>,
+        key: MessageKey,
         message_type: &'a str,
     },
 }
@@ -114,10 +120,23 @@ struct Contact<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MessageKey<'a> {
-    remote_jid: &'a str,
+struct MessageKey {
+    remote_jid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_jid_alt: Option<String>,
     from_me: bool,
-    id: &'a str,
+    id: &'static str,
+}
+
+impl MessageKey {
+    fn new(jid: &str, alt: Option<&str>) -> Self {
+        Self {
+            remote_jid: written(jid),
+            remote_jid_alt: alt.map(written),
+            from_me: false,
+            id: "3EB0",
+        }
+    }
 }
 
 /// The JID that the gateway asks WhatsApp for. It keeps three suffixes and makes digits of everything else, without the
@@ -199,6 +218,9 @@ pub(super) fn list(rows: &[Row]) -> Reply {
         push_name: row.name,
         profile_pic_url: row.picture.as_deref(),
         updated_at: row.second,
+        last_message: LastMessage {
+            key: MessageKey::new(&row.jid, row.alt.as_deref()),
+        },
     });
     Reply::json(200, &chats.collect::<Vec<_>>())
 }
@@ -288,11 +310,7 @@ pub(super) fn reports(
     match event.kind {
         EventKind::Picture => vec![report("contacts.update", Data::Contacts([contact]))],
         EventKind::Message => {
-            let key = MessageKey {
-                remote_jid,
-                from_me: false,
-                id: "3EB0",
-            };
+            let key = MessageKey::new(&event.jid, event.alt.as_deref());
             let message = Data::Message {
                 key,
                 message_type: "conversation",

@@ -59,6 +59,20 @@ impl Vendor {
         }
     }
 
+    /// The vendor's reply to a call for the number of a LID, or for the LID of a number.
+    pub(super) fn identity(
+        self,
+        request: &VendorRequest,
+        lid: Option<String>,
+        number: Option<String>,
+    ) -> Reply {
+        match self {
+            Vendor::Wappfy | Vendor::Waha => waha::identity(lid, number),
+            Vendor::Wppconnect => wppconnect::identity(lid, number),
+            _ => self.error(request, 404),
+        }
+    }
+
     /// The vendor's reply with an error status.
     pub(super) fn error(self, request: &VendorRequest, status: u16) -> Reply {
         match self {

@@ -129,6 +129,11 @@ pub(super) fn list(rows: &[Row]) -> Reply {
     Reply::json(200, &chats)
 }
 
+/// The number of a LID, or the LID of a number; a null for what the session has not learned.
+pub(super) fn identity(lid: Option<String>, pn: Option<String>) -> Reply {
+    Reply::json(200, &json!({ "lid": lid, "pn": pn }))
+}
+
 fn chat(row: &Row) -> Chat<'_> {
     Chat {
         id: &row.jid,
@@ -209,6 +214,14 @@ fn engine_error(request: &VendorRequest) -> Reply {
     Reply::json(500, &body)
 }
 
+/// whatsmeow's `MessageSource`.
+fn source(event: &Event) -> serde_json::Value {
+    let written = |jid: &str| jid.replace("@c.us", "@s.whatsapp.net");
+    let alt = event.alt.as_deref().map(written);
+    json!({ "Chat": written(&event.jid), "Sender": written(&event.jid),
+            "SenderAlt": alt.unwrap_or_default(), "IsFromMe": false, "IsGroup": false })
+}
+
 /// Messages, and whatsmeow's events, which its engine passes on as they are.
 pub(super) fn reports(
     webhook: &Webhook,
@@ -225,7 +238,8 @@ pub(super) fn reports(
         }
         EventKind::Message => {
             let payload = json!({ "id": "false_3EB0", "timestamp": now.as_secs(), "from": event.jid,
-                                  "fromMe": false, "body": "hello", "hasMedia": false });
+                                  "fromMe": false, "body": "hello", "hasMedia": false,
+                                  "_data": { "Info": source(event) } });
             ("message", payload)
         }
     };

@@ -35,6 +35,14 @@ struct Id<'a> {
     _serialized: &'a str,
 }
 
+/// The browser's entry of a LID and its number.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity<'a> {
+    lid: Option<Id<'a>>,
+    phone_number: Option<Id<'a>>,
+}
+
 #[derive(Serialize)]
 struct Chat<'a> {
     id: Id<'a>,
@@ -104,6 +112,15 @@ pub(super) fn reply(request: &VendorRequest, answer: &Answer) -> Reply {
             raw: None,
             tag: "1",
         },
+    };
+    Reply::json(200, &body)
+}
+
+pub(super) fn identity(lid: Option<String>, number: Option<String>) -> Reply {
+    let id = |jid| Id { _serialized: jid };
+    let body = Identity {
+        lid: lid.as_deref().map(id),
+        phone_number: number.as_deref().map(id),
     };
     Reply::json(200, &body)
 }

@@ -133,7 +133,9 @@ pub(super) fn reports(
             ("Picture", change)
         }
         EventKind::Message => {
-            let info = json!({ "Chat": jid, "Sender": jid, "IsFromMe": false, "ID": "3EB0",
+            let alt = event.alt.as_deref().unwrap_or_default();
+            let alt = alt.replace("@c.us", "@s.whatsapp.net");
+            let info = json!({ "Chat": jid, "Sender": jid, "SenderAlt": alt, "IsFromMe": false, "ID": "3EB0",
                                "PushName": "Ana", "Timestamp": timestamp });
             let message = json!({ "Info": info, "Message": { "conversation": "hello" } });
             ("Message", message)

@@ -121,6 +121,10 @@ impl Worker {
                 })
                 .await?;
             cursor = page.chats.cursor;
+            for (lid, number) in page.chats.same {
+                let faces = &self.faces;
+                faces.note_number(&self.instance, lid, Some(number)).await;
+            }
             // Chats move between two calls, so a chat may be on two pages.
             for chat in page.chats.chats {
                 let subject = Subject::Chat(chat.jid);

@@ -6,6 +6,7 @@ use url::form_urlencoded;
 use super::{
     jid_forms::JidForms,
     lists::jid,
+    names::{self, NamePair},
     pointer::{Content, Pointer},
     reading,
     rule::{Rule, Subject},
@@ -31,6 +32,8 @@ pub(super) struct EventReader {
     pub(super) jid: Vec<Pointer>,
     pub(super) link: Vec<Pointer>,
     pub(super) removed: Option<Pointer>,
+    /// Places of two names of one person.
+    pub(super) same: Vec<NamePair>,
     /// Whether the event says nothing about pictures, as one about a message.
     pub(super) is_hint: bool,
 }
@@ -55,6 +58,8 @@ pub struct Event {
     pub account: Option<String>,
     /// The faces that changed.
     pub faces: Vec<EventFace>,
+    /// LIDs and numbers that are one person.
+    pub same: Vec<(Jid, Jid)>,
     /// The kind of event that it is, by its index in the description.
     pub(super) kind: Option<usize>,
 }
@@ -107,10 +112,14 @@ impl HookReader {
             .find_map(|document| self.account.iter().find_map(|place| place.text(document)));
         let mut events = self.events.iter();
         let kind = events.position(|event| event.is_of(json));
-        let faces = kind.map(|kind| self.events[kind].faces(json, forms));
+        let (faces, same) = match kind {
+            Some(kind) => self.events[kind].read(json, forms),
+            None => Default::default(),
+        };
         Event {
             account,
-            faces: faces.unwrap_or_default(),
+            faces,
+            same,
             kind,
         }
     }
@@ -132,16 +141,19 @@ impl EventReader {
         self.condition.judge(subject).is_some()
     }
 
-    fn faces(&self, json: &Value, forms: &JidForms) -> Vec<EventFace> {
+    fn read(&self, json: &Value, forms: &JidForms) -> (Vec<EventFace>, Vec<(Jid, Jid)>) {
         let of = match &self.each {
             Some(each) => each.find(json),
             None => Some(json),
         };
-        let items = match of {
+        let items: Vec<_> = match of {
             Some(Value::Array(items)) => items.iter().collect(),
             Some(item) => vec![item],
             None => Vec::new(),
         };
+        let same = items.iter().take(MAX_FACES);
+        let same = same.flat_map(|item| names::find(&self.same, item, forms));
+        let same = same.collect();
         let mut faces: Vec<EventFace> = Vec::new();
         for face in items.into_iter().filter_map(|item| self.face(item, forms)) {
             // An event may have one contact in several items.
@@ -149,7 +161,7 @@ impl EventReader {
                 faces.push(face);
             }
         }
-        faces
+        (faces, same)
     }
 
     fn face(&self, item: &Value, forms: &JidForms) -> Option<EventFace> {

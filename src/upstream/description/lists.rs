@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     jid_forms::JidForms,
+    names::{self, NamePair},
     pointer::{Content, Pointer, is_blank},
     reading::{self, Body},
     request::Request,
@@ -11,7 +12,7 @@ use super::{
     words,
 };
 use crate::{
-    avatar::{Empty, Jid, Trouble},
+    avatar::{Empty, Jid, Kind, Trouble},
     upstream::provider::{Chat, ChatList, Page, VendorAnswer, VendorFailure, VendorReply},
 };
 
@@ -23,6 +24,8 @@ pub(super) struct ChatLister {
     pub(super) rows: Option<Pointer>,
     pub(super) jid: Vec<Pointer>,
     pub(super) link: Vec<Pointer>,
+    /// Places of two names of one person.
+    pub(super) same: Vec<NamePair>,
     pub(super) paging: Option<Paging>,
     /// The most rows that the gateway gives at once.
     pub(super) limit: Option<usize>,
@@ -120,6 +123,10 @@ impl ChatLister {
                 .iter()
                 .filter_map(|row| self.chat(row, forms))
                 .collect(),
+            same: rows
+                .iter()
+                .flat_map(|row| names::find(&self.same, row, forms))
+                .collect(),
             cursor,
         })
     }
@@ -213,7 +220,9 @@ impl LidCall {
     ) -> Result<Option<Jid>, VendorFailure> {
         let json = json(rules, reply)?;
         match jid(&self.phone, &json, forms) {
-            Some(phone) => Ok(Some(phone)),
+            Some(phone) if phone.kind() == Kind::Contact => Ok(Some(phone)),
+            // Some gateways repeat the LID.
+            Some(_) => Ok(None),
             None if self.says_none(&json) => Ok(None),
             None => Err(trouble_in(&json, rules, reply)),
         }

@@ -26,6 +26,7 @@ pub(super) mod lists;
 mod matched_jid;
 pub(super) mod matching;
 mod members;
+mod names;
 pub(super) mod parse;
 mod pointer;
 mod reading;
@@ -214,6 +215,11 @@ impl Description {
         self.session.is_some()
     }
 
+    /// Whether the gateway has a call for the number of a LID.
+    pub fn has_lid(&self) -> bool {
+        self.lid.is_some()
+    }
+
     /// The cost of that call in lookups.
     pub fn session_cost(&self) -> Option<usize> {
         self.session.as_ref().map(|session| session.cost)
@@ -266,6 +272,25 @@ impl Description {
     pub fn read_session(&self, reply: &VendorReply) -> Option<Result<Session, VendorFailure>> {
         let session = self.session.as_ref()?;
         Some(session.read(&self.rules, &self.jid, reply))
+    }
+
+    /// The call for the number of a LID; `None` for a gateway without one.
+    pub fn lid_call(&self, account: &Account, lid: &Jid) -> Option<VendorCall> {
+        let call = self.lid.as_ref()?;
+        let written = self.jid.write(lid).unwrap_or_else(|| lid.to_string());
+        let values = Values {
+            jid: Some((&written, lid.user())),
+            ..Values::of(account)
+        };
+        self.fill(&call.request, &values).ok()
+    }
+
+    /// Interprets the reply to that call: the number; `None` if the gateway knows none.
+    pub fn read_lid(&self, reply: &VendorReply) -> Result<Option<Jid>, VendorFailure> {
+        match &self.lid {
+            Some(lid) => lid.read(&self.rules, &self.jid, reply),
+            None => Ok(None),
+        }
     }
 
     /// Reads the body of a webhook: JSON, or a form.

@@ -8,10 +8,9 @@ use super::{
     lists::Session,
     reading::{self, Basis},
     sample::{CallKind, Sample, account, describe_answer, jid},
-    template::Values,
 };
 use crate::{
-    avatar::Subject,
+    avatar::{Jid, Subject},
     upstream::provider::{Page, Question, VendorAnswer, VendorCall, VendorFailure, VendorReply},
 };
 
@@ -78,7 +77,7 @@ impl Description {
                         let chats = list.chats.iter();
                         let chats =
                             chats.map(|chat| with_link(chat.jid.as_str(), chat.face.as_ref()));
-                        or_nothing(chats.collect())
+                        or_nothing(chats.chain(list.same.iter().map(one_person)).collect())
                     }
                     Err(failure) => failed(&failure),
                 })
@@ -141,24 +140,15 @@ impl Description {
     }
 
     fn run_lid(&self, sample: &Sample) -> Result<Reach, String> {
-        let lid = self.lid.as_ref().ok_or("there is no [lid]")?;
         let Some(Subject::Chat(jid)) = sample.ask else {
             return Err("ask is missing; write a LID".to_owned());
         };
-        let written = self.jid.write(&jid).unwrap_or_else(|| jid.to_string());
-        let account = account();
-        let values = Values {
-            jid: Some((&written, jid.user())),
-            ..Values::of(&account)
-        };
-        let call = self.fill(&lid.request, &values);
-        check_call(sample, &call.map_err(|refused| refused.to_string())?)?;
-        self.check_reply(sample, |reply| {
-            match lid.read(&self.rules, &self.jid, reply) {
-                Ok(Some(phone)) => phone.to_string(),
-                Ok(None) => "none".to_owned(),
-                Err(failure) => failed(&failure),
-            }
+        let call = self.lid_call(&account(), &jid);
+        check_call(sample, &call.ok_or("there is no [lid]")?)?;
+        self.check_reply(sample, |reply| match self.read_lid(reply) {
+            Ok(Some(phone)) => phone.to_string(),
+            Ok(None) => "none".to_owned(),
+            Err(failure) => failed(&failure),
         })
     }
 
@@ -178,7 +168,10 @@ impl Description {
             format!("{}{link}{removed}{hint}", face.jid)
         });
         let account = event.account.as_deref().unwrap_or("?");
-        let given = format!("{account}: {}", or_nothing(faces.collect()));
+        let given = format!(
+            "{account}: {}",
+            or_nothing(faces.chain(event.same.iter().map(one_person)).collect())
+        );
         match &sample.gives {
             Some(expected) if *expected != given => Err(format!("gives {given}, not {expected}")),
             _ => Ok(Reach {
@@ -302,6 +295,10 @@ fn with_link(jid: &str, face: Option<&VendorAnswer>) -> String {
         Some(VendorAnswer::Link(link)) => format!("{jid} {link}"),
         _ => jid.to_owned(),
     }
+}
+
+fn one_person((lid, number): &(Jid, Jid)) -> String {
+    format!("{lid}={number}")
 }
 
 fn or_nothing(items: Vec<String>) -> String {

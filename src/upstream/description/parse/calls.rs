@@ -44,6 +44,7 @@ impl<'t> Loader<'t> {
             rows: self.pointer(&table, "rows"),
             jid: self.some_pointers(&table, "jid"),
             link: self.pointers(&table, "link"),
+            same: self.pointer_pairs(&table, "same"),
             paging,
             limit: table.number("limit").map(|limit| limit.max(1) as usize),
             cost,
@@ -105,6 +106,7 @@ impl<'t> Loader<'t> {
             jid: self.some_pointers(&table, "jid"),
             link: self.pointers(&table, "link"),
             removed: self.pointer(&table, "removed"),
+            same: self.pointer_pairs(&table, "same"),
             is_hint: table.flag("hint").unwrap_or(false),
         };
         table.finish();

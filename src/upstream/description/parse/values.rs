@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::{Loader, header_name};
 use crate::upstream::description::{
+    names::NamePair,
     pointer::Pointer,
     reading::Places,
     request::{Json, Request},
@@ -202,6 +203,32 @@ impl<'t> Loader<'t> {
             ));
         }
         items.iter().filter_map(pointer_of).collect()
+    }
+
+    /// A list of pairs of pointers.
+    pub(super) fn pointer_pairs(&self, table: &Table<'t>, key: &'static str) -> Vec<NamePair> {
+        let items = table.item(key).map(|item| item.items()).unwrap_or_default();
+        if let Some(item) = items.get(MAX_POINTERS) {
+            item.problem(format!(
+                "{} has more than {MAX_POINTERS} pairs",
+                item.path()
+            ));
+        }
+        let pair = |item: &Item<'_>| {
+            let pointers: Vec<_> = item.items().iter().filter_map(pointer_of).collect();
+            let pair: Result<[Pointer; 2], _> = pointers.try_into();
+            match pair {
+                Ok([one, other]) => Some(NamePair(one, other)),
+                Err(_) => {
+                    let path = item.path();
+                    item.problem(format!(
+                        "{path} is a list of pairs; write [[\"/a\", \"/b\"]]"
+                    ));
+                    None
+                }
+            }
+        };
+        items.iter().filter_map(pair).collect()
     }
 
     pub(super) fn pointer(&self, table: &Table<'t>, key: &'static str) -> Option<Pointer> {
