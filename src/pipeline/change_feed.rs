@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use super::{
     Faces, Instance,
     changes::{Appearance, ChangeId, History},
+    person,
 };
-use crate::avatar::Subject;
+use crate::avatar::{Identities, Subject};
 
 /// A message to a listener.
 #[derive(Clone, Debug)]
@@ -18,7 +19,8 @@ pub enum FaceEvent {
     Changed {
         /// The account or chat.
         subject: Subject,
-        /// The other names of the same person.
+        /// Other spellings of its number, and `me` for the account's own. A LID has an event of its own: listeners that
+        /// know a LID need not know the number.
         others: Vec<Subject>,
         /// What the face shows now.
         appearance: Appearance,
@@ -35,6 +37,8 @@ pub struct ChangeFeed {
     end: watch::Receiver<u64>,
     /// The number of the next change to be read.
     next: u64,
+    /// How many events there were of that change. It is read when there was one for each name.
+    part: usize,
     has_missed: bool,
 }
 
@@ -58,6 +62,7 @@ impl Faces {
             history,
             end,
             next,
+            part: 0,
             has_missed,
         }
     }
@@ -105,16 +110,25 @@ impl ChangeFeed {
                 return Some(FaceEvent::Missed);
             }
             Err(end) => {
-                (self.next, self.has_missed) = (end, false);
+                (self.next, self.part, self.has_missed) = (end, 0, false);
                 return Some(FaceEvent::Missed);
             }
         };
-        self.next += 1;
-        let subject = change.subject;
-        let mut others = self.instance.names(subject);
+        let mut lids = self.instance.identities().lids(change.subject);
+        lids.truncate(Identities::MAX_OF_NUMBER);
+        let lid = lids.get(self.part).copied();
+        (self.next, self.part) = match lid {
+            Some(_) => (self.next, self.part + 1),
+            None => (self.next + 1, 0),
+        };
+        let subject = lid.unwrap_or(change.subject);
+        let mut others = match lid {
+            Some(_) => Vec::new(),
+            None => person::names(subject),
+        };
         others.retain(|name| *name != subject);
         let own = self.instance.resolve_own(Subject::Me);
-        if subject != Subject::Me && own.is_ok_and(|own| own == subject) {
+        if lid.is_none() && subject != Subject::Me && own.is_ok_and(|own| own == subject) {
             others.push(Subject::Me);
         }
         Some(FaceEvent::Changed {

@@ -136,6 +136,9 @@ impl Faces {
         let person = instance.owner(lid);
         if person.subject != lid {
             self.merge(&person, lid).await;
+            // Listeners that know the LID alone.
+            let entry = self.shared.store.find(&person.key()).await;
+            self.shared.announce(&person, None, entry.as_deref());
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{admin, asked, set};
-use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
+use crate::support::{Answer, LIMIT, Rig, events::Events, rig::Settings, until};
 
 const LID: &str = "100875997589545@lid";
 const NUMBER: &str = "628100000001@c.us";
@@ -183,6 +183,23 @@ async fn the_number_of_a_lid_is_in_no_header_and_no_body() {
         let head = format!("{:?}", answer.headers);
         assert!(!head.contains(user), "{head}");
         assert!(!String::from_utf8_lossy(&answer.body).contains(user));
+    }
+}
+
+#[tokio::test]
+async fn a_listener_is_told_of_a_lid_and_of_its_number_in_events_of_their_own() {
+    let rig = rig().await;
+    rig.face("waha", LID).await;
+    let mut events = Events::open(&rig.address(), "/live/waha", &[]).await;
+    let mut told = Vec::new();
+    while !told.contains(&LID.to_owned()) || !told.contains(&NUMBER.to_owned()) {
+        let event = events.next().await;
+        let text = event.data.to_string();
+        assert!(!(text.contains(LID) && text.contains(NUMBER)), "{text}");
+        if event.kind == "face" {
+            assert_eq!(event.data["source"], "picture", "{text}");
+            told.push(event.data["jid"].as_str().unwrap().to_owned());
+        }
     }
 }
 
