@@ -194,7 +194,9 @@ fn describe_aliases(route: &Route, method: &str) -> Operation {
                 .problems([
                     Error::Aliases,
                     Error::TooManyAliases(TooManyAliases),
-                    Error::BodyTooLarge(route.max_body),
+                    Error::Body(BodyError::TooLarge(route.max_body)),
+                    Error::Body(BodyError::Timeout),
+                    Error::Body(BodyError::Ended),
                 ])
         }
         "DELETE" => Operation::new("removeAliases", "Removes the numbers that were set")

@@ -16,7 +16,8 @@ use utoipa::ToSchema;
 
 use super::{
     Faces, Instance, PurgeMode, PurgeScope,
-    fetch::{Cause, Fetch, FetchError, Retrieval},
+    fetch::{Cause, Fetch, Retrieval},
+    fetch_error::FetchError,
     single_flight::Flight,
     target::Target,
 };

@@ -9,28 +9,31 @@
 //! 4. Validate: the bytes become a [`Picture`], or an error.
 //! 5. Absorb the answer into the entry and store it (`settle.rs`).
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::{
-    FetchResult, Instance, queue::Wish, shared::Shared, single_flight::Flight, target::Target,
+    FetchResult, Instance,
+    fetch_error::{FetchError, NotIdentified},
+    queue::Wish,
+    shared::Shared,
+    single_flight::Flight,
+    target::Target,
     turn::CallGrant,
 };
 use crate::{
     avatar::{
         Answer, Ask, Empty, Entry, Key, MediaType, Outcome, Picture, Plan, Spelling,
-        SpellingMemory, Subject, Trouble, decide,
+        SpellingMemory, Subject, decide,
     },
     clock::Timestamp,
-    limits::{NotAdmitted, Permit, Priority},
+    limits::{Permit, Priority},
     store::CacheAnswer,
     telemetry::traces,
-    upstream::{
-        ClientError, Download, Link, Question, VendorAnswer, VendorCall, VendorFailure, VendorReply,
-    },
+    upstream::{ClientError, Download, Link, Question, VendorAnswer, VendorCall, VendorReply},
 };
 
 /// One fetch.
@@ -76,17 +79,6 @@ pub(super) struct PrefetchedAnswer {
     pub(super) asked_at: Timestamp,
 }
 
-/// The reason why a fetch has no answer.
-pub(super) struct FetchError {
-    pub(super) why: Trouble,
-    /// The time that the vendor wants to be left alone.
-    pub(super) retry_after: Option<Duration>,
-    /// For the log.
-    pub(super) detail: String,
-    /// Whether the vendor's answer had nothing that its description names.
-    pub(super) is_misunderstood: bool,
-}
-
 /// Whether the vendor is to bypass its own cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refresh {
@@ -102,14 +94,6 @@ pub(super) enum Retrieval {
     Answer(Answer),
     /// The link has expired or leads nowhere.
     LinkGone,
-}
-
-/// The reason why the gateway has not said whether it knows the number.
-pub(super) enum NotIdentified {
-    /// The budget has no call now.
-    Refused(NotAdmitted),
-    /// No call would have an answer now.
-    Failed(Timestamp, FetchError),
 }
 
 impl Fetch {
@@ -422,34 +406,4 @@ impl Fetch {
 /// The identity of the link of the stored picture.
 fn link_id(entry: &Entry) -> Option<&str> {
     entry.picture.as_ref()?.link_id.as_deref()
-}
-
-// === impl FetchError ===
-
-impl FetchError {
-    pub(super) fn vendor_error(detail: impl Into<String>) -> Self {
-        Self {
-            why: Trouble::VendorError,
-            retry_after: None,
-            detail: detail.into(),
-            is_misunderstood: false,
-        }
-    }
-}
-
-impl From<ClientError> for FetchError {
-    fn from(error: ClientError) -> Self {
-        FetchError::vendor_error(error.to_string())
-    }
-}
-
-impl From<VendorFailure> for FetchError {
-    fn from(failure: VendorFailure) -> Self {
-        Self {
-            why: failure.why,
-            retry_after: failure.retry_after,
-            detail: failure.detail.into_owned(),
-            is_misunderstood: failure.is_misunderstood,
-        }
-    }
 }

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::{
     Faces,
-    fetch::{Cause, Fetch, NotIdentified, PrefetchedAnswer, Refresh},
+    fetch::{Cause, Fetch, PrefetchedAnswer, Refresh},
+    fetch_error::NotIdentified,
     settle::log_trouble,
     single_flight::Flight,
     target::Target,

@@ -26,6 +26,7 @@ mod event_downloads;
 mod events;
 mod faces;
 mod fetch;
+mod fetch_error;
 mod forget_names;
 mod identify;
 mod identities;

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::{
     Faces, Instance,
-    fetch::{Cause, Fetch, FetchError, Retrieval},
+    fetch::{Cause, Fetch, Retrieval},
+    fetch_error::FetchError,
     single_flight::Flight,
     target::Target,
 };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::{
     Faces, Instance,
-    fetch::{Cause, Fetch, FetchError},
+    fetch::{Cause, Fetch},
+    fetch_error::FetchError,
     shared::Shared,
 };
 use crate::{

@@ -4,7 +4,8 @@ use std::{iter, sync::Arc};
 
 use super::{
     FetchResult, Instance,
-    fetch::{Cause, Fetch, FetchError},
+    fetch::{Cause, Fetch},
+    fetch_error::FetchError,
     shared::Shared,
 };
 use crate::{

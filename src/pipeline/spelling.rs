@@ -2,7 +2,8 @@
 //! nothing. Which one the vendor knows stays in the entry.
 
 use super::{
-    fetch::{Fetch, FetchError, Refresh},
+    fetch::{Fetch, Refresh},
+    fetch_error::FetchError,
     settle::log_trouble,
 };
 use crate::{

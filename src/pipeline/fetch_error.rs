@@ -1,0 +1,57 @@
+//! Why a fetch has no answer.
+
+use std::time::Duration;
+
+use crate::{
+    avatar::Trouble,
+    clock::Timestamp,
+    limits::NotAdmitted,
+    upstream::{ClientError, VendorFailure},
+};
+
+/// The reason why a fetch has no answer.
+pub(super) struct FetchError {
+    pub(super) why: Trouble,
+    /// The time that the vendor wants to be left alone.
+    pub(super) retry_after: Option<Duration>,
+    /// For the log.
+    pub(super) detail: String,
+    /// Whether the vendor's answer had nothing that its description names.
+    pub(super) is_misunderstood: bool,
+}
+
+/// The reason why the gateway has not said whether it knows the number.
+pub(super) enum NotIdentified {
+    /// The budget has no call now.
+    Refused(NotAdmitted),
+    /// No call would have an answer now.
+    Failed(Timestamp, FetchError),
+}
+
+impl FetchError {
+    pub(super) fn vendor_error(detail: impl Into<String>) -> Self {
+        Self {
+            why: Trouble::VendorError,
+            retry_after: None,
+            detail: detail.into(),
+            is_misunderstood: false,
+        }
+    }
+}
+
+impl From<ClientError> for FetchError {
+    fn from(error: ClientError) -> Self {
+        FetchError::vendor_error(error.to_string())
+    }
+}
+
+impl From<VendorFailure> for FetchError {
+    fn from(failure: VendorFailure) -> Self {
+        Self {
+            why: failure.why,
+            retry_after: failure.retry_after,
+            detail: failure.detail.into_owned(),
+            is_misunderstood: failure.is_misunderstood,
+        }
+    }
+}
