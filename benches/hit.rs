@@ -42,6 +42,7 @@ fn entry(now: Timestamp) -> Entry {
             link_id: None,
             changed_at: now,
             confirmed_at: now,
+            from: None,
         }),
         last: LastAttempt {
             outcome: Outcome::Picture,

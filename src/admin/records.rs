@@ -41,6 +41,9 @@ struct PictureRecord<'a> {
     changed: String,
     /// The date when the vendor last confirmed the picture.
     confirmed: String,
+    /// The instance that the picture is from, if that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
     /// Whether the picture is younger than `cache.ttl`.
     fresh: bool,
 }
@@ -137,6 +140,7 @@ impl<'a> EntryRecord<'a> {
                 link_id: stored.link_id.as_deref(),
                 changed: date(stored.changed_at),
                 confirmed: date(stored.confirmed_at),
+                from: stored.from.as_deref(),
                 fresh: stored.age(now) < ttl,
             }
         });

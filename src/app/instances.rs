@@ -12,8 +12,8 @@ use crate::{
     images::Thumbnailer,
     limits::Admission,
     pipeline::{
-        AccountIdentities, AccountState, Faces, Instance, InstanceMaker, InstancePattern,
-        Instances, PatternSettings, Warmups,
+        AccountIdentities, AccountState, Faces, Fallback, Instance, InstanceMaker, InstancePattern,
+        Instances, Neighbors, PatternSettings, Warmups,
     },
     store::{AccountId, AccountNames, Store},
     telemetry::Metrics,
@@ -28,6 +28,8 @@ pub(super) struct Builder {
     pub(super) resolver: Resolver,
     /// The instances on disk by their accounts, read when the first account is looked for.
     on_disk: Arc<OnceLock<HashMap<AccountId, String>>>,
+    /// The instances that others may have as their fallback. Set when all are built.
+    pub(super) neighbors: Neighbors,
 }
 
 /// Makes the instances of a pattern.
@@ -48,6 +50,7 @@ impl Builder {
             clock: dependencies.clock.clone(),
             resolver: dependencies.resolver.clone(),
             on_disk: Arc::default(),
+            neighbors: Neighbors::default(),
         }
     }
 
@@ -107,6 +110,10 @@ impl Builder {
                 admission,
                 wanted: wanted.unwrap_or_default(),
                 identities,
+            },
+            Fallback {
+                names: settings.fallback,
+                neighbors: self.neighbors.clone(),
             },
         ))
     }
@@ -244,10 +251,12 @@ pub fn offline(config: Config) -> Result<(Faces, Instances), StartError> {
     let faces = Faces::new(store, pipeline, clock.clone(), metrics, thumbnailer);
     let warmups = Warmups::new(faces.clone());
     let instances = instances.into_iter();
-    let instances = instances
-        .map(|settings| builder.build(settings, None, |settings| builder.client(settings)));
+    let instances: Vec<_> = instances
+        .map(|settings| builder.build(settings, None, |settings| builder.client(settings)))
+        .collect();
+    builder.neighbors.set(&instances);
     let patterns = patterns.into_iter();
     let patterns = patterns.map(|pattern| Arc::new(builder.pattern(pattern, &warmups)));
-    let instances = Instances::new(instances.collect(), patterns.collect());
+    let instances = Instances::new(instances, patterns.collect());
     Ok((faces, instances))
 }

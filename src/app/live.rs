@@ -76,6 +76,7 @@ impl Live {
             }
             built.push(instance);
         }
+        builder.neighbors.set(&built);
         let mut patterns = Vec::new();
         for pattern in settings.patterns {
             let hook = pattern.template.hook.clone();

@@ -127,6 +127,7 @@ fn confirm_picture(
         Some(stored) if stored.picture.digest() == picture.digest() => StoredPicture {
             link_id,
             confirmed_at: now,
+            from: None,
             ..stored
         },
         _ => StoredPicture {
@@ -134,6 +135,7 @@ fn confirm_picture(
             link_id,
             changed_at: now,
             confirmed_at: now,
+            from: None,
         },
     }
 }

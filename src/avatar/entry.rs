@@ -1,6 +1,6 @@
 //! The entry of one face: the last good picture, and the outcome of the last attempt to fetch it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub struct StoredPicture {
     pub changed_at: Timestamp,
     /// When the vendor last confirmed them (`Age` counts from here).
     pub confirmed_at: Timestamp,
+    /// The instance that the picture is from, where another one had a picture and this one none.
+    pub from: Option<Arc<str>>,
 }
 
 /// The last attempt to fetch a face. The serialized names are the format on disk.

@@ -158,4 +158,6 @@ pub struct Instance {
     pub pass_through: bool,
     /// The credentials of its webhook's events.
     pub hook: Option<hooks::Credentials>,
+    /// The instances that are asked for a person of whom this one has no picture.
+    pub fallback: Vec<String>,
 }

@@ -17,6 +17,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     FetchResult, Instance,
+    borrowed::OtherAccounts,
     fetch_error::{FetchError, NotIdentified},
     queue::Wish,
     shared::Shared,
@@ -49,6 +50,8 @@ pub(super) struct Fetch {
     pub(super) known_spellings: SpellingMemory,
     pub(super) preferred_spelling: Option<Spelling>,
     pub(super) asked_spellings: Vec<(Spelling, Outcome)>,
+    /// What other accounts say, where this one has no picture.
+    pub(super) others: OtherAccounts,
     /// The status of the vendor's latest reply.
     pub(super) vendor_status: Option<u16>,
     pub(super) ask: Ask,
@@ -113,6 +116,7 @@ impl Fetch {
             known_spellings: SpellingMemory::default(),
             preferred_spelling: None,
             asked_spellings: Vec::new(),
+            others: OtherAccounts::default(),
             vendor_status: None,
             ask,
             cause,
@@ -174,7 +178,9 @@ impl Fetch {
         };
         let refresh = self.refresh_mode(entry);
         self.choose_spelling(entry);
+        let has_call = self.has_call();
         let (asked_at, answer) = match prefetched {
+            _ if !has_call => (self.shared.clock.now(), Ok(Answer::Empty(Empty::Unknown))),
             Some(prefetched) if refresh != Refresh::Required => {
                 self.flight.record_call();
                 let answer = self.follow(prefetched.answer, known_link).await;
@@ -202,7 +208,11 @@ impl Fetch {
             let now = self.shared.clock.now();
             self.instance.wanted().record_latency(now, duration);
         }
-        let answer = self.confirm(asked_at, answer).await;
+        let answer = match has_call {
+            true => self.confirm(asked_at, answer).await,
+            false => answer,
+        };
+        self.ask_others(&answer).await;
         self.settle(before, asked_at, answer).await
     }
 

@@ -22,7 +22,7 @@ impl Fetch {
     /// Joins or starts the fetch of the number, if that is known. The flight of a number never waits for that of a LID.
     pub(super) fn forward(&mut self, prefetched: &mut Option<PrefetchedAnswer>) -> Option<Flight> {
         let target = Target::new(&self.instance, self.subject).ok()?;
-        if target.key == self.key || self.instance.call(target.subject, false).is_err() {
+        if target.key == self.key || self.instance.check_subject(target.subject).is_err() {
             return None;
         }
         let cause = mem::replace(&mut self.cause, Cause::WarmUp);

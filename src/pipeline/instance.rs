@@ -1,7 +1,8 @@
 //! A configured account, with its vendor, its HTTP client and its admission control.
 
 use std::{
-    sync::{Arc, Mutex},
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, Weak},
     time::Duration,
 };
 
@@ -36,6 +37,7 @@ pub struct Instance {
     misunderstood_at: Mutex<Option<Timestamp>>,
     wanted: Arc<WantedFaces>,
     identities: Arc<AccountIdentities>,
+    fallback: Fallback,
     pub(super) event_downloads: EventDownloads,
     /// Held during a call for the state of the session, and never together with another lock.
     pub(super) session_check: tokio::sync::Mutex<()>,
@@ -52,6 +54,42 @@ pub struct AccountState {
     pub identities: Arc<AccountIdentities>,
 }
 
+/// The instances with a table of their own, for those that name some of them as their fallback. Weak: the instances
+/// have it themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbors(Arc<OnceLock<HashMap<Arc<str>, Weak<Instance>>>>);
+
+/// The instances that are asked for a person of whom another one has no picture.
+#[derive(Clone, Debug, Default)]
+pub struct Fallback {
+    /// Their names, in the order in which they are asked.
+    pub names: Vec<String>,
+    /// All instances.
+    pub neighbors: Neighbors,
+}
+
+impl Neighbors {
+    /// Makes the instances known, once all are built.
+    pub fn set(&self, instances: &[Arc<Instance>]) {
+        let by_name = instances.iter();
+        let by_name = by_name.map(|one| (one.name().clone(), Arc::downgrade(one)));
+        // It is built once for each configuration.
+        let _ = self.0.set(by_name.collect());
+    }
+}
+
+impl Fallback {
+    pub(super) fn instances(&self) -> Vec<Arc<Instance>> {
+        let Some(known) = self.neighbors.0.get().filter(|_| !self.names.is_empty()) else {
+            return Vec::new();
+        };
+        let names = self.names.iter();
+        names
+            .filter_map(|name| known.get(name.as_str())?.upgrade())
+            .collect()
+    }
+}
+
 impl Instance {
     /// Joins the parts of an instance.
     pub fn new(
@@ -61,6 +99,7 @@ impl Instance {
         account: Account,
         client: Arc<Client>,
         state: AccountState,
+        fallback: Fallback,
     ) -> Self {
         Self {
             name: name.into(),
@@ -73,6 +112,7 @@ impl Instance {
             misunderstood_at: Mutex::default(),
             wanted: state.wanted,
             identities: state.identities,
+            fallback,
             event_downloads: EventDownloads::default(),
             session_check: tokio::sync::Mutex::default(),
         }
@@ -142,6 +182,11 @@ impl Instance {
     /// The numbers behind the account's LIDs. A reload keeps them, too.
     pub fn identities(&self) -> &Arc<AccountIdentities> {
         &self.identities
+    }
+
+    /// The instances that are asked for a person of whom this one has no picture.
+    pub(super) fn fallback(&self) -> &Fallback {
+        &self.fallback
     }
 
     /// The HTTP client.

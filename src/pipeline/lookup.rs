@@ -166,7 +166,8 @@ impl Faces {
         now: Timestamp,
     ) -> Result<Step, UnsupportedSubject> {
         let entry = cached.entry();
-        if target.instance.provider().is_push() {
+        let instance = target.instance;
+        if instance.has_only_pushed(target.subject, entry.map(|entry| &**entry)) {
             return Ok(Step::Serve(ServedFace::of_push(entry.cloned())));
         }
         let plan = decide(entry.map(|entry| &**entry), ask, now, self.policy());
@@ -317,7 +318,7 @@ impl Faces {
         prefetched: Option<PrefetchedAnswer>,
     ) -> Result<(Flight, bool), UnsupportedSubject> {
         // A face that the vendor cannot be asked for is an error here, so that it never gets an entry.
-        target.instance.call(target.subject, false)?;
+        target.instance.check_subject(target.subject)?;
         let start = |flight| {
             let fetch = Fetch::new(self.shared.clone(), target, ask, cause, flight);
             fetch.run(cached, prefetched)

@@ -19,12 +19,14 @@
 //! takes the lock of a run's progress under the lock of the list of runs, and `queue_worker` the locks of the
 //! admission control and of single-flight under that of the wanted faces.
 
+mod borrowed;
 mod change_feed;
 mod changes;
 mod copies;
 mod event_downloads;
 mod events;
 mod faces;
+mod fallback;
 mod fetch;
 mod fetch_error;
 mod forget_names;
@@ -63,7 +65,7 @@ pub use changes::{Appearance, ChangeId};
 pub use events::EventCounts;
 pub use faces::Faces;
 pub use identities::AccountIdentities;
-pub use instance::{AccountState, Instance};
+pub use instance::{AccountState, Fallback, Instance, Neighbors};
 pub use instance_pattern::{Demand, InstanceMaker, InstancePattern, NotMade, PatternSettings};
 pub use instances::{Instances, winner};
 pub use lids::TooManyAliases;

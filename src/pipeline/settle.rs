@@ -32,17 +32,20 @@ impl Fetch {
         let (answer, current) = self.look_for_default(answer, current);
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
-        let outcome = answer.outcome();
-        if !matches!(self.cause, Cause::Outside) {
+        let own = answer.outcome();
+        let is_answered = !matches!(self.cause, Cause::Outside) && self.has_call();
+        if is_answered {
             let provider = &self.instance.provider().name;
             self.shared
                 .metrics
-                .record_transaction(provider, outcome.as_str());
+                .record_transaction(provider, own.as_str());
         }
+        let (answer, from) = self.others.replace(answer);
+        let outcome = answer.outcome();
         let report = Report {
             asked_at,
             answered_at,
-            spellings: self.spellings(current.as_deref(), outcome, answered_at),
+            spellings: self.spellings(current.as_deref(), own, answered_at),
             answer,
             jitter: jitter(),
         };
@@ -58,8 +61,10 @@ impl Fetch {
             self.instance.save_admission(&self.shared.store).await;
             return FetchResult::settled(current, outcome, self.vendor_status, false);
         };
-        let next = Arc::new(next);
-        self.watch_session(asked_at, current.as_deref(), &next);
+        let next = Arc::new(self.note_others(next, outcome, from));
+        if own == outcome && is_answered {
+            self.watch_session(asked_at, current.as_deref(), &next);
+        }
         if has_new_picture(current.as_deref(), &next) {
             self.shared.recent.record(&self.owner(), answered_at);
         }
@@ -76,6 +81,19 @@ impl Fetch {
         self.shared
             .announce(&self.owner(), shown.as_deref(), Some(&next));
         FetchResult::settled(Some(next), outcome, self.vendor_status, is_stored)
+    }
+
+    /// The entry with the account that its picture is from. If another account may have one later, the entry is due then.
+    fn note_others(&self, mut entry: Entry, outcome: Outcome, from: Option<Arc<str>>) -> Entry {
+        match (&mut entry.picture, outcome) {
+            (Some(stored), Outcome::Picture) => stored.from = from,
+            (_, Outcome::Empty(_)) => {
+                let retry_at = self.others.retry_at.unwrap_or(entry.last.retry_at);
+                entry.last.retry_at = entry.last.retry_at.min(retry_at);
+            }
+            _ => {}
+        }
+        entry
     }
 
     /// Settles a fetch whose second call the budget refused: keeps what its first call has found out about the
@@ -172,7 +190,7 @@ impl Fetch {
             Err(error) => return self.record_error(&error),
         };
         // It answers no question, so it says nothing about how the vendor treats the account's calls.
-        if matches!(self.cause, Cause::Outside) {
+        if matches!(self.cause, Cause::Outside) || !self.has_call() {
             return answer;
         }
         let Some(observation) = observation(&answer, entry) else {
@@ -268,7 +286,9 @@ async fn retract(shared: Arc<Shared>, instance: Arc<Instance>, sightings: Vec<Si
 
 /// The observation for the soft-throttling detector. An unknown contact says nothing about throttling.
 fn observation(answer: &Answer, entry: Option<&Entry>) -> Option<Observation> {
-    let had_picture = entry.is_some_and(|entry| entry.picture.is_some());
+    let stored = entry.and_then(|entry| entry.picture.as_ref());
+    // That of another account says nothing about this one.
+    let had_picture = stored.is_some_and(|stored| stored.from.is_none());
     match answer {
         Answer::Picture(..) | Answer::Unchanged(_) => Some(Observation::Picture),
         Answer::Empty(Empty::NotFound) | Answer::Trouble { .. } => None,

@@ -215,7 +215,7 @@ pub(super) fn queries() -> Vec<Parameter> {
 }
 
 /// The headers of an image, which `representation/headers.rs` writes.
-fn headers() -> [(&'static str, &'static str, ObjectBuilder); 14] {
+fn headers() -> [(&'static str, &'static str, ObjectBuilder); 15] {
     [
         (
             "ETag",
@@ -258,6 +258,11 @@ fn headers() -> [(&'static str, &'static str, ObjectBuilder); 14] {
         (
             "X-Faceplate-Reason",
             "The reason for a placeholder, for a stale picture, or why a refresh was not possible.",
+            text(),
+        ),
+        (
+            "X-Faceplate-Instance",
+            "The instance that the picture is from, if this one has none.",
             text(),
         ),
         (

@@ -31,6 +31,8 @@ const SOURCE: HeaderName = HeaderName::from_static("x-faceplate-source");
 const REASON: HeaderName = HeaderName::from_static("x-faceplate-reason");
 /// Why the image is not the variant that was asked for.
 const VARIANT: HeaderName = HeaderName::from_static("x-faceplate-variant");
+/// The instance whose picture it is, where that is another one.
+const INSTANCE: HeaderName = HeaderName::from_static("x-faceplate-instance");
 /// nginx does not subtract `Age` from `max-age`, but goes by this, and keeps it from the client.
 const ACCEL_EXPIRES: HeaderName = HeaderName::from_static("x-accel-expires");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -39,7 +41,7 @@ const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
 /// An image may not run scripts or load anything. A placeholder may style itself.
 const IMAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
 /// What scripts of other origins may read besides the headers that they always may.
-const EXPOSED: &str = "Accept-Ranges, Age, Cache-Status, Content-Range, Date, ETag, Retry-After, Vary, X-Faceplate-Ignored, X-Faceplate-Reason, X-Faceplate-Source, X-Faceplate-Variant, X-Request-Id";
+const EXPOSED: &str = "Accept-Ranges, Age, Cache-Status, Content-Range, Date, ETag, Retry-After, Vary, X-Faceplate-Ignored, X-Faceplate-Instance, X-Faceplate-Reason, X-Faceplate-Source, X-Faceplate-Variant, X-Request-Id";
 /// The longest time for which a placeholder for a confirmed "no picture" may be kept.
 const PLACEHOLDER_MAX_AGE: Duration = Duration::from_secs(300);
 
@@ -120,6 +122,9 @@ impl Writer<'_> {
         });
         let headers = &mut reply.headers;
         headers.add(CACHE_STATUS, &cache_status::cache_status(face, ttl, now));
+        if let Some(from) = shown.and_then(|stored| stored.from.as_deref()) {
+            headers.add(INSTANCE, from);
+        }
         if let Some(reason) = reason {
             headers.add(REASON, reason);
         }

@@ -130,6 +130,7 @@ mod tests {
                 link_id: None,
                 changed_at: now,
                 confirmed_at: now,
+                from: None,
             }),
             last: LastAttempt {
                 outcome: Outcome::Picture,

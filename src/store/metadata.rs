@@ -54,6 +54,7 @@ impl EntryMetadata {
                 link_id: record.link_id.clone(),
                 changed_at: record.changed_at,
                 confirmed_at: record.confirmed_at,
+                from: record.from.as_deref().map(Arc::from),
             }),
             None => None,
         };

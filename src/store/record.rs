@@ -26,6 +26,9 @@ pub(super) struct PictureRecord {
     pub(super) changed_at: Timestamp,
     #[serde(rename = "confirmed")]
     pub(super) confirmed_at: Timestamp,
+    /// The instance that it is from, if that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<String>,
     /// Missing in entries of the first versions.
     #[serde(default)]
     pub(super) proof: Option<Proof>,
@@ -41,6 +44,7 @@ impl Record {
                 link_id: stored.link_id.clone(),
                 changed_at: stored.changed_at,
                 confirmed_at: stored.confirmed_at,
+                from: stored.from.as_deref().map(str::to_owned),
                 proof: Some(stored.picture.proof()),
             }),
         }

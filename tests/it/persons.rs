@@ -1,5 +1,6 @@
 //! One person, one face: the two spellings of a number, and its LID.
 
+mod fallback;
 mod lids;
 
 use std::{sync::Arc, time::Duration};

@@ -7,7 +7,9 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::{detectors, hooks, patterns, providers::Providers, server::quota, upstream::Upstream};
+use super::{
+    detectors, fallback, hooks, patterns, providers::Providers, server::quota, upstream::Upstream,
+};
 use crate::{
     avatar::Jid,
     config::{
@@ -69,6 +71,7 @@ pub(super) const SECTION: Section = Section {
                 "",
                 "The private networks that may be reached, such as that of a gateway on this machine.",
             ),
+            fallback::FALLBACK,
             patterns::MAX_NAMES,
             patterns::IDLE,
             Key::new::<bool>(
@@ -174,6 +177,7 @@ pub(super) fn read(
         }
         instances.push(instance);
     }
+    fallback::check(reader, &instances, &found_patterns);
     patterns::check(reader, &instances, &found_patterns, are_strangers_allowed);
     (instances, found_patterns)
 }
@@ -231,6 +235,7 @@ fn instance(
     let daily = daily.or(defaults.daily.and_then(NonZeroU32::new));
     let sensitivity = detectors::sensitivity(&reader.section("empty_answers"));
     let default_pictures = detectors::default_pictures(&reader.section("default_pictures"));
+    let fallback = reader.get(fallback::FALLBACK.name);
     let warm = schedule(&reader.section("warm"), provider.as_deref());
     let pass_through = reader.get("pass_through");
     if pass_through && is_push {
@@ -286,6 +291,7 @@ fn instance(
             default_pictures,
         },
         warm,
+        fallback,
         pass_through,
         hook: None,
     })

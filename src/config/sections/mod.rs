@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod cache;
 mod detectors;
+mod fallback;
 mod hooks;
 mod http;
 mod images;

@@ -1,0 +1,138 @@
+//! Asks other accounts for a person of whom this one has no picture, or for whom it has no call.
+//!
+//! Only an answer that there is no picture is a reason. Trouble is none, neither an error nor a pause nor a used-up budget:
+//! the account may have a picture, and its load would be moved to another account whenever it is limited.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Faces, Instance,
+    borrowed::BorrowedPicture,
+    fetch::{Cause, Fetch},
+    fetch_error::FetchError,
+    target::Target,
+};
+use crate::{
+    avatar::{Answer, Empty, Entry, Kind, Outcome, Plan, Subject, decide},
+    clock::Timestamp,
+    upstream::UnsupportedSubject,
+};
+
+/// The shortest time after which accounts are asked again of which one had no answer.
+const SHORTEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What another account says.
+enum Said {
+    Picture(BorrowedPicture),
+    /// It has no answer before this time.
+    Later(Timestamp),
+    Nothing,
+}
+
+impl Instance {
+    /// Whether requests can ask for the face: from the vendor, or from other accounts.
+    pub(super) fn check_subject(&self, subject: Subject) -> Result<(), UnsupportedSubject> {
+        match self.call(subject, false) {
+            Err(error) if self.others(subject).is_empty() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the face is only what programs have pushed.
+    pub(super) fn has_only_pushed(&self, subject: Subject, entry: Option<&Entry>) -> bool {
+        let is_own = || {
+            let stored = entry.and_then(|entry| entry.picture.as_ref());
+            stored.is_some_and(|stored| stored.from.is_none())
+        };
+        self.provider().is_push() && (self.others(subject).is_empty() || is_own())
+    }
+
+    /// The other accounts that may be asked for `subject`: for a person. They need not be in the same groups.
+    fn others(&self, subject: Subject) -> Vec<Arc<Instance>> {
+        match subject {
+            Subject::Chat(jid) if matches!(jid.kind(), Kind::Contact | Kind::Lid) => {
+                self.fallback().instances()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Fetch {
+    /// Whether the vendor has a call for the face.
+    pub(super) fn has_call(&self) -> bool {
+        self.instance.call(self.subject, false).is_ok()
+    }
+
+    /// Asks the other accounts in their order, each inside its own budget, until one has a picture.
+    pub(super) async fn ask_others(&mut self, own: &Result<Answer, FetchError>) {
+        let Ok(Answer::Empty(Empty::NotSet | Empty::Hidden | Empty::Unknown)) = own else {
+            return;
+        };
+        for other in self.instance.others(self.subject) {
+            match self.ask_other(&other).await {
+                Said::Picture(borrowed) => {
+                    self.others.picture = Some(borrowed);
+                    return;
+                }
+                Said::Later(at) => {
+                    let earlier = self.others.retry_at.filter(|earlier| *earlier < at);
+                    self.others.retry_at = earlier.or(Some(at));
+                }
+                Said::Nothing => {}
+            }
+        }
+    }
+
+    /// Looks the face up as another account sees it. Circles of accounts are refused with the configuration, so no
+    /// two flights wait for each other.
+    async fn ask_other(&self, other: &Arc<Instance>) -> Said {
+        let Ok(target) = Target::new(other, self.subject) else {
+            return Said::Nothing;
+        };
+        let (now, policy) = (self.shared.clock.now(), &self.shared.settings.policy);
+        let cached = self.shared.store.look_up(&target.key).await;
+        let entry = cached.entry().cloned();
+        let is_due = !other.has_only_pushed(target.subject, entry.as_deref())
+            && decide(entry.as_deref(), self.ask, now, policy) != Plan::Serve;
+        let (entry, outcome, retry_at) = if is_due {
+            let client = match &self.cause {
+                Cause::Request { client, .. } => *client,
+                Cause::Wish { wish, .. } => wish.client,
+                Cause::WarmUp | Cause::Outside => None,
+            };
+            let deadline = match &self.cause {
+                Cause::Request { deadline, .. } => *deadline,
+                _ => None,
+            };
+            let cause = Cause::Request {
+                priority: self.priority(),
+                client,
+                deadline,
+            };
+            let faces = Faces {
+                shared: self.shared.clone(),
+            };
+            let Ok((flight, _)) = faces.join(&target, cached, self.ask, cause, None) else {
+                return Said::Nothing;
+            };
+            let result = flight.wait().await;
+            (result.entry, Some(result.outcome), result.retry_at)
+        } else {
+            let last = entry.as_ref().map(|entry| entry.last);
+            let outcome = last.map(|last| last.outcome);
+            (entry, outcome, last.map(|last| last.retry_at))
+        };
+        let stored = entry.as_ref().and_then(|entry| entry.picture.as_ref());
+        match (stored, outcome) {
+            (Some(stored), _) => Said::Picture(BorrowedPicture {
+                picture: stored.picture.clone(),
+                from: stored.from.clone().unwrap_or_else(|| other.name().clone()),
+            }),
+            (None, Some(Outcome::Trouble(_))) => {
+                Said::Later(retry_at.unwrap_or(now).max(now + SHORTEST_WAIT))
+            }
+            (None, _) => Said::Nothing,
+        }
+    }
+}
