@@ -245,10 +245,10 @@ fn circles_and_unknown_names_are_refused_with_the_configuration() {
         text
     };
     for (fallbacks, expected) in [
-        (["\"a\"", "", ""], "instances.a.fallback leads back"),
+        (["\"a\"", "", ""], "instances.a.fallback: leads back"),
         (
             ["\"b\"", "\"c\"", "\"a\""],
-            "instances.c.fallback leads back",
+            "instances.c.fallback: leads back",
         ),
         (
             ["\"nobody\"", "", ""],
