@@ -173,6 +173,8 @@ mod tests {
             token = "env:SECRET"
             warm.at = "03:00"
             hook.secret = "env:SECRET"
+            [instances.inbox]
+            provider = "push"
             [instances."shop-*"]
             provider = "wawp"
             account = "{{instance}}"
@@ -204,6 +206,7 @@ mod tests {
             ("log.level", _) => text("debug"),
             ("providers.dir", _) => text(&folder.display().to_string()),
             ("instances.NAME.provider", _) => text("wappfy"),
+            ("instances.NAME.fallback", _) => Value::Array(vec![text("inbox")]),
             (_, Kind::Address) => text("127.0.0.1:7"),
             (_, Kind::Choice(choices)) => text(choices().pop().unwrap()),
             (_, Kind::Duration) => text("77s"),
