@@ -28,6 +28,8 @@ pub(super) struct Args {
 const LIMITED: &str = "limited";
 const BROKEN: &str = "broken";
 const OUTAGE: &str = "outage";
+/// An account with a small budget.
+const INBOX: &str = "inbox";
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
     let settings = log::Settings {
@@ -117,7 +119,13 @@ fn configuration(args: &Args, emulator: &Emulator, cache: &TempDir) -> Result<Co
         ("waha-limited", "waha", LIMITED),
         ("waha-broken", "waha", BROKEN),
         ("waha-outage", "waha", OUTAGE),
+        (gallery::INBOX, "waha", INBOX),
     ] {
+        let lookups = match account {
+            INBOX => "{ per_minute = 60, burst = 4 }",
+            _ => "{ per_minute = 600, burst = 100 }",
+        };
+
         text.push_str(&format!(
             r#"
             [instances.{name}]
@@ -126,7 +134,7 @@ fn configuration(args: &Args, emulator: &Emulator, cache: &TempDir) -> Result<Co
             base_url = "http://{}"
             token = "env:EMULATOR_TOKEN"
             own_jid = "{}"
-            lookups = {{ per_minute = 600, burst = 100 }}
+            lookups = {lookups}
             refreshes = {{ per_minute = 60, burst = 20 }}
             picture_hosts = ["{}"]
             allow_private = ["127.0.0.0/8"]

@@ -8,7 +8,7 @@ use super::problem::Problem;
 use crate::server::Reply;
 
 /// A page of this server shows pictures from its own origin, and brings its own styles and scripts.
-const PAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'";
+const PAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'";
 
 /// A response that no cache may store.
 pub(crate) fn uncached(status: StatusCode, media: &str, body: Bytes) -> Reply {

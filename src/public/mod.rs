@@ -13,6 +13,7 @@ pub(crate) mod openapi;
 mod purge;
 mod request;
 pub(crate) mod route;
+mod script;
 mod service;
 
 use std::net::IpAddr;
@@ -103,6 +104,10 @@ impl Public {
             Route::Home if self.home.is_none() => return Err(Error::NoRoute),
             _ if !is_read => return Err(Error::Method("GET, HEAD")),
             Route::Live(_) => return Err(Error::Method("GET, HEAD")),
+            Route::Script => {
+                log.set_route("script");
+                self.script(headers)
+            }
             Route::OpenApi => respond::document(self.openapi),
             Route::Home => respond::page(self.home.clone().unwrap_or_default()),
         };

@@ -10,7 +10,9 @@ use utoipa::openapi::{
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{Error, access_error::AccessError, live::EVENTS, route::LAST_EVENT_ID};
+use super::{
+    Error, access_error::AccessError, live::EVENTS, route::LAST_EVENT_ID, script::JAVASCRIPT,
+};
 use crate::{
     avatar::MalformedJid,
     http::{
@@ -45,6 +47,20 @@ pub(crate) fn describe(document: &mut Document, common: fn() -> Vec<Problem>) {
         HttpMethod::Get,
         describe_live().problems(common()),
     );
+    let about = "The script. Every cache may keep it for an hour.";
+    let script = Operation::new("getScript", "Swaps faces in on a page as they come")
+        .security(&[""])
+        .media(StatusCode::OK, about, &[JAVASCRIPT])
+        .header(
+            StatusCode::OK,
+            "ETag",
+            "Strong; made from the BLAKE3 digest of the script.",
+            text().build(),
+        )
+        .empty(StatusCode::NOT_MODIFIED, "The client's copy is current.")
+        .problems([Error::Method("GET, HEAD")])
+        .problems(common());
+    document.add("/faceplate.js", HttpMethod::Get, script);
     let operation = Operation::new("getOpenApi", "Shows this document")
         .security(&[""])
         .media(StatusCode::OK, "This document.", &["application/json"])

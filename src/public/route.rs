@@ -22,6 +22,8 @@ pub(super) const LAST_EVENT_ID: &str = "last_event_id";
 pub(crate) enum Route<'a> {
     /// `/`
     Home,
+    /// `/faceplate.js`
+    Script,
     /// `/openapi.json`
     OpenApi,
     /// `/avatar/{instance}/{jid}`
@@ -99,6 +101,7 @@ impl<'a> Route<'a> {
         }
         Ok(match uri.path() {
             "/" => Some(Route::Home),
+            "/faceplate.js" => Some(Route::Script),
             "/openapi.json" => Some(Route::OpenApi),
             _ => None,
         })

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{chromium, program::Running};
+use crate::support::{chromium, program::Running, webdriver::Browser};
 
 /// Starts `faceplate demo`, and returns it with the gallery's URL.
 fn demo() -> (Running, String) {
@@ -23,14 +23,37 @@ fn values<'a>(dom: &'a str, attribute: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// Opens the gallery, and returns when each of its faces is explained.
+async fn open_gallery(url: &str) -> Browser {
+    let browser = Browser::open(1280, 2330, &[]).await;
+    browser.go(url).await;
+    browser
+        .until("[...document.querySelectorAll('output')].every((line) => line.textContent != '…')")
+        .await;
+    browser
+}
+
+#[tokio::test]
+async fn the_demo_has_a_list_that_fills_itself() {
+    let (_demo, url) = demo();
+    let browser = open_gallery(&url).await;
+    let shown = "[...document.querySelectorAll('.inbox img')].filter((image) => /[?&]v=/.test(image.src) && image.complete).length";
+    // More than the four that the budget allows at once.
+    browser.until(&format!("{shown} > 6")).await;
+    let broken = browser.run("return [...document.images].filter((image) => image.complete && !image.naturalWidth).length").await;
+    assert_eq!(broken, 0);
+}
+
 #[tokio::test]
 async fn every_image_of_the_demo_gallery_has_pixels_and_an_explanation() {
     let (_demo, url) = demo();
-    let dom = chromium::dom(&url).await;
-    let widths = values(&dom, "data-natural-width");
-    assert_eq!(widths.len(), values(&dom, "<img src").len());
+    let browser = open_gallery(&url).await;
+    let dom = browser.run("return document.body.innerHTML").await;
+    let dom = dom.as_str().unwrap();
+    let widths = values(dom, "data-natural-width");
+    assert_eq!(widths.len(), values(dom, "<img src").len());
     assert!(widths.len() >= 20, "{}", widths.len());
-    for (width, src) in widths.iter().zip(values(&dom, "<img src")) {
+    for (width, src) in widths.iter().zip(values(dom, "<img src")) {
         assert_ne!(*width, "0", "{src} shows a broken image");
     }
     let told: Vec<_> = dom
@@ -38,11 +61,11 @@ async fn every_image_of_the_demo_gallery_has_pixels_and_an_explanation() {
         .skip(1)
         .map(|rest| rest.split("</output>").next().unwrap())
         .collect();
-    for (line, src) in told.iter().zip(values(&dom, "<img src")) {
+    for (line, src) in told.iter().zip(values(dom, "<img src")) {
         assert!(line.starts_with("faceplate; "), "{src}: {line}");
     }
     // Each button can be told from the others by its name.
-    let names: std::collections::BTreeSet<_> = values(&dom, "aria-label").into_iter().collect();
+    let names: std::collections::BTreeSet<_> = values(dom, "aria-label").into_iter().collect();
     assert_eq!(names.len(), widths.len());
     for reason in [
         "hidden",
@@ -68,9 +91,9 @@ async fn the_demo_gallery_can_be_photographed() {
         Some(_) => concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gallery.png").into(),
         None => folder.path().join("gallery.png"),
     };
-    chromium::screenshot(&url, &path, 1280, 2000).await;
-    let (width, height) = image::image_dimensions(&path).unwrap();
-    assert_eq!((width, height), (1280, 2000));
+    let browser = open_gallery(&url).await;
+    browser.screenshot(&path).await;
+    assert_eq!(image::image_dimensions(&path).unwrap().0, 1280);
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ mod kill;
 mod knobs;
 mod licenses;
 mod live;
+mod live_page;
 mod logs;
 mod look_ups;
 mod maintenance;

@@ -2,7 +2,12 @@
 
 use std::fmt::Write;
 
-/// The page; the cards replace `<!--cards-->`.
+/// The instance of the list that fills itself.
+pub(super) const INBOX: &str = "inbox";
+/// The number of contacts in it.
+const CONTACTS: usize = 40;
+
+/// The page; the cards replace `<!--cards-->`, and the list `<!--inbox-->`.
 const PAGE: &str = include_str!("gallery.html");
 
 /// A heading, a sentence and the cards.
@@ -117,4 +122,15 @@ pub(super) fn page() -> String {
         cards.push_str("</div></section>");
     }
     PAGE.replace("<!--cards-->", &cards)
+        .replace("<!--inbox-->", &inbox())
+}
+
+/// The images of contacts that were never seen. Nothing but the script makes their pictures come.
+fn inbox() -> String {
+    let image = |number: usize| {
+        format!(
+            r#"<img alt="Contact {number}" src="/avatar/{INBOX}/62812{number:06}@c.us?s=48&amp;d=mp" width="48" height="48">"#
+        )
+    };
+    (1..=CONTACTS).map(image).collect()
 }
