@@ -53,7 +53,6 @@ struct PictureRecord<'a> {
 pub(super) struct InstanceRecord {
     pub(super) instance: String,
     /// The name of the table in the configuration, if that is a pattern of names.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pattern: Option<String>,
     provider: String,
     /// The number of calls that can be made now.

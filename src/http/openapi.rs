@@ -129,6 +129,8 @@ impl Operation {
             let schema = match media.strip_prefix("image/") {
                 Some(_) => text().content_media_type(*media).build(),
                 None if media.ends_with("json") => Object::with_type(Type::Object),
+                // Programs that know it read its events, and others its text.
+                None if *media == "text/event-stream" => Object::with_type(SchemaType::AnyValue),
                 None => text().build(),
             };
             response
