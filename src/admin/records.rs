@@ -42,7 +42,6 @@ struct PictureRecord<'a> {
     /// The date when the vendor last confirmed the picture.
     confirmed: String,
     /// The instance that the picture is from, if that is another one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
     /// Whether the picture is younger than `cache.ttl`.
     fresh: bool,

@@ -157,6 +157,11 @@ const HINTS: &str = r#"
 include-path = "/avatar/{instance}/{jid}"
 checks.allow_header_conformance.enabled = false
 
+# Its answer does not end. `live.rs` tests it.
+[[operations]]
+include-name = "GET /live/{instance}"
+enabled = false
+
 # Which parameters go together.
 [[operations]]
 include-name = "POST /v1/purge"
@@ -174,6 +179,11 @@ checks.positive_data_acceptance.enabled = false
 # The secret, and the places that the description of the gateway names.
 [[operations]]
 include-name = "POST /v1/hooks/{instance}/{secret}"
+checks.positive_data_acceptance.enabled = false
+
+# What is a LID, and what a number.
+[[operations]]
+include-name = "PUT /v1/aliases/{instance}"
 checks.positive_data_acceptance.enabled = false
 
 # What is a picture.
