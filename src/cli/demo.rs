@@ -102,6 +102,8 @@ fn configuration(args: &Args, emulator: &Emulator, cache: &TempDir) -> Result<Co
         [access]
         mode = "open"
         allow_public = true
+        [live]
+        enabled = true
         [cache]
         dir = "{}"
         "#,

@@ -69,7 +69,14 @@ impl Faces {
             return Err(RenameError::InUse);
         }
         let owners = self.shared.store.owners(Some(from.into())).await;
-        if owners.is_empty() {
+        // An earlier run may have ended between its last face and the state.
+        let has_state = !instances.is_configured(instance_of(from))
+            && self
+                .shared
+                .store
+                .instances_on_disk()
+                .contains(instance_of(from));
+        if owners.is_empty() && !has_state {
             return Err(RenameError::NoFaces);
         }
         let mut counts = RenameCounts::default();

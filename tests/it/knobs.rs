@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 93] = [
+const TURNED: [(&str, &str); 94] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -732,6 +732,10 @@ const TURNED: [(&str, &str); 93] = [
     (
         "instances.sales.pass_through",
         "pass_through::only_the_credential_of_an_instance_with_pass_through_passes",
+    ),
+    (
+        "instances.sales.fallback",
+        "persons::fallback::a_person_without_a_picture_is_asked_for_at_the_fallback",
     ),
     (
         "providers.dir",

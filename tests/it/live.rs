@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use faceplate::emulator::{Fault, OWN_JID, Picture, Rule};
-use tokio::time;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time,
+};
 
 use crate::{
     access::{KEY, LATER, signature},
@@ -414,6 +418,25 @@ async fn a_client_may_listen_to_an_instance_of_a_pattern_before_its_first_face()
     rig.reload("refreshes = { per_minute = 3, burst = 1 }");
     rig.face("shop-1", OTHER).await;
     assert_eq!(events.next().await.data["jid"], OTHER);
+}
+
+#[tokio::test]
+async fn in_open_mode_other_machines_learn_of_no_change_unless_the_operator_says_so() {
+    for (access, status) in [
+        ("mode = \"open\"\nallow_public = true", 404),
+        ("mode = \"open\"", 200),
+        ("signing_keys = [\"env:SIGNING_KEY\"]", 403),
+    ] {
+        let settings = Settings::default().section("live", "# enabled is not written");
+        let rig = settings.section("access", access).start().await;
+        let head = "GET /live/waha HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+        let mut stream = TcpStream::connect(rig.address()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.unwrap();
+        let start = String::from_utf8_lossy(&start).into_owned();
+        assert_eq!(start, format!("HTTP/1.1 {status}"), "{access}");
+    }
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ pub(super) const SECTION: Section = Section {
             Key::new::<Vec<HostPattern>>(
                 "picture_hosts",
                 "*.whatsapp.net,web.whatsapp.com",
-                "The hosts that links to pictures may point to.",
+                "The hosts that links to pictures may point to: `pps.whatsapp.net`, or `*.whatsapp.net` for all below it; with a port other than 443, and 80 for plain http, as `127.0.0.1:9000`.",
             ),
             Key::new::<Vec<IpNet>>(
                 "allow_private",

@@ -14,10 +14,10 @@ pub(super) const SECTION: Section = Section {
     name: "live",
     about: "Clients that [listen to changes of faces](live.md).",
     keys: &[
-        Key::new::<bool>(
+        Key::optional::<bool>(
             "enabled",
-            "true",
-            "Whether clients may listen. With `access.mode = \"open\"`, all who reach the listener can, and learn the JIDs of the faces that change.",
+            "true; with `access.allow_public` and `mode = \"open\"`, false",
+            "Whether clients may listen. In open mode, all who reach the listener can, and learn the JIDs of the faces that change: phone numbers that they need not have known.",
         ),
         Key::new::<NonZeroU32>("max_clients", "1000", "The most clients that listen at once."),
         Key::new::<NonZeroU32>(
@@ -46,11 +46,12 @@ pub(super) struct Live {
     pub(super) kept_changes: usize,
 }
 
-pub(super) fn read(reader: &Reader<'_>) -> Live {
+/// `is_open` is whether clients of other machines need no credential.
+pub(super) fn read(reader: &Reader<'_>, is_open: bool) -> Live {
     let count = |key| reader.get::<NonZeroU32>(key).get() as usize;
     let live = Live {
         settings: LiveSettings {
-            enabled: reader.get("enabled"),
+            enabled: reader.optional("enabled").unwrap_or(!is_open),
             max_clients: count("max_clients"),
             max_per_address: count("max_per_address"),
             heartbeat: reader.get("heartbeat"),

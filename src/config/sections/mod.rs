@@ -65,7 +65,8 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         server.tls.is_some(),
     );
     let http = http::read(&root.section("http"));
-    let live = live::read(&root.section("live"));
+    let is_open = access.access.mode == Mode::Open && !access.access.is_for_this_machine;
+    let live = live::read(&root.section("live"), is_open);
     let pass_through = pass_through::read(&root.section("pass_through"));
     let upstream = upstream::read(&root.section("upstream"));
     let in_flight = server.settings.in_flight.clone();
@@ -86,7 +87,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         &cache.cooldown_policy,
         &mut providers,
         hooks.listen.is_some(),
-        access.access.mode == Mode::Open && !access.access.is_for_this_machine,
+        is_open,
     );
     root.finish();
 

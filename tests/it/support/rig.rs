@@ -159,6 +159,11 @@ impl Rig {
             .entry("cache".to_owned())
             .or_default()
             .insert_str(0, &dir);
+        // The rig is open to other machines, which by itself turns it off.
+        let live = sections.entry("live".to_owned()).or_default();
+        if !live.contains("enabled") {
+            live.insert_str(0, "enabled = true\n");
+        }
         let mut text = String::new();
         for (name, lines) in sections {
             text.push_str(&format!("[{name}]\n{lines}\n"));
