@@ -12,6 +12,7 @@ use super::{event_downloads::EventDownloads, identities::AccountIdentities, want
 use crate::{
     avatar::{StoredPicture, Subject},
     clock::Timestamp,
+    fleet::SharedAccount,
     limits::Admission,
     store::{AccountNames, Store},
     sync::lock,
@@ -38,6 +39,8 @@ pub struct Instance {
     wanted: Arc<WantedFaces>,
     identities: Arc<AccountIdentities>,
     fallback: Fallback,
+    /// The account as the replicas of a fleet share it.
+    shared: Option<Arc<SharedAccount>>,
     pub(super) event_downloads: EventDownloads,
     /// Held during a call for the state of the session, and never together with another lock.
     pub(super) session_check: tokio::sync::Mutex<()>,
@@ -113,9 +116,21 @@ impl Instance {
             wanted: state.wanted,
             identities: state.identities,
             fallback,
+            shared: None,
             event_downloads: EventDownloads::default(),
             session_check: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same instance, whose account the replicas of a fleet share.
+    pub fn shared_by(mut self, account: Option<Arc<SharedAccount>>) -> Self {
+        self.shared = account;
+        self
+    }
+
+    /// The account as the replicas of a fleet share it.
+    pub(super) fn shared(&self) -> Option<&Arc<SharedAccount>> {
+        self.shared.as_ref()
     }
 
     /// The name in the configuration and in URLs.

@@ -1,6 +1,7 @@
 //! The log, the access log, metrics and traces.
 
 pub mod access_log;
+mod fleet_metrics;
 mod hook_metrics;
 mod limits;
 mod live_metrics;
@@ -9,6 +10,7 @@ pub mod log_writer;
 mod metrics;
 mod otlp_client;
 pub(crate) mod rfc3339;
+mod seconds;
 mod store_metrics;
 pub mod traces;
 
