@@ -17,7 +17,15 @@
 //!
 //! The CDN listener serves the signed links that the vendors give out.
 //!
-//! Nothing here is shared with the proxy's providers: a mock that shares the parser agrees with the bug.
+//! Nothing here is shared with the proxy's providers: a mock with the same parser would hide its bugs.
+//!
+//! * A call: `request` parses it into a `vendor_request`, `api` decides, `vendors/` write the reply in each vendor's JSON.
+//!   `answer` is WhatsApp's answer before that, `reply` the HTTP response after it, `vendor_cache` the answers that WAHA keeps.
+//! * WhatsApp: `whatsapp` (the picture of each JID), `population` (the fixed profiles), `jid`, `cdn` and its signed `links`,
+//!   `art/` (draws the pictures).
+//! * Misbehavior: `rule` (a test's demand), `faults` (which rule applies to a call), `bad_bodies`.
+//! * Around: `control` and `control_routes`, `call_log`, `webhooks`, `options`, `state` (of both listeners),
+//!   `vocabulary` (vendors, listeners, endpoints).
 
 mod answer;
 mod api;

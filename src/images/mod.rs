@@ -1,5 +1,11 @@
 //! Makes images: variants of pictures (other sizes and formats), and placeholders for faces that have
 //! no picture.
+//!
+//! * `thumbnailer` makes variants, each once, and caches them; `variant` has their types, `transcode` and `encode` do the work,
+//!   with the buffers of `scratch`; `decode_check` decodes a new picture once.
+//! * `queue` bounds the work that waits and its memory, which `price` estimates from a file's header (`lossless_codes`: the
+//!   part that no header of a lossless WebP tells); `pool` has the threads.
+//! * `placeholder/` draws faces without a picture.
 
 mod decode_check;
 mod encode;

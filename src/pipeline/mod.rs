@@ -10,6 +10,21 @@
 //!
 //! [`Faces::look_up`] is those steps, and `Fetch::run` in `fetch.rs` the steps of one fetch.
 //!
+//! # The files
+//!
+//! * Looking up: `lookup`, `target` (which face), `served_face` (the results), `patience` (how long a request waits),
+//!   `single_flight`, `shared` and `settings`. The rest of the program sees `faces`.
+//! * Fetching, in order: `identify` (LID to number), `turn` (takes a call), `spelling` (two spellings of a number),
+//!   `fetch`, `session_check` (before a row of empty answers is believed), `settle` (judges and stores), `fallback` and
+//!   `borrowed` (other accounts), `fetch_error`.
+//! * The queue of wanted faces: `queue` (the order), `wanted` (the state), `queue_worker`, `latency` (of the vendor).
+//! * Persons: `person` (the names of one face), `identities` and `lids` (LIDs and their numbers).
+//! * Accounts: `instance`, `instances`, `instance_pattern` and `name_pattern` (`[instances."shop-*"]`), `forget_names`
+//!   (unused names of patterns).
+//! * From outside: `events` and `event_downloads` (webhooks), `push`, `warm`, `relay` (WAHA's lists, for drop-in clients).
+//! * Changing many: `purge` (and forgetting), `rename`, `copies` (variants and sealed files of a removed picture).
+//! * Telling: `changes` (a bounded history) and `change_feed` (its readers), `recent` (for the dashboard).
+//!
 //! # Lock order
 //!
 //! The key lock of the pipeline (`Shared::key_locks`) serializes the changes of one entry: the end of a

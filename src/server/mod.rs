@@ -1,5 +1,13 @@
-//! Accepts connections and speaks HTTP on them, for any service: the public listener, the admin listener and the emulator run
-//! on this accept loop.
+//! Accepts connections and speaks HTTP on them, for any service: the listeners of faces, of the admin API and of webhooks,
+//! and the emulator, run on this accept loop.
+//!
+//! * `listen` opens listeners, `tls` their certificates, `descriptors` makes room for connections.
+//! * `connection` serves one connection: `preface` tells HTTP/1 from HTTP/2 by the first bytes, which `rewind` replays.
+//! * `fast_path` answers plain HTTP/1.1 requests (`request_head` parses them, `sendfile_cache` sends long bodies). `http1` and
+//!   `http2` are hyper for all else, with the bounds that hyper leaves to its callers; `delivery` follows how much an HTTP/2 client
+//!   has taken; `tunnel` joins a connection that has become a WebSocket with another server.
+//! * `handler` is the interface to the services: `request_body` in, `reply`, `header_block` and `reply_stream` out.
+//! * `settings` and `shared` hold for all connections of a listener.
 
 mod connection;
 mod delivery;
