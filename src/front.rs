@@ -34,7 +34,7 @@ use crate::{
     images::Thumbnailer,
     pass_through::PassThrough,
     pipeline::{Faces, Instances},
-    public::{self, Access, Begun, LiveListeners, LiveSettings, Mode, Public},
+    public::{self, Access, BeginResult, LiveListeners, LiveSettings, Mode, Public},
     representation::{self, HeaderPolicy, Renderer},
     server::{HeaderBlock, Peer, Reply, RequestBody},
     telemetry::{Metrics, traces},
@@ -111,7 +111,7 @@ enum Step {
     Reply(Reply),
     Work(Work),
     /// The instance is to be made first. With the address that the client's limits are kept under.
-    Unmade(public::Unmade, Option<IpAddr>),
+    PendingInstance(public::PendingInstance, Option<IpAddr>),
     /// Its body belongs to it.
     Described(compat::DescribedRequest),
 }
@@ -121,7 +121,7 @@ enum Work {
     Public(public::Work),
     Compat(Box<compat::Request>),
     /// The request is to be begun again, once its instance is made.
-    Unmade(Box<(public::Unmade, Parts, Option<IpAddr>)>),
+    PendingInstance(Box<(public::PendingInstance, Parts, Option<IpAddr>)>),
     Described(Box<(compat::DescribedRequest, RequestBody)>),
 }
 
@@ -221,8 +221,8 @@ impl Front {
         };
         let result = match span.in_scope(|| self.begin(&mut head, peer, &mut log)) {
             Ok(Step::Work(work)) => return self.later(work, is_head, log, span),
-            Ok(Step::Unmade(unmade, client)) => {
-                let work = Work::Unmade(Box::new((unmade, head, client)));
+            Ok(Step::PendingInstance(pending, client)) => {
+                let work = Work::PendingInstance(Box::new((pending, head, client)));
                 return self.later(work, is_head, log, span);
             }
             Ok(Step::Described(request)) => {
@@ -252,11 +252,11 @@ impl Front {
                     result.map_err(Problem::from)
                 }
                 Work::Compat(request) => Ok(shared.compat.answer(*request, &mut log).await),
-                Work::Unmade(request) => {
-                    let (unmade, mut head, client) = *request;
+                Work::PendingInstance(request) => {
+                    let (pending, mut head, client) = *request;
                     let result = shared
                         .public
-                        .answer_for(unmade, &mut head, client, &mut log);
+                        .answer_for(pending, &mut head, client, &mut log);
                     result.await.map_err(Problem::from)
                 }
                 Work::Described(request) => {
@@ -275,9 +275,11 @@ impl Front {
         let shared = &self.shared;
         let client = self.admit(head, peer)?;
         match shared.public.begin(head, client, log)? {
-            Some(Begun::Reply(reply)) => return Ok(Step::Reply(reply)),
-            Some(Begun::Work(work)) => return Ok(Step::Work(Work::Public(work))),
-            Some(Begun::Unmade(unmade)) => return Ok(Step::Unmade(unmade, client)),
+            Some(BeginResult::Reply(reply)) => return Ok(Step::Reply(reply)),
+            Some(BeginResult::Work(work)) => return Ok(Step::Work(Work::Public(work))),
+            Some(BeginResult::PendingInstance(pending)) => {
+                return Ok(Step::PendingInstance(pending, client));
+            }
             None => {}
         }
         let Some(call) = compat::Call::parse(&head.uri) else {

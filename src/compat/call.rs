@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     Failure,
-    asked::Answers,
+    authorized_call::Answers,
     endpoint::{self, Endpoint, Success},
     endpoints::ENDPOINTS,
 };

@@ -21,7 +21,7 @@ use tokio::{sync::Semaphore, time};
 
 use super::{
     Call, Compat, Failure,
-    asked::{Answers, AskedFace},
+    authorized_call::{Answers, AuthorizedCall},
     refuse,
 };
 use crate::{
@@ -79,7 +79,7 @@ struct Candidate {
 }
 
 /// An instance and the face that a request is for.
-struct Found {
+struct MatchedFace {
     instance: Arc<Instance>,
     subject: Subject,
     ask: Ask,
@@ -142,7 +142,7 @@ impl Compat {
         log.set_route("dropin");
         let mut reply = match self.find_described(&request, body).await {
             Ok((found, answers)) => {
-                let asked = AskedFace {
+                let call = AuthorizedCall {
                     instance: found.instance,
                     subject: found.subject,
                     ask: found.ask,
@@ -155,7 +155,7 @@ impl Compat {
                     headers: request.headers,
                     client: request.client,
                 };
-                self.answer_face(asked, &answers, log).await
+                self.answer_face(call, &answers, log).await
             }
             Err(Refusal::Failure(failure, answers)) => answers.failure(failure),
             Err(Refusal::Problem(problem)) => refuse(problem, log),
@@ -169,7 +169,7 @@ impl Compat {
         &self,
         request: &DescribedRequest,
         body: RequestBody,
-    ) -> Result<(Found, DescribedAnswers), Refusal> {
+    ) -> Result<(MatchedFace, DescribedAnswers), Refusal> {
         let head = CallHead::new(&request.method, &request.uri, &request.headers);
         let head = head.ok_or_else(|| Refusal::Problem(Problem::encoding()))?;
         let candidates = self.candidates(&head).await?;
@@ -199,7 +199,7 @@ impl Compat {
                     let subject = call.question.subject;
                     let mut answers = DescribedAnswers::new(description, call.picture, &head);
                     answers.subject = Some(subject);
-                    let face = Found {
+                    let face = MatchedFace {
                         instance,
                         subject,
                         ask,

@@ -4,7 +4,7 @@
 //! The client sends its credential, which must be the configured one of the account that it names. It gets
 //! the vendor's JSON with a link to this server, or the image where it accepts images only (`<img>`).
 
-mod asked;
+mod authorized_call;
 mod call;
 mod described;
 mod endpoint;
@@ -20,7 +20,7 @@ mod wawp;
 use http::{HeaderMap, Uri, header};
 use secrecy::SecretString;
 
-use asked::{Answers, AskedFace};
+use authorized_call::{Answers, AuthorizedCall};
 pub(crate) use call::{Call, Request};
 pub(crate) use described::{BodyReader, DescribedPath, DescribedRequest};
 use endpoint::Success;
@@ -89,7 +89,7 @@ impl Compat {
         if let Success::Relay(relay) = call.endpoint.success {
             return self.relay(relay, &instance, &request, log).await;
         }
-        let asked = AskedFace {
+        let call = AuthorizedCall {
             instance,
             subject,
             ask: if call.refresh {
@@ -102,27 +102,25 @@ impl Compat {
             headers: request.headers,
             client: request.client,
         };
-        self.answer_face(asked, &request.call, log).await
+        self.answer_face(call, &request.call, log).await
     }
 
     /// Answers a call that was let in.
     async fn answer_face(
         &self,
-        asked: AskedFace,
+        call: AuthorizedCall,
         answers: &(impl Answers + Sync),
         log: &mut RequestLog,
     ) -> Reply {
-        let AskedFace {
+        let AuthorizedCall {
             instance, subject, ..
-        } = &asked;
+        } = &call;
         log.set_instance(instance.name());
         let looked_up = match *subject {
             // As a vendor answers about a chat of its list that has no picture.
             Subject::Faceless(_) => Ok(None),
             subject => {
-                let look_up = self
-                    .faces
-                    .look_up(instance, subject, asked.ask, asked.client);
+                let look_up = self.faces.look_up(instance, subject, call.ask, call.client);
                 look_up.await.map(Some)
             }
         };
@@ -133,23 +131,23 @@ impl Compat {
         };
         let picture = face.as_ref().and_then(ServedFace::picture);
         let sends_image = answers.are_images() && picture.is_some();
-        if sends_image || prefers_images(&asked.headers) {
+        if sends_image || prefers_images(&call.headers) {
             let wanted = FaceRequest {
-                instance: asked.instance,
-                subject: asked.subject,
+                instance: call.instance,
+                subject: call.subject,
                 view: View::default(),
-                method: asked.method,
-                headers: asked.headers,
-                is_refresh: asked.ask == Ask::Refresh,
+                method: call.method,
+                headers: call.headers,
+                is_refresh: call.ask == Ask::Refresh,
                 // The vendor's credential let it in.
                 sharing: Sharing::Private,
-                client: asked.client,
+                client: call.client,
             };
             return self.image(face.as_ref(), &wanted, log).await;
         }
         match face.as_ref().map_or(Ok(false), failure::has_picture) {
             Ok(true) => {
-                let link = self.link(&asked.instance, asked.subject, &asked.uri, &asked.headers);
+                let link = self.link(&call.instance, call.subject, &call.uri, &call.headers);
                 answers.picture(&link, picture)
             }
             Ok(false) => answers.none(face.as_ref().map_or(Empty::Unknown, failure::reason)),

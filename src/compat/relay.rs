@@ -11,7 +11,7 @@ use url::form_urlencoded;
 
 use super::{
     Compat, Failure,
-    asked::Answers,
+    authorized_call::Answers,
     call::Request,
     endpoint::{self, Relay},
     refuse,

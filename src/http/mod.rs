@@ -4,7 +4,6 @@
 pub(crate) mod accept;
 pub(crate) mod access_log;
 mod client_ip;
-mod collect;
 pub(crate) mod conditional;
 pub(crate) mod credentials;
 pub(crate) mod host;
@@ -12,6 +11,7 @@ pub(crate) mod openapi;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod range;
+mod read_body;
 pub(crate) mod respond;
 mod signed_url;
 
@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 
 pub(crate) use client_ip::RateExceeded;
 pub use client_ip::{ClientHeader, Clients, Proxies};
-pub(crate) use collect::{BodyError, BoxError, collect};
+pub(crate) use read_body::{BodyError, BoxError, collect};
 pub use signed_url::{Scope, SigningKey, Ticket};
 
 /// The body of a response.

@@ -8,7 +8,7 @@ use super::{
     price,
     thumbnailer::{Shared, Thumbnailer},
     transcode::try_decoding,
-    variant::{TranscodeError, Unavailable},
+    variant::{TranscodeError, VariantError},
 };
 use crate::avatar::Picture;
 
@@ -23,7 +23,7 @@ impl Thumbnailer {
         let Err(error) = tried.ok()?? else {
             return Some(true);
         };
-        Some(error.unavailable() != Unavailable::Undecodable)
+        Some(error.unavailable() != VariantError::Undecodable)
     }
 }
 

@@ -24,4 +24,4 @@ pub use placeholder::{
     ready_silhouette,
 };
 pub use thumbnailer::{Asker, ImageSettings, Original, Thumbnailer, VariantResult};
-pub use variant::{Format, Unavailable, Variant, VariantSpec};
+pub use variant::{Format, Variant, VariantError, VariantSpec};

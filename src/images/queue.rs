@@ -28,13 +28,13 @@ pub(super) struct Queue {
     work: Arc<Semaphore>,
     max_bytes: u64,
     max_jobs: usize,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<QueueLoad>,
     metrics: Metrics,
 }
 
 /// What waits.
 #[derive(Default)]
-struct Waiting {
+struct QueueLoad {
     jobs: usize,
     bytes: u64,
     jobs_of_clients: HashMap<IpAddr, usize>,

@@ -22,7 +22,7 @@ use super::{
     price,
     queue::{Place, Queue},
     transcode::transcode,
-    variant::{TranscodeError, Unavailable, Variant, VariantSpec},
+    variant::{TranscodeError, Variant, VariantError, VariantSpec},
 };
 use crate::{
     avatar::{Digest, Key, MediaType, Picture},
@@ -65,7 +65,7 @@ pub struct Asker {
 }
 
 /// A variant, or why there is none.
-pub type VariantResult = Result<Arc<Variant>, Unavailable>;
+pub type VariantResult = Result<Arc<Variant>, VariantError>;
 
 /// Makes variants and caches them. Cheap to clone.
 #[derive(Clone)]
@@ -159,7 +159,7 @@ impl Thumbnailer {
         let digest = original.digest();
         self.shared.cache.get(&(digest, spec)).or_else(|| {
             let undecodable = self.shared.undecodable.get(&digest);
-            undecodable.map(|()| Err(Unavailable::Undecodable))
+            undecodable.map(|()| Err(VariantError::Undecodable))
         })
     }
 
@@ -193,9 +193,9 @@ impl Thumbnailer {
         let mut waiter = self.shared.join(id, original, asker)?;
         let made = time::timeout(MAX_WAIT, waiter.result.wait_for(Option::is_some));
         match made.await {
-            Ok(Ok(made)) => made.clone().unwrap_or(Err(Unavailable::Late)),
+            Ok(Ok(made)) => made.clone().unwrap_or(Err(VariantError::Late)),
             // The job's task panicked, or this one was too late.
-            Ok(Err(_)) | Err(_) => Err(Unavailable::Late),
+            Ok(Err(_)) | Err(_) => Err(VariantError::Late),
         }
     }
 }
@@ -217,7 +217,7 @@ impl Shared {
         id: CacheKey,
         original: Original,
         asker: Asker,
-    ) -> Result<Waiter, Unavailable> {
+    ) -> Result<Waiter, VariantError> {
         let mut jobs = lock(&self.jobs);
         // It may just have been made.
         if let Some(made) = self.cache.get(&id) {
@@ -231,7 +231,7 @@ impl Shared {
                 None
             } else {
                 let place = self.queue.join(original.bytes().len() as u64);
-                Some(place.ok_or(Unavailable::Busy)?)
+                Some(place.ok_or(VariantError::Busy)?)
             };
             return Ok(Waiter {
                 result: job.result.subscribe(),
@@ -241,12 +241,12 @@ impl Shared {
         // The file would be one more that no cache may hold for long.
         if self.in_flight.is_exhausted() {
             Limit::InFlight.report();
-            return Err(Unavailable::Busy);
+            return Err(VariantError::Busy);
         }
         let place = self
             .queue
             .enter(asker.client, original.bytes().len() as u64);
-        let place = place.ok_or(Unavailable::Busy)?;
+        let place = place.ok_or(VariantError::Busy)?;
         let (result, receiver) = watch::channel(None);
         let job = Arc::new(Job {
             id,
@@ -283,7 +283,7 @@ impl Shared {
         if !jobs.get(&job.id).is_some_and(|own| Arc::ptr_eq(own, job)) {
             return;
         }
-        if matches!(made, Err(Unavailable::Undecodable)) {
+        if matches!(made, Err(VariantError::Undecodable)) {
             self.undecodable.insert(job.id.0, ());
         }
         self.cache.insert(job.id, made.clone());
@@ -363,7 +363,7 @@ impl Leader {
     }
 
     /// Logs why the variant could not be made.
-    fn report(&self, error: &TranscodeError) -> Unavailable {
+    fn report(&self, error: &TranscodeError) -> VariantError {
         let Asker { request, key, .. } = &self.job.asker;
         let spec = self.job.id.1;
         let unavailable = error.unavailable();
@@ -546,7 +546,7 @@ mod tests {
         let (thumbnailer, metrics) = thumbnailer(64 << 20, 8);
         let permits = occupy(&thumbnailer).await;
         let made = thumbnailer.make(dot(), SPEC, asker(1)).await;
-        assert_eq!(made, Err(Unavailable::Late));
+        assert_eq!(made, Err(VariantError::Late));
         settle().await;
         assert!(has(&metrics, "faceplate_image_queue 0"));
         drop(permits);
@@ -610,7 +610,7 @@ mod tests {
         assert!(other.await.unwrap().is_ok());
         let mut refused = 0;
         for made in greedy {
-            refused += usize::from(made.await.unwrap() == Err(Unavailable::Busy));
+            refused += usize::from(made.await.unwrap() == Err(VariantError::Busy));
         }
         assert_eq!(refused, 8);
         let counted = "faceplate_limit_reached_total{limit=\"image_client\"} 8";
@@ -621,7 +621,7 @@ mod tests {
     async fn work_above_the_whole_budget_is_never_begun() {
         let (thumbnailer, metrics) = thumbnailer(1 << 16, 8);
         let made = thumbnailer.make(dot(), SPEC, asker(1)).await;
-        assert_eq!(made, Err(Unavailable::TooLarge));
+        assert_eq!(made, Err(VariantError::TooLarge));
         let counted = "faceplate_limit_reached_total{limit=\"image_work\"} 1";
         assert!(has(&metrics, counted));
         assert!(!metrics.text().contains("faceplate_derived_total{"));

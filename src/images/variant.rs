@@ -46,7 +46,7 @@ pub struct Variant {
 
 /// Why a variant is not sent, but another image in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unavailable {
+pub enum VariantError {
     /// Too much work waits, of this client or of all.
     Busy,
     /// It was not made in time.
@@ -84,33 +84,33 @@ pub(super) enum TranscodeError {
     Encode(Format, String),
 }
 
-// === impl Unavailable ===
+// === impl VariantError ===
 
-impl Unavailable {
+impl VariantError {
     /// Every reason.
     pub const ALL: [Self; 5] = [
-        Unavailable::Busy,
-        Unavailable::Late,
-        Unavailable::TooLarge,
-        Unavailable::Unsupported,
-        Unavailable::Undecodable,
+        VariantError::Busy,
+        VariantError::Late,
+        VariantError::TooLarge,
+        VariantError::Unsupported,
+        VariantError::Undecodable,
     ];
 
     /// The reason in a header.
     pub fn as_str(self) -> &'static str {
         match self {
-            Unavailable::Busy => "busy",
-            Unavailable::Late => "late",
-            Unavailable::TooLarge => "too_large",
-            Unavailable::Unsupported => "unsupported",
-            Unavailable::Undecodable => "undecodable",
+            VariantError::Busy => "busy",
+            VariantError::Late => "late",
+            VariantError::TooLarge => "too_large",
+            VariantError::Unsupported => "unsupported",
+            VariantError::Undecodable => "undecodable",
         }
     }
 
     /// The image that is sent instead.
     pub(super) fn stand_in(self) -> &'static str {
         match self {
-            Unavailable::Undecodable => "placeholder",
+            VariantError::Undecodable => "placeholder",
             _ => "original",
         }
     }
@@ -120,20 +120,20 @@ impl Unavailable {
 
 impl TranscodeError {
     /// The reason for clients.
-    pub(super) fn unavailable(&self) -> Unavailable {
+    pub(super) fn unavailable(&self) -> VariantError {
         match self {
-            TranscodeError::TooDear(_) | TranscodeError::TooLarge(_) => Unavailable::TooLarge,
-            TranscodeError::Decode(ImageError::Limits(_)) => Unavailable::TooLarge,
+            TranscodeError::TooDear(_) | TranscodeError::TooLarge(_) => VariantError::TooLarge,
+            TranscodeError::Decode(ImageError::Limits(_)) => VariantError::TooLarge,
             TranscodeError::Panic(_)
             | TranscodeError::Decode(
                 ImageError::Decoding(_) | ImageError::IoError(_) | ImageError::Parameter(_),
-            ) => Unavailable::Undecodable,
+            ) => VariantError::Undecodable,
             TranscodeError::Decode(_)
             | TranscodeError::Unreliable
             | TranscodeError::Render(_)
             | TranscodeError::Resize(_)
             | TranscodeError::Buffer(_)
-            | TranscodeError::Encode(..) => Unavailable::Unsupported,
+            | TranscodeError::Encode(..) => VariantError::Unsupported,
         }
     }
 }

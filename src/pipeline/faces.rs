@@ -6,8 +6,8 @@ use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    changes::Changes, copies::Copies, instance::Instance, patience::LongWaits,
-    recent::RecentUpdates, settings::Settings, shared::Shared, single_flight::SingleFlight,
+    changes::Changes, instance::Instance, memory_copies::Copies, patience::LongWaits,
+    recent_updates::RecentUpdates, settings::Settings, shared::Shared, single_flight::SingleFlight,
 };
 use crate::{
     avatar::{Digest, Policy},

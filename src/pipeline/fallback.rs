@@ -7,9 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Faces, Instance,
-    borrowed::BorrowedPicture,
     fetch::{Cause, Fetch},
     fetch_error::FetchError,
+    other_accounts::BorrowedPicture,
     target::Target,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What another account says.
-enum Said {
+enum OtherAnswer {
     Picture(BorrowedPicture),
     /// It has no answer before this time.
     Later(Timestamp),
@@ -71,24 +71,24 @@ impl Fetch {
         };
         for other in self.instance.others(self.subject) {
             match self.ask_other(&other).await {
-                Said::Picture(borrowed) => {
+                OtherAnswer::Picture(borrowed) => {
                     self.others.picture = Some(borrowed);
                     return;
                 }
-                Said::Later(at) => {
+                OtherAnswer::Later(at) => {
                     let earlier = self.others.retry_at.filter(|earlier| *earlier < at);
                     self.others.retry_at = earlier.or(Some(at));
                 }
-                Said::Nothing => {}
+                OtherAnswer::Nothing => {}
             }
         }
     }
 
     /// Looks the face up as another account sees it. Circles of accounts are refused with the configuration, so no
     /// two flights wait for each other.
-    async fn ask_other(&self, other: &Arc<Instance>) -> Said {
+    async fn ask_other(&self, other: &Arc<Instance>) -> OtherAnswer {
         let Ok(target) = Target::new(other, self.subject) else {
-            return Said::Nothing;
+            return OtherAnswer::Nothing;
         };
         let (now, policy) = (self.shared.clock.now(), &self.shared.settings.policy);
         let cached = self.shared.store.look_up(&target.key).await;
@@ -114,7 +114,7 @@ impl Fetch {
                 shared: self.shared.clone(),
             };
             let Ok((flight, _)) = faces.join(&target, cached, self.ask, cause, None) else {
-                return Said::Nothing;
+                return OtherAnswer::Nothing;
             };
             let result = flight.wait().await;
             (result.entry, Some(result.outcome), result.retry_at)
@@ -125,14 +125,14 @@ impl Fetch {
         };
         let stored = entry.as_ref().and_then(|entry| entry.picture.as_ref());
         match (stored, outcome) {
-            (Some(stored), _) => Said::Picture(BorrowedPicture {
+            (Some(stored), _) => OtherAnswer::Picture(BorrowedPicture {
                 picture: stored.picture.clone(),
                 from: stored.from.clone().unwrap_or_else(|| other.name().clone()),
             }),
             (None, Some(Outcome::Trouble(_))) => {
-                Said::Later(retry_at.unwrap_or(now).max(now + SHORTEST_WAIT))
+                OtherAnswer::Later(retry_at.unwrap_or(now).max(now + SHORTEST_WAIT))
             }
-            (None, _) => Said::Nothing,
+            (None, _) => OtherAnswer::Nothing,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! 0. If the face is of a LID whose number is known, or the gateway says it now, the fetch of the number takes over
 //!    (`identify.rs`).
 //! 1. Take a call from the budget, unless the instance pauses.
-//! 2. Resolve: ask the vendor for the picture or for its link (`spelling.rs`, for a number with two spellings).
+//! 2. Resolve: ask the vendor for the picture or for its link (`ask_in_spellings.rs`, for a number with two spellings).
 //! 3. Download the link, unless it is the stored picture's and nothing demands a look. If the link has
 //!    expired or leads nowhere, the vendor is asked once more, past its own cache.
 //! 4. Validate: the bytes become a [`Picture`], or an error.
@@ -17,13 +17,13 @@ use tracing::{Instrument, Span};
 
 use super::{
     FetchResult, Instance,
-    borrowed::OtherAccounts,
     fetch_error::{FetchError, NotIdentified},
+    other_accounts::OtherAccounts,
     queue::Wish,
     shared::Shared,
     single_flight::Flight,
+    take_call::CallGrant,
     target::Target,
-    turn::CallGrant,
 };
 use crate::{
     avatar::{

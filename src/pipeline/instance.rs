@@ -8,7 +8,9 @@ use std::{
 
 use url::Url;
 
-use super::{event_downloads::EventDownloads, identities::AccountIdentities, wanted::WantedFaces};
+use super::{
+    account_identities::AccountIdentities, event_downloads::EventDownloads, wanted::WantedFaces,
+};
 use crate::{
     avatar::{StoredPicture, Subject},
     clock::Timestamp,

@@ -92,14 +92,14 @@ pub struct InstancePattern {
 /// The instances that are made.
 #[derive(Debug, Default)]
 struct Names {
-    made: HashMap<Arc<str>, Made>,
+    made: HashMap<Arc<str>, PatternInstance>,
     /// Whether another configuration has them now. Then no more are made here: an account must not have two budgets.
     is_replaced: bool,
 }
 
 /// An instance that was made.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct PatternInstance {
     instance: Arc<Instance>,
     /// When it was last asked for.
     asked_at: Moment,
@@ -149,17 +149,17 @@ impl InstancePattern {
     }
 
     /// Hands all instances that are made to another configuration.
-    pub fn hand_over(&self) -> Vec<Made> {
+    pub fn hand_over(&self) -> Vec<PatternInstance> {
         let mut names = self.lock_names();
         names.is_replaced = true;
         names.made.values().cloned().collect()
     }
 
     /// Takes an instance over that was made before a reload.
-    pub fn adopt(&self, made: &Made, before: &Instances) -> Arc<Instance> {
+    pub fn adopt(&self, made: &PatternInstance, before: &Instances) -> Arc<Instance> {
         let name = made.instance.name();
         let instance = self.maker.make(name, Some(before));
-        let adopted = Made {
+        let adopted = PatternInstance {
             instance: instance.clone(),
             ..made.clone()
         };
@@ -218,7 +218,7 @@ impl InstancePattern {
             }
         }
         let instance = self.maker.make(name, None);
-        let made = Made {
+        let made = PatternInstance {
             instance: instance.clone(),
             asked_at: self.clock.moment(),
             is_open: demand == Demand::Open,
@@ -263,7 +263,7 @@ impl InstancePattern {
     }
 }
 
-impl Made {
+impl PatternInstance {
     /// The instance.
     pub fn instance(&self) -> &Arc<Instance> {
         &self.instance

@@ -13,7 +13,7 @@ use tokio::time;
 
 use super::{
     Faces, Instance,
-    identities::{AccountIdentities, state_name},
+    account_identities::{AccountIdentities, state_name},
 };
 use crate::avatar::{Identities, IdentitySource, Jid, KnownLid, Subject};
 

@@ -34,10 +34,10 @@
 //! takes the lock of a run's progress under the lock of the list of runs, and `queue_worker` the locks of the
 //! admission control and of single-flight under that of the wanted faces.
 
-mod borrowed;
+mod account_identities;
+mod ask_in_spellings;
 mod change_feed;
 mod changes;
-mod copies;
 mod event_downloads;
 mod events;
 mod faces;
@@ -46,21 +46,22 @@ mod fetch;
 mod fetch_error;
 mod forget_names;
 mod identify;
-mod identities;
 mod instance;
 mod instance_pattern;
 mod instances;
 mod latency;
 mod lids;
 mod lookup;
+mod memory_copies;
 mod name_pattern;
+mod other_accounts;
 mod patience;
 mod person;
 mod purge;
 mod push;
 mod queue;
 mod queue_worker;
-mod recent;
+mod recent_updates;
 mod relay;
 mod rename;
 mod served_face;
@@ -69,17 +70,16 @@ mod settings;
 mod settle;
 mod shared;
 mod single_flight;
-mod spelling;
+mod take_call;
 mod target;
-mod turn;
 mod wanted;
 mod warm;
 
+pub use account_identities::AccountIdentities;
 pub use change_feed::{ChangeFeed, FaceEvent};
 pub use changes::{Appearance, ChangeId};
 pub use events::EventCounts;
 pub use faces::Faces;
-pub use identities::AccountIdentities;
 pub use instance::{AccountState, Fallback, Instance, Neighbors};
 pub use instance_pattern::{Demand, InstanceMaker, InstancePattern, NotMade, PatternSettings};
 pub use instances::{Instances, winner};

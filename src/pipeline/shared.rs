@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    changes::Changes, copies::Copies, patience::LongWaits, recent::RecentUpdates,
+    changes::Changes, memory_copies::Copies, patience::LongWaits, recent_updates::RecentUpdates,
     settings::Settings, single_flight::SingleFlight,
 };
 use crate::{

@@ -25,7 +25,7 @@ use avatar::{Attempt, Pending};
 pub(crate) use error::Error;
 pub use live::{LiveListeners, LiveSettings};
 use purge::PurgeRequest;
-pub(crate) use request::Unmade;
+pub(crate) use request::PendingInstance;
 use request::{AvatarRequest, Found};
 use route::Route;
 pub(crate) use service::Public;
@@ -37,13 +37,13 @@ use crate::{
 };
 
 /// The result of beginning a request.
-pub(crate) enum Begun {
+pub(crate) enum BeginResult {
     /// The reply.
     Reply(Reply),
     /// Work that has to be waited for.
     Work(Work),
     /// The instance has to be made first, and then the request to be begun again.
-    Unmade(Unmade),
+    PendingInstance(PendingInstance),
 }
 
 /// A request that was read, and is to be finished.
@@ -60,7 +60,7 @@ impl Public {
         head: &mut Parts,
         client: Option<IpAddr>,
         log: &mut RequestLog,
-    ) -> Result<Option<Begun>, Error> {
+    ) -> Result<Option<BeginResult>, Error> {
         let Parts {
             method,
             uri,
@@ -75,29 +75,33 @@ impl Public {
             Route::Avatar(url) if is_read => {
                 let found = self.avatar_request(url, method, headers, client, log)?;
                 let request = match found {
-                    Found::Made(request) => request,
-                    Found::Unmade(unmade) => return Ok(Some(Begun::Unmade(unmade))),
+                    InstanceLookup::Found(request) => request,
+                    InstanceLookup::Pending(pending) => {
+                        return Ok(Some(BeginResult::PendingInstance(pending)));
+                    }
                 };
                 match self.try_avatar(&request, log)? {
                     Attempt::Reply(reply) => reply,
                     Attempt::Pending(pending) => {
                         let work = Work::Avatar(Box::new(request), pending);
-                        return Ok(Some(Begun::Work(work)));
+                        return Ok(Some(BeginResult::Work(work)));
                     }
                 }
             }
             Route::Avatar(url) if method.as_str() == "PURGE" => {
                 log.set_route("purge");
                 return Ok(Some(match self.purge_request(&url, headers)? {
-                    Found::Made(request) => Begun::Work(Work::Purge(request)),
-                    Found::Unmade(unmade) => Begun::Unmade(unmade),
+                    InstanceLookup::Found(request) => BeginResult::Work(Work::Purge(request)),
+                    InstanceLookup::Pending(pending) => BeginResult::PendingInstance(pending),
                 }));
             }
             Route::Live(url) if is_read => {
                 let is_head = *method == Method::HEAD;
                 match self.listen(&url, uri, headers, client, is_head, log)? {
-                    Found::Made(reply) => reply,
-                    Found::Unmade(unmade) => return Ok(Some(Begun::Unmade(unmade))),
+                    InstanceLookup::Found(reply) => reply,
+                    InstanceLookup::Pending(pending) => {
+                        return Ok(Some(BeginResult::PendingInstance(pending)));
+                    }
                 }
             }
             Route::Avatar(_) => return Err(Error::Method("GET, HEAD, PURGE")),
@@ -111,27 +115,27 @@ impl Public {
             Route::OpenApi => respond::document(self.openapi),
             Route::Home => respond::page(self.home.clone().unwrap_or_default()),
         };
-        Ok(Some(Begun::Reply(reply)))
+        Ok(Some(BeginResult::Reply(reply)))
     }
 
     /// Makes the instance that a request needs, and answers the request.
     pub(crate) async fn answer_for(
         &self,
-        unmade: Unmade,
+        pending: PendingInstance,
         head: &mut Parts,
         client: Option<IpAddr>,
         log: &mut RequestLog,
     ) -> Result<Reply, Error> {
-        let made = self.instances.make(&unmade.name, unmade.demand).await;
+        let made = self.instances.make(&pending.name, pending.demand).await;
         // Holding it, so that it is there when the request is begun again.
         let _instance = made.map_err(|error| match error {
             NotMade::Unknown => Error::UnknownInstance,
             NotMade::Full => Error::InstancesFull,
         })?;
         match self.begin(head, client, log)? {
-            Some(Begun::Reply(reply)) => Ok(reply),
-            Some(Begun::Work(work)) => self.finish(work, log).await,
-            Some(Begun::Unmade(_)) | None => Err(Error::InstancesFull),
+            Some(BeginResult::Reply(reply)) => Ok(reply),
+            Some(BeginResult::Work(work)) => self.finish(work, log).await,
+            Some(BeginResult::PendingInstance(_)) | None => Err(Error::InstancesFull),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
         openapi::{Document, Operation, choice, integer, parameter, pattern, text},
         problem::Problem,
     },
-    images::Unavailable,
+    images::VariantError,
     representation::{
         openapi::{IMAGES, instance, jid},
         problems,
@@ -284,7 +284,7 @@ fn headers() -> [(&'static str, &'static str, ObjectBuilder); 15] {
         (
             "X-Faceplate-Variant",
             "The reason why another image stands in for the requested size or format.",
-            choice(Unavailable::ALL.map(Unavailable::as_str)),
+            choice(VariantError::ALL.map(VariantError::as_str)),
         ),
         (
             "X-Faceplate-Ignored",

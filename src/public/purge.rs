@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use serde::Serialize;
 
-use super::{Error, Public, request::Found, route::AvatarUrl};
+use super::{Error, Public, request::InstanceLookup, route::AvatarUrl};
 use crate::{
     avatar::Subject,
     http::{credentials, respond},
@@ -33,18 +33,18 @@ impl Public {
         &self,
         url: &AvatarUrl<'_>,
         headers: &HeaderMap,
-    ) -> Result<Found<PurgeRequest>, Error> {
+    ) -> Result<InstanceLookup<PurgeRequest>, Error> {
         if !credentials::has_bearer(headers, &self.access.bearer_tokens) {
             return Err(Error::PurgeToken);
         }
         match self.instances.get(&url.instance) {
-            Some(instance) => Ok(Found::Made(PurgeRequest {
+            Some(instance) => Ok(InstanceLookup::Found(PurgeRequest {
                 instance,
                 subject: url.subject,
             })),
             None => self
-                .unmade(&url.instance, Demand::IfKnown)
-                .map(Found::Unmade),
+                .pending_instance(&url.instance, Demand::IfKnown)
+                .map(InstanceLookup::Pending),
         }
     }
 

@@ -21,16 +21,16 @@ pub(crate) struct AvatarRequest {
 }
 
 /// The result of finding the instance of a request.
-pub(super) enum Found<R> {
+pub(super) enum InstanceLookup<R> {
     /// The request, with its instance.
-    Made(R),
+    Found(R),
     /// Its instance is to be made first.
-    Unmade(Unmade),
+    Pending(PendingInstance),
 }
 
 /// An instance of a pattern that a request may have made.
 #[derive(Debug)]
-pub(crate) struct Unmade {
+pub(crate) struct PendingInstance {
     pub(super) name: String,
     pub(super) demand: Demand,
 }
@@ -45,7 +45,7 @@ impl Public {
         headers: &mut HeaderMap,
         client: Option<IpAddr>,
         log: &mut RequestLog,
-    ) -> Result<Found<AvatarRequest>, Error> {
+    ) -> Result<InstanceLookup<AvatarRequest>, Error> {
         log.set_route(AVATAR);
         // Before the instance is looked up, so that a client without access learns no names.
         let now = self.faces.now();
@@ -56,14 +56,16 @@ impl Public {
                 true => Demand::Credential,
                 false => Demand::Open,
             };
-            return self.unmade(&url.instance, demand).map(Found::Unmade);
+            return self
+                .pending_instance(&url.instance, demand)
+                .map(InstanceLookup::Pending);
         };
         log.set_instance(instance.name());
         if url.wait.is_some() && !self.access.has_credential(&url, headers, now) {
             url.wait = None;
             url.view.ignored.push("wait");
         }
-        Ok(Found::Made(AvatarRequest {
+        Ok(InstanceLookup::Found(AvatarRequest {
             wait: url.wait,
             ask: if url.refresh { Ask::Refresh } else { Ask::View },
             face: FaceRequest {
@@ -80,9 +82,13 @@ impl Public {
     }
 
     /// The instance that a request is for, if it is of a pattern.
-    pub(super) fn unmade(&self, name: &str, demand: Demand) -> Result<Unmade, Error> {
+    pub(super) fn pending_instance(
+        &self,
+        name: &str,
+        demand: Demand,
+    ) -> Result<PendingInstance, Error> {
         match self.instances.pattern_of(name) {
-            Some(_) => Ok(Unmade {
+            Some(_) => Ok(PendingInstance {
                 name: name.to_owned(),
                 demand,
             }),

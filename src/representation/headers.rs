@@ -22,7 +22,7 @@ use crate::{
         conditional::{self, Verdict},
         range::{self, Part},
     },
-    images::Unavailable,
+    images::VariantError,
     pipeline::ServedFace,
     server::{HeaderBlock, Reply},
 };
@@ -111,7 +111,7 @@ impl Writer<'_> {
         };
         let unmet = self.unmet_refresh(face);
         let reason = if shown.is_none() && face.picture().is_some() {
-            self.representation.stands_in.map(Unavailable::as_str)
+            self.representation.stands_in.map(VariantError::as_str)
         } else {
             unmet.or_else(|| cache_status::reason(face, ttl, now))
         };

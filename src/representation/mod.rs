@@ -22,7 +22,7 @@ use crate::{
     clock::Timestamp,
     http::access_log::RequestLog,
     images::{
-        self, Asker, Fonts, Original, PlaceholderSpec, Thumbnailer, Unavailable, Variant,
+        self, Asker, Fonts, Original, PlaceholderSpec, Thumbnailer, Variant, VariantError,
         VariantResult, VariantSpec,
     },
     pipeline::{Instance, ServedFace},
@@ -72,7 +72,7 @@ pub(crate) struct Representation {
     /// Whether `Accept` was looked at.
     varies: bool,
     /// Why this is not the variant that the request gets otherwise.
-    stands_in: Option<Unavailable>,
+    stands_in: Option<VariantError>,
 }
 
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Renderer {
             None if request.view.size.is_some()
                 && self.thumbnailer.is_undecodable(&stored.picture) =>
             {
-                self.choose_placeholder(request, Some(Unavailable::Undecodable))
+                self.choose_placeholder(request, Some(VariantError::Undecodable))
             }
             None => Rendering::Ready(original),
         }
@@ -143,7 +143,7 @@ impl Renderer {
     fn choose_placeholder(
         &self,
         request: &FaceRequest,
-        stands_in: Option<Unavailable>,
+        stands_in: Option<VariantError>,
     ) -> Rendering {
         let view = &request.view;
         let WithoutPicture::Placeholder(style) = view.without_picture else {
@@ -240,7 +240,7 @@ impl Renderer {
             Err(unavailable) => unavailable,
         };
         match otherwise.content {
-            Content::Original if unavailable == Unavailable::Undecodable => {
+            Content::Original if unavailable == VariantError::Undecodable => {
                 self.choose_placeholder(request, Some(unavailable))
             }
             _ => Rendering::Ready(otherwise.standing_in(unavailable, request)),
@@ -301,7 +301,7 @@ impl Representation {
 
     /// What is sent in place of a variant of this: a picture is sent as it is, and an SVG to those who name
     /// it in `Accept`. Others get a silhouette that is drawn once.
-    fn standing_in(self, why: Unavailable, request: &FaceRequest) -> Self {
+    fn standing_in(self, why: VariantError, request: &FaceRequest) -> Self {
         let stands_in = self.stands_in.or(Some(why));
         match self.content {
             Content::Placeholder(_) => Self {

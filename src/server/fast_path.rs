@@ -65,7 +65,7 @@ struct Deadline<'a> {
 }
 
 /// The most requests that a client gets answered before other connections of its thread get their turn.
-const TURN: u32 = 4;
+const ANSWERS_IN_A_ROW: u32 = 4;
 
 /// Serves requests on `stream`, which begin with the bytes in `received`, until one of them needs hyper. The first head has to
 /// be complete at `deadline`.
@@ -151,7 +151,7 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
     /// would have to wait, so nothing else would make room for them.
     async fn end_turn(&mut self) {
         self.answered = self.answered.wrapping_add(1);
-        if self.answered.is_multiple_of(TURN) && !self.received.is_empty() {
+        if self.answered.is_multiple_of(ANSWERS_IN_A_ROW) && !self.received.is_empty() {
             task::yield_now().await;
         }
     }

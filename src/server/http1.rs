@@ -51,7 +51,7 @@ pub(super) async fn serve<I>(
         answers: answers.clone(),
         held: Vec::new(),
     };
-    let service = Answering {
+    let service = HyperHandler {
         handler: handler.clone(),
         answers,
     };
@@ -142,9 +142,9 @@ struct Answers {
 }
 
 /// One response that hyper does not have as a whole.
-struct Open(Arc<Answers>);
+struct OpenResponse(Arc<Answers>);
 
-impl Open {
+impl OpenResponse {
     fn new(answers: &Arc<Answers>) -> Self {
         answers.open.fetch_add(1, Ordering::Relaxed);
         answers.is_unflushed.store(true, Ordering::Relaxed);
@@ -152,25 +152,25 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenResponse {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// The handler as hyper calls it.
-struct Answering<H> {
+struct HyperHandler<H> {
     handler: Arc<H>,
     answers: Arc<Answers>,
 }
 
-impl<H: Handler> Service<Request<Incoming>> for Answering<H> {
+impl<H: Handler> Service<Request<Incoming>> for HyperHandler<H> {
     type Response = Response<Answer<H::Body>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let open = Open::new(&self.answers);
+        let open = OpenResponse::new(&self.answers);
         let is_expected = request.headers().contains_key(EXPECT);
         let (request, unread) = request_body::split(request);
         let answer = self.handler.call(request);
@@ -195,7 +195,7 @@ impl<H: Handler> Service<Request<Incoming>> for Answering<H> {
 /// The body of a response. hyper drops it when it has all of it.
 struct Answer<B> {
     body: B,
-    _open: Open,
+    _open: OpenResponse,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {

@@ -55,7 +55,7 @@ pub(super) async fn serve<I>(
         in_flight: settings.in_flight.clone(),
     };
     let state = streams.shared.clone();
-    let service = Answering {
+    let service = HyperHandler {
         handler,
         header_bytes: limits.header_bytes,
     };
@@ -117,9 +117,9 @@ impl Connection {
 }
 
 /// A stream that is being served.
-struct Active<'a>(&'a Connection);
+struct ActiveStream<'a>(&'a Connection);
 
-impl<'a> Active<'a> {
+impl<'a> ActiveStream<'a> {
     fn new(connection: &'a Connection) -> Self {
         connection.active.fetch_add(1, Ordering::Relaxed);
         connection.moved.now();
@@ -127,7 +127,7 @@ impl<'a> Active<'a> {
     }
 }
 
-impl Drop for Active<'_> {
+impl Drop for ActiveStream<'_> {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
     }
@@ -153,7 +153,7 @@ where
 
 impl Streams {
     async fn run(&self, stream: impl Future<Output = ()>) {
-        let _active = Active::new(&self.shared);
+        let _active = ActiveStream::new(&self.shared);
         let delivery = Delivery::new(self.shared.moved.clone());
         let stalled = delivery.stalled(self.send, &self.in_flight);
         let mut stalled = pin!(stalled);
@@ -183,12 +183,12 @@ impl Streams {
 }
 
 /// The handler as hyper calls it.
-struct Answering<H> {
+struct HyperHandler<H> {
     handler: Arc<H>,
     header_bytes: usize,
 }
 
-impl<H: Handler> Service<Request<Incoming>> for Answering<H> {
+impl<H: Handler> Service<Request<Incoming>> for HyperHandler<H> {
     type Response = Response<DeliveredBody<Either<H::Body, ReplyBody>>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;

@@ -20,16 +20,16 @@ use crate::sync::lock;
 #[derive(Debug)]
 pub struct RequestBody {
     body: Option<Incoming>,
-    unread: Unread,
+    unread: UnreadBody,
 }
 
 /// The rest of a body, once the handler has dropped it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Unread(Arc<Mutex<Option<Incoming>>>);
+pub(super) struct UnreadBody(Arc<Mutex<Option<Incoming>>>);
 
 /// The request for the handler, and the place where its body is left.
-pub(super) fn split(request: Request<Incoming>) -> (Request<RequestBody>, Unread) {
-    let unread = Unread::default();
+pub(super) fn split(request: Request<Incoming>) -> (Request<RequestBody>, UnreadBody) {
+    let unread = UnreadBody::default();
     let request = request.map(|body| RequestBody {
         body: Some(body),
         unread: unread.clone(),
@@ -37,11 +37,11 @@ pub(super) fn split(request: Request<Incoming>) -> (Request<RequestBody>, Unread
     (request, unread)
 }
 
-impl Unread {
+impl UnreadBody {
     /// Reads the rest of the body as far as it has arrived, with `may_wait`. Returns whether no byte is still to come.
     pub(super) async fn read_to_end(self, may_wait: bool) -> bool {
         /// hyper hands over bytes that it has when its connection is polled again.
-        const TURNS: usize = 3;
+        const MAX_POLLS: usize = 3;
         /// A longer rest is not worth reading.
         const MOST: usize = 64 * 1024;
         let Some(mut body) = lock(&self.0).take() else {
@@ -63,7 +63,7 @@ impl Unread {
                 }
                 Poll::Ready(Some(Err(_))) => return false,
                 Poll::Ready(None) => return true,
-                Poll::Pending if may_wait && turns < TURNS => {
+                Poll::Pending if may_wait && turns < MAX_POLLS => {
                     turns += 1;
                     task::yield_now().await;
                 }
@@ -79,7 +79,7 @@ impl From<()> for RequestBody {
     fn from((): ()) -> Self {
         Self {
             body: None,
-            unread: Unread::default(),
+            unread: UnreadBody::default(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use super::catalogue::Totals;
+use super::entry_table::Totals;
 use crate::{clock::Timestamp, sync::lock};
 
 /// The state of the disk tier.

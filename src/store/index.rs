@@ -1,4 +1,4 @@
-//! The index in memory: the [`Catalogue`] of all entries on disk behind a mutex that is never held
+//! The index in memory: the [`EntryTable`] of all entries on disk behind a mutex that is never held
 //! across disk I/O, so status requests and look-ups of absent faces work even when the disk hangs.
 //!
 //! Maintenance fills it from the index files after the start. Only a complete index can tell that an
@@ -9,7 +9,7 @@
 
 use std::sync::{Mutex, MutexGuard};
 
-use super::catalogue::{Catalogue, ContentId, Totals};
+use super::entry_table::{ContentId, EntryTable, Totals};
 use crate::{avatar::Key, sync::lock};
 
 /// The index of one cache directory.
@@ -18,8 +18,8 @@ pub(super) struct Index(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    catalogue: Catalogue,
-    /// Whether the catalogue has every entry on disk.
+    table: EntryTable,
+    /// Whether the table has every entry on disk.
     is_complete: bool,
     /// Whether an index file exists whose key is unknown: it may be any key's.
     has_unidentified: bool,
@@ -29,7 +29,7 @@ struct State {
 
 impl Index {
     pub(super) fn totals(&self) -> Totals {
-        self.state().catalogue.totals()
+        self.state().table.totals()
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -68,17 +68,17 @@ impl Index {
     /// Whether there is certainly no entry of `key` on disk.
     pub(super) fn is_absent(&self, key: &Key) -> bool {
         let state = self.state();
-        state.is_complete && !state.has_unidentified && state.catalogue.used_at(key).is_none()
+        state.is_complete && !state.has_unidentified && state.table.used_at(key).is_none()
     }
 
     /// Records a use.
     pub(super) fn touch(&self, key: &Key, used_at: u32) {
-        self.state().catalogue.touch(key, used_at);
+        self.state().table.touch(key, used_at);
     }
 
     /// Adds an entry found on disk, unless the key is known: a known key is newer.
     pub(super) fn put_if_unknown(&self, key: Key, content: Option<(ContentId, u32)>, used_at: u32) {
-        self.state().catalogue.put_if_unknown(key, content, used_at);
+        self.state().table.put_if_unknown(key, content, used_at);
     }
 
     /// Records an entry that was written. Returns a content that certainly no entry refers to any more.
@@ -89,37 +89,37 @@ impl Index {
         used_at: u32,
     ) -> Option<ContentId> {
         let mut state = self.state();
-        let unreferenced = state.catalogue.put(key, content, used_at);
+        let unreferenced = state.table.put(key, content, used_at);
         unreferenced.filter(|_| state.is_complete)
     }
 
     /// Records an entry that was removed. Returns a content that certainly no entry refers to any more.
     pub(super) fn remove(&self, key: &Key) -> Option<ContentId> {
         let mut state = self.state();
-        let unreferenced = state.catalogue.remove(key);
+        let unreferenced = state.table.remove(key);
         unreferenced.filter(|_| state.is_complete)
     }
 
     /// Whether certainly no entry refers to this content.
     pub(super) fn is_unreferenced(&self, content: &ContentId) -> bool {
         let state = self.state();
-        state.is_complete && !state.catalogue.refers_to(content)
+        state.is_complete && !state.table.refers_to(content)
     }
 
     /// The length of the content of `key`; `None` for an unknown key.
     pub(super) fn length(&self, key: &Key) -> Option<u32> {
-        self.state().catalogue.length(key)
+        self.state().table.length(key)
     }
 
     /// When `key` was last used; `None` for an unknown key.
     pub(super) fn used_at(&self, key: &Key) -> Option<u32> {
-        self.state().catalogue.used_at(key)
+        self.state().table.used_at(key)
     }
 
     /// The `count` least recently used keys and their last use, the oldest first.
     pub(super) fn least_recently_used(&self, count: usize) -> Vec<(u32, Key)> {
         // The guard is released at the end of this statement, before the sorting.
-        let mut uses: Vec<_> = self.state().catalogue.uses().collect();
+        let mut uses: Vec<_> = self.state().table.uses().collect();
         if count < uses.len() {
             uses.select_nth_unstable(count);
             uses.truncate(count);

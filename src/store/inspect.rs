@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     AccountId, AccountNames, Owner,
-    catalogue::ContentId,
+    entry_table::ContentId,
     index_file::{IndexFile, IndexLine},
     instance_of, layout,
     record::Record,

@@ -18,7 +18,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
-use super::catalogue::ContentId;
+use super::entry_table::ContentId;
 use crate::hex;
 
 const INDEX: &str = "index-v5";

@@ -21,11 +21,11 @@ use std::{
 };
 
 use super::{
-    catalogue::{Limits, Totals},
     disk::{Disk, Eviction},
     disk_space::{DiskSpace, disk_space},
+    entry_table::{Limits, Totals},
     layout,
-    shortage::{self, SharedResource, Short, Usage},
+    shortage::{self, LastingShortage, SharedResource, Usage},
 };
 
 /// The limits of the disk tier, and the pace of its maintenance.
@@ -270,9 +270,9 @@ impl Worker {
         let [bytes, inodes] = self.usage(space, totals);
         let result = if bytes.is_short() {
             let Usage { free, reserve, .. } = bytes;
-            Err(Short::Bytes { free, reserve })
+            Err(LastingShortage::Bytes { free, reserve })
         } else if inodes.is_short() {
-            Err(Short::Inodes)
+            Err(LastingShortage::Inodes)
         } else {
             Ok(())
         };

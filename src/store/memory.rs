@@ -17,13 +17,13 @@ const OVERHEAD: u64 = 896;
 /// The memory tier.
 #[derive(Debug)]
 pub(super) struct Memory {
-    entries: Cache<Key, Resident, WeighByBytes>,
+    entries: Cache<Key, ResidentEntry, WeighByBytes>,
     in_flight: InFlight,
 }
 
 /// An entry in memory.
 #[derive(Clone, Debug)]
-struct Resident {
+struct ResidentEntry {
     /// Ends with the residence, after which a client that still takes the picture pays for it.
     _hold: Option<Arc<CacheHold>>,
     entry: Arc<Entry>,
@@ -83,7 +83,7 @@ impl Memory {
     pub(super) fn put(&self, key: Key, entry: Arc<Entry>, owner: Option<Arc<Owner>>) {
         let picture = entry.picture.as_ref();
         let hold = picture.map(|stored| self.in_flight.mark_cached(stored.picture.bytes()));
-        let resident = Resident {
+        let resident = ResidentEntry {
             _hold: hold.map(Arc::new),
             entry,
             owner,
@@ -92,8 +92,8 @@ impl Memory {
     }
 }
 
-impl Weighter<Key, Resident> for WeighByBytes {
-    fn weight(&self, _: &Key, resident: &Resident) -> u64 {
+impl Weighter<Key, ResidentEntry> for WeighByBytes {
+    fn weight(&self, _: &Key, resident: &ResidentEntry) -> u64 {
         let picture = resident.entry.picture.as_ref();
         OVERHEAD + picture.map_or(0, |stored| stored.picture.bytes().len() as u64)
     }

@@ -7,7 +7,7 @@
 //! | layer | file | holds | reason |
 //! | --- | --- | --- | --- |
 //! | memory tier | `memory.rs` | whole entries, bounded by bytes | a hit reads no file |
-//! | index | `index.rs`, `catalogue.rs` | of every entry: content, size, last use | knows absent faces, the next eviction and the garbage without reading the disk |
+//! | index | `index.rs`, `entry_table.rs` | of every entry: content, size, last use | knows absent faces, the next eviction and the garbage without reading the disk |
 //! | metadata cache | `metadata_cache.rs` | of 16,384 entries: all but the picture's bytes | a hit on disk opens one file instead of two |
 //! | non-blocking read | `nonblocking.rs` | nothing: it reads the kernel's page cache | a hit on disk needs no other thread |
 //! | disk | `disk/` | index files and content files | outlives the process |
@@ -43,10 +43,10 @@
 mod account_names;
 mod archive;
 mod cacache_adapter;
-mod catalogue;
 mod directory;
 mod disk;
 mod disk_space;
+mod entry_table;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod health;
@@ -81,11 +81,11 @@ use tokio::sync::OwnedMutexGuard;
 pub use account_names::{AccountId, AccountNames, instance_of};
 use archive::Archive;
 pub use archive::{ArchivedPicture, archived_pictures};
-pub use catalogue::Totals;
 use directory::Directory;
 pub use directory::{OpenError, is_locked, unusable_path};
 use disk::Disk;
 pub use disk_space::{DiskSpace, disk_space};
+pub use entry_table::Totals;
 pub use health::{Failure, Health, Operation};
 pub use inspect::{ContentCount, Damage, InspectedEntry, Inspection};
 pub use key_locks::KeyLocks;

@@ -55,7 +55,7 @@ struct Attempt {
 
 /// The file system is short of a resource although everything was evicted that could help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Short {
+pub(super) enum LastingShortage {
     Bytes { free: u64, reserve: u64 },
     Inodes,
 }
@@ -144,16 +144,16 @@ pub(super) fn helps(free_before: u64, free: u64, evicted: u64) -> bool {
     free >= free_before.saturating_add(evicted / 2)
 }
 
-impl fmt::Display for Short {
+impl fmt::Display for LastingShortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Short::Bytes { free, reserve } => write!(
+            LastingShortage::Bytes { free, reserve } => write!(
                 f,
                 "{} MiB are free, and cache.min_free is {} MiB",
                 free >> 20,
                 reserve >> 20
             ),
-            Short::Inodes => write!(f, "less than 1 % of its inodes are free"),
+            LastingShortage::Inodes => write!(f, "less than 1 % of its inodes are free"),
         }
     }
 }

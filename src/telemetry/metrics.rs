@@ -20,8 +20,8 @@ use prometheus_client::{
 
 use super::{
     hook_metrics::HookMetrics,
-    limits::{self, Limit},
     live_metrics::LiveMetrics,
+    reached_limits::{self, Limit},
     store_metrics::StoreMetrics,
 };
 
@@ -356,7 +356,7 @@ impl Metrics {
     pub fn record_limit_reached(&self, limit: &'static str) {
         let labels = LimitLabels { limit };
         self.inner.limits_reached.get_or_create(&labels).inc();
-        limits::log(limit);
+        reached_limits::log(limit);
     }
 
     /// Records an outbound request that the address guard blocked.

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, Uri, header};
 pub use listeners::LiveListeners;
 pub use settings::LiveSettings;
 
-use super::{error::Error, request::Found, route::LiveUrl, service::Public};
+use super::{error::Error, request::InstanceLookup, route::LiveUrl, service::Public};
 use crate::{
     http::access_log::RequestLog,
     pipeline::Demand,
@@ -40,7 +40,7 @@ impl Public {
         client: Option<IpAddr>,
         is_head: bool,
         log: &mut RequestLog,
-    ) -> Result<Found<Reply>, Error> {
+    ) -> Result<InstanceLookup<Reply>, Error> {
         log.set_route("live");
         let (rules, now) = (self.listeners.rules(), self.faces.now());
         // Before the instance is looked up, so that a client without access learns no names.
@@ -55,7 +55,9 @@ impl Public {
                 true => Demand::Credential,
                 false => Demand::Open,
             };
-            return self.unmade(&url.instance, demand).map(Found::Unmade);
+            return self
+                .pending_instance(&url.instance, demand)
+                .map(InstanceLookup::Pending);
         };
         log.set_instance(instance.name());
         let (parts, stream) = ReplyStream::new();
@@ -82,6 +84,6 @@ impl Public {
         fields.add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         fields.add(header::REFERRER_POLICY, "no-referrer");
         fields.add_all(&self.cross_origin);
-        Ok(Found::Made(reply))
+        Ok(InstanceLookup::Found(reply))
     }
 }

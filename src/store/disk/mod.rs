@@ -26,7 +26,7 @@ use super::{
     layout,
     nonblocking::NonblockingReader,
     read_error::ReadError,
-    shortage::Short,
+    shortage::LastingShortage,
 };
 use crate::{
     avatar::Key,
@@ -114,7 +114,7 @@ impl Disk {
     }
 
     /// Records the free space of the file system, and whether it is short of it in spite of eviction.
-    pub(super) fn record_space(&self, free: u64, result: Result<(), Short>) {
+    pub(super) fn record_space(&self, free: u64, result: Result<(), LastingShortage>) {
         self.health.set_free(free);
         self.record(Operation::KeepFree, &result);
     }

@@ -5,7 +5,7 @@ use std::{fs, io, path::Path};
 use super::{Change, ChangeError, Disk};
 use crate::{
     avatar::Key,
-    store::{catalogue::ContentId, health::Operation, layout},
+    store::{entry_table::ContentId, health::Operation, layout},
 };
 
 /// The result of evicting an entry.

@@ -351,7 +351,7 @@ impl Description {
     ) -> Result<VendorCall, UnsupportedSubject> {
         request
             .fill(&self.query, &self.headers, values)
-            .map_err(|template::Unfillable| UnsupportedSubject::Unfillable)
+            .map_err(|template::UnfillablePath| UnsupportedSubject::UnfillablePath)
     }
 }
 

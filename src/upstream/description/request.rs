@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
 use serde_json::{Map, Value};
 
-use super::template::{Placeholder, Template, Unfillable, Values, encode};
+use super::template::{Placeholder, Template, UnfillablePath, Values, encode};
 use crate::upstream::provider::VendorCall;
 
 /// A request.
@@ -35,7 +35,7 @@ impl Request {
         query: &[(String, Template)],
         headers: &[(HeaderName, Template)],
         values: &Values<'_>,
-    ) -> Result<VendorCall, Unfillable> {
+    ) -> Result<VendorCall, UnfillablePath> {
         let mut target = self.path.fill_path(values)?;
         let mut separator = '?';
         for (name, template) in query.iter().chain(&self.query) {

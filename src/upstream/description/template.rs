@@ -86,7 +86,7 @@ pub(super) enum Scope {
 
 /// A value that must not be put into a path: an empty one or one of dots alone would name another path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unfillable;
+pub(super) struct UnfillablePath;
 
 /// All but the unreserved characters of RFC 3986.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -273,7 +273,7 @@ impl Template {
     }
 
     /// Fills a path. Each value stays inside of its segment.
-    pub(super) fn fill_path(&self, values: &Values<'_>) -> Result<String, Unfillable> {
+    pub(super) fn fill_path(&self, values: &Values<'_>) -> Result<String, UnfillablePath> {
         let mut path = String::new();
         for part in &self.0 {
             match part {
@@ -281,7 +281,7 @@ impl Template {
                 Part::Value { of, .. } => {
                     let value = values.get(of);
                     if value.bytes().all(|byte| byte == b'.') {
-                        return Err(Unfillable);
+                        return Err(UnfillablePath);
                     }
                     path.extend(encode(&value));
                 }

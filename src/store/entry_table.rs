@@ -32,7 +32,7 @@ pub(super) struct Limits {
 
 /// All entries on disk, and the contents that they refer to.
 #[derive(Debug, Default)]
-pub(super) struct Catalogue {
+pub(super) struct EntryTable {
     slots: HashMap<Key, Slot>,
     contents: HashMap<ContentId, Content>,
     bytes: u64,
@@ -79,7 +79,7 @@ impl Limits {
     }
 }
 
-impl Catalogue {
+impl EntryTable {
     /// Sets the content of `key`. Returns a content that no entry refers to any more.
     pub(super) fn put(
         &mut self,
@@ -210,17 +210,17 @@ mod tests {
         prop::collection::vec(step, 0..80)
     }
 
-    fn replay(steps: Vec<Step>) -> (Catalogue, HashMap<u16, (Option<u8>, u32)>) {
-        let (mut catalogue, mut model) = (Catalogue::default(), HashMap::new());
+    fn replay(steps: Vec<Step>) -> (EntryTable, HashMap<u16, (Option<u8>, u32)>) {
+        let (mut table, mut model) = (EntryTable::default(), HashMap::new());
         for step in steps {
             let freed = match step {
                 Step::Put(k, c, t) => {
                     model.insert(k, (c, t));
-                    catalogue.put(key(k), c.map(content), t)
+                    table.put(key(k), c.map(content), t)
                 }
                 Step::Remove(k) => {
                     model.remove(&k);
-                    catalogue.remove(&key(k))
+                    table.remove(&key(k))
                 }
             };
             if let Some(freed) = freed {
@@ -231,21 +231,21 @@ mod tests {
                 );
             }
         }
-        (catalogue, model)
+        (table, model)
     }
 
     proptest! {
         #[test]
         fn totals_and_references_agree_with_a_simple_model(steps in steps()) {
-            let (catalogue, model) = replay(steps);
+            let (table, model) = replay(steps);
             let contents: std::collections::BTreeSet<u8> = model.values().filter_map(|(c, _)| *c).collect();
             let bytes: u64 = contents.iter().map(|c| in_blocks(content(*c).1)).sum();
-            prop_assert_eq!(catalogue.totals(), Totals {
+            prop_assert_eq!(table.totals(), Totals {
                 entries: model.len() as u64,
                 bytes: bytes + model.len() as u64 * BLOCK,
             });
             for number in 0..6 {
-                prop_assert_eq!(catalogue.refers_to(&content(number).0), contents.contains(&number));
+                prop_assert_eq!(table.refers_to(&content(number).0), contents.contains(&number));
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A picture call that was let in.
-pub(super) struct AskedFace {
+pub(super) struct AuthorizedCall {
     pub(super) instance: Arc<Instance>,
     pub(super) subject: Subject,
     pub(super) ask: Ask,
