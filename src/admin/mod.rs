@@ -1,5 +1,24 @@
 //! The admin service: probes, metrics, and the operator's routes, which [`routes`] lists. It has a listener
 //! of its own, so that overload on the public listener does not fail health checks.
+//!
+//! # Files
+//!
+//! * `service`: the parts of the service
+//! * `routes`: the table of routes
+//! * `auth`: the token, `Host` and cross-site checks
+//! * `error`: the errors, and the problem that each becomes
+//! * `records`: the JSON records of faces, instances and the cache
+//! * `openapi`: the OpenAPI document of the routes
+//! * `status`: probes, metrics, and the records of instances and the cache
+//! * `dashboard`: the page at `/` and its figures
+//! * `history`: samples of the counters for the page's graphs
+//! * `entries`: shows, refreshes and forgets one face
+//! * `push`: takes a picture from a program
+//! * `aliases`: the numbers behind LIDs
+//! * `purge`: expires or removes entries
+//! * `rename`: moves the faces of a former account to an instance
+//! * `warm`: starts, shows and stops warm-ups
+//! * `webhooks`: takes gateways' events on this listener
 
 mod aliases;
 mod auth;

@@ -1,5 +1,21 @@
 //! The domain: WhatsApp addresses, pictures, entries, and the decisions about them. Pure: no socket, no
 //! file, no clock. Time comes in as an argument, and a decision goes out as a value.
+//!
+//! # Files
+//!
+//! * `jid`: WhatsApp addresses in canonical form
+//! * `spelling`: the two spellings of some mobile numbers
+//! * `identities`: the numbers behind LIDs
+//! * `key`: the key of an entry
+//! * `media_type`: image formats by their first bytes
+//! * `picture`: validated pictures and their digests
+//! * `formats/`: walks an image file without decoding pixels
+//! * `structure`: the facts that this walk finds
+//! * `entry`: the stored state of a face
+//! * `outcome`: the results of asking a vendor
+//! * `policy`: lifetimes and retry times
+//! * `decide`: entry, request and time → the plan
+//! * `absorb`: entry and answer → the next entry
 
 mod absorb;
 mod decide;

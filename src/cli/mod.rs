@@ -1,4 +1,23 @@
 //! The command line: a file for each command.
+//!
+//! # Files
+//!
+//! * `serve`: `faceplate serve`
+//! * `demo`: `faceplate demo`, and its gallery
+//! * `emulate`: `faceplate emulate`
+//! * `check`: `faceplate check`
+//! * `doctor`: `faceplate doctor`: checks of disk, network and vendors
+//! * `providers`: `faceplate providers`
+//! * `sign`: `faceplate sign`
+//! * `warm`: `faceplate warm`
+//! * `cache`: `faceplate cache`: reports, export, rename, forget
+//! * `healthcheck`: `faceplate healthcheck`
+//! * `licenses`: `faceplate licenses`
+//! * `config_arg`: the argument `--config`
+//! * `admin_client`: requests to the admin listener of a running server
+//! * `output`: printing that survives a closed pipe
+//! * `progress`: the progress line
+//! * `stop_signals`: SIGTERM and SIGINT
 
 // These macros panic when their reader is gone; `output` has others.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -3,6 +3,21 @@
 //!
 //! The client sends its credential, which must be the configured one of the account that it names. It gets
 //! the vendor's JSON with a link to this server, or the image where it accepts images only (`<img>`).
+//!
+//! # Files
+//!
+//! * `call`: a picture call of the first gateways, read from a request
+//! * `endpoint`: the type that describes such a call
+//! * `endpoints`: the table of them
+//! * `hypersender`: Hypersender's call
+//! * `wachat`: Wachat's call
+//! * `waha`: WAHA's and Wappfy's calls
+//! * `wawp`: Wawp's calls
+//! * `described`: picture calls of gateways whose descriptions have answers
+//! * `authorized_call`: a call whose credential is right, and the interface of its answers
+//! * `failure`: the ways in which a call fails
+//! * `relay`: WAHA's profile and list of chats, passed on with other links
+//! * `openapi`: the calls in OpenAPI
 
 mod authorized_call;
 mod call;

@@ -6,6 +6,19 @@
 //!    are returned at once, each with its place, its key and its remedy.
 //!
 //! [`SECTIONS`] is the table of every key; `docs/configuration.md` is written from it.
+//!
+//! # Files
+//!
+//! * `load`: reads the file and the environment
+//! * `source`: the values as text, with the overrides from the environment
+//! * `key`: the table of keys as data
+//! * `setting`: the types of values, and how each is read
+//! * `units`: durations and sizes
+//! * `secret`: the text of a secret
+//! * `reader`: reads one table, key by key
+//! * `sections/`: a file for each section
+//! * `configuration`: the result, in the modules' own types
+//! * `problem`: a problem with its remedy
 
 mod configuration;
 mod key;

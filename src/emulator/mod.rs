@@ -19,13 +19,42 @@
 //!
 //! Nothing here is shared with the proxy's providers: a mock with the same parser would hide its bugs.
 //!
-//! * A call: `request` parses it into a `vendor_request`, `api` decides, `vendors/` write the reply in each vendor's JSON.
-//!   `answer` is WhatsApp's answer before that, `reply` the HTTP response after it, `vendor_cache` the answers that WAHA keeps.
-//! * WhatsApp: `whatsapp` (the picture of each JID), `population` (the fixed profiles), `jid`, `cdn` and its signed `links`,
-//!   `art/` (draws the pictures).
-//! * Misbehavior: `rule` (a test's demand), `faults` (which rule applies to a call), `bad_bodies`.
-//! * Around: `control` and `control_routes`, `call_log`, `webhooks`, `options`, `state` (of both listeners),
-//!   `vocabulary` (vendors, listeners, endpoints).
+//! # Files
+//!
+//! A call:
+//!
+//! * `request`: parses a request of a vendor's API
+//! * `vendor_request`: the parsed call
+//! * `api`: answers a call
+//! * `answer`: WhatsApp's answer, before a vendor words it
+//! * `vendors/`: the reply in each vendor's JSON
+//! * `reply`: the HTTP response, and faults on the wire
+//! * `vendor_cache`: the answers that WAHA and its relatives keep
+//!
+//! WhatsApp:
+//!
+//! * `whatsapp`: the picture of each JID
+//! * `population`: the fixed profiles
+//! * `jid`: JIDs as vendors parse them
+//! * `cdn`: answers downloads
+//! * `links`: signs and verifies links
+//! * `art/`: draws the pictures
+//!
+//! Faults:
+//!
+//! * `rule`: a rule of fault injection
+//! * `faults`: the rules in force, and their effect on a call
+//! * `bad_bodies`: replies with a wrong body
+//!
+//! Around:
+//!
+//! * `control`: changes pictures and rules, in process
+//! * `control_routes`: the same over HTTP
+//! * `call_log`: the calls that came in
+//! * `webhooks`: sends events
+//! * `options`: the settings
+//! * `state`: the state that both listeners share
+//! * `vocabulary`: vendors, listeners, endpoints
 
 mod answer;
 mod api;

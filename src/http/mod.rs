@@ -1,5 +1,21 @@
 //! The protocol kernel: the parts of HTTP that have nothing to do with faces. Problems, plain responses,
 //! preconditions, ranges, `Accept`, queries, client addresses, credentials, signed URLs, access log.
+//!
+//! # Files
+//!
+//! * `problem`: RFC 9457 problems, the form of every error response
+//! * `respond`: pages, documents and JSON that no cache may store
+//! * `read_body`: reads the body of a request within bounds
+//! * `query`: queries and path segments, decoded
+//! * `host`: the host that a request is for
+//! * `credentials`: tokens, and the checks against other sites' pages
+//! * `signed_url`: signs and verifies URLs
+//! * `client_ip`: the client's address and its rate limit
+//! * `accept`: the weights in `Accept`
+//! * `conditional`: `If-None-Match` and its relatives
+//! * `range`: `Range`
+//! * `openapi`: the parts of OpenAPI documents that all services share
+//! * `access_log`: the log line of one request
 
 pub(crate) mod accept;
 pub(crate) mod access_log;

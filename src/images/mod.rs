@@ -1,11 +1,19 @@
 //! Makes images: variants of pictures (other sizes and formats), and placeholders for faces that have
 //! no picture.
 //!
-//! * `thumbnailer` makes variants, each once, and caches them; `variant` has their types, `transcode` and `encode` do the work,
-//!   with the buffers of `scratch`; `decode_check` decodes a new picture once.
-//! * `queue` bounds the work that waits and its memory, which `price` estimates from a file's header (`lossless_codes`: the
-//!   part that no header of a lossless WebP tells); `pool` has the threads.
-//! * `placeholder/` draws faces without a picture.
+//! # Files
+//!
+//! * `thumbnailer`: makes variants, each once, and caches them
+//! * `variant`: the types of variants and their errors
+//! * `transcode`: decodes, crops, scales, encodes
+//! * `encode`: pixels to a file
+//! * `scratch`: the buffers of a thread, reused
+//! * `decode_check`: whether a new picture can be decoded
+//! * `queue`: the jobs that wait, bounded
+//! * `price`: the memory that work takes, from a file's header
+//! * `lossless_codes`: the part of it that no header of a lossless WebP tells
+//! * `pool`: the image threads
+//! * `placeholder/`: draws faces without a picture
 
 mod decode_check;
 mod encode;

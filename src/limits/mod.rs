@@ -6,6 +6,19 @@
 //!   gateway's default pictures, which are no answer about a contact, and [`SessionWatch`] suspects a session
 //!   that is down behind empty answers.
 //! * **Requests of our clients.** [`ClientLimiter`] decides whether a client may send another request.
+//!
+//! # Files
+//!
+//! * `admission`: whether a vendor may be called now
+//! * `budget`: the calls that an instance may make
+//! * `daily_cap`: the cap on the calls of a day
+//! * `permit`: the right to make one call
+//! * `cooldown`: the pause after a rate limit or a rejected credential
+//! * `soft_throttle`: detects empty answers that stand for a rate limit
+//! * `session_watch`: suspects a session that is down behind empty answers
+//! * `default_pictures`: recognizes gateways' default pictures
+//! * `client_limiter`: the rate limit of each client
+//! * `governor_clock`: our clock for `governor`
 
 mod admission;
 mod budget;

@@ -10,20 +10,71 @@
 //!
 //! [`Faces::look_up`] is those steps, and `Fetch::run` in `fetch.rs` the steps of one fetch.
 //!
-//! # The files
+//! # Files
 //!
-//! * Looking up: `lookup`, `target` (which face), `served_face` (the results), `patience` (how long a request waits),
-//!   `single_flight`, `shared` and `settings`. The rest of the program sees `faces`.
-//! * Fetching, in order: `identify` (LID to number), `turn` (takes a call), `spelling` (two spellings of a number),
-//!   `fetch`, `session_check` (before a row of empty answers is believed), `settle` (judges and stores), `fallback` and
-//!   `borrowed` (other accounts), `fetch_error`.
-//! * The queue of wanted faces: `queue` (the order), `wanted` (the state), `queue_worker`, `latency` (of the vendor).
-//! * Persons: `person` (the names of one face), `identities` and `lids` (LIDs and their numbers).
-//! * Accounts: `instance`, `instances`, `instance_pattern` and `name_pattern` (`[instances."shop-*"]`), `forget_names`
-//!   (unused names of patterns).
-//! * From outside: `events` and `event_downloads` (webhooks), `push`, `warm`, `relay` (WAHA's lists, for drop-in clients).
-//! * Changing many: `purge` (and forgetting), `rename`, `copies` (variants and sealed files of a removed picture).
-//! * Telling: `changes` (a bounded history) and `change_feed` (its readers), `recent` (for the dashboard).
+//! Looking up:
+//!
+//! * `faces`: the pipeline as the rest of the program sees it
+//! * `lookup`: looks a face up, and waits where the plan says so
+//! * `target`: the face to look up, with its key
+//! * `served_face`: the results
+//! * `patience`: how long a request waits
+//! * `single_flight`: one fetch per face at a time
+//! * `shared`: the parts that every look-up and fetch uses
+//! * `settings`: the settings
+//!
+//! Fetching, in order:
+//!
+//! * `fetch`: the steps of one fetch
+//! * `identify`: finds the number behind a LID
+//! * `take_call`: takes a call from the budget, or waits for it
+//! * `ask_in_spellings`: asks for a number that has two spellings
+//! * `session_check`: asks for the session before a row of empty answers is believed
+//! * `settle`: judges the answer, absorbs it and stores it
+//! * `fallback`: asks other accounts
+//! * `other_accounts`: their answers
+//! * `fetch_error`: why a fetch has no answer
+//!
+//! The queue of wanted faces:
+//!
+//! * `queue`: the order
+//! * `wanted`: the wanted faces of an account
+//! * `queue_worker`: serves them as the budget allows
+//! * `latency`: how long the vendor takes just now
+//!
+//! Persons:
+//!
+//! * `person`: all names of one face
+//! * `account_identities`: the numbers behind LIDs, in memory
+//! * `lids`: learns and saves them
+//!
+//! Accounts:
+//!
+//! * `instance`: a configured account
+//! * `instances`: all of them, by name
+//! * `instance_pattern`: those of a table such as `[instances."shop-*"]`
+//! * `name_pattern`: a pattern of names
+//! * `forget_names`: forgets unused names of patterns
+//!
+//! From outside:
+//!
+//! * `events`: applies webhook events
+//! * `event_downloads`: bounds the downloads that events cause
+//! * `push`: takes a picture from a program
+//! * `warm`: fetches many faces ahead
+//! * `relay`: calls the vendor on behalf of a drop-in client
+//!
+//! Changes of many faces:
+//!
+//! * `purge`: purges and forgets
+//! * `rename`: moves faces to another instance
+//! * `memory_copies`: removes copies of a picture from memory
+//!
+//! Telling about changes:
+//!
+//! * `changes`: a bounded history of each instance
+//! * `change_feed`: a listener's place in it
+//! * `recent_updates`: the latest changes, for the dashboard
 //!
 //! # Lock order
 //!

@@ -3,6 +3,20 @@
 //! 1. [`Public::begin`] parses the URL, checks the access and finds the instance, once.
 //! 2. It answers from memory if it can.
 //! 3. [`Public::finish`] does the rest: it waits for the vendor, an image or the disk.
+//!
+//! # Files
+//!
+//! * `service`: the parts of the service
+//! * `route`: parses paths and queries
+//! * `access`: checks signatures and tokens
+//! * `access_error`: why a request may not see a face
+//! * `request`: a request for a face, read once
+//! * `avatar`: `/avatar/{instance}/{jid}`
+//! * `purge`: `PURGE` of a face
+//! * `live/`: `/live/{instance}`
+//! * `script`: `/faceplate.js`
+//! * `error`: the errors, and the problem that each becomes
+//! * `openapi`: the routes in OpenAPI
 
 mod access;
 mod access_error;

@@ -1,13 +1,29 @@
 //! Accepts connections and speaks HTTP on them, for any service: the listeners of faces, of the admin API and of webhooks,
 //! and the emulator, run on this accept loop.
 //!
-//! * `listen` opens listeners, `tls` their certificates, `descriptors` makes room for connections.
-//! * `connection` serves one connection: `preface` tells HTTP/1 from HTTP/2 by the first bytes, which `rewind` replays.
-//! * `fast_path` answers plain HTTP/1.1 requests (`request_head` parses them, `sendfile_cache` sends long bodies). `http1` and
-//!   `http2` are hyper for all else, with the bounds that hyper leaves to its callers; `delivery` follows how much an HTTP/2 client
-//!   has taken; `tunnel` joins a connection that has become a WebSocket with another server.
-//! * `handler` is the interface to the services: `request_body` in, `reply`, `header_block` and `reply_stream` out.
-//! * `settings` and `shared` hold for all connections of a listener.
+//! # Files
+//!
+//! * `listen`: opens listeners
+//! * `tls`: certificates
+//! * `descriptors`: the limit of open files
+//! * `settings`: the settings of a listener
+//! * `shared`: the parts that its connections share
+//! * `connection`: serves one connection
+//! * `preface`: tells HTTP/1 from HTTP/2 by the first bytes
+//! * `rewind`: replays bytes that were read
+//! * `fast_path`: answers plain HTTP/1.1 requests
+//! * `request_head`: parses their heads
+//! * `sendfile_cache`: sends long bodies out of sealed files
+//! * `http1`: HTTP/1.1 by hyper, for all other requests
+//! * `http2`: HTTP/2 by hyper, with the bounds that hyper leaves to its callers
+//! * `delivery`: how much an HTTP/2 client has taken
+//! * `tunnel`: joins a WebSocket with another server
+//! * `handler`: the interface to the services
+//! * `request_body`: the body that they get
+//! * `reply`: the response that they give
+//! * `header_block`: its headers as text
+//! * `reply_stream`: a body that is sent while it is made
+//! * `fuzz`: the fuzz target of request heads
 
 mod connection;
 mod delivery;

@@ -21,10 +21,45 @@
 //! finding (`layout.rs`), parsing and compacting index files (`index_file.rs`), eviction, reference
 //! counts, garbage collection, repair. `cacache_adapter.rs` alone calls the crate.
 //!
-//! Beside that: `archive.rs` keeps every picture, `state_files.rs` keeps an instance's budget,
-//! `account_names.rs` keeps the faces of an instance's accounts apart, `shortage.rs` decides how much goes
-//! when others fill the disk, `directory.rs` locks the directory, `maintenance.rs` evicts and collects in a
-//! thread of its own, `inspect.rs` reads a directory from outside.
+//! # Files
+//!
+//! Tiers:
+//!
+//! * `memory`: the memory tier
+//! * `index`: the index of all entries, behind a lock
+//! * `entry_table`: its data structure
+//! * `metadata_cache`: the metadata of the entries that are read most
+//! * `nonblocking`: reads from the kernel's page cache
+//! * `disk/`: reads, writes and removes entries on disk
+//! * `picture_space`: space in memory for pictures that are read
+//! * `key_locks`: striped locks
+//!
+//! Formats on disk:
+//!
+//! * `layout`: paths and names
+//! * `cacache_adapter`: the only calls of `cacache`
+//! * `index_file`: parses and compacts index files
+//! * `record`: the JSON in an index line
+//! * `metadata`: an index line, decoded
+//! * `owner`: the instance and the JID of an entry
+//! * `read_error`: why an entry cannot be read
+//!
+//! Beside the entries:
+//!
+//! * `archive`: every picture that a face has had
+//! * `state_files`: budgets, pauses, warm-ups
+//! * `instance_states`: the states of each instance
+//! * `account_names`: the names of an instance's accounts
+//!
+//! Upkeep:
+//!
+//! * `directory`: makes, closes and locks the cache directory
+//! * `maintenance`: scans, evicts and collects garbage
+//! * `shortage`: how much to evict when the disk is short of space
+//! * `disk_space`: the space of a file system
+//! * `health`: failures, for status and log
+//! * `inspect`: reads a directory from outside
+//! * `fuzz`: the fuzz target of index files
 //!
 //! # Lock order
 //!

@@ -1,4 +1,18 @@
 //! The log, the access log, metrics and traces.
+//!
+//! # Files
+//!
+//! * `log`: the process's log
+//! * `log_writer`: the thread that writes it
+//! * `access_log`: the lines of the access log
+//! * `rfc3339`: times as text
+//! * `metrics`: all metrics
+//! * `store_metrics`: those of the cache's disk
+//! * `hook_metrics`: those of webhooks
+//! * `live_metrics`: those of clients that listen
+//! * `reached_limits`: reports bounds that are reached
+//! * `traces`: spans
+//! * `otlp_client`: sends spans to a collector
 
 pub mod access_log;
 mod hook_metrics;

@@ -3,12 +3,19 @@
 //! A [`Description`] builds a vendor's calls and interprets the replies. It is loaded from a file. All I/O is in
 //! [`Client`], once for all vendors.
 //!
-//! * `provider` has the types between the two: question, call, reply, answer. `description/` makes and reads them.
-//! * `client` sends calls and downloads pictures; `coding` decodes compressed replies.
-//! * `guard` says which hosts and addresses may be reached (`public_address`: which are public), `resolver` finds the
-//!   addresses of a host, and `dial` connects to an address that the guard has checked.
-//! * `link` reads the link to a picture, `link_text` repairs one that was escaped too often, and `default_picture` knows the
-//!   file names of gateways' default pictures.
+//! # Files
+//!
+//! * `provider`: questions, calls, replies and answers
+//! * `description/`: how each gateway is asked and read
+//! * `client`: sends calls and downloads pictures
+//! * `coding`: decodes compressed replies
+//! * `guard`: which hosts and addresses may be reached
+//! * `public_address`: which addresses are public
+//! * `resolver`: the addresses of a host
+//! * `dial`: connects to an address that the guard has checked
+//! * `link`: the link to a picture
+//! * `link_text`: repairs a link that was escaped too often
+//! * `default_picture`: the file names of default pictures
 
 mod client;
 mod coding;

@@ -1,6 +1,7 @@
 //! The style rules that a machine can check. Each failure names the place and the remedy.
 
 mod circles;
+mod file_lists;
 mod prose;
 mod source;
 mod unfinished;
@@ -183,6 +184,11 @@ fn rooms_use_only_rooms_on_lower_floors() {
 #[test]
 fn no_more_than_two_files_use_each_other_in_a_circle() {
     assert_none(circles::circles(&sources("src")));
+}
+
+#[test]
+fn modules_of_eight_files_or_more_list_each_file() {
+    assert_none(file_lists::wrong_lists(&sources("src")));
 }
 
 #[test]

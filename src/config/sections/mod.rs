@@ -1,4 +1,24 @@
 //! The sections of the configuration, a file each: the table of its keys, and the function that reads them.
+//!
+//! # Files
+//!
+//! * `server`: `[server]`
+//! * `access`: `[access]`
+//! * `admin`: `[admin]`
+//! * `cache`: `[cache]`
+//! * `upstream`: `[upstream]`
+//! * `images`: `[images]`
+//! * `http`: `[http]`
+//! * `live`: `[live]`
+//! * `hooks`: `[hooks]` and `[instances.NAME.hook]`
+//! * `pass_through`: `[pass_through]`
+//! * `log`: `[log]`
+//! * `traces`: `[traces]`
+//! * `providers`: `[providers]`
+//! * `instances`: `[instances.NAME]`
+//! * `patterns`: the keys of instances whose name has a `*`
+//! * `fallback`: `fallback` of an instance
+//! * `detectors`: `empty_answers` and `default_pictures` of an instance
 
 mod access;
 mod admin;

@@ -2,6 +2,16 @@
 //! providers: a mock that shares the parser agrees with the bug.
 //!
 //! A vendor turns an answer into a reply. It knows no clock, no cache and no fault.
+//!
+//! # Files
+//!
+//! * `evolution`: Evolution API
+//! * `hypersender`: Hypersender
+//! * `wachat`: Wachat
+//! * `waha`: WAHA and Wappfy
+//! * `wawp`: Wawp
+//! * `wppconnect`: WPPConnect Server
+//! * `wuzapi`: wuzapi
 
 pub(super) mod evolution;
 mod hypersender;

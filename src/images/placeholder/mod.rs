@@ -1,5 +1,17 @@
 //! Placeholders: the images shown for faces without a picture. An SVG is drawn from the face's key, its
 //! kind and a name, and rendered to pixels for clients that do not take SVG.
+//!
+//! # Files
+//!
+//! * `spec`: the style, the face and the look
+//! * `letters`: the letters of a name
+//! * `script`: facts about writing systems
+//! * `fonts`: the embedded fonts
+//! * `color`: colors, and their contrast
+//! * `initials`: draws initials
+//! * `silhouette`: draws a person, a group or a channel
+//! * `identicon`: draws a pattern
+//! * `raster`: renders the SVG to pixels
 
 mod color;
 mod fonts;

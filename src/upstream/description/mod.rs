@@ -11,6 +11,50 @@
 //!   [`explain`] shows how one reply is read.
 //!
 //! [`Description`] knows nothing of the modules that load, collect, test and explain descriptions.
+//!
+//! # Files
+//!
+//! Loading:
+//!
+//! * `catalog`: all descriptions that can be used
+//! * `shipped`: those in this program
+//! * `parse`: loads one from TOML
+//! * `table`: reads a table key by key, and reports every problem
+//! * `account`: checks an instance's values
+//!
+//! Asking:
+//!
+//! * `request`: the request of a call
+//! * `template`: text with placeholders
+//! * `jid_forms`: how the gateway writes JIDs
+//!
+//! Reading:
+//!
+//! * `reading`: the reply about a picture
+//! * `pointer`: JSON Pointers
+//! * `rule`: rules about replies
+//! * `words`: WhatsApp's words in errors
+//! * `status`: statuses that mean the same with every gateway
+//! * `lists`: chats, session, and the number of a LID
+//! * `names`: two names of one person
+//! * `event`: webhook events
+//!
+//! Answering programs:
+//!
+//! * `call_head`: the head of a program's request
+//! * `matching`: recognizes a picture call in it
+//! * `call_place`: the values in its places
+//! * `matched_jid`: the face that it names
+//! * `credential`: the account's credential in any request
+//! * `answer`: the gateway's answer
+//!
+//! Testing:
+//!
+//! * `sample`: the samples of a description
+//! * `sample_report`: runs them
+//! * `answer_report`: reads the answers by the description's own rules
+//! * `explain`: shows how a reply is read
+//! * `members`: member names for messages, never values
 
 pub(super) mod account;
 pub(super) mod answer;

@@ -23,6 +23,12 @@ const GONE: [&str; 13] = [
     "Studio", "Caps", "Crew",
 ];
 
+/// Participles that do not end in "ed".
+const IRREGULAR: [&str; 12] = [
+    "Begun", "Built", "Found", "Given", "Held", "Kept", "Known", "Lost", "Made", "Said", "Sent",
+    "Unmade",
+];
+
 /// Names that end like a participle and are usual for types.
 const NOUNS: [&str; 1] = ["Shared"];
 
@@ -98,9 +104,10 @@ pub fn former_names(source: &Source) -> Vec<String> {
     defined.collect()
 }
 
-/// Whether the name is one word that ends in "ed".
+/// Whether the name is one word that is a past participle.
 fn is_participle(name: &str) -> bool {
-    name.ends_with("ed") && name.chars().filter(|c| c.is_uppercase()).count() == 1
+    let is_one_word = name.chars().filter(|c| c.is_uppercase()).count() == 1;
+    IRREGULAR.contains(&name) || name.ends_with("ed") && is_one_word
 }
 
 mod the_rules_can_fail {
@@ -137,6 +144,7 @@ mod the_rules_can_fail {
             "    pub(super) async fn hold(&self) {",
             "type Books = u8;",
             "struct Purged {",
+            "enum Found<R> {",
         ] {
             assert_eq!(former_names(&source(text)).len(), 1, "{text}");
         }
