@@ -1,5 +1,6 @@
-//! One budget for all bytes of pictures that are in memory and in no cache: they were read from disk, or were evicted while
-//! a client still takes them. Without it, slow clients would decide how much memory the process uses.
+//! One budget for all bytes of pictures that are in memory and in no cache: pictures that were read from disk, or
+//! were evicted while a client still receives them. Without it, slow clients would decide how much memory the process
+//! uses.
 //!
 //! A buffer is charged from the moment it is read until its last owner drops it, except while a cache holds it: the cache
 //! has a bound of its own. Space is reserved before a picture is read, and waited for. A buffer that is in memory
@@ -33,9 +34,9 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// KiB that are charged beyond the budget. They are paid before anything is free again.
+    /// KiB charged beyond the budget. Released bytes pay this off before any are free again.
     debt: u32,
-    /// The charged buffers, by their address, which no other buffer can have meanwhile.
+    /// The charged buffers, by their addresses: no other buffer has the same address meanwhile.
     buffers: HashMap<usize, Buffer>,
     last_id: u64,
 }
@@ -90,7 +91,7 @@ impl InFlight {
         }
     }
 
-    /// Space for `bytes`, if it is free now. All of the budget is enough for more bytes than it has.
+    /// Space for `bytes`, if it is free now. More bytes than the whole budget need the whole budget.
     pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
         let kib = kib(bytes).min(self.shared.total);
         let permits = self.shared.free.try_acquire_many(kib).ok()?;

@@ -1,5 +1,5 @@
-//! `/v1/aliases/{instance}`: the numbers behind the account's LIDs. Shows them, and takes them from programs that know
-//! better than the gateway: `PUT` with `{"123@lid": "628…@c.us", "124@lid": null}`, where null removes one.
+//! `/v1/aliases/{instance}`: the numbers behind the account's LIDs. Shows them, and takes better ones from programs:
+//! `PUT` with `{"123@lid": "628…@c.us", "124@lid": null}`, where null removes a number.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
     server::Reply,
 };
 
-/// The longest body in bytes: as many aliases as may be set, and more.
+/// The longest body in bytes, enough for as many aliases as may be set.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
 
 /// The numbers behind the LIDs of an account.
@@ -62,7 +62,7 @@ impl Admin {
         Ok(respond::json(&AliasesRecord::new(&instance)))
     }
 
-    /// Sets numbers of LIDs, and shows all then.
+    /// Sets the numbers of LIDs, and shows all numbers.
     pub(super) async fn set_aliases(&self, name: &str, body: &Bytes) -> Result<Reply, Error> {
         let instance = self.instance(name).await?;
         let written: BTreeMap<String, Option<String>> =
@@ -87,7 +87,7 @@ impl Admin {
     }
 }
 
-/// A JID of this kind. The longest LIDs of WhatsApp have 18 digits; one that is no number of 64 bits is none.
+/// Parses a JID of this kind. A LID that is no number of 64 bits is refused; WhatsApp's longest ones have 18 digits.
 fn jid(text: &str, kind: Kind) -> Result<Jid, Error> {
     let jid: Jid = text.parse().map_err(|_| Error::Aliases)?;
     let is_meant = jid.kind() == kind && jid.user().parse::<u64>().is_ok();

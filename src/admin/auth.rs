@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use super::Error;
 use crate::http::{credentials, is_read};
 
-/// Checks the token, or without one the `Host` header. A request may not come from another site's page: the
-/// browser would send the operator's password along, and an image that loads tells that page who is in the
+/// Checks the token, or without one the `Host` header. A request from another site's page is refused: the browser
+/// would send the operator's password along, and an image that loads would tell that page which faces are in the
 /// cache.
 pub(super) fn check(
     token: Option<&SecretString>,

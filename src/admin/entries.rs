@@ -37,8 +37,8 @@ impl NamedInstance<'_> {
 }
 
 impl Admin {
-    /// The instance called `name`, in the configuration or in the cache. One of a pattern is made if it has been made
-    /// before.
+    /// The instance called `name`, in the configuration or in the cache. An instance of a pattern is made only if it
+    /// was made before.
     pub(super) async fn named<'a>(&self, name: &'a str) -> NamedInstance<'a> {
         if let Some(instance) = self.instances.named(name) {
             return NamedInstance::Configured(instance);

@@ -40,7 +40,7 @@ pub(super) enum Error {
     WebhookAccount,
     /// The body is no table of LIDs and numbers.
     Aliases,
-    /// More numbers would be set than may be.
+    /// The numbers that are set would exceed their limit.
     TooManyAliases(TooManyAliases),
     /// A pushed picture is neither `image/*` nor JSON.
     PushMedia,
@@ -48,9 +48,9 @@ pub(super) enum Error {
     PushBody,
     /// A pushed picture is refused.
     Push(PushError),
-    /// A request without the admin token.
+    /// The request lacks the admin token.
     Token,
-    /// The same, for the page: a browser asks for a password.
+    /// A request for the page lacks it: the browser is told to ask for a password.
     PageToken,
     /// Without a token, the `Host` header may not be a name of another machine.
     Host,
@@ -64,7 +64,7 @@ pub(super) enum Error {
     InstancesFull,
     /// The vendor has no call for the face.
     Unsupported(UnsupportedSubject),
-    /// The pictures that are being sent leave no space for this one.
+    /// The pictures that are being sent leave no memory for this one.
     NoSpace,
     /// There is no entry for the face.
     NoEntry,

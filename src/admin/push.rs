@@ -19,7 +19,7 @@ pub(super) const MAX_LINK_BODY: usize = 8 * 1024;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LinkBody {
-    /// Present, and possibly null.
+    /// The link; null for a contact without a picture.
     #[serde(deserialize_with = "Option::deserialize")]
     link: Option<String>,
 }

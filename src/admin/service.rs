@@ -18,7 +18,7 @@ pub struct Admin {
     pub faces: Faces,
     /// The configured instances.
     pub instances: Instances,
-    /// The runs that fetch many faces ahead.
+    /// The warm-ups.
     pub warmups: Warmups,
     /// The last hour's figures.
     pub history: History,
@@ -28,6 +28,6 @@ pub struct Admin {
     pub body_timeout: Duration,
     /// The counters.
     pub metrics: Metrics,
-    /// The token that all routes but the probes need. Without one, `Host` has to be local.
+    /// The token that all routes but the probes need. Without one, `Host` must be local.
     pub token: Option<SecretString>,
 }

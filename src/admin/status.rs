@@ -66,8 +66,8 @@ impl Admin {
         )
     }
 
-    /// The record of each instance, by name. Gateways are asked for their sessions, for the next records; but not for
-    /// those of patterns, which may be thousands.
+    /// The record of each instance, by name. In the background, gateways are asked for the state of their sessions,
+    /// which the next records show. Gateways of patterns are not asked: their accounts may be thousands.
     pub(super) fn instance_records(&self) -> Vec<InstanceRecord> {
         for instance in self.instances.exact() {
             self.faces.check_session(instance);

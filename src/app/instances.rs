@@ -26,9 +26,9 @@ pub(super) struct Builder {
     pub(super) store: Arc<Store>,
     pub(super) clock: Clock,
     pub(super) resolver: Resolver,
-    /// The instances on disk by their accounts, read when the first account is looked for.
+    /// The instances with a state on disk, by their accounts. Read when the first account is looked for.
     on_disk: Arc<OnceLock<HashMap<AccountId, String>>>,
-    /// The instances that others may have as their fallback. Set when all are built.
+    /// The instances that others may name as their fallback. Set when all are built.
     pub(super) neighbors: Neighbors,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Builder {
 struct PatternBuilder {
     builder: Builder,
     pattern: config::InstancePattern,
-    /// Has the connections of all instances.
+    /// The client whose connections all instances of the pattern share.
     client: Client,
     /// Continues the warm-ups that the end of the last process interrupted.
     warmups: Warmups,
@@ -123,7 +123,7 @@ impl Builder {
         Client::new(settings.client.clone(), self.resolver.clone())
     }
 
-    /// The instances of `pattern`, none of which is made yet.
+    /// A pattern without instances.
     pub(super) fn pattern(
         &self,
         pattern: config::InstancePattern,

@@ -84,7 +84,7 @@ impl Live {
             let schedule = pattern.template.warm;
             let pattern = Arc::new(builder.pattern(pattern, &warmups));
             if let Some(schedule) = schedule {
-                // The pattern has the warm-ups, so they must not have it.
+                // Weak, because the pattern holds the warm-ups already.
                 let pattern = Arc::downgrade(&pattern);
                 let made = move || pattern.upgrade().map_or_else(Vec::new, |one| one.all());
                 warmups.daily(made, schedule);

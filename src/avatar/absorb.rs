@@ -27,7 +27,7 @@ pub struct Report {
     /// A number from 0 to 1 that spreads retries: a thousand faces that failed together must not be
     /// retried together.
     pub jitter: f64,
-    /// What the vendor has answered to the spellings of the number, with this answer.
+    /// The vendor's answers to both spellings of the number, this one included.
     pub spellings: SpellingMemory,
 }
 

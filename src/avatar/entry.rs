@@ -95,8 +95,8 @@ impl Entry {
         }
     }
 
-    /// The entry of a face that was asked for in one spelling of its number and is to be asked for in the other one,
-    /// for which the budget had no call. The face is due.
+    /// The entry of a face whose vendor was asked in one spelling of the number, and has to be asked in the other
+    /// one, for which the budget had no call. The face is due.
     pub fn unfinished(entry: Option<&Self>, spellings: SpellingMemory, now: Timestamp) -> Self {
         let mut entry = entry.cloned().unwrap_or_else(|| {
             let mut entry = Self::tombstone(now, now);

@@ -1,7 +1,7 @@
 //! The numbers behind LIDs, as an account knows them: a LID and a number of one person are one face.
 //!
-//! Gateways say which number a LID has, or that they know none; programs that know better set it. What a program has
-//! set, no gateway changes.
+//! Gateways say which number a LID has, or that they know none. Programs with better knowledge set the number; no
+//! gateway changes a number that a program has set.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Jid, Kind, Spelling};
 use crate::clock::Timestamp;
 
-/// The numbers behind LIDs, by LID. Bounded: what was said longest ago leaves first, and what programs have set stays.
+/// The numbers behind LIDs, by LID. Bounded: the oldest statement of a gateway is dropped first, and the numbers that
+/// programs have set stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identities {
     by_lid: HashMap<u64, Identity>,
@@ -30,26 +31,26 @@ pub enum IdentitySource {
 pub struct KnownLid {
     /// The LID.
     pub lid: Jid,
-    /// The number, in the spelling that it was said in.
+    /// The number, in the spelling of its source.
     pub number: Jid,
-    /// Where it is from.
+    /// The source of the number.
     pub source: IdentitySource,
 }
 
 /// What is known about a LID.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Identity {
-    /// Zero: the gateway knows none.
+    /// The number; zero if the gateway knows none.
     number: u64,
     said_at: Timestamp,
     is_set: bool,
 }
 
-/// The saved form of one: LID, number, second, and 1 if a program has set it.
+/// The saved form of an identity: LID, number, second, and 1 if a program has set it.
 #[derive(Serialize, Deserialize)]
 struct SavedIdentity(u64, u64, u64, u8);
 
-/// How long a gateway that knew no number is not asked again.
+/// How long a gateway that knew no number is left alone.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Identities {
@@ -79,7 +80,7 @@ impl Identities {
         lids
     }
 
-    /// Whether the gateway is to be asked for the number: it was not asked yet, or knew none a day ago.
+    /// Whether the gateway is to be asked for the number: it has not been asked yet, or it knew none a day ago.
     pub fn is_due(&self, lid: &Jid, now: Timestamp) -> bool {
         digits(lid, Kind::Lid).is_some_and(|lid| match self.by_lid.get(&lid) {
             None => true,
@@ -87,7 +88,7 @@ impl Identities {
         })
     }
 
-    /// Notes the number of a LID, or that the gateway knows none. Returns whether that changes anything.
+    /// Records the number of a LID, or that the gateway knows none. Returns whether that changes anything.
     pub fn note(
         &mut self,
         lid: &Jid,
@@ -190,7 +191,7 @@ impl Identities {
         }
     }
 
-    /// Drops the oldest that matches, one that no program has set if there is one.
+    /// Drops the oldest matching identity: if possible, one that no program has set.
     fn drop_oldest(&mut self, is_meant: impl Fn(&Identity) -> bool) {
         let meant = self.by_lid.iter().filter(|(_, known)| is_meant(known));
         let oldest = meant.min_by_key(|(lid, known)| (known.is_set, known.said_at, **lid));

@@ -40,7 +40,7 @@ pub enum Subject {
     Me,
     /// A chat that the account can see.
     Chat(Jid),
-    /// An address in a chat list that no picture belongs to. Vendors are never asked about it.
+    /// An address in a chat list that has no picture. Vendors are never asked about it.
     Faceless(Faceless),
 }
 

@@ -1,6 +1,6 @@
-//! The two spellings of mobile numbers in Brazil, Mexico and Argentina. Each of these countries has put a digit into
-//! its mobile numbers or taken it out again, WhatsApp knows a person by the spelling at the time of registration,
-//! and gateways and address books have either.
+//! The two spellings of mobile numbers in Brazil, Mexico and Argentina. Each of these countries has added a digit to
+//! its mobile numbers or removed it again. WhatsApp knows a person by the spelling at the time of registration;
+//! gateways and address books may have either.
 //!
 //! | country | with the extra digit | without it |
 //! | --- | --- | --- |
@@ -8,8 +8,8 @@
 //! | Mexico | 52 **1** and ten digits | 52 and ten digits |
 //! | Argentina | 54 **9** and ten digits | 54 and ten digits |
 //!
-//! In Brazil, only numbers count whose eight digits begin with 6 to 9: the others without the extra digit are
-//! landlines, which belong to other people.
+//! In Brazil, only numbers whose eight digits begin with 6 to 9 have two spellings. The others, without the extra
+//! digit, are landlines of other people.
 
 use std::time::Duration;
 
@@ -29,13 +29,13 @@ pub enum Spelling {
     Extra,
 }
 
-/// What the vendor has answered to the spellings of a number.
+/// The vendor's answers to the two spellings of a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SpellingMemory {
     /// The spelling that the vendor knows.
     answered: Option<Spelling>,
-    /// When the spelling without the extra digit was last answered with nothing.
+    /// When the spelling without the extra digit last got an answer without a picture.
     plain_empty_at: Timestamp,
     /// The same for the other one.
     extra_empty_at: Timestamp,
@@ -77,7 +77,7 @@ const DIGITS: usize = 10;
 /// The longest number, with both.
 const LONGEST: usize = 13;
 
-/// How long a spelling that was answered with nothing is not asked again while the other one can be asked.
+/// How long a spelling is not asked again after an answer without a picture, while the other one can be asked.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Jid {
@@ -164,8 +164,8 @@ impl SpellingMemory {
         *self == Self::default()
     }
 
-    /// The spelling to ask first: the one that the vendor knows, else the one that was asked for. If that was answered
-    /// with nothing in the last day and the other one was not, it is the other one's turn.
+    /// The spelling to ask first: the one that the vendor knows, else the one in the request. If that one got an
+    /// answer without a picture in the last day and the other one did not, the other one goes first.
     pub fn first(&self, asked: Spelling, now: Timestamp) -> Spelling {
         let preferred = self.preferred(asked);
         if self.is_empty_at(preferred, now) && !self.is_empty_at(preferred.other(), now) {
@@ -175,12 +175,12 @@ impl SpellingMemory {
         }
     }
 
-    /// The spelling that is asked unless there is a reason for the other one.
+    /// The spelling to ask unless there is a reason for the other one.
     pub fn preferred(&self, asked: Spelling) -> Spelling {
         self.answered.unwrap_or(asked)
     }
 
-    /// The spelling to ask after `spelling` was answered with nothing, if there is one.
+    /// The spelling to ask after `spelling` got an answer without a picture, if there is one.
     pub fn next(&self, spelling: Spelling, now: Timestamp) -> Option<Spelling> {
         let other = spelling.other();
         (!self.is_empty_at(other, now)).then_some(other)
@@ -211,7 +211,7 @@ impl SpellingMemory {
     }
 }
 
-/// Whether the answer may be that to a spelling that the vendor does not know.
+/// Whether the vendor may have given this answer because it does not know the spelling.
 pub fn says_nothing(empty: Empty) -> bool {
     match empty {
         Empty::Unknown | Empty::NotFound => true,

@@ -1,5 +1,5 @@
-//! `faceplate cache`: inspects the cache directory, and maintains it. An inspection only reads, so a server may run
-//! meanwhile. A change is made by the running server, or by this process if none runs.
+//! `faceplate cache`: inspects the cache directory, and maintains it. An inspection only reads, so it may run beside
+//! a server. A change is made by the running server, or by this process if no server runs.
 
 mod export;
 mod report;

@@ -1,5 +1,5 @@
-//! Prints the lines of a command. A reader that has seen enough, such as `head` or a pager, ends nothing: the command
-//! goes on without it to its own exit code. Any other trouble of standard output makes the command fail.
+//! Prints the lines of a command. A closed pipe (`head`, a pager) does not end the command: it runs on to its own
+//! exit code. Any other error of standard output makes it fail.
 
 use std::{
     fmt::Arguments,

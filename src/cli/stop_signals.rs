@@ -1,4 +1,4 @@
-//! The signals that stop a command which runs until then.
+//! The signals that stop a long-running command.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

@@ -1,4 +1,4 @@
-//! A picture call that was let in, and how its answers are written.
+//! A picture call whose credential is right, and the interface of its answers.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     server::Reply,
 };
 
-/// A picture call that was let in.
+/// A picture call whose credential is right.
 pub(super) struct AuthorizedCall {
     pub(super) instance: Arc<Instance>,
     pub(super) subject: Subject,
@@ -24,11 +24,11 @@ pub(super) struct AuthorizedCall {
 
 /// The answers to one picture call, as its vendor writes them.
 pub(super) trait Answers {
-    /// Whether the answer to a picture is the picture itself.
+    /// Whether a picture is answered with its bytes.
     fn are_images(&self) -> bool;
-    /// The answer to a picture that this link shows.
+    /// The answer with a link to the picture.
     fn picture(&self, link: &str, picture: Option<&StoredPicture>) -> Reply;
-    /// The answer to no picture, for this reason.
+    /// The answer that there is no picture, for this reason.
     fn none(&self, reason: Empty) -> Reply;
     /// The answer to a call that failed.
     fn failure(&self, failure: Failure) -> Reply;

@@ -3,7 +3,7 @@
 //! 1. Route: the gateway of an instance has a call with this method and path.
 //! 2. Authorize: the credential is that of an instance, and the account is its own.
 //! 3. Read the body, if the face is in it.
-//! 4. Answer, unless two instances fit: then the request does not say which of the two it means.
+//! 4. Answer. If two instances fit, refuse: the request does not say which one it is for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -72,13 +72,13 @@ struct DescribedAnswers {
     subject: Option<Subject>,
 }
 
-/// An instance that the head of a request fits.
+/// An instance that may be meant by a request, judged by its head.
 struct Candidate {
     instance: Arc<Instance>,
     pictures: Vec<usize>,
 }
 
-/// An instance and the face that a request is for.
+/// The instance and the face that a request is for.
 struct MatchedFace {
     instance: Arc<Instance>,
     subject: Subject,
@@ -122,7 +122,7 @@ impl Compat {
         }
     }
 
-    /// Whether a request is one of this service.
+    /// Whether this service answers the request.
     pub(crate) fn has(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
         let is_call = is_read(method) && Call::parse(uri).is_some();
         is_call
@@ -160,7 +160,7 @@ impl Compat {
             Err(Refusal::Failure(failure, answers)) => answers.failure(failure),
             Err(Refusal::Problem(problem)) => refuse(problem, log),
         };
-        // It decides between JSON and an image, for failures too.
+        // `Accept` decides between JSON and an image, for failures too.
         reply.headers.replace(header::VARY, "Accept");
         reply
     }
@@ -346,7 +346,7 @@ impl BodyReader {
             return Err(too_large());
         }
         let reading = async {
-            // It is never closed.
+            // The semaphore is never closed.
             let _reading = self.reading.acquire().await;
             Limited::new(body, MAX_BODY).collect().await
         };

@@ -1,6 +1,6 @@
-//! WAHA's calls whose replies have pictures among other things: the account's profile and the list of chats. The call
-//! is made each time, once the budget has paid for it; in the reply, links to pictures are replaced by links to this
-//! server. What is not understood passes through as it is.
+//! WAHA's calls whose replies contain pictures beside other things: the account's profile and the list of chats. Each
+//! request makes the call, once the budget has paid for it. In the reply, links to pictures are replaced by links to
+//! this server; everything else passes through unchanged.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -34,7 +34,7 @@ struct RelayCall {
 /// Why a call is not made.
 enum Refusal {
     Failure(Failure),
-    /// The vendor has no such call, and answers so itself.
+    /// The vendor has no such call, and says so.
     NotImplemented,
 }
 
@@ -159,7 +159,7 @@ fn trouble(
             provider.read_picture(account, &question, reply).err()
         }
     };
-    // A vendor without the call, or a client that asks wrongly, is no trouble of the account's.
+    // A missing call or a wrong request says nothing about the account.
     failure.filter(|failure| failure.why != Trouble::VendorError || reply.status.is_server_error())
 }
 

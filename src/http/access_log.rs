@@ -169,7 +169,7 @@ impl Drop for StreamLog {
     }
 }
 
-/// The client's own identifier, if it is safe to log: one of digits alone could be a phone number.
+/// The client's own identifier, if it is well-formed and has a letter: one of digits alone could be a phone number.
 fn given_id(headers: &HeaderMap) -> Option<RequestId> {
     let text = headers.get(REQUEST_ID)?.to_str().ok()?;
     let is_safe = text.len() >= 8

@@ -74,8 +74,8 @@ fn is_local(host: Host<&str>) -> bool {
     }
 }
 
-/// Whether a page of another site reads what it cannot see: an image that loads or fails tells it
-/// something. Opening a page of this server from a link is no such read.
+/// Whether a page of another site sends this to learn something: an image that loads or fails tells it whether a face
+/// is there. Following a link to a page of this server is allowed.
 pub(crate) fn is_cross_site_read(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_navigation = text("sec-fetch-mode") == Some("navigate")

@@ -32,7 +32,7 @@ pub(crate) fn part<T: AsRef<str>>(
     }
 }
 
-/// `If-Range` compares strongly: a weak tag, or another date than ours, asks for the whole.
+/// `If-Range` compares strongly: after a weak tag, or another date than ours, the whole picture is sent.
 fn is_current(headers: &HeaderMap, etag: &str, modified: SystemTime) -> bool {
     let Some(validator) = headers.get(header::IF_RANGE) else {
         return true;

@@ -16,8 +16,8 @@ use crate::avatar::Picture;
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
 impl Thumbnailer {
-    /// Whether the pixels of a picture can be decoded. For a kind that this program does not decode, it is taken for
-    /// granted. `None` if it cannot be tried soon, because too much other work waits.
+    /// Whether the pixels of a picture can be decoded; true for a format that this program does not decode. `None` if
+    /// too much other work waits.
     pub async fn is_decodable(&self, picture: &Picture) -> Option<bool> {
         let tried = time::timeout(MAX_WAIT, self.shared.try_decoding(picture)).await;
         let Err(error) = tried.ok()?? else {

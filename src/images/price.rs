@@ -14,7 +14,7 @@ const FIXED: u64 = 1 << 20;
 /// Decoders work in blocks; JPEG's have up to 32 pixels.
 const BLOCK: u32 = 32;
 
-/// The facts of a file that an earlier version accepted and this one does not understand: the dearest.
+/// The facts of a file that an earlier version accepted and this one cannot read: the highest price.
 const UNKNOWN: Facts = Facts {
     decoder: 16,
     decoded: 8,
@@ -22,7 +22,7 @@ const UNKNOWN: Facts = Facts {
     is_turned: true,
 };
 
-/// What the price depends on, in bytes a pixel.
+/// The facts that the price depends on, in bytes per pixel.
 #[derive(Clone, Copy)]
 struct Facts {
     decoder: u64,

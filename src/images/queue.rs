@@ -5,7 +5,7 @@
 //! * `jobs` that wait, and for each client a quarter of them;
 //! * `work` bytes again for the files that those hold while they wait.
 //!
-//! Whoever finds a bound reached gets another image at once instead of a place.
+//! Work beyond a bound gets no place: its client is sent another image at once.
 
 use std::{
     collections::HashMap,
@@ -32,7 +32,7 @@ pub(super) struct Queue {
     metrics: Metrics,
 }
 
-/// What waits.
+/// The jobs that wait, and the bytes that they hold.
 #[derive(Default)]
 struct QueueLoad {
     jobs: usize,
@@ -78,7 +78,7 @@ impl Queue {
         self.max_bytes
     }
 
-    /// Takes the place of a job of `client`, which holds a file of this length.
+    /// Takes a place for a job of `client`, which holds a file of this length.
     pub(super) fn enter(self: &Arc<Self>, client: Option<IpAddr>, bytes: u64) -> Option<Place> {
         let mut waiting = lock(&self.waiting);
         if waiting.jobs >= self.max_jobs || waiting.bytes + bytes > self.max_bytes {
@@ -99,7 +99,7 @@ impl Queue {
         Some(self.place(1, bytes, client))
     }
 
-    /// Takes the place of a request that waits for another's job and holds a file of its own.
+    /// Takes a place for a request that waits for another request's job and holds a file of its own.
     pub(super) fn join(self: &Arc<Self>, bytes: u64) -> Option<Place> {
         let mut waiting = lock(&self.waiting);
         if waiting.bytes + bytes > self.max_bytes {

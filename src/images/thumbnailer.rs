@@ -93,7 +93,7 @@ struct Job {
     id: CacheKey,
     original: Original,
     asker: Asker,
-    /// The result, for all who wait for it. Without them, a job that has not begun is dropped.
+    /// The result, for all requests that wait for it. A job that has not begun is dropped when none waits.
     result: watch::Sender<Option<VariantResult>>,
 }
 
@@ -266,7 +266,8 @@ impl Shared {
         })
     }
 
-    /// What the codes of a lossless WebP take, whose other work takes `price`. Reading them is work itself.
+    /// The memory for the prefix codes of a lossless WebP, whose other work takes `price`. Reading them is work
+    /// itself.
     pub(super) async fn price_of_codes(&self, picture: &Picture, price: u64) -> u64 {
         let Shared { queue, pool, .. } = self;
         if picture.media() != MediaType::Webp || !queue.affords(price) {
@@ -301,7 +302,7 @@ impl Leader {
         }
     }
 
-    /// Makes the variant, unless nobody waits for it any more when it could begin.
+    /// Makes the variant, unless no request waits for it any more when the work can begin.
     async fn make(&self, place: Place) -> Option<VariantResult> {
         let Self { shared, job } = self;
         let spec = job.id.1;
@@ -336,7 +337,7 @@ impl Leader {
         shared.metrics.record_variant(spec.format.as_str());
         let original = job.original.clone();
         let making = shared.pool.spawn(move || {
-            // Given back when the work has ended, even if nobody waits for its end.
+            // Returned when the work has ended, even if no request waits for its end.
             let _permit = permit;
             match &original {
                 Original::Picture(picture) => transcode(picture, structure.as_ref(), spec),
@@ -352,7 +353,7 @@ impl Leader {
         })
     }
 
-    /// Whether nobody waits. If so, nobody can join any more.
+    /// Whether no request waits. If so, none can join any more.
     fn is_abandoned(&self) -> bool {
         let mut jobs = lock(&self.shared.jobs);
         let is_abandoned = self.job.result.is_closed();

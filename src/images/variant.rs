@@ -40,11 +40,12 @@ pub struct Variant {
     pub digest: Digest,
     /// The file's format.
     pub format: Format,
-    /// Ends when the variant is in no cache any more; then the clients that still take the file pay for it.
+    /// Dropped when no cache holds the variant any more. From then on, its bytes count against the budget of bytes in
+    /// flight.
     _hold: Option<CacheHold>,
 }
 
-/// Why a variant is not sent, but another image in its place.
+/// Why a variant is replaced by another image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariantError {
     /// Too much work waits, of this client or of all.
@@ -55,7 +56,7 @@ pub enum VariantError {
     TooLarge,
     /// The original is a picture, but this program cannot make variants of its kind.
     Unsupported,
-    /// The original cannot be decoded, so that it is no picture for a browser either.
+    /// The original cannot be decoded, so browsers cannot show it either.
     Undecodable,
 }
 

@@ -103,8 +103,8 @@ impl Cooldown {
     /// Records an answer with trouble. Returns the end of the pause in force, or `None` for trouble that
     /// concerns a single face.
     ///
-    /// `retry_after` is the vendor's word. It is capped at `rate_limited_longest`: some vendors write a date
-    /// where seconds belong, which would pause the account for decades.
+    /// `retry_after` is the pause that the vendor asks for. It is capped at `rate_limited_longest`: some vendors
+    /// write a date where seconds belong, which would pause the account for decades.
     pub fn record_trouble(&self, why: Trouble, retry_after: Option<Duration>) -> Option<Timestamp> {
         let policy = self.inner().policy.clone();
         let retry_after = retry_after.map(|wait| wait.min(policy.rate_limited_longest));

@@ -1,6 +1,6 @@
-//! Recognizes a gateway's default picture: the silhouette that it sends instead of saying that there is
-//! none. People have pictures of their own, so a link or bytes that several contacts of one account share
-//! are no one's picture.
+//! Recognizes a gateway's default picture: the silhouette that it sends instead of saying that there is no picture.
+//! People have pictures of their own, so a link or bytes that several contacts of one account share are no one's
+//! picture.
 //!
 //! A default picture counts as an answer without a picture. Where it was stored before it was recognized,
 //! it is taken back, and a picture that it had replaced returns.
@@ -33,7 +33,7 @@ pub(super) struct DefaultPictures {
     candidates: VecDeque<Candidate>,
 }
 
-/// A picture, and the contacts that it was seen for.
+/// A picture, and the contacts that have it.
 #[derive(Debug)]
 struct Candidate {
     /// The entity tag of the bytes, or the identity of the link.
@@ -50,7 +50,7 @@ pub struct Sighting {
     pub replaced: Option<StoredPicture>,
 }
 
-/// What a picture is.
+/// The verdict on a picture.
 #[derive(Debug)]
 pub enum PictureVerdict {
     /// The contact's own.
@@ -83,9 +83,9 @@ impl DefaultPicturePolicy {
 }
 
 impl DefaultPictures {
-    /// More than gateways have.
+    /// The limit of known default pictures, more than gateways have.
     const MAX_KNOWN: usize = 64;
-    /// The faces of a few pages.
+    /// The limit of candidates: the faces of a few pages.
     const MAX_CANDIDATES: usize = 2048;
     /// The largest number of bytes of replaced pictures that are kept.
     const MAX_REPLACED: usize = 8 << 20;

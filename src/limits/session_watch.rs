@@ -1,6 +1,6 @@
-//! Watches for a session that is down behind empty answers: some gateways answer "no picture" about everybody then.
-//! After eight empty answers without a picture between them, the gateway is to be asked for the state of its
-//! session. Once that was "down", each empty answer needs a newer "up" to be believed.
+//! Watches for a session that is down behind empty answers: some gateways then answer "no picture" about every face.
+//! After eight empty answers without a picture between them, the gateway is asked for the state of its session. If it
+//! says that the session is down, an empty answer is believed again only after a newer "up".
 //!
 //! The watch is a pure state machine: it is told the time, and makes no call.
 
@@ -16,7 +16,7 @@ use crate::{
 pub struct SessionWatch {
     /// Empty answers since the last picture or check.
     count: usize,
-    /// The latest of those that entries were changed by, oldest first.
+    /// The latest empty answers that changed an entry, oldest first.
     answers: VecDeque<EmptyAnswer>,
     last: Option<Check>,
 }
@@ -34,7 +34,7 @@ pub struct EmptyAnswer {
     pub lost: Option<StoredPicture>,
 }
 
-/// What an empty answer is worth.
+/// The verdict on an empty answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmptyVerdict {
     /// It is taken literally.
@@ -52,7 +52,7 @@ struct Check {
     is_down: bool,
 }
 
-/// Empty answers without a picture between them that raise a suspicion.
+/// How many empty answers without a picture between them raise a suspicion.
 const SUSPICIOUS: usize = 8;
 /// The shortest time between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -98,7 +98,7 @@ impl SessionWatch {
         }
     }
 
-    /// Records a check without a result. What was known before stays.
+    /// Records a check without a result. The state that was known before stays.
     pub fn record_failed_check(&mut self, now: Timestamp) {
         let is_down = self.is_down();
         self.last = Some(Check { at: now, is_down });

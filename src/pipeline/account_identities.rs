@@ -19,8 +19,8 @@ pub struct AccountIdentities {
 }
 
 impl AccountIdentities {
-    /// Those that were saved for the account whose faces are called `cache_name` on disk. A damaged file is
-    /// reported, and begins anew.
+    /// Loads the numbers that were saved for the account whose faces are called `cache_name` on disk. A damaged file
+    /// is reported, and the account begins without numbers.
     pub fn load(store: &Store, cache_name: &str) -> Self {
         let Some(saved) = store.load_state(&state_name(cache_name)) else {
             return Self::default();

@@ -1,5 +1,5 @@
-//! Asks for a number that has two spellings: in the one that the vendor knows, and in the other one if the answer is
-//! nothing. Which one the vendor knows stays in the entry.
+//! Asks for a number that has two spellings: first in the one that the vendor knows, then in the other one if the
+//! answer has no picture. The entry remembers which spelling the vendor knows.
 
 use super::{
     fetch::{Fetch, Refresh},
@@ -24,9 +24,9 @@ impl Fetch {
         }
     }
 
-    /// Asks the vendor, and a second time in the other spelling if the answer is nothing and that one was not asked
-    /// lately. The second call is taken from the budget like the first. If it has none, the face stays wanted, and its
-    /// next fetch begins with the other spelling.
+    /// Asks the vendor, and a second time in the other spelling if the answer has no picture and that spelling was
+    /// not asked lately. The second call is taken from the budget like the first. If the budget has none, the face
+    /// stays wanted, and its next fetch begins with the other spelling.
     pub(super) async fn ask_in_spellings(
         &mut self,
         with_refresh: bool,

@@ -1,5 +1,5 @@
-//! A listener to the changes of an instance's faces. Each has a place of its own in the history. One that falls behind
-//! it is told so, and costs no memory.
+//! A listener's feed of changes of an instance's faces. Each feed has its own position in the history. A feed that
+//! falls behind gets an event that says so, and costs no memory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,8 +19,8 @@ pub enum FaceEvent {
     Changed {
         /// The account or chat.
         subject: Subject,
-        /// Other spellings of its number, and `me` for the account's own. A LID has an event of its own: listeners that
-        /// know a LID need not know the number.
+        /// Other spellings of its number, and `me` for the account's own. A LID has an event of its own, because
+        /// listeners that know a LID need not know the number.
         others: Vec<Subject>,
         /// What the face shows now.
         appearance: Appearance,
@@ -37,12 +37,12 @@ pub struct ChangeFeed {
     end: watch::Receiver<u64>,
     /// The number of the next change to be read.
     next: u64,
-    /// How many events there were of that change. It is read when there was one for each name.
+    /// How many events of that change were read. A change has one event for each name of the person.
     part: usize,
     has_missed: bool,
 }
 
-/// How far back a new listener is told of changes: it may have got images before it began to listen.
+/// How old the changes are that a new listener gets: it may have loaded images before it began to listen.
 const LOOK_BACK: Duration = Duration::from_secs(60);
 
 impl Faces {

@@ -38,7 +38,7 @@ pub(super) struct Change {
 /// Names a change, so that a listener can go on after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangeId {
-    /// The history that it belongs to: none outlives its process.
+    /// The history that it belongs to. Histories end with the process.
     history: u32,
     number: u64,
 }

@@ -19,11 +19,11 @@ pub(super) struct EventDownloads {
     latest: Mutex<VecDeque<(Key, String, Timestamp)>>,
 }
 
-/// Downloads that may wait, and run at once. Those that viewers wait for come first.
+/// The most downloads that wait, and that run at once: few, so that they do not delay those for waiting requests.
 const MAX_WAITING: usize = 1000;
 const MAX_RUNNING: usize = 2;
-/// How long the same link of a face counts as the same event, and how many links are compared. Some gateways send
-/// the link with every message.
+/// How long the same link of a face counts as a repetition, and how many links are remembered. Some gateways send the
+/// link with every message.
 const REPEAT: Duration = Duration::from_secs(10 * 60);
 const MAX_LATEST: usize = 1024;
 

@@ -1,4 +1,4 @@
-//! Takes what an event of a gateway's webhook says about faces. No event causes a call to the vendor.
+//! Applies a webhook event of a gateway to the faces that it names. No event causes a call to the vendor.
 //!
 //! * The picture has changed: the entry is marked outdated, and the next request for it asks the vendor, past the
 //!   vendor's own cache.
@@ -28,7 +28,7 @@ use crate::{
     upstream::{Event, EventFace, Link, VendorAnswer},
 };
 
-/// What became of the faces of an event.
+/// The number of an event's faces by the effect on them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EventCounts {
     /// Faces that the next request asks the vendor for.
@@ -50,7 +50,7 @@ struct EventDownload {
     _waiting: OwnedSemaphorePermit,
 }
 
-/// What became of one face.
+/// The effect of an event on one face.
 enum FaceEffect {
     Marked,
     Downloading,
@@ -141,7 +141,7 @@ fn askable(instance: &Arc<Instance>, subject: Subject) -> Option<Key> {
 
 impl EventDownload {
     async fn run(self) {
-        // It is never closed.
+        // The semaphore is never closed.
         let _running = self.instance.event_downloads.running.acquire().await;
         let Ok(target) = Target::new(&self.instance, self.subject) else {
             return;

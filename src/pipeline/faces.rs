@@ -131,7 +131,7 @@ impl Faces {
         was_paused
     }
 
-    /// Hands the faces that are wanted of `instance` over to this pipeline, after a reload.
+    /// Hands the wanted faces of `instance` over to this pipeline, after a reload.
     pub fn take_over_wanted(&self, instance: &Arc<Instance>) {
         instance.wanted().hand_over(&self.shared, instance);
     }

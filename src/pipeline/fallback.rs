@@ -1,7 +1,8 @@
-//! Asks other accounts for a person of whom this one has no picture, or for whom it has no call.
+//! Asks other accounts for a person without a picture here, or for whom this account's vendor has no call.
 //!
-//! Only an answer that there is no picture is a reason. Trouble is none, neither an error nor a pause nor a used-up budget:
-//! the account may have a picture, and its load would be moved to another account whenever it is limited.
+//! Other accounts are asked only after an answer that there is no picture. They are not asked after an error, during
+//! a pause or when the budget is used up: the account itself may have a picture, and each limit of one account would
+//! become load on another one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,10 +19,10 @@ use crate::{
     upstream::UnsupportedSubject,
 };
 
-/// The shortest time after which accounts are asked again of which one had no answer.
+/// The shortest time before other accounts are asked again when one of them had no answer.
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
 
-/// What another account says.
+/// The answer of another account.
 enum OtherAnswer {
     Picture(BorrowedPicture),
     /// It has no answer before this time.
@@ -38,7 +39,7 @@ impl Instance {
         }
     }
 
-    /// Whether the face is only what programs have pushed.
+    /// Whether the face has nothing but pushed pictures.
     pub(super) fn has_only_pushed(&self, subject: Subject, entry: Option<&Entry>) -> bool {
         let is_own = || {
             let stored = entry.and_then(|entry| entry.picture.as_ref());
@@ -47,7 +48,8 @@ impl Instance {
         self.provider().is_push() && (self.others(subject).is_empty() || is_own())
     }
 
-    /// The other accounts that may be asked for `subject`: for a person. They need not be in the same groups.
+    /// The other accounts that may be asked for `subject`. Only a person may be asked for: other accounts need not be
+    /// in the same groups.
     fn others(&self, subject: Subject) -> Vec<Arc<Instance>> {
         match subject {
             Subject::Chat(jid) if matches!(jid.kind(), Kind::Contact | Kind::Lid) => {
@@ -84,8 +86,8 @@ impl Fetch {
         }
     }
 
-    /// Looks the face up as another account sees it. Circles of accounts are refused with the configuration, so no
-    /// two flights wait for each other.
+    /// Looks the face up as another account sees it. The configuration refuses circles of accounts, so no two flights
+    /// wait for each other.
     async fn ask_other(&self, other: &Arc<Instance>) -> OtherAnswer {
         let Ok(target) = Target::new(other, self.subject) else {
             return OtherAnswer::Nothing;

@@ -46,11 +46,11 @@ pub(super) struct Fetch {
     /// The person, under whose name the face is kept.
     pub(super) person: Subject,
     pub(super) key: Key,
-    /// What was known about the spellings of the number when the fetch began, and the answers since.
+    /// The answers to the spellings of the number: those known at the start, and those of this fetch.
     pub(super) known_spellings: SpellingMemory,
     pub(super) preferred_spelling: Option<Spelling>,
     pub(super) asked_spellings: Vec<(Spelling, Outcome)>,
-    /// What other accounts say, where this one has no picture.
+    /// The answers of other accounts, where this one has no picture.
     pub(super) others: OtherAccounts,
     /// The status of the vendor's latest reply.
     pub(super) vendor_status: Option<u16>,
@@ -67,11 +67,11 @@ pub(super) enum Cause {
         client: Option<IpAddr>,
         deadline: Option<Instant>,
     },
-    /// A wish whose turn has come, with its call.
+    /// The queue of wanted faces, with the call that it took for this wish.
     Wish { wish: Wish, permit: Option<Permit> },
-    /// A warm-up, which comes again if it is refused.
+    /// A warm-up, which repeats a refused fetch itself.
     WarmUp,
-    /// A picture that comes by itself: by an event of the vendor's webhook, or pushed. It never calls the vendor.
+    /// A picture that came without a question: from a webhook event, or pushed. The vendor is never called.
     Outside,
 }
 
@@ -171,7 +171,7 @@ impl Fetch {
                 return flight.wait().await;
             }
         }
-        // A request that demands a refresh wants the bytes to be looked at.
+        // A request that demands a refresh needs the bytes to be downloaded.
         let known_link = match self.ask {
             Ask::View => entry.and_then(link_id),
             Ask::Refresh => None,

@@ -12,11 +12,11 @@ use crate::{
 /// The reason why a fetch has no answer.
 pub(super) struct FetchError {
     pub(super) why: Trouble,
-    /// The time that the vendor wants to be left alone.
+    /// The pause that the vendor asks for.
     pub(super) retry_after: Option<Duration>,
     /// For the log.
     pub(super) detail: String,
-    /// Whether the vendor's answer had nothing that its description names.
+    /// Whether the vendor's answer had none of the members that its description names.
     pub(super) is_misunderstood: bool,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct FetchError {
 pub(super) enum NotIdentified {
     /// The budget has no call now.
     Refused(NotAdmitted),
-    /// No call would have an answer now.
+    /// A call would have no answer now.
     Failed(Timestamp, FetchError),
 }
 

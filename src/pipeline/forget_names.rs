@@ -1,7 +1,7 @@
-//! Forgets unused names of patterns: otherwise each name that a client has ever asked for would stay on disk.
+//! Forgets unused names of patterns. Otherwise, each name that a client has ever asked for would stay on disk.
 //!
-//! A name is forgotten that is not in memory, has no picture in the cache, and whose budget is full. The rest of it is the
-//! name of its account, which keeps the pictures of one account from the users of another.
+//! A name is forgotten if it is not in memory, has no picture in the cache, and its budget is full. Nothing is lost
+//! then but the name of its account, which keeps one account's pictures from the users of another.
 
 use super::{Faces, Instances};
 

@@ -1,5 +1,5 @@
-//! The step of a fetch that finds the number behind a LID. The face of the number is the same face, so its fetch takes
-//! over then.
+//! The step of a fetch that finds the number behind a LID. LID and number are one face, so the fetch of the number
+//! takes over.
 
 use std::mem;
 

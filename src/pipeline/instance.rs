@@ -35,7 +35,7 @@ pub struct Instance {
     account: Account,
     pub(super) client: Arc<Client>,
     admission: Arc<Admission>,
-    /// When an answer was logged that was not understood.
+    /// When an answer that was not understood was last logged.
     misunderstood_at: Mutex<Option<Timestamp>>,
     wanted: Arc<WantedFaces>,
     identities: Arc<AccountIdentities>,
@@ -56,8 +56,8 @@ pub struct AccountState {
     pub identities: Arc<AccountIdentities>,
 }
 
-/// The instances with a table of their own, for those that name some of them as their fallback. Weak: the instances
-/// have it themselves.
+/// The instances with a table of their own, which others may name as their fallback. The references are weak, because
+/// the instances themselves hold this table.
 #[derive(Clone, Debug, Default)]
 pub struct Neighbors(Arc<OnceLock<HashMap<Arc<str>, Weak<Instance>>>>);
 
@@ -75,7 +75,7 @@ impl Neighbors {
     pub fn set(&self, instances: &[Arc<Instance>]) {
         let by_name = instances.iter();
         let by_name = by_name.map(|one| (one.name().clone(), Arc::downgrade(one)));
-        // It is built once for each configuration.
+        // Set once for each configuration, so this cannot fail.
         let _ = self.0.set(by_name.collect());
     }
 }
@@ -176,7 +176,7 @@ impl Instance {
         is_due
     }
 
-    /// The faces that are wanted and wait for the budget. A reload keeps them as it keeps the admission control.
+    /// The faces that wait for the budget. A reload keeps them as it keeps the admission control.
     pub fn wanted(&self) -> &Arc<WantedFaces> {
         &self.wanted
     }

@@ -3,8 +3,8 @@
 //!
 //! 1. A name that matches and is not made yet is made on a disk thread, one at a time.
 //! 2. The table is bounded. Names without requests leave it; the disk keeps their faces and their budgets.
-//! 3. Requests without a credential fill half of the table at most, so they never keep out those with one. No request
-//!    makes a name leave that is in use.
+//! 3. Requests without a credential fill at most half of the table, so there is always room for those with one. A
+//!    name that is in use is never dropped for another one.
 
 use std::{
     collections::HashMap,
@@ -62,7 +62,7 @@ pub trait InstanceMaker: Debug + Send + Sync {
 pub enum Demand {
     /// A client with a credential.
     Credential,
-    /// A client of open faces without a credential.
+    /// A client that needs the instance only if it was made before, such as a webhook.
     Open,
     /// One that needs it only if it has been made before, such as a webhook.
     IfKnown,
@@ -71,9 +71,9 @@ pub enum Demand {
 /// An instance was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotMade {
-    /// There is none of this name.
+    /// No table has this name.
     Unknown,
-    /// As many instances are in use as may be, or the disk does not answer.
+    /// The limit of instances in use is reached, or the disk does not answer.
     Full,
 }
 
@@ -93,7 +93,8 @@ pub struct InstancePattern {
 #[derive(Debug, Default)]
 struct Names {
     made: HashMap<Arc<str>, PatternInstance>,
-    /// Whether another configuration has them now. Then no more are made here: an account must not have two budgets.
+    /// Whether another configuration has taken the instances over. No more are made here then: an account must not
+    /// have two budgets.
     is_replaced: bool,
 }
 
@@ -136,7 +137,7 @@ impl InstancePattern {
         Some(made.instance.clone())
     }
 
-    /// Whether the instance of this name is made. Does not count as asking for it.
+    /// Whether the instance of this name is made. Does not count as a use of it.
     pub fn is_made(&self, name: &str) -> bool {
         self.lock_names().made.contains_key(name)
     }
@@ -181,7 +182,7 @@ impl InstancePattern {
         let work = async move {
             let making = pattern.making.clone().lock_owned().await;
             let work = task::spawn_blocking(move || {
-                // A request that goes away meanwhile does not let go of it.
+                // The work goes on if the request is cancelled.
                 let _making = making;
                 pattern.make_now(&name, demand)
             });
@@ -269,7 +270,7 @@ impl PatternInstance {
         &self.instance
     }
 
-    /// Whether a fetch, a warm-up or another configuration has the instance, or faces of it are wanted.
+    /// Whether a fetch, a warm-up or another configuration holds the instance, or faces of it are wanted.
     fn is_in_use(&self) -> bool {
         let instance = &self.instance;
         Arc::strong_count(instance) > 1

@@ -22,7 +22,7 @@ pub struct Instances(Arc<Table>);
 struct Table {
     /// Those with a table of their own.
     exact: HashMap<String, Arc<Instance>>,
-    /// The pattern that counts for a name comes before the others.
+    /// Sorted so that, of two patterns that match a name, the one that applies comes first.
     patterns: Vec<Arc<InstancePattern>>,
 }
 
@@ -93,8 +93,8 @@ impl Instances {
         }
     }
 
-    /// The name of the instance whose account a vendor's call or event names. `is_meant` chooses among those with a
-    /// table of their own; `patterns` among the others.
+    /// The name of the instance whose account a vendor's call or event names. `is_meant` chooses among the instances
+    /// with a table of their own, `patterns` among the others.
     pub fn with_account(
         &self,
         account: &str,
@@ -200,7 +200,7 @@ impl Instances {
     }
 }
 
-/// The pattern that counts for `name`, of those that match it: the one with the most literal characters.
+/// The pattern that applies to `name`: of those that match it, the one with the most literal characters.
 pub fn winner<'p, T>(
     patterns: &'p [T],
     names: impl Fn(&T) -> &NamePattern,

@@ -1,4 +1,4 @@
-//! An estimate of how long a fetch from an account's vendor takes just now.
+//! Estimates how long a fetch from an account's vendor takes at the moment.
 
 use std::{collections::VecDeque, time::Duration};
 

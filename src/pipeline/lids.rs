@@ -1,8 +1,8 @@
-//! Finds out which number a LID has, from what gateways and programs say.
+//! Learns the numbers of LIDs from gateways and programs.
 //!
-//! 1. A gateway's answer, event or list of chats, or a program, says it.
+//! 1. A gateway's answer, event or list of chats says the number of a LID, or a program sets it.
 //! 2. The face that was kept under the LID becomes that of the number.
-//! 3. The mapping is saved, a second later at the latest. A crash in between costs another question.
+//! 3. The mapping is saved, a second later at the latest. After a crash in between, the gateway is asked again.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -26,7 +26,7 @@ pub struct TooManyAliases;
 const SAVE_DELAY: Duration = Duration::from_secs(1);
 
 impl Faces {
-    /// Notes what the gateway says about the number of a LID; `None` if it knows none.
+    /// Records the number of a LID as the gateway says it; `None` if the gateway knows none.
     pub(super) async fn note_number(
         &self,
         instance: &Arc<Instance>,
@@ -136,7 +136,7 @@ impl Faces {
         let person = instance.owner(lid);
         if person.subject != lid {
             self.merge(&person, lid).await;
-            // Listeners that know the LID alone.
+            // For listeners that know only the LID.
             let entry = self.shared.store.find(&person.key()).await;
             self.shared.announce(&person, None, entry.as_deref());
         }

@@ -72,9 +72,8 @@ impl From<UnsupportedSubject> for LookUpError {
 }
 
 impl Faces {
-    /// Looks up the face of `subject` as `instance` sees it, as far as that needs no waiting. A stale face
-    /// is served and refreshed in the background. `client` is who wants it, by the address that its limits are
-    /// kept under.
+    /// Looks up the face of `subject` as `instance` sees it, as far as that needs no waiting. A stale face is served
+    /// and refreshed in the background. `client` is the address that the client's limits are kept under.
     pub fn try_look_up(
         &self,
         instance: &Arc<Instance>,
@@ -263,7 +262,8 @@ impl Faces {
             Duration::ZERO => MAX_BUDGET_WAIT,
             first_paint => first_paint,
         };
-        // A fetch keeps its place for others than the request that caused it, too, and they wait for no longer.
+        // Other requests may join the fetch, which keeps its place in the queue for them. They wait no longer than
+        // this.
         let budget_deadline = Instant::now() + budget_wait.min(patience.left());
         let cause = Cause::Request {
             priority,
@@ -285,12 +285,12 @@ impl Faces {
                     () = flight.wait_until_late(latency, deadline) => None,
                     () = time::sleep_until(deadline) => None,
                 };
-                // The vendor is slow: the faces that come next need not wait to find that out.
+                // Records that the vendor is slow, so that the next faces do not wait in vain.
                 let first_paint = self.shared.settings.first_paint;
                 let is_late = result.is_none() && !collapsed;
                 let delay = flight.time_since_call().filter(|_| is_late);
                 if let Some(delay) = delay.filter(|delay| *delay >= first_paint / 2) {
-                    // It takes longer than this.
+                    // The fetch will take longer than it has taken so far.
                     let slack = first_paint / 20;
                     wanted.record_delay(self.now(), delay + slack);
                 }

@@ -1,4 +1,4 @@
-//! What other accounts say about a person of whom this one has no picture.
+//! The answers of other accounts about a person without a picture here.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use crate::{
     clock::Timestamp,
 };
 
-/// What other accounts say.
+/// The answers of other accounts.
 #[derive(Debug, Default)]
 pub(super) struct OtherAccounts {
     /// The picture that one of them has.
     pub(super) picture: Option<BorrowedPicture>,
-    /// When one of them can be asked that has no answer now.
+    /// The time at which to ask again the first of those that have no answer now.
     pub(super) retry_at: Option<Timestamp>,
 }
 
@@ -20,12 +20,12 @@ pub(super) struct OtherAccounts {
 #[derive(Debug)]
 pub(super) struct BorrowedPicture {
     pub(super) picture: Picture,
-    /// The instance whose picture it is.
+    /// The instance that has the picture.
     pub(super) from: Arc<str>,
 }
 
 impl OtherAccounts {
-    /// The answer, and the instance that it is from, in place of an account's own that there is no picture.
+    /// The answer, and the instance that it is from: the borrowed picture if the account itself has none.
     pub(super) fn replace(&self, own: Answer) -> (Answer, Option<Arc<str>>) {
         match (&self.picture, &own) {
             (Some(borrowed), Answer::Empty(_)) => {

@@ -1,5 +1,5 @@
-//! How long a request waits for the vendor: until the first-paint deadline, or, if it is one of a bounded number,
-//! for as long as it says.
+//! How long a request waits for the vendor: until the first-paint deadline, or longer if it says so. The number of
+//! requests that wait longer is bounded.
 
 use std::{
     sync::{

@@ -1,5 +1,4 @@
-//! One person, one face: the person behind a JID, under which the face is kept, and the other names that faces of the
-//! same person may be kept under.
+//! One person, one face: the name under which a person's face is kept, and the other names that may have an entry.
 
 use super::{Faces, Instance, fetch::Fetch};
 use crate::{
@@ -51,8 +50,8 @@ impl Fetch {
 }
 
 impl Faces {
-    /// Moves the entry that a person has under another name to its own. Returns whether there was one that says
-    /// anything: a picture, or that the face is forgotten.
+    /// Moves the entry that a person has under another name to the person's own. Returns whether there was an entry
+    /// with content: a picture, or the mark that the face is forgotten.
     pub(super) async fn merge(&self, person: &Owner, name: Subject) -> bool {
         let former = Owner {
             instance: person.instance.clone(),

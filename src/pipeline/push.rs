@@ -1,4 +1,4 @@
-//! Takes a picture that a program brings, by its bytes or by a link. It takes the way of a fetched one: guard,
+//! Takes a picture from a program, as bytes or by a link. The picture passes the same steps as a fetched one: guard,
 //! validation, absorption into the entry. The vendor is not called.
 
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub enum PushError {
 }
 
 impl Faces {
-    /// Takes a picture, or that there is none, into the entry of a face. Returns the entry then.
+    /// Takes a picture, or the statement that there is none, into the entry of a face. Returns the new entry.
     pub async fn push(
         &self,
         instance: &Arc<Instance>,

@@ -1,9 +1,9 @@
-//! Makes a call of a vendor's client that is about more than one face, such as a page of its chats. The reply is the
-//! client's; nothing of it is stored.
+//! Makes a call on behalf of a vendor's client that is about more than one face, such as a page of its chats. The
+//! client gets the reply; none of it is stored.
 //!
-//! 1. Pay: the budget allows all that the call makes the account ask WhatsApp for, or the call is not made.
+//! 1. Pay: take all lookups from the budget that the call makes the account spend at WhatsApp, or refuse the call.
 //! 2. Call, through the instance's client with its guard and its bounds.
-//! 3. Record the trouble that the reply reports, so that a vendor that limits the account is left alone.
+//! 3. Record the trouble that the reply reports, so that an account that the vendor limits makes no further calls.
 
 use std::sync::Arc;
 

@@ -28,8 +28,8 @@ enum SessionReply {
 }
 
 impl Fetch {
-    /// The answer as it is to be believed: an empty one while the session is down is trouble. The answers that were
-    /// believed since the session was last known to work are taken back then.
+    /// The meaning of an answer: an empty one while the session is down is trouble. In that case, the empty answers
+    /// since the session was last known to work are taken back.
     pub(super) async fn confirm(
         &self,
         asked_at: Timestamp,
@@ -44,7 +44,7 @@ impl Fetch {
         if !admission.session_watch(|watch| watch.count_empty()) {
             return answer;
         }
-        // Those that ask at the same time wait for one check.
+        // Concurrent answers wait for one check.
         let _checking = instance.session_check.lock().await;
         let mut verdict =
             admission.session_watch(|watch| watch.judge(asked_at, self.shared.clock.now()));
@@ -65,7 +65,7 @@ impl Fetch {
         })
     }
 
-    /// Tells the watch over the session what the entry was changed by.
+    /// Tells the watch over the session how an answer changed the entry.
     pub(super) fn watch_session(&self, asked_at: Timestamp, current: Option<&Entry>, next: &Entry) {
         if matches!(self.cause, Cause::Outside) {
             return;
@@ -92,8 +92,8 @@ impl Fetch {
 }
 
 impl Faces {
-    /// Asks the gateway of `instance` for its session, in the background, where that costs nothing and the last check
-    /// is a minute ago. Used while the dashboard is open.
+    /// Asks the gateway of `instance` for its session, in the background, if the call costs nothing and the last
+    /// check is a minute ago. Used while the dashboard is open.
     pub fn check_session(&self, instance: &Arc<Instance>) {
         let (admission, now) = (instance.admission(), self.now());
         let is_free = instance.provider().session_cost() == Some(0);
@@ -178,7 +178,7 @@ impl Shared {
     }
 }
 
-/// Turns empty answers into trouble with the session, where no other answer has come since.
+/// Turns empty answers into trouble with the session, unless a newer answer has come since.
 async fn take_back(shared: Arc<Shared>, instance: Arc<Instance>, answers: Vec<EmptyAnswer>) {
     for answer in answers {
         let owner = instance.owner(answer.subject);

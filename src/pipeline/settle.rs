@@ -83,7 +83,8 @@ impl Fetch {
         FetchResult::settled(Some(next), outcome, self.vendor_status, is_stored)
     }
 
-    /// The entry with the account that its picture is from. If another account may have one later, the entry is due then.
+    /// The entry with the account that its picture is from. If another account may have a picture later, the entry is
+    /// due then.
     fn note_others(&self, mut entry: Entry, outcome: Outcome, from: Option<Arc<str>>) -> Entry {
         match (&mut entry.picture, outcome) {
             (Some(stored), Outcome::Picture) => stored.from = from,
@@ -96,8 +97,8 @@ impl Fetch {
         entry
     }
 
-    /// Settles a fetch whose second call the budget refused: keeps what its first call has found out about the
-    /// spellings of the number, and leaves the face due.
+    /// Settles a fetch whose second call the budget refused: keeps the first call's answer about the spelling, and
+    /// leaves the face due.
     pub(super) async fn settle_refused(self, before: CacheAnswer) -> Option<Arc<Entry>> {
         let _lock = self.shared.key_locks.lock(&self.key).await;
         let cached = self.shared.store.look_up_again(&self.key, &before).await;
@@ -123,8 +124,8 @@ impl Fetch {
         Some(next)
     }
 
-    /// Turns a gateway's default picture into the answer that there is none. If that was stored as this face's
-    /// own picture, takes it out of the entry.
+    /// Turns a gateway's default picture into the answer that there is none. If the default picture was stored as
+    /// this face's own, it is taken out of the entry.
     fn look_for_default(
         &self,
         answer: Result<Answer, FetchError>,
@@ -182,14 +183,14 @@ impl Fetch {
         )
     }
 
-    /// The answer with its real meaning: trouble where the fetch failed, and where the answer stands for
-    /// a rate limit. Records it in the instance's admission control.
+    /// The meaning of an answer: trouble if the fetch failed, or if an empty answer stands for a rate limit. Records
+    /// it in the instance's admission control.
     fn judge(&self, answer: Result<Answer, FetchError>, entry: Option<&Entry>) -> Answer {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.record_error(&error),
         };
-        // It answers no question, so it says nothing about how the vendor treats the account's calls.
+        // Without a call, the answer says nothing about how the vendor treats the account's calls.
         if matches!(self.cause, Cause::Outside) || !self.has_call() {
             return answer;
         }
@@ -217,7 +218,7 @@ impl Fetch {
     }
 
     fn record_error(&self, error: &FetchError) -> Answer {
-        // It is the same for every face, until the description or the gateway changes.
+        // The misunderstanding is the same for every face, until the description or the gateway changes.
         if !error.is_misunderstood
             || self
                 .instance

@@ -1,5 +1,5 @@
-//! Checks the cache directory: a server can write to it, and its disk has room. Only looks, because root may run
-//! this, whose files the server could not read.
+//! Checks that a server can write to the cache directory, and that its disk has space. Creates no file: root may run
+//! this, and the server could not read root's files.
 
 use std::{collections::BTreeSet, path::Path};
 

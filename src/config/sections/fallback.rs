@@ -1,4 +1,4 @@
-//! Reads `fallback` of an instance: the accounts that are asked for a person of whom this one has no picture.
+//! Reads `fallback` of an instance: the other instances that are asked for a person without a picture here.
 
 use crate::config::{Instance, InstancePattern, key::Key, reader::Reader};
 

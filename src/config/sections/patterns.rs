@@ -104,8 +104,8 @@ impl PatternKeys {
     }
 }
 
-/// Reports patterns of which it cannot be told which one counts for a name, and accounts that would have two names and so
-/// two budgets.
+/// Reports pairs of patterns that match one name equally well, and accounts that would have two names and so two
+/// budgets.
 pub(super) fn check(
     reader: &Reader<'_>,
     instances: &[Instance],
