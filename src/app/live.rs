@@ -98,7 +98,7 @@ impl Live {
                     faces.take_over_wanted(&instance);
                 }
             }
-            None => instances.make_those(|name| warmups.is_interrupted(name), &parts.store),
+            None => instances.make_known(|name| warmups.is_interrupted(name), &parts.store),
         }
         instances::report_unused_faces(&parts.store, &instances);
         let limiter = before.map(|live| &live.limiter);

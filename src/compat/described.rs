@@ -289,7 +289,8 @@ impl Compat {
         })
     }
 
-    /// The gateway that a request is most probably for: several have a call with one path, and different headers.
+    /// The gateway that a request is most probably for. Several gateways may have a call at this path, each with
+    /// other headers.
     fn shape(&self, head: &CallHead<'_>) -> Option<(&Arc<Description>, ShapeMatch)> {
         let descriptions = self.instances.descriptions();
         let shapes = descriptions.filter_map(|description| {

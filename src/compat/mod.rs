@@ -85,7 +85,7 @@ impl Compat {
     pub(crate) async fn answer(&self, request: Request, log: &mut RequestLog) -> Reply {
         log.set_route("dropin");
         let mut reply = self.answer_call(request, log).await;
-        // It decides between JSON and an image, for failures too.
+        // `Accept` decides between JSON and an image, for failures too.
         reply.headers.replace(header::VARY, "Accept");
         reply
     }
@@ -120,7 +120,7 @@ impl Compat {
         self.answer_face(call, &request.call, log).await
     }
 
-    /// Answers a call that was let in.
+    /// Answers a call whose credential is right.
     async fn answer_face(
         &self,
         call: AuthorizedCall,
@@ -132,7 +132,7 @@ impl Compat {
         } = &call;
         log.set_instance(instance.name());
         let looked_up = match *subject {
-            // As a vendor answers about a chat of its list that has no picture.
+            // A vendor answers so about a chat in its list that has no picture.
             Subject::Faceless(_) => Ok(None),
             subject => {
                 let look_up = self.faces.look_up(instance, subject, call.ask, call.client);
@@ -154,7 +154,7 @@ impl Compat {
                 method: call.method,
                 headers: call.headers,
                 is_refresh: call.ask == Ask::Refresh,
-                // The vendor's credential let it in.
+                // The request has the vendor's credential.
                 sharing: Sharing::Private,
                 client: call.client,
             };

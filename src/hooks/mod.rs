@@ -38,7 +38,7 @@ pub struct Settings {
     pub timeout: Duration,
 }
 
-/// What the events of one instance are checked with.
+/// The credentials that events of one instance need.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// The secret in the path.
@@ -143,7 +143,7 @@ impl Hooks {
             self.report(path.instance, "an event is not signed with hook.hmac_key");
             return Err(Error::Signature);
         }
-        // It is never closed.
+        // The semaphore is never closed.
         let _reading = self.reading.acquire().await;
         let counts = self.take(path.instance, &head.headers, &body).await?;
         Ok(respond::json(&counts))

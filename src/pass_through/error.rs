@@ -1,4 +1,4 @@
-//! Why a request does not pass through, and the responses that say so.
+//! Why a request is not passed through, and the responses that say so.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use http::{StatusCode, header};
 
 use crate::http::problem::Problem;
 
-/// A request does not pass through.
+/// The reason why a request is not passed through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Error {
-    /// It has no credential, so its path is nobody's.
+    /// It has no credential, so no service has its path.
     NoRoute,
-    /// It has another credential.
+    /// Its credential is that of no instance.
     Credential,
     /// Its path is not UTF-8.
     Encoding,
@@ -19,11 +19,11 @@ pub(crate) enum Error {
     Dots,
     /// Several gateways have this credential, and the request does not name an account.
     Ambiguous,
-    /// As many requests of the instance pass through as may.
+    /// The limit of requests of the instance that pass through at once is reached.
     Full,
     /// The body is longer than this.
     BodyTooLarge(u64),
-    /// The client has sent no more of the body for this time.
+    /// The client has not sent any more of the body for this time.
     ClientIdle(Duration),
     /// The vendor has not begun its answer in time.
     Late(Duration),

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::http::credentials;
 
-/// Those that are about one connection although `Connection` may not list them.
+/// Headers about one connection, also when `Connection` does not list them.
 const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -37,7 +37,7 @@ pub(super) fn for_vendor(headers: &HeaderMap, own_tokens: &[SecretString]) -> He
     let mut headers = headers.clone();
     remove_hop_by_hop(&mut headers);
     headers.remove(header::HOST);
-    // The server has answered it, or will when the body is read.
+    // The server has answered `Expect`, or will answer it when the body is read.
     headers.remove(header::EXPECT);
     if credentials::has_bearer(&headers, own_tokens) {
         headers.remove(header::AUTHORIZATION);

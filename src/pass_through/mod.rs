@@ -1,7 +1,8 @@
-//! The pass-through service: sends whatever else is asked under a vendor's paths to the vendor, and its answer back, while
-//! both arrive. So a program that uses a whole vendor API changes its base URL and nothing else.
+//! The pass-through service: forwards all other requests under a vendor's paths to the vendor, and streams bodies and
+//! answers. So a program that uses a whole vendor API changes its base URL and nothing else.
 //!
-//! 1. [`PassThrough::find`] finds the instance whose credential the request has. Nobody else passes.
+//! 1. [`PassThrough::find`] finds the instance whose credential the request has. Requests without such a credential
+//!    are refused.
 //! 2. [`PassThrough::forward`] sends the request to the instance's base URL, through its address guard. The request
 //!    chooses the path and the query, and never the host.
 //! 3. The answer is streamed: nothing is cached, nothing is collected, and no call is taken from the budget.
@@ -94,7 +95,7 @@ impl PassThrough {
         })
     }
 
-    /// The instance whose credential a request has. Of several with the same one, the one whose account the request
+    /// The instance whose credential a request has. If several instances share it, the one whose account the request
     /// names; if it names none, any of them, because they are all at one gateway.
     pub(crate) fn find(&self, head: &Parts) -> Result<&Route, Error> {
         let call = CallHead::new(&head.method, &head.uri, &head.headers).ok_or(Error::Encoding)?;
@@ -224,7 +225,7 @@ impl PassThrough {
     ) -> Response<Body> {
         let (mut head, body) = answer.into_parts();
         headers::remove_hop_by_hop(&mut head.headers);
-        // Nothing else ends them, and the server waits for its answers before it stops.
+        // Event streams would not end by themselves, and the server waits for its answers before it stops.
         let end = is_event_stream(&head.headers).then(|| self.shutdown.clone().cancelled_owned());
         let log = log.of_stream(head.status, &mut head.headers, &self.metrics);
         let body = Download::new(body, self.settings.idle_timeout, end, log, permit);

@@ -178,7 +178,7 @@ impl Instances {
     }
 
     /// Makes the instances of patterns that `store` knows and whose names are chosen. Blocks on the file system.
-    pub fn make_those(&self, is_chosen: impl Fn(&str) -> bool, store: &Store) {
+    pub fn make_known(&self, is_chosen: impl Fn(&str) -> bool, store: &Store) {
         if self.patterns().is_empty() {
             return;
         }

@@ -19,7 +19,7 @@ use crate::avatar::{Identities, IdentitySource, Jid, KnownLid, Subject};
 
 /// Why programs cannot set so many numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("as many LIDs as may be have a number that was set; remove some first")]
+#[error("too many LIDs would have a number that was set; remove some first")]
 pub struct TooManyAliases;
 
 /// How long the mapping may be newer than the disk.

@@ -1,4 +1,4 @@
-//! The first step of a fetch: takes a call from the budget, or waits for the face's turn in the queue of wanted
+//! The first step of a fetch: takes a call from the budget, or waits for the face's place in the queue of wanted
 //! faces.
 
 use std::{sync::Arc, time::Duration};
@@ -23,11 +23,11 @@ pub(super) enum CallGrant {
         /// Whether it may make the vendor bypass its cache.
         with_refresh: bool,
     },
-    /// No call is needed any more: this is the answer.
+    /// No call is needed any more, because the entry has become an answer.
     Unneeded(Arc<Entry>),
 }
 
-/// Whether a call was there at once.
+/// Whether the fetch had to wait for its call.
 enum Wait {
     None,
     InQueue,
@@ -41,7 +41,7 @@ impl Fetch {
         Ok(self.spend(permit).await)
     }
 
-    /// The same, unless the entry, which was `before`, has become an answer during the wait.
+    /// Takes a call, unless the entry, which was `before`, has become an answer during the wait.
     pub(super) async fn take_needed_call(
         &mut self,
         refresh: Refresh,
@@ -51,7 +51,7 @@ impl Fetch {
         if let Wait::InQueue = wait
             && let Some(entry) = self.answer_since(before).await
         {
-            // Without the permit, the call is refunded.
+            // Dropping the permit refunds the call.
             return Ok(CallGrant::Unneeded(entry));
         }
         let with_refresh = self.spend(permit).await;
@@ -117,7 +117,7 @@ impl Fetch {
             client,
             wanted_at: self.shared.clock.now(),
         };
-        // The last time at which a fetch can begin and still end in time.
+        // A fetch that begins later would end too late.
         let start = deadline.map(|deadline| deadline - self.expected_duration());
         let patience = start.map(|start| start.saturating_duration_since(Instant::now()));
         match wanted.ask(&self.shared, &self.instance, wish, patience) {
@@ -129,7 +129,7 @@ impl Fetch {
                     Ok(granted) => granted.ok(),
                     Err(_) => turn.try_recv().ok(),
                 };
-                // Other work may have taken the call. The face stays wanted.
+                // Without it, other work has taken the call. The face stays wanted.
                 let id = (self.key, self.ask);
                 let granted = granted.map(|permit| (permit, Wait::InQueue));
                 granted.ok_or_else(|| wanted.refusal(&self.instance, id, lane))

@@ -93,7 +93,7 @@ impl WantedFaces {
 }
 
 impl State {
-    /// Tells those who wait for a wish that it has ended.
+    /// Tells the requests that wait for a wish that it has ended.
     pub(super) fn end_waiting(&mut self, id: &WishId) {
         self.waiters.remove(id);
         self.followers.remove(id);

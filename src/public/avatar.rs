@@ -34,7 +34,7 @@ pub(crate) enum Pending {
 }
 
 impl Public {
-    /// Answers from memory. This is the way of a hit: no task, no future, no lock across an await.
+    /// Answers from memory, which is the path of a hit: no task, no future, no lock across an await.
     pub(super) fn try_avatar(
         &self,
         request: &AvatarRequest,

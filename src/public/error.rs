@@ -11,7 +11,7 @@ use crate::{
     upstream::UnsupportedSubject,
 };
 
-/// How many seconds a client waits that cannot listen.
+/// How many seconds later a client that cannot listen may try again.
 const LIVE_WAIT: &str = "60";
 
 /// Why the public service refuses a request.
@@ -35,13 +35,13 @@ pub(crate) enum Error {
     InstancesFull,
     /// The vendor has no call for the face.
     Unsupported(UnsupportedSubject),
-    /// The pictures that are being sent leave no space for this one.
+    /// The pictures that are being sent leave no memory for this one.
     NoSpace,
     /// No client may listen to changes.
     LiveOff,
-    /// As many clients listen as may.
+    /// The limit of clients that listen is reached.
     LiveFull,
-    /// As many clients of this address listen as may.
+    /// The limit of clients that listen from this address is reached.
     LiveFullOfClient,
     /// `PURGE` needs a bearer token.
     PurgeToken,
@@ -105,14 +105,14 @@ impl From<Error> for Problem {
             Error::LiveFull => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "live-full",
-                "As many clients listen as may",
+                "Too many clients listen",
                 "look again after Retry-After; the operator can raise live.max_clients",
             )
             .with_header(header::RETRY_AFTER, LIVE_WAIT),
             Error::LiveFullOfClient => Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "live-full-of-client",
-                "As many clients of this address listen as may",
+                "Too many clients listen from this address",
                 "close one, or look again after Retry-After; the operator can raise live.max_per_address, and names the proxies behind which many clients are in server.trusted_proxies",
             )
             .with_header(header::RETRY_AFTER, LIVE_WAIT),

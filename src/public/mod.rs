@@ -50,7 +50,7 @@ use crate::{
     server::Reply,
 };
 
-/// The result of beginning a request.
+/// The result of reading a request.
 pub(crate) enum BeginResult {
     /// The reply.
     Reply(Reply),
@@ -141,7 +141,7 @@ impl Public {
         log: &mut RequestLog,
     ) -> Result<Reply, Error> {
         let made = self.instances.make(&pending.name, pending.demand).await;
-        // Holding it, so that it is there when the request is begun again.
+        // Held, so that the instance is in memory when the request is begun again.
         let _instance = made.map_err(|error| match error {
             NotMade::Unknown => Error::UnknownInstance,
             NotMade::Full => Error::InstancesFull,
@@ -153,7 +153,7 @@ impl Public {
         }
     }
 
-    /// Whether a path is one of this service.
+    /// Whether this service has a route for the path.
     pub(crate) fn has(&self, uri: &Uri) -> bool {
         !matches!(Route::parse(uri), Ok(None))
     }

@@ -14,7 +14,7 @@ use crate::{
     server::Reply,
 };
 
-/// A purge that may be made.
+/// A purge whose credential is right.
 #[derive(Debug)]
 pub(crate) struct PurgeRequest {
     instance: Arc<Instance>,

@@ -28,7 +28,7 @@ pub(super) enum InstanceLookup<R> {
     Pending(PendingInstance),
 }
 
-/// An instance of a pattern that a request may have made.
+/// An instance of a pattern that is not in memory, and that a request may have made.
 #[derive(Debug)]
 pub(crate) struct PendingInstance {
     pub(super) name: String,
@@ -81,7 +81,7 @@ impl Public {
         }))
     }
 
-    /// The instance that a request is for, if it is of a pattern.
+    /// The instance of a request, if it is of a pattern.
     pub(super) fn pending_instance(
         &self,
         name: &str,

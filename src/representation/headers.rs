@@ -1,9 +1,9 @@
 //! Writes the reply for a face: the only place that makes its validators and `Cache-Control`.
 //!
-//! Caching follows one rule: a browser may keep a picture exactly as long as this server does (`max-age` is
-//! the TTL, and `Age` counts against it, RFC 9111 §4.2), or shorter where the operator says so. A placeholder for a confirmed "no picture" may be
-//! kept for minutes, and a placeholder caused by an error may not be stored. What stands in for a variant and
-//! the reply to a refresh are asked about each time.
+//! A browser may keep a picture as long as this server does (`max-age` is the TTL, and `Age` counts against it,
+//! RFC 9111 §4.2), or shorter if the operator says so. It may keep a placeholder for a confirmed "no picture" for
+//! minutes, and may not store a placeholder caused by an error. It has to revalidate the reply to a refresh, and an
+//! image in place of a variant, each time.
 
 use std::{fmt::Write, time::Duration};
 
@@ -33,14 +33,14 @@ const REASON: HeaderName = HeaderName::from_static("x-faceplate-reason");
 const VARIANT: HeaderName = HeaderName::from_static("x-faceplate-variant");
 /// The instance whose picture it is, where that is another one.
 const INSTANCE: HeaderName = HeaderName::from_static("x-faceplate-instance");
-/// nginx does not subtract `Age` from `max-age`, but goes by this, and keeps it from the client.
+/// nginx does not subtract `Age` from `max-age`. It uses this header instead, and removes it.
 const ACCEL_EXPIRES: HeaderName = HeaderName::from_static("x-accel-expires");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
 
 /// An image may not run scripts or load anything. A placeholder may style itself.
 const IMAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
-/// What scripts of other origins may read besides the headers that they always may.
+/// The headers that scripts of other origins may read, beside those that they always may.
 const EXPOSED: &str = "Accept-Ranges, Age, Cache-Status, Content-Range, Date, ETag, Retry-After, Vary, X-Faceplate-Ignored, X-Faceplate-Instance, X-Faceplate-Reason, X-Faceplate-Source, X-Faceplate-Variant, X-Request-Id";
 /// The longest time for which a placeholder for a confirmed "no picture" may be kept.
 const PLACEHOLDER_MAX_AGE: Duration = Duration::from_secs(300);
@@ -134,8 +134,8 @@ impl Writer<'_> {
         reply
     }
 
-    /// The reply for a placeholder that no look-up decides: the URL asks for it although there may be a picture
-    /// (`f=y`), or no picture can belong to the address.
+    /// The reply for a placeholder that needs no look-up: the URL asks for it although there may be a picture
+    /// (`f=y`), or the address cannot have a picture.
     pub(super) fn forced_placeholder(&self, log: &mut RequestLog) -> Reply {
         let (reason, cache_status) = match self.request.subject {
             Subject::Faceless(_) => (
@@ -276,7 +276,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Why a request that demands a refresh did not get one. A fresh picture is not what it asked for.
+    /// Why a request that demands a refresh did not get one. A picture that is only fresh does not fulfil it.
     fn unmet_refresh(&self, face: &ServedFace) -> Option<&'static str> {
         if !self.request.is_refresh {
             None

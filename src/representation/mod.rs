@@ -69,9 +69,9 @@ pub(crate) struct Renderer {
 #[derive(Debug)]
 pub(crate) struct Representation {
     content: Content,
-    /// Whether `Accept` was looked at.
+    /// Whether `Accept` decided, so that the reply has `Vary: Accept`.
     varies: bool,
-    /// Why this is not the variant that the request gets otherwise.
+    /// Why this is sent in place of the variant that the request is for.
     stands_in: Option<VariantError>,
 }
 
@@ -275,7 +275,7 @@ impl Renderer {
 }
 
 impl FaceRequest {
-    /// The key of the placeholder's color, which is the same for all names of a person.
+    /// The key that gives the placeholder its color; all names of a person have the same.
     fn key(&self) -> Key {
         let person = self.instance.person(self.subject);
         Key::new(self.instance.name(), &person)
@@ -299,8 +299,8 @@ impl Representation {
         Self { content, ..self }
     }
 
-    /// What is sent in place of a variant of this: a picture is sent as it is, and an SVG to those who name
-    /// it in `Accept`. Others get a silhouette that is drawn once.
+    /// The representation in place of a variant of this one: a picture as it is, and an SVG for clients that name
+    /// SVG in `Accept`. Other clients get a silhouette that is drawn once.
     fn standing_in(self, why: VariantError, request: &FaceRequest) -> Self {
         let stands_in = self.stands_in.or(Some(why));
         match self.content {

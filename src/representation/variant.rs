@@ -54,7 +54,7 @@ pub(super) fn of_picture(
     let has_size = view
         .size
         .is_none_or(|edge| width == height && width <= u32::from(edge));
-    // Whether the pixels can be decoded is found out by making a variant, where it is not known yet.
+    // The decoder finds out whether the pixels can be decoded, where that is not known yet.
     let is_sure = picture.is_checked() || view.size.is_none();
     let is_original = original_format(picture) == Some(format) && has_size && is_sure;
     let variant = VariantSpec {

@@ -28,7 +28,7 @@ tokio::task_local! {
 
 /// The memory of a stream beside its picture, in bytes.
 const STREAM: u64 = 8 * 1024;
-/// A stream that takes longer has to fit into the budget.
+/// A stream that makes no progress for this long must fit into the budget.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The response on one stream.

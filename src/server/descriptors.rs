@@ -1,5 +1,5 @@
-//! The limit of open files, and how many connections it allows. A process that has no descriptor left can neither call a
-//! vendor nor read its disk nor answer a probe, so some are kept for these.
+//! The limit of open files, and how many connections it allows. Without a free descriptor, a process can neither call
+//! a vendor nor read its disk nor answer a probe, so some are reserved for that.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

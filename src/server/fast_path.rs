@@ -64,7 +64,7 @@ struct Deadline<'a> {
     timer: Pin<&'a mut Sleep>,
 }
 
-/// The most requests that a client gets answered before other connections of its thread get their turn.
+/// The most requests of one client that are answered before other connections of the thread are served.
 const ANSWERS_IN_A_ROW: u32 = 4;
 
 /// Serves requests on `stream`, which begin with the bytes in `received`, until one of them needs hyper. The first head has to

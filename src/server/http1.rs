@@ -181,8 +181,9 @@ impl<H: Handler> Service<Request<Incoming>> for HyperHandler<H> {
                 let tunnel = response.extensions_mut().remove::<Tunnel>();
                 *lock(&answers.tunnel) = tunnel.and_then(|tunnel| tunnel.take());
             }
-            // hyper closes a connection whose request is not read to its end, but does not say so (RFC 9112 §9.6). To
-            // wait for more of a body would invite it, where the client asks whether it may send one.
+            // hyper closes a connection whose request body is not read to its end, but does not say so in a header
+            // (RFC 9112 §9.6). The body is not waited for, because that would make a client send it that asks for
+            // permission first.
             if !unread.read_to_end(!is_expected).await {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);

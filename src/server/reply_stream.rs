@@ -10,8 +10,8 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-/// The body of a response that is sent while it is made. It ends when its source does, which is told when the client is
-/// gone.
+/// The body of a response that is sent while it is made. It ends when its source ends. The source learns when the
+/// client has closed the connection.
 #[derive(Debug)]
 pub struct ReplyStream(Source);
 

@@ -1,9 +1,9 @@
-//! The data structure behind the [`Index`](super::index::Index): which entry has which content, how large
-//! it is, and when it was last used. Pure bookkeeping; it reads and removes no file.
+//! The table behind the [`Index`](super::index::Index): the content, the size and the last use of each entry. Pure
+//! bookkeeping; it reads and removes no file.
 //!
-//! A look-up that the memory tier answers does not count as a use here. But a face that is looked at is
-//! confirmed once per TTL, and that is a use. So the last use is exact to one TTL, which is enough to
-//! tell faces in use from unused ones.
+//! A look-up that the memory tier answers does not count as a use here. But a face that is requested is confirmed
+//! once per TTL, which counts. So the last use is exact to one TTL, which is enough to tell faces in use from unused
+//! ones.
 
 use std::collections::HashMap;
 

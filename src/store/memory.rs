@@ -24,10 +24,11 @@ pub(super) struct Memory {
 /// An entry in memory.
 #[derive(Clone, Debug)]
 struct ResidentEntry {
-    /// Ends with the residence, after which a client that still takes the picture pays for it.
+    /// Dropped when the entry leaves memory. From then on, the picture counts against the budget of bytes in flight
+    /// while clients receive it.
     _hold: Option<Arc<CacheHold>>,
     entry: Arc<Entry>,
-    /// `None` if the record on disk names none. An entry may be in memory alone, so its owner has to be known here.
+    /// The owner; `None` if the record on disk names none. Kept here, because an entry may be in memory alone.
     owner: Option<Arc<Owner>>,
 }
 

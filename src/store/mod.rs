@@ -1,4 +1,4 @@
-//! Stores entries: in memory, then on disk. Knows nothing of HTTP, nor why an entry is stored.
+//! Stores entries in memory and on disk. Knows nothing of HTTP, nor of the reasons to store an entry.
 //!
 //! # Layers
 //!
@@ -298,7 +298,7 @@ impl Store {
     /// Looks the entry up where [`Store::get_cached`] did not know: on disk, on a thread that may block.
     pub async fn find_uncached(&self, key: &Key) -> CacheAnswer {
         let guard = self.locks.lock(key).await;
-        // The lock holder before may have put it there.
+        // The previous lock holder may have put it there.
         if let Some(entry) = self.memory.get(key) {
             return CacheAnswer::Found(entry);
         }

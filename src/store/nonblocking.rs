@@ -77,12 +77,12 @@ impl NonblockingReader {
         Ok((entry, metadata.owner.clone()))
     }
 
-    /// Has to be called after every change of the key's index file.
+    /// Must be called after every change of the key's index file.
     pub(super) fn invalidate(&self, key: &Key) {
         self.metadata.remove(key);
     }
 
-    /// Has to be called when the cache directory was replaced.
+    /// Must be called when the cache directory was replaced.
     pub(super) fn invalidate_all(&self) {
         self.metadata.clear();
     }

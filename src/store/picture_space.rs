@@ -7,16 +7,16 @@ use crate::{
 };
 
 impl Store {
-    /// Waits for space in memory for the picture of `key`, which [`Store::find_uncached`] reads. `None` if clients that
-    /// take their pictures slowly leave no space in time.
+    /// Waits for space in memory for the picture of `key`, which [`Store::find_uncached`] reads. `None` if slow
+    /// clients leave no space in time.
     pub async fn reserve_space(&self, key: &Key) -> Option<Reservation> {
-        // Of an entry that the index does not know yet.
+        // The reservation for an entry that the index does not know yet.
         const USUAL: u32 = 64 * 1024;
         let length = self.disk.length(key).unwrap_or(USUAL);
         self.in_flight.reserve(length.into()).await
     }
 
-    /// The same picture, charged to the clients that it is sent to, except while the memory tier has it.
+    /// The same picture, counted against the budget of bytes in flight, except while the memory tier has it.
     pub fn charge(&self, picture: Picture) -> Picture {
         let bytes = self.in_flight.charge(picture.bytes().clone());
         Picture::from_proof(bytes, &picture.proof()).unwrap_or(picture)

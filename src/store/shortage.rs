@@ -53,7 +53,7 @@ struct Attempt {
     evicted: u64,
 }
 
-/// The file system is short of a resource although everything was evicted that could help.
+/// A shortage that remains although everything was evicted that could help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LastingShortage {
     Bytes { free: u64, reserve: u64 },

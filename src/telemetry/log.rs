@@ -31,7 +31,7 @@ pub struct Settings {
     pub level: String,
 }
 
-/// Libraries whose lines of a lower level would contain paths and links, and thus JIDs and signatures.
+/// Libraries whose lines below these levels would contain paths and links, and thus JIDs and signatures.
 const QUIET: &str = "h2=warn,hyper=warn,hyper_util=warn,rustls=warn,hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";
 
 impl Default for Settings {
@@ -64,8 +64,8 @@ pub fn start(settings: &Settings, traces: Option<&Traces>) -> Result<(), String>
     Ok(())
 }
 
-/// Whether `level` lets access-log lines pass. The answer never changes, so it is asked for once and of a subscriber of its
-/// own: asking the log's layers for an event that does not follow would confuse their filters.
+/// Whether `level` lets access-log lines pass. The answer never changes, so it is asked for once, from a separate
+/// subscriber: asking the log's layers about an event that does not follow would confuse their filters.
 fn has_access_log(level: &str) -> bool {
     let subscriber = registry().with(filter(level));
     tracing::subscriber::with_default(
@@ -74,7 +74,8 @@ fn has_access_log(level: &str) -> bool {
     )
 }
 
-/// The filter for `level`, which may be a filter itself. It never lets the lines pass that libraries write about requests.
+/// The filter for `level`, which may be a filter itself. It always drops the lines that libraries write about
+/// requests.
 pub fn filter(level: &str) -> EnvFilter {
     EnvFilter::new(format!("{level},{QUIET}"))
 }

@@ -1,5 +1,5 @@
-//! Reports the bounds of this process that are reached: a metric counts each time, and the log names each bound at most
-//! once a minute, so that an attack fills no log.
+//! Reports reached limits of this process: a metric counts each time, and the log names each limit at most once a
+//! minute, so that an attack does not fill the log.
 
 use std::{
     collections::BTreeMap,
@@ -10,14 +10,14 @@ use std::{
 use super::metrics::PROCESS;
 use crate::sync::lock;
 
-/// A bound of the server, by the label in the metric.
+/// A limit of the server, by its label in the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// All connections of a listener are open; the next client waits.
     Connections,
     /// A client did not finish its handshake or the head of a request in time.
     HeaderTimeout,
-    /// A client took nothing of its response in time.
+    /// A client read nothing of its response in time.
     SendTimeout,
     /// The head of a request was too large.
     Header,
@@ -25,19 +25,19 @@ pub enum Limit {
     InFlight,
     /// A client sent too many requests.
     ClientRate,
-    /// As many faces of an instance are wanted as may be; the oldest is dropped.
+    /// Wanted faces of an instance; the oldest is dropped.
     WantedFaces,
-    /// As many requests wait for longer than others as may; this one is answered as if it did not say `wait`.
+    /// Requests that wait for longer than others; this one is answered as if it had no `wait`.
     Waiting,
-    /// As many clients listen to changes of faces as may, in all or of one address.
+    /// Clients that listen to changes of faces, in all or of one address.
     LiveClients,
-    /// A client that listens to changes has fallen too far behind, and has to look at all faces again.
+    /// Changes that are kept for a client that listens: it has fallen behind and has to look at all faces again.
     LiveHistory,
-    /// As many downloads of an instance wait that its events asked for as may wait.
+    /// Downloads of an instance that webhook events asked for and that wait.
     EventDownloads,
-    /// As many instances of a pattern are in use as may be; another name is refused.
+    /// Instances of a pattern in use; another name is refused.
     InstanceNames,
-    /// As many requests of an instance pass through to its gateway as may.
+    /// Requests of an instance that pass through to its gateway at once.
     PassThrough,
 }
 

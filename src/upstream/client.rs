@@ -126,7 +126,7 @@ impl Client {
         }
     }
 
-    /// A client with the same settings for another account: it shares the connections and not the turns of downloads.
+    /// A client with the same settings for another account. Both share connections, but not the limit of downloads.
     pub fn sibling(&self) -> Self {
         Self {
             http: self.http.clone(),
@@ -236,7 +236,7 @@ impl Client {
         .await
     }
 
-    /// Asks once more if a kept connection is closed: GET is safe to repeat (RFC 9110 §9.2.2).
+    /// Repeats the request if a kept connection is closed: GET is safe to repeat (RFC 9110 §9.2.2).
     async fn get_picture(&self, uri: Uri) -> Result<Response<Incoming>, ClientError> {
         match get(&self.http, uri.clone()).await {
             Err(ClientError::KeptConnectionClosed) => get(&self.unpooled, uri).await,

@@ -80,12 +80,12 @@ pub(super) const SECTION: Section = Section {
         Key::new::<NonZeroU32>(
             "max_wanted",
             "2000",
-            "The most faces of an instance that were refused for lack of budget and are fetched as soon as there is some. Beyond it, the oldest of the least urgent ones are dropped.",
+            "The most wanted faces of an instance: those that the budget refused, and that are fetched as soon as it allows. Beyond it, the oldest of the least urgent ones are dropped.",
         ),
         Key::new::<Duration>(
             "wanted_for",
             "1h",
-            "How long such a face stays wanted after it was last requested.",
+            "How long a face stays wanted after it was last requested.",
         ),
         Key::new::<OnHidden>(
             "on_hidden",

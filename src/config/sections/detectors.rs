@@ -42,12 +42,12 @@ pub(super) const EMPTY_ANSWERS: Section = Section {
 
 pub(super) const DEFAULT_PICTURES: Section = Section {
     name: "default_pictures",
-    about: "How the picture is recognized that the gateway sends for contacts without one.",
+    about: "How the gateway's default picture, which it sends for contacts without one, is recognized.",
     keys: &[
         Key::new::<NonZeroU32>(
             "shared_by",
             "5",
-            "How many contacts have to share a link or a picture. A number that is larger than that of the contacts turns this off.",
+            "How many contacts have to share a link or a picture. A number larger than that of all contacts turns this off.",
         )
         .within("2", "1000000"),
         Key::new::<Vec<String>>(

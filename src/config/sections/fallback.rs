@@ -5,7 +5,7 @@ use crate::config::{Instance, InstancePattern, key::Key, reader::Reader};
 pub(super) const FALLBACK: Key = Key::new::<Vec<String>>(
     "fallback",
     "",
-    "The names of [other instances](operations.md#fallback) that are asked for the same person if this one has no picture or no call.",
+    "The names of [other instances](operations.md#fallback) that are asked for a person if this one has no picture, or its vendor no call.",
 );
 
 /// The most instances in a list.

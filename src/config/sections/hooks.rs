@@ -22,7 +22,7 @@ pub(super) const SECTION: Section = Section {
         Key::optional::<Address>(
             "listen",
             "none",
-            "The address to listen on: `address:port`, or `unix:/path`. It is for the gateways alone and takes nothing but events.",
+            "The address to listen on: `address:port`, or `unix:/path`. The listener takes gateways' events and nothing else.",
         )
         .at_restart(),
         Key::new::<Size>(
@@ -39,7 +39,7 @@ pub(super) const SECTION: Section = Section {
         Key::new::<Duration>(
             "hint_after",
             "1h",
-            "How old the last answer about a face has to be for a message of the contact to make the next request refresh it.",
+            "A message of a contact makes the next request refresh the face if the last answer about it is at least this old.",
         ),
     ],
     sections: &[],
@@ -48,7 +48,7 @@ pub(super) const SECTION: Section = Section {
 /// `[instances.NAME.hook]`.
 pub(super) const OF_INSTANCE: Section = Section {
     name: "hook",
-    about: "What the events of the gateway's webhook are checked with. Its URL is that of `hooks.listen` with `/v1/hooks/NAME/SECRET`.",
+    about: "The credentials of the gateway's webhook. Its URL is that of `hooks.listen` with `/v1/hooks/NAME/SECRET`.",
     keys: &[
         Key::optional::<SecretReference>(
             "secret",

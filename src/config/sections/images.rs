@@ -25,7 +25,7 @@ pub(super) const SECTION: Section = Section {
         Key::new::<Size>(
             "work",
             "64MiB",
-            "Memory of all image work under way. The size of a picture says what work on it takes; one that would take more than all of it is sent as the original.",
+            "Memory for all image work under way. Each work takes an amount that the picture's header tells; a picture that would take more than all of it is sent as the original.",
         )
         .at_restart(),
         Key::new::<NonZeroU32>(

@@ -77,7 +77,7 @@ pub(super) const SECTION: Section = Section {
             Key::new::<bool>(
                 "pass_through",
                 "false",
-                "Whether everything else that is asked under the gateway's paths, with the gateway's credential, [passes through](dropin.md#pass-through) to `base_url`.",
+                "Whether all other requests with the gateway's credential [pass through](dropin.md#pass-through) to `base_url`.",
             ),
         ],
         sections: &[

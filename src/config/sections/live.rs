@@ -17,13 +17,13 @@ pub(super) const SECTION: Section = Section {
         Key::optional::<bool>(
             "enabled",
             "true; with `access.allow_public` and `mode = \"open\"`, false",
-            "Whether clients may listen. In open mode, all who reach the listener can, and learn the JIDs of the faces that change: phone numbers that they need not have known.",
+            "Whether clients may listen. In open mode, every client that reaches the listener may, and learns the JIDs of the faces that change, which may be phone numbers that it did not know.",
         ),
         Key::new::<NonZeroU32>("max_clients", "1000", "The most clients that listen at once."),
         Key::new::<NonZeroU32>(
             "max_per_address",
             "100",
-            "The most of them that have one address.",
+            "The most clients of one address that listen at once.",
         ),
         Key::new::<NonZeroU32>(
             "kept_changes",

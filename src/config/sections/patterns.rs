@@ -18,7 +18,7 @@ pub(super) const MAX_NAMES: Key = Key::new::<NonZeroU32>(
 pub(super) const IDLE: Key = Key::new::<Duration>(
     "idle",
     "24h",
-    "Where the name has a `*`: when a name leaves memory that nobody has asked for. Its faces and its budget stay on disk.",
+    "Where the name has a `*`: how long a name without requests stays in memory. Its faces and its budget stay on disk.",
 )
 .at_least("1m");
 
@@ -119,7 +119,7 @@ pub(super) fn check(
         if are_strangers_allowed {
             reader.warning(
                 &format!("\"{}\"", pattern.names),
-                "with access.mode = \"open\", whoever reaches the listener can have any matching account asked for; sign the URLs, or list the names",
+                "with access.mode = \"open\", every client that reaches the listener can cause calls for any matching account; sign the URLs, or list the names",
             );
         }
         for other in &patterns[..index] {

@@ -65,7 +65,7 @@ pub(super) const SECTION: Section = Section {
         Key::new::<Duration>(
             "send_timeout",
             "30s",
-            "How long a client may take nothing of its response before the connection is closed.",
+            "How long a client may read nothing of its response before the connection is closed.",
         )
         .at_restart(),
         Key::new::<Size>(
@@ -97,13 +97,13 @@ pub(super) const SECTION: Section = Section {
         Key::new::<bool>(
             "fast_path",
             "true",
-            "Whether GET and HEAD over HTTP/1.1 take a shorter way than other requests. `false` has hyper read all requests.",
+            "Whether GET and HEAD over HTTP/1.1 take a shorter path than other requests. `false` lets hyper read all requests.",
         )
         .at_restart(),
         Key::new::<bool>(
             "sendfile",
             "true",
-            "Whether that way sends long pictures out of files in memory. `false` copies them for each request.",
+            "Whether that path sends long pictures out of files in memory. `false` copies them for each request.",
         )
         .at_restart(),
         Key::new::<Vec<TrustedProxy>>(

@@ -14,7 +14,8 @@ use crate::{
 };
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// A browser connects again after between one and two times as long, so that not all do so at once.
+/// The shortest time after which a browser connects again. Each waits up to twice as long, so that not all connect at
+/// once.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// The comment that is sent when there is no event.

@@ -45,7 +45,7 @@ pub(super) struct Place {
 }
 
 impl LiveListeners {
-    /// No clients yet. One that takes nothing for `send_timeout` is sent no more.
+    /// No clients yet. A client that reads nothing for `send_timeout` is disconnected.
     pub fn new(send_timeout: Duration, metrics: Metrics) -> Self {
         // All are refused until the rules are set.
         let closed = Rules {
@@ -84,7 +84,7 @@ impl LiveListeners {
         self.shared.send_timeout
     }
 
-    /// A place for a client. Clients without limits have no address.
+    /// A place for a client; `None` if there are too many. Clients without limits have no address.
     pub(super) fn enter(
         &self,
         client: Option<IpAddr>,

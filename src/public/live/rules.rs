@@ -41,8 +41,8 @@ impl Rules {
         Ok(until.unwrap_or(NEVER))
     }
 
-    /// Checks once more that a client may listen, by its request, and lets its feed follow its instance. `None` if the
-    /// client may not, or the instance is gone.
+    /// Checks a client's request again after a reload, and lets its feed follow its instance. `None` if the client
+    /// may no longer listen, or the instance is gone.
     pub(super) fn allow_again(
         &self,
         uri: &Uri,
@@ -56,7 +56,7 @@ impl Rules {
         let until = self.allow(&url, headers, faces.now()).ok()?;
         match self.instances.get(&url.instance) {
             Some(instance) => feed.follow(faces, &instance),
-            // One of a pattern that is not in use is not made for this.
+            // An instance of a pattern that is not in memory is not made for this.
             None if self.instances.is_configured(&url.instance) => {}
             None => return None,
         }

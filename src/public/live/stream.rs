@@ -28,7 +28,7 @@ pub(super) struct Listener {
     pub(super) faces: Faces,
     pub(super) rules: watch::Receiver<Arc<Rules>>,
     pub(super) heartbeat: Duration,
-    /// The longest time in which it takes nothing.
+    /// The longest time in which it may read nothing.
     pub(super) send_timeout: Duration,
     pub(super) parts: mpsc::Sender<Bytes>,
     pub(super) place: Place,
@@ -39,7 +39,7 @@ impl Listener {
     pub(super) async fn run(mut self) {
         let shutdown = self.faces.shutdown().clone();
         shutdown.run_until_cancelled(self.serve()).await;
-        // A client that comes back at once finds its place free.
+        // So a client that connects again at once finds its place free.
         drop(self.place);
         drop(self.parts);
     }

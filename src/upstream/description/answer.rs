@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AnswerForm {
     pub(super) to: Vec<AnswerKind>,
-    /// The calls that it is of, by their faces; empty: of all but `me`.
+    /// The calls that it belongs to, by their faces; if empty, all but `me`.
     pub(super) subjects: Vec<PictureSubject>,
     /// The status; without one, that of the kind.
     pub(super) status: Option<StatusCode>,
@@ -98,7 +98,7 @@ impl AnswerKind {
         ("error", AnswerKind::Error),
     ];
 
-    /// The kind whose answer stands in for one that is not written.
+    /// The kind whose answer is used if this one has none.
     fn wider(self) -> Option<Self> {
         match self {
             AnswerKind::Empty(_) => Some(AnswerKind::None),
@@ -183,7 +183,7 @@ impl Description {
         form.is_none() && self.pictures[picture].places.bytes
     }
 
-    /// Whether the answers to a picture call are written: to a picture, and to none.
+    /// Whether the description has both answers to a picture call: with a picture, and without one.
     pub(super) fn is_answered(&self, picture: usize) -> bool {
         let has = |kind| self.answer_form(picture, kind).is_some();
         has(AnswerKind::None) && (has(AnswerKind::Picture) || self.pictures[picture].places.bytes)

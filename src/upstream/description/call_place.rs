@@ -40,7 +40,7 @@ pub(super) struct Findings<'a> {
     pub(super) is_wrong_account: bool,
     pub(super) face: Option<(&'a Placeholder, String)>,
     pub(super) refresh: bool,
-    /// Texts of the query that the description has and the request has not, and those that both have.
+    /// The number of texts in the query that only the description has, and the number that both have.
     pub(super) missing: usize,
     pub(super) agreeing: usize,
 }

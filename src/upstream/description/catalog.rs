@@ -24,7 +24,7 @@ struct Text {
 // === impl Catalog ===
 
 impl Catalog {
-    /// Adds the text of a description. `has_lines`: `file` is a file with this text.
+    /// Adds the text of a description. `has_lines` says that `file` is a file with this text.
     pub fn add(&mut self, name: &str, file: &str, text: String, has_lines: bool) {
         let text = Text {
             file: file.to_owned(),
@@ -67,7 +67,7 @@ impl Catalog {
         self.load_after(name, &[])
     }
 
-    /// The name that was probably meant.
+    /// The known name that is most similar.
     pub fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, &self.names())
     }

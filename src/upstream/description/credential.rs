@@ -1,5 +1,5 @@
-//! Finds out whether a request that is none of the described calls has the credential of an account, in a place where a
-//! call of the gateway has it.
+//! Finds the credential of an account in a request that is none of the described calls, at the places where the
+//! gateway's calls have it.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Reads the events of a gateway's webhook: whose pictures have changed, or may have.
+//! Reads the events of a gateway's webhook: which pictures have changed, or may have changed.
 
 use serde_json::{Map, Value};
 use url::form_urlencoded;
@@ -26,7 +26,7 @@ pub(super) struct HookReader {
 /// The reader of one kind of event.
 #[derive(Clone)]
 pub(super) struct EventReader {
-    /// A rule that is used for its condition alone.
+    /// A rule whose verdict is ignored; its condition chooses the events.
     pub(super) condition: Rule,
     pub(super) each: Option<Pointer>,
     pub(super) jid: Vec<Pointer>,
@@ -34,7 +34,7 @@ pub(super) struct EventReader {
     pub(super) removed: Option<Pointer>,
     /// Places of two names of one person.
     pub(super) same: Vec<NamePair>,
-    /// Whether the event says nothing about pictures, as one about a message.
+    /// Whether the event says nothing about pictures, such as one about a message.
     pub(super) is_hint: bool,
 }
 
@@ -51,7 +51,7 @@ pub enum EventError {
     NoHook,
 }
 
-/// What an event says.
+/// The content of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// The account, if the event names it.

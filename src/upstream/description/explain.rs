@@ -1,5 +1,5 @@
-//! Shows how a reply is read: which call, which member, which rule. Names and types alone, because a reply holds
-//! names, numbers and links.
+//! Shows how a reply is read: by which call, member and rule. It names members and types only, because the values of
+//! a reply are names, numbers and links.
 
 use std::fmt;
 

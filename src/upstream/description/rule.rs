@@ -60,7 +60,7 @@ pub(super) struct Subject<'r> {
     pub(super) text: Option<&'r str>,
 }
 
-/// What the rules say.
+/// The verdict of the rules.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
     Then(Then),

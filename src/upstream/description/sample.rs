@@ -12,7 +12,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     pub(super) call: CallKind,
-    /// Whose word it is.
+    /// The source that says so.
     pub(super) from: String,
     pub(super) ask: Option<Subject>,
     pub(super) refresh: bool,

@@ -22,7 +22,7 @@ pub(super) fn read(
             "the vendor has no such path (404); check base_url",
         ),
         // A wrong base URL or account must not look like contacts without pictures. Where a 404 means that there is
-        // none, a rule says so.
+        // no picture, a rule of the description says so.
         StatusCode::NOT_FOUND => (
             Trouble::VendorError,
             "the vendor answered 404, about which its description says nothing; check base_url and account",
