@@ -12,7 +12,7 @@ use crate::{
 
 pub(super) const EMPTY_ANSWERS: Section = Section {
     name: "empty_answers",
-    about: "When empty answers are taken as a sign of a rate limit: if enough faces in a row lose their picture, or if nearly all of the latest answers are empty where fewer used to be.",
+    about: "When empty answers count as a rate limit: enough faces in a row lose their picture, or nearly all of the latest answers are empty where fewer used to be.",
     keys: &[
         Key::new::<NonZeroU32>(
             "lost",
