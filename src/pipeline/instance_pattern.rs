@@ -57,15 +57,25 @@ pub trait InstanceMaker: Debug + Send + Sync {
     fn forget(&self, name: &str);
 }
 
-/// The kind of client that asks for an instance.
+/// The reason to make an instance: the kind of client that asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// A client with a credential.
     Credential,
-    /// A client that needs the instance only if it was made before, such as a webhook.
+    /// A client of open faces without a credential.
     Open,
-    /// One that needs it only if it has been made before, such as a webhook.
+    /// A client that needs the instance only if it was made before, such as a webhook.
     IfKnown,
+}
+
+impl Demand {
+    /// The demand of a client with access, which open faces grant without a credential, too.
+    pub fn of_client(has_credential: bool) -> Self {
+        match has_credential {
+            true => Self::Credential,
+            false => Self::Open,
+        }
+    }
 }
 
 /// An instance was not made.

@@ -52,13 +52,9 @@ impl Public {
         let access = self.access.check(&url, headers, now);
         let sharing = access.inspect_err(|_| self.metrics.record_rejected_signature())?;
         let Some(instance) = self.instances.get(&url.instance) else {
-            let demand = match self.access.has_credential(&url, headers, now) {
-                true => Demand::Credential,
-                false => Demand::Open,
-            };
-            return self
-                .pending_instance(&url.instance, demand)
-                .map(InstanceLookup::Pending);
+            let has_credential = self.access.has_credential(&url, headers, now);
+            let pending = self.pending_instance(&url.instance, Demand::of_client(has_credential));
+            return pending.map(InstanceLookup::Pending);
         };
         log.set_instance(instance.name());
         if url.wait.is_some() && !self.access.has_credential(&url, headers, now) {

@@ -383,7 +383,7 @@ async fn a_page_of_another_site_learns_nothing_from_the_admin_listener() {
             let answer = Answer::to(&admin, "GET", path, &headers).await;
             assert_eq!(answer.status, 403, "{site} {path}");
         }
-        // Whoever follows a link to the dashboard gets there, but no page can show it in a frame.
+        // A link to the dashboard works, but no page can show the dashboard in a frame.
         for (dest, status) in [("document", 200), ("iframe", 403)] {
             let headers = [
                 ("sec-fetch-site", site),

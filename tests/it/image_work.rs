@@ -76,7 +76,7 @@ async fn a_picture_that_would_take_more_than_all_image_work_is_sent_as_it_is() {
     answer.assert_picture(&file.clone().into());
     let limit = "faceplate_limit_reached_total{limit=\"image_work\"}";
     assert_eq!(value(&metrics(&rig).await, limit), 1);
-    // The browser keeps it only as long as there is no variant.
+    // The browser revalidates it, so that it gets the variant once that is made.
     let path = format!("/avatar/waha/{FACE}?s=96");
     let known = [("if-none-match", answer.header("etag"))];
     let again = rig.ask("GET", &path, &known).await;

@@ -242,7 +242,7 @@ impl RocketChat {
         origin
     }
 
-    /// What `handleExternalProvider` answers.
+    /// The answer of `handleExternalProvider`.
     async fn answer(&self, path: &str) -> Response<Full<Bytes>> {
         let Some(user) = path.strip_prefix("/avatar/") else {
             let html = Response::builder().header("content-type", "text/html");

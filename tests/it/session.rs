@@ -18,7 +18,7 @@ use crate::{
     wire::{Server, picture, response},
 };
 
-/// A gateway that answers "no picture" about everybody while its session is down, as Evolution does.
+/// A gateway that answers "no picture" for every contact while its session is down, as Evolution does.
 struct Gateway {
     server: Server,
     state: Arc<State>,
@@ -116,10 +116,10 @@ async fn eight_empty_answers_of_a_cold_cache_are_session_down_and_not_unknown_fo
     // The ninth face found the instance paused.
     assert_eq!(gateway.calls(), (1, 1));
     assert_eq!(session(&rig).await, "down");
-    // What was answered meanwhile is taken back.
+    // The answers since then are taken back.
     let taken_back = async || reasons(&rig, 0..7).await == ["session_down"; 7];
     until(taken_back, LIMIT).await;
-    // Once the session works again, nobody waits for six hours.
+    // Once the session works again, no face waits for six hours.
     gateway.set(false);
     gateway.state.has_pictures.store(true, Ordering::Relaxed);
     rig.seconds(60);

@@ -1,4 +1,4 @@
-//! Caches between this server and its clients keep what everybody may see, as long as it is fresh, and nothing
+//! Caches between this server and its clients keep public responses, as long as they are fresh, and nothing
 //! that a credential let in.
 
 use crate::support::{Answer, Rig, rig::Settings};

@@ -62,7 +62,7 @@ fn outcome(provider: &str, status: u16, body: &str) -> String {
     name(read(provider, status, body))
 }
 
-/// What came out, in a word, or the link.
+/// The result in a word, or the link.
 fn name(result: Result<VendorAnswer, VendorFailure>) -> String {
     match result {
         Ok(VendorAnswer::Bytes(bytes)) => format!("{} bytes", bytes.len()),

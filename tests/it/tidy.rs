@@ -15,7 +15,7 @@ use std::{
 use faceplate::config::SECTIONS;
 use source::{Source, assert_none, everything, sources, tracked};
 
-/// The top-level modules, here called rooms, and their floors. A room may use rooms on lower floors, and itself.
+/// The top-level modules and their floors. A module may use modules on lower floors, and itself.
 const FLOORS: [(&str, u8); 26] = [
     ("clock", 0),
     ("hex", 0),
@@ -85,46 +85,46 @@ const OWNERS: [(&str, &[&str], &str); 8] = [
     ("println!", &["cli/"], "a library reports through tracing"),
 ];
 
-/// Names that some rooms must not use, and the reasons.
+/// Names that some modules must not use, and the reasons.
 const STRANGERS: [(&str, &[&str], &str); 3] = [
     (
         "hyper",
         &["store/", "avatar/", "limits/", "images/"],
-        "these rooms know nothing of HTTP",
+        "these modules know nothing of HTTP",
     ),
     (
         "http::",
         &["store/", "avatar/", "limits/", "images/"],
-        "these rooms know nothing of HTTP",
+        "these modules know nothing of HTTP",
     ),
     (
         "Instant::now",
         &["store/", "avatar/", "limits/", "images/"],
-        "these rooms get the time as an argument",
+        "these modules get the time as an argument",
     ),
 ];
 
 /// The longest file, without its tests.
 const LONGEST: usize = 450;
 
-fn floor(room: &str) -> Option<u8> {
+fn floor(module: &str) -> Option<u8> {
     FLOORS
         .iter()
-        .find(|(name, _)| *name == room)
+        .find(|(name, _)| *name == module)
         .map(|(_, floor)| *floor)
 }
 
-/// The rooms that a text names after `crate::`, grouped imports included.
-fn named_rooms(text: &str) -> BTreeSet<String> {
-    let mut rooms = BTreeSet::new();
+/// The modules that a text names after `crate::`, grouped imports included.
+fn named_modules(text: &str) -> BTreeSet<String> {
+    let mut modules = BTreeSet::new();
     for (at, _) in text.match_indices("crate::") {
         let rest = &text[at + "crate::".len()..];
         match rest.strip_prefix('{') {
-            Some(group) => rooms.extend(first_names(group)),
-            None => rooms.extend(name_at(rest)),
+            Some(group) => modules.extend(first_names(group)),
+            None => modules.extend(name_at(rest)),
         }
     }
-    rooms
+    modules
 }
 
 /// The first name of each path in a group such as `avatar::{Key, Jid}, clock::Clock}`.
@@ -150,34 +150,34 @@ fn name_at(text: &str) -> Option<String> {
     let end = text
         .find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
         .unwrap_or(text.len());
-    // Macros and items at the crate's root are no rooms.
+    // Macros and items at the crate's root are no modules.
     (end > 0).then(|| text[..end].to_owned())
 }
 
 fn layer_violations(source: &Source) -> Vec<String> {
     let text: String = source.code().flat_map(|(_, line)| [line, "\n"]).collect();
-    let room = source.room();
-    if room == "lib" {
+    let module = source.module();
+    if module == "lib" {
         return Vec::new();
     }
-    let Some(own) = floor(room) else {
+    let Some(own) = floor(module) else {
         return vec![format!(
-            "src/{}: the room {room} has no floor; put it on one in tests/it/tidy.rs",
+            "src/{}: the module {module} has no floor; put it on one in tests/it/tidy.rs",
             source.path
         )];
     };
-    named_rooms(&text)
+    named_modules(&text)
         .into_iter()
-        .filter(|other| other != room)
+        .filter(|other| other != module)
         .filter_map(|other| match floor(&other) {
             Some(floor) if floor < own => None,
-            _ => Some(format!("src/{}: {room} (floor {own}) uses {other}; use lower floors only, or move what is shared down", source.path)),
+            _ => Some(format!("src/{}: {module} (floor {own}) uses {other}; use lower floors only, or move what is shared down", source.path)),
         })
         .collect()
 }
 
 #[test]
-fn rooms_use_only_rooms_on_lower_floors() {
+fn modules_use_only_modules_on_lower_floors() {
     assert_none(sources("src").iter().flat_map(layer_violations).collect());
 }
 
@@ -200,19 +200,19 @@ fn the_tables_of_modules_have_each_module_on_its_floor() {
         ("src/lib.rs", ["[`NAME`]", "[`NAME`]"]),
     ] {
         let text = fs::read_to_string(root.join(file)).unwrap();
-        let is_row = |line: &str, room: &str, floor: u8| {
+        let is_row = |line: &str, module: &str, floor: u8| {
             line.contains(&format!("| {floor} | "))
                 && names
                     .iter()
-                    .any(|name| line.contains(&name.replace("NAME", room)))
+                    .any(|name| line.contains(&name.replace("NAME", module)))
         };
         // The program's entry and the fuzz targets are no part of the library.
-        let rooms = FLOORS
+        let modules = FLOORS
             .iter()
-            .filter(|(room, _)| !["main", "fuzz"].contains(room));
-        for (room, floor) in rooms {
-            if !text.lines().any(|line| is_row(line, room, *floor)) {
-                missing.push(format!("{file}: no row has {room} on floor {floor}"));
+            .filter(|(module, _)| !["main", "fuzz"].contains(module));
+        for (module, floor) in modules {
+            if !text.lines().any(|line| is_row(line, module, *floor)) {
+                missing.push(format!("{file}: no row has {module} on floor {floor}"));
             }
         }
     }
@@ -233,7 +233,7 @@ fn no_type_or_function_has_a_former_name() {
 #[test]
 fn the_emulator_shares_no_parser_with_the_proxy() {
     let shared = sources("src").into_iter().filter(|source| {
-        source.room() == "emulator" && source.code().any(|(_, line)| line.contains("upstream"))
+        source.module() == "emulator" && source.code().any(|(_, line)| line.contains("upstream"))
     });
     assert_none(
         shared
@@ -302,12 +302,14 @@ fn names_with_one_owner_are_used_nowhere_else() {
 }
 
 #[test]
-fn lower_rooms_do_not_use_http_or_the_system_s_clock() {
+fn lower_modules_do_not_use_http_or_the_system_s_clock() {
     let mut known = Vec::new();
     for source in sources("src") {
         for (line, text) in source.code() {
-            for (name, rooms, why) in STRANGERS {
-                if text.contains(name) && rooms.iter().any(|room| source.path.starts_with(room)) {
+            for (name, modules, why) in STRANGERS {
+                if text.contains(name)
+                    && modules.iter().any(|module| source.path.starts_with(module))
+                {
                     known.push(format!("src/{}:{line}: {name}: {why}", source.path));
                 }
             }
@@ -432,7 +434,7 @@ mod the_rules_can_fail {
     }
 
     #[test]
-    fn on_a_room_without_a_floor() {
+    fn on_a_module_without_a_floor() {
         assert_eq!(
             layer_violations(&source("helpers/mod.rs", "//! x")).len(),
             1

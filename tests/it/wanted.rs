@@ -1,4 +1,4 @@
-//! The queue of wanted faces: what the budget refuses is fetched later, without anybody asking again.
+//! The queue of wanted faces: faces that the budget refuses are fetched later, without another request.
 
 use std::time::{Duration, Instant};
 

@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_the_defaults_of_the_rooms() {
+    fn the_table_has_the_defaults_of_the_modules() {
         let folder = tempfile::tempdir().unwrap();
         let Config {
             startup,

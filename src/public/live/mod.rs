@@ -51,13 +51,9 @@ impl Public {
             }
         })?;
         let Some(instance) = self.instances.get(&url.instance) else {
-            let demand = match self.access.has_live_credential(url, headers, now) {
-                true => Demand::Credential,
-                false => Demand::Open,
-            };
-            return self
-                .pending_instance(&url.instance, demand)
-                .map(InstanceLookup::Pending);
+            let has_credential = self.access.has_live_credential(url, headers, now);
+            let pending = self.pending_instance(&url.instance, Demand::of_client(has_credential));
+            return pending.map(InstanceLookup::Pending);
         };
         log.set_instance(instance.name());
         let (parts, stream) = ReplyStream::new();

@@ -350,12 +350,6 @@ impl Description {
         }
     }
 
-    /// Whether the gateway's events name their account.
-    pub fn names_account(&self) -> bool {
-        let hook = self.hook.as_ref();
-        hook.is_some_and(|hook| !hook.account.is_empty())
-    }
-
     /// The picture call for a face.
     fn picture_for(
         &self,

@@ -26,7 +26,7 @@ pub struct Player {
 }
 
 impl Player {
-    /// Plays `provider` for the face of `number` to whoever connects.
+    /// Plays `provider` for the face of `number`, to every client.
     pub fn start(
         listener: TcpListener,
         provider: &'static str,
@@ -76,7 +76,7 @@ impl Player {
         );
         waha.write_all(head.as_bytes()).await.ok()?;
         let mut reply = Vec::new();
-        // A connection that is reset has said what it has said.
+        // The reply ends where the connection is reset.
         let _ = waha.read_to_end(&mut reply).await;
         Some(reply)
     }

@@ -44,7 +44,7 @@ async fn a_person_without_a_picture_is_asked_for_at_the_fallback() {
     face.assert_picture(&rig.bytes(FACE));
     assert_eq!(face.header("x-faceplate-instance"), "wawp");
     assert_eq!(calls(&rig), (1, 1));
-    // It is kept like any other, with its origin.
+    // The picture is kept like any other, with its origin.
     rig.restart().await;
     let again = rig.face("waha", FACE).await;
     assert_eq!(again.header("x-faceplate-instance"), "wawp");
@@ -55,7 +55,7 @@ async fn a_person_without_a_picture_is_asked_for_at_the_fallback() {
         "{}",
         record.text()
     );
-    // The other account's own view names nobody.
+    // The other account's own view has no such header.
     let own = rig.face("wawp", FACE).await;
     assert!(own.headers.get("x-faceplate-instance").is_none());
     assert_eq!(calls(&rig), (0, 0));
@@ -153,7 +153,7 @@ async fn an_account_without_a_call_asks_its_fallback() {
         let face = rig.face(instance, FACE).await;
         face.assert_picture(&rig.bytes(FACE));
         assert_eq!(face.header("x-faceplate-instance"), other);
-        // A picture that cannot be had is one that nobody has.
+        // A picture that cannot be downloaded counts as none.
         set(&rig, "628100000005", Picture::Unknown);
         let none = rig.face(instance, "628100000005").await;
         none.assert_fallback("unknown");

@@ -13,7 +13,7 @@ pub struct Published {
     pub subject: String,
     pub status: u16,
     pub reply: String,
-    /// What comes out: a word, or `link` and the link.
+    /// The result: a word, or `link` and the link.
     pub gives: String,
 }
 

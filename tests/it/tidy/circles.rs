@@ -16,7 +16,7 @@ use super::Source;
 /// The largest circle that is no violation: a file and one that it was cut from.
 const LARGEST: usize = 2;
 
-/// The files that only put the rooms together.
+/// The files that only put the modules together.
 const EXEMPT: [&str; 2] = ["lib.rs", "main.rs"];
 
 /// The keywords before the name of an item.
@@ -369,17 +369,17 @@ mod the_rule_can_fail {
         circles(&sources.collect::<Vec<_>>())
     }
 
-    /// A room whose root has one item of its own and re-exports two others, each of which uses the third file.
-    fn room(one: &str, two: &str) -> Vec<String> {
+    /// A module whose root has one item of its own and re-exports two others, each of which uses the third file.
+    fn module(one: &str, two: &str) -> Vec<String> {
         circles_of(&[
-            ("lib.rs", "mod room;"),
+            ("lib.rs", "mod module;"),
             (
-                "room/mod.rs",
+                "module/mod.rs",
                 "mod one; mod two; mod owner;\npub use one::One; pub use two::Two; pub use owner::Owner;\npub struct Root;",
             ),
-            ("room/owner.rs", "pub struct Owner;"),
-            ("room/one.rs", one),
-            ("room/two.rs", two),
+            ("module/owner.rs", "pub struct Owner;"),
+            ("module/one.rs", one),
+            ("module/two.rs", two),
         ])
     }
 
@@ -387,20 +387,20 @@ mod the_rule_can_fail {
     fn a_circle_of_three_files_is_found_however_it_is_written() {
         for back in [
             "use super::Root; pub struct Two;",
-            "use crate::{room::{Owner, Root as R}}; pub struct Two;",
+            "use crate::{module::{Owner, Root as R}}; pub struct Two;",
             "pub struct Two(super::Root);",
-            "use crate::room; pub fn two() { drop(room::Root) } pub struct Two;",
+            "use crate::module; pub fn two() { drop(module::Root) } pub struct Two;",
             "pub struct Two; impl super::Root { fn new() {} }",
-            "pub struct Two; fn f() { assert!(matches!(x, crate::room::Root)); }",
+            "pub struct Two; fn f() { assert!(matches!(x, crate::module::Root)); }",
             "#[derive(A)] #[a(schema(super::Root))] pub struct Two;",
         ] {
-            let found = room("use super::Two; pub struct One;", back);
+            let found = module("use super::Two; pub struct One;", back);
             assert_eq!(found.len(), 1, "{back}: {found:?}");
             for line in [
                 "3 files",
-                "room/mod.rs uses room/one.rs: one::One",
-                "room/one.rs uses room/two.rs: super::Two",
-                "room/two.rs uses room/mod.rs: ",
+                "module/mod.rs uses module/one.rs: one::One",
+                "module/one.rs uses module/two.rs: super::Two",
+                "module/two.rs uses module/mod.rs: ",
             ] {
                 assert!(found[0].contains(line), "{back}: {found:?}");
             }
@@ -409,13 +409,13 @@ mod the_rule_can_fail {
 
     #[test]
     fn two_files_may_use_each_other() {
-        let found = room("use super::Root; pub struct One;", "pub struct Two;");
+        let found = module("use super::Root; pub struct One;", "pub struct Two;");
         assert!(found.is_empty(), "{found:?}");
     }
 
     #[test]
     fn a_re_export_is_a_use_of_the_file_that_defines_the_item() {
-        let found = room(
+        let found = module(
             "use super::Owner; pub struct One;",
             "use super::{Owner, One}; pub struct Two;",
         );
@@ -424,7 +424,7 @@ mod the_rule_can_fail {
 
     #[test]
     fn tests_and_other_crates_make_no_circle() {
-        let found = room(
+        let found = module(
             "use super::Two; pub struct One;",
             "use http::Root; pub struct Two(&'static str);\n#[cfg(test)]\nmod tests { use super::super::Root; }\n#[cfg(test)]\nuse super::One;",
         );

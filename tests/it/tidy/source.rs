@@ -24,9 +24,9 @@ impl Source {
             .filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 
-    pub fn room(&self) -> &str {
-        let room = self.path.split('/').next().unwrap();
-        room.strip_suffix(".rs").unwrap_or(room)
+    pub fn module(&self) -> &str {
+        let module = self.path.split('/').next().unwrap();
+        module.strip_suffix(".rs").unwrap_or(module)
     }
 }
 
