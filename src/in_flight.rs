@@ -123,7 +123,7 @@ impl InFlight {
             state.last_id += 1;
             let id = state.last_id;
             let Entry::Vacant(slot) = state.buffers.entry(bytes.as_ptr().addr()) else {
-                // It is charged already.
+                // The buffer is charged already.
                 return bytes;
             };
             let kib = kib(bytes.len() as u64);

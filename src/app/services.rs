@@ -69,7 +69,7 @@ impl FastPath for PublicService {
 
     fn fast_path(&self, request: Request<()>) -> Option<Answer> {
         let live = self.live.load();
-        // Its body may be streamed, which is hyper's work.
+        // The response may be streamed, which only hyper does.
         (!live.front.may_stream(&request)).then(|| live.front.handle(request, self.peer))
     }
 

@@ -70,7 +70,7 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     tracing::info!("stopping: requests under way may finish");
     app.stop().await;
     if let Some(traces) = traces {
-        // It blocks until the last export ends, and the export runs on this runtime.
+        // Stopping the traces blocks until the last export ends, and the export runs on this runtime.
         let _ = tokio::task::spawn_blocking(|| traces.stop()).await;
     }
     Ok(())

@@ -118,7 +118,7 @@ impl Webhooks {
     /// Reports an event to all webhooks, in the background.
     pub(super) fn report(&self, event: Event) {
         if !lock(&self.webhooks).is_empty() {
-            // It fails only if too many wait.
+            // Sending fails only if too many events wait.
             let _ = self.events.try_send(event);
         }
     }
@@ -129,7 +129,7 @@ impl Report {
     pub(super) fn json(body: &impl Serialize) -> Self {
         Self {
             content_type: "application/json",
-            // It has no maps with keys that are not text.
+            // Serializing fails only for maps with keys that are no text, which no event has.
             body: serde_json::to_string(body).unwrap_or_default(),
             signature: None,
         }

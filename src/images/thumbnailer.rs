@@ -219,7 +219,7 @@ impl Shared {
         asker: Asker,
     ) -> Result<Waiter, VariantError> {
         let mut jobs = lock(&self.jobs);
-        // It may just have been made.
+        // Another job may just have made the variant.
         if let Some(made) = self.cache.get(&id) {
             return Ok(Waiter {
                 result: watch::channel(Some(made)).1,
@@ -238,7 +238,7 @@ impl Shared {
                 _place: place,
             });
         }
-        // The file would be one more that no cache may hold for long.
+        // The result could be one more file that no cache holds, and their budget is used up.
         if self.in_flight.is_exhausted() {
             Limit::InFlight.report();
             return Err(VariantError::Busy);
@@ -538,7 +538,7 @@ mod tests {
             "faceplate_derived_total{format=\"image/png\"} 1"
         ));
         assert!(lock(&thumbnailer.shared.jobs).is_empty());
-        // It can be asked for again.
+        // The variant can be requested again.
         assert!(thumbnailer.make(dot(), SPEC, asker(1)).await.is_ok());
     }
 

@@ -186,7 +186,7 @@ mod tests {
             assert_eq!(watch.judge(at(1), at(60)), EmptyVerdict::CheckFirst);
             watch.record_failed_check(at(60));
             assert_eq!(watch.judge(at(61), at(119)), verdict);
-            // It was asked before the check.
+            // The vendor was asked before the check.
             assert_eq!(watch.judge(at(59), at(900)), verdict);
         }
     }

@@ -92,7 +92,7 @@ impl Fetch {
         now: Timestamp,
     ) -> SpellingMemory {
         let mut memory = memory(entry);
-        // Then the answers before it may be false, too.
+        // In trouble of the account, earlier answers may be false, too.
         if let Outcome::Trouble(Trouble::RateLimited | Trouble::Auth | Trouble::SessionDown) =
             outcome
         {

@@ -97,7 +97,7 @@ impl ChangeFeed {
             if let Some(event) = self.try_next() {
                 return event;
             }
-            // It cannot fail, because the history has the sender.
+            // Waiting cannot fail, because the history holds the sender.
             let _ = self.end.changed().await;
         }
     }

@@ -224,7 +224,7 @@ impl Faces {
                     },
                     () = self.shutdown().cancelled() => break,
                 },
-                // Its turn has come meanwhile.
+                // The wish is not in the queue any more: it has got its call.
                 None => None,
             };
             face = match flight {

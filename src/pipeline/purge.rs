@@ -114,7 +114,7 @@ impl Faces {
                     false => FacePurge::NotOnDisk,
                 };
             }
-            // It may be a tombstone, which no purge removes.
+            // The entry may be a tombstone, which no purge removes.
             CacheAnswer::Unknown | CacheAnswer::Unreadable | CacheAnswer::PictureUnreadable => {
                 return FacePurge::NotOnDisk;
             }

@@ -105,7 +105,7 @@ impl Faces {
         if is_made || !instances.is_configured(instance) {
             return false;
         }
-        // One of a pattern that is not made yet.
+        // An instance of a pattern that is not in memory.
         let names = self.shared.store.load_account_names(instance);
         names.is_none_or(|names| names.current() == name)
     }

@@ -120,7 +120,7 @@ impl Leader {
     fn finish(&self, result: FetchResult) {
         // Removed before the waiters wake: a request that comes from now on starts a flight of its own.
         self.single_flight.in_flight().remove(&self.id);
-        // It is set once, here.
+        // The result is set only here, so this cannot fail.
         let _ = self.flight.result.set(result);
     }
 }
@@ -156,7 +156,7 @@ impl Flight {
     pub(super) async fn wait_until_late(&self, latency: impl Fn() -> Duration, deadline: Instant) {
         let called_at = *self.called_at.wait().await;
         if called_at + latency() < deadline {
-            // Then it is not known before the deadline.
+            // Without a call, lateness is not known before the deadline.
             time::sleep_until(deadline).await;
         }
     }

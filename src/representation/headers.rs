@@ -328,7 +328,7 @@ pub(crate) fn add_retry_after(face: &ServedFace, now: Timestamp, headers: &mut H
     let wait = match retry_at {
         _ if face.is_deferred() => FETCH_TIME,
         Some(at) if face.trouble().is_some() => at.since(now),
-        // It may be asked at once.
+        // The vendor may be asked at once.
         None if face.trouble().is_some() => Duration::from_secs(1),
         _ => return,
     };
@@ -383,7 +383,7 @@ fn cut(reply: &mut Reply, bytes: &Bytes, part: Part) {
 /// An HTTP date, which has 29 bytes.
 fn date(time: Timestamp) -> ArrayString<32> {
     let mut text = ArrayString::new();
-    // It fits.
+    // An HTTP date has 29 bytes.
     let _ = write!(text, "{}", HttpDate::from(time.as_system_time()));
     text
 }

@@ -138,7 +138,7 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
             read = self.stream.read_buf(&mut self.received) => read,
             () = self.shutdown.cancelled(), if is_idle => Ok(0),
             () = self.header_timeout.wait() => {
-                // An idle connection is closed without reaching a limit.
+                // Closing an idle connection does not count as a limit that was reached.
                 if !is_idle {
                     Limit::HeaderTimeout.report();
                 }
@@ -186,7 +186,7 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
             (Some(socket), _) if reply.body.len() < SendfileCache::SHORTEST => {
                 send_copied(&self.head, &reply.body, socket)
             }
-            // A part keeps its whole picture in memory, and a file would keep the part.
+            // The body of a 206 is a part of a picture's buffer, which a sealed file would keep in memory.
             (Some(socket), Some(cache)) if reply.status == StatusCode::OK => {
                 cache.send(&self.head, &reply.body, socket)
             }

@@ -67,7 +67,7 @@ pub(super) async fn serve<I>(
                 is_stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
-            // Without the shutdown, because the connection may have switched protocols.
+            // The socket is not shut down, because the connection may have switched protocols.
             connection.poll_without_shutdown(context)
         })
         .await
@@ -293,7 +293,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Output<I> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.held.is_empty() {
-            // The refusal is still to be written.
+            // The refusal is written later.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(context)

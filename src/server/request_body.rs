@@ -45,10 +45,10 @@ impl UnreadBody {
         /// A longer rest is not worth reading.
         const MOST: usize = 64 * 1024;
         let Some(mut body) = lock(&self.0).take() else {
-            // The handler keeps it.
+            // The handler still holds the body.
             return true;
         };
-        let (mut turns, mut length) = (0, 0);
+        let (mut polls, mut length) = (0, 0);
         while !body.is_end_stream() {
             let frame = poll_fn(|context| {
                 let polled = may_wait.then(|| Pin::new(&mut body).poll_frame(context));
@@ -63,8 +63,8 @@ impl UnreadBody {
                 }
                 Poll::Ready(Some(Err(_))) => return false,
                 Poll::Ready(None) => return true,
-                Poll::Pending if may_wait && turns < MAX_POLLS => {
-                    turns += 1;
+                Poll::Pending if may_wait && polls < MAX_POLLS => {
+                    polls += 1;
                     task::yield_now().await;
                 }
                 Poll::Pending => return false,

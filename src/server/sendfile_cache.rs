@@ -143,7 +143,7 @@ impl SendfileCache {
         let made = Arc::new(SealedFile::new(body.clone(), &self.in_flight).ok()?);
         self.files.insert(key, made.clone());
         if self.removals.load(Ordering::SeqCst) != removals {
-            // Its content may have been the reason.
+            // All files were removed meanwhile, perhaps because of this one.
             self.files.remove(&key);
         }
         Some(made)

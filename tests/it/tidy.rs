@@ -150,7 +150,7 @@ fn name_at(text: &str) -> Option<String> {
     let end = text
         .find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
         .unwrap_or(text.len());
-    // Macros and items at the crate's root are no modules.
+    // Macros and items at the root of the crate are no modules.
     (end > 0).then(|| text[..end].to_owned())
 }
 
