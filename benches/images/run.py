@@ -253,7 +253,7 @@ def main():
         "",
         f"Memory in a burst of {count:,} requests for new variants of {CROWD} faces, sixteen at a time, with `cache.memory` and",
         f"`images.memory` at 16 MiB each: **{before:.0f} MiB** are resident before, **{peak:.0f} MiB** at most, and **{after:.0f} MiB** half a minute",
-        f"later, of which 16 are cached variants and {code:.1f} are code that was not in use before. Half a minute after a second burst,",
+        f"later. Of these, 16 are cached variants and {code:.1f} are code that was not in use before. Half a minute after a second burst,",
         f"**{again:.0f} MiB** are resident. The settings of the allocator are those of the image and the systemd unit.",
         "",
     ])

@@ -156,7 +156,7 @@ impl Flight {
     pub(super) async fn wait_until_late(&self, latency: impl Fn() -> Duration, deadline: Instant) {
         let called_at = *self.called_at.wait().await;
         if called_at + latency() < deadline {
-            // Without a call, lateness is not known before the deadline.
+            // A fetch of the usual duration would end in time, so only the deadline shows that it is late.
             time::sleep_until(deadline).await;
         }
     }

@@ -383,7 +383,7 @@ fn cut(reply: &mut Reply, bytes: &Bytes, part: Part) {
 /// An HTTP date, which has 29 bytes.
 fn date(time: Timestamp) -> ArrayString<32> {
     let mut text = ArrayString::new();
-    // An HTTP date has 29 bytes.
+    // The date fits.
     let _ = write!(text, "{}", HttpDate::from(time.as_system_time()));
     text
 }
