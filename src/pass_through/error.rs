@@ -50,7 +50,7 @@ impl From<Error> for Problem {
             Error::Dots => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "path",
-                "The path has a part of dots",
+                "The path has . or .. as a part",
                 "write the path without . and .., encoded or not",
             ),
             Error::Ambiguous => Problem::new(
