@@ -40,7 +40,7 @@ pub(crate) use error::Error;
 pub use live::{LiveListeners, LiveSettings};
 use purge::PurgeRequest;
 pub(crate) use request::PendingInstance;
-use request::{AvatarRequest, Found};
+use request::{AvatarRequest, InstanceLookup};
 use route::Route;
 pub(crate) use service::Public;
 
