@@ -389,7 +389,7 @@ impl Description {
     ) -> Result<VendorCall, UnsupportedSubject> {
         request
             .fill(&self.query, &self.headers, values)
-            .map_err(|template::UnfillablePath| UnsupportedSubject::UnfillablePath)
+            .map_err(|template::UnfillablePath| UnsupportedSubject::Unfillable)
     }
 }
 
