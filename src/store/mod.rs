@@ -16,14 +16,10 @@
 //! copies: every change goes through [`disk::Disk`], which updates the index and invalidates the
 //! metadata cache, and through [`Store`], which updates the memory tier under the key's lock.
 //!
-//! On disk, `cacache` writes two kinds of files: content files named by their SHA-256, and index files to
-//! which it appends a line per change. Everything else is ours, because the crate lacks it or panics:
-//! finding (`layout.rs`), parsing and compacting index files (`index_file.rs`), eviction, reference
-//! counts, garbage collection, repair. `cacache_adapter.rs` alone calls the crate.
+//! `cacache` writes content files, named by their SHA-256, and index files with a line per change. Everything else
+//! is ours, because the crate lacks it or panics.
 //!
 //! # Files
-//!
-//! Tiers:
 //!
 //! * `memory`: the memory tier
 //! * `index`: the index of all entries, behind a lock
@@ -33,9 +29,6 @@
 //! * `disk/`: reads, writes and removes entries on disk
 //! * `picture_space`: space in memory for pictures that are read
 //! * `key_locks`: striped locks
-//!
-//! Formats on disk:
-//!
 //! * `layout`: paths and names
 //! * `cacache_adapter`: the only calls of `cacache`
 //! * `index_file`: parses and compacts index files
@@ -43,16 +36,10 @@
 //! * `metadata`: an index line, decoded
 //! * `owner`: the instance and the JID of an entry
 //! * `read_error`: why an entry cannot be read
-//!
-//! Beside the entries:
-//!
 //! * `archive`: every picture that a face has had
 //! * `state_files`: budgets, pauses, warm-ups
 //! * `instance_states`: the states of each instance
 //! * `account_names`: the names of an instance's accounts
-//!
-//! Upkeep:
-//!
 //! * `directory`: makes, closes and locks the cache directory
 //! * `maintenance`: scans, evicts and collects garbage
 //! * `shortage`: how much to evict when the disk is short of space
