@@ -12,12 +12,10 @@
 //! | non-blocking read | `nonblocking.rs` | nothing: it reads the kernel's page cache | a hit on disk needs no other thread |
 //! | disk | `disk/` | index files and content files | outlives the process |
 //!
-//! Only the disk is the truth. The index is filled from it after the start, and the caches above it hold
-//! copies: every change goes through [`disk::Disk`], which updates the index and invalidates the
-//! metadata cache, and through [`Store`], which updates the memory tier under the key's lock.
-//!
-//! `cacache` writes content files, named by their SHA-256, and index files with a line per change. Everything else
-//! is ours, because the crate lacks it or panics.
+//! Only the disk is the truth. The index is filled from it after the start, and the caches above it hold copies:
+//! every change goes through [`disk::Disk`], which updates the index and invalidates the metadata cache, and through
+//! [`Store`], which updates the memory tier under the key's lock. `cacache` writes content files, named by their
+//! SHA-256, and index files with a line per change. Everything else is ours, because the crate lacks it or panics.
 //!
 //! # Files
 //!
@@ -53,10 +51,8 @@
 //! A thread or task that holds a lock takes only locks further down:
 //!
 //! 1. the pipeline's [`KeyLocks`]: a fetch or purge of one face; held across calls of the store
-//! 2. the store's [`KeyLocks`]: a change of one entry in both tiers; held by the disk thread until it has
-//!    finished, even if the request was cancelled
-//! 3. `Archive::change`, `Disk::change` or `StateFiles::write`: one change at a time; held across disk I/O,
-//!    so only disk threads wait for it
+//! 2. the store's [`KeyLocks`]: a change of one entry in both tiers; held by the disk thread to its end, even without a request
+//! 3. `Archive::change`, `Disk::change` or `StateFiles::write`: one change at a time; across disk I/O, on disk threads alone
 //! 4. `Directory::lock_file`: held while the directory is checked or locked anew
 //! 5. `Index`, `DiskHealth` and the locks inside the caches: held for a look-up, never across I/O or an await
 //!
