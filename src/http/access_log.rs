@@ -1,22 +1,29 @@
 //! The access log's line about one request. It names no JID, token or link: those are in paths and queries,
 //! which are not logged.
+//!
+//! The line of a response that is streamed is written when the stream ends, with its whole duration. The metrics and the
+//! trace have the time to its head: some streams are open for hours, and no latency.
 
 use std::{
     fmt::Write,
+    pin::Pin,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
 use arrayvec::ArrayString;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use hyper::body::{Body, Frame, SizeHint};
 use tracing::Span;
 
 use super::{CACHE_STATUS, problem::Problem};
 use crate::{
-    server::Reply,
+    server::{BoxError, Reply, ReplyStream},
     telemetry::{
         Metrics,
         access_log::{self, Record},
@@ -45,7 +52,12 @@ pub(crate) struct StreamLog {
     log: RequestLog,
     status: StatusCode,
     bytes: u64,
-    metrics: Metrics,
+}
+
+/// A stream with its log.
+struct LoggedStream {
+    stream: ReplyStream,
+    log: StreamLog,
 }
 
 /// The labels of an image that is sent.
@@ -109,38 +121,60 @@ impl RequestLog {
         if let Ok(id) = HeaderValue::from_str(&self.id) {
             headers.insert(REQUEST_ID, id);
         }
+        self.record(status, "-", metrics);
+        self.into_stream_log(status)
+    }
+
+    /// Counts the request, writes its line, and adds its identifier to the reply. A stream gets its line when it ends.
+    pub(crate) fn finish(self, reply: &mut Reply, metrics: &Metrics) {
+        let (status, stream) = (reply.status, reply.stream.take());
+        let cache = reply.headers.get(&CACHE_STATUS).unwrap_or("-");
+        self.record(status, cache, metrics);
+        if stream.is_none() {
+            self.write(status, cache, reply.body.len() as u64);
+        }
+        reply.headers.add(REQUEST_ID, &self.id);
+        reply.stream = stream.map(|stream| {
+            let log = self.into_stream_log(status);
+            ReplyStream::of_body(LoggedStream { stream, log })
+        });
+    }
+
+    fn into_stream_log(self, status: StatusCode) -> StreamLog {
         StreamLog {
             log: self,
             status,
             bytes: 0,
-            metrics: metrics.clone(),
         }
     }
 
-    /// Counts the request, writes its line, and adds its identifier to the reply.
-    pub(crate) fn finish(self, reply: &mut Reply, metrics: &Metrics) {
-        let cache = reply.headers.get(&CACHE_STATUS).unwrap_or("-");
-        self.write(reply.status, cache, reply.body.len() as u64, metrics);
-        reply.headers.add(REQUEST_ID, &self.id);
-    }
-
-    fn write(&self, status: StatusCode, cache: &str, bytes: u64, metrics: &Metrics) {
-        let took = self.started.elapsed();
-        metrics.record_response(self.route, status.as_u16(), took);
-        let (mut source, mut reason) = ("-", self.problem.unwrap_or("-"));
+    /// Counts the request, and adds it to its trace.
+    fn record(&self, status: StatusCode, cache: &str, metrics: &Metrics) {
+        metrics.record_response(self.route, status.as_u16(), self.started.elapsed());
         if let Some(image) = self.image {
             metrics.record_image(image.cache, image.source, image.reason);
-            source = image.source;
-            if image.reason != "none" {
-                reason = image.reason;
-            }
         }
         if traces::is_enabled() {
             let instance = self.instance.as_deref();
+            let (_, reason) = self.outcome();
             let outcome = (cache, reason);
             let span = Span::current();
             traces::record_response(&span, &self.method, self.route, instance, status, outcome);
         }
+    }
+
+    /// The source of the image and the reason, as the line has them.
+    fn outcome(&self) -> (&'static str, &'static str) {
+        let problem = self.problem.unwrap_or("-");
+        match self.image {
+            Some(image) if image.reason != "none" => (image.source, image.reason),
+            Some(image) => (image.source, problem),
+            None => ("-", problem),
+        }
+    }
+
+    fn write(&self, status: StatusCode, cache: &str, bytes: u64) {
+        let (took, (source, reason)) = (self.started.elapsed(), self.outcome());
         access_log::write(&Record {
             request: &self.id,
             method: known_method(&self.method),
@@ -165,7 +199,33 @@ impl StreamLog {
 
 impl Drop for StreamLog {
     fn drop(&mut self) {
-        self.log.write(self.status, "-", self.bytes, &self.metrics);
+        self.log.write(self.status, "-", self.bytes);
+    }
+}
+
+impl Body for LoggedStream {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.stream).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(part) = frame.data_ref()
+        {
+            self.log.add_bytes(part.len() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.stream.size_hint()
     }
 }
 

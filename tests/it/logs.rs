@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use crate::support::{Answer, program::Program};
+use crate::support::{Answer, events::Events, program::Program};
 use faceplate::emulator::{Emulator, Fault, Options, Rule};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -86,6 +86,60 @@ async fn logged(format: &str) -> (usize, String) {
         );
     }
     (requests, output)
+}
+
+/// A stream of events is open for `time`.
+async fn listen_for(address: &str, time: Duration) -> usize {
+    let mut events = Events::open(address, "/live/waha", &[]).await;
+    assert_eq!(events.next().await.kind, "ready");
+    time::sleep(time).await;
+    events.received_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_of_a_stream_comes_at_its_end_with_its_duration_and_bytes() {
+    const OPEN: Duration = Duration::from_millis(1200);
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(&emulator, "[log]\nformat = \"json\"");
+    let running = program.serve();
+    let address = running.address("listen");
+    let head = Answer::to(&address, "HEAD", "/live/waha", &[]).await;
+    assert_eq!(head.status, 200);
+    let bytes = listen_for(&address, OPEN).await;
+    // The next one is open when the server stops.
+    let mut open = Events::open(&address, "/live/waha", &[]).await;
+    assert_eq!(open.next().await.kind, "ready");
+    let metrics = Answer::to(&running.address("admin"), "GET", "/metrics", &[]).await;
+    let metrics = metrics.text().to_owned();
+    running.signal("TERM");
+    let (_, output) = running.end();
+    let lines: Vec<serde_json::Value> = output
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &serde_json::Value| line["route"] == "live")
+        .collect();
+    let [head, ended, at_shutdown] = &lines[..] else {
+        panic!("{output}");
+    };
+    assert_eq!(
+        (&head["method"], &head["bytes"]),
+        (&"HEAD".into(), &0.into())
+    );
+    assert_eq!(ended["bytes"], bytes);
+    assert!(
+        ended["ms"].as_f64().unwrap() >= OPEN.as_millis() as f64,
+        "{ended}"
+    );
+    assert_eq!(
+        (&ended["instance"], &ended["status"]),
+        (&"waha".into(), &200.into())
+    );
+    assert_eq!(at_shutdown["bytes"], open.received_bytes());
+    // An hour with an open stream is no latency.
+    let name = "http_server_request_duration_seconds_sum{route=\"live\",status=\"200\"} ";
+    let sum = metrics.lines().find_map(|line| line.strip_prefix(name));
+    let sum: f64 = sum.unwrap().parse().unwrap();
+    assert!(sum < OPEN.as_secs_f64(), "{sum}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,7 @@ pub struct Events {
     pub headers: HeaderMap,
     body: Incoming,
     received: String,
+    received_bytes: usize,
     connection: Option<AbortHandle>,
 }
 
@@ -69,8 +70,14 @@ impl Events {
             headers: head.headers,
             body,
             received: String::new(),
+            received_bytes: 0,
             connection,
         }
+    }
+
+    /// The length of the body so far.
+    pub fn received_bytes(&self) -> usize {
+        self.received_bytes
     }
 
     /// A header's text; empty where there is none.
@@ -90,6 +97,7 @@ impl Events {
                 }
                 let frame = self.body.frame().await?.ok()?;
                 let text = frame.into_data().unwrap();
+                self.received_bytes += text.len();
                 self.received.push_str(std::str::from_utf8(&text).unwrap());
             }
         };
