@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, Weak},
+    sync::{
+        Arc, Mutex, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,7 @@ pub struct Instance {
     identities: Arc<AccountIdentities>,
     fallback: Fallback,
     pub(super) event_downloads: EventDownloads,
+    has_shown_picture: AtomicBool,
     /// Held during a call for the state of the session, and never together with another lock.
     pub(super) session_check: tokio::sync::Mutex<()>,
 }
@@ -116,7 +120,21 @@ impl Instance {
             identities: state.identities,
             fallback,
             event_downloads: EventDownloads::default(),
+            has_shown_picture: AtomicBool::new(false),
             session_check: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Whether a face of the instance had a picture since it was made.
+    pub(super) fn has_shown_picture(&self) -> bool {
+        self.has_shown_picture.load(Ordering::Relaxed)
+    }
+
+    /// Records that a face has a picture.
+    pub(super) fn record_shown_picture(&self) {
+        // Hits come here, and most have nothing to write.
+        if !self.has_shown_picture() {
+            self.has_shown_picture.store(true, Ordering::Relaxed);
         }
     }
 

@@ -3,12 +3,14 @@
 //!
 //! 1. A name that matches and is not made yet is made on a disk thread, one at a time.
 //! 2. The table is bounded. Names without requests leave it; the disk keeps their faces and their budgets.
-//! 3. Requests without a credential fill at most half of the table, so there is always room for those with one. A
-//!    name that is in use is never dropped for another one.
+//! 3. Requests without a credential fill half of the table at most, so they never keep out those with one. If their
+//!    half is full of names without a picture, such as made-up ones, clients share it: the client that has made most of
+//!    them loses one to another client. A name with a picture stays, and so does one that is in use.
 
 use std::{
     collections::HashMap,
     fmt::Debug,
+    net::IpAddr,
     sync::{Arc, MutexGuard},
     time::Duration,
 };
@@ -58,22 +60,22 @@ pub trait InstanceMaker: Debug + Send + Sync {
 }
 
 /// The reason to make an instance: the kind of client that asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Demand {
     /// A client with a credential.
     Credential,
-    /// A client of open faces without a credential.
-    Open,
+    /// A client of open faces without a credential, by the address that its limits are kept under.
+    Open(Option<IpAddr>),
     /// A client that needs the instance only if it was made before, such as a webhook.
     IfKnown,
 }
 
 impl Demand {
     /// The demand of a client with access, which open faces grant without a credential, too.
-    pub fn of_client(has_credential: bool) -> Self {
+    pub fn of_client(has_credential: bool, client: Option<IpAddr>) -> Self {
         match has_credential {
             true => Self::Credential,
-            false => Self::Open,
+            false => Self::Open(client),
         }
     }
 }
@@ -114,12 +116,14 @@ pub struct PatternInstance {
     instance: Arc<Instance>,
     /// When it was last asked for.
     asked_at: Moment,
-    /// Whether it was made for a client without a credential.
-    is_open: bool,
+    /// What it was made for.
+    demand: Demand,
 }
 
 /// How long a request waits for an instance to be made. The disk may hang.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// When a name without a picture yields to another one, whichever client made it.
+const UNPROVEN_IDLE: Duration = Duration::from_secs(3600);
 
 impl InstancePattern {
     /// No instances yet.
@@ -170,6 +174,9 @@ impl InstancePattern {
     pub fn adopt(&self, made: &PatternInstance, before: &Instances) -> Arc<Instance> {
         let name = made.instance.name();
         let instance = self.maker.make(name, Some(before));
+        if made.instance.has_shown_picture() {
+            instance.record_shown_picture();
+        }
         let adopted = PatternInstance {
             instance: instance.clone(),
             ..made.clone()
@@ -223,6 +230,7 @@ impl InstancePattern {
         }
         if !self.has_room(demand) {
             self.drop_idle();
+            self.drop_unproven(demand);
             if !self.has_room(demand) {
                 Limit::InstanceNames.report();
                 return Err(NotMade::Full);
@@ -232,7 +240,7 @@ impl InstancePattern {
         let made = PatternInstance {
             instance: instance.clone(),
             asked_at: self.clock.moment(),
-            is_open: demand == Demand::Open,
+            demand,
         };
         let mut names = self.lock_names();
         if names.is_replaced {
@@ -263,10 +271,22 @@ impl InstancePattern {
         let most = self.settings.max_names;
         let made = &self.lock_names().made;
         let has_share = || {
-            let open = made.values().filter(|made| made.is_open).count();
+            let open = made.values().filter(|made| made.is_open()).count();
             open < most.div_ceil(2)
         };
-        made.len() < most && (demand != Demand::Open || has_share())
+        made.len() < most && (!matches!(demand, Demand::Open(_)) || has_share())
+    }
+
+    /// Drops a name that yields to the one that a client without a credential asks for.
+    fn drop_unproven(&self, demand: Demand) {
+        let Demand::Open(client) = demand else {
+            return;
+        };
+        let now = self.clock.moment();
+        let mut names = self.lock_names();
+        if let Some(name) = names.yielding(client, now) {
+            names.made.remove(&name);
+        }
     }
 
     fn lock_names(&self) -> MutexGuard<'_, Names> {
@@ -274,10 +294,44 @@ impl InstancePattern {
     }
 }
 
+impl Names {
+    /// The name that yields to one that `client` asks for, of those that have never shown a picture: one that was not
+    /// asked for lately, or else one of the client that has most of them, unless that is `client` itself. Otherwise a
+    /// client could go through made-up names, and each would cost a call and a file.
+    fn yielding(&self, client: Option<IpAddr>, now: Moment) -> Option<Arc<str>> {
+        let unproven = || self.made.iter().filter(|(_, made)| made.may_yield());
+        let mut counts = HashMap::<_, usize>::new();
+        for (_, made) in unproven() {
+            *counts.entry(made.demand).or_default() += 1;
+        }
+        let most = counts.values().copied().max().unwrap_or_default();
+        let own = counts.get(&Demand::Open(client)).copied();
+        let is_fair = most > own.unwrap_or_default();
+        let yielding = unproven().filter(|(_, made)| {
+            let is_idle = now.since(made.asked_at) >= UNPROVEN_IDLE;
+            is_idle || (is_fair && counts[&made.demand] == most)
+        });
+        // Its budget and its pause are on disk, but those of a name without either need not be read again.
+        let first = yielding
+            .min_by_key(|(_, made)| (!made.instance.admission().is_at_rest(), made.asked_at))?;
+        Some(first.0.clone())
+    }
+}
+
 impl PatternInstance {
     /// The instance.
     pub fn instance(&self) -> &Arc<Instance> {
         &self.instance
+    }
+
+    /// Whether it was made for a client without a credential.
+    fn is_open(&self) -> bool {
+        matches!(self.demand, Demand::Open(_))
+    }
+
+    /// Whether it can yield to another name of a client without a credential.
+    fn may_yield(&self) -> bool {
+        self.is_open() && !self.instance.has_shown_picture() && !self.is_in_use()
     }
 
     /// Whether a fetch, a warm-up or another configuration holds the instance, or faces of it are wanted.

@@ -169,6 +169,9 @@ impl Faces {
         if instance.has_only_pushed(target.subject, entry.map(|entry| &**entry)) {
             return Ok(Step::Serve(ServedFace::of_push(entry.cloned())));
         }
+        if entry.is_some_and(|entry| entry.picture.is_some()) {
+            instance.record_shown_picture();
+        }
         let plan = decide(entry.map(|entry| &**entry), ask, now, self.policy());
         Ok(match plan {
             Plan::Serve => Step::Serve(ServedFace::from_cache(entry.cloned())),

@@ -65,6 +65,9 @@ impl Fetch {
         if own == outcome && is_answered {
             self.watch_session(asked_at, current.as_deref(), &next);
         }
+        if next.picture.is_some() {
+            self.instance.record_shown_picture();
+        }
         if has_new_picture(current.as_deref(), &next) {
             self.shared.recent.record(&self.owner(), answered_at);
         }

@@ -188,6 +188,113 @@ async fn a_full_table_refuses_further_names_and_keeps_those_in_use() {
     assert_eq!(rig.face("shop-5", FACE).await.source(), "picture");
 }
 
+/// A table of four names in open mode, of which clients without a credential have two.
+async fn open_table() -> Rig {
+    pattern(&["max_names = 4"])
+        .section("access", "mode = \"open\"\nallow_public = true")
+        .section(
+            "server",
+            "listen = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]",
+        )
+        .start()
+        .await
+}
+
+/// A request for a face without a picture, or with one.
+async fn ask_as(rig: &Rig, client: &str, name: &str, jid: &str) -> Answer {
+    let path = format!("/avatar/{name}/{jid}");
+    rig.ask("GET", &path, &[("x-forwarded-for", client)]).await
+}
+
+#[tokio::test]
+async fn a_client_that_makes_names_up_does_not_keep_out_another_client() {
+    const NO_PICTURE: &str = "628100000102";
+    const JUNK: &str = "192.0.2.66";
+    let rig = open_table().await;
+    for number in 1..=2 {
+        let name = format!("shop-junk-{number}");
+        assert_eq!(ask_as(&rig, JUNK, &name, NO_PICTURE).await.status, 200);
+    }
+    // It does not get further by making more up: each would cost a call and a file.
+    for number in 3..=9 {
+        let name = format!("shop-junk-{number}");
+        assert_eq!(ask_as(&rig, JUNK, &name, NO_PICTURE).await.status, 503);
+    }
+    rig.seconds(1);
+    ask_as(&rig, JUNK, "shop-junk-1", NO_PICTURE).await;
+    // The name that was asked for longest ago yields to another client.
+    let face = ask_as(&rig, "192.0.2.1", "shop-1", FACE).await;
+    face.assert_picture(&rig.bytes(FACE));
+    assert_eq!(names(&rig).await, ["shop-1", "shop-junk-1"]);
+    // Then each has one, and the one with a picture stays.
+    assert_eq!(
+        ask_as(&rig, JUNK, "shop-junk-3", NO_PICTURE).await.status,
+        503
+    );
+    let face = ask_as(&rig, "192.0.2.2", "shop-2", FACE).await;
+    face.assert_picture(&rig.bytes(FACE));
+    assert_eq!(names(&rig).await, ["shop-1", "shop-2"]);
+    assert_eq!(ask_as(&rig, "192.0.2.3", "shop-3", FACE).await.status, 503);
+}
+
+#[tokio::test]
+async fn a_name_without_a_picture_yields_after_an_hour_to_any_client() {
+    const NO_PICTURE: &str = "628100000102";
+    let rig = open_table().await;
+    for name in ["shop-1", "shop-2"] {
+        assert_eq!(
+            ask_as(&rig, "192.0.2.1", name, NO_PICTURE).await.status,
+            200
+        );
+    }
+    minutes(&rig, 59).await;
+    ask_as(&rig, "192.0.2.1", "shop-2", NO_PICTURE).await;
+    assert_eq!(ask_as(&rig, "192.0.2.1", "shop-3", FACE).await.status, 503);
+    minutes(&rig, 1).await;
+    let face = ask_as(&rig, "192.0.2.1", "shop-3", FACE).await;
+    face.assert_picture(&rig.bytes(FACE));
+    assert_eq!(names(&rig).await, ["shop-2", "shop-3"]);
+}
+
+#[tokio::test]
+async fn a_name_that_yielded_comes_back_with_its_budget_and_its_pause() {
+    let rig = open_table().await;
+    rig.inject(Rule::api(Fault::Status {
+        status: 429,
+        retry_after: Some(6 * 3600),
+    }));
+    for name in ["shop-1", "shop-2"] {
+        let limited = ask_as(&rig, "192.0.2.1", name, FACE).await;
+        limited.assert_fallback("rate_limited");
+        rig.seconds(1);
+    }
+    rig.vendors().clear_faults();
+    let other = ask_as(&rig, "192.0.2.2", "shop-3", FACE).await;
+    other.assert_picture(&rig.bytes(FACE));
+    assert_eq!(names(&rig).await, ["shop-2", "shop-3"]);
+    rig.traffic();
+    let limited = ask_as(&rig, "192.0.2.3", "shop-1", OTHER).await;
+    limited.assert_fallback("rate_limited");
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_name_with_a_picture_stays_after_a_reload_and_a_restart() {
+    let mut rig = open_table().await;
+    for name in ["shop-1", "shop-2"] {
+        let face = ask_as(&rig, "192.0.2.1", name, FACE).await;
+        face.assert_picture(&rig.bytes(FACE));
+    }
+    rig.reload_only("shop-*", "idle = \"20h\"");
+    assert_eq!(ask_as(&rig, "192.0.2.2", "shop-3", FACE).await.status, 503);
+    rig.restart().await;
+    for name in ["shop-1", "shop-2"] {
+        let face = ask_as(&rig, "192.0.2.1", name, FACE).await;
+        assert!(face.cache_status().contains("; hit"));
+    }
+    assert_eq!(ask_as(&rig, "192.0.2.2", "shop-3", FACE).await.status, 503);
+}
+
 #[tokio::test]
 async fn a_name_that_nobody_asks_for_leaves_memory_and_comes_back_with_its_faces_and_its_pause() {
     let rig = pattern(&["max_names = 2", "idle = \"1h\""]).start().await;

@@ -11,7 +11,7 @@ use crate::{
 pub(super) const MAX_NAMES: Key = Key::new::<NonZeroU32>(
     "max_names",
     "1000",
-    "Where the name has a `*`: how many names are in memory at once. Clients of `access.mode = \"open\"` without a credential fill half of them at most.",
+    "Where the name has a `*`: how many names are in memory at once. Clients of `access.mode = \"open\"` without a credential fill half of them at most; there, a name without a picture yields to one of another client.",
 )
 .within("1", "100000");
 

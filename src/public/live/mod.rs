@@ -52,7 +52,8 @@ impl Public {
         })?;
         let Some(instance) = self.instances.get(&url.instance) else {
             let has_credential = self.access.has_live_credential(url, headers, now);
-            let pending = self.pending_instance(&url.instance, Demand::of_client(has_credential));
+            let demand = Demand::of_client(has_credential, client);
+            let pending = self.pending_instance(&url.instance, demand);
             return pending.map(InstanceLookup::Pending);
         };
         log.set_instance(instance.name());
