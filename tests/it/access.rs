@@ -134,6 +134,8 @@ async fn the_canonical_jid_is_signed_however_the_url_spells_it() {
         "628100000001",
         "+628100000001",
         "628100000001%40s.whatsapp.net",
+        "628100000001@c.us/",
+        "628100000001.jpg/",
     ] {
         let path = format!("/avatar/waha/{spelling}?s=640&name=X&exp={LATER}&sig={sig}");
         rig.get(&path).await.assert_picture(&rig.bytes(FACE));

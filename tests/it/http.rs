@@ -289,6 +289,20 @@ async fn an_address_that_no_picture_belongs_to_gets_a_placeholder_without_a_call
 }
 
 #[tokio::test]
+async fn a_final_slash_means_nothing() {
+    let rig = Rig::start().await;
+    let plain = rig.get(FACE).await;
+    let same = rig.get(&format!("{FACE}/")).await;
+    assert_eq!(same.header("etag"), plain.header("etag"));
+    assert!(same.cache_status().contains("; hit"));
+    for path in ["/live/waha/", "/faceplate.js/", "/openapi.json/"] {
+        let problem = rig.get(path).await;
+        assert_eq!(problem.status, 404, "{path}");
+        assert_eq!(problem.header("content-type"), "application/problem+json");
+    }
+}
+
+#[tokio::test]
 async fn a_path_with_a_doubled_slash_is_no_face_and_no_other_host() {
     let rig = Rig::start().await;
     let get = async |path: &str, more: &str| {
