@@ -23,6 +23,10 @@ pub(super) struct Overview {
     version: &'static str,
     /// The time, in seconds since the Unix epoch.
     now: u64,
+    /// When this process began to serve, in seconds since the Unix epoch.
+    started: u64,
+    /// The URL of the gallery, which only the demo has; null without one.
+    gallery: Option<String>,
     instances: Vec<InstanceRecord>,
     cache: CacheRecord,
     /// The resident memory of the process in bytes.
@@ -53,6 +57,8 @@ impl Admin {
         Overview {
             version: env!("CARGO_PKG_VERSION"),
             now: self.faces.now().as_secs(),
+            started: self.started.as_secs(),
+            gallery: self.home.clone(),
             instances: self.instance_records(),
             cache: self.cache_record(),
             memory: resident_memory(),

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use super::history::History;
 use crate::{
+    clock::Timestamp,
     images::Thumbnailer,
     pipeline::{Faces, Instances, Warmups},
     telemetry::Metrics,
@@ -22,6 +23,10 @@ pub struct Admin {
     pub warmups: Warmups,
     /// The last hour's figures.
     pub history: History,
+    /// When this process began to serve.
+    pub started: Timestamp,
+    /// The URL of the public listener's page, if it has one.
+    pub home: Option<String>,
     /// Makes the dashboard's small pictures.
     pub thumbnailer: Thumbnailer,
     /// How long a client may take to send a body.

@@ -2,12 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use bytes::Bytes;
+
 use super::{
-    dependencies::Dependencies,
+    dependencies::{Addresses, Dependencies},
     instances::{self, Builder},
 };
 use crate::{
     admin::{Admin, History},
+    clock::Timestamp,
     config::Reloadable,
     front::{self, Front},
     hooks::Hooks,
@@ -43,6 +46,11 @@ pub(super) struct SharedParts {
     pub(super) metrics: Metrics,
     pub(super) listeners: LiveListeners,
     pub(super) history: History,
+    /// When this process began to serve.
+    pub(super) started: Timestamp,
+    /// The page for `/`.
+    pub(super) home: Option<Bytes>,
+    pub(super) addresses: Addresses,
     pub(super) dependencies: Dependencies,
 }
 
@@ -127,7 +135,7 @@ impl Live {
             browser_ttl: settings.browser_ttl,
             origin: settings.origin,
             body_timeout: settings.body_timeout,
-            home: parts.dependencies.home.clone(),
+            home: parts.home.clone(),
             thumbnailer: parts.thumbnailer.clone(),
             metrics: parts.metrics.clone(),
         };
@@ -136,6 +144,8 @@ impl Live {
             instances: instances.clone(),
             warmups: warmups.clone(),
             history: parts.history.clone(),
+            started: parts.started,
+            home: parts.home.as_ref().and_then(|_| parts.addresses.home_url()),
             thumbnailer: parts.thumbnailer.clone(),
             metrics: parts.metrics.clone(),
             body_timeout: settings.hooks.timeout,

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use dependencies::Dependencies;
+pub use dependencies::{Addresses, Dependencies};
 pub use instances::{account_id, offline};
 use listeners::Listeners;
 use live::{Live, SharedParts};
@@ -66,7 +66,14 @@ impl App {
     pub async fn start(config: Config, mut dependencies: Dependencies) -> Result<Self, StartError> {
         let socket_mode = dependencies.socket_mode;
         let listeners = Listeners::open(&config, &mut dependencies.inherited, socket_mode).await?;
-        let (address, admin) = (listeners.address.clone(), listeners.admin_address.clone());
+        let addresses = Addresses {
+            public: listeners.address.clone(),
+            admin: listeners.admin_address.clone(),
+        };
+        let Addresses {
+            public: address,
+            admin,
+        } = addresses.clone();
         let hooks = listeners.hooks_address.clone();
         let Config {
             startup,
@@ -95,6 +102,9 @@ impl App {
             listeners: LiveListeners::new(startup.server.limits.send, metrics.clone()),
             metrics,
             history: History::default(),
+            started: dependencies.clock.now(),
+            home: dependencies.home.map(|page| page(&addresses)),
+            addresses,
             dependencies,
         };
         let faces = Faces::new(

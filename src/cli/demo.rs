@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         .map_err(|error| format!("cannot make a cache directory: {error}; check TMPDIR"))?;
     let config = configuration(&args, &emulator, &cache)?;
     let dependencies = Dependencies {
-        home: Some(gallery::page().into()),
+        home: Some(gallery::page),
         ..Dependencies::default()
     };
     let app = App::start(config, dependencies)

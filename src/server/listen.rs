@@ -3,7 +3,7 @@
 
 use std::{
     fmt, fs, io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     str::FromStr,
@@ -62,6 +62,20 @@ impl Address {
             Address::Tcp(address) => address.ip().is_loopback(),
             Address::Unix(_) => true,
         }
+    }
+
+    /// The URL of `/` at this address in cleartext, for a browser on this machine. It cannot open Unix sockets.
+    pub fn local_url(&self) -> Option<String> {
+        let Address::Tcp(mut address) = *self else {
+            return None;
+        };
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Some(format!("http://{address}/"))
     }
 }
 

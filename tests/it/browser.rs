@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{chromium, program::Running, webdriver::Browser};
+use crate::support::{Answer, chromium, program::Running, webdriver::Browser};
 
 /// Starts `faceplate demo`, and returns it with the gallery's URL.
 fn demo() -> (Running, String) {
@@ -25,7 +25,7 @@ fn values<'a>(dom: &'a str, attribute: &str) -> Vec<&'a str> {
 
 /// Opens the gallery, and returns when each of its faces is explained.
 async fn open_gallery(url: &str) -> Browser {
-    let browser = Browser::open(1280, 2330, &[]).await;
+    let browser = Browser::open(1280, 2400, &[]).await;
     browser.go(url).await;
     browser
         .until("[...document.querySelectorAll('output')].every((line) => line.textContent != '…')")
@@ -42,6 +42,48 @@ async fn the_demo_has_a_list_that_fills_itself() {
     browser.until(&format!("{shown} > 6")).await;
     let broken = browser.run("return [...document.images].filter((image) => image.complete && !image.naturalWidth).length").await;
     assert_eq!(broken, 0);
+}
+
+#[tokio::test]
+async fn the_gallery_and_the_dashboard_link_to_each_other() {
+    let (_demo, gallery) = demo();
+    let browser = open_gallery(&gallery).await;
+    let links = "return [...document.querySelectorAll('nav a')].map((link) => link.href)";
+    let links = browser.run(links).await;
+    let dashboard = links[0].as_str().unwrap().to_owned();
+    assert_eq!(links[1], format!("{gallery}openapi.json"));
+    browser.go(&dashboard).await;
+    browser.until("document.body.dataset.looked").await;
+    let text = browser
+        .run("return document.querySelector('h1 + small').innerText")
+        .await;
+    assert!(text.as_str().unwrap().contains(" · up "), "{text}");
+    let links = "return [...document.querySelectorAll('nav a')].map((link) => link.href)";
+    let links = browser.run(links).await;
+    assert_eq!(
+        links,
+        serde_json::json!([gallery, format!("{dashboard}openapi.json")])
+    );
+    for url in [&dashboard, &gallery] {
+        let address = url.trim_start_matches("http://").trim_end_matches('/');
+        let document = Answer::to(address, "GET", "/openapi.json", &[]).await;
+        assert_eq!(document.status, 200, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_gallery_for_other_machines_has_no_link_to_a_dashboard_that_they_cannot_reach() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faceplate"));
+    command.args(["demo", "--listen", "0.0.0.0:0"]);
+    let mut running = Running::start(command);
+    let output = running.wait_for("vendors: ");
+    let port = output
+        .lines()
+        .find_map(|line| line.strip_prefix("gallery:   http://0.0.0.0:"));
+    let address = format!("127.0.0.1:{}", port.unwrap().trim_end_matches('/'));
+    let page = Answer::to(&address, "GET", "/", &[]).await;
+    assert!(page.text().contains("<a href=\"/openapi.json\">"));
+    assert!(!page.text().contains("Dashboard</a>"));
 }
 
 #[tokio::test]
@@ -88,12 +130,14 @@ async fn the_demo_gallery_can_be_photographed() {
     let folder = tempfile::tempdir().unwrap();
     // With FACEPLATE_WRITE_DOCS, this replaces the picture in the README.
     let path = match std::env::var_os("FACEPLATE_WRITE_DOCS") {
-        Some(_) => concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gallery.png").into(),
-        None => folder.path().join("gallery.png"),
+        Some(_) => concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gallery.webp").into(),
+        None => folder.path().join("gallery.webp"),
     };
     let browser = open_gallery(&url).await;
     browser.screenshot(&path).await;
-    assert_eq!(image::image_dimensions(&path).unwrap().0, 1280);
+    assert_eq!(image::image_dimensions(&path).unwrap().0, 960);
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    assert!(bytes < 120_000, "{bytes}");
 }
 
 #[tokio::test]

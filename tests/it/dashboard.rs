@@ -82,8 +82,29 @@ async fn the_dashboard_shows_instances_traffic_and_faces_and_loads_nothing_from_
     );
     let folder = tempfile::tempdir().unwrap();
     browser
-        .screenshot(&picture(folder.path(), "dashboard.png"))
+        .screenshot(&picture(folder.path(), "dashboard.webp"))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_says_for_how_long_the_server_has_run_and_links_to_no_gallery_without_one() {
+    let rig = Rig::start().await;
+    rig.seconds(26 * 3600 + 50);
+    let browser = looked_at(&rig, Browser::open(1000, 700, &[]).await).await;
+    let about = browser
+        .run("return document.getElementById('about').innerText")
+        .await;
+    assert!(
+        about.as_str().unwrap().contains(" · up 1 d 2 h · "),
+        "{about}"
+    );
+    let links = "return [...document.querySelectorAll('nav a')].filter((link) => link.offsetWidth).map((link) => link.href)";
+    let links = browser.run(links).await;
+    assert_eq!(
+        links,
+        serde_json::json!([format!("http://{}/openapi.json", rig.admin())])
+    );
+    assert_eq!(overview(&rig).await["gallery"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +124,7 @@ async fn the_dashboard_is_readable_on_a_phone_in_dark_mode() {
     assert_eq!(browser.run(ground).await, "rgb(18, 21, 26)");
     let folder = tempfile::tempdir().unwrap();
     browser
-        .screenshot(&picture(folder.path(), "dashboard-phone.png"))
+        .screenshot(&picture(folder.path(), "dashboard-phone.webp"))
         .await;
 }
 

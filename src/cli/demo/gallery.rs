@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
+
+use crate::app::Addresses;
+
 /// The instance of the list that fills itself.
 pub(super) const INBOX: &str = "inbox";
 /// The number of contacts in it.
@@ -101,7 +105,7 @@ const SECTIONS: [Section; 2] = [
 ];
 
 /// The page as HTML.
-pub(super) fn page() -> String {
+pub(super) fn page(addresses: &Addresses) -> Bytes {
     let mut cards = String::new();
     for (heading, about, faces) in SECTIONS {
         // Writing to a `String` cannot fail.
@@ -111,8 +115,9 @@ pub(super) fn page() -> String {
         );
         for (title, path) in faces {
             let src = path.replace('&', "&amp;");
-            // A number stays whole where the line breaks.
+            // Numbers and names stay whole where the line breaks.
             let shown = src.replace('@', "<wbr>@").replace('?', "<wbr>?");
+            let shown = shown.replace('=', "=<wbr>").replace("%20", "<wbr>%20");
             let (start, face) = shown.rsplit_once('/').unwrap_or_default();
             let _ = write!(
                 cards,
@@ -121,8 +126,12 @@ pub(super) fn page() -> String {
         }
         cards.push_str("</div></section>");
     }
-    PAGE.replace("<!--cards-->", &cards)
+    let dashboard = addresses.dashboard_url();
+    let dashboard = dashboard.map(|url| format!(r#"<a href="{url}">Dashboard</a>"#));
+    PAGE.replace("<!--dashboard-->", &dashboard.unwrap_or_default())
+        .replace("<!--cards-->", &cards)
         .replace("<!--inbox-->", &inbox())
+        .into()
 }
 
 /// The images of contacts that were never seen. Nothing but the script makes their pictures come.

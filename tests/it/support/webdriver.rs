@@ -9,6 +9,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use image::imageops::FilterType;
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -122,11 +123,26 @@ impl Browser {
         panic!("never in the page: {condition}\n{page}");
     }
 
-    /// Takes a screenshot of the window.
+    /// Takes a screenshot of the window, as PNG, or as WebP if the path says so: small, and as wide as a document shows it.
     pub async fn screenshot(&self, path: &Path) {
         let said = self.ask("GET", "/screenshot", &json!({})).await;
         let png = STANDARD.decode(said.as_str().unwrap()).unwrap();
-        std::fs::write(path, png).unwrap();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "webp")
+        {
+            const WIDEST: u32 = 960;
+            let mut pixels = image::load_from_memory(&png).unwrap().into_rgb8();
+            if pixels.width() > WIDEST {
+                let height = pixels.height() * WIDEST / pixels.width();
+                pixels = image::imageops::resize(&pixels, WIDEST, height, FilterType::Lanczos3);
+            }
+            let (width, height) = pixels.dimensions();
+            let webp = webp::Encoder::from_rgb(&pixels, width, height).encode(60.0);
+            std::fs::write(path, &*webp).unwrap();
+        } else {
+            std::fs::write(path, png).unwrap();
+        }
     }
 }
 
