@@ -7,7 +7,6 @@
 //! 5. Reply in the vendor's JSON, with the fault that the rules demand.
 
 use hyper::{
-    Method,
     header::{ALLOW, LOCATION, RETRY_AFTER},
     http::request::Parts,
 };
@@ -41,8 +40,8 @@ enum LinkForm {
 /// Answers one request for a vendor's path.
 pub(super) async fn answer(state: &State, head: &Parts, body: &[u8]) -> Reply {
     let Some(request) = VendorRequest::parse(head, body) else {
-        if head.method != Method::GET {
-            return Reply::text(405, "").with_header(ALLOW, "GET");
+        if let Some(allowed) = VendorRequest::allowed(head) {
+            return Reply::text(405, "").with_header(ALLOW, allowed);
         }
         return Reply::text(
             404,

@@ -181,14 +181,12 @@ async fn answer_api(
 ) -> Result<Response<ReplyBody>, Infallible> {
     let reply = if request.uri().path().starts_with(control_routes::PREFIX) {
         control_routes::answer(&control, request).await
-    } else if matches!(*request.method(), Method::GET | Method::POST) {
+    } else {
         let (head, body) = request.into_parts();
         // A body that is too long is no call's.
         let body = Limited::new(body, MAX_BODY).collect().await;
         let body = body.map(Collected::to_bytes).unwrap_or_default();
         api::answer(&control.0, &head, &body).await
-    } else {
-        Reply::text(405, "").with_header(ALLOW, "GET")
     };
     Ok(reply.into_response())
 }

@@ -12,6 +12,21 @@ use super::{
 };
 
 impl VendorRequest {
+    /// The methods of the path, as `Allow` lists them; `None` for a path that no vendor documents.
+    pub(super) fn allowed(request: &Parts) -> Option<&'static str> {
+        let has = |method| {
+            let mut other = request.clone();
+            other.method = method;
+            Self::parse(&other, b"").is_some()
+        };
+        match (has(Method::GET), has(Method::POST)) {
+            (true, true) => Some("GET, POST"),
+            (true, false) => Some("GET"),
+            (false, true) => Some("POST"),
+            (false, false) => None,
+        }
+    }
+
     /// Parses the call that `request` makes.
     pub(super) fn parse(request: &Parts, body: &[u8]) -> Option<Self> {
         let path: Vec<String> = request
@@ -27,6 +42,9 @@ impl VendorRequest {
         if request.method == Method::POST {
             let body = serde_json::from_slice(body).unwrap_or_default();
             return post(&path, headers, &query, &Body(body));
+        }
+        if request.method != Method::GET {
+            return None;
         }
         match path[..] {
             ["api", "v1", "instance", "profile-picture"] => Some(wachat(headers, &query)),

@@ -977,6 +977,30 @@ async fn invalid_control_input_gets_an_error_with_a_remedy() {
 }
 
 #[tokio::test]
+async fn a_call_with_another_method_is_told_the_methods_of_the_path() {
+    let stage = Stage::set().await;
+    let api = stage.emulator.api().to_string();
+    for (method, path, status, allow) in [
+        ("GET", "/chat/fetchProfilePictureUrl/shop", 405, "POST"),
+        ("PUT", "/user/avatar", 405, "POST"),
+        ("POST", "/v2/chats/picture", 405, "GET"),
+        (
+            "DELETE",
+            "/api/shop/chats/628100000001@c.us/picture",
+            405,
+            "GET",
+        ),
+        ("POST", "/nowhere", 404, ""),
+        ("PATCH", "/nowhere", 404, ""),
+        ("GET", "/nowhere", 404, ""),
+    ] {
+        let answer = crate::support::Answer::to(&api, method, path, &[]).await;
+        let told = (answer.status.as_u16(), answer.header("allow"));
+        assert_eq!(told, (status, allow), "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn dropping_the_emulator_stops_both_listeners() {
     let stage = Stage::set().await;
     let (api, cdn) = (stage.emulator.api(), stage.emulator.cdn());
