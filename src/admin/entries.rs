@@ -106,9 +106,14 @@ impl Admin {
             NamedInstance::Configured(instance) => instance.clone(),
             NamedInstance::Stored(name) => self.instance(name).await?,
         };
-        self.faces
-            .look_up(&instance, subject, Ask::Refresh, None)
-            .await?;
+        let look_up = self.faces.look_up(&instance, subject, Ask::Refresh, None);
+        let face = look_up.await?;
+        if let Some(refusal) = face.refusal() {
+            return Err(Error::NotAsked {
+                why: refusal.why,
+                wait: refusal.retry_at.since(self.faces.now()),
+            });
+        }
         let named = NamedInstance::Configured(instance);
         self.show_entry(named, subject).await
     }

@@ -1,11 +1,11 @@
 //! The errors of the admin service, and the problem that each is reported as.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use http::{StatusCode, header};
 
 use crate::{
-    avatar::MalformedJid,
+    avatar::{MalformedJid, Trouble},
     http::{BodyError, host::InvalidHost, problem::Problem},
     pipeline::{LookUpError, NotMade, PushError, RenameError, TooManyAliases},
     representation::{problems, view::InvalidParameter},
@@ -66,6 +66,13 @@ pub(super) enum Error {
     Unsupported(UnsupportedSubject),
     /// The pictures that are being sent leave no memory for this one.
     NoSpace,
+    /// The vendor was not asked for the face, because the budget is used up or the instance pauses.
+    NotAsked {
+        /// The reason.
+        why: Trouble,
+        /// The wait for the vendor's turn.
+        wait: Duration,
+    },
     /// There is no entry for the face.
     NoEntry,
     /// The face has no picture.
@@ -197,6 +204,7 @@ impl From<Error> for Problem {
             Error::InstancesFull => problems::instances_full(),
             Error::Unsupported(error) => problems::unsupported(error),
             Error::NoSpace => problems::no_space(),
+            Error::NotAsked { why, wait } => not_asked(why, wait),
             Error::NoEntry => Problem::new(
                 StatusCode::NOT_FOUND,
                 "no-record",
@@ -235,6 +243,26 @@ impl From<Error> for Problem {
             ),
         }
     }
+}
+
+fn not_asked(why: Trouble, wait: Duration) -> Problem {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    let remedy = match why {
+        Trouble::OverBudget => {
+            "the budget is used up (over_budget); the face is asked for as soon as refreshes or lookups of the instance allow it".to_owned()
+        }
+        why => format!(
+            "the instance pauses ({}); DELETE /v1/instances/{{instance}}/pause ends the pause, GET /v1/instances shows it",
+            why.as_str()
+        ),
+    };
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "not-asked",
+        "The vendor was not asked for the face",
+        remedy,
+    )
+    .with_header(header::RETRY_AFTER, seconds.to_string())
 }
 
 fn unrecognized_event(remedy: impl Into<Cow<'static, str>>) -> Problem {

@@ -106,7 +106,9 @@ impl Admin {
             Endpoint::Dashboard => Ok(respond::page(dashboard::PAGE.into())),
             Endpoint::Overview => Ok(respond::json(&self.overview().await)),
             Endpoint::Metrics => Ok(self.metrics()),
-            Endpoint::OpenApi => Ok(respond::document(&openapi::DOCUMENT)),
+            Endpoint::OpenApi => Ok(respond::document(Bytes::from_static(
+                openapi::DOCUMENT.as_bytes(),
+            ))),
             Endpoint::Instances => Ok(respond::json(&self.instance_records())),
             Endpoint::Pause => self.lift_pause(parameters.instance).await,
             Endpoint::Aliases => match *method {

@@ -1,6 +1,6 @@
 //! The admin routes in OpenAPI 3.1, made from the table of routes, the records and the errors.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use http::StatusCode;
 use utoipa::openapi::{
@@ -21,7 +21,7 @@ use super::{
     warm::WarmRecord,
 };
 use crate::{
-    avatar::MalformedJid,
+    avatar::{MalformedJid, Trouble},
     http::{
         BodyError,
         openapi::{self, Document, Operation, choice, integer, required},
@@ -214,6 +214,10 @@ fn describe_entry(method: &str) -> Operation {
             Operation::new("refresh", summary)
                 .json::<EntryRecord<'_>>(OK, "The entry.")
                 .problems([Error::NoEntry, Error::InstancesFull])
+                .problems([Error::NotAsked {
+                    why: Trouble::OverBudget,
+                    wait: Duration::ZERO,
+                }])
         }
         "PUT" => {
             let about = "The picture; or as `application/json` `{\"link\": \"https://...\"}`, or `{\"link\": null}` for a contact without a picture. A picture may have `upstream.max_picture` bytes.";

@@ -24,17 +24,24 @@ impl Admin {
         let description = self.instances.provider(provider);
         let description = description.ok_or(Error::UnknownInstance)?;
         let event = description.read_event(body, is_form(headers));
-        let event = event.map_err(Error::WebhookEvent)?;
-        let account = event.account.clone().ok_or(Error::WebhookAccount)?;
-        let name = self.instances.with_account(
-            &account,
-            |instance| *instance.provider().name == *provider,
-            |pattern| *pattern.settings().provider.name == *provider,
-        );
+        let account = event.as_ref().ok().and_then(|event| event.account.clone());
+        let name = account.as_ref().and_then(|account| {
+            self.instances.with_account(
+                account,
+                |instance| *instance.provider().name == *provider,
+                |pattern| *pattern.settings().provider.name == *provider,
+            )
+        });
         let instance = match name {
             Some(name) => self.instances.make(&name, Demand::IfKnown).await.ok(),
             None => None,
         };
+        self.faces
+            .record_reading(&description.name, instance.as_deref(), &event);
+        let event = event.map_err(Error::WebhookEvent)?;
+        if account.is_none() {
+            return Err(Error::WebhookAccount);
+        }
         Ok(match instance {
             Some(instance) => self.faces.take_event(&instance, event).await,
             // The event is of an account that is not configured here, or of a name that is not made yet.

@@ -18,12 +18,12 @@ pub(super) struct ConfigArg {
 }
 
 impl ConfigArg {
-    /// The descriptions of gateways: with a configuration also the operator's.
+    /// The descriptions of gateways: with a configuration also the operator's. Nothing else of it is read.
     pub(super) fn catalog(&self) -> Result<Catalog, String> {
         if !self.config.exists() {
             return Ok(Catalog::default());
         }
-        Ok(self.load()?.reloadable.catalog)
+        config::catalog_from_file(&self.config).map_err(|problems| problems.to_string())
     }
 
     pub(super) fn load(&self) -> Result<Config, String> {

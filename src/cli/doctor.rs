@@ -4,6 +4,7 @@
 mod disk;
 mod explain;
 mod finding;
+mod picture;
 mod vendor;
 
 use clap::ValueEnum as _;

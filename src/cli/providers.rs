@@ -40,8 +40,15 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
 }
 
 fn list(catalog: &Catalog) -> Result<(), String> {
+    let mut problems = Vec::new();
     for name in catalog.names() {
-        let description = find(catalog, name)?;
+        let description = match find(catalog, name) {
+            Ok(description) => description,
+            Err(lines) => {
+                problems.push(lines);
+                continue;
+            }
+        };
         let own = if catalog.is_own(name) { " (own)" } else { "" };
         say!(
             "{name:14} {}{own}: account = {}",
@@ -49,7 +56,10 @@ fn list(catalog: &Catalog) -> Result<(), String> {
             description.account
         );
     }
-    Ok(())
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems.join("\n")),
+    }
 }
 
 fn show(catalog: &Catalog, name: &str) -> Result<(), String> {
@@ -66,6 +76,7 @@ fn check(file: &PathBuf, catalog: &Catalog) -> Result<(), String> {
         file: &shown,
         text: &text,
         has_lines: true,
+        name: file.file_stem().and_then(|stem| stem.to_str()),
     };
     let description = load(source, |base| catalog.load(base)?.ok()).map_err(|problems| {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();

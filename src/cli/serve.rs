@@ -47,9 +47,11 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     warn(&config);
     let instances = config.reloadable.instances.len();
     let patterns = config.reloadable.patterns.len();
+    // A part of the service manager's protocol, as LISTEN_FDS and NOTIFY_SOCKET are, and no setting of ours.
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let dependencies = Dependencies {
         socket_mode: Some(0o777 & !umask.bits()),
-        inherited: InheritedListeners::from_manager(&std::env::var("LISTEN_FDNAMES").unwrap_or_default())
+        inherited: InheritedListeners::from_manager(&names)
             .map_err(|error| format!("cannot use the sockets of LISTEN_FDS: {error}; they must be listening TCP or Unix sockets"))?,
         ..Dependencies::default()
     };

@@ -78,8 +78,6 @@ pub struct Reloadable {
     pub live: public::LiveSettings,
     /// How long answers are believed, and how long requests wait.
     pub pipeline: pipeline::Settings,
-    /// The descriptions of gateways.
-    pub catalog: upstream::Catalog,
     /// The accounts with a table of their own.
     pub instances: Vec<Instance>,
     /// The tables for accounts of any matching name.

@@ -33,7 +33,7 @@ mod units;
 
 pub use configuration::{Config, Instance, InstancePattern, Reloadable, Startup};
 pub use key::{DefaultValue, Effect, Key, Kind, Range, Section};
-pub use load::{from_file, from_file_with_secrets, from_text};
+pub use load::{catalog_from_file, from_file, from_file_with_secrets, from_text};
 pub use problem::{Problem, Problems};
 pub use sections::SECTIONS;
 pub use units::duration;

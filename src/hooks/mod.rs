@@ -118,7 +118,9 @@ impl Hooks {
     {
         if head.uri.path() == "/openapi.json" {
             return match head.method {
-                Method::GET | Method::HEAD => Ok(respond::document(&openapi::DOCUMENT)),
+                Method::GET | Method::HEAD => Ok(respond::document(Bytes::from_static(
+                    openapi::DOCUMENT.as_bytes(),
+                ))),
                 _ => Err(Error::Method("GET, HEAD")),
             };
         }
@@ -174,7 +176,10 @@ impl Hooks {
             (Err(_), Some(pattern)) => &pattern.settings().provider,
             (Err(_), None) => return Err(Error::NoRoute),
         };
-        let event = match description.read_event(body, is_form(headers)) {
+        let event = description.read_event(body, is_form(headers));
+        let made = instance.as_ref().ok().map(|made| &**made);
+        self.faces.record_reading(&description.name, made, &event);
+        let event = match event {
             Ok(event) => event,
             Err(error) => {
                 self.report(name, "an event cannot be read");

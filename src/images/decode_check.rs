@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     transcode::try_decoding,
     variant::{TranscodeError, VariantError},
 };
-use crate::avatar::Picture;
+use crate::avatar::{MediaType, Picture};
 
 /// The longest wait for the decoding of a new picture.
 const MAX_WAIT: Duration = Duration::from_millis(500);
@@ -18,12 +19,29 @@ const MAX_WAIT: Duration = Duration::from_millis(500);
 impl Thumbnailer {
     /// Whether the pixels of a picture can be decoded; true for a format that this program does not decode. `None` if
     /// too much other work waits.
-    pub async fn is_decodable(&self, picture: &Picture) -> Option<bool> {
+    async fn is_decodable(&self, picture: &Picture) -> Option<bool> {
         let tried = time::timeout(MAX_WAIT, self.shared.try_decoding(picture)).await;
         let Err(error) = tried.ok()?? else {
             return Some(true);
         };
         Some(error.unavailable() != VariantError::Undecodable)
+    }
+}
+
+impl Thumbnailer {
+    /// The picture that bytes are; the error says why they are none. A file whose pixels cannot be decoded is no picture
+    /// either: browsers show it as a broken icon. Of JPEGs, they show some that our decoder refuses, so these are
+    /// accepted, and not marked as checked.
+    pub async fn accept(&self, bytes: Bytes) -> Result<Picture, String> {
+        let picture = Picture::validate(bytes).map_err(|rejected| rejected.to_string())?;
+        match self.is_decodable(&picture).await {
+            Some(true) => Ok(picture.checked()),
+            Some(false) if picture.media() != MediaType::Jpeg => {
+                let media = picture.media();
+                Err(format!("the pixels of the {media} cannot be decoded"))
+            }
+            Some(false) | None => Ok(picture),
+        }
     }
 }
 

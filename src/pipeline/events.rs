@@ -24,8 +24,8 @@ use super::{
 use crate::{
     avatar::{Answer, Ask, Key, Subject},
     clock::Timestamp,
-    telemetry::Limit,
-    upstream::{Event, EventFace, Link, VendorAnswer},
+    telemetry::{ContactResult, EventReading, Limit},
+    upstream::{Event, EventError, EventFace, Link, VendorAnswer},
 };
 
 /// The number of an event's faces by the effect on them.
@@ -35,6 +35,8 @@ pub struct EventCounts {
     pub marked: usize,
     /// Faces whose pictures are being downloaded.
     pub downloads: usize,
+    /// Faces whose link leads to a host that is not in `picture_hosts`. The next request asks the vendor for them.
+    pub blocked: usize,
     /// Faces that are not in the cache, are fresh enough, or cannot be asked for.
     pub ignored: usize,
 }
@@ -54,6 +56,7 @@ struct EventDownload {
 enum FaceEffect {
     Marked,
     Downloading,
+    Blocked,
     Ignored,
 }
 
@@ -68,10 +71,39 @@ impl Faces {
             match self.take_face(instance, face).await {
                 FaceEffect::Marked => counts.marked += 1,
                 FaceEffect::Downloading => counts.downloads += 1,
+                FaceEffect::Blocked => counts.blocked += 1,
                 FaceEffect::Ignored => counts.ignored += 1,
             }
         }
         self.record_event(counts)
+    }
+
+    /// Records how the description of a gateway reads an event. One of no kind that it has is logged by the names and types
+    /// of its members, once an hour for each instance. That is no trouble: most gateways send events about other things.
+    pub fn record_reading(
+        &self,
+        provider: &Arc<str>,
+        instance: Option<&Instance>,
+        event: &Result<Event, EventError>,
+    ) {
+        let reading = match event {
+            Ok(event) if event.unknown.is_some() => EventReading::Unknown,
+            Ok(event) if event.faces.is_empty() => EventReading::NoContact,
+            Ok(_) => EventReading::Known,
+            Err(_) => EventReading::Malformed,
+        };
+        self.shared.metrics.hooks().record_event(provider, reading);
+        if let (Ok(event), Some(instance)) = (event, instance)
+            && let Some(members) = &event.unknown
+            && instance.may_log_unknown_event(self.now())
+        {
+            tracing::info!(
+                instance = %instance.name(),
+                %provider,
+                members,
+                "a webhook event is of no kind that the description of its gateway has, and is ignored"
+            );
+        }
     }
 
     /// Ignores an event about this many faces, of an account that no instance has.
@@ -83,8 +115,11 @@ impl Faces {
     }
 
     fn record_event(&self, counts: EventCounts) -> EventCounts {
+        // A download is recorded when it ends.
         let metrics = self.shared.metrics.hooks();
-        metrics.record_contacts(counts.marked, counts.downloads, counts.ignored);
+        metrics.record_contacts(ContactResult::Marked, counts.marked);
+        metrics.record_contacts(ContactResult::Blocked, counts.blocked);
+        metrics.record_contacts(ContactResult::Ignored, counts.ignored);
         counts
     }
 
@@ -96,6 +131,12 @@ impl Faces {
             let Some(key) = askable(instance, subject) else {
                 return FaceEffect::Ignored;
             };
+            if let Err(refusal) = instance.client.check(&link) {
+                self.shared.metrics.record_blocked();
+                self.leave_outdated(instance, subject, &refusal.to_string())
+                    .await;
+                return FaceEffect::Blocked;
+            }
             let now = self.now();
             if !instance.event_downloads.is_new(key, link.picture_id(), now) {
                 return FaceEffect::Ignored;
@@ -126,6 +167,16 @@ impl Faces {
         }
     }
 
+    /// Marks a face as outdated whose picture could not be downloaded.
+    async fn leave_outdated(&self, instance: &Instance, subject: Subject, detail: &str) {
+        tracing::info!(
+            instance = %instance.name(),
+            detail,
+            "the picture behind the link of an event was not downloaded; the next request for it asks the vendor"
+        );
+        self.mark(instance, subject, PurgeMode::Changed).await;
+    }
+
     async fn mark(&self, instance: &Instance, subject: Subject, mode: PurgeMode) -> bool {
         let counts = self.purge(PurgeScope::Face(instance, subject), mode).await;
         counts.is_ok_and(|counts| counts.done > 0)
@@ -154,25 +205,32 @@ impl EventDownload {
         let now = self.faces.now();
         let forgotten = before.entry().is_some_and(|entry| entry.is_forgotten(now));
         if forgotten || fetch.earlier_tombstone(&before).await.is_some() {
-            return;
+            return shared
+                .metrics
+                .hooks()
+                .record_contacts(ContactResult::Ignored, 1);
         }
         let answer = VendorAnswer::Link(self.link.clone());
+        let metrics = shared.metrics.hooks();
         let error = match fetch.retrieve(answer, None).await {
             Ok(Retrieval::Answer(answer @ Answer::Picture(..))) => {
+                metrics.record_contacts(ContactResult::Downloaded, 1);
                 fetch.settle(before, self.at, Ok(answer)).await;
                 return;
             }
             // The link is the gateway's default picture.
-            Ok(Retrieval::Answer(_)) => return,
+            Ok(Retrieval::Answer(_)) => return metrics.record_contacts(ContactResult::Ignored, 1),
             Ok(Retrieval::LinkGone) => FetchError::vendor_error("the link has expired or is gone"),
             Err(error) => error,
         };
-        tracing::info!(
-            instance = %self.instance.name(),
-            detail = %error.detail,
-            "the picture behind the link of an event was not downloaded; the next request for it asks the vendor"
-        );
-        let mode = PurgeMode::Changed;
-        self.faces.mark(&self.instance, self.subject, mode).await;
+        let result = match error.is_blocked {
+            true => ContactResult::Blocked,
+            false => ContactResult::Failed,
+        };
+        metrics.record_contacts(result, 1);
+        let faces = &self.faces;
+        faces
+            .leave_outdated(&self.instance, self.subject, &error.detail)
+            .await;
     }
 }

@@ -6,7 +6,7 @@
 //! 2. Resolve: ask the vendor for the picture or for its link (`ask_in_spellings.rs`, for a number with two spellings).
 //! 3. Download the link, unless it is the stored picture's and nothing demands a look. If the link has
 //!    expired or leads nowhere, the vendor is asked once more, past its own cache.
-//! 4. Validate: the bytes become a [`Picture`], or an error.
+//! 4. Validate: the bytes become a `Picture`, or an error.
 //! 5. Absorb the answer into the entry and store it (`settle.rs`).
 
 use std::{net::IpAddr, sync::Arc};
@@ -27,8 +27,7 @@ use super::{
 };
 use crate::{
     avatar::{
-        Answer, Ask, Empty, Entry, Key, MediaType, Outcome, Picture, Plan, Spelling,
-        SpellingMemory, Subject, decide,
+        Answer, Ask, Empty, Entry, Key, Outcome, Plan, Spelling, SpellingMemory, Subject, decide,
     },
     clock::Timestamp,
     limits::{Permit, Priority},
@@ -373,24 +372,14 @@ impl Fetch {
         }
     }
 
-    /// Step 4. A file whose pixels cannot be decoded is no picture either: browsers show it as a broken icon. Of JPEGs,
-    /// they show some that our decoder refuses, so these are stored, and not marked as checked.
+    /// Step 4.
     async fn picture(
         &self,
         bytes: Bytes,
         link_id: Option<String>,
     ) -> Result<Retrieval, FetchError> {
-        let picture = Picture::validate(bytes)
-            .map_err(|rejected| FetchError::vendor_error(rejected.to_string()))?;
-        let picture = match self.shared.thumbnailer.is_decodable(&picture).await {
-            Some(true) => picture.checked(),
-            Some(false) if picture.media() != MediaType::Jpeg => {
-                let media = picture.media();
-                let detail = format!("the pixels of the {media} cannot be decoded");
-                return Err(FetchError::vendor_error(detail));
-            }
-            Some(false) | None => picture,
-        };
+        let picture = self.shared.thumbnailer.accept(bytes).await;
+        let picture = picture.map_err(FetchError::vendor_error)?;
         let picture = self.shared.store.charge(picture);
         Ok(Retrieval::Answer(Answer::Picture(picture, link_id)))
     }
@@ -407,7 +396,7 @@ impl Fetch {
     ) {
         let metrics = &self.shared.metrics;
         metrics.record_call(&self.instance.provider().name, hop, started.elapsed());
-        if let Some(ClientError::Forbidden(_)) = error {
+        if let Some(ClientError::Forbidden(..)) = error {
             metrics.record_blocked();
         }
     }

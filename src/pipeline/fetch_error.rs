@@ -18,6 +18,8 @@ pub(super) struct FetchError {
     pub(super) detail: String,
     /// Whether the vendor's answer had none of the members that its description names.
     pub(super) is_misunderstood: bool,
+    /// Whether the address guard blocked the call or the download.
+    pub(super) is_blocked: bool,
 }
 
 /// The reason why the gateway has not said whether it knows the number.
@@ -35,13 +37,17 @@ impl FetchError {
             retry_after: None,
             detail: detail.into(),
             is_misunderstood: false,
+            is_blocked: false,
         }
     }
 }
 
 impl From<ClientError> for FetchError {
     fn from(error: ClientError) -> Self {
-        FetchError::vendor_error(error.to_string())
+        Self {
+            is_blocked: matches!(error, ClientError::Forbidden(..)),
+            ..FetchError::vendor_error(error.to_string())
+        }
     }
 }
 
@@ -52,6 +58,7 @@ impl From<VendorFailure> for FetchError {
             retry_after: failure.retry_after,
             detail: failure.detail.into_owned(),
             is_misunderstood: failure.is_misunderstood,
+            is_blocked: false,
         }
     }
 }

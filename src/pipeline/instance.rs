@@ -40,6 +40,8 @@ pub struct Instance {
     admission: Arc<Admission>,
     /// When an answer that was not understood was last logged.
     misunderstood_at: Mutex<Option<Timestamp>>,
+    /// When an event was logged that is of no kind that the description has.
+    unknown_event_at: Mutex<Option<Timestamp>>,
     wanted: Arc<WantedFaces>,
     identities: Arc<AccountIdentities>,
     fallback: Fallback,
@@ -116,6 +118,7 @@ impl Instance {
             client,
             admission: state.admission,
             misunderstood_at: Mutex::default(),
+            unknown_event_at: Mutex::default(),
             wanted: state.wanted,
             identities: state.identities,
             fallback,
@@ -186,12 +189,12 @@ impl Instance {
 
     /// Whether an answer that was not understood is to be logged: once an hour.
     pub(super) fn may_log_misunderstanding(&self, now: Timestamp) -> bool {
-        let mut last = lock(&self.misunderstood_at);
-        let is_due = last.is_none_or(|last| now.since(last) >= HOUR);
-        if is_due {
-            *last = Some(now);
-        }
-        is_due
+        is_due(&self.misunderstood_at, now)
+    }
+
+    /// Whether an event of an unknown kind is to be logged: once an hour.
+    pub(super) fn may_log_unknown_event(&self, now: Timestamp) -> bool {
+        is_due(&self.unknown_event_at, now)
     }
 
     /// The faces that wait for the budget. A reload keeps them as it keeps the admission control.
@@ -247,4 +250,14 @@ impl Instance {
             subject => Ok(subject),
         }
     }
+}
+
+/// Whether an hour has passed since the last time, which is now then.
+fn is_due(last: &Mutex<Option<Timestamp>>, now: Timestamp) -> bool {
+    let mut last = lock(last);
+    let is_due = last.is_none_or(|last| now.since(last) >= HOUR);
+    if is_due {
+        *last = Some(now);
+    }
+    is_due
 }

@@ -36,6 +36,8 @@ pub struct FetchResult {
     pub stored: bool,
     /// The time at which the vendor may be asked again, where it is known.
     pub retry_at: Option<Timestamp>,
+    /// Whether the budget, or a pause, refused the call.
+    pub is_refused: bool,
 }
 
 // === impl ServedFace ===
@@ -63,6 +65,7 @@ impl ServedFace {
             status: None,
             stored: false,
             retry_at: None,
+            is_refused: false,
         };
         Self::after_fetch(None, Forward::UriMiss, Some(unknown), false)
     }
@@ -141,6 +144,18 @@ impl ServedFace {
         fetch.is_some_and(|fetch| fetch.outcome == over_budget)
     }
 
+    /// Why the budget or a pause refused the call, if it did, and when the vendor may be asked.
+    pub fn refusal(&self) -> Option<NotAdmitted> {
+        let fetch = self.fetch.as_ref().filter(|fetch| fetch.is_refused)?;
+        let Outcome::Trouble(why) = fetch.outcome else {
+            return None;
+        };
+        Some(NotAdmitted {
+            why,
+            retry_at: fetch.retry_at?,
+        })
+    }
+
     /// The time at which the vendor may be asked again.
     pub fn retry_at(&self) -> Option<Timestamp> {
         match &self.fetch {
@@ -166,6 +181,7 @@ impl FetchResult {
             outcome,
             status,
             stored,
+            is_refused: false,
         }
     }
 
@@ -183,6 +199,7 @@ impl FetchResult {
             status: None,
             stored: false,
             retry_at: Some(refusal.retry_at),
+            is_refused: true,
         }
     }
 
@@ -195,6 +212,7 @@ impl FetchResult {
             status: None,
             stored: false,
             retry_at: None,
+            is_refused: false,
         }
     }
 }

@@ -27,6 +27,7 @@ mod store_metrics;
 pub mod traces;
 
 pub use access_log::known_method;
+pub use hook_metrics::{ContactResult, EventReading};
 pub use metrics::{AVATAR, Metrics, PROCESS};
 pub use otlp_client::OtlpClient;
 pub use reached_limits::Limit;

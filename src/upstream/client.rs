@@ -20,7 +20,7 @@ use super::{
     coding,
     dial::{self, Dial, HasAnswered},
     guard::{Guard, GuardError},
-    link::{BadLink, Link},
+    link::{self, BadLink, Link},
     provider::{VendorCall, VendorReply},
     resolver::Resolver,
 };
@@ -73,9 +73,9 @@ pub enum Download {
 /// A request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The guard refused a host or an address.
-    #[error("blocked: {0}")]
-    Forbidden(#[from] GuardError),
+    /// The guard refused a host or an address. The host is as [`Link::shown_host`] shows it.
+    #[error("blocked: {0}: {1}")]
+    Forbidden(GuardError, String),
     /// The link is malformed.
     #[error("{0}")]
     BadLink(#[from] BadLink),
@@ -195,7 +195,7 @@ impl Client {
         *request.version_mut() = Version::HTTP_11;
         let response = self.streaming.request(request).await;
         response.map_err(|error| match dial::guard_error(&error) {
-            Some(refusal) => ClientError::Forbidden(refusal),
+            Some(refusal) => ClientError::Forbidden(refusal, link::log_host(&self.settings.base)),
             None => connection_error(&error),
         })
     }
@@ -206,13 +206,19 @@ impl Client {
         uri.map_err(|_| BadLink::NotHttp.into())
     }
 
+    /// Checks whether a download would begin: the host of `link` is one of those that pictures may come from.
+    pub fn check(&self, link: &Link) -> Result<(), ClientError> {
+        let checked = self.guard.check_link(link);
+        checked.map_err(|refusal| ClientError::Forbidden(refusal, link.shown_host()))
+    }
+
     /// Downloads the picture behind `link`, and follows redirects.
     pub async fn download(&self, link: &Link) -> Result<Download, ClientError> {
         within(self.settings.download_timeout, async {
             let _permit = self.downloads.acquire().await;
             let mut link = link.clone();
             for _ in 0..=Self::MAX_REDIRECTS {
-                self.guard.check_link(&link)?;
+                self.check(&link)?;
                 let (head, body) = self.get_picture(link.uri()?).await?.into_parts();
                 match head.status {
                     StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
@@ -264,9 +270,14 @@ async fn send(
         HeaderValue::from_static("identity"),
     );
     let is_repeatable = request.method() == Method::GET;
+    let uri = request.uri().clone();
     let result = http.request(request).await;
     let response = result.map_err(|error| match dial::guard_error(&error) {
-        Some(refusal) => ClientError::Forbidden(refusal),
+        Some(refusal) => {
+            let url = Url::parse(&uri.to_string());
+            let host = url.map_or_else(|_| String::new(), |url| link::log_host(&url));
+            ClientError::Forbidden(refusal, host)
+        }
         None if is_repeatable && HasAnswered::is_set(&error) => ClientError::KeptConnectionClosed,
         None => connection_error(&error),
     })?;
@@ -366,7 +377,8 @@ fn follow(link: &Link, headers: &HeaderMap) -> Result<Link, ClientError> {
         .ok_or(ClientError::Redirects)?;
     let next = link.resolve(location)?;
     if link.is_secure() && !next.is_secure() {
-        return Err(GuardError::PlainHttp.into());
+        let host = next.shown_host();
+        return Err(ClientError::Forbidden(GuardError::PlainHttp, host));
     }
     Ok(next)
 }

@@ -25,7 +25,7 @@ pub struct HostPattern {
     port: u16,
 }
 
-/// The guard's refusal. It names no host and no address: a link is a secret.
+/// The guard's refusal. It names no host and no address; [`super::ClientError`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
     /// The link's host is not in `picture_hosts`.

@@ -99,12 +99,38 @@ impl Link {
         )
     }
 
+    /// The host and the port for the log: `cdn.example`, `10.0.0.7:9000`.
+    pub fn shown_host(&self) -> String {
+        log_host(&self.url)
+    }
+
     /// The link as a URI, for the client. Fails for a URL that is not a valid URI.
     pub fn uri(&self) -> Result<Uri, BadLink> {
         // A fragment is never sent.
         let mut url = self.url.clone();
         url.set_fragment(None);
         url.as_str().parse().map_err(|_| BadLink::NotHttp)
+    }
+}
+
+/// The host of a URL for the log, and its port unless it is that of the scheme. A run of digits that may be a phone number
+/// is left out.
+pub(super) fn log_host(url: &Url) -> String {
+    const LONGEST: usize = 100;
+    let mut shown = String::new();
+    let host = url.host_str().unwrap_or_default();
+    for part in host.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let rest = &part[digits.len()..];
+        shown.push_str(if digits.len() > 4 { "*" } else { digits });
+        shown.push_str(rest);
+    }
+    if shown.len() > LONGEST {
+        shown = shown.chars().take(LONGEST).chain(['…']).collect();
+    }
+    match url.port() {
+        Some(port) => format!("{shown}:{port}"),
+        None => shown,
     }
 }
 

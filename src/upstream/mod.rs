@@ -41,6 +41,7 @@ pub use description::{
     explain::Explanation,
     lists::Session,
     matching::{HeadMatch, MatchedCall, NoQuestion, ShapeMatch},
+    outline::{CallMeaning, CallOutline, CallValue, CallValuePlace},
     parse::{Source, load},
     sample_report::SampleReport,
     shipped::{SHIPPED, shipped},

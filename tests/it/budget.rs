@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{LIMIT, Rig, rig::Settings, until};
+use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
 use faceplate::emulator::{Fault, Rule};
 
 fn impatient(instance: &str) -> Settings {
@@ -229,4 +229,50 @@ async fn rate_limit_pauses_double_when_the_vendor_sends_no_retry_after() {
     }));
     let limited = rig.face("waha", "628100000003").await;
     assert_eq!(limited.header("retry-after"), "300");
+}
+
+#[tokio::test]
+async fn a_refresh_by_the_operator_beyond_the_budget_says_that_the_vendor_was_not_asked() {
+    let rig = impatient("lookups = { per_minute = 2, burst = 2 }")
+        .instance("refreshes = { per_minute = 2, burst = 1 }")
+        .start()
+        .await;
+    let refresh = async |jid: &str| {
+        let path = format!("/v1/avatars/waha/{jid}");
+        Answer::to(&rig.admin(), "POST", &path, &[]).await
+    };
+    let face = "628100000001";
+    assert_eq!(refresh(face).await.status, 200);
+    rig.traffic();
+    let refused = refresh(face).await;
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("retry-after"), "30");
+    let text = refused.text();
+    for words in ["not-asked", "was not asked", "over_budget"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert_eq!(rig.traffic(), (0, 0));
+    // The entry is there all the same.
+    let path = format!("/v1/avatars/waha/{face}");
+    assert_eq!(
+        Answer::to(&rig.admin(), "GET", &path, &[]).await.status,
+        200
+    );
+    rig.seconds(30);
+    until(async || rig.calls().api == 1, LIMIT).await;
+    // While the instance pauses, the reason is the pause's.
+    rig.seconds(60);
+    let limited = Fault::Status {
+        status: 429,
+        retry_after: Some(600),
+    };
+    rig.inject(Rule::api(limited));
+    rig.face("waha", "628100000002").await;
+    rig.traffic();
+    let paused = refresh(face).await;
+    assert_eq!(paused.status, 429);
+    assert!(paused.text().contains("rate_limited"), "{}", paused.text());
+    let wait: u64 = paused.header("retry-after").parse().unwrap();
+    assert!((590..=600).contains(&wait), "{wait}");
+    assert_eq!(rig.traffic(), (0, 0));
 }

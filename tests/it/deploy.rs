@@ -150,6 +150,7 @@ async fn every_metric_of_the_dashboard_and_the_alerts_exists() {
     let rig = Rig::start().await;
     // A counter appears after its first increment.
     rig.face("waha", "628100000001?s=32").await;
+    Answer::send(&rig.admin(), "POST", "/v1/hooks/waha", &[], b"{}").await;
     let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
     let there: BTreeSet<_> = metrics
         .text()

@@ -280,3 +280,163 @@ fn a_command_that_cannot_print_fails_and_says_why() {
     let said = errors(&output.unwrap());
     assert!(said.contains("cannot write to standard output"), "{said}");
 }
+
+#[test]
+fn descriptions_are_listed_checked_and_explained_without_the_secrets_of_the_configuration() {
+    let folder = folder();
+    let program = program(&folder);
+    let config = fs::read_to_string(program.config()).unwrap();
+    let config = config.replace("env:TOKEN", "env:IS_NOT_THERE");
+    fs::write(program.config(), config).unwrap();
+    let (file, reply) = (
+        folder.path().join("acme.toml"),
+        folder.path().join("reply.json"),
+    );
+    fs::write(&reply, r#"{"ok":true,"photo":{"href":null}}"#).unwrap();
+    let (file, reply) = (file.to_str().unwrap(), reply.to_str().unwrap());
+    assert!(!program.run(&["check"]).status.success());
+    for (args, words) in [
+        (&["providers"][..], "acme"),
+        (&["providers", "show", "acme"], "format = 1"),
+        (&["providers", "check", file], "all come out as they say"),
+        (
+            &["doctor", "--explain", "acme", "--reply", reply],
+            "gives unknown",
+        ),
+    ] {
+        let output = program.run(args);
+        let said = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(output.status.success(), "{args:?}: {}", errors(&output));
+        assert!(said.contains(words), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_description_with_a_mistake_does_not_hide_the_list_of_the_others() {
+    let folder = folder();
+    fs::write(folder.path().join("broken.toml"), "format = 1\n").unwrap();
+    let output = program(&folder).run(&["providers"]);
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("acme") && said.contains("wappfy"), "{said}");
+    let problems = errors(&output);
+    assert!(
+        problems.contains("broken.toml:1: name is missing"),
+        "{problems}"
+    );
+}
+
+/// The commands of the page, and what they print there.
+fn commands() -> Vec<(String, String)> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/providers.md");
+    let page = fs::read_to_string(page).unwrap();
+    let blocks = page.split("```console\n").skip(1);
+    let blocks = blocks.map(|block| {
+        let lines = block.split("   ```").next().unwrap().lines();
+        let lines: Vec<_> = lines
+            .map(|line| line.strip_prefix("   ").unwrap_or(line))
+            .collect();
+        let command = lines[0].strip_prefix("$ faceplate ").unwrap().to_owned();
+        (command, lines[1..].join("\n") + "\n")
+    });
+    blocks.collect()
+}
+
+#[test]
+fn the_example_of_the_page_prints_what_the_page_says() {
+    let folder = folder();
+    let program = program(&folder);
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let picture = r#"{"ok":true,"photo":{"href":"https://pps.whatsapp.net/v/a.jpg"}}"#;
+    fs::write(file("picture.json"), picture).unwrap();
+    let commands = commands();
+    assert_eq!(commands.len(), 2);
+    for (command, printed) in commands {
+        let command = command
+            .replace("providers/acme.toml", &file("acme.toml"))
+            .replace("picture.json", &file("picture.json"));
+        let args: Vec<_> = command.split(' ').collect();
+        let output = program.run(&args);
+        // No hint, either.
+        assert_eq!(errors(&output), "", "{command}");
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            printed,
+            "{command}"
+        );
+    }
+    let moved = acme().replace("/photo/href", "/photo/url");
+    fs::write(file("acme.toml"), moved).unwrap();
+    let args = [
+        "doctor",
+        "--explain",
+        "acme",
+        "--reply",
+        &file("picture.json"),
+    ];
+    let said = String::from_utf8(program.run(&args).stdout).unwrap();
+    let words = "link at '/photo/url' is missing; members of /photo: href (text)";
+    assert!(said.contains(words), "{said}");
+}
+
+/// A gateway whose reply is the picture itself.
+const BYTES: &str = "format = 1\nname = \"raw\"\nheaders = { X-Key = \"{token}\" }\n[jid]\ncontact = \"{user}\"\n\
+    [[picture]]\nfor = [\"contact\"]\npath = \"/photo/{jid}\"\nlink = []\nbytes = true\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_picture_are_not_taken_for_one_by_doctor() {
+    let server = Server::start(|_, received| {
+        let is_face = received.head.starts_with("GET /photo/628100000001 ");
+        match is_face {
+            true => Some(response("200 OK", "", &picture())),
+            false => Some(response("200 OK", "", b"\x01\x02 any bytes")),
+        }
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("raw.toml"), BYTES).unwrap();
+    let program = |own: &str| {
+        Program::with(&format!(
+            "[access]\nmode = \"open\"\n[cache]\ndir = \"DIR/cache\"\n[providers]\ndir = \"{}\"\n[instances.shop]\n\
+             provider = \"raw\"\naccount = \"shop\"\ntoken = \"env:TOKEN\"\nown_jid = \"{own}\"\n\
+             base_url = \"http://{}\"\nallow_private = [\"127.0.0.0/8\"]\n",
+            folder.path().display(),
+            server.address
+        ))
+    };
+    let (good, bad) = ("628100000001", "628100000002");
+    let said = |own: &str, args: &[&str]| {
+        let output = program(own).run(args);
+        let text = String::from_utf8(output.stdout.clone()).unwrap() + &errors(&output);
+        text.lines()
+            .filter(|line| line.contains("instances.shop.token") || line.contains("server"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let accepted = said(good, &["doctor"]);
+    assert!(accepted.contains("the session works"), "{accepted}");
+    let refused = said(bad, &["doctor"]);
+    assert!(refused.contains("with no picture: "), "{refused}");
+    assert!(refused.contains("fail  instances.shop.token"), "{refused}");
+    for (jid, words) in [
+        (good, "the server accepts the bytes: a image/"),
+        (
+            bad,
+            "the server refuses the bytes, and shows vendor_error: the bytes are not",
+        ),
+    ] {
+        let said = said(good, &["doctor", "--explain", "shop", jid]);
+        assert!(said.contains(words), "{said}");
+    }
+    let reply = folder.path().join("reply");
+    fs::write(&reply, "GIF89a cut off").unwrap();
+    let args = [
+        "doctor",
+        "--explain",
+        "raw",
+        "--reply",
+        reply.to_str().unwrap(),
+    ];
+    let said = said(good, &args);
+    assert!(said.contains("the server refuses the bytes"), "{said}");
+}

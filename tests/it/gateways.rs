@@ -296,6 +296,66 @@ async fn an_answer_that_is_not_understood_is_logged_once_an_hour_for_each_instan
     }
 }
 
+#[tokio::test]
+async fn a_member_with_a_broken_picture_or_link_is_named_with_its_fault_and_never_its_value() {
+    const BASE64: &str = "format = 1\nextends = \"waha\"\n[[providers.raw.picture]]\nfor = [\"contact\"]\n\
+        path = \"/api/{account}/chats/{jid}/picture\"\nlink = [\"/data/url\"]\nbase64 = [\"/data/base64\"]\n";
+    const SECRET: &str = "c2VjcmV0IQ-unusable-value";
+    let secret = SECRET;
+    let bodies = [
+        ("base64", format!(r#"{{"data":{{"base64":"{secret}*"}}}}"#)),
+        (
+            "relative",
+            format!(r#"{{"data":{{"url":"/media/{secret}.jpg"}}}}"#),
+        ),
+        (
+            "data",
+            format!(r#"{{"data":{{"url":"data:image/png;base64,{secret}*"}}}}"#),
+        ),
+        (
+            "text",
+            format!(r#"{{"data":{{"url":"{secret} changed"}}}}"#),
+        ),
+        ("number", r#"{"data":{"url":17}}"#.to_owned()),
+        (
+            "family",
+            format!(r#"{{"data":{{"profilePicUrl":"/{secret}.jpg"}}}}"#),
+        ),
+    ];
+    let words = [
+        "the member '/data/base64' is a text that is not base64, or is damaged",
+        "the member '/data/url' is a link without a host; a link has to begin with https://",
+        "the member '/data/url' is a data: URL that is not base64, or is damaged",
+        "the member '/data/url' is a text that is neither a link with https:// nor a picture",
+        "the member '/data/url' has the type number, not text with a link",
+        "the member 'profilePicUrl' is a link without a host",
+    ];
+    for ((name, body), words) in bodies.into_iter().zip(words) {
+        let server = Server::start(move |_, _| Some(response("200 OK", "", body.as_bytes()))).await;
+        let provider = match name {
+            "family" => "provider = \"wawp\"",
+            _ => "provider = \"raw\"",
+        };
+        let rig = server
+            .settings()
+            .section("providers.raw", BASE64)
+            .only("waha", provider)
+            .start()
+            .await;
+        let before = lines_with(words);
+        assert_eq!(
+            rig.get("/avatar/waha/628100000001").await.reason(),
+            "vendor_error",
+            "{name}"
+        );
+        assert_eq!(
+            (lines_with(words), lines_with(SECRET)),
+            (before + 1, 0),
+            "{name}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_names_the_members_of_an_answer_that_is_not_understood() {
     let server = Server::start(|_, _| {

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use sha2::{Sha256, Sha512};
 
 use crate::support::{
-    Answer, LIMIT, raw,
+    Answer, LIMIT,
+    private::lines_with,
+    raw,
     rig::{Rig, Settings},
     until,
 };
@@ -165,16 +167,33 @@ async fn a_link_that_comes_with_every_message_is_downloaded_once_in_ten_minutes(
 
 #[tokio::test]
 async fn a_link_of_an_event_passes_the_guards_and_its_failure_leaves_the_face_outdated() {
-    let rig = settings().start().await;
+    const REFUSED: [&str; 2] = [
+        "the picture link's host is not among picture_hosts: 127.0.0.3:1",
+        "which is not in allow_private: [::1]:9",
+    ];
+    let mut rig = settings().start().await;
+    let hosts = format!("picture_hosts = [\"{}\", \"[::1]:9\"]", rig.cdn());
+    rig.reload_only("waha", &hosts);
+    let lines = REFUSED.map(lines_with);
     let before = rig.face("waha", FACE).await;
     let expired = format!("http://{}/v/gone.jpg?oe=00000001", rig.cdn());
-    for bad in [
-        "http://127.0.0.3:1/v/a.jpg",
-        "http://[::1]:9/a.jpg",
-        &expired,
+    for (bad, counts) in [
+        ("http://127.0.0.3:1/v/a.jpg", [0, 0, 0]),
+        // Its host may be named; only its address is refused.
+        ("http://[::1]:9/a.jpg", [0, 1, 0]),
+        (expired.as_str(), [0, 1, 0]),
     ] {
         rig.traffic();
-        assert_eq!(event(&rig, &changed(FACE, bad)).await, [0, 1, 0], "{bad}");
+        let answer = send(
+            &rig,
+            &path(),
+            &[JSON],
+            changed(FACE, bad).to_string().as_bytes(),
+        )
+        .await;
+        assert_eq!(self::counts(&answer), counts, "{bad}");
+        let sent: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(sent["blocked"], 1 - counts[1], "{bad}");
         // The next request asks the vendor, and shows the picture meanwhile.
         let asked = async || {
             rig.face("waha", FACE).await.assert_picture(&before.body);
@@ -184,10 +203,75 @@ async fn a_link_of_an_event_passes_the_guards_and_its_failure_leaves_the_face_ou
         until_fresh(&rig).await;
     }
     let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
-    let blocked = "faceplate_ssrf_blocked_total 2";
-    assert!(metrics.text().contains(blocked), "{}", metrics.text());
+    let text = metrics.text();
+    for line in [
+        "faceplate_ssrf_blocked_total 2",
+        "faceplate_hook_contacts_total{result=\"blocked\"} 2",
+        "faceplate_hook_contacts_total{result=\"failed\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("result=\"downloaded\""), "{text}");
+    // The log names the host, as it does for a blocked look-up.
+    assert_eq!(REFUSED.map(lines_with), lines.map(|lines| lines + 1));
     // What is no link at all says that the picture has changed.
     assert_eq!(event(&rig, &changed(FACE, "changed")).await, [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn an_event_of_no_known_kind_is_counted_and_its_members_are_logged_once_an_hour() {
+    let rig = settings()
+        .only("wawp", "provider = \"shop\"")
+        .only("wawp", "account = \"other\"")
+        .only("wawp", "hook = { secret = \"env:HOOK_SECRET\" }")
+        .start()
+        .await;
+    let unknown = json!({ "event": "picture.renamed", "data": { "who": FACE, "628100000001": 1 } });
+    const MEMBERS: &str = "data {* (number), who (text)}, event (text)";
+    const VALUE: &str = "picture.renamed";
+    let other = path().replace("/waha/", "/wawp/");
+    for (seconds, path, lines) in [
+        (0, &path(), 1),
+        (3599, &path(), 1),
+        (0, &other, 2),
+        (1, &path(), 3),
+    ] {
+        rig.seconds(seconds);
+        let answer = send(&rig, path, &[JSON], unknown.to_string().as_bytes()).await;
+        assert_eq!(counts(&answer), [0, 0, 0]);
+        assert_eq!(
+            (lines_with(MEMBERS), lines_with(VALUE)),
+            (lines, 0),
+            "{path} {seconds}"
+        );
+    }
+    // Through the listener for operators, too.
+    let event = json!({ "event": "other", "instance": "shop" }).to_string();
+    Answer::send(
+        &rig.admin(),
+        "POST",
+        "/v1/hooks/shop",
+        &[JSON],
+        event.as_bytes(),
+    )
+    .await;
+    let none = json!({ "event": "message", "data": { "id": "status@broadcast" } });
+    assert_eq!(self::event(&rig, &none).await, [0, 0, 0]);
+    assert_eq!(self::event(&rig, &message(FACE)).await, [0, 0, 1]);
+    send(&rig, &path(), &[JSON], b"[]").await;
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    let text = metrics.text();
+    for (reading, count) in [
+        ("unknown", 5),
+        ("no_contact", 1),
+        ("known", 1),
+        ("malformed", 1),
+    ] {
+        let line = format!(
+            "faceplate_hook_events_total{{provider=\"shop\",reading=\"{reading}\"}} {count}"
+        );
+        assert!(text.contains(&line), "{line}: {text}");
+    }
 }
 
 async fn until_fresh(rig: &Rig) {

@@ -20,6 +20,7 @@ mod damage;
 mod dashboard;
 mod default_pictures;
 mod deploy;
+mod description_mistakes;
 mod descriptions;
 mod disk_trouble;
 mod doctor;

@@ -7,6 +7,7 @@ use std::{
 
 use http::{HeaderMap, StatusCode};
 
+use super::picture;
 use crate::{
     avatar::Subject,
     cli::{
@@ -14,7 +15,7 @@ use crate::{
         output::say,
         providers,
     },
-    upstream::{Client, Question, Resolver, VendorReply},
+    upstream::{Client, Explanation, Question, Resolver, VendorReply},
 };
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +44,7 @@ pub(super) async fn run(config: &ConfigArg, explain: &Explain) -> Result<(), Str
         None => None,
     };
     match &explain.reply {
-        Some(file) => explain_file(config, name, subject, file, explain.status),
+        Some(file) => explain_file(config, name, subject, file, explain.status).await,
         None => {
             let subject = subject
                 .ok_or("--explain INSTANCE needs a JID; for a reply in a file, add --reply FILE")?;
@@ -53,7 +54,7 @@ pub(super) async fn run(config: &ConfigArg, explain: &Explain) -> Result<(), Str
 }
 
 /// Reads a reply in a file. Nobody is asked.
-fn explain_file(
+async fn explain_file(
     config: &ConfigArg,
     name: &str,
     subject: Option<Subject>,
@@ -72,8 +73,20 @@ fn explain_file(
     if let Some(call) = provider.redacted_call(None, subject) {
         say!("asks {call}");
     }
-    say!("{}", provider.explain(None, subject, &reply));
+    show(provider.explain(None, subject, &reply)).await;
     Ok(())
+}
+
+/// Prints how a reply is read, and whether the picture in it is one.
+async fn show(explanation: Explanation) {
+    say!("{explanation}");
+    let Some(bytes) = explanation.bytes else {
+        return;
+    };
+    match picture::describe(bytes).await {
+        Ok(picture) => say!("the server accepts the bytes: {picture}"),
+        Err(error) => say!("the server refuses the bytes, and shows vendor_error: {error}"),
+    }
 }
 
 /// Asks the gateway about one face.
@@ -95,6 +108,6 @@ async fn explain_call(config: &ConfigArg, name: &str, subject: Subject) -> Resul
     let reply = client.call(&call).await.map_err(|error| {
         format!("the call failed: {error}; check base_url, and whether this machine may reach it")
     })?;
-    say!("{}", provider.explain(account.own, Some(subject), &reply));
+    show(provider.explain(account.own, Some(subject), &reply)).await;
     Ok(())
 }

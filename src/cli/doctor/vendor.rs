@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use http::header;
 
-use super::finding::{Finding, Verdict};
+use super::{
+    finding::{Finding, Verdict},
+    picture,
+};
 use crate::{
     avatar::{Subject, Trouble},
     clock::{Clock, Timestamp},
@@ -174,6 +177,17 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
     };
     let mut findings = match (answer, session) {
         (_, Some((call, _))) => session_state(instance, resolver, call).await,
+        (Ok(VendorAnswer::Bytes(bytes)), None) => vec![match picture::describe(bytes).await {
+            Ok(_) => Finding::ok(about, "the vendor accepts it, and the session works"),
+            Err(error) => Finding::fail(
+                about,
+                format!(
+                    "the vendor answers {} with no picture: {error}",
+                    reply.status
+                ),
+                "check provider and base_url: another program may answer there, or a page in place of the API",
+            ),
+        }],
         (Ok(_), None) => vec![Finding::ok(
             about,
             "the vendor accepts it, and the session works",

@@ -46,7 +46,7 @@ use super::{
     reader::{Findings, Reader},
     source::Source,
 };
-use crate::public::Mode;
+use crate::{public::Mode, upstream::Catalog};
 
 /// Every section of the configuration, and with them every key.
 pub static SECTIONS: Section = Section {
@@ -129,7 +129,6 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             traces,
         },
         reloadable: Reloadable {
-            catalog: providers.catalog,
             tls: server.tls,
             proxies: server.proxies,
             client_rate: server.client_rate,
@@ -151,6 +150,18 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         warnings: findings.warnings.into_inner(),
     };
     (Ok(config), secret_files)
+}
+
+/// Reads the descriptions of gateways alone.
+pub(super) fn read_catalog(source: &Source) -> Result<Catalog, Problems> {
+    let findings = Findings::default();
+    let root = Reader::root(source, &findings, &SECTIONS);
+    let catalog = providers::read(&root.section("providers")).catalog;
+    let problems = findings.problems.into_inner();
+    match problems.is_empty() {
+        true => Ok(catalog),
+        false => Err(Problems(problems)),
+    }
 }
 
 #[cfg(test)]

@@ -129,6 +129,7 @@ mod tests {
             file: "acme.toml",
             text: &text,
             has_lines: true,
+            name: None,
         };
         match load(source, |_| None) {
             Ok(description) => description.check_samples().failures,

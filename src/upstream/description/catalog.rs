@@ -90,22 +90,13 @@ impl Catalog {
             file: &own.file,
             text: &own.text,
             has_lines: own.has_lines,
+            name: Some(name),
         };
         let chain: Vec<_> = chain.iter().copied().chain([name]).collect();
         let loaded = load(source, |base| self.load_after(base, &chain)?.ok());
-        Some(loaded.and_then(|mut description| {
-            if *description.name != *name {
-                return Err(vec![DescriptionProblem {
-                    file: own.file.clone(),
-                    line: None,
-                    remedy: format!(
-                        "name is {:?}; write {name:?}, or rename the file",
-                        description.name
-                    ),
-                }]);
-            }
+        Some(loaded.map(|mut description| {
             description.is_shipped = false;
-            Ok(Arc::new(description))
+            Arc::new(description)
         }))
     }
 }

@@ -6,6 +6,7 @@ use url::form_urlencoded;
 use super::{
     jid_forms::JidForms,
     lists::jid,
+    members,
     names::{self, NamePair},
     pointer::{Content, Pointer},
     reading,
@@ -62,6 +63,8 @@ pub struct Event {
     pub same: Vec<(Jid, Jid)>,
     /// The kind of event that it is, by its index in the description.
     pub(super) kind: Option<usize>,
+    /// The members of an event of no kind that the description has, by names and types.
+    pub unknown: Option<String>,
 }
 
 /// A face that changed.
@@ -121,6 +124,7 @@ impl HookReader {
             faces,
             same,
             kind,
+            unknown: kind.is_none().then(|| members::list(json)),
         }
     }
 

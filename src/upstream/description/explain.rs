@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::{
@@ -19,7 +20,11 @@ use crate::{
 
 /// How a reply is read, line by line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation(Vec<String>);
+pub struct Explanation {
+    lines: Vec<String>,
+    /// The bytes that are taken for the picture, not validated yet.
+    pub bytes: Option<Bytes>,
+}
 
 impl Description {
     /// The call about a face, without values; `None` if the gateway cannot be asked for it.
@@ -38,7 +43,7 @@ impl Description {
         let mut lines = vec![format!("status {}", reply.status.as_u16())];
         let Some(index) = self.explained_picture(own, subject) else {
             lines.push("gives unsupported".to_owned());
-            return Explanation(lines);
+            return Explanation { lines, bytes: None };
         };
         let places = &self.pictures[index].places;
         let body = Body::of(reply);
@@ -72,7 +77,11 @@ impl Description {
             Ok(answer) => format!("gives {}", sample::describe_answer(answer)),
             Err(failure) => format!("gives {}: {}", failure.why.as_str(), failure.detail),
         });
-        Explanation(lines)
+        let bytes = match reading.result {
+            Ok(VendorAnswer::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        };
+        Explanation { lines, bytes }
     }
 
     /// The step that decided, in words.
@@ -90,6 +99,9 @@ impl Description {
             Basis::ErrorInside => "no rule holds; the answer says that it is an error".to_owned(),
             Basis::SaysNone => "no rule holds; the answer says that there is none".to_owned(),
             Basis::Status => "no rule holds; the status decides".to_owned(),
+            Basis::Unusable => {
+                "no rule holds, and a member of the description has no picture in it".to_owned()
+            }
             Basis::NotUnderstood => {
                 "no rule holds, and no member of the description is there".to_owned()
             }
@@ -130,6 +142,6 @@ fn content(pointer: &Pointer, json: &Value) -> String {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
+        f.write_str(&self.lines.join("\n"))
     }
 }

@@ -229,7 +229,7 @@ impl Description {
     }
 
     /// The picture calls whose answers are written.
-    fn answered(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn answered(&self) -> impl Iterator<Item = usize> {
         (0..self.pictures.len())
             .filter(|picture| self.is_answered(*picture) && self.is_matchable(*picture).is_ok())
     }

@@ -8,6 +8,8 @@ use serde_json::Value;
 const MOST: usize = 12;
 /// Levels.
 const DEPTH: u8 = 3;
+/// The length of the text, about.
+const LONGEST: usize = 1000;
 
 /// The members of `json`, as `id (text), data {url (null)}`.
 pub(super) fn list(json: &Value) -> String {
@@ -36,7 +38,7 @@ fn append(json: &Value, depth: u8, text: &mut String) {
                 if index > 0 {
                     text.push_str(", ");
                 }
-                if index == MOST {
+                if index == MOST || text.len() > LONGEST {
                     text.push('…');
                     break;
                 }
@@ -84,6 +86,18 @@ fn safe_name(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_members_is_short_however_many_there_are() {
+        let name = |index: usize| format!("{}{}", "m".repeat(38), (b'a' + index as u8) as char);
+        let inside = |value: Value| {
+            let members = (0..20).map(|index| (name(index), value.clone()));
+            Value::Object(members.collect())
+        };
+        let listed = list(&inside(inside(inside(Value::Null))));
+        assert!(listed.len() < 1200, "{}", listed.len());
+        assert!(listed.ends_with("…"), "{listed}");
+    }
 
     #[test]
     fn a_list_of_members_has_names_and_types_and_no_values() {

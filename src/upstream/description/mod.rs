@@ -6,7 +6,7 @@
 //! * Reading: [`VendorReply`] → [`reading`], by [`pointer`]s, [`rule`]s and [`words`] → [`VendorAnswer`] or
 //!   [`VendorFailure`]. [`lists`] and [`event`] read the other calls and webhooks.
 //! * Answering a program that calls this server instead of the gateway: [`matching`] finds the question that a
-//!   request is, [`answer`] writes the gateway's answer.
+//!   request is, [`answer`] writes the gateway's answer, [`outline`] lists the calls for the OpenAPI document.
 //! * Testing: [`sample_report`] runs the description's own [`sample`]s, [`answer_report`] reads its answers,
 //!   [`explain`] shows how one reply is read.
 //!
@@ -63,6 +63,7 @@ pub(super) mod call_head;
 mod call_place;
 pub(super) mod catalog;
 pub(super) mod credential;
+mod embedded;
 pub(super) mod event;
 pub(super) mod explain;
 mod jid_forms;
@@ -71,6 +72,7 @@ mod matched_jid;
 pub(super) mod matching;
 mod members;
 mod names;
+pub(super) mod outline;
 pub(super) mod parse;
 mod pointer;
 mod reading;
@@ -82,6 +84,7 @@ pub(super) mod shipped;
 mod status;
 pub(super) mod table;
 mod template;
+mod unusable;
 mod words;
 
 use std::{fmt, sync::Arc, time::Duration};

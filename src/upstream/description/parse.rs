@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::{
     Description, Param, PictureCall, PictureSubject,
     jid_forms::{JidForms, KINDS},
-    table::{DescriptionProblem, Findings, Table},
+    table::{DescriptionProblem, Findings, Table, nearest},
     template::{Placeholder, Scope, Template},
 };
 
@@ -27,6 +27,8 @@ pub struct Source<'s> {
     pub text: &'s str,
     /// Whether it is a file, whose lines the operator knows.
     pub has_lines: bool,
+    /// The name that it has to have: its file's.
+    pub name: Option<&'s str>,
 }
 
 /// The largest file.
@@ -45,7 +47,11 @@ pub fn load(
         None
     } else {
         match DeTable::parse(source.text) {
-            Ok(table) => Some(Loader::new(Table::root(&findings, &table), find).load()),
+            Ok(table) => {
+                let loader = Loader::new(Table::root(&findings, &table), find);
+                let name = source.name;
+                Some(Loader { name, ..loader }.load())
+            }
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
                 findings.report(at, format!("is not valid TOML: {}", error.message()));
@@ -53,13 +59,15 @@ pub fn load(
             }
         }
     };
-    let problems = findings.problems.into_inner();
+    let problems = findings.finish();
     description.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
 /// The state of loading.
 struct Loader<'t> {
     table: Table<'t>,
+    /// The name that the description has to have.
+    name: Option<&'t str>,
     base: Option<Arc<Description>>,
     params: Vec<Param>,
     written: Vec<&'static str>,
@@ -69,15 +77,16 @@ impl<'t> Loader<'t> {
     fn new(table: Table<'t>, find: impl Fn(&str) -> Option<Arc<Description>>) -> Self {
         let base = table.text("extends").and_then(|name| {
             let base = find(&name);
-            if base.is_none() {
-                table.problem(format!(
-                    "extends {name:?}, which is no description; `faceplate providers` lists them"
+            if base.is_none() && let Some(item) = table.item("extends") {
+                item.problem(format!(
+                    "extends {name:?}, which is no description without problems; `faceplate providers` lists those of this program"
                 ));
             }
             base
         });
         Self {
             table,
+            name: None,
             base,
             params: Vec::new(),
             written: Vec::new(),
@@ -86,17 +95,14 @@ impl<'t> Loader<'t> {
 
     fn load(mut self) -> Description {
         let table = &self.table;
-        if table.number("format") != Some(1) {
-            table.problem("format must be 1: this program knows format 1 alone".to_owned());
+        if !table.has("format") {
+            table.missing("format", "write format = 1 in the first line");
+        } else if table.number("format").is_some_and(|format| format != 1)
+            && let Some(item) = table.item("format")
+        {
+            item.problem("format must be 1: this program knows format 1 alone".to_owned());
         }
-        let name = self
-            .table
-            .required("name", "write its name in configurations");
-        if !is_name(&name) {
-            self.table.problem(format!(
-                "name is {name:?}; it is made of lower-case letters, digits and -"
-            ));
-        }
+        let name = self.read_name();
         let text = |key| self.table.text(key);
         let base = self.base.clone();
         let base = base.as_deref();
@@ -160,10 +166,32 @@ impl<'t> Loader<'t> {
         };
         if description.pictures.is_empty() {
             self.table
-                .problem("has no [[picture]]; write the call for pictures".to_owned());
+                .derived("has no [[picture]]; write the call for pictures".to_owned());
         }
         self.table.finish();
         description
+    }
+
+    fn read_name(&self) -> String {
+        let remedy = "write the name that provider of an instance has, as name = \"acme\"";
+        let Some(name) = self.table.required("name", remedy) else {
+            return String::new();
+        };
+        let Some(item) = self.table.item("name") else {
+            return name;
+        };
+        if !is_name(&name) {
+            item.problem(format!(
+                "name is {name:?}; it is made of lower-case letters, digits and -"
+            ));
+        } else if let Some(expected) = self.name
+            && expected != name
+        {
+            item.problem(format!(
+                "name is {name:?}, but the file is called {expected}; write name = {expected:?}, or rename the file to {name}.toml"
+            ));
+        }
+        name
     }
 
     /// Reads a section, if this file has it.
@@ -199,7 +227,9 @@ impl<'t> Loader<'t> {
                 ));
             }
             params.push(Param {
-                what: table.required("what", "say what the operator is to put there"),
+                what: table
+                    .required("what", "say what the operator is to put there")
+                    .unwrap_or_default(),
                 is_secret: table.flag("secret").unwrap_or(true),
                 default: table.text("default"),
                 name,
@@ -222,8 +252,12 @@ impl<'t> Loader<'t> {
                 .placeholders()
                 .filter(|of| **of == Placeholder::User)
                 .count();
-            if users != 1 {
-                table.problem(format!("jid.{name} must have {{user}} in it, once"));
+            if users != 1
+                && let Some(item) = table.item(name)
+            {
+                item.problem(format!(
+                    "jid.{name} must have {{user}} in it, once: the part of a JID before the @"
+                ));
             }
             forms.forms.push((kind, form));
         }
@@ -246,29 +280,33 @@ impl<'t> Loader<'t> {
     fn read_picture(&self, table: Table<'t>, forms: &JidForms) -> PictureCall {
         let subjects = self.subjects(&table);
         if !table.has("for") {
-            table.problem(
-                "picture.for is missing; write a list such as [\"contact\", \"group\"]".to_owned(),
-            );
+            table.missing("for", "write a list such as [\"contact\", \"group\"]");
         }
-        for (name, kind) in KINDS {
-            if subjects.contains(&PictureSubject::Kind(kind)) && !forms.has(kind) {
-                table.problem(format!("picture.for has {name:?}, but [jid] does not say how one is written; add {name} there"));
-            }
+        let unwritten = KINDS.into_iter().filter(|(_, kind)| {
+            subjects.contains(&PictureSubject::Kind(*kind)) && !forms.has(*kind)
+        });
+        let unwritten: Vec<_> = unwritten.map(|(name, _)| name).collect();
+        if !unwritten.is_empty() {
+            let names = unwritten.join(", ");
+            let example = unwritten[0];
+            table.derived(format!(
+                "picture.for has {names}, but [jid] does not say how one is written; add {example} = \"{{user}}...\" there"
+            ));
         }
         let request = self.request(&table, Scope::Picture);
         let needs_jid = [Placeholder::Jid, Placeholder::User]
             .iter()
             .any(|of| request.has(of));
         if subjects.contains(&PictureSubject::Me) && needs_jid {
-            table.problem("picture.for has \"me\", a question without a JID, but the request has {jid} or {user}".to_owned());
+            table.derived("picture.for has \"me\", a question without a JID, but the request has {jid} or {user}".to_owned());
         }
         if subjects
             .iter()
             .any(|subject| *subject != PictureSubject::Me)
             && !needs_jid
         {
-            table.problem(
-                "the request has neither {jid} nor {user}, so every face would be the same one"
+            table.derived(
+                "the request has neither {jid} nor {user}, so every face would be the same one; put one of them in path, query or json"
                     .to_owned(),
             );
         }
@@ -292,11 +330,13 @@ impl<'t> Loader<'t> {
                 Some((_, subject)) => subjects.push(*subject),
                 None => {
                     let known: Vec<_> = names.iter().map(|(known, _)| *known).collect();
-                    let known = known.join(", ");
-                    table.problem(format!(
-                        "{}.for has {name:?}; known are {known}",
-                        table.path()
-                    ));
+                    let hint = match nearest(&name, &known) {
+                        Some(near) => format!("did you mean {near}?"),
+                        None => format!("known are {}", known.join(", ")),
+                    };
+                    if let Some(item) = table.item("for") {
+                        item.problem(format!("{} has {name:?}; {hint}", item.path()));
+                    }
                 }
             }
         }

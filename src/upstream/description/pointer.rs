@@ -29,7 +29,10 @@ impl Pointer {
     /// Parses `text`. The error is the remedy.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some(names) = text.strip_prefix('/') else {
-            return Err(format!("'{text}' is no JSON Pointer; it begins with /"));
+            return Err(format!(
+                "'{text}' is no JSON Pointer; it begins with /, as \"/{}\"",
+                text.replace('.', "/")
+            ));
         };
         let unescape = |name: &str| name.replace("~1", "/").replace("~0", "~");
         Ok(Self {

@@ -8,19 +8,16 @@
 
 use std::borrow::Cow;
 
-use base64::{
-    Engine as _,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
-use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 
 use super::{
+    embedded::{decoded, embedded},
     members,
     pointer::{Content, Pointer, is_blank},
     rule::{Rule, Subject, Then, Verdict},
     status::{self, retry_after},
+    unusable,
     words::{self, Meaning},
 };
 use crate::{
@@ -65,6 +62,8 @@ pub(super) enum Basis {
     ErrorInside,
     SaysNone,
     Status,
+    /// A member where the picture should be has something else.
+    Unusable,
     NotUnderstood,
 }
 
@@ -113,9 +112,11 @@ pub(super) fn read(places: &Places, rules: &[Rule], reply: &VendorReply) -> Read
         match &body.json {
             // The rule guesses from what is missing. The link has moved, or the answer is an error.
             Some(json) if is_guess && (has_link(json) || places.say_something(json)) => {
-                return Reading::not_understood(Some(json));
+                return Reading::not_understood(places, json);
             }
-            Some(json) if is_guess && words::is_error(json) => return success(reply, &body, false),
+            Some(json) if is_guess && words::is_error(json) => {
+                return success(places, reply, &body, false);
+            }
             _ => {}
         }
         let rule = &rules[index];
@@ -132,7 +133,7 @@ pub(super) fn read(places: &Places, rules: &[Rule], reply: &VendorReply) -> Read
     if !is_success {
         return error(reply, &body);
     }
-    success(reply, &body, says_none)
+    success(places, reply, &body, says_none)
 }
 
 /// Reads an error as every gateway means it: WhatsApp's words, then the status.
@@ -206,7 +207,7 @@ fn picture(places: &Places, reply: &VendorReply, body: &Body<'_>) -> Option<(Ven
 }
 
 /// A 2xx without a picture that no rule is about.
-fn success(reply: &VendorReply, body: &Body<'_>, says_none: bool) -> Reading {
+fn success(places: &Places, reply: &VendorReply, body: &Body<'_>, says_none: bool) -> Reading {
     let none = || Reading::of(Ok(VendorAnswer::Empty(Empty::Unknown)), Basis::SaysNone);
     if body.is_blank() {
         return none();
@@ -229,7 +230,7 @@ fn success(reply: &VendorReply, body: &Body<'_>, says_none: bool) -> Reading {
     if says_none || is_blank(json) {
         return none();
     }
-    Reading::not_understood(Some(json))
+    Reading::not_understood(places, json)
 }
 
 impl Reading {
@@ -237,8 +238,17 @@ impl Reading {
         Self { result, basis }
     }
 
-    fn not_understood(json: Option<&Value>) -> Self {
-        Self::of(Err(not_understood(json)), Basis::NotUnderstood)
+    fn not_understood(places: &Places, json: &Value) -> Self {
+        match unusable::describe(places, json) {
+            Some(detail) => {
+                let failure = VendorFailure {
+                    is_misunderstood: true,
+                    ..VendorFailure::new(Trouble::VendorError, detail)
+                };
+                Self::of(Err(failure), Basis::Unusable)
+            }
+            None => Self::of(Err(not_understood(Some(json))), Basis::NotUnderstood),
+        }
     }
 }
 
@@ -264,6 +274,11 @@ impl Places {
         let has_value = |place: &Pointer| matches!(place.content(json), Content::Value(_));
         let links = self.link.as_deref().unwrap_or_default();
         links.iter().chain(&self.base64).any(has_value)
+    }
+
+    /// The member of a link that most gateways use, and that has a value, with its name.
+    pub(super) fn family_member<'j>(&self, json: &'j Value) -> Option<(&'static str, &'j Value)> {
+        family_member(json, MAX_ENVELOPES)
     }
 
     /// Whether a place for the picture says that there is none.
@@ -350,6 +365,22 @@ fn family_says_none(json: &Value, envelopes: u8) -> bool {
         || (envelopes > 0 && inner.any(|json| family_says_none(json, envelopes - 1)))
 }
 
+fn family_member(json: &Value, envelopes: u8) -> Option<(&'static str, &Value)> {
+    let json = match json {
+        Value::Array(rows) => rows.first()?,
+        json => json,
+    };
+    let mut own = LINKS
+        .iter()
+        .filter_map(|name| Some((*name, json.get(name)?)));
+    own.find(|(_, value)| unusable::is_value(value))
+        .or_else(|| {
+            let mut inner = ENVELOPES.iter().filter_map(|name| json.get(name));
+            let envelopes = envelopes.checked_sub(1)?;
+            inner.find_map(|json| family_member(json, envelopes))
+        })
+}
+
 /// The picture or link that a member has.
 pub(super) fn link(value: &Value) -> Option<VendorAnswer> {
     let text = repair(value.as_str()?);
@@ -373,39 +404,6 @@ fn has_link(json: &Value) -> bool {
         Value::Object(members) => members.values().any(has_link),
         _ => false,
     }
-}
-
-/// The picture in a text where a link is expected: a `data:` URL, or base64 that begins like a picture.
-fn embedded(text: &str) -> Option<Bytes> {
-    const BEGINNINGS: [&str; 4] = ["/9j/", "iVBORw0KGgo", "R0lGODlh", "UklGR"];
-    let is_picture = BEGINNINGS.iter().any(|start| text.starts_with(start));
-    let is_data_url = text
-        .get(..5)
-        .is_some_and(|start| start.eq_ignore_ascii_case("data:"));
-    (is_picture || is_data_url).then(|| decoded(text)).flatten()
-}
-
-/// The bytes of a text in base64, which may be a `data:` URL (RFC 2397).
-fn decoded(text: &str) -> Option<Bytes> {
-    /// Gateways leave the padding out, and some break lines.
-    const FORGIVING: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let encoded = match text.split_once(',') {
-        Some((head, encoded)) if head.get(..5)?.eq_ignore_ascii_case("data:") => {
-            let is_base64 = head.to_ascii_lowercase().ends_with(";base64");
-            is_base64.then_some(encoded)?
-        }
-        _ => text,
-    };
-    let encoded: String = encoded.split_ascii_whitespace().collect();
-    let decode = |alphabet| {
-        GeneralPurpose::new(alphabet, FORGIVING)
-            .decode(&encoded)
-            .ok()
-    };
-    let bytes =
-        decode(&base64::alphabet::STANDARD).or_else(|| decode(&base64::alphabet::URL_SAFE))?;
-    (!bytes.is_empty()).then(|| bytes.into())
 }
 
 fn failure(detail: &'static str) -> VendorFailure {

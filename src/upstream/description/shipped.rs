@@ -55,6 +55,7 @@ pub fn shipped(name: &str) -> Option<Arc<Description>> {
         file: name,
         text,
         has_lines: true,
+        name: None,
     };
     let loaded = load(source, shipped);
     Some(Arc::new(
@@ -104,6 +105,7 @@ mod tests {
                 file: name,
                 text,
                 has_lines: true,
+                name: None,
             };
             match load(source, shipped) {
                 Ok(description) => {

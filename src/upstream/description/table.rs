@@ -25,7 +25,9 @@ pub(super) struct Findings<'t> {
     pub(super) text: &'t str,
     /// Whether `text` is a file with lines that the operator knows.
     pub(super) has_lines: bool,
-    pub(super) problems: RefCell<Vec<DescriptionProblem>>,
+    problems: RefCell<Vec<DescriptionProblem>>,
+    /// Problems that another one may be the cause of.
+    derived: RefCell<Vec<DescriptionProblem>>,
 }
 
 /// A table, and its path in the file.
@@ -35,6 +37,7 @@ pub(super) struct Table<'t> {
     table: &'t DeTable<'t>,
     span: Range<usize>,
     known: RefCell<Vec<&'static str>>,
+    missing: RefCell<Vec<(&'static str, String)>>,
 }
 
 /// A value, and its path in the file.
@@ -42,8 +45,23 @@ pub(super) struct Table<'t> {
 pub(super) struct Item<'t> {
     findings: &'t Findings<'t>,
     path: String,
+    /// The place of its key.
+    key_at: usize,
     value: &'t Spanned<DeValue<'t>>,
 }
+
+/// Keys of the whole file that no other table has. A line below a `[table]` belongs to that table.
+const TOP_LEVEL: [&str; 9] = [
+    "format",
+    "name",
+    "title",
+    "docs",
+    "extends",
+    "base_url",
+    "account",
+    "token",
+    "keeps_answers",
+];
 
 // === impl DescriptionProblem ===
 
@@ -65,17 +83,41 @@ impl<'t> Findings<'t> {
             text,
             has_lines,
             problems: RefCell::default(),
+            derived: RefCell::default(),
         }
     }
 
+    /// Reports a problem that is a mistake of its own.
     pub(super) fn report(&self, at: usize, remedy: String) {
+        let problem = self.problem(at, remedy);
+        self.problems.borrow_mut().push(problem);
+    }
+
+    /// Reports a problem that counts if there is no other: a mistake must not be reported twice.
+    fn report_derived(&self, at: usize, remedy: String) {
+        let problem = self.problem(at, remedy);
+        self.derived.borrow_mut().push(problem);
+    }
+
+    /// All problems, in the order of the file.
+    pub(super) fn finish(self) -> Vec<DescriptionProblem> {
+        let mut problems = self.problems.into_inner();
+        if problems.is_empty() {
+            problems = self.derived.into_inner();
+        }
+        problems.sort_by_key(|problem| problem.line);
+        problems.dedup();
+        problems
+    }
+
+    fn problem(&self, at: usize, remedy: String) -> DescriptionProblem {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        self.problems.borrow_mut().push(DescriptionProblem {
+        DescriptionProblem {
             file: self.file.to_owned(),
             line: self.has_lines.then_some(line),
             remedy,
-        });
+        }
     }
 }
 
@@ -89,6 +131,7 @@ impl<'t> Table<'t> {
             table: table.get_ref(),
             span: 0..0,
             known: RefCell::default(),
+            missing: RefCell::default(),
         }
     }
 
@@ -98,7 +141,11 @@ impl<'t> Table<'t> {
     }
 
     pub(super) fn item(&self, key: &'static str) -> Option<Item<'t>> {
-        self.known.borrow_mut().push(key);
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
+        drop(known);
         let value = self.table.get(key)?;
         Some(self.at(key, value))
     }
@@ -124,11 +171,18 @@ impl<'t> Table<'t> {
             && self.item(key).is_some()
     }
 
-    pub(super) fn required(&self, key: &'static str, remedy: &str) -> String {
+    /// A text that may not be left out. `None` was reported.
+    pub(super) fn required(&self, key: &'static str, remedy: &str) -> Option<String> {
         if !self.has(key) {
-            self.problem(format!("{} is missing; {remedy}", self.below(key)));
+            self.missing(key, remedy);
         }
-        self.text(key).unwrap_or_default()
+        self.text(key)
+    }
+
+    /// Reports that a key is missing, unless an unknown key of this table is probably meant for it.
+    pub(super) fn missing(&self, key: &'static str, remedy: &str) {
+        let remedy = format!("{} is missing; {remedy}", self.below(key));
+        self.missing.borrow_mut().push((key, remedy));
     }
 
     /// A text, or a list of texts.
@@ -175,33 +229,51 @@ impl<'t> Table<'t> {
         self.findings.report(self.span.start, remedy);
     }
 
-    /// The table's line, for later messages.
+    /// Reports a problem of the table that counts if there is no other.
+    pub(super) fn derived(&self, remedy: String) {
+        self.findings.report_derived(self.span.start, remedy);
+    }
+
+    /// The table's path, for messages.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
     /// Reports every key that was not asked for.
     pub(super) fn finish(self) {
-        let known = self.known.borrow();
-        for (key, item) in self.entries() {
-            if !known.contains(&key.as_str()) {
-                let nearest = nearest(&key, &known);
-                item.problem(match nearest {
-                    Some(near) => format!("unknown key {}; did you mean {near}?", item.path),
-                    None => format!(
-                        "unknown key {}; the keys here are {}",
-                        item.path,
-                        known.join(", ")
-                    ),
-                });
+        let known = self.known.borrow().clone();
+        let mut misspelt = Vec::new();
+        let is_unknown = |key: &String| !self.known.borrow().contains(&key.as_str());
+        let entries = self.entries().into_iter();
+        let unknown: Vec<_> = entries.filter(|(key, _)| is_unknown(key)).collect();
+        // Keys that are there are not meant by another one.
+        let free = known.iter().copied().filter(|key| !self.has(key));
+        let free: Vec<_> = free.collect();
+        for (key, item) in unknown {
+            let path = &item.path;
+            let nearest = nearest(&key, &free);
+            misspelt.extend(nearest);
+            item.problem_at_key(match nearest {
+                _ if TOP_LEVEL.contains(&key.as_str()) && !self.path.is_empty() => format!(
+                    "unknown key {path}; {key} belongs to the whole file: write it above the first line in brackets"
+                ),
+                Some(near) => format!("unknown key {path}; did you mean {near}?"),
+                None => format!("unknown key {path}; the keys here are {}", known.join(", ")),
+            });
+        }
+        for (key, remedy) in self.missing.borrow().iter() {
+            if !misspelt.contains(key) {
+                self.problem(remedy.clone());
             }
         }
     }
 
     fn at(&self, key: &str, value: &'t Spanned<DeValue<'t>>) -> Item<'t> {
+        let written = self.table.get_key_value(key);
         Item {
             findings: self.findings,
             path: self.below(key),
+            key_at: written.map_or(0, |(key, _)| key.span().start),
             value,
         }
     }
@@ -247,6 +319,7 @@ impl<'t> Item<'t> {
                 table,
                 span: self.value.span(),
                 known: RefCell::default(),
+                missing: RefCell::default(),
             }),
             _ => self.wrong("a table"),
         }
@@ -269,6 +342,17 @@ impl<'t> Item<'t> {
 
     pub(super) fn problem(&self, remedy: String) {
         self.findings.report(self.value.span().start, remedy);
+    }
+
+    /// Reports a problem of the item that counts if there is no other.
+    pub(super) fn derived(&self, remedy: String) {
+        let at = self.value.span().start;
+        self.findings.report_derived(at, remedy);
+    }
+
+    /// Reports a problem at the key: the value of a table begins at its first line, but may go on elsewhere.
+    fn problem_at_key(&self, remedy: String) {
+        self.findings.report(self.key_at, remedy);
     }
 
     /// Reports that the value has another type.

@@ -154,13 +154,10 @@ impl Scope {
         let mut names: Vec<_> = known.iter().map(|(known, _)| *known).collect();
         names.extend(params);
         let hint = match nearest(name, &names) {
-            Some(near) => format!("; did you mean {{{near}}}?"),
-            None => String::new(),
+            Some(near) => format!("did you mean {{{near}}}?"),
+            None => format!("known here: {}", names.join(" ")),
         };
-        Err(format!(
-            "has {{{name}}}{hint}; known here: {}",
-            names.join(" ")
-        ))
+        Err(format!("has {{{name}}}; {hint}"))
     }
 }
 

@@ -29,7 +29,10 @@ impl<'t> Loader<'t> {
             let status = status.and_then(|number| StatusCode::from_u16(number).ok());
             let status = status.filter(|status| (200..600).contains(&status.as_u16()));
             if status.is_none() {
-                table.problem("answer.status is no status from 200 to 599".to_owned());
+                table.problem(
+                    "answer.status is no status from 200 to 599; write a number such as 404"
+                        .to_owned(),
+                );
             }
             status
         });
@@ -40,7 +43,10 @@ impl<'t> Loader<'t> {
             (Some(json), None) => AnswerBody::Json(json),
             (None, Some(text)) => AnswerBody::Text(text),
             _ => {
-                table.problem("an answer needs either json or text".to_owned());
+                table.derived(
+                    "an answer needs either json or text; write json = { } or text = \"\""
+                        .to_owned(),
+                );
                 AnswerBody::Json(Json::Object(Vec::new()))
             }
         };
@@ -49,7 +55,7 @@ impl<'t> Loader<'t> {
             AnswerBody::Text(text) => text.placeholders().any(|of| *of == Placeholder::Link),
         };
         if to.contains(&AnswerKind::Picture) && !has_link {
-            table.problem("an answer to \"picture\" needs {link}".to_owned());
+            table.derived("an answer to \"picture\" needs {link} in its json or text".to_owned());
         }
         table.finish();
         AnswerForm {
@@ -64,10 +70,8 @@ impl<'t> Loader<'t> {
         let known = AnswerKind::NAMES.map(|(name, _)| name);
         let written = table.texts("to");
         if written.is_empty() {
-            table.problem(format!(
-                "answer.to is missing; write one or several of {}",
-                known.join(", ")
-            ));
+            let remedy = format!("write one or several of {}", known.join(", "));
+            table.missing("to", &remedy);
         }
         let kinds = written.iter().filter_map(|name| {
             let mut names = AnswerKind::NAMES.into_iter();
@@ -77,7 +81,9 @@ impl<'t> Loader<'t> {
                     Some(near) => format!("did you mean {near}?"),
                     None => format!("write one of {}", known.join(", ")),
                 };
-                table.problem(format!("answer.to has {name:?}; {hint}"));
+                if let Some(item) = table.item("to") {
+                    item.problem(format!("{} has {name:?}; {hint}", item.path()));
+                }
             }
             kind.map(|(_, kind)| kind)
         });

@@ -20,14 +20,15 @@ impl<'t> Loader<'t> {
             (Some("page"), None) => Some(Paging::Page),
             (Some("cursor"), Some(at)) => Some(Paging::Cursor(at)),
             (Some("cursor"), None) => {
-                table.problem(
-                    "chats.cursor is missing; say which member of the last row leads on".to_owned(),
+                table.missing(
+                    "cursor",
+                    "say which member of the last row leads on, as cursor = \"/id\"",
                 );
                 None
             }
             (page, _) => {
-                let page = page.unwrap_or("missing");
-                table.problem(format!(
+                let page = page.map_or("missing".to_owned(), |page| format!("{page:?}"));
+                table.derived(format!(
                     "chats.page is {page}; write offset, page, or cursor (with cursor = a pointer)"
                 ));
                 None
@@ -60,10 +61,14 @@ impl<'t> Loader<'t> {
             .map(|item| item.items())
             .unwrap_or_default();
         let up: Vec<_> = up.iter().filter_map(literal).collect();
-        if up.is_empty() {
-            table.problem(
-                "session.up is missing; write the values that mean: connected to WhatsApp"
-                    .to_owned(),
+        if !table.has("up") {
+            table.missing(
+                "up",
+                "write the values that mean: connected to WhatsApp, as up = [\"open\"]",
+            );
+        } else if up.is_empty() {
+            table.derived(
+                "session.up has no value; write those that mean: connected to WhatsApp".to_owned(),
             );
         }
         let session = SessionCall {
@@ -122,7 +127,7 @@ impl<'t> Loader<'t> {
             let pattern = host.parse();
             if pattern.is_err() {
                 table.problem(format!(
-                    "defaults.picture_hosts has {host:?}, which is no host"
+                    "defaults.picture_hosts has {host:?}, which is no host; write cdn.example or *.cdn.example, without https:// and path"
                 ));
             }
             pattern.ok()
@@ -161,7 +166,9 @@ impl<'t> Loader<'t> {
         match numbers {
             (Some(per_minute), Some(burst)) => Some((per_minute, burst)),
             _ => {
-                table.problem(format!("{path} needs per_minute and burst, from 1"));
+                table.derived(format!(
+                    "{path} needs per_minute and burst, from 1; write {{ per_minute = 60, burst = 10 }}"
+                ));
                 None
             }
         }
@@ -178,10 +185,7 @@ impl<'t> Loader<'t> {
         key: &'static str,
     ) -> Vec<crate::upstream::description::pointer::Pointer> {
         if !table.has(key) {
-            table.problem(format!(
-                "{}.{key} is missing; write a list of JSON Pointers",
-                table.path()
-            ));
+            table.missing(key, "write a list of JSON Pointers, as [\"/data/id\"]");
         }
         self.pointers(table, key)
     }

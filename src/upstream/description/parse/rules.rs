@@ -41,16 +41,16 @@ impl<'t> Loader<'t> {
             !rule.statuses.is_empty() && rule.statuses.iter().all(|pattern| pattern.is_error());
         match (&rule.test, &rule.at) {
             (Test::Is(_) | Test::Absent(_), None) => {
-                table.problem("the rule compares nothing; say with at which member".to_owned());
+                table.derived("the rule compares nothing; say with at which member".to_owned());
             }
-            (Test::Has(_), None) | (Test::Always, _) if !is_about_errors => table.problem(
-                "a rule that looks at no member with at needs an error status: the text of a success belongs to others"
+            (Test::Has(_), None) | (Test::Always, _) if !is_about_errors => table.derived(
+                "a rule that looks at no member with at needs an error status: the text of a success belongs to others; write status = [404] or at = \"/error\""
                     .to_owned(),
             ),
             _ => {}
         }
         if then == Then::Words && rule.test != Test::Always {
-            table.problem(
+            table.derived(
                 "then = \"words\" needs no is, has or absent; the words are its condition"
                     .to_owned(),
             );
@@ -69,7 +69,9 @@ impl<'t> Loader<'t> {
             why: None,
         };
         if rule.at.is_none() || !matches!(rule.test, Test::Is(_) | Test::Has(_)) {
-            table.problem("hook.event needs at, and is or has, to choose its events".to_owned());
+            table.derived(
+                "hook.event needs at, and is or has, to choose its events; write at = \"/event\" and is = [\"contacts.update\"]".to_owned(),
+            );
         }
         rule
     }
@@ -97,7 +99,10 @@ impl<'t> Loader<'t> {
 
     fn then(&self, table: &Table<'t>) -> Then {
         let known = Then::NAMES.map(|(name, _)| name);
-        let written = table.required("then", &format!("write one of {}", known.join(", ")));
+        let remedy = format!("write one of {}", known.join(", "));
+        let Some(written) = table.required("then", &remedy) else {
+            return Then::Words;
+        };
         let mut names = Then::NAMES.into_iter();
         match names.find(|(name, _)| *name == written) {
             Some((_, then)) => then,
@@ -106,7 +111,9 @@ impl<'t> Loader<'t> {
                     Some(near) => format!("did you mean {near}?"),
                     None => format!("write one of {}", known.join(", ")),
                 };
-                table.problem(format!("reply.then is {written:?}; {hint}"));
+                if let Some(item) = table.item("then") {
+                    item.problem(format!("{} is {written:?}; {hint}", item.path()));
+                }
                 Then::Words
             }
         }

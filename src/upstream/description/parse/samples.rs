@@ -26,14 +26,16 @@ impl<'t> Loader<'t> {
         let ask = table.text("ask").and_then(|text| match text.parse() {
             Ok(subject) => Some(subject),
             Err(error) => {
-                table.problem(format!("sample.ask is {text:?}: {error}"));
+                if let Some(item) = table.item("ask") {
+                    item.problem(format!("sample.ask is {text:?}: {error}"));
+                }
                 None
             }
         });
         let body = table.text("body").and_then(|text| {
             let body = serde_json::from_str(&text);
             if body.is_err() {
-                table.problem("sample.body is no JSON".to_owned());
+                table.problem("sample.body is no JSON; write it in single quotes, as '{\"number\":\"628123\"}'".to_owned());
             }
             body.ok()
         });
@@ -41,10 +43,12 @@ impl<'t> Loader<'t> {
         let status = u16::try_from(status).ok();
         let status = status.and_then(|status| http::StatusCode::from_u16(status).ok());
         if status.is_none() {
-            table.problem("sample.status is no HTTP status".to_owned());
+            table.problem("sample.status is no HTTP status; write a number such as 404".to_owned());
         }
         let sample = Sample {
-            from: table.required("from", "write whose word it is, or \"assumed\""),
+            from: table
+                .required("from", "write whose word it is, or \"assumed\"")
+                .unwrap_or_default(),
             call,
             ask,
             refresh: table.flag("refresh").unwrap_or(false),

@@ -40,16 +40,19 @@ impl<'t> Loader<'t> {
             None | Some("GET") => Method::GET,
             Some("POST") => Method::POST,
             Some(other) => {
-                table.problem(format!(
-                    "{}.method is {other:?}; write GET or POST",
-                    table.path()
-                ));
+                if let Some(item) = table.item("method") {
+                    let path = item.path();
+                    item.problem(format!("{path} is {other:?}; write \"GET\" or \"POST\""));
+                }
                 Method::GET
             }
         };
         let json = table.item("json").and_then(|item| {
             if method == Method::GET {
-                item.problem(format!("{} needs method = \"POST\"", item.path()));
+                item.derived(format!(
+                    "{} needs method = \"POST\": a GET has no body",
+                    item.path()
+                ));
             }
             self.json(&item, scope, MAX_DEPTH)
         });
@@ -65,10 +68,7 @@ impl<'t> Loader<'t> {
     fn path(&self, table: &Table<'t>, scope: Scope) -> Template {
         let empty = Template::parse("", scope, &[]).unwrap_or_else(|_| unreachable!("no braces"));
         let Some(item) = table.item("path") else {
-            table.problem(format!(
-                "{}.path is missing; write the path of the call, beginning with /",
-                table.path()
-            ));
+            table.missing("path", "write the path of the call, beginning with /");
             return empty;
         };
         let Some(text) = item.text() else {
@@ -129,7 +129,7 @@ impl<'t> Loader<'t> {
             let Some(name) = header_name(&name).filter(|name| !OURS.contains(&name.as_str()))
             else {
                 item.problem(format!(
-                    "{} is no header that a description can set",
+                    "{} is no header that a description can set; leave it out, the program sets it where it is needed",
                     item.path()
                 ));
                 return None;
@@ -137,7 +137,7 @@ impl<'t> Loader<'t> {
             let is_plain = |text: &str| http::HeaderValue::from_str(text).is_ok();
             if !template.literals().all(is_plain) {
                 item.problem(format!(
-                    "{} has characters that a header cannot have",
+                    "{} has characters that a header cannot have; write it in ASCII on one line",
                     item.path()
                 ));
             }
@@ -148,7 +148,10 @@ impl<'t> Loader<'t> {
 
     pub(super) fn json(&self, item: &Item<'t>, scope: Scope, depth: u8) -> Option<Json> {
         if depth == 0 {
-            item.problem(format!("{} is nested too deeply", item.path()));
+            item.problem(format!(
+                "{} is nested too deeply; {MAX_DEPTH} levels are allowed",
+                item.path()
+            ));
             return None;
         }
         Some(match item.value() {
@@ -198,7 +201,7 @@ impl<'t> Loader<'t> {
         let items = table.item(key).map(|item| item.items()).unwrap_or_default();
         if let Some(item) = items.get(MAX_POINTERS) {
             item.problem(format!(
-                "{} has more than {MAX_POINTERS} pointers",
+                "{} has more than {MAX_POINTERS} pointers; drop some",
                 item.path()
             ));
         }
@@ -210,7 +213,7 @@ impl<'t> Loader<'t> {
         let items = table.item(key).map(|item| item.items()).unwrap_or_default();
         if let Some(item) = items.get(MAX_POINTERS) {
             item.problem(format!(
-                "{} has more than {MAX_POINTERS} pairs",
+                "{} has more than {MAX_POINTERS} pairs; drop some",
                 item.path()
             ));
         }
