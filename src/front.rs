@@ -40,14 +40,6 @@ use crate::{
     telemetry::{Metrics, traces},
 };
 
-/// The public routes in OpenAPI 3.1, serialized once.
-static OPENAPI: LazyLock<String> = LazyLock::new(|| {
-    let mut document = Document::default();
-    public::openapi::describe(&mut document, common_problems);
-    compat::openapi::describe(&mut document, common_problems);
-    document.finish(public::openapi::TITLE, public::openapi::DESCRIPTION)
-});
-
 /// The longest path and query, in bytes. nginx has the same limit.
 const MAX_URI: usize = 8192;
 
@@ -154,6 +146,7 @@ impl Front {
                     body_reader: compat::BodyReader::new(settings.body_timeout),
                 },
                 public: Public {
+                    openapi: describe(instances.clone()),
                     faces,
                     instances,
                     access,
@@ -161,7 +154,6 @@ impl Front {
                     cross_origin: cross_origin.clone(),
                     renderer,
                     home: settings.home,
-                    openapi: &OPENAPI,
                     metrics: settings.metrics.clone(),
                 },
                 pass_through: settings.pass_through,
@@ -342,6 +334,17 @@ impl Front {
     }
 }
 
+/// The public routes in OpenAPI 3.1, among them the picture calls of the gateways that `instances` have.
+fn describe(instances: Instances) -> public::OpenApi {
+    LazyLock::new(Box::new(move || {
+        let mut document = Document::default();
+        public::openapi::describe(&mut document, common_problems);
+        compat::openapi::describe(&mut document, common_problems, &instances);
+        let text = document.finish(public::openapi::TITLE, public::openapi::DESCRIPTION);
+        Bytes::from(text)
+    }))
+}
+
 /// The problems that every route may have.
 fn common_problems() -> Vec<Problem> {
     let wait = Duration::ZERO;
@@ -379,7 +382,8 @@ mod tests {
 
     #[test]
     fn each_path_of_the_openapi_document_is_a_route() {
-        let document: Value = serde_json::from_str(&OPENAPI).unwrap();
+        let document = describe(Instances::default());
+        let document: Value = serde_json::from_slice(&document).unwrap();
         let paths = document["paths"].as_object().unwrap();
         for path in paths.keys() {
             let path = path.replace("{jid}", "628123@c.us").replace(['{', '}'], "");

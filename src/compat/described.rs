@@ -9,15 +9,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
-    time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Body as _;
 use serde_json::Value;
-use tokio::{sync::Semaphore, time};
 
 use super::{
     Call, Compat, Failure,
@@ -55,14 +50,6 @@ pub(crate) enum DescribedPath {
     Unknown,
 }
 
-/// The bounds of reading bodies.
-#[derive(Debug)]
-pub(crate) struct BodyReader {
-    timeout: Duration,
-    /// Bodies that are read at once.
-    reading: Semaphore,
-}
-
 /// The answers of a description to one of its calls.
 struct DescribedAnswers {
     description: Arc<Description>,
@@ -91,11 +78,6 @@ enum Refusal {
     Problem(Problem),
 }
 
-/// The longest body. Picture calls have some hundred bytes.
-const MAX_BODY: usize = 16 * 1024;
-/// Bodies that are read at once.
-const MAX_READING: usize = 256;
-
 impl Compat {
     /// Whether the path of a request is a picture call of a configured gateway.
     pub(crate) fn described_path(
@@ -115,10 +97,8 @@ impl Compat {
         let methods: Vec<_> = methods.collect();
         let has = |method| methods.contains(&method);
         match (has(Method::GET), has(Method::POST)) {
-            (true, true) => DescribedPath::OtherMethod("GET, HEAD, POST"),
-            (true, false) => DescribedPath::OtherMethod("GET, HEAD"),
-            (false, true) => DescribedPath::OtherMethod("POST"),
             (false, false) => DescribedPath::Unknown,
+            (get, post) => DescribedPath::OtherMethod(allowed(get, post)),
         }
     }
 
@@ -322,60 +302,21 @@ fn account_of_pattern(pattern: &InstancePattern, head: &CallHead<'_>) -> Option<
 /// The remedy for a request that is no picture call.
 const NO_CALL: &str = "compare the method and the path with those of docs/dropin.md";
 
-fn ambiguous() -> Problem {
+/// The methods of a path, as `Allow` lists them.
+pub(super) fn allowed(get: bool, post: bool) -> &'static str {
+    match (get, post) {
+        (true, true) => "GET, HEAD, POST",
+        (true, false) => "GET, HEAD",
+        _ => "POST",
+    }
+}
+
+pub(super) fn ambiguous() -> Problem {
     Problem::new(
         StatusCode::CONFLICT,
         "ambiguous-account",
         "The request fits two instances",
         "the gateway's call names its account by nothing else; give each instance a token of its own",
-    )
-}
-
-// === impl BodyReader ===
-
-impl BodyReader {
-    pub(crate) fn new(timeout: Duration) -> Self {
-        Self {
-            timeout,
-            reading: Semaphore::new(MAX_READING),
-        }
-    }
-
-    /// Reads the body of a request whose credential was right.
-    async fn read(&self, body: RequestBody) -> Result<Bytes, Problem> {
-        if body.size_hint().lower() > MAX_BODY as u64 {
-            return Err(too_large());
-        }
-        let reading = async {
-            // The semaphore is never closed.
-            let _reading = self.reading.acquire().await;
-            Limited::new(body, MAX_BODY).collect().await
-        };
-        match time::timeout(self.timeout, reading).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-            Ok(Err(_)) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "body-ended",
-                "The body ended too early",
-                "send as many bytes as Content-Length says",
-            )),
-            Err(_) => Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "slow-body",
-                "The body did not come in time",
-                "send it at once; server.body_timeout is the limit",
-            )),
-        }
-    }
-}
-
-fn too_large() -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too-large",
-        "The body is too long",
-        format!("a picture call may have {MAX_BODY} bytes"),
     )
 }
 
@@ -419,16 +360,20 @@ impl Answers for DescribedAnswers {
     }
 
     fn failure(&self, failure: Failure) -> Reply {
-        let kind = match failure {
-            Failure::Malformed => AnswerKind::Malformed,
-            Failure::Unauthorized => AnswerKind::Trouble(Trouble::Auth),
-            Failure::UnknownAccount => AnswerKind::NoAccount,
-            Failure::UnknownContact => AnswerKind::Empty(Empty::NotFound),
-            Failure::SessionDown => AnswerKind::Trouble(Trouble::SessionDown),
-            Failure::RateLimited => AnswerKind::Trouble(Trouble::RateLimited),
-            Failure::TimedOut => AnswerKind::TimedOut,
-            Failure::VendorError => AnswerKind::Trouble(Trouble::VendorError),
-        };
-        self.write(kind, None, 0)
+        self.write(answer_kind(failure), None, 0)
+    }
+}
+
+/// The answer to a call that failed.
+pub(super) fn answer_kind(failure: Failure) -> AnswerKind {
+    match failure {
+        Failure::Malformed => AnswerKind::Malformed,
+        Failure::Unauthorized => AnswerKind::Trouble(Trouble::Auth),
+        Failure::UnknownAccount => AnswerKind::NoAccount,
+        Failure::UnknownContact => AnswerKind::Empty(Empty::NotFound),
+        Failure::SessionDown => AnswerKind::Trouble(Trouble::SessionDown),
+        Failure::RateLimited => AnswerKind::Trouble(Trouble::RateLimited),
+        Failure::TimedOut => AnswerKind::TimedOut,
+        Failure::VendorError => AnswerKind::Trouble(Trouble::VendorError),
     }
 }

@@ -17,11 +17,14 @@
 //! * `authorized_call`: a call whose credential is right, and the interface of its answers
 //! * `failure`: the ways in which a call fails
 //! * `relay`: WAHA's profile and list of chats, passed on with other links
-//! * `openapi`: the calls in OpenAPI
+//! * `body_reader`: the bodies of such calls, within bounds
+//! * `openapi`, `described_openapi`: the calls in OpenAPI
 
 mod authorized_call;
+mod body_reader;
 mod call;
 mod described;
+mod described_openapi;
 mod endpoint;
 mod endpoints;
 mod failure;
@@ -36,8 +39,9 @@ use http::{HeaderMap, Uri, header};
 use secrecy::SecretString;
 
 use authorized_call::{Answers, AuthorizedCall};
+pub(crate) use body_reader::BodyReader;
 pub(crate) use call::{Call, Request};
-pub(crate) use described::{BodyReader, DescribedPath, DescribedRequest};
+pub(crate) use described::{DescribedPath, DescribedRequest};
 use endpoint::Success;
 use failure::Failure;
 

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    Failure, METHODS,
+    Failure, METHODS, described_openapi,
     endpoint::{Endpoint, Relay, Success},
     endpoints::ENDPOINTS,
 };
@@ -18,11 +18,12 @@ use crate::{
         openapi::{Document, Operation, choice, parameter, required, text},
         problem::Problem,
     },
+    pipeline::Instances,
     representation::{openapi::IMAGES, problems},
 };
 
 /// The failures, with their descriptions.
-const FAILURES: [(Failure, &str); 8] = [
+pub(super) const FAILURES: [(Failure, &str); 8] = [
     (Failure::Malformed, "A parameter is missing or malformed"),
     (Failure::Unauthorized, "The credential is missing or wrong"),
     (Failure::UnknownAccount, "There is no such account"),
@@ -39,8 +40,16 @@ const FAILURES: [(Failure, &str); 8] = [
     (Failure::VendorError, "The vendor failed"),
 ];
 
-/// Adds the vendors' picture calls. `common` are the problems of every route.
-pub(crate) fn describe(document: &mut Document, common: fn() -> Vec<Problem>) {
+/// The response to a call whose answer has a link.
+pub(super) const LINK_OR_IMAGE: &str = "The vendor's JSON with a link to this server, or for a client that accepts only images the picture or a placeholder.";
+
+/// Adds the vendors' picture calls, and of gateways with a description those that `instances` have. `common` are the
+/// problems of every route.
+pub(crate) fn describe(
+    document: &mut Document,
+    common: fn() -> Vec<Problem>,
+    instances: &Instances,
+) {
     for endpoint in ENDPOINTS {
         let schemes = security_schemes(endpoint);
         let names: Vec<_> = schemes.iter().map(|(name, _)| name.as_str()).collect();
@@ -52,6 +61,7 @@ pub(crate) fn describe(document: &mut Document, common: fn() -> Vec<Problem>) {
             document.add_security_scheme(&name, scheme);
         }
     }
+    described_openapi::describe(document, common, instances);
 }
 
 fn path(endpoint: &Endpoint) -> String {
@@ -72,25 +82,11 @@ fn describe_endpoint(endpoint: &Endpoint) -> Operation {
             &json,
         ),
         Success::Link(_) => operation
-            .media(
-                ok,
-                "The vendor's JSON with a link to this server, or for a client that accepts only images the picture or a placeholder.",
-                &json,
-            )
+            .media(ok, LINK_OR_IMAGE, &json)
             .media(ok, "", &IMAGES),
     };
     if !matches!(endpoint.success, Success::Relay(_)) {
-        operation = operation
-            .media(
-                StatusCode::PARTIAL_CONTENT,
-                "A part of the picture.",
-                &IMAGES,
-            )
-            .empty(StatusCode::NOT_MODIFIED, "The client's copy is current.")
-            .empty(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "The range begins after the end of the picture.",
-            );
+        operation = image_responses(operation);
     }
     for (failure, about) in FAILURES {
         let status = (endpoint.failure)(failure, "").status;
@@ -101,6 +97,21 @@ fn describe_endpoint(endpoint: &Endpoint) -> Operation {
         problems::no_space(),
         problems::instances_full(),
     ])
+}
+
+/// Adds the responses that only images have.
+pub(super) fn image_responses(operation: Operation) -> Operation {
+    operation
+        .media(
+            StatusCode::PARTIAL_CONTENT,
+            "A part of the picture.",
+            &IMAGES,
+        )
+        .empty(StatusCode::NOT_MODIFIED, "The client's copy is current.")
+        .empty(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "The range begins after the end of the picture.",
+        )
 }
 
 fn parameters(endpoint: &Endpoint) -> Vec<Parameter> {

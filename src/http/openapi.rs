@@ -55,6 +55,19 @@ impl Document {
         self.components.add_security_scheme(name, scheme);
     }
 
+    /// Whether a route has this method already, its parameters by any name.
+    pub(crate) fn has(&self, path: &str, method: &HttpMethod) -> bool {
+        let shape = shape(path);
+        let mut items = self.paths.paths.iter();
+        items.any(|(known, item)| {
+            let operation = match method {
+                HttpMethod::Post => &item.post,
+                _ => &item.get,
+            };
+            operation.is_some() && self::shape(known) == shape
+        })
+    }
+
     /// The document as JSON.
     pub(crate) fn finish(self, title: &str, description: &str) -> String {
         let mut info = Info::new(title, env!("CARGO_PKG_VERSION"));
@@ -116,10 +129,27 @@ impl Operation {
         self
     }
 
+    /// Adds the ways to get access: each is a set of credentials that are needed together.
+    pub(crate) fn any_of(mut self, sets: impl IntoIterator<Item = Vec<String>>) -> Self {
+        let requirements = sets.into_iter().map(|names| {
+            let none = SecurityRequirement::default();
+            let names = names.into_iter();
+            names.fold(none, |all, name| all.add(name, [""; 0]))
+        });
+        self.operation.security = Some(requirements.collect());
+        self
+    }
+
     /// Adds a response without a body.
     pub(crate) fn empty(mut self, status: StatusCode, about: &str) -> Self {
         self.response(status, about);
         self
+    }
+
+    /// Adds a response with a body of each of the media types. A description that it has already is not repeated.
+    pub(crate) fn media_once(mut self, status: StatusCode, about: &str, media: &[&str]) -> Self {
+        let is_known = self.response(status, "").description.contains(about);
+        self.media(status, if is_known { "" } else { about }, media)
     }
 
     /// Adds a response with a body of each of the media types.
@@ -239,6 +269,15 @@ impl Operation {
         self.schemas.push((T::name().into_owned(), T::schema()));
         Ref::from_schema_name(T::name())
     }
+}
+
+/// A path without the names of its parameters.
+pub(crate) fn shape(path: &str) -> String {
+    let parts = path.split('{').map(|part| match part.split_once('}') {
+        Some((_, after)) => after,
+        None => part,
+    });
+    parts.collect::<Vec<_>>().join("{}")
 }
 
 /// A parameter. All parameters of paths are required, and those of queries are optional.

@@ -28,8 +28,7 @@ pub(crate) fn page(html: Bytes) -> Reply {
 }
 
 /// A JSON document that is text already.
-pub(crate) fn document(text: &'static str) -> Reply {
-    let body = Bytes::from_static(text.as_bytes());
+pub(crate) fn document(body: Bytes) -> Reply {
     uncached(StatusCode::OK, "application/json", body)
 }
 

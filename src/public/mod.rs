@@ -42,7 +42,7 @@ use purge::PurgeRequest;
 pub(crate) use request::PendingInstance;
 use request::{AvatarRequest, InstanceLookup};
 use route::Route;
-pub(crate) use service::Public;
+pub(crate) use service::{OpenApi, Public};
 
 use crate::{
     http::{access_log::RequestLog, is_read, respond},
@@ -126,7 +126,7 @@ impl Public {
                 log.set_route("script");
                 self.script(headers)
             }
-            Route::OpenApi => respond::document(self.openapi),
+            Route::OpenApi => respond::document(self.openapi.clone()),
             Route::Home => respond::page(self.home.clone().unwrap_or_default()),
         };
         Ok(Some(BeginResult::Reply(reply)))

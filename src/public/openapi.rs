@@ -31,7 +31,7 @@ use crate::{
 /// The title of the document.
 pub(crate) const TITLE: &str = "Faceplate";
 /// The description of the document.
-pub(crate) const DESCRIPTION: &str = "Faces of WhatsApp contacts: always an image, unless the request itself is wrong. PURGE /avatar/{instance}/{jid} with a bearer token expires a face, so that the vendor is asked again; it answers {\"purged\": NUMBER}. The vendors' own picture calls answer failures with the vendor's own JSON. Any other path is a 404 of type `no-route`.";
+pub(crate) const DESCRIPTION: &str = "Faces of WhatsApp contacts: always an image, unless the request itself is wrong. PURGE /avatar/{instance}/{jid} with a bearer token expires a face, so that the vendor is asked again; it answers {\"purged\": NUMBER}. The vendors' own picture calls answer failures with the vendor's own JSON; those of a gateway with a description are listed here while an instance of it is configured. Any other path is a 404 of type `no-route`.";
 
 const FLAG: [&str; 8] = ["y", "yes", "true", "1", "n", "no", "false", "0"];
 

@@ -12,6 +12,9 @@ use crate::{
     telemetry::Metrics,
 };
 
+/// The public routes in OpenAPI 3.1, made when they are first asked for.
+pub(crate) type OpenApi = LazyLock<Bytes, Box<dyn FnOnce() -> Bytes + Send>>;
+
 /// The public service.
 #[derive(Debug)]
 pub(crate) struct Public {
@@ -24,7 +27,6 @@ pub(crate) struct Public {
     pub(crate) cross_origin: HeaderBlock,
     /// An HTML page for `/`.
     pub(crate) home: Option<Bytes>,
-    /// The public routes in OpenAPI 3.1, serialized once.
-    pub(crate) openapi: &'static LazyLock<String>,
+    pub(crate) openapi: OpenApi,
     pub(crate) metrics: Metrics,
 }

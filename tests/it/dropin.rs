@@ -3,6 +3,7 @@
 
 mod bodies;
 mod calls;
+mod document;
 mod gateways;
 mod own_gateway;
 mod relays;

@@ -228,7 +228,7 @@ async fn assert_keeps_its_word(address: String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_public_listener_conforms_to_its_openapi_document() {
-    let rig = Rig::start().await;
+    let rig = Settings::default().every_gateway().start().await;
     assert_keeps_its_word(rig.address()).await;
 }
 

@@ -23,7 +23,7 @@ made from the program's types and routes.
 #[tokio::test]
 async fn the_page_about_the_http_interface_is_what_the_openapi_documents_say() {
     let settings = Settings::default().section("hooks", "listen = \"127.0.0.1:0\"");
-    let rig = settings.start().await;
+    let rig = settings.every_gateway().start().await;
     let mut page = INTRODUCTION.to_owned();
     for (title, address) in [
         ("The public listener", rig.address()),

@@ -8,7 +8,7 @@ use faceplate::{
     config,
     emulator::{Calls, Control, Emulator, OWN_JID, Options, Rule},
     pipeline::{Faces, Instance},
-    upstream::Resolver,
+    upstream::{Resolver, SHIPPED},
 };
 use hyper::body::Bytes;
 use tempfile::TempDir;
@@ -75,6 +75,14 @@ impl Settings {
             self = self.named(name, name);
         }
         self
+    }
+
+    /// Adds an instance of each gateway of this program that has none yet.
+    pub fn every_gateway(self) -> Self {
+        let names = SHIPPED.iter().map(|(name, _)| *name);
+        let known: Vec<_> = self.more.iter().map(|(name, _)| name.clone()).collect();
+        let is_new = |name: &&str| !VENDORS.contains(name) && !known.iter().any(|k| k == name);
+        self.more(&names.filter(is_new).collect::<Vec<_>>())
     }
 
     /// Removes an instance that was added.
