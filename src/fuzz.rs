@@ -7,19 +7,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 use secrecy::SecretString;
 use toml::{Table, Value};
 
 use crate::{
-    avatar::{Digest, Picture, Subject},
+    avatar::{Digest, Empty, Picture, Subject, Trouble},
     config,
     http::{Scope, SigningKey, Ticket},
     public::route::Route,
     representation::view,
     upstream::{
-        Account, Description, Link, Question, SHIPPED, Source, VendorAnswer, VendorReply, load,
-        shipped,
+        Account, AnswerFacts, AnswerKind, CallHead, Description, HeadMatch, Link, Question,
+        SHIPPED, Source, VendorAnswer, VendorReply, load, shipped,
     },
 };
 pub use crate::{server::fuzz::request_head, store::fuzz::index_file};
@@ -186,6 +186,7 @@ pub fn description((text, name, status, body): DescriptionInput<'_>) {
         file: "fuzzed",
         text,
         has_lines: true,
+        name: None,
     };
     let description = match load(source, shipped) {
         Ok(description) => description,
@@ -239,6 +240,112 @@ pub fn description((text, name, status, body): DescriptionInput<'_>) {
     let _ = description.read_session(&reply);
     for is_form in [false, true] {
         let _ = description.read_event(body, is_form);
+    }
+}
+
+/// Requests of a program to a gateway, after the name of the gateway or the text of a description:
+///
+/// ```text
+/// evolution
+/// ---
+/// POST /chat/fetchProfilePictureUrl/shop
+/// apikey: KEY
+///
+/// {"number":"628100000001"}
+/// ```
+///
+/// A request is never one of an account whose credential it does not have, and no answer has a credential.
+pub fn dropin(input: &str) {
+    let Some((gateway, request)) = input.split_once("\n---\n") else {
+        return;
+    };
+    let source = Source {
+        file: "fuzzed",
+        text: gateway,
+        has_lines: true,
+        name: None,
+    };
+    let written = || load(source, shipped).ok().map(Arc::new);
+    let Some(description) = shipped(gateway).or_else(written) else {
+        return;
+    };
+    let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
+    let mut lines = head.lines();
+    let (method, target) = lines
+        .next()
+        .and_then(|line| line.split_once(' '))
+        .unwrap_or_default();
+    let (Ok(method), Ok(uri)) = (method.parse::<Method>(), target.parse::<Uri>()) else {
+        return;
+    };
+    let fields = lines.filter_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        Some((name.parse().ok()?, value.parse().ok()?))
+    });
+    let headers: HeaderMap = fields.collect();
+    let Some(head) = CallHead::new(&method, &uri, &headers) else {
+        return;
+    };
+    // No input has the digest of itself in it.
+    let stranger = Account {
+        token: Digest::of(input.as_bytes()).short().as_str().into(),
+        ..account()
+    };
+    let found = description.match_head(&stranger, &head);
+    assert!(!matches!(found, HeadMatch::Call(_)));
+    let _ = description.methods_at(&head);
+    for outline in description.outlines() {
+        assert!(outline.path.starts_with('/'));
+    }
+    if let Some(shape) = description.match_shape(&head) {
+        check_answers(&description, shape.picture, &head, None);
+    }
+    let HeadMatch::Call(pictures) = description.match_head(&account(), &head) else {
+        return;
+    };
+    let body = serde_json::from_str(body).ok();
+    let read = description.match_face(&pictures, &account(), &head, body.as_ref());
+    if let Ok(call) = read {
+        assert!(pictures.contains(&call.picture));
+        let subject = call.question.subject;
+        assert_eq!(subject.as_str().parse(), Ok(subject));
+        check_answers(&description, call.picture, &head, Some(subject));
+    }
+}
+
+/// Every answer to a call is of its media type and repeats no credential but one that the program sent as an account.
+fn check_answers(
+    description: &Description,
+    picture: usize,
+    head: &CallHead<'_>,
+    subject: Option<Subject>,
+) {
+    const LINK: &str = "https://faces.example/avatar/shop/me?sig=a%2Fb";
+    let named = description.named_account(picture, head);
+    let kinds = [
+        (AnswerKind::Picture, Some(LINK)),
+        (AnswerKind::Empty(Empty::NotSet), None),
+        (AnswerKind::Empty(Empty::NotFound), None),
+        (AnswerKind::Trouble(Trouble::Auth), None),
+        (AnswerKind::Trouble(Trouble::VendorError), None),
+        (AnswerKind::TimedOut, None),
+        (AnswerKind::Malformed, None),
+        (AnswerKind::NoAccount, None),
+    ];
+    for (kind, link) in kinds {
+        let facts = AnswerFacts {
+            kind,
+            account: &named,
+            subject,
+            link,
+            changed: 1,
+        };
+        let answer = description.write_answer(picture, &facts);
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(named.contains(SECRET) || !text.contains(SECRET));
+        if answer.media == "application/json" {
+            assert!(serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok());
+        }
     }
 }
 
@@ -329,9 +436,10 @@ mod tests {
     type Target = (&'static str, fn(&[u8]));
 
     /// The targets of `fuzz/fuzz_targets`, by name.
-    const TARGETS: [Target; 9] = [
+    const TARGETS: [Target; 10] = [
         ("config", |seed| configuration(decode(seed))),
         ("description", |seed| description(decode(seed))),
+        ("dropin", |seed| dropin(decode(seed))),
         ("head", request_head),
         ("image", picture),
         ("index", index_file),
