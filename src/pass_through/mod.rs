@@ -191,7 +191,7 @@ impl PassThrough {
         let answer = answer.map_err(|error| match (progress.failure(), error) {
             (Some(UploadFailure::TooLong), _) => Error::BodyTooLarge(max_body),
             (Some(UploadFailure::Idle), _) => Error::ClientIdle(idle_timeout),
-            (_, ClientError::Forbidden(refusal)) => Error::Blocked(refusal.to_string()),
+            (_, ClientError::Forbidden(refusal, _)) => Error::Blocked(refusal.to_string()),
             (_, error) => Error::Unreachable(error.to_string()),
         })?;
         Ok((answer, permit))
