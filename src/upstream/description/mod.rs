@@ -33,6 +33,8 @@
 //! * `reading`: the reply about a picture
 //! * `pointer`: JSON Pointers
 //! * `rule`: rules about replies
+//! * `embedded`: pictures inside of JSON
+//! * `unusable`: members without the picture that they should have
 //! * `words`: WhatsApp's words in errors
 //! * `status`: statuses that mean the same with every gateway
 //! * `lists`: chats, session, and the number of a LID
@@ -47,6 +49,7 @@
 //! * `matched_jid`: the face that it names
 //! * `credential`: the account's credential in any request
 //! * `answer`: the gateway's answer
+//! * `outline`: the calls that are answered, for the OpenAPI document
 //!
 //! Testing:
 //!
