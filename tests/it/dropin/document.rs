@@ -72,6 +72,7 @@ async fn each_picture_call_of_the_openapi_document_is_served() {
         count += 1;
         let target = path.replace(['{', '}'], "");
         let answer = Answer::to(&rig.address(), &method, &target, &[]).await;
+        let status = answer.status.as_str();
         // Without a credential, that is refused as the gateway does, with a status and a type that are listed.
         let media = answer.header("content-type").split(';').next().unwrap();
         let listed = &responses[status]["content"][media];
