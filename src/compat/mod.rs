@@ -18,7 +18,8 @@
 //! * `failure`: the ways in which a call fails
 //! * `relay`: WAHA's profile and list of chats, passed on with other links
 //! * `body_reader`: the bodies of such calls, within bounds
-//! * `openapi`, `described_openapi`: the calls in OpenAPI
+//! * `openapi`: the calls in OpenAPI
+//! * `described_openapi`: those of descriptions in OpenAPI
 
 mod authorized_call;
 mod body_reader;
