@@ -230,6 +230,7 @@ async fn an_event_of_no_known_kind_is_counted_and_its_members_are_logged_once_an
     const MEMBERS: &str = "data {* (number), who (text)}, event (text)";
     const VALUE: &str = "picture.renamed";
     let other = path().replace("/waha/", "/wawp/");
+    assert_eq!((lines_with(MEMBERS), lines_with(VALUE)), (0, 0));
     for (seconds, path, lines) in [
         (0, &path(), 1),
         (3599, &path(), 1),
