@@ -300,7 +300,7 @@ fn account_of_pattern(pattern: &InstancePattern, head: &CallHead<'_>) -> Option<
 }
 
 /// The remedy for a request that is no picture call.
-const NO_CALL: &str = "compare the method and the path with those of docs/dropin.md";
+pub(super) const NO_CALL: &str = "compare the method and the path with those of docs/dropin.md";
 
 /// The methods of a path, as `Allow` lists them.
 pub(super) fn allowed(get: bool, post: bool) -> &'static str {

@@ -106,7 +106,8 @@ fn describe_calls(document: &mut Document, calls: &Calls) -> Operation {
             problems::no_space(),
             problems::instances_full(),
         ])
-        .problems([Problem::encoding()])
+        // Another text in the query is another call.
+        .problems([Problem::encoding(), Problem::no_route(described::NO_CALL)])
 }
 
 /// The names of the credentials that a call needs outside of its path.
