@@ -125,6 +125,9 @@ mod tests {
             tokio::spawn(async move { reader.read(Endless).await.is_ok() })
         };
         let reading: Vec<_> = (0..256).map(|_| begin()).collect();
+        // The clock moves once every task waits.
+        time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(reader.reading.available_permits(), 0);
         let last = || reader.read(Full::new(Bytes::from_static(b"{}")));
         let second = Duration::from_secs(1);
         assert!(time::timeout(second, last()).await.is_err());

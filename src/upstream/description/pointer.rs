@@ -157,7 +157,7 @@ mod tests {
         let error = Pointer::parse("profilePictureUrl").unwrap_err();
         assert_eq!(
             error,
-            "'profilePictureUrl' is no JSON Pointer; it begins with /"
+            "'profilePictureUrl' is no JSON Pointer; it begins with /, as \"/profilePictureUrl\""
         );
     }
 }
