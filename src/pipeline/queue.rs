@@ -84,19 +84,19 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Adds a wish, unless it is there and of the current page of its client. Returns when its page began.
-    pub(super) fn insert(&mut self, wish: Wish) -> Timestamp {
-        let (place, wanted_at) = ((wish.lane, wish.client), wish.wanted_at);
+    /// Adds a wish, unless it is there and of the current page of its client.
+    pub(super) fn insert(&mut self, wish: Wish) {
         if self.scheduled.iter().any(|kept| kept.id == wish.id) {
-            return self.page_began(place, wanted_at);
+            return;
         }
+        let place = (wish.lane, wish.client);
         if self.places.get(&wish.id) == Some(&place) {
             let page = self.turn(place).and_then(|turn| turn.pages.front_mut());
             let page = page.filter(|page| page.takes(wish.wanted_at));
             let mut known = page.into_iter().flat_map(|page| &mut page.wishes);
             if let Some(known) = known.find(|known| known.id == wish.id) {
-                known.wanted_at = wanted_at;
-                return self.page_began(place, wanted_at);
+                known.wanted_at = wish.wanted_at;
+                return;
             }
         }
         self.remove(wish.id);
@@ -111,14 +111,6 @@ impl Queue {
         if let Some(turn) = self.turn(place) {
             turn.add(wish);
         }
-        self.page_began(place, wanted_at)
-    }
-
-    /// When the page began that a wish of now belongs to.
-    fn page_began(&mut self, place: (CallClass, Option<IpAddr>), now: Timestamp) -> Timestamp {
-        let page = self.turn(place).and_then(|turn| turn.pages.front());
-        let page = page.filter(|page| page.takes(now));
-        page.map_or(now, |page| page.began_at)
     }
 
     /// Removes the oldest wish of the client that has the most in the last lane.
@@ -385,23 +377,6 @@ mod tests {
     }
 
     #[test]
-    fn a_page_begins_with_its_first_wish_and_is_over_after_a_while() {
-        let mut queue = Queue::default();
-        for (number, second, began) in [(1, 0, 0), (2, 3, 0), (1, 4, 0), (3, 9, 0), (4, 10, 10)] {
-            let page = queue.insert(wish(number, 1, VIEW, second));
-            assert_eq!(page, Timestamp::from_secs(1_000 + began), "{number}");
-        }
-        assert_eq!(
-            queue.insert(wish(5, 2, VIEW, 11)),
-            Timestamp::from_secs(1_011),
-            "another client's"
-        );
-        queue.keep_place(wish(5, 2, VIEW, 11).id);
-        let again = queue.insert(wish(1, 1, VIEW, 12));
-        assert_eq!(again, Timestamp::from_secs(1_010));
-    }
-
-    #[test]
     fn a_client_that_wants_everything_takes_turns_with_one_that_wants_a_few() {
         let everything = (0..1_000).map(|number| wish(number, 1, VIEW, 0));
         let few = (2_000..2_005).map(|number| wish(number, 2, VIEW, 1));
@@ -479,9 +454,7 @@ mod tests {
                 let id = |number| wish(number, 1, VIEW, 0).id;
                 let before = queue.len();
                 match step {
-                    Step::Insert(wish) => {
-                        queue.insert(wish);
-                    }
+                    Step::Insert(wish) => queue.insert(wish),
                     Step::Remove(number) => {
                         queue.remove(id(number));
                     }

@@ -2,9 +2,8 @@
 //! fetches the refused faces as soon as the budget allows, without another request.
 //!
 //! 1. A fetch asks for a call ([`WantedFaces::ask`]). It gets one if none is ahead of it and the budget has one.
-//! 2. Else its face gets a place in the [`Queue`]. If the place comes up in time for the request that waits, counted
-//!    from the first face of its page, it is kept, and the fetch waits for it. So no more requests of a page wait than
-//!    calls can be made within one patience.
+//! 2. Else its face gets a place in the [`Queue`]. If the place comes up in time for the request that waits, it
+//!    is kept, and the fetch waits for it.
 //! 3. Else the fetch is refused, with the time of its place, and the face stays wanted.
 //! 4. The worker sleeps until the budget has a call for the first wish. It gives the call to the fetch that waits
 //!    for it, or starts a fetch.
@@ -50,8 +49,8 @@ enum Pass {
 // === impl WantedFaces ===
 
 impl WantedFaces {
-    /// Asks for a call for a wish. `patience` is how long a fetch can wait for it since the page began, if a request
-    /// waits for the fetch.
+    /// Asks for a call for a wish. `patience` is how long the fetch can wait for it, if a request waits for the
+    /// fetch.
     pub(super) fn ask(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -65,7 +64,7 @@ impl WantedFaces {
             // Nothing is wanted from a vendor that pauses: its trouble may last.
             return Turn::Refused(NotAdmitted { why, retry_at });
         }
-        let page_began = state.queue.insert(wish);
+        state.queue.insert(wish);
         let ahead = state.queue.ahead(id);
         if ahead.calls == 0
             && let Ok(permit) = Permit::take(admission, lane.priority, lane.with_refresh)
@@ -74,9 +73,8 @@ impl WantedFaces {
             return Turn::Now(permit);
         }
         let refusal = over_budget(instance, lane, ahead);
-        // The patience is that of the page. If each face of a page had its own, a browser with six connections would
-        // wait for one group of six after another.
-        let turn = if patience.is_some_and(|patience| refusal.retry_at <= page_began + patience) {
+        let wait = refusal.retry_at.since(shared.clock.now());
+        let turn = if patience.is_some_and(|patience| wait <= patience) {
             let (sender, receiver) = oneshot::channel();
             state.queue.keep_place(id);
             state.waiters.insert(id, sender);

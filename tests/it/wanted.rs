@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use faceplate::{
-    clock::Timestamp,
-    emulator::{Fault, Rule},
-};
+use faceplate::emulator::{Fault, Rule};
 use tokio::task::JoinSet;
 
 use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
@@ -87,59 +84,6 @@ async fn a_page_of_500_new_faces_shows_what_was_paid_for_and_then_fills_itself()
         .await;
     }
     assert_eq!(rig.calls().api, 500);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_as_many_faces_of_a_page_wait_as_calls_can_be_made_within_one_first_paint() {
-    const FACES: usize = 200;
-    // One call, then one every two seconds. A tenth of first_paint is left for the fetch, so those can wait whose places
-    // come up after 2, 4, … and 22 seconds.
-    const WAITING: usize = 11;
-    let rig = Settings::default()
-        .section("cache", "first_paint = \"25s\"")
-        .instance("lookups = { per_minute = 30, burst = 1 }")
-        .start()
-        .await;
-    assert_eq!(rig.face("waha", &numbered(0)).await.source(), "picture");
-    let (opened, mut waiting, mut waits) = (rig.clock.now(), JoinSet::new(), Vec::new());
-    for number in 1..=WAITING {
-        let (address, began) = (rig.address(), rig.clock.now());
-        waiting.spawn(async move {
-            let path = format!("/avatar/waha/{}", numbered(number));
-            (began, Answer::to(&address, "GET", &path, &[]).await)
-        });
-        let in_queue = waiting.len() as u64;
-        until(async || count_wanted(&rig).await == in_queue, LIMIT).await;
-        // A browser has six connections.
-        if waiting.len() == 6 {
-            waits.push(next_picture(&rig, &mut waiting).await);
-        }
-    }
-    for number in WAITING + 1..FACES {
-        let at_once = tokio::time::timeout(LIMIT, rig.face("waha", &numbered(number))).await;
-        at_once.unwrap().assert_fallback("over_budget");
-    }
-    while !waiting.is_empty() {
-        waits.push(next_picture(&rig, &mut waiting).await);
-    }
-    let page = rig.clock.now().since(opened);
-    let (count, total) = (waits.len(), waits.iter().sum::<Duration>());
-    println!(
-        "{FACES} new faces, first_paint 25 s, a call every 2 s: {count} waited, {total:?} in total, until {page:?} after the page began"
-    );
-    assert_eq!(rig.calls().api, 1 + WAITING);
-    assert_eq!(count, WAITING);
-    assert_eq!(total, Duration::from_secs(102));
-    assert_eq!(page, Duration::from_secs(22));
-}
-
-/// Lets the budget have another call, and returns how long the face that gets it has waited.
-async fn next_picture(rig: &Rig, waiting: &mut JoinSet<(Timestamp, Answer)>) -> Duration {
-    rig.seconds(2);
-    let answered = tokio::time::timeout(LIMIT, waiting.join_next()).await;
-    let (began, answer) = answered.unwrap().unwrap().unwrap();
-    assert_eq!(answer.source(), "picture");
-    rig.clock.now().since(began)
 }
 
 #[tokio::test]
