@@ -180,9 +180,14 @@ mod tests {
         telemetry::log,
     };
 
-    /// A configuration with TLS, traces and a daily warm-up, so that every key counts.
+    /// A configuration with TLS, traces and a daily warm-up, so that every key counts. In `folder` there is a directory
+    /// of descriptions, with one of the operator's own for the provider that it uses.
     fn base(folder: &Path) -> Table {
-        fs::write(folder.join("own.toml"), "format = 1").unwrap();
+        let descriptions = folder.join("descriptions");
+        fs::create_dir_all(&descriptions).unwrap();
+        let shipped = include_str!("../../upstream/descriptions/wawp.toml");
+        let own = shipped.replace("\"Wawp\"", "\"Our Wawp\"");
+        fs::write(descriptions.join("wawp.toml"), own).unwrap();
         let issued = rcgen::generate_simple_self_signed(["faces.test".to_owned()]).unwrap();
         for name in ["a", "b"] {
             let pem = |kind: &str| folder.join(format!("{name}.{kind}.pem"));
@@ -236,7 +241,7 @@ mod tests {
             ("access.mode", _) => text("signed"),
             ("access.allow_origin", _) => text("https://crm.example"),
             ("log.level", _) => text("debug"),
-            ("providers.dir", _) => text(&folder.display().to_string()),
+            ("providers.dir", _) => text(&folder.join("descriptions").display().to_string()),
             ("instances.NAME.provider", _) => text("wappfy"),
             ("instances.NAME.fallback", _) => Value::Array(vec![text("inbox")]),
             (_, Kind::Address) => text("127.0.0.1:7"),
