@@ -403,6 +403,7 @@ impl fmt::Debug for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Description")
             .field("name", &self.name)
+            .field("is_shipped", &self.is_shipped)
             .finish_non_exhaustive()
     }
 }
