@@ -48,8 +48,8 @@ fuzz: ## every fuzz target, FUZZ_SECONDS each (10)
 	@sh fuzz/run.sh
 
 torture: ## the kill loop and the hostile clients at full length
-	FACEPLATE_KILLS=300 cargo test --locked --release --test it kill:: -- --nocapture
-	FACEPLATE_HOSTILE_SECONDS=1800 cargo test --locked --release --test it hostile_clients::mix -- --nocapture
+	FACEPLATE_KILLS=300 cargo test --locked --profile quick --test it kill:: -- --nocapture
+	FACEPLATE_HOSTILE_SECONDS=1800 cargo test --locked --profile quick --test it hostile_clients::mix -- --nocapture
 
 bench: ## the parts of a hit, timed
 	cargo bench --locked --bench hit

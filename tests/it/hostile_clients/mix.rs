@@ -248,24 +248,24 @@ async fn hostile_clients_of_all_kinds_change_neither_memory_nor_answers() {
     let (before, end) = (descriptors(&target.server), Instant::now() + duration());
     let kinds = KINDS.into_iter().chain(KINDS);
     let attackers = attackers(&target.address, kinds, end);
-    let half = Instant::now() + duration() / 2;
-    let (mut at_half, mut honest) = (None, Honest::default());
+    let (mut honest, mut samples) = (Honest::default(), vec![memory(&target.server)]);
+    let (start, tenth) = (Instant::now(), duration() / 10);
     while Instant::now() < end {
         target.ask(&mut honest).await;
-        if at_half.is_none() && Instant::now() > half {
-            at_half = Some(memory(&target.server));
+        if start.elapsed() > tenth * samples.len() as u32 {
+            samples.push(memory(&target.server));
         }
     }
     attackers.join_all().await;
-    let (at_half, at_end) = (at_half.unwrap_or_default(), memory(&target.server));
+    samples.push(memory(&target.server));
     let (answers, refused) = (honest.took.len(), honest.refused);
-    println!(
-        "{answers} answers, {refused} refused; {at_half} KiB at half time, {at_end} KiB at the end"
-    );
+    println!("{answers} answers, {refused} refused; KiB at the start and after each tenth: {samples:?}");
     assert!(answers > refused, "{answers} answers, {refused} refused");
+    let most = |samples: &[usize]| samples.iter().max().copied().unwrap_or_default();
+    let (first, second) = samples.split_at(samples.len() / 2);
     assert!(
-        at_end < at_half + at_half / 2 + 16 * 1024,
-        "{at_half} KiB, then {at_end} KiB"
+        most(second) < most(first) + most(first) / 4 + 16 * 1024,
+        "{samples:?} KiB"
     );
     // Sealed files stay.
     until(async || descriptors(&target.server) <= before + 80, LIMIT).await;
