@@ -175,7 +175,11 @@ impl Target {
         server.wait_for("serving faces");
         let address = server.address("listen");
         for number in 0..FACES {
-            Answer::to(&address, "GET", &path(number), &[]).await;
+            let is_picture = async || {
+                let answer = Answer::to(&address, "GET", &path(number), &[]).await;
+                answer.header("x-faceplate-source") == "picture"
+            };
+            until(is_picture, LIMIT).await;
         }
         Self {
             emulator,
@@ -259,7 +263,9 @@ async fn hostile_clients_of_all_kinds_change_neither_memory_nor_answers() {
     attackers.join_all().await;
     samples.push(memory(&target.server));
     let (answers, refused) = (honest.took.len(), honest.refused);
-    println!("{answers} answers, {refused} refused; KiB at the start and after each tenth: {samples:?}");
+    println!(
+        "{answers} answers, {refused} refused; KiB at the start and after each tenth: {samples:?}"
+    );
     assert!(answers > refused, "{answers} answers, {refused} refused");
     let most = |samples: &[usize]| samples.iter().max().copied().unwrap_or_default();
     let (first, second) = samples.split_at(samples.len() / 2);
