@@ -5,13 +5,14 @@
 //!
 //! | floor | module | purpose |
 //! | --- | --- | --- |
-//! | 9 | [`cli`] | the commands |
-//! | 8 | [`app`] | builds all parts and joins them |
-//! | 7 | [`config`], [`emulator`] | reading the configuration; the emulated vendors |
-//! | 6 | [`front`] | which service a request is for |
-//! | 5 | [`public`], [`compat`], [`pass_through`], [`admin`], [`hooks`] | the services: faces by URL, the vendors' own picture calls, the rest of their APIs, the operator's API, webhooks |
-//! | 4 | [`representation`] | a face as a response |
-//! | 3 | [`pipeline`], [`http`] | one face, looked up or fetched; the HTTP protocol without faces |
+//! | 10 | [`cli`] | the commands |
+//! | 9 | [`app`] | builds all parts and joins them |
+//! | 8 | [`config`], [`emulator`] | reading the configuration; the emulated vendors |
+//! | 7 | [`front`] | which service a request is for |
+//! | 6 | [`public`], [`compat`], [`pass_through`], [`admin`], [`hooks`] | the services: faces by URL, the vendors' own picture calls, the rest of their APIs, the operator's API, webhooks |
+//! | 5 | [`representation`] | a face as a response |
+//! | 4 | [`pipeline`], [`http`] | one face, looked up or fetched; the HTTP protocol without faces |
+//! | 3 | [`fleet`] | faces and budgets that several replicas share through Redis |
 //! | 2 | [`store`], [`upstream`], [`limits`], [`images`], [`server`] | the mechanisms: cache, vendors, budgets, images, sockets |
 //! | 1 | [`avatar`], [`in_flight`], [`telemetry`] | the domain, pure; the budget of bytes in flight; log, metrics, traces |
 //! | 0 | [`clock`], [`hex`], [`sync`] | time, hexadecimal text, locks |
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod compat;
 pub mod config;
 pub mod emulator;
+pub mod fleet;
 pub mod front;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -33,6 +33,7 @@ have chromium || have chromium-browser || have google-chrome || missing="$missin
 have chromedriver || missing="$missing chromium-driver"
 have systemd-analyze || missing="$missing systemd"
 have prometheus || missing="$missing prometheus"
+have redis-server || missing="$missing redis-server"
 # For the container tests, which need a Docker engine.
 if have docker; then
     have debootstrap || missing="$missing debootstrap"

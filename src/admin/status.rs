@@ -14,18 +14,23 @@ impl Admin {
         probe(Bytes::from_static(b"ok\n"))
     }
 
-    /// 200 even if the disk fails: faces are then served from memory and the vendors, so the server
+    /// 200 even if the disk or Redis fails: faces are then served from memory and the vendors, so the server
     /// should stay in service. The text shows the failure.
     pub(super) fn readyz(&self) -> Reply {
         let failures = self.faces.health().failures;
-        if failures.is_empty() {
-            return probe(Bytes::from_static(b"ok\n"));
-        }
+        let fleet = self.faces.fleet().filter(|fleet| !fleet.is_up());
         let lines = failures.iter().map(|failure| {
             let (since, reason) = (date(failure.since), &failure.reason);
             format!("ok, but degraded since {since}: {reason}\n")
         });
-        probe(lines.collect::<String>().into())
+        let alone =
+            "ok, but alone: Redis does not answer; calls to vendors come from the reserve\n";
+        let lines = lines.chain(fleet.map(|_| alone.to_owned()));
+        let lines: String = lines.collect();
+        match lines.is_empty() {
+            true => probe(Bytes::from_static(b"ok\n")),
+            false => probe(lines.into()),
+        }
     }
 
     /// The counters, and the gauges as they are now.

@@ -9,6 +9,7 @@ use super::{Dependencies, StartError};
 use crate::{
     clock::Clock,
     config::{self, Config, Reloadable},
+    fleet::Fleet,
     images::Thumbnailer,
     limits::Admission,
     pipeline::{
@@ -26,6 +27,8 @@ pub(super) struct Builder {
     pub(super) store: Arc<Store>,
     pub(super) clock: Clock,
     pub(super) resolver: Resolver,
+    /// The fleet that shares the accounts, if there is one.
+    pub(super) fleet: Option<Fleet>,
     /// The instances with a state on disk, by their accounts. Read when the first account is looked for.
     on_disk: Arc<OnceLock<HashMap<AccountId, String>>>,
     /// The instances that others may name as their fallback. Set when all are built.
@@ -44,11 +47,16 @@ struct PatternBuilder {
 }
 
 impl Builder {
-    pub(super) fn new(store: Arc<Store>, dependencies: &Dependencies) -> Self {
+    pub(super) fn new(
+        store: Arc<Store>,
+        dependencies: &Dependencies,
+        fleet: Option<Fleet>,
+    ) -> Self {
         Self {
             store,
             clock: dependencies.clock.clone(),
             resolver: dependencies.resolver.clone(),
+            fleet,
             on_disk: Arc::default(),
             neighbors: Neighbors::default(),
         }
@@ -65,6 +73,11 @@ impl Builder {
     ) -> Arc<Instance> {
         let store = &self.store;
         let account = account_id(&settings);
+        let shared = self.fleet.as_ref().map(|fleet| {
+            let (provider, base) = (&settings.provider.name, settings.client.base.as_str());
+            let account = (&**provider, base, &*settings.account.name);
+            fleet.account(account, settings.limits.budget)
+        });
         let names_before = store.load_account_names(&settings.name);
         let names = AccountNames::new(&settings.name, account.clone(), names_before.clone());
         if names_before.as_ref() != Some(&names) {
@@ -100,7 +113,7 @@ impl Builder {
             .filter(|client| *client.settings() == settings.client)
             .cloned();
         let client = client.unwrap_or_else(|| Arc::new(new_client(&settings)));
-        Arc::new(Instance::new(
+        let instance = Instance::new(
             &settings.name,
             &names,
             settings.provider,
@@ -115,7 +128,8 @@ impl Builder {
                 names: settings.fallback,
                 neighbors: self.neighbors.clone(),
             },
-        ))
+        );
+        Arc::new(instance.shared_by(shared))
     }
 
     /// A client of its own for an instance.
@@ -245,10 +259,10 @@ pub fn offline(config: Config) -> Result<(Faces, Instances), StartError> {
         pipeline,
         ..
     } = config.reloadable;
-    let builder = Builder::new(store.clone(), &dependencies);
+    let builder = Builder::new(store.clone(), &dependencies, None);
     let metrics = Metrics::new();
     let thumbnailer = Thumbnailer::new(&config.startup.images, metrics.clone());
-    let faces = Faces::new(store, pipeline, clock.clone(), metrics, thumbnailer);
+    let faces = Faces::new(store, None, pipeline, clock.clone(), metrics, thumbnailer);
     let warmups = Warmups::new(faces.clone());
     let instances = instances.into_iter();
     let instances: Vec<_> = instances

@@ -65,7 +65,11 @@ impl Live {
     ) -> Self {
         let warmups = Warmups::new(faces.clone());
         let known = before.map(|live| &live.instances);
-        let builder = Builder::new(parts.store.clone(), &parts.dependencies);
+        let builder = Builder::new(
+            parts.store.clone(),
+            &parts.dependencies,
+            faces.fleet().cloned(),
+        );
         let (mut built, mut hooks, mut passed) = (Vec::new(), HashMap::new(), Vec::new());
         for instance in settings.instances {
             let schedule = instance.warm;

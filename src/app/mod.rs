@@ -3,10 +3,12 @@
 //! * `listeners` binds the listeners, or takes them over from the service manager.
 //! * `live` holds the parts that a reload replaces.
 //! * `instances` builds the accounts, and the pipeline of commands that run without a server.
+//! * `fleet` joins the fleet, and listens to it.
 //! * `dependencies` are the parts that a caller provides, such as the clock.
 //! * `services` connects the listeners with the live parts.
 
 mod dependencies;
+mod fleet;
 mod instances;
 mod listeners;
 mod live;
@@ -109,6 +111,7 @@ impl App {
         };
         let faces = Faces::new(
             parts.store.clone(),
+            fleet::join(startup.fleet.as_ref(), &reloadable.pipeline, &parts).await?,
             reloadable.pipeline.clone(),
             parts.dependencies.clock.clone(),
             parts.metrics.clone(),
@@ -125,12 +128,17 @@ impl App {
         let live = Live::new(reloadable, faces, &parts, None);
         let live = Arc::new(ArcSwap::from_pointee(live));
         let shutdown = live.load().faces.shutdown().clone();
+        let membership = fleet::listen(&live, &shutdown).await;
+        let drain = startup.server.limits.drain;
+        let mut tasks = start_tasks(listeners, startup.server, &live, &parts, &shutdown);
+        tasks.extend(membership);
         Ok(Self {
             address,
             admin,
             hooks,
-            drain: startup.server.limits.drain,
-            tasks: start_tasks(listeners, startup.server, &live, &parts, &shutdown),
+            drain,
+            tasks,
+
             live,
             parts,
             restart_only,
@@ -186,6 +194,9 @@ impl App {
         let live = self.live.load();
         live.warmups.stop_and_wait().await;
         live.faces.wait_idle(self.drain).await;
+        if let Some(fleet) = live.faces.fleet() {
+            fleet.leave().await;
+        }
     }
 }
 

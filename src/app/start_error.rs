@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::{
+    fleet::FleetError,
     server::{Address, BadCertificate},
     store::OpenError,
 };
@@ -13,6 +14,9 @@ pub enum StartError {
     /// The cache directory cannot be used.
     #[error("{0}")]
     Store(#[from] OpenError),
+    /// This replica cannot be a member of the fleet.
+    #[error("{0}")]
+    Fleet(#[from] FleetError),
     /// The certificate cannot be used.
     #[error("{0}")]
     Certificate(#[from] BadCertificate),

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::Problem;
 use crate::{
-    compat, hooks, http,
+    compat, fleet, hooks, http,
     images::ImageSettings,
     limits, pass_through, pipeline, public, server, store,
     telemetry::{log, traces},
@@ -39,6 +39,8 @@ pub struct Startup {
     pub hooks: Option<server::Address>,
     /// The cache.
     pub store: store::Settings,
+    /// The fleet that this server is a replica of, if it is one.
+    pub fleet: Option<fleet::Settings>,
     /// The bounds of image work.
     pub images: ImageSettings,
     /// The log.

@@ -17,6 +17,7 @@ use super::{
     budget::SavedBudget,
     cooldown::{CooldownState, SavedCooldown},
     default_pictures::{DefaultPictures, SavedDefaultPictures},
+    deferral::Deferrals,
 };
 use crate::{
     avatar::{Key, Trouble},
@@ -30,6 +31,7 @@ pub struct Admission {
     /// This lock and the next ones are held for a few instructions, never across an await.
     budget: RwLock<Budget>,
     cooldown: Cooldown,
+    deferrals: Deferrals,
     detector: Mutex<SoftThrottleDetector>,
     session: Mutex<Session>,
     session_watch: Mutex<SessionWatch>,
@@ -124,6 +126,7 @@ impl Admission {
         Self {
             budget: RwLock::new(Budget::new(limits.budget, clock.clone())),
             cooldown: Cooldown::new(limits.cooldown.clone(), clock.clone()),
+            deferrals: Deferrals::default(),
             detector: Mutex::default(),
             session: Mutex::default(),
             session_watch: Mutex::default(),
@@ -152,25 +155,19 @@ impl Admission {
         if let Some((retry_at, why)) = self.cooldown.current() {
             return Err(NotAdmitted { why, retry_at });
         }
+        let now = self.clock.now();
+        if let Some(retry_at) = self.deferrals.until(priority, with_refresh, now) {
+            return Err(NotAdmitted {
+                why: Trouble::OverBudget,
+                retry_at,
+            });
+        }
         self.budget()
             .take(priority, with_refresh)
             .map_err(|over_budget| NotAdmitted {
                 why: Trouble::OverBudget,
                 retry_at: over_budget.retry_at,
             })
-    }
-
-    /// Admits `count` calls, or none.
-    pub fn admit_all(&self, priority: Priority, count: usize) -> Result<(), NotAdmitted> {
-        for admitted in 0..count {
-            if let Err(refusal) = self.admit(priority, false) {
-                for _ in 0..admitted {
-                    self.refund(priority, false);
-                }
-                return Err(refusal);
-            }
-        }
-        Ok(())
     }
 
     /// Gives back a call that was admitted, and that was not made.
@@ -180,11 +177,30 @@ impl Admission {
 
     /// The time at which a call can be admitted, if the calls in `ahead` are made as early as possible.
     pub fn due(&self, priority: Priority, with_refresh: bool, ahead: CallsAhead) -> Timestamp {
-        let due = self.clock.now() + self.budget().wait(priority, with_refresh, ahead);
+        let now = self.clock.now();
+        let due = now + self.budget().wait(priority, with_refresh, ahead);
+        let due = due.max(
+            self.deferrals
+                .until(priority, with_refresh, now)
+                .unwrap_or(due),
+        );
         match self.cooldown.current() {
             Some((until, _)) => due.max(until),
             None => due,
         }
+    }
+
+    /// Admits nothing for these times, for each kind of limit: all calls, refreshes, background. The budget that is
+    /// shared with other processes has no call before.
+    pub fn defer(&self, waits: [Duration; 3]) {
+        let now = self.clock.now();
+        self.deferrals.defer(waits.map(|wait| now + wait));
+    }
+
+    /// Pauses for `wait`, because another process that shares the account was told to. A pause in force that lasts
+    /// longer stays.
+    pub fn pause(&self, wait: Duration, why: Trouble) -> Timestamp {
+        self.cooldown.pause(wait, why)
     }
 
     /// Whether the budget has a call left that makes the vendor bypass its cache.

@@ -139,7 +139,7 @@ impl Cooldown {
 
     /// Pauses for `wait`, unless a pause in force lasts longer: no report ever moves the end of a pause
     /// backward. Returns the end of the pause in force.
-    fn pause(&self, wait: Duration, why: Trouble) -> Timestamp {
+    pub(super) fn pause(&self, wait: Duration, why: Trouble) -> Timestamp {
         let now = self.clock.moment();
         let mut inner = self.inner();
         let until = match inner.state.until {

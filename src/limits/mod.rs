@@ -25,6 +25,7 @@ mod budget;
 mod cooldown;
 mod daily_cap;
 mod default_pictures;
+mod deferral;
 mod permit;
 mod session_watch;
 mod soft_throttle;
@@ -34,7 +35,8 @@ mod client_limiter;
 mod governor_clock;
 
 pub use admission::{
-    Admission, AdmissionLimits, AnswerVerdict, NotAdmitted, SavedAdmission, Session, SessionState,
+    Admission, AdmissionLimits, AdmissionStatus, AnswerVerdict, NotAdmitted, SavedAdmission,
+    Session, SessionState,
 };
 pub use budget::{Budget, BudgetLimits, CallsAhead, OverBudget, Priority, Quota};
 pub use client_limiter::ClientLimiter;

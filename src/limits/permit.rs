@@ -29,6 +29,11 @@ impl Permit {
         })
     }
 
+    /// Its urgency.
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
     /// Whether the call may make the vendor bypass its cache.
     pub fn with_refresh(&self) -> bool {
         self.with_refresh

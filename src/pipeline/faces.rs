@@ -12,6 +12,7 @@ use super::{
 use crate::{
     avatar::{Digest, Policy},
     clock::{Clock, Timestamp},
+    fleet::Fleet,
     images::Thumbnailer,
     store::{Health, KeyLocks, Owner, Store},
     telemetry::Metrics,
@@ -30,6 +31,7 @@ impl Faces {
     /// A pipeline over `store`.
     pub fn new(
         store: Arc<Store>,
+        fleet: Option<Fleet>,
         settings: Settings,
         clock: Clock,
         metrics: Metrics,
@@ -38,6 +40,7 @@ impl Faces {
         Self {
             shared: Arc::new(Shared {
                 store,
+                fleet,
                 single_flight: SingleFlight::default(),
                 settings,
                 clock,
@@ -60,6 +63,7 @@ impl Faces {
         Self {
             shared: Arc::new(Shared {
                 store: shared.store.clone(),
+                fleet: shared.fleet.clone(),
                 single_flight: shared.single_flight.clone(),
                 settings,
                 clock: shared.clock.clone(),
@@ -111,6 +115,11 @@ impl Faces {
         self.shared.store.health()
     }
 
+    /// The fleet, if this replica is a member of one.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.shared.fleet.as_ref()
+    }
+
     /// Runs the maintenance of the cache without its pauses, to its end.
     pub async fn run_maintenance(&self) {
         self.shared.store.run_maintenance().await;
@@ -128,6 +137,7 @@ impl Faces {
             tracing::warn!(instance = %instance.name(), "the operator lifted the pause");
             instance.save_admission(&self.shared.store).await;
         }
+        self.share_lifted_pause(instance);
         was_paused
     }
 

@@ -30,6 +30,7 @@ use crate::{
         Answer, Ask, Empty, Entry, Key, Outcome, Plan, Spelling, SpellingMemory, Subject, decide,
     },
     clock::Timestamp,
+    fleet::Lease,
     limits::{Permit, Priority},
     store::CacheAnswer,
     telemetry::traces,
@@ -55,6 +56,10 @@ pub(super) struct Fetch {
     pub(super) vendor_status: Option<u16>,
     pub(super) ask: Ask,
     pub(super) cause: Cause,
+    /// A call that the budget, and in a fleet the shared one, has granted.
+    pub(super) granted: Option<Permit>,
+    /// The lease of the face in the fleet.
+    pub(super) lease: Option<Lease>,
     pub(super) flight: Flight,
 }
 
@@ -119,6 +124,8 @@ impl Fetch {
             vendor_status: None,
             ask,
             cause,
+            granted: None,
+            lease: None,
             flight,
         }
     }
@@ -147,7 +154,6 @@ impl Fetch {
             self.shared.announce(&owner, shown, Some(&tombstone));
             return FetchResult::settled(Some(tombstone), outcome, None, false);
         }
-        let entry = before.entry().map(|entry| &**entry);
         if let Some(entry) = before.entry()
             && prefetched.is_none()
             && self.is_answered(entry)
@@ -170,6 +176,16 @@ impl Fetch {
                 return flight.wait().await;
             }
         }
+        let before = match self.instance.shared().cloned() {
+            Some(account) if prefetched.is_none() => {
+                match self.begin_in_fleet(&account, before).await {
+                    Ok(before) => before,
+                    Err(result) => return result,
+                }
+            }
+            _ => before,
+        };
+        let entry = before.entry().map(|entry| &**entry);
         // A request that demands a refresh needs the bytes to be downloaded.
         let known_link = match self.ask {
             Ask::View => entry.and_then(link_id),
@@ -243,7 +259,7 @@ impl Fetch {
 
     /// A vendor that caches its answers for a day has to bypass its cache in two more cases: when the
     /// picture is reported to have changed, and, if possible, when the last answer was a bare null.
-    fn refresh_mode(&self, entry: Option<&Entry>) -> Refresh {
+    pub(super) fn refresh_mode(&self, entry: Option<&Entry>) -> Refresh {
         let last = entry.map(|entry| entry.last);
         let was_unknown = last.is_some_and(|last| last.outcome == Outcome::Empty(Empty::Unknown));
         let is_outdated = last.is_some_and(|last| last.is_outdated);
@@ -276,8 +292,8 @@ impl Fetch {
         if let Retrieval::Answer(answer) = self.retrieve(answer, known_link).await? {
             return Ok(answer);
         }
-        let admission = self.instance.admission();
-        if admission.admit(Priority::Refresh, true).is_err() {
+        let refresh = self.instance.take_call(Priority::Refresh, true).await;
+        if refresh.is_err() {
             return Err(FetchError::vendor_error(
                 "the link has expired, and the budget has no refresh left",
             ));
@@ -327,10 +343,11 @@ impl Fetch {
         with_refresh: bool,
     ) -> Result<VendorReply, ClientError> {
         let result = self.instance.client.call(call).await;
-        let admission = self.instance.admission();
-        if !matches!(result, Err(ClientError::KeptConnectionClosed))
-            || admission.admit(self.priority(), with_refresh).is_err()
-        {
+        if !matches!(result, Err(ClientError::KeptConnectionClosed)) {
+            return result;
+        }
+        let another = self.instance.take_call(self.priority(), with_refresh);
+        if another.await.is_err() {
             return result;
         }
         self.instance.save_admission(&self.shared.store).await;

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     avatar::{StoredPicture, Subject},
     clock::Timestamp,
+    fleet::SharedAccount,
     limits::Admission,
     store::{AccountNames, Store},
     sync::lock,
@@ -45,6 +46,8 @@ pub struct Instance {
     wanted: Arc<WantedFaces>,
     identities: Arc<AccountIdentities>,
     fallback: Fallback,
+    /// The account as the replicas of a fleet share it.
+    shared: Option<Arc<SharedAccount>>,
     pub(super) event_downloads: EventDownloads,
     has_shown_picture: AtomicBool,
     /// Held during a call for the state of the session, and never together with another lock.
@@ -122,10 +125,22 @@ impl Instance {
             wanted: state.wanted,
             identities: state.identities,
             fallback,
+            shared: None,
             event_downloads: EventDownloads::default(),
             has_shown_picture: AtomicBool::new(false),
             session_check: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same instance, whose account the replicas of a fleet share.
+    pub fn shared_by(mut self, account: Option<Arc<SharedAccount>>) -> Self {
+        self.shared = account;
+        self
+    }
+
+    /// The account as the replicas of a fleet share it.
+    pub(super) fn shared(&self) -> Option<&Arc<SharedAccount>> {
+        self.shared.as_ref()
     }
 
     /// Whether a face of the instance had a picture since it was made.

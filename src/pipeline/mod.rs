@@ -95,6 +95,8 @@ mod faces;
 mod fallback;
 mod fetch;
 mod fetch_error;
+mod fleet_changes;
+mod fleet_fetch;
 mod forget_names;
 mod identify;
 mod instance;

@@ -51,7 +51,7 @@ pub struct PurgeCounts {
 }
 
 /// The result of purging one face.
-enum FacePurge {
+pub(super) enum FacePurge {
     /// Not cached, or too new.
     NotCached,
     Done,
@@ -66,9 +66,18 @@ impl Faces {
         scope: PurgeScope<'_>,
         mode: PurgeMode,
     ) -> Result<PurgeCounts, UnsupportedSubject> {
+        if let PurgeScope::Face(instance, subject) = scope {
+            let subject = instance.resolve_own(subject)?;
+            return Ok(self.purge_shared_face(instance, subject, mode).await);
+        }
+        self.share_purge(scope, mode);
+        Ok(self.purge_owners(scope, mode).await)
+    }
+
+    /// Purges the faces in `scope` on this replica.
+    pub(super) async fn purge_owners(&self, scope: PurgeScope<'_>, mode: PurgeMode) -> PurgeCounts {
         let owners = match scope {
             PurgeScope::Face(instance, subject) => {
-                let subject = instance.resolve_own(subject)?;
                 owners(instance.cache_name(), instance.names(subject))
             }
             PurgeScope::Instance(instance) => {
@@ -89,7 +98,7 @@ impl Faces {
                 FacePurge::NotOnDisk => counts.failed += 1,
             }
         }
-        Ok(counts)
+        counts
     }
 
     /// The owners of all faces with these names in the cache.
@@ -101,7 +110,7 @@ impl Faces {
         owners
     }
 
-    async fn purge_face(&self, owner: &Owner, mode: PurgeMode) -> FacePurge {
+    pub(super) async fn purge_face(&self, owner: &Owner, mode: PurgeMode) -> FacePurge {
         let store = &self.shared.store;
         let key = owner.key();
         let _lock = self.shared.key_locks.lock(&key).await;
@@ -158,28 +167,41 @@ impl Faces {
         subject: Subject,
     ) -> Result<bool, UnsupportedSubject> {
         let names = instance.names(instance.resolve_own(subject)?);
+        let time = self.policy().forget_for;
+        let is_on_disk = self.forget_here(instance, &names, time).await;
+        self.share_forget(instance, names);
+        Ok(is_on_disk)
+    }
+
+    /// Forgets a face, which has these names, on this replica.
+    pub(super) async fn forget_here(
+        &self,
+        instance: &Instance,
+        names: &[Subject],
+        time: Duration,
+    ) -> bool {
         let is_lid = |name: &Subject| matches!(name, Subject::Chat(jid) if jid.kind() == Kind::Lid);
         let mut is_on_disk = true;
-        for (number, owner) in owners(instance.cache_name(), names.clone())
+        for (number, owner) in owners(instance.cache_name(), names.to_vec())
             .iter()
             .enumerate()
         {
             // Entries under other spellings are rests, and only those that exist are forgotten. A LID is a name of
             // its own again once its number is forgotten, too.
             if number == 0 || is_lid(&owner.subject) || self.is_stored(owner).await {
-                is_on_disk &= self.forget_owner(owner).await;
+                is_on_disk &= self.forget_owner(owner, time).await;
             }
             instance.wanted().remove(&owner.key());
         }
-        self.forget_identities(instance, &names).await;
+        self.forget_identities(instance, names).await;
         for name in instance.earlier_cache_names() {
-            for owner in owners(name, names.clone()) {
+            for owner in owners(name, names.to_vec()) {
                 if self.is_stored(&owner).await {
-                    is_on_disk &= self.forget_owner(&owner).await;
+                    is_on_disk &= self.forget_owner(&owner, time).await;
                 }
             }
         }
-        Ok(is_on_disk)
+        is_on_disk
     }
 
     /// Forgets a face that has this name in the cache, but is of no configured account. `None` if there is no
@@ -188,7 +210,8 @@ impl Faces {
         let mut is_on_disk = None;
         for owner in owners(&name.into(), person::names(subject)) {
             if self.is_stored(&owner).await {
-                let is_forgotten = self.forget_owner(&owner).await;
+                let time = self.policy().forget_for;
+                let is_forgotten = self.forget_owner(&owner, time).await;
                 is_on_disk = Some(is_on_disk.unwrap_or(true) & is_forgotten);
             }
         }
@@ -210,11 +233,25 @@ impl Faces {
         None
     }
 
-    async fn forget_owner(&self, owner: &Owner) -> bool {
-        let now = self.now();
-        let tombstone = Arc::new(Entry::tombstone(now, now + self.policy().forget_for));
-        let key = owner.key();
-        let _lock = self.shared.key_locks.lock(&key).await;
+    async fn forget_owner(&self, owner: &Owner, time: Duration) -> bool {
+        let _lock = self.shared.key_locks.lock(&owner.key()).await;
+        self.replace_by_tombstone(owner, time).await.1
+    }
+
+    /// Forgets a face for `time`. Returns its tombstone.
+    pub(super) async fn write_tombstone(&self, owner: &Owner, time: Duration) -> Arc<Entry> {
+        let _lock = self.shared.key_locks.lock(&owner.key()).await;
+        self.replace_by_tombstone(owner, time).await.0
+    }
+
+    /// The same for a caller that holds the key lock. Returns the tombstone, and whether the disk has it.
+    pub(super) async fn replace_by_tombstone(
+        &self,
+        owner: &Owner,
+        time: Duration,
+    ) -> (Arc<Entry>, bool) {
+        let (key, now) = (owner.key(), self.now());
+        let tombstone = Arc::new(Entry::tombstone(now, now + time));
         self.shared.recent.remove(owner);
         let store = &self.shared.store;
         let before = store.find(&key).await;
@@ -223,7 +260,7 @@ impl Faces {
         self.shared.copies.remove(before.as_deref());
         self.shared
             .announce(owner, before.as_deref(), Some(&tombstone));
-        is_on_disk
+        (tombstone, is_on_disk)
     }
 }
 

@@ -46,11 +46,11 @@ impl Faces {
         trouble: impl FnOnce(&VendorReply) -> Option<VendorFailure>,
     ) -> Result<VendorReply, RelayError> {
         let (admission, provider) = (instance.admission(), instance.provider());
-        let burst = admission.burst();
+        let burst = instance.burst();
         if cost as u64 > burst {
             return Err(RelayError::TooMuch { burst });
         }
-        let admitted = admission.admit_all(Priority::Interactive, cost);
+        let admitted = instance.take_calls(Priority::Interactive, cost).await;
         admitted.map_err(|refusal| RelayError::NotAdmitted {
             why: refusal.why,
             retry_at: refusal.retry_at,

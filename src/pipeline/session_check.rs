@@ -142,9 +142,17 @@ impl Shared {
         let is_paused = admission
             .cooldown()
             .is_some_and(|(_, why)| why != Trouble::SessionDown);
-        let mut payments = 0..cost;
-        if is_paused || !payments.all(|_| admission.admit(Priority::Background, false).is_ok()) {
+        if is_paused {
             return SessionReply::NotAsked;
+        }
+        for _ in 0..cost {
+            if instance
+                .take_call(Priority::Background, false)
+                .await
+                .is_err()
+            {
+                return SessionReply::NotAsked;
+            }
         }
         if cost > 0 {
             instance.save_admission(&self.store).await;

@@ -9,7 +9,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    avatar::{Answer, Empty, Entry, Key, Outcome, Report, StoredPicture, Trouble, absorb},
+    avatar::{Answer, Empty, Entry, Key, Outcome, Report, StoredPicture, Trouble},
     clock::Timestamp,
     limits::{AnswerVerdict, Observation, PictureVerdict, Sighting},
     store::{CacheAnswer, Owner},
@@ -19,7 +19,7 @@ impl Fetch {
     /// Settles the fetch under the key lock. `before` has the entry that the fetch began with; a newer one
     /// in the store takes its place.
     pub(super) async fn settle(
-        self,
+        mut self,
         before: CacheAnswer,
         asked_at: Timestamp,
         answer: Result<Answer, FetchError>,
@@ -32,6 +32,7 @@ impl Fetch {
         let (answer, current) = self.look_for_default(answer, current);
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
+        self.share_pause(&status_before).await;
         let own = answer.outcome();
         let is_answered = !matches!(self.cause, Cause::Outside) && self.has_call();
         if is_answered {
@@ -49,19 +50,18 @@ impl Fetch {
             answer,
             jitter: jitter(),
         };
-        let policy = &self.shared.settings.policy;
         // An answer without a picture must not replace an entry that cannot be read now.
         let is_kept = match cached {
             CacheAnswer::Unreadable => true,
             CacheAnswer::PictureUnreadable => outcome != Outcome::Picture,
             _ => false,
         };
-        let next = absorb(current.as_deref(), report, policy).filter(|_| !is_kept);
+        let (current, next) = self.absorb(current, &report, is_kept, from).await;
         let Some(next) = next else {
             self.instance.save_admission(&self.shared.store).await;
             return FetchResult::settled(current, outcome, self.vendor_status, false);
         };
-        let next = Arc::new(self.note_others(next, outcome, from));
+        let next = Arc::new(next);
         if own == outcome && is_answered {
             self.watch_session(asked_at, current.as_deref(), &next);
         }
@@ -88,7 +88,12 @@ impl Fetch {
 
     /// The entry with the account that its picture is from. If another account may have a picture later, the entry is
     /// due then.
-    fn note_others(&self, mut entry: Entry, outcome: Outcome, from: Option<Arc<str>>) -> Entry {
+    pub(super) fn note_others(
+        &self,
+        mut entry: Entry,
+        outcome: Outcome,
+        from: Option<Arc<str>>,
+    ) -> Entry {
         match (&mut entry.picture, outcome) {
             (Some(stored), Outcome::Picture) => stored.from = from,
             (_, Outcome::Empty(_)) => {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     avatar::Entry,
     clock::Clock,
+    fleet::Fleet,
     images::Thumbnailer,
     store::{KeyLocks, Owner, Store},
     telemetry::Metrics,
@@ -20,6 +21,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) store: Arc<Store>,
+    /// The fleet, if this replica is a member of one.
+    pub(super) fleet: Option<Fleet>,
     pub(super) single_flight: SingleFlight,
     pub(super) settings: Settings,
     pub(super) clock: Clock,

@@ -28,7 +28,7 @@ pub(super) enum CallGrant {
 }
 
 /// Whether the fetch had to wait for its call.
-enum Wait {
+pub(super) enum Wait {
     None,
     InQueue,
 }
@@ -59,10 +59,15 @@ impl Fetch {
     }
 
     async fn permit(&mut self, refresh: Refresh) -> Result<(Permit, Wait), NotAdmitted> {
-        match self.granted_call(refresh) {
-            Some(permit) => Ok((permit, Wait::None)),
-            None => self.wait_for_turn(refresh).await,
+        if let Some(permit) = self.granted.take() {
+            return Ok((permit, Wait::None));
         }
+        let (permit, wait) = match self.granted_call(refresh) {
+            Some(permit) => (permit, Wait::None),
+            None => self.wait_for_turn(refresh).await?,
+        };
+        self.instance.take_shared_call(&permit).await?;
+        Ok((permit, wait))
     }
 
     async fn spend(&self, permit: Permit) -> bool {
@@ -74,13 +79,13 @@ impl Fetch {
     }
 
     /// The entry, if it has become an answer since `before`: a picture was pushed, for example.
-    async fn answer_since(&self, before: &CacheAnswer) -> Option<Arc<Entry>> {
+    pub(super) async fn answer_since(&self, before: &CacheAnswer) -> Option<Arc<Entry>> {
         let now = self.shared.store.look_up_again(&self.key, before).await;
         now.entry().filter(|entry| self.is_answered(entry)).cloned()
     }
 
     /// The call that the wish got, if it is of the right kind.
-    fn granted_call(&mut self, refresh: Refresh) -> Option<Permit> {
+    pub(super) fn granted_call(&mut self, refresh: Refresh) -> Option<Permit> {
         let Cause::Wish { permit, .. } = &mut self.cause else {
             return None;
         };
@@ -88,13 +93,12 @@ impl Fetch {
         permit.filter(|permit| permit.with_refresh() || refresh != Refresh::Required)
     }
 
-    async fn wait_for_turn(&self, refresh: Refresh) -> Result<(Permit, Wait), NotAdmitted> {
+    pub(super) async fn wait_for_turn(
+        &self,
+        refresh: Refresh,
+    ) -> Result<(Permit, Wait), NotAdmitted> {
         let wanted = self.instance.wanted();
-        let with_refresh = match refresh {
-            Refresh::No => false,
-            Refresh::IfAvailable => self.instance.admission().has_refresh(),
-            Refresh::Required => true,
-        };
+        let with_refresh = self.with_refresh(refresh);
         let priority = self.priority();
         let lane = CallClass {
             priority,
@@ -134,6 +138,15 @@ impl Fetch {
                 let granted = granted.map(|permit| (permit, Wait::InQueue));
                 granted.ok_or_else(|| wanted.refusal(&self.instance, id, lane))
             }
+        }
+    }
+
+    /// Whether the call is to make the vendor bypass its cache.
+    pub(super) fn with_refresh(&self, refresh: Refresh) -> bool {
+        match refresh {
+            Refresh::No => false,
+            Refresh::IfAvailable => self.instance.admission().has_refresh(),
+            Refresh::Required => true,
         }
     }
 

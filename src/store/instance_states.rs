@@ -22,7 +22,9 @@ impl Store {
     /// The instances that have a state on disk.
     pub fn instances_on_disk(&self) -> BTreeSet<String> {
         let names = self.state_files.names().into_iter();
-        names.map(|name| instance_of(&name).to_owned()).collect()
+        let instances = names.map(|name| instance_of(&name).to_owned());
+        // A state with nothing before its mark is the process's own.
+        instances.filter(|instance| !instance.is_empty()).collect()
     }
 
     /// The names under which the cache has pictures. `None` if not every entry can be read. Reads all index files.

@@ -8,20 +8,16 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{
-        counter::Counter,
-        family::{Family, MetricConstructor},
-        gauge::Gauge,
-        histogram::Histogram,
-        info::Info,
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
 
 use super::{
+    fleet_metrics::FleetMetrics,
     hook_metrics::HookMetrics,
     live_metrics::LiveMetrics,
     reached_limits::{self, Limit},
+    seconds::Seconds,
     store_metrics::StoreMetrics,
 };
 
@@ -46,6 +42,7 @@ struct Inner {
     store: StoreMetrics,
     hooks: HookMetrics,
     live: LiveMetrics,
+    fleet: FleetMetrics,
     variants: Family<FormatLabels, Counter>,
     image_queue: Gauge,
     limits_reached: Family<LimitLabels, Counter>,
@@ -60,10 +57,6 @@ struct Hits {
     cache: Counter,
     served: Counter,
 }
-
-/// Makes histograms of seconds.
-#[derive(Clone)]
-struct Seconds;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ServerLabels {
@@ -168,6 +161,7 @@ impl Metrics {
             store: StoreMetrics::default(),
             hooks: HookMetrics::default(),
             live: LiveMetrics::default(),
+            fleet: FleetMetrics::default(),
             variants: Family::default(),
             image_queue: Gauge::default(),
             limits_reached: Family::default(),
@@ -224,6 +218,7 @@ impl Metrics {
         inner.store.register(&mut registry);
         inner.hooks.register(&mut registry);
         inner.live.register(&mut registry);
+        inner.fleet.register(&mut registry);
         registry.register(
             "faceplate_derived",
             "Variants made of pictures, in another size or format",
@@ -411,6 +406,11 @@ impl Metrics {
         &self.inner.live
     }
 
+    /// The metrics of a fleet.
+    pub fn fleet(&self) -> &FleetMetrics {
+        &self.inner.fleet
+    }
+
     /// All metrics in the OpenMetrics text format.
     pub fn text(&self) -> String {
         for limit in Limit::ALL {
@@ -436,15 +436,5 @@ impl Default for Metrics {
 impl Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
-    }
-}
-
-impl MetricConstructor<Histogram> for Seconds {
-    /// The buckets reach from a memory hit to a vendor that hangs.
-    fn new_metric(&self) -> Histogram {
-        const BUCKETS: [f64; 12] = [
-            0.000_05, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 12.5,
-        ];
-        Histogram::new(BUCKETS)
     }
 }

@@ -15,6 +15,7 @@
 //! * `otlp_client`: sends spans to a collector
 
 pub mod access_log;
+mod fleet_metrics;
 mod hook_metrics;
 mod live_metrics;
 pub mod log;
@@ -23,6 +24,7 @@ mod metrics;
 mod otlp_client;
 mod reached_limits;
 pub(crate) mod rfc3339;
+mod seconds;
 mod store_metrics;
 pub mod traces;
 

@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 94] = [
+const TURNED: [(&str, &str); 100] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -740,6 +740,30 @@ const TURNED: [(&str, &str); 94] = [
     (
         "providers.dir",
         "descriptions::a_description_in_the_operator_s_directory_is_a_gateway",
+    ),
+    (
+        "fleet.name",
+        "fleet::settings::fleets_of_other_names_or_on_other_servers_share_nothing",
+    ),
+    (
+        "fleet.redis",
+        "fleet::settings::fleets_of_other_names_or_on_other_servers_share_nothing",
+    ),
+    (
+        "fleet.secret",
+        "fleet::sharing::a_replica_with_another_secret_is_refused",
+    ),
+    (
+        "fleet.replicas",
+        "fleet::settings::the_reserve_of_a_replica_is_a_share_of_its_percent",
+    ),
+    (
+        "fleet.reserve",
+        "fleet::settings::the_reserve_of_a_replica_is_a_share_of_its_percent",
+    ),
+    (
+        "fleet.timeout",
+        "fleet::settings::a_command_takes_as_long_as_the_time_limit_at_most",
     ),
 ];
 

@@ -30,6 +30,7 @@ mod emulator;
 mod exactness;
 mod fast_path;
 mod fault_matrix;
+mod fleet;
 mod forget;
 mod freshness;
 mod frontend;

@@ -16,7 +16,7 @@ use faceplate::config::SECTIONS;
 use source::{Source, assert_none, everything, sources, tracked};
 
 /// The top-level modules and their floors. A module may use modules on lower floors, and itself.
-const FLOORS: [(&str, u8); 26] = [
+const FLOORS: [(&str, u8); 27] = [
     ("clock", 0),
     ("hex", 0),
     ("sync", 0),
@@ -28,21 +28,22 @@ const FLOORS: [(&str, u8); 26] = [
     ("limits", 2),
     ("images", 2),
     ("server", 2),
-    ("pipeline", 3),
-    ("http", 3),
-    ("representation", 4),
-    ("public", 5),
-    ("compat", 5),
-    ("admin", 5),
-    ("hooks", 5),
-    ("pass_through", 5),
-    ("front", 6),
-    ("config", 7),
-    ("emulator", 7),
-    ("app", 8),
-    ("fuzz", 8),
-    ("cli", 9),
-    ("main", 10),
+    ("fleet", 3),
+    ("pipeline", 4),
+    ("http", 4),
+    ("representation", 5),
+    ("public", 6),
+    ("compat", 6),
+    ("admin", 6),
+    ("hooks", 6),
+    ("pass_through", 6),
+    ("front", 7),
+    ("config", 8),
+    ("emulator", 8),
+    ("app", 9),
+    ("fuzz", 9),
+    ("cli", 10),
+    ("main", 11),
 ];
 
 /// Names that only some files may use, and the reasons.

@@ -25,6 +25,7 @@ mod admin;
 mod cache;
 mod detectors;
 mod fallback;
+mod fleet;
 mod hooks;
 mod http;
 mod images;
@@ -61,6 +62,7 @@ pub static SECTIONS: Section = Section {
         http::SECTION,
         live::SECTION,
         cache::SECTION,
+        fleet::SECTION,
         upstream::SECTION,
         pass_through::SECTION,
         images::SECTION,
@@ -97,6 +99,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         hooks.hint_after,
         live.kept_changes,
     );
+    let fleet = fleet::read(&root.section("fleet"), root.has("fleet"));
     let images = images::read(&root.section("images"), in_flight);
     let log = log::read(&root.section("log"));
     let traces = traces::read(&root.section("traces"));
@@ -124,6 +127,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             admin: admin.listen,
             hooks: hooks.listen,
             store: cache.store,
+            fleet,
             images,
             log,
             traces,
@@ -202,6 +206,10 @@ mod tests {
             [access]
             mode = "open"
             signing_keys = ["env:SECRET"]
+            [fleet]
+            name = "test"
+            redis = "env:REDIS"
+            secret = "env:SECRET"
             [traces]
             endpoint = "http://127.0.0.1:4318"
             [instances.sales]
@@ -226,6 +234,8 @@ mod tests {
         let secrets = [
             ("SECRET", "a secret for tests"),
             ("OTHER", "another secret for tests"),
+            ("REDIS", "redis://127.0.0.1:6379"),
+            ("OTHER_REDIS", "redis://127.0.0.1:6380"),
         ];
         from_text("the test", &table.to_string(), secrets.into_iter())
             .unwrap_or_else(|problems| panic!("{problems}"))
@@ -242,6 +252,8 @@ mod tests {
             ("access.allow_origin", _) => text("https://crm.example"),
             ("log.level", _) => text("debug"),
             ("providers.dir", _) => text(&folder.join("descriptions").display().to_string()),
+            ("fleet.redis", _) => text("env:OTHER_REDIS"),
+            ("fleet.reserve", _) => Value::Integer(7),
             ("instances.NAME.provider", _) => text("wappfy"),
             ("instances.NAME.fallback", _) => Value::Array(vec![text("inbox")]),
             (_, Kind::Address) => text("127.0.0.1:7"),

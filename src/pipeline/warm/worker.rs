@@ -205,8 +205,7 @@ impl Worker {
 
     /// Takes a call from the budget, and waits for it if necessary.
     async fn take_call(&self) -> Result<(), StopReason> {
-        let admission = self.instance.admission();
-        while let Err(refusal) = admission.admit(Priority::Background, false) {
+        while let Err(refusal) = self.instance.take_call(Priority::Background, false).await {
             self.wait(refusal.retry_at, refusal.why).await?;
         }
         Ok(())

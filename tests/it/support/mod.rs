@@ -12,6 +12,8 @@ pub mod image_files;
 pub mod old_cache;
 pub mod private;
 pub mod program;
+pub mod redis;
+pub mod relay;
 pub mod rig;
 pub mod samples;
 pub mod webdriver;

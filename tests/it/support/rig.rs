@@ -27,7 +27,7 @@ pub const GATEWAYS: [&str; 3] = ["evolution", "wuzapi", "wppconnect"];
 /// A running server and its vendors.
 pub struct Rig {
     pub clock: Clock,
-    pub emulator: Emulator,
+    pub emulator: Arc<Emulator>,
     pub cache: TempDir,
     settings: Settings,
     app: Option<App>,
@@ -47,6 +47,11 @@ pub struct Settings {
     only: Vec<(String, String)>,
     /// Instances beside the five, and their providers.
     more: Vec<(String, String)>,
+    /// The URL of Redis, and the fleet's secret if it is another one.
+    redis: String,
+    secret: Option<String>,
+    /// The vendors and the clock of another server.
+    beside: Option<(Clock, Arc<Emulator>)>,
 }
 
 impl Settings {
@@ -97,6 +102,25 @@ impl Settings {
         self
     }
 
+    /// Makes the server a replica of the fleet on this Redis.
+    pub fn fleet(mut self, redis: &str, lines: &str) -> Self {
+        self.redis = redis.to_owned();
+        let keys = "name = \"crm\"\nredis = \"env:REDIS\"\nsecret = \"env:FLEET_SECRET\"";
+        self.section("fleet", &format!("{keys}\n{lines}"))
+    }
+
+    /// Sets another secret of the fleet.
+    pub fn secret(mut self, secret: &str) -> Self {
+        self.secret = Some(secret.to_owned());
+        self
+    }
+
+    /// Shares the vendors and the clock of another server.
+    pub fn beside(mut self, rig: &Rig) -> Self {
+        self.beside = Some((rig.clock.clone(), rig.emulator.clone()));
+        self
+    }
+
     /// Sets the DNS resolver.
     pub fn resolver(mut self, resolver: Resolver) -> Self {
         self.resolver = Some(resolver);
@@ -111,15 +135,24 @@ impl Settings {
 
     /// Starts the server with these settings.
     pub async fn start(self) -> Rig {
+        self.try_start().await.unwrap()
+    }
+
+    /// The same, for settings with which a start may fail.
+    pub async fn try_start(self) -> Result<Rig, StartError> {
         private::keep_log();
-        let clock = Clock::manual(START);
-        let emulator = Emulator::start(Options {
-            clock: clock.clone(),
-            cdn_authority: self.cdn_host.clone(),
-            ..Options::default()
-        })
-        .await
-        .unwrap();
+        let (clock, emulator) = match self.beside.clone() {
+            Some(beside) => beside,
+            None => {
+                let clock = Clock::manual(START);
+                let emulator = Emulator::start(Options {
+                    clock: clock.clone(),
+                    cdn_authority: self.cdn_host.clone(),
+                    ..Options::default()
+                });
+                (clock, Arc::new(emulator.await.unwrap()))
+            }
+        };
         let mut rig = Rig {
             clock,
             emulator,
@@ -127,8 +160,8 @@ impl Settings {
             settings: self,
             app: None,
         };
-        rig.app = Some(rig.try_start().await.unwrap());
-        rig
+        rig.app = Some(rig.try_start().await?);
+        Ok(rig)
     }
 }
 
@@ -222,6 +255,8 @@ impl Rig {
     }
 
     fn read_config(&self) -> config::Config {
+        let fleet_secret = self.settings.secret.clone();
+        let fleet_secret = fleet_secret.unwrap_or("a fleet secret for tests".to_owned());
         let env = [
             ("TOKEN", self.emulator.control().token().to_owned()),
             ("SIGNING_KEY", "a signing key for tests".to_owned()),
@@ -229,6 +264,8 @@ impl Rig {
             ("HOOK_SECRET", "a hook secret for tests".to_owned()),
             ("HOOK_KEY", "a hook key for tests".to_owned()),
             ("BEARER", "a bearer token for tests".to_owned()),
+            ("REDIS", self.settings.redis.clone()),
+            ("FLEET_SECRET", fleet_secret),
         ];
         config::from_text("the test's configuration", &self.config(), env.into_iter())
             .unwrap_or_else(|problems| panic!("{problems}"))

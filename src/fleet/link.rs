@@ -1,0 +1,213 @@
+//! The connection with Redis: every command has a time limit, and after a few failures in a row nothing is sent for a
+//! second, so that a Redis that hangs costs no request its time.
+
+use std::{net::SocketAddr, sync::Mutex, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, RedisError, RedisFuture, RedisResult, ScriptInvocation,
+    Value, aio::MultiplexedConnection, io::AsyncDNSResolver,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{self, Instant};
+
+use crate::{sync::lock, telemetry::Metrics, upstream::Resolver};
+
+/// The connection with Redis.
+pub(super) struct Link {
+    client: Client,
+    resolver: Resolver,
+    connection: tokio::sync::Mutex<Option<MultiplexedConnection>>,
+    breaker: Mutex<Breaker>,
+    timeout: Duration,
+    metrics: Metrics,
+}
+
+/// Redis did not answer in time, or refused the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable;
+
+#[derive(Debug, Default)]
+struct Breaker {
+    /// Failures in a row.
+    failures: u32,
+    /// Nothing is sent before this time.
+    open_until: Option<Instant>,
+    /// Whether the failure was logged.
+    is_down: bool,
+}
+
+/// Resolves the host with our own resolver: the C library's is never used.
+struct OwnResolver(Resolver);
+
+/// Failures in a row after which nothing is sent for [`PAUSE`].
+const FAILURES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+/// The time limit of a connection that no request waits for.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+impl Link {
+    pub(super) fn new(
+        url: &SecretString,
+        timeout: Duration,
+        resolver: Resolver,
+        metrics: Metrics,
+    ) -> RedisResult<Self> {
+        Ok(Self {
+            client: Client::open(url.expose_secret())?,
+            resolver,
+            connection: tokio::sync::Mutex::default(),
+            breaker: Mutex::default(),
+            timeout,
+            metrics,
+        })
+    }
+
+    /// Whether the last command succeeded.
+    pub(super) fn is_up(&self) -> bool {
+        !lock(&self.breaker).is_down
+    }
+
+    /// Connects, if there is no connection, and returns the reason if that fails.
+    pub(super) async fn connect(&self) -> Result<(), String> {
+        let mut connection = self.connection.lock().await;
+        if connection.is_none() {
+            let made = time::timeout(CONNECT_LIMIT, self.open(Some(self.timeout))).await;
+            let made = made.map_err(|_| "it did not answer within 5 seconds".to_owned())?;
+            *connection = Some(made.map_err(|error| describe(&error))?);
+        }
+        Ok(())
+    }
+
+    /// A connection of its own for commands that wait at the server, such as a blocking XREAD.
+    pub(super) async fn open_waiting(&self) -> Result<MultiplexedConnection, Unavailable> {
+        match time::timeout(CONNECT_LIMIT, self.open(None)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(_)) | Err(_) => Err(Unavailable),
+        }
+    }
+
+    /// Runs a script.
+    pub(super) async fn run(
+        &self,
+        name: &'static str,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<Vec<Value>, Unavailable> {
+        self.bounded(name, async {
+            let mut connection = self.connection().await?;
+            script.invoke_async(&mut connection).await
+        })
+        .await
+    }
+
+    /// Sends a command.
+    pub(super) async fn send(
+        &self,
+        name: &'static str,
+        command: &Cmd,
+    ) -> Result<Value, Unavailable> {
+        self.bounded(name, async {
+            let mut connection = self.connection().await?;
+            command.query_async(&mut connection).await
+        })
+        .await
+    }
+
+    async fn bounded<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, Unavailable> {
+        let started = Instant::now();
+        let is_open = lock(&self.breaker)
+            .open_until
+            .is_some_and(|until| started < until);
+        if is_open {
+            return Err(Unavailable);
+        }
+        let result = time::timeout(self.timeout, work).await;
+        self.metrics
+            .fleet()
+            .record_round_trip(name, started.elapsed());
+        let why = match result {
+            Ok(Ok(value)) => {
+                self.record_success();
+                return Ok(value);
+            }
+            Ok(Err(error)) => describe(&error),
+            Err(_) => "it did not answer in time".to_owned(),
+        };
+        self.record_failure(&why).await;
+        Err(Unavailable)
+    }
+
+    async fn connection(&self) -> RedisResult<MultiplexedConnection> {
+        let mut connection = self.connection.lock().await;
+        if let Some(connection) = &*connection {
+            return Ok(connection.clone());
+        }
+        let made = self.open(Some(self.timeout)).await?;
+        *connection = Some(made.clone());
+        Ok(made)
+    }
+
+    async fn open(&self, response_timeout: Option<Duration>) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_LIMIT))
+            .set_response_timeout(response_timeout)
+            .set_dns_resolver(OwnResolver(self.resolver.clone()));
+        self.client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+    }
+
+    fn record_success(&self) {
+        let mut breaker = lock(&self.breaker);
+        if breaker.is_down {
+            tracing::info!("Redis answers again; the fleet shares faces and budget");
+        }
+        *breaker = Breaker::default();
+        self.metrics.fleet().set_up(true);
+    }
+
+    async fn record_failure(&self, why: &str) {
+        // The next command makes a new one: the server may have failed over.
+        if let Ok(mut connection) = self.connection.try_lock() {
+            *connection = None;
+        }
+        let mut breaker = lock(&self.breaker);
+        breaker.failures += 1;
+        if breaker.failures >= FAILURES {
+            breaker.open_until = Some(Instant::now() + PAUSE);
+        }
+        if !breaker.is_down {
+            breaker.is_down = true;
+            tracing::error!(
+                why,
+                "Redis does not work; this replica serves what it has and calls vendors from its reserve alone"
+            );
+        }
+        self.metrics.fleet().set_up(false);
+    }
+}
+
+/// The reason of a failure, without an argument of the command or the URL.
+fn describe(error: &RedisError) -> String {
+    match error.code() {
+        Some(code) => format!("it answers with {code}"),
+        None => format!("{:?}", error.kind()),
+    }
+}
+
+impl AsyncDNSResolver for OwnResolver {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        host: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        Box::pin(async move {
+            let found = self.0.resolve(host).await?.into_iter();
+            let found = found.map(move |address| SocketAddr::new(address, port));
+            Ok(Box::new(found) as Box<dyn Iterator<Item = SocketAddr> + Send>)
+        })
+    }
+}

@@ -1,0 +1,216 @@
+//! This replica as a member of the fleet: its link to Redis, its number, and the server's clock.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{Cmd, ScriptInvocation, Value};
+
+use super::{
+    answer::Answer,
+    face::SecretKeys,
+    link::{Link, Unavailable},
+    scripts,
+    settings::{Settings, fingerprint},
+    shared_entry::Offset,
+};
+use crate::{
+    clock::{Clock, Moment, Timestamp},
+    sync::lock,
+    telemetry::Metrics,
+    upstream::Resolver,
+};
+
+/// This replica as a member of the fleet.
+pub struct Member {
+    pub(super) link: Link,
+    pub(super) fleet: String,
+    /// Different for each replica, and the same after a restart on the same cache directory.
+    pub(super) id: String,
+    pub(super) secrets: SecretKeys,
+    secret: String,
+    pub(super) replicas: u32,
+    pub(super) reserve: u32,
+    /// How long Redis keeps an entry without a change.
+    pub(super) keep_entries: Duration,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+    offset: AtomicI64,
+    /// Different after a restart, so that no lease of an earlier process counts as this one's.
+    process: Arc<str>,
+    tokens: AtomicU64,
+    state: Mutex<State>,
+}
+
+/// The parts that a replica brings along.
+#[derive(Debug)]
+pub struct Replica {
+    /// Its name, which [`Fleet::new_replica`] made once.
+    pub id: String,
+    /// How long an entry without a change stays in Redis.
+    pub keep_entries: Duration,
+    /// The resolver for the host of Redis.
+    pub resolver: Resolver,
+    /// The clock.
+    pub clock: Clock,
+    /// The metrics.
+    pub metrics: Metrics,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Until when the replica's number is its own.
+    number_until: Option<Moment>,
+    living: u64,
+    has_warned: bool,
+}
+
+/// Why a replica cannot be a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OtherSecret;
+
+/// The lease of a number, and when another replica may have it: the clocks of two machines do not run alike.
+const LEASE: Duration = Duration::from_secs(6 * 3600);
+const HOLD: Duration = Duration::from_secs(12 * 3600);
+/// The smallest change of the distance of the clocks that counts. Less is the time that a message takes.
+const CLOCK_STEP: u64 = 250;
+
+impl Member {
+    pub(super) fn new(settings: &Settings, replica: Replica) -> redis::RedisResult<Self> {
+        let Replica {
+            id,
+            keep_entries,
+            resolver,
+            clock,
+            metrics,
+        } = replica;
+        let link = Link::new(&settings.redis, settings.timeout, resolver, metrics.clone())?;
+        Ok(Self {
+            link,
+            fleet: settings.name.clone(),
+            id,
+            secrets: SecretKeys::new(&settings.secret),
+            secret: fingerprint(&settings.secret),
+            replicas: settings.replicas,
+            reserve: settings.reserve,
+            keep_entries,
+            clock,
+            metrics,
+            offset: AtomicI64::default(),
+            process: new_id(),
+            tokens: AtomicU64::default(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Runs a script, and learns the server's time from its answer.
+    pub(super) async fn run(
+        &self,
+        name: &'static str,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<Answer, Unavailable> {
+        let values = self.link.run(name, script).await?;
+        let answer = Answer::read(values).ok_or(Unavailable)?;
+        let new = Offset::between(answer.now, self.clock.now());
+        if new.0.abs_diff(self.offset().0) > CLOCK_STEP {
+            self.offset.store(new.0, Ordering::Release);
+        }
+        Ok(answer)
+    }
+
+    pub(super) async fn send(
+        &self,
+        name: &'static str,
+        command: &Cmd,
+    ) -> Result<Value, Unavailable> {
+        self.link.send(name, command).await
+    }
+
+    /// Renews the membership, and with it the number.
+    pub(super) async fn renew(&self) -> Result<Result<(), OtherSecret>, Unavailable> {
+        let sent_at = self.clock.moment();
+        let answer = self.run("replica", &self.membership(false)).await?;
+        if answer.name == "other_secret" {
+            return Ok(Err(OtherSecret));
+        }
+        let mut state = lock(&self.state);
+        let has_number = answer.number(0) > 0;
+        state.number_until = has_number.then(|| sent_at + LEASE);
+        state.living = answer.number(1);
+        self.metrics.fleet().set_replicas(state.living);
+        if !has_number && !state.has_warned {
+            tracing::warn!(
+                replicas = self.replicas,
+                "every number of the fleet is taken, so this replica has no reserve; raise fleet.replicas on all of them"
+            );
+        }
+        state.has_warned = !has_number;
+        Ok(Ok(()))
+    }
+
+    /// Gives the number back.
+    pub(super) async fn leave(&self) {
+        lock(&self.state).number_until = None;
+        // Else another replica gets it after half a day.
+        let _ = self.run("replica", &self.membership(true)).await;
+    }
+
+    pub(super) fn has_number(&self, now: Moment) -> bool {
+        let until = lock(&self.state).number_until;
+        until.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn offset(&self) -> Offset {
+        Offset(self.offset.load(Ordering::Acquire))
+    }
+
+    /// The server's time, as far as it is known.
+    pub(super) fn server_time(&self) -> Timestamp {
+        self.offset().to_server(self.clock.now())
+    }
+
+    /// A text that no other lease has.
+    pub(super) fn token(&self) -> String {
+        let number = self.tokens.fetch_add(1, Ordering::Relaxed);
+        format!("{}:{number}", self.process)
+    }
+
+    fn membership(&self, leaves: bool) -> ScriptInvocation<'static> {
+        let key = |part: &str| format!("fp:{}:{{fleet}}:{part}", self.fleet);
+        let mut script = scripts::REPLICA.prepare_invoke();
+        script
+            .key(key("settings"))
+            .key(key("numbers"))
+            .key(key("heartbeats"))
+            .arg(&self.id)
+            .arg(self.replicas)
+            .arg(u64::try_from(HOLD.as_millis()).unwrap_or(u64::MAX))
+            .arg(&self.secret)
+            .arg(u8::from(leaves));
+        script
+    }
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Member({} of {})", self.id, self.fleet)
+    }
+}
+
+/// A new name for a replica. Two that start at the same time have different ones.
+pub(super) fn new_id() -> Arc<str> {
+    let mut bytes = [0; 8];
+    // Without random numbers, the process's start has to do.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes = std::process::id()
+            .to_be_bytes()
+            .repeat(2)
+            .try_into()
+            .unwrap_or_default();
+    }
+    crate::hex::encode::<16>(&bytes).as_str().into()
+}

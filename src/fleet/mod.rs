@@ -1,0 +1,51 @@
+//! A fleet: several replicas share an account's faces and its budget through Redis.
+//!
+//! Only a fetch uses it, so a face that is in memory or on the local disk costs no call to it, and without `[fleet]`
+//! nothing of this module runs.
+//!
+//! 1. A fetch begins ([`SharedAccount::begin`]): one script finds a sibling's newer entry, a sibling that asks the vendor
+//!    just now, a pause, or takes a call from the budget and leases the face.
+//! 2. It commits its entry ([`Lease::commit`]): one script compares the version that it is based on, stores entry and
+//!    picture, and adds a line to the account's log.
+//! 3. The siblings read the log ([`ChangeLog`]) and change their own copies.
+//!
+//! While Redis does not answer, a replica serves its own faces, and calls vendors from its own share of the budget alone
+//! (`reserve.rs`).
+//!
+//! # In Redis
+//!
+//! Keys begin with `fp:NAME:{ACCOUNT}:`; the braces keep an account's keys in one slot of a cluster.
+//!
+//! | key | type | holds |
+//! | --- | --- | --- |
+//! | `account` | hash | buckets, calls of the day, pause, time of the last purge of all |
+//! | `entry:FACE` | string | 14 hexadecimal digits of version, then JSON; expires |
+//! | `picture:FACE` | string | 32 digits of digest, then the bytes; expires |
+//! | `lease:FACE` | string | the token of the fetch that asks the vendor; expires |
+//! | `forgotten` | sorted set | forgotten faces, by the time until which they are not asked for |
+//! | `log` | stream | the last 20,000 changes |
+//!
+//! A version is `max(4 × the server's milliseconds, the version before + 1)`. All times are the server's, which each
+//! script tells; an entry's are translated to this replica's clock.
+
+mod account;
+mod answer;
+mod change_log;
+mod exchange;
+mod face;
+mod link;
+mod member;
+mod membership;
+mod reserve;
+mod scripts;
+mod settings;
+mod shared_entry;
+
+pub use account::{Lease, SharedAccount};
+pub use change_log::{Change, ChangeKind, ChangeLog};
+pub use exchange::{Begin, CallKind, Commit, Refusal, Seek};
+pub use link::Unavailable;
+pub use member::Replica;
+pub use membership::{Fleet, FleetError};
+pub use settings::{Settings, check_url, fingerprint};
+pub use shared_entry::{SharedEntry, SharedPicture};

@@ -1,0 +1,42 @@
+-- Renews the membership of a replica. KEYS: fleet, numbers, heartbeats. ARGV: replica, most replicas, milliseconds
+-- until its number may go to another, fingerprint of the secret, whether the replica leaves.
+-- 1. All replicas have the same secret, or they would not know each other's faces.
+if redis.call('HSETNX', KEYS[1], 'secret', ARGV[4]) == 0 and redis.call('HGET', KEYS[1], 'secret') ~= ARGV[4] then
+  return { 'other_secret', now, 0, 0 }
+end
+-- 2. A replica that leaves gives its number back.
+local number = 0
+local free = 0
+for i = 1, tonumber(ARGV[2]) do
+  local holder = redis.call('HGET', KEYS[2], i)
+  local id, until_ms = string.match(holder or '', '^(.-) (%d+)$')
+  if id == ARGV[1] then
+    number = i
+  elseif free == 0 and (not id or tonumber(until_ms) <= now) then
+    free = i
+  end
+end
+if ARGV[5] == '1' then
+  redis.call('HDEL', KEYS[2], number)
+  redis.call('HDEL', KEYS[3], ARGV[1])
+  return { 'left', now, 0, 0 }
+end
+-- 3. A number that nobody has, or had lately, is leased.
+if number == 0 then
+  number = free
+end
+if number > 0 then
+  redis.call('HSET', KEYS[2], number, ARGV[1] .. ' ' .. string.format('%.0f', now + ARGV[3]))
+end
+-- 4. The replicas that live: those that were here in the last half minute.
+redis.call('HSET', KEYS[3], ARGV[1], now)
+local living = 0
+local beats = redis.call('HGETALL', KEYS[3])
+for i = 1, #beats, 2 do
+  if now - beats[i + 1] < 30000 then
+    living = living + 1
+  else
+    redis.call('HDEL', KEYS[3], beats[i])
+  end
+end
+return { 'member', now, number, living }

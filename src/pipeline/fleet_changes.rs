@@ -1,0 +1,270 @@
+//! The changes that siblings make to the faces of an account that a fleet shares, and those that the siblings hear of.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time;
+
+use super::{Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope};
+use crate::{
+    avatar::{Entry, Picture, StoredPicture, Subject},
+    fleet::{Change, ChangeKind, SharedAccount, SharedEntry, SharedPicture, Unavailable},
+    store::{CacheAnswer, Owner},
+};
+
+/// How exactly the clocks of replicas are translated.
+const CLOCKS: Duration = Duration::from_secs(5);
+/// How often a change is sent again that Redis did not take.
+const RETRY: Duration = Duration::from_secs(2);
+
+impl Faces {
+    /// Applies a change that a sibling made.
+    pub async fn apply_change(&self, instances: &Instances, change: Change) {
+        let Change { account, kind } = change;
+        let is_own = |instance: &Arc<Instance>| {
+            let shared = instance.shared();
+            shared.is_some_and(|shared| Arc::ptr_eq(shared, &account))
+        };
+        let Some(instance) = instances.iter().find(is_own) else {
+            return;
+        };
+        let store = &self.shared.store;
+        match kind {
+            ChangeKind::Committed(subject) => {
+                let owner = instance.owner(subject);
+                // A face that this replica does not have is looked for when it is asked for.
+                let is_wanted = store.has(&owner.key()) || instance.provider().is_push();
+                if is_wanted && let Ok(Some(shared)) = account.entry(&subject).await {
+                    self.adopt_shared(&account, &owner, shared).await;
+                }
+            }
+            ChangeKind::Forgotten(subject, left) => {
+                let owner = instance.owner(subject);
+                let (entry, now) = (store.find(&owner.key()).await, self.now());
+                if !entry.is_some_and(|entry| entry.is_forgotten(now)) {
+                    let names = instance.names(subject);
+                    self.forget_here(&instance, &names, left).await;
+                }
+            }
+            ChangeKind::Removed(subject) => {
+                self.purge_face(&instance.owner(subject), PurgeMode::Hard)
+                    .await;
+            }
+            ChangeKind::Purged(mode) => {
+                if let Some(mode) = PurgeMode::from_text(&mode) {
+                    self.purge_owners(PurgeScope::Instance(&instance), mode)
+                        .await;
+                }
+            }
+            ChangeKind::Paused(left, why) => {
+                instance.admission().pause(left, why);
+            }
+            ChangeKind::LiftedPause => {
+                instance.admission().lift_pause();
+                instance.save_admission(store).await;
+            }
+        }
+    }
+
+    /// Takes a sibling's entry in place of this replica's. Returns the entry that counts, or `None` if it cannot be read.
+    pub(super) async fn adopt_shared(
+        &self,
+        account: &Arc<SharedAccount>,
+        owner: &Owner,
+        shared: SharedEntry,
+    ) -> Option<Arc<Entry>> {
+        let (key, store) = (owner.key(), &self.shared.store);
+        let _lock = self.shared.key_locks.lock(&key).await;
+        let cached = store.look_up(&key).await;
+        if matches!(cached, CacheAnswer::Unreadable) {
+            return None;
+        }
+        let current = cached.entry().cloned();
+        account.know(&owner.subject, shared.version);
+        let is_newer = |entry: &Arc<Entry>| {
+            // It was fetched while Redis did not answer.
+            let asked_at = shared.last.asked_at + CLOCKS;
+            entry.is_forgotten(self.now()) || entry.last.asked_at > asked_at
+        };
+        if let Some(entry) = current.clone().filter(is_newer) {
+            return Some(entry);
+        }
+        let entry = self.assemble(account, owner.subject, current.as_deref(), &shared);
+        let entry = Arc::new(entry.await?);
+        store.put(&key, owner, entry.clone()).await;
+        let shown = current.as_deref();
+        self.shared.announce(owner, shown, Some(&entry));
+        Some(entry)
+    }
+
+    /// An entry of the fleet with the bytes of its picture: this replica's, or else the fleet's. `None` if neither has
+    /// them.
+    pub(super) async fn assemble(
+        &self,
+        account: &Arc<SharedAccount>,
+        subject: Subject,
+        current: Option<&Entry>,
+        shared: &SharedEntry,
+    ) -> Option<Entry> {
+        let picture = match &shared.picture {
+            None => None,
+            Some(stored) => Some(StoredPicture {
+                picture: self.picture(account, subject, current, stored).await?,
+                link_id: stored.link_id.clone(),
+                changed_at: stored.changed_at,
+                confirmed_at: stored.confirmed_at,
+                from: stored.from.as_deref().map(Arc::from),
+            }),
+        };
+        Some(Entry {
+            picture,
+            last: shared.last,
+        })
+    }
+
+    async fn picture(
+        &self,
+        account: &Arc<SharedAccount>,
+        subject: Subject,
+        current: Option<&Entry>,
+        shared: &SharedPicture,
+    ) -> Option<Picture> {
+        let own = current.and_then(|entry| entry.picture.as_ref());
+        let own = own.and_then(|own| {
+            let bytes = own.picture.bytes().clone();
+            Picture::from_proof(bytes, &shared.proof)
+        });
+        if own.is_some() {
+            return own;
+        }
+        let picture = account.picture(&subject, &shared.proof).await.ok()??;
+        Some(self.shared.store.charge(picture))
+    }
+
+    /// Purges one face, here and at the siblings.
+    pub(super) async fn purge_shared_face(
+        &self,
+        instance: &Instance,
+        subject: Subject,
+        mode: PurgeMode,
+    ) -> PurgeCounts {
+        let scope = PurgeScope::Face(instance, subject);
+        let Some(account) = instance.shared() else {
+            return self.purge_owners(scope, mode).await;
+        };
+        let (owner, store) = (instance.owner(subject), &self.shared.store);
+        if !store.has(&owner.key())
+            && let Ok(Some(shared)) = account.entry(&owner.subject).await
+        {
+            self.adopt_shared(account, &owner, shared).await;
+        }
+        let counts = self.purge_owners(scope, mode).await;
+        match (mode, store.find(&owner.key()).await) {
+            (PurgeMode::Hard, _) => {
+                let (account, subject) = (account.clone(), owner.subject);
+                self.send(move || {
+                    let account = account.clone();
+                    async move { account.remove(&subject).await }
+                });
+            }
+            (_, Some(entry)) if counts.done > 0 => {
+                // A sibling's newer entry answers the purge, too.
+                let _ = account.commit(&owner.subject, &entry, false).await;
+            }
+            _ => {}
+        }
+        counts
+    }
+
+    /// Tells the siblings of a purge of more than one face.
+    pub(super) fn share_purge(&self, scope: PurgeScope<'_>, mode: PurgeMode) {
+        let accounts = match (scope, &self.shared.fleet) {
+            (PurgeScope::Instance(instance), _) => instance.shared().cloned().into_iter().collect(),
+            (PurgeScope::All, Some(fleet)) => fleet.accounts(),
+            _ => Vec::new(),
+        };
+        for account in accounts {
+            self.send(move || {
+                let account = account.clone();
+                async move { account.purge(&mode.to_text()).await }
+            });
+        }
+    }
+
+    /// Tells the siblings to forget a face, which has these names.
+    pub(super) fn share_forget(&self, instance: &Instance, names: Vec<Subject>) {
+        let time = self.policy().forget_for;
+        for subject in names {
+            let Some(account) = instance.shared().cloned() else {
+                return;
+            };
+            self.send(move || {
+                let account = account.clone();
+                async move { account.forget(&subject, time).await }
+            });
+        }
+    }
+
+    /// Tells the siblings that the pause was lifted.
+    pub(super) fn share_lifted_pause(&self, instance: &Instance) {
+        if let Some(account) = instance.shared().cloned() {
+            self.send(move || {
+                let account = account.clone();
+                async move { account.lift_pause().await }
+            });
+        }
+    }
+
+    /// Sends a change to the siblings until Redis takes it. It is lost if the process ends before.
+    fn send<F>(&self, change: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = Result<(), Unavailable>> + Send,
+    {
+        let shutdown = self.shared.shutdown.clone();
+        self.shared.event_tasks.spawn(async move {
+            while change().await.is_err() {
+                let pause = time::sleep(RETRY);
+                if shutdown.run_until_cancelled(pause).await.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl PurgeMode {
+    /// The mode as siblings read it.
+    fn to_text(self) -> String {
+        match self {
+            PurgeMode::Soft => "soft".into(),
+            PurgeMode::Changed => "changed".into(),
+            PurgeMode::Older(age) => format!("older {}", age.as_secs()),
+            PurgeMode::Hard => "hard".into(),
+        }
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "soft" => Some(PurgeMode::Soft),
+            "changed" => Some(PurgeMode::Changed),
+            "hard" => Some(PurgeMode::Hard),
+            _ => {
+                let age = text.strip_prefix("older ")?.parse().ok()?;
+                Some(PurgeMode::Older(Duration::from_secs(age)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sibling_understands_every_mode_of_a_purge() {
+        let older = PurgeMode::Older(Duration::from_secs(60));
+        for mode in [PurgeMode::Soft, PurgeMode::Changed, PurgeMode::Hard, older] {
+            assert_eq!(PurgeMode::from_text(&mode.to_text()), Some(mode));
+        }
+        assert_eq!(PurgeMode::from_text("of a newer version"), None);
+    }
+}

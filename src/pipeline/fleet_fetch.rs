@@ -1,0 +1,308 @@
+//! A fetch of an account that the replicas of a fleet share.
+//!
+//! 1. It begins in the fleet: takes a sibling's newer entry, waits for a sibling that asks the vendor just now, or gets
+//!    a call of the shared budget and the lease of the face.
+//! 2. While Redis does not answer, it takes a call of this replica's reserve instead.
+//! 3. It ends in the fleet: if a sibling has stored another entry meanwhile, that one absorbs the answer.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    Faces, FetchResult, Instance,
+    fetch::{Fetch, Refresh},
+    queue::CallClass,
+    turn::Wait,
+};
+use crate::{
+    avatar::{Ask, Entry, Report, Trouble, absorb},
+    clock::Timestamp,
+    fleet::{Begin, CallKind, Commit, Refusal, Seek, SharedAccount, Unavailable},
+    limits::{AdmissionStatus, CallsAhead, NotAdmitted, Permit, Priority},
+    store::CacheAnswer,
+};
+
+/// The time that a lease lasts beyond the time limits of its fetch.
+const SLACK: Duration = Duration::from_secs(5);
+/// A fetch waits for this many leases of siblings.
+const LEASES: u32 = 3;
+/// Without a call in the reserve, the next one is looked for after this time.
+const RETRY: Duration = Duration::from_secs(1);
+/// The most entries of siblings that one answer is absorbed into.
+const CONFLICTS: usize = 4;
+
+impl Fetch {
+    /// Begins the fetch in the fleet. Returns the entry that it goes on from, with a call of the budget, or the
+    /// result, if there is nothing to ask the vendor.
+    pub(super) async fn begin_in_fleet(
+        &mut self,
+        account: &Arc<SharedAccount>,
+        mut before: CacheAnswer,
+    ) -> Result<CacheAnswer, FetchResult> {
+        let limits = self.instance.client.settings();
+        // A number with two spellings may be asked for twice.
+        let lease = limits.call_timeout * 2 + limits.download_timeout + SLACK;
+        let give_up_at = Instant::now() + lease * LEASES;
+        let mut permit = None;
+        let mut seek = match (self.ask, before.entry()) {
+            (Ask::Refresh, _) => Seek::Nothing,
+            (Ask::View, None) => Seek::Any,
+            (Ask::View, Some(_)) => Seek::Newer,
+        };
+        loop {
+            let entry = before.entry().cloned();
+            let refresh = self.refresh_mode(entry.as_deref());
+            let own = permit.take().or_else(|| self.call_at_once(refresh));
+            let kind = own.as_ref().map(call_kind);
+            let not_admitted = |refusal| FetchResult::not_admitted(entry.clone(), refusal);
+            match account.begin(self.person, seek, kind, lease).await {
+                Ok(Begin::Go(lease)) => {
+                    (self.lease, self.granted) = (Some(lease), own);
+                    return Ok(before);
+                }
+                Ok(Begin::NoCall) => {
+                    permit = Some(self.wait_for_permit(refresh, &before).await?);
+                }
+                Ok(Begin::Held(left)) => {
+                    drop(own);
+                    if Instant::now() >= give_up_at {
+                        return Err(not_admitted(self.over_budget(RETRY)));
+                    }
+                    account.wait_for_sibling(&self.person, left).await;
+                }
+                Ok(Begin::Entry(shared)) => {
+                    (permit, seek) = (own, Seek::Newer);
+                    if let Some(entry) = self
+                        .faces()
+                        .adopt_shared(account, &self.owner(), shared)
+                        .await
+                    {
+                        if self.is_answered(&entry) {
+                            return Err(FetchResult::found(entry));
+                        }
+                        before = CacheAnswer::Found(entry);
+                    }
+                }
+                Ok(Begin::Forgotten(left)) => {
+                    let tombstone = self.faces().write_tombstone(&self.owner(), left).await;
+                    return Err(FetchResult::found(tombstone));
+                }
+                Ok(Begin::Refused(Refusal::Paused(left, why))) => {
+                    let retry_at = self.instance.admission().pause(left, why);
+                    return Err(not_admitted(NotAdmitted { why, retry_at }));
+                }
+                Ok(Begin::Refused(Refusal::OverBudget(waits))) => {
+                    // Given back first: the queue of wanted faces is to find it.
+                    drop(own);
+                    self.instance.admission().defer(waits);
+                    permit = Some(self.wait_for_permit(refresh, &before).await?);
+                }
+                Err(Unavailable) => {
+                    let own = match own {
+                        Some(own) => own,
+                        None => self.wait_for_permit(refresh, &before).await?,
+                    };
+                    if account.take_from_reserve(call_kind(&own)) {
+                        self.granted = Some(own);
+                        return Ok(before);
+                    }
+                    drop(own);
+                    self.instance.admission().defer([RETRY; 3]);
+                    permit = Some(self.wait_for_permit(refresh, &before).await?);
+                }
+            }
+        }
+    }
+
+    /// Absorbs the report into the entry, and stores the result in the fleet, if the account is shared. Returns the entry
+    /// before and after.
+    pub(super) async fn absorb(
+        &mut self,
+        mut current: Option<Arc<Entry>>,
+        report: &Report,
+        is_kept: bool,
+        from: Option<Arc<str>>,
+    ) -> (Option<Arc<Entry>>, Option<Entry>) {
+        let mut conflicts = 0;
+        loop {
+            let policy = &self.shared.settings.policy;
+            let next = absorb(current.as_deref(), report.clone(), policy).filter(|_| !is_kept);
+            let outcome = report.answer.outcome();
+            let next = next.map(|entry| self.note_others(entry, outcome, from.clone()));
+            let (Some(account), Some(entry)) = (self.instance.shared().cloned(), &next) else {
+                return (current, next);
+            };
+            let is_new = has_other_picture(current.as_deref(), entry);
+            let commit = match &mut self.lease {
+                Some(lease) => lease.commit(entry, is_new).await,
+                None => account.commit(&self.person, entry, is_new).await,
+            };
+            match commit {
+                Ok(Commit::Conflict(shared)) if conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    let faces = self.faces();
+                    let assembled =
+                        faces.assemble(&account, self.person, current.as_deref(), &shared);
+                    current = assembled.await.map(Arc::new).or(current);
+                    account.know(&self.person, shared.version);
+                }
+                Ok(Commit::Forgotten(left)) => {
+                    let faces = self.faces();
+                    let (tombstone, _) = faces.replace_by_tombstone(&self.owner(), left).await;
+                    return (Some(tombstone), None);
+                }
+                Ok(Commit::Stored | Commit::Conflict(_)) | Err(Unavailable) => {
+                    return (current, next);
+                }
+            }
+        }
+    }
+
+    /// Tells the siblings of a pause that the vendor's answer has caused.
+    pub(super) async fn share_pause(&self, before: &AdmissionStatus) {
+        let admission = self.instance.admission();
+        if let (Some(account), Some((until, why))) = (self.instance.shared(), admission.cooldown())
+            && admission.status() != *before
+        {
+            let left = until.since(self.shared.clock.now());
+            // Without Redis, each replica learns of it from the vendor, within its reserve.
+            let _ = account.pause(left, why).await;
+        }
+    }
+
+    /// A call of the own budget, for which the face waits for its turn in the queue. The result, if there is no call, or
+    /// the entry has become an answer during the wait.
+    async fn wait_for_permit(
+        &self,
+        refresh: Refresh,
+        before: &CacheAnswer,
+    ) -> Result<Permit, FetchResult> {
+        let refused = |refusal| FetchResult::not_admitted(before.entry().cloned(), refusal);
+        let (permit, wait) = self.wait_for_turn(refresh).await.map_err(refused)?;
+        match wait {
+            Wait::InQueue => match self.answer_since(before).await {
+                Some(entry) => Err(FetchResult::found(entry)),
+                None => Ok(permit),
+            },
+            Wait::None => Ok(permit),
+        }
+    }
+
+    /// A call that the budget has now, without a place in the queue of wanted faces.
+    fn call_at_once(&mut self, refresh: Refresh) -> Option<Permit> {
+        let lane = CallClass {
+            priority: self.priority(),
+            with_refresh: self.with_refresh(refresh),
+        };
+        let granted = self.granted_call(refresh);
+        granted.or_else(|| {
+            let wanted = self.instance.wanted();
+            wanted.take_behind(&self.instance, lane).ok()
+        })
+    }
+
+    fn over_budget(&self, wait: Duration) -> NotAdmitted {
+        NotAdmitted {
+            why: Trouble::OverBudget,
+            retry_at: self.shared.clock.now() + wait,
+        }
+    }
+
+    fn faces(&self) -> Faces {
+        Faces {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl Instance {
+    /// Takes a call from the budget, also from the one that the fleet shares.
+    pub(super) async fn take_call(
+        &self,
+        priority: Priority,
+        with_refresh: bool,
+    ) -> Result<(), NotAdmitted> {
+        let permit = Permit::take(self.admission(), priority, with_refresh)?;
+        self.take_shared_call(&permit).await?;
+        permit.spend();
+        Ok(())
+    }
+
+    /// Takes `count` calls from the budget, also from the one that the fleet shares, or none.
+    pub(super) async fn take_calls(
+        &self,
+        priority: Priority,
+        count: usize,
+    ) -> Result<(), NotAdmitted> {
+        let permits = (0..count).map(|_| Permit::take(self.admission(), priority, false));
+        let permits: Vec<_> = permits.collect::<Result<_, _>>()?;
+        let kind = CallKind {
+            priority,
+            with_refresh: false,
+        };
+        self.take_shared(kind, count).await?;
+        permits.into_iter().for_each(Permit::spend);
+        Ok(())
+    }
+
+    /// Takes the call of a permit from the budget that the fleet shares, if the account is shared.
+    pub(super) async fn take_shared_call(&self, permit: &Permit) -> Result<(), NotAdmitted> {
+        self.take_shared(call_kind(permit), 1).await
+    }
+
+    /// The most calls that the budget grants at once.
+    pub(super) fn burst(&self) -> u64 {
+        let burst = self.admission().burst();
+        let shared = self.shared().map(|account| account.burst());
+        shared.map_or(burst, |shared| burst.min(shared))
+    }
+
+    async fn take_shared(&self, kind: CallKind, count: usize) -> Result<(), NotAdmitted> {
+        let Some(account) = self.shared() else {
+            return Ok(());
+        };
+        let admission = self.admission();
+        let waits = match account.take(kind, count).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(Refusal::Paused(left, why))) => {
+                let retry_at = admission.pause(left, why);
+                return Err(NotAdmitted { why, retry_at });
+            }
+            Ok(Err(Refusal::OverBudget(waits))) => waits,
+            // A reserve is for faces, each of which costs one call.
+            Err(Unavailable) if count == 1 && account.take_from_reserve(kind) => return Ok(()),
+            Err(Unavailable) => [RETRY; 3],
+        };
+        let retry_at = self.shared_retry_at(kind, count, waits);
+        Err(NotAdmitted {
+            why: Trouble::OverBudget,
+            retry_at,
+        })
+    }
+
+    /// When the shared budget may have `count` calls. A single call defers those of the own budget, too; where more are
+    /// wanted, others may get one before.
+    fn shared_retry_at(&self, kind: CallKind, count: usize, waits: [Duration; 3]) -> Timestamp {
+        let admission = self.admission();
+        let due = || admission.due(kind.priority, kind.with_refresh, CallsAhead::default());
+        if count == 1 {
+            admission.defer(waits);
+            return due();
+        }
+        let wait = waits.into_iter().max().unwrap_or_default();
+        due() + wait
+    }
+}
+
+fn call_kind(permit: &Permit) -> CallKind {
+    CallKind {
+        priority: permit.priority(),
+        with_refresh: permit.with_refresh(),
+    }
+}
+
+fn has_other_picture(current: Option<&Entry>, next: &Entry) -> bool {
+    let digest = |entry: &Entry| entry.picture.as_ref().map(|stored| stored.picture.digest());
+    digest(next).is_some() && current.and_then(digest) != digest(next)
+}
