@@ -16,7 +16,7 @@ use super::{
     answer::{Answer, trouble_text},
     exchange::{Begin, CallKind, Commit, Refusal, Seek},
     face::Face,
-    link::Unavailable,
+    link::EngineFailure,
     member::Member,
     reserve::{self, Reserve, SharedLimits},
     scripts,
@@ -94,7 +94,7 @@ impl SharedAccount {
         seek: Seek,
         kind: Option<CallKind>,
         lease: Duration,
-    ) -> Result<Begin, Unavailable> {
+    ) -> Result<Begin, EngineFailure> {
         let face = self.face(&subject);
         let known = match seek {
             Seek::Any => 0,
@@ -131,7 +131,7 @@ impl SharedAccount {
     }
 
     /// Lets the budget fill from now on, if no replica has used it yet: an unknown one is empty.
-    pub async fn refill(&self) -> Result<(), Unavailable> {
+    pub async fn refill(&self) -> Result<(), EngineFailure> {
         self.run_call(None, 0).await.map(|_| ())
     }
 
@@ -140,7 +140,7 @@ impl SharedAccount {
         &self,
         kind: CallKind,
         count: usize,
-    ) -> Result<Result<(), Refusal>, Unavailable> {
+    ) -> Result<Result<(), Refusal>, EngineFailure> {
         let answer = self.run_call(Some(kind), count).await?;
         match answer.name.as_str() {
             "go" => Ok(Ok(())),
@@ -170,14 +170,14 @@ impl SharedAccount {
         subject: &Subject,
         entry: &Entry,
         is_new_picture: bool,
-    ) -> Result<Commit, Unavailable> {
+    ) -> Result<Commit, EngineFailure> {
         let base = self.versions.get(&self.face(subject)).unwrap_or(0);
         self.commit_on(subject, base, "", entry, is_new_picture)
             .await
     }
 
     /// The entry of a face, if there is one.
-    pub async fn entry(&self, subject: &Subject) -> Result<Option<SharedEntry>, Unavailable> {
+    pub async fn entry(&self, subject: &Subject) -> Result<Option<SharedEntry>, EngineFailure> {
         let face = self.face(subject);
         let command = redis::cmd("GET").arg(self.face_key("entry", &face)).take();
         let value = self.member.send("get", &command).await?;
@@ -197,7 +197,7 @@ impl SharedAccount {
         &self,
         subject: &Subject,
         proof: &Proof,
-    ) -> Result<Option<Picture>, Unavailable> {
+    ) -> Result<Option<Picture>, EngineFailure> {
         let face = self.face(subject);
         let command = redis::cmd("GET")
             .arg(self.face_key("picture", &face))
@@ -215,29 +215,29 @@ impl SharedAccount {
     }
 
     /// Forgets a face everywhere.
-    pub async fn forget(&self, subject: &Subject, time: Duration) -> Result<(), Unavailable> {
+    pub async fn forget(&self, subject: &Subject, time: Duration) -> Result<(), EngineFailure> {
         self.change("forget", Some(subject), millis(time), "").await
     }
 
     /// Removes the entry of a face everywhere.
-    pub async fn remove(&self, subject: &Subject) -> Result<(), Unavailable> {
+    pub async fn remove(&self, subject: &Subject) -> Result<(), EngineFailure> {
         self.versions.remove(&self.face(subject));
         self.change("remove", Some(subject), 0, "").await
     }
 
     /// Purges all faces of the account. `mode` is for the siblings.
-    pub async fn purge(&self, mode: &str) -> Result<(), Unavailable> {
+    pub async fn purge(&self, mode: &str) -> Result<(), EngineFailure> {
         self.change("purge", None, 0, mode).await
     }
 
     /// Pauses the account for all.
-    pub async fn pause(&self, time: Duration, why: Trouble) -> Result<(), Unavailable> {
+    pub async fn pause(&self, time: Duration, why: Trouble) -> Result<(), EngineFailure> {
         self.change("pause", None, millis(time), &trouble_text(why))
             .await
     }
 
     /// Ends the pause of the account for all.
-    pub async fn lift_pause(&self) -> Result<(), Unavailable> {
+    pub async fn lift_pause(&self) -> Result<(), EngineFailure> {
         self.change("lift", None, 0, "").await
     }
 
@@ -277,7 +277,7 @@ impl SharedAccount {
         self.member.secrets.face(&self.name, subject)
     }
 
-    async fn run_call(&self, kind: Option<CallKind>, count: usize) -> Result<Answer, Unavailable> {
+    async fn run_call(&self, kind: Option<CallKind>, count: usize) -> Result<Answer, EngineFailure> {
         let mut script = scripts::CALL.prepare_invoke();
         script.key(self.key("account"));
         self.add_kind(&mut script, kind);
@@ -302,7 +302,7 @@ impl SharedAccount {
         token: &str,
         entry: &Entry,
         is_new_picture: bool,
-    ) -> Result<Commit, Unavailable> {
+    ) -> Result<Commit, EngineFailure> {
         let face = self.face(subject);
         let picture = entry.picture.as_ref().map(|stored| &stored.picture);
         let digest = picture.map(|picture| picture.digest().short());
@@ -351,7 +351,7 @@ impl SharedAccount {
         subject: Option<&Subject>,
         value: u64,
         text: &str,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), EngineFailure> {
         let face = subject.map(|subject| self.face(subject));
         let key = |part: &str| match &face {
             Some(face) => self.face_key(part, face),
@@ -373,10 +373,10 @@ impl SharedAccount {
         self.member.run("change", &script).await.map(|_| ())
     }
 
-    fn decode(&self, answer: &Answer) -> Result<SharedEntry, Unavailable> {
+    fn decode(&self, answer: &Answer) -> Result<SharedEntry, EngineFailure> {
         let (version, text) = (answer.number(0), answer.text(1));
         // An entry of another format is another version's. This replica does without the fleet for that face.
-        SharedEntry::decode(version, &text, self.member.offset()).ok_or(Unavailable)
+        SharedEntry::decode(version, &text, self.member.offset()).ok_or(EngineFailure)
     }
 }
 
@@ -403,7 +403,7 @@ impl Lease {
         &mut self,
         entry: &Entry,
         is_new_picture: bool,
-    ) -> Result<Commit, Unavailable> {
+    ) -> Result<Commit, EngineFailure> {
         let account = self.account.clone();
         let commit =
             account.commit_on(&self.subject, self.base, &self.token, entry, is_new_picture);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     account::Lease,
     answer::{Answer, trouble},
-    link::Unavailable,
+    link::EngineFailure,
     shared_entry::SharedEntry,
 };
 use crate::{avatar::Trouble, limits::Priority};
@@ -68,13 +68,13 @@ pub enum Commit {
 }
 
 impl Refusal {
-    pub(super) fn read(answer: &Answer) -> Result<Self, Unavailable> {
+    pub(super) fn read(answer: &Answer) -> Result<Self, EngineFailure> {
         match answer.name.as_str() {
             "paused" => Ok(Refusal::Paused(answer.millis(0), trouble(&answer.text(1)))),
             "over_budget" => Ok(Refusal::OverBudget(
                 [0, 1, 2].map(|index| answer.millis(index)),
             )),
-            _ => Err(Unavailable),
+            _ => Err(EngineFailure),
         }
     }
 }

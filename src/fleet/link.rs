@@ -24,7 +24,7 @@ pub(super) struct Link {
 
 /// Redis did not answer in time, or refused the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unavailable;
+pub struct EngineFailure;
 
 #[derive(Debug, Default)]
 struct Breaker {
@@ -79,10 +79,10 @@ impl Link {
     }
 
     /// A connection of its own for commands that wait at the server, such as a blocking XREAD.
-    pub(super) async fn open_waiting(&self) -> Result<MultiplexedConnection, Unavailable> {
+    pub(super) async fn open_waiting(&self) -> Result<MultiplexedConnection, EngineFailure> {
         match time::timeout(CONNECT_LIMIT, self.open(None)).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(_)) | Err(_) => Err(Unavailable),
+            Ok(Err(_)) | Err(_) => Err(EngineFailure),
         }
     }
 
@@ -91,7 +91,7 @@ impl Link {
         &self,
         name: &'static str,
         script: &ScriptInvocation<'_>,
-    ) -> Result<Vec<Value>, Unavailable> {
+    ) -> Result<Vec<Value>, EngineFailure> {
         self.bounded(name, async {
             let mut connection = self.connection().await?;
             script.invoke_async(&mut connection).await
@@ -104,7 +104,7 @@ impl Link {
         &self,
         name: &'static str,
         command: &Cmd,
-    ) -> Result<Value, Unavailable> {
+    ) -> Result<Value, EngineFailure> {
         self.bounded(name, async {
             let mut connection = self.connection().await?;
             command.query_async(&mut connection).await
@@ -116,13 +116,13 @@ impl Link {
         &self,
         name: &'static str,
         work: impl Future<Output = RedisResult<T>>,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, EngineFailure> {
         let started = Instant::now();
         let is_open = lock(&self.breaker)
             .open_until
             .is_some_and(|until| started < until);
         if is_open {
-            return Err(Unavailable);
+            return Err(EngineFailure);
         }
         let result = time::timeout(self.timeout, work).await;
         self.metrics
@@ -137,7 +137,7 @@ impl Link {
             Err(_) => "it did not answer in time".to_owned(),
         };
         self.record_failure(&why).await;
-        Err(Unavailable)
+        Err(EngineFailure)
     }
 
     async fn connection(&self) -> RedisResult<MultiplexedConnection> {

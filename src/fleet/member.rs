@@ -13,7 +13,7 @@ use redis::{Cmd, ScriptInvocation, Value};
 use super::{
     answer::Answer,
     face::SecretKeys,
-    link::{Link, Unavailable},
+    link::{Link, EngineFailure},
     scripts,
     settings::{Settings, fingerprint},
     shared_entry::Offset,
@@ -112,9 +112,9 @@ impl Member {
         &self,
         name: &'static str,
         script: &ScriptInvocation<'_>,
-    ) -> Result<Answer, Unavailable> {
+    ) -> Result<Answer, EngineFailure> {
         let values = self.link.run(name, script).await?;
-        let answer = Answer::read(values).ok_or(Unavailable)?;
+        let answer = Answer::read(values).ok_or(EngineFailure)?;
         let new = Offset::between(answer.now, self.clock.now());
         if new.0.abs_diff(self.offset().0) > CLOCK_STEP {
             self.offset.store(new.0, Ordering::Release);
@@ -126,12 +126,12 @@ impl Member {
         &self,
         name: &'static str,
         command: &Cmd,
-    ) -> Result<Value, Unavailable> {
+    ) -> Result<Value, EngineFailure> {
         self.link.send(name, command).await
     }
 
     /// Renews the membership, and with it the number.
-    pub(super) async fn renew(&self) -> Result<Result<(), OtherSecret>, Unavailable> {
+    pub(super) async fn renew(&self) -> Result<Result<(), OtherSecret>, EngineFailure> {
         let sent_at = self.clock.moment();
         let answer = self.run("replica", &self.membership(false)).await?;
         if answer.name == "other_secret" {

@@ -44,7 +44,7 @@ mod shared_entry;
 pub use account::{Lease, SharedAccount};
 pub use change_log::{Change, ChangeKind, ChangeLog};
 pub use exchange::{Begin, CallKind, Commit, Refusal, Seek};
-pub use link::Unavailable;
+pub use link::EngineFailure;
 pub use member::Replica;
 pub use membership::{Fleet, FleetError};
 pub use settings::{Settings, check_url, fingerprint};

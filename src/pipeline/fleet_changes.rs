@@ -7,7 +7,7 @@ use tokio::time;
 use super::{Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope};
 use crate::{
     avatar::{Entry, Picture, StoredPicture, Subject},
-    fleet::{Change, ChangeKind, SharedAccount, SharedEntry, SharedPicture, Unavailable},
+    fleet::{Change, ChangeKind, SharedAccount, SharedEntry, SharedPicture, EngineFailure},
     store::{CacheAnswer, Owner},
 };
 
@@ -217,7 +217,7 @@ impl Faces {
     /// Sends a change to the siblings until Redis takes it. It is lost if the process ends before.
     fn send<F>(&self, change: impl Fn() -> F + Send + 'static)
     where
-        F: Future<Output = Result<(), Unavailable>> + Send,
+        F: Future<Output = Result<(), EngineFailure>> + Send,
     {
         let shutdown = self.shared.shutdown.clone();
         self.shared.event_tasks.spawn(async move {

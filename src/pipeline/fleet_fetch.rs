@@ -13,12 +13,12 @@ use super::{
     Faces, FetchResult, Instance,
     fetch::{Fetch, Refresh},
     queue::CallClass,
-    turn::Wait,
+    take_call::Wait,
 };
 use crate::{
     avatar::{Ask, Entry, Report, Trouble, absorb},
     clock::Timestamp,
-    fleet::{Begin, CallKind, Commit, Refusal, Seek, SharedAccount, Unavailable},
+    fleet::{Begin, CallKind, Commit, Refusal, Seek, SharedAccount, EngineFailure},
     limits::{AdmissionStatus, CallsAhead, NotAdmitted, Permit, Priority},
     store::CacheAnswer,
 };
@@ -98,7 +98,7 @@ impl Fetch {
                     self.instance.admission().defer(waits);
                     permit = Some(self.wait_for_permit(refresh, &before).await?);
                 }
-                Err(Unavailable) => {
+                Err(EngineFailure) => {
                     let own = match own {
                         Some(own) => own,
                         None => self.wait_for_permit(refresh, &before).await?,
@@ -152,7 +152,7 @@ impl Fetch {
                     let (tombstone, _) = faces.replace_by_tombstone(&self.owner(), left).await;
                     return (Some(tombstone), None);
                 }
-                Ok(Commit::Stored | Commit::Conflict(_)) | Err(Unavailable) => {
+                Ok(Commit::Stored | Commit::Conflict(_)) | Err(EngineFailure) => {
                     return (current, next);
                 }
             }
@@ -271,8 +271,8 @@ impl Instance {
             }
             Ok(Err(Refusal::OverBudget(waits))) => waits,
             // A reserve is for faces, each of which costs one call.
-            Err(Unavailable) if count == 1 && account.take_from_reserve(kind) => return Ok(()),
-            Err(Unavailable) => [RETRY; 3],
+            Err(EngineFailure) if count == 1 && account.take_from_reserve(kind) => return Ok(()),
+            Err(EngineFailure) => [RETRY; 3],
         };
         let retry_at = self.shared_retry_at(kind, count, waits);
         Err(NotAdmitted {
