@@ -12,6 +12,21 @@
 //! While Redis does not answer, a replica serves its own faces, and calls vendors from its own share of the budget alone
 //! (`reserve.rs`).
 //!
+//! # Files
+//!
+//! * `settings`: the settings
+//! * `membership`: this replica's membership, and the accounts that it shares
+//! * `member`: its link, its number, and the server's clock
+//! * `link`: the connection with Redis
+//! * `scripts`: the scripts that Redis runs
+//! * `account`: an account that the replicas share
+//! * `exchange`: the questions of a fetch, and the answers
+//! * `answer`: reads the scripts' answers
+//! * `shared_entry`: an entry as it lies in Redis
+//! * `face`: the names of faces in Redis
+//! * `reserve`: how a budget is divided
+//! * `change_log`: hears of the siblings' changes
+//!
 //! # In Redis
 //!
 //! Keys begin with `fp:NAME:{ACCOUNT}:`; the braces keep an account's keys in one slot of a cluster.

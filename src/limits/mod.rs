@@ -12,6 +12,7 @@
 //! * `admission`: whether a vendor may be called now
 //! * `budget`: the calls that an instance may make
 //! * `daily_cap`: the cap on the calls of a day
+//! * `deferral`: the times before which a budget that is shared with other processes has no call
 //! * `permit`: the right to make one call
 //! * `cooldown`: the pause after a rate limit or a rejected credential
 //! * `soft_throttle`: detects empty answers that stand for a rate limit

@@ -70,6 +70,11 @@
 //! * `rename`: moves faces to another instance
 //! * `memory_copies`: removes copies of a picture from memory
 //!
+//! A fleet:
+//!
+//! * `fleet_fetch`: a fetch of an account that several replicas share
+//! * `fleet_changes`: the changes that siblings make, and those that they hear of
+//!
 //! Telling about changes:
 //!
 //! * `changes`: a bounded history of each instance

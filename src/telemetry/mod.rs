@@ -10,6 +10,8 @@
 //! * `store_metrics`: those of the cache's disk
 //! * `hook_metrics`: those of webhooks
 //! * `live_metrics`: those of clients that listen
+//! * `fleet_metrics`: those of a fleet
+//! * `seconds`: a histogram of durations
 //! * `reached_limits`: reports bounds that are reached
 //! * `traces`: spans
 //! * `otlp_client`: sends spans to a collector
