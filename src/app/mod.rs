@@ -1,11 +1,14 @@
 //! Builds every part from the configuration and joins them. The only module that knows all others.
 //!
-//! * `listeners` binds the listeners, or takes them over from the service manager.
-//! * `live` holds the parts that a reload replaces.
-//! * `instances` builds the accounts, and the pipeline of commands that run without a server.
-//! * `fleet` joins the fleet, and listens to it.
-//! * `dependencies` are the parts that a caller provides, such as the clock.
-//! * `services` connects the listeners with the live parts.
+//! # Files
+//!
+//! * `listeners`: binds the listeners, or takes them over from the service manager
+//! * `live`: the parts that a reload replaces
+//! * `instances`: builds the accounts, and the pipeline of commands that run without a server
+//! * `fleet`: joins the fleet, and listens to it
+//! * `dependencies`: the parts that a caller provides, such as the clock
+//! * `services`: connects the listeners with the live parts
+//! * `start_error`: why a server could not start
 
 mod dependencies;
 mod fleet;

@@ -277,7 +277,11 @@ impl SharedAccount {
         self.member.secrets.face(&self.name, subject)
     }
 
-    async fn run_call(&self, kind: Option<CallKind>, count: usize) -> Result<Answer, EngineFailure> {
+    async fn run_call(
+        &self,
+        kind: Option<CallKind>,
+        count: usize,
+    ) -> Result<Answer, EngineFailure> {
         let mut script = scripts::CALL.prepare_invoke();
         script.key(self.key("account"));
         self.add_kind(&mut script, kind);

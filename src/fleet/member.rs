@@ -13,7 +13,7 @@ use redis::{Cmd, ScriptInvocation, Value};
 use super::{
     answer::Answer,
     face::SecretKeys,
-    link::{Link, EngineFailure},
+    link::{EngineFailure, Link},
     scripts,
     settings::{Settings, fingerprint},
     shared_entry::Offset,

@@ -7,7 +7,7 @@ use tokio::time;
 use super::{Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope};
 use crate::{
     avatar::{Entry, Picture, StoredPicture, Subject},
-    fleet::{Change, ChangeKind, SharedAccount, SharedEntry, SharedPicture, EngineFailure},
+    fleet::{Change, ChangeKind, EngineFailure, SharedAccount, SharedEntry, SharedPicture},
     store::{CacheAnswer, Owner},
 };
 
@@ -32,7 +32,7 @@ impl Faces {
             ChangeKind::Committed(subject) => {
                 let owner = instance.owner(subject);
                 // A face that this replica does not have is looked for when it is asked for.
-                let is_wanted = store.has(&owner.key()) || instance.provider().is_push();
+                let is_wanted = self.may_have(&owner) || instance.provider().is_push();
                 if is_wanted && let Ok(Some(shared)) = account.entry(&subject).await {
                     self.adopt_shared(&account, &owner, shared).await;
                 }
@@ -63,6 +63,12 @@ impl Faces {
                 instance.save_admission(store).await;
             }
         }
+    }
+
+    /// Whether there is an entry, as far as is known without waiting.
+    fn may_have(&self, owner: &Owner) -> bool {
+        let cached = self.shared.store.get_cached(&owner.key());
+        !matches!(cached, CacheAnswer::Absent)
     }
 
     /// Takes a sibling's entry in place of this replica's. Returns the entry that counts, or `None` if it cannot be read.
@@ -152,7 +158,7 @@ impl Faces {
             return self.purge_owners(scope, mode).await;
         };
         let (owner, store) = (instance.owner(subject), &self.shared.store);
-        if !store.has(&owner.key())
+        if !self.may_have(&owner)
             && let Ok(Some(shared)) = account.entry(&owner.subject).await
         {
             self.adopt_shared(account, &owner, shared).await;

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     avatar::{Ask, Entry, Report, Trouble, absorb},
     clock::Timestamp,
-    fleet::{Begin, CallKind, Commit, Refusal, Seek, SharedAccount, EngineFailure},
+    fleet::{Begin, CallKind, Commit, EngineFailure, Refusal, Seek, SharedAccount},
     limits::{AdmissionStatus, CallsAhead, NotAdmitted, Permit, Priority},
     store::CacheAnswer,
 };

@@ -301,15 +301,11 @@ impl Store {
     /// Looks an entry up for a second time. If there was none, the disk is asked only if the index has one
     /// since: only this process writes entries, and all that it writes are in its index.
     pub async fn look_up_again(&self, key: &Key, before: &CacheAnswer) -> CacheAnswer {
-        if matches!(before, CacheAnswer::Absent) && !self.has(key) {
+        let was_added = || self.memory.get(key).is_some() || self.disk.is_indexed(key);
+        if matches!(before, CacheAnswer::Absent) && !was_added() {
             return CacheAnswer::Absent;
         }
         self.look_up(key).await
-    }
-
-    /// Whether there is an entry, as far as is known without waiting.
-    pub fn has(&self, key: &Key) -> bool {
-        self.memory.get(key).is_some() || self.disk.is_indexed(key)
     }
 
     /// Stores `entry`. Returns whether it reached the disk; memory has it in any case.
