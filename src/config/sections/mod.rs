@@ -6,6 +6,7 @@
 //! * `access`: `[access]`
 //! * `admin`: `[admin]`
 //! * `cache`: `[cache]`
+//! * `fleet`: `[fleet]`
 //! * `upstream`: `[upstream]`
 //! * `images`: `[images]`
 //! * `http`: `[http]`
