@@ -73,6 +73,7 @@ mod strict_reading;
 mod tidy;
 mod tls;
 mod traces;
+mod tutorial;
 mod two_hops;
 mod untrusted_bytes;
 mod vendor_samples;
