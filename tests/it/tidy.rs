@@ -361,7 +361,7 @@ fn tables(sample: &str, are_commented: bool) -> BTreeMap<String, String> {
     let lines = sample
         .lines()
         .filter_map(|line| match line.strip_prefix("# ") {
-            Some(rest) if is_key(rest) => are_commented.then_some(rest),
+            Some(rest) if is_key(rest) || rest.starts_with('[') => are_commented.then_some(rest),
             _ if is_key(line) => (!are_commented).then_some(line),
             _ => Some(line),
         });
