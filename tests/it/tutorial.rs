@@ -41,7 +41,7 @@ struct Inbox {
 
 impl Inbox {
     fn start(program: &Program, faces: &str) -> Self {
-        let file = program.folder.path().join("inbox.py");
+        let file = program.folder.path().join("inbox");
         fs::write(&file, block("python")).unwrap();
         let mut process = Command::new("python3")
             .arg(file)
