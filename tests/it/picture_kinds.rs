@@ -80,7 +80,6 @@ async fn unusual_files_that_browsers_show_are_shown_byte_for_byte() {
             jpeg_with_fill_bytes(),
         ),
         ("JPEG with bytes between segments", jpeg_with_junk()),
-        ("JPEG with an empty segment", jpeg_with(b"\xFF\xEE\0\0")),
         (
             "JPEG with zeros behind its end",
             [&jpeg[..], &[0; 512]].concat(),
@@ -283,6 +282,26 @@ async fn a_file_that_the_decoder_misreads_is_right_or_the_original() {
         if answer.body != file {
             assert_red_above_blue(&answer, query);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_jpeg_with_a_damaged_color_segment_has_variants() {
+    // Eleven of the twelve bytes that an Adobe segment has, as in files of some editors.
+    let short = jpeg_with(b"\xFF\xEE\0\x0DAdobe\0d\x40\0\0\0\x01");
+    for (kind, file) in [
+        ("a short Adobe segment", short),
+        (
+            "an unknown color transform",
+            jpeg_with(b"\xFF\xEE\0\x0EAdobe\0d\x40\0\0\0\0\x09"),
+        ),
+        ("an empty segment", jpeg_with(b"\xFF\xEE\0\0")),
+        ("bytes between segments", jpeg_with_junk()),
+    ] {
+        let rig = rig_with(&file).await;
+        let small = variant(&rig, "s=32&format=png").await;
+        assert_eq!(small.source(), "picture", "{kind}");
+        assert_red_above_blue(&small, kind);
     }
 }
 

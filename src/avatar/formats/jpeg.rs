@@ -72,9 +72,7 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
                 turned = orientation(segment.get(6..).unwrap_or_default());
                 metadata.push(start..reader.at);
             }
-            0xE0..=0xEF if !segment.is_empty() && !is_needed(code, segment) => {
-                metadata.push(start..reader.at)
-            }
+            0xE0..=0xEF if !is_needed(code, segment) => metadata.push(start..reader.at),
             COM => metadata.push(start..reader.at),
             _ => {}
         }
@@ -184,7 +182,8 @@ fn is_needed(code: u8, segment: &[u8]) -> bool {
     match code {
         0xE0 => segment.starts_with(b"JFIF\0"),
         0xE2 => segment.starts_with(PROFILE),
-        0xEE => segment.starts_with(b"Adobe"),
+        // libjpeg ignores one that is shorter or has another color transform, for which our decoder refuses the file.
+        0xEE => segment.starts_with(b"Adobe") && matches!(segment.get(11), Some(0..=2)),
         _ => false,
     }
 }
