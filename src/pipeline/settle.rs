@@ -162,13 +162,17 @@ impl Fetch {
         else {
             return (answer, current);
         };
-        tracing::info!(
-            instance = %self.instance.name(),
-            etag = &*etag,
-            "the vendor sends a picture that several contacts share; it counts as no picture"
-        );
+        // Later sightings of a known default picture are not returned, and not logged for each contact.
+        let is_new = !sightings.is_empty();
         let is_own = |sighting: &Sighting| sighting.subject == self.person;
         let (own, others): (Vec<_>, Vec<_>) = sightings.into_iter().partition(is_own);
+        if is_new {
+            tracing::info!(
+                instance = %self.instance.name(),
+                etag = &*etag,
+                "the vendor sends a picture that several contacts share; it counts as no picture"
+            );
+        }
         let replaced = own.into_iter().find_map(|own| own.replaced);
         let current = self.retract_default(current, replaced);
         tokio::spawn(retract(self.shared.clone(), self.instance.clone(), others));

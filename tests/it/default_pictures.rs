@@ -1,6 +1,6 @@
 //! A gateway's default picture: an answer that there is none, in the form of a picture.
 
-use crate::support::{Answer, LIMIT, Rig, image_files, rig::Settings, until};
+use crate::support::{Answer, LIMIT, Rig, image_files, private::lines_with, rig::Settings, until};
 use faceplate::emulator::{Fault, Picture, Rule};
 use image::ImageFormat;
 
@@ -40,6 +40,18 @@ async fn a_picture_that_five_contacts_share_is_no_one_s_picture() {
     assert_eq!(other.source(), "picture");
     rig.restart().await;
     rig.face("waha", &jid(10)).await.assert_fallback("unknown");
+}
+
+#[tokio::test]
+async fn a_default_picture_is_logged_once_and_not_for_each_contact() {
+    const LINE: &str = "it counts as no picture instance=wappfy";
+    lines_with(LINE);
+    let rig = Rig::start().await;
+    send_one_picture(&rig);
+    for number in 1..=9 {
+        rig.face("wappfy", &jid(number)).await;
+    }
+    assert_eq!(lines_with(LINE), 1);
 }
 
 #[tokio::test]

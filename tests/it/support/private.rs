@@ -84,6 +84,7 @@ pub fn keep_log() {
     let filter = log::filter("debug,faceplate::emulator=off");
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(false)
         .with_writer(|| LOG.clone())
         .try_init();
 }
