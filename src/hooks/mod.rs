@@ -60,7 +60,7 @@ pub struct Hooks {
     reports: Reports,
 }
 
-/// When each kind of trouble was logged last, by the instance. A gateway may send thousands of events in a minute.
+/// When each kind of trouble was logged last, by the instance's table. A gateway may send thousands of events in a minute.
 #[derive(Debug, Default)]
 struct Reports(Mutex<BTreeMap<(String, &'static str), Timestamp>>);
 
@@ -199,10 +199,11 @@ impl Hooks {
         Ok(self.faces.take_event(&instance, event).await)
     }
 
-    /// Logs trouble, once an hour for each instance. The name is empty if no configured instance is concerned: what an
-    /// unknown client wrote stays out of the log.
+    /// Logs trouble, once an hour for each instance, and for all names of a pattern together. The name is empty if no
+    /// configured instance is concerned: what an unknown client wrote stays out of the log.
     fn report(&self, instance: &str, what: &'static str) {
-        if self.reports.is_due(instance, what, self.faces.now()) {
+        let table = self.instances.table_name(instance);
+        if self.reports.is_due(&table, what, self.faces.now()) {
             tracing::warn!(instance, what, "webhook");
         }
     }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     Answer, LIMIT,
+    private::lines_with,
     program::{Program, errors},
     rig::{Rig, Settings},
     until,
@@ -511,6 +512,22 @@ async fn the_names_of_a_pattern_share_the_secret_of_its_webhook_and_an_event_mak
     let marked = event(&rig, "shop-1", secret).await;
     assert!(marked.text().contains("\"marked\":1"), "{}", marked.text());
     assert_eq!(names(&rig).await, ["shop-1"]);
+}
+
+#[tokio::test]
+async fn trouble_with_the_events_of_a_pattern_is_logged_once_an_hour_for_all_its_names() {
+    let rig = pattern(&["hook = { secret = \"env:HOOK_SECRET\" }"])
+        .section("hooks", "listen = \"127.0.0.1:0\"")
+        .start()
+        .await;
+    const LINE: &str = "webhook instance=\"shop-broken-";
+    lines_with(LINE);
+    for number in 1..=5 {
+        let path = format!("/v1/hooks/shop-broken-{number}/a%20hook%20secret%20for%20tests");
+        let refused = Answer::send(&rig.hooks(), "POST", &path, &[], b"no event").await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+    }
+    assert_eq!(lines_with(LINE), 1);
 }
 
 #[tokio::test]
