@@ -5,7 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{StatusCode, header};
 
-use super::{Admin, Error, records::EntryRecord, routes::Parameters};
+use super::{
+    Admin, Error,
+    records::{DeferredRecord, EntryRecord},
+    routes::Parameters,
+};
 use crate::{
     avatar::{Ask, Entry, Key, Subject},
     http::{query, respond},
@@ -86,17 +90,19 @@ impl Admin {
         subject: Subject,
     ) -> Result<Reply, Error> {
         let entry = self.entry(&named, subject).await?;
-        let record = EntryRecord::new(
+        Ok(respond::json(&self.record(
             named.as_str(),
             &subject,
             &entry,
-            self.faces.now(),
-            self.faces.policy().ttl,
-        );
-        Ok(respond::json(&record))
+        )))
     }
 
-    /// Asks the vendor, and shows the entry then.
+    fn record<'a>(&self, name: &'a str, subject: &'a Subject, entry: &'a Entry) -> EntryRecord<'a> {
+        let ttl = self.faces.policy().ttl;
+        EntryRecord::new(name, subject, entry, self.faces.now(), ttl)
+    }
+
+    /// Asks the vendor, and shows the entry then. A forgotten face is not asked for.
     pub(super) async fn refresh_entry(
         &self,
         named: NamedInstance<'_>,
@@ -115,7 +121,23 @@ impl Admin {
             });
         }
         let named = NamedInstance::Configured(instance);
-        self.show_entry(named, subject).await
+        let entry = match self.entry(&named, subject).await {
+            Err(Error::NoEntry) if face.is_deferred() => None,
+            entry => Some(entry?),
+        };
+        let is_forgotten = |entry: &Arc<Entry>| entry.is_forgotten(self.faces.now());
+        if entry.as_ref().is_some_and(is_forgotten) {
+            return Err(Error::Forgotten);
+        }
+        let record = entry.as_deref();
+        let record = record.map(|entry| self.record(named.as_str(), &subject, entry));
+        Ok(if face.is_deferred() {
+            let mut reply = respond::json(&DeferredRecord::new(record));
+            reply.status = StatusCode::ACCEPTED;
+            reply
+        } else {
+            respond::json(&record)
+        })
     }
 
     pub(super) async fn forget_entry(

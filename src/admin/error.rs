@@ -73,6 +73,8 @@ pub(super) enum Error {
         /// The wait for the vendor's turn.
         wait: Duration,
     },
+    /// The face was forgotten on demand, and shows no picture for a time.
+    Forgotten,
     /// There is no entry for the face.
     NoEntry,
     /// The face has no picture.
@@ -170,11 +172,11 @@ impl From<Error> for Problem {
                 "The JSON names no link",
                 "send {\"link\": \"https://...\"}, or {\"link\": null} for a contact without a picture",
             ),
-            Error::Push(PushError::Forgotten) => Problem::new(
+            Error::Forgotten => Problem::new(
                 StatusCode::CONFLICT,
                 "forgotten",
                 "The face was forgotten",
-                "it takes no picture until cache.forget_for has passed",
+                "the vendor is not asked for it, and it takes no picture, until cache.forget_for has passed",
             ),
             Error::Push(error) => Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

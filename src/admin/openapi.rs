@@ -15,7 +15,7 @@ use super::{
     aliases::AliasesRecord,
     dashboard::Overview,
     purge::PurgeCount,
-    records::{CacheRecord, EntryRecord, InstanceRecord},
+    records::{CacheRecord, DeferredRecord, EntryRecord, InstanceRecord},
     rename::RenameResult,
     routes::{Endpoint, ROUTES, Route},
     warm::WarmRecord,
@@ -213,7 +213,11 @@ fn describe_entry(method: &str) -> Operation {
             let summary = "Asks the vendor for the face again, within the budget";
             Operation::new("refresh", summary)
                 .json::<EntryRecord<'_>>(OK, "The entry.")
-                .problems([Error::NoEntry, Error::InstancesFull])
+                .json::<DeferredRecord<'_>>(
+                    StatusCode::ACCEPTED,
+                    "The vendor has not answered within `cache.first_paint`; the fetch goes on.",
+                )
+                .problems([Error::Forgotten, Error::NoEntry, Error::InstancesFull])
                 .problems([Error::NotAsked {
                     why: Trouble::OverBudget,
                     wait: Duration::ZERO,
@@ -233,7 +237,7 @@ fn describe_entry(method: &str) -> Operation {
                 Error::PushMedia,
                 Error::PushBody,
                 Error::Push(refused),
-                Error::Push(PushError::Forgotten),
+                Error::Forgotten,
                 Error::Body(BodyError::TooLarge(0)),
                 Error::Body(BodyError::Timeout),
                 Error::Body(BodyError::Ended),

@@ -65,6 +65,7 @@ impl Admin {
         match self.faces.push(instance, subject, pushed).await {
             Ok(_) => self.show_entry(named, subject).await,
             Err(PushError::Unsupported(error)) => Err(Error::Unsupported(error)),
+            Err(PushError::Forgotten) => Err(Error::Forgotten),
             Err(error) => Err(Error::Push(error)),
         }
     }

@@ -26,6 +26,15 @@ pub(super) struct EntryRecord<'a> {
     forgotten: bool,
 }
 
+/// A refresh without an answer so far.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeferredRecord<'a> {
+    /// What happened, and what to do.
+    detail: &'static str,
+    /// The entry as it was, if there is one.
+    entry: Option<EntryRecord<'a>>,
+}
+
 /// The picture of a face.
 #[derive(Serialize, ToSchema)]
 struct PictureRecord<'a> {
@@ -152,6 +161,15 @@ impl<'a> EntryRecord<'a> {
                 retry_at: date(entry.last.retry_at),
             },
             forgotten: entry.is_forgotten(now),
+        }
+    }
+}
+
+impl<'a> DeferredRecord<'a> {
+    pub(super) fn new(entry: Option<EntryRecord<'a>>) -> Self {
+        Self {
+            detail: "the vendor has not answered within cache.first_paint; the fetch goes on, and GET shows the entry when it has ended",
+            entry,
         }
     }
 }

@@ -55,6 +55,24 @@ async fn a_forgotten_face_may_be_fetched_again_after_the_configured_days() {
 }
 
 #[tokio::test]
+async fn the_operator_who_refreshes_a_forgotten_face_is_told_that_it_is_forgotten() {
+    let rig = Rig::start().await;
+    let path = format!("/v1/avatars/waha/{FACE}");
+    assert_eq!(admin(&rig, "POST", &path).await.status, 200);
+    forget(&rig, "waha").await;
+    rig.traffic();
+    let refused = admin(&rig, "POST", &path).await;
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    for words in ["problem:forgotten", "not asked", "cache.forget_for"] {
+        assert!(refused.text().contains(words), "{}", refused.text());
+    }
+    assert_eq!(rig.traffic(), (0, 0));
+    // The tombstone is shown all the same.
+    let tombstone = admin(&rig, "GET", &path).await;
+    assert!(tombstone.text().contains("\"forgotten\":true"));
+}
+
+#[tokio::test]
 async fn forgetting_a_face_keeps_bytes_that_another_face_has() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
@@ -123,6 +141,31 @@ async fn the_admin_record_of_a_face_has_its_entry() {
         serde_json::from_slice(&admin(&rig, "GET", &path).await.body).unwrap();
     assert_eq!(record["forgotten"], true);
     assert!(record["picture"].is_null());
+}
+
+#[tokio::test]
+async fn a_refresh_by_the_operator_that_has_no_answer_yet_says_so() {
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"10ms\"")
+        .start()
+        .await;
+    let path = format!("/v1/avatars/waha/{FACE}");
+    for earlier in ["null", "{"] {
+        rig.inject(Rule::cdn(Fault::Latency { ms: 300 }).times(1));
+        rig.seconds(60);
+        let calls = rig.calls().cdn;
+        let deferred = admin(&rig, "POST", &path).await;
+        assert_eq!(deferred.status, 202, "{}", deferred.text());
+        for words in ["has not answered", &format!("\"entry\":{earlier}")] {
+            assert!(deferred.text().contains(words), "{}", deferred.text());
+        }
+        until(async || rig.calls().cdn > calls, LIMIT).await;
+        until(
+            async || admin(&rig, "GET", &path).await.status == 200,
+            LIMIT,
+        )
+        .await;
+    }
 }
 
 #[tokio::test]
