@@ -1,6 +1,10 @@
 //! `faceplate providers`: the gateways that can be used, and their descriptions.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     config_arg::ConfigArg,
@@ -68,7 +72,22 @@ fn show(catalog: &Catalog, name: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check(file: &PathBuf, catalog: &Catalog) -> Result<(), String> {
+fn check(file: &Path, catalog: &Catalog) -> Result<(), String> {
+    let description = load_file(file, catalog)?;
+    say!("{}", samples(&description)?);
+    Ok(())
+}
+
+/// The description in a file, or of a name.
+pub(super) fn find_or_load(catalog: &Catalog, given: &str) -> Result<Arc<Description>, String> {
+    let file = Path::new(given);
+    match file.extension().is_some_and(|it| it == "toml") {
+        true => load_file(file, catalog).map(Arc::new),
+        false => find(catalog, given),
+    }
+}
+
+fn load_file(file: &Path, catalog: &Catalog) -> Result<Description, String> {
     let shown = file.display().to_string();
     let text =
         fs::read_to_string(file).map_err(|error| format!("{shown} cannot be read: {error}"))?;
@@ -78,12 +97,10 @@ fn check(file: &PathBuf, catalog: &Catalog) -> Result<(), String> {
         has_lines: true,
         name: file.file_stem().and_then(|stem| stem.to_str()),
     };
-    let description = load(source, |base| catalog.load(base)?.ok()).map_err(|problems| {
+    load(source, |base| catalog.load(base)?.ok()).map_err(|problems| {
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         lines.join("\n")
-    })?;
-    say!("{}", samples(&description)?);
-    Ok(())
+    })
 }
 
 /// Runs a description's samples. Prints hints, and returns a line about the result.
@@ -110,7 +127,7 @@ pub(super) fn samples(description: &Description) -> Result<String, String> {
 }
 
 /// The description called `name`.
-pub(super) fn find(catalog: &Catalog, name: &str) -> Result<std::sync::Arc<Description>, String> {
+pub(super) fn find(catalog: &Catalog, name: &str) -> Result<Arc<Description>, String> {
     match catalog.load(name) {
         Some(Ok(description)) => Ok(description),
         Some(Err(problems)) => {

@@ -121,18 +121,21 @@ fn the_command_lists_shows_and_checks_descriptions() {
 fn a_saved_reply_is_explained_without_a_call() {
     let folder = folder();
     let program = program(&folder);
-    for (status, body, reading) in [
+    let file = folder.path().join("acme.toml");
+    let given = ["acme", file.to_str().unwrap()];
+    let replies = [
         ("200", r#"{"ok":true,"photo":{"href":null}}"#, "unknown"),
         ("200", r#"{"okay":true}"#, "vendor_error"),
         ("429", "", "rate_limited"),
-    ] {
+    ];
+    for (name, (status, body, reading)) in given.iter().flat_map(|it| replies.map(|of| (it, of))) {
         let reply = folder.path().join("reply.json");
         fs::write(&reply, body).unwrap();
         let reply = reply.to_str().unwrap();
         let args = [
             "doctor",
             "--explain",
-            "acme",
+            name,
             "--reply",
             reply,
             "--status",
@@ -140,7 +143,7 @@ fn a_saved_reply_is_explained_without_a_call() {
         ];
         let output = program.run(&args);
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(text.contains(reading), "{status} {body}: {text}");
+        assert!(text.contains(reading), "{name} {status} {body}: {text}");
     }
 }
 

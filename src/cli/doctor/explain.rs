@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Explain {
     /// Ask an instance about one face, which costs one look-up, and show how the reply is read. With --reply: a
-    /// provider's name, and nobody is asked.
+    /// provider's name, or the file of its description, and nobody is asked.
     #[arg(long, num_args = 1..=2, value_names = ["INSTANCE", "JID"])]
     pub(super) explain: Vec<String>,
     /// The file with a gateway's reply.
@@ -62,7 +62,7 @@ async fn explain_file(
     status: u16,
 ) -> Result<(), String> {
     let catalog = config.catalog()?;
-    let provider = providers::find(&catalog, name)?;
+    let provider = providers::find_or_load(&catalog, name)?;
     let body =
         fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
     let reply = VendorReply {
