@@ -24,7 +24,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     task,
-    time::{Instant, Sleep, sleep_until},
+    time::{Duration, Instant, Sleep, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +66,8 @@ struct Deadline<'a> {
 
 /// The most requests of one client that are answered before other connections of the thread are served.
 const ANSWERS_IN_A_ROW: u32 = 4;
+/// The longest wait for the next bytes of a head when the server stops.
+const REST_OF_HEAD: Duration = Duration::from_secs(1);
 
 /// Serves requests on `stream`, which begin with the bytes in `received`, until one of them needs hyper. The first head has to
 /// be complete at `deadline`.
@@ -129,14 +131,14 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
     const CHUNK: usize = 4096;
 
     /// Reads some bytes, and returns how many; 0 if the connection has to be closed: by the client, by the time limit, or
-    /// by the shutdown, which lets a request that has begun go on.
+    /// by the shutdown, which gives a head that has begun a moment.
     async fn read(&mut self) -> io::Result<usize> {
         self.received.reserve(Self::CHUNK);
         let is_idle = self.received.is_empty();
         tokio::select! {
             biased;
             read = self.stream.read_buf(&mut self.received) => read,
-            () = self.shutdown.cancelled(), if is_idle => Ok(0),
+            () = stop(self.shutdown, is_idle) => Ok(0),
             () = self.header_timeout.wait() => {
                 // Closing an idle connection does not count as a limit that was reached.
                 if !is_idle {
@@ -196,6 +198,14 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
         rest.advance(sent);
         self.stream.write_all_buf(&mut rest).await?;
         self.stream.flush().await
+    }
+}
+
+/// Returns when the server stops, or a moment later if the client is not idle.
+async fn stop(shutdown: &CancellationToken, is_idle: bool) {
+    shutdown.cancelled().await;
+    if !is_idle {
+        sleep(REST_OF_HEAD).await;
     }
 }
 

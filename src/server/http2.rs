@@ -33,6 +33,8 @@ use crate::{in_flight::InFlight, telemetry::Limit};
 
 /// How much larger a head may be before the HTTP/2 library refuses it by itself, without telling the handler.
 const HEAD_ROOM: usize = 4;
+/// How long a client without requests may take to close its connection when the server stops.
+const GOODBYE: time::Duration = time::Duration::from_secs(1);
 
 /// Serves requests on `stream`, which begin with the bytes in `received`.
 pub(super) async fn serve<I>(
@@ -84,6 +86,7 @@ pub(super) async fn serve<I>(
             tokio::select! {
                 ended = connection => ended,
                 () = state.stuck.cancelled() => return,
+                () = state.unused() => return,
             }
         }
     };
@@ -110,6 +113,17 @@ impl Connection {
             if self.active.load(Ordering::Relaxed) > 0 {
                 time::sleep(limits.header_read).await;
             } else if self.moved.at() + limits.header_read <= Instant::now() {
+                return;
+            }
+        }
+    }
+
+    /// Returns when there was no stream for a moment. For a shutdown: a client that still is there then has not
+    /// finished the handshake, or does not answer the server's goodbye.
+    async fn unused(&self) {
+        loop {
+            time::sleep(GOODBYE).await;
+            if self.active.load(Ordering::Relaxed) == 0 {
                 return;
             }
         }

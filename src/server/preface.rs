@@ -29,8 +29,8 @@ pub(super) struct Opening {
     pub(super) received: Vec<u8>,
 }
 
-/// Reads until the protocol is known. `None` if the client closes, takes longer than `deadline`, or is silent when the
-/// server stops.
+/// Reads until the protocol is known. `None` if the client closes, takes longer than `deadline`, or has not sent so much when
+/// the server stops.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     deadline: Instant,
@@ -43,7 +43,7 @@ pub(super) async fn read(
         let read = tokio::select! {
             biased;
             read = timeout_at(deadline, stream.read(&mut bytes[length..])) => read,
-            () = shutdown.cancelled(), if length == 0 => return Ok(None),
+            () = shutdown.cancelled() => return Ok(None),
         };
         let Ok(read) = read else {
             Limit::HeaderTimeout.report();
@@ -110,11 +110,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_client_is_left_when_the_server_stops() {
-        let (_client, mut server) = tokio::io::duplex(64);
-        let shutdown = CancellationToken::new();
-        shutdown.cancel();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let opening = read(&mut server, deadline, &shutdown).await.unwrap();
-        assert!(opening.is_none());
+        for sent in [&b""[..], b"P"] {
+            let (mut client, mut server) = tokio::io::duplex(64);
+            client.write_all(sent).await.unwrap();
+            let shutdown = CancellationToken::new();
+            shutdown.cancel();
+            let deadline = Instant::now() + Duration::from_secs(30);
+            let opening = read(&mut server, deadline, &shutdown).await.unwrap();
+            assert!(opening.is_none());
+        }
     }
 }
