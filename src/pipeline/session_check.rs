@@ -28,8 +28,7 @@ enum SessionReply {
 }
 
 impl Fetch {
-    /// The meaning of an answer: an empty one while the session is down is trouble. In that case, the empty answers
-    /// since the session was last known to work are taken back.
+    /// The meaning of an answer: an empty one while the session is down is trouble.
     pub(super) async fn confirm(
         &self,
         asked_at: Timestamp,
@@ -55,8 +54,6 @@ impl Fetch {
         if verdict != EmptyVerdict::SessionDown {
             return answer;
         }
-        let answers = admission.session_watch(|watch| watch.take_answers());
-        tokio::spawn(take_back(self.shared.clone(), instance.clone(), answers));
         Err(FetchError {
             why: Trouble::SessionDown,
             ..FetchError::vendor_error(
@@ -115,8 +112,9 @@ impl Faces {
 }
 
 impl Shared {
-    /// Asks for the state of the session, and records it. The caller holds the lock of the check.
-    async fn check_session(&self, instance: &Arc<Instance>) {
+    /// Asks for the state of the session, and records it. If it is down, the empty answers since it was last known to work
+    /// are taken back. The caller holds the lock of the check.
+    async fn check_session(self: &Arc<Self>, instance: &Arc<Instance>) {
         let reply = self.ask_for_session(instance).await;
         let admission = instance.admission();
         let now = self.clock.now();
@@ -125,6 +123,8 @@ impl Shared {
             SessionReply::Down => {
                 tracing::warn!(instance = %instance.name(), "the gateway says that its session is down");
                 admission.record_session(false);
+                let answers = admission.session_watch(|watch| watch.take_answers());
+                tokio::spawn(take_back(self.clone(), instance.clone(), answers));
             }
             SessionReply::Unknown => {
                 admission.session_watch(|watch| watch.record_failed_check(now))

@@ -332,6 +332,18 @@ async fn the_status_shows_a_session_before_any_face_was_asked_for() {
     }
 }
 
+#[tokio::test]
+async fn empty_answers_are_taken_back_when_the_status_finds_the_session_down() {
+    let gateway = Gateway::start().await;
+    let rig = gateway.settings().start().await;
+    gateway.set(true);
+    assert_eq!(reasons(&rig, 0..3).await, ["unknown"; 3]);
+    until(async || session(&rig).await == "down", LIMIT).await;
+    let taken_back = async || reasons(&rig, 0..3).await == ["session_down"; 3];
+    until(taken_back, LIMIT).await;
+    assert_eq!(gateway.calls(), (3, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_does_not_take_no_picture_for_a_session_that_works() {
     let gateway = Gateway::start().await;
