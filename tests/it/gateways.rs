@@ -381,3 +381,26 @@ async fn doctor_names_the_members_of_an_answer_that_is_not_understood() {
     let output = String::from_utf8(program.run(&["doctor"]).stdout).unwrap();
     assert!(output.contains("doctor --explain shop JID"), "{output}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_whether_the_host_of_a_link_may_be_reached() {
+    let server = Server::start(|server, _| {
+        let body = format!("{{\"url\":\"http://{server}/a.jpg\"}}");
+        Some(response("200 OK", "", body.as_bytes()))
+    })
+    .await;
+    for (hosts, words) in [
+        (server.address.to_string(), "may download from"),
+        ("faces.example".to_owned(), "not among picture_hosts"),
+    ] {
+        let program = Program::with(&format!(
+            "[access]\nmode = \"open\"\n[cache]\ndir = \"DIR/cache\"\n[instances.shop]\nprovider = \"waha\"\n\
+             account = \"shop\"\ntoken = \"env:TOKEN\"\nbase_url = \"http://{}\"\n\
+             picture_hosts = [\"{hosts}\"]\nallow_private = [\"127.0.0.0/8\"]\n",
+            server.address
+        ));
+        let output = program.run(&["doctor", "--explain", "shop", "628100000001"]);
+        let said = String::from_utf8(output.stdout.clone()).unwrap() + &errors(&output);
+        assert!(said.contains(words), "{said}");
+    }
+}

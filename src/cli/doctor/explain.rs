@@ -108,6 +108,16 @@ async fn explain_call(config: &ConfigArg, name: &str, subject: Subject) -> Resul
     let reply = client.call(&call).await.map_err(|error| {
         format!("the call failed: {error}; check base_url, and whether this machine may reach it")
     })?;
-    show(provider.explain(account.own, Some(subject), &reply)).await;
+    let explanation = provider.explain(account.own, Some(subject), &reply);
+    let link = explanation.link.clone();
+    show(explanation).await;
+    if let Some(link) = link {
+        match client.check(&link) {
+            Ok(()) => say!("the server may download from the link's host"),
+            Err(refusal) => {
+                say!("the server refuses the link's host, and shows vendor_error: {refusal}")
+            }
+        }
+    }
     Ok(())
 }

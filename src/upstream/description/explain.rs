@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     avatar::{Jid, Subject},
-    upstream::provider::{Account, VendorAnswer, VendorReply},
+    upstream::{
+        link::Link,
+        provider::{Account, VendorAnswer, VendorReply},
+    },
 };
 
 /// How a reply is read, line by line.
@@ -24,6 +27,8 @@ pub struct Explanation {
     lines: Vec<String>,
     /// The bytes that are taken for the picture, not validated yet.
     pub bytes: Option<Bytes>,
+    /// The link that is taken for the picture's.
+    pub link: Option<Link>,
 }
 
 impl Description {
@@ -43,7 +48,11 @@ impl Description {
         let mut lines = vec![format!("status {}", reply.status.as_u16())];
         let Some(index) = self.explained_picture(own, subject) else {
             lines.push("gives unsupported".to_owned());
-            return Explanation { lines, bytes: None };
+            return Explanation {
+                lines,
+                bytes: None,
+                link: None,
+            };
         };
         let places = &self.pictures[index].places;
         let body = Body::of(reply);
@@ -77,11 +86,12 @@ impl Description {
             Ok(answer) => format!("gives {}", sample::describe_answer(answer)),
             Err(failure) => format!("gives {}: {}", failure.why.as_str(), failure.detail),
         });
-        let bytes = match reading.result {
-            Ok(VendorAnswer::Bytes(bytes)) => Some(bytes),
-            _ => None,
+        let (bytes, link) = match reading.result {
+            Ok(VendorAnswer::Bytes(bytes)) => (Some(bytes), None),
+            Ok(VendorAnswer::Link(link)) => (None, Link::parse(&link).ok()),
+            _ => (None, None),
         };
-        Explanation { lines, bytes }
+        Explanation { lines, bytes, link }
     }
 
     /// The step that decided, in words.
