@@ -87,10 +87,10 @@ async fn forgetting_a_face_keeps_bytes_that_another_face_has() {
 #[tokio::test]
 async fn a_fetch_in_flight_does_not_bring_back_a_forgotten_face() {
     let rig = Settings::default()
-        .section("cache", "first_paint = \"10ms\"")
+        .section("cache", "first_paint = \"200ms\"")
         .start()
         .await;
-    rig.inject(Rule::cdn(Fault::Latency { ms: 200 }).times(1));
+    rig.inject(Rule::cdn(Fault::Latency { ms: 1000 }).times(1));
     rig.face("waha", FACE).await.assert_fallback("deferred");
     until(async || rig.calls().cdn > 0, LIMIT).await;
     rig.seconds(1);
@@ -146,12 +146,12 @@ async fn the_admin_record_of_a_face_has_its_entry() {
 #[tokio::test]
 async fn a_refresh_by_the_operator_that_has_no_answer_yet_says_so() {
     let rig = Settings::default()
-        .section("cache", "first_paint = \"10ms\"")
+        .section("cache", "first_paint = \"200ms\"")
         .start()
         .await;
     let path = format!("/v1/avatars/waha/{FACE}");
     for earlier in ["null", "{"] {
-        rig.inject(Rule::cdn(Fault::Latency { ms: 300 }).times(1));
+        rig.inject(Rule::cdn(Fault::Latency { ms: 2000 }).times(1));
         rig.seconds(60);
         let calls = rig.calls().cdn;
         let deferred = admin(&rig, "POST", &path).await;
