@@ -293,7 +293,7 @@ async fn a_jpeg_with_a_damaged_color_segment_has_variants() {
         ("a short Adobe segment", short),
         (
             "an unknown color transform",
-            jpeg_with(b"\xFF\xEE\0\x0EAdobe\0d\x40\0\0\0\0\x09"),
+            jpeg_with(b"\xFF\xEE\0\x0EAdobe\0d\x40\0\0\0\x09"),
         ),
         ("an empty segment", jpeg_with(b"\xFF\xEE\0\0")),
         ("bytes between segments", jpeg_with_junk()),
