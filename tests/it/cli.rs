@@ -386,6 +386,19 @@ fn check_refuses_short_secrets_and_files_that_are_no_line_of_text() {
     assert_eq!(said.lines().count(), 6, "{said}");
 }
 
+#[test]
+fn check_warns_of_a_webhook_s_secret_that_its_url_has_to_encode() {
+    let hook = "[hooks]\nlisten = \"127.0.0.1:0\"\n[instances.sales.hook]\nsecret = \"env:HOOK\"\n";
+    let program = Program::with(&format!("{GOOD}{hook}"));
+    for (secret, is_warned) in [("0123456789/ab+cd==", true), ("0123456789-ab+cd==", false)] {
+        let output = program.command(&["check"]).env("HOOK", secret).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        let said = errors(&output);
+        assert_eq!(said.contains("percent-encode"), is_warned, "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_umask_decides_who_may_connect_to_a_unix_socket() {
     let emulator = emulator().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     config::{
@@ -100,6 +100,12 @@ pub(super) fn of_instance(
         );
     }
     let secret = secret?;
+    if !secret.expose_secret().bytes().all(is_plain_in_path) {
+        reader.warning(
+            "secret",
+            "has characters that its URL cannot have as they are: percent-encode them there, / as %2F; or make a secret with: openssl rand -hex 24",
+        );
+    }
     if provider.is_some_and(|provider| !provider.has_hook()) {
         reader.problem(
             "secret",
@@ -113,6 +119,11 @@ pub(super) fn of_instance(
         );
     }
     Some(Credentials { secret, hmac_key })
+}
+
+/// Whether a part of a path may have this byte without an encoding (RFC 3986, `pchar`).
+fn is_plain_in_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
 }
 
 fn own_secret(reader: &Reader<'_>, key: &str) -> Option<SecretString> {
