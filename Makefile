@@ -55,7 +55,7 @@ bench: ## the parts of a hit, timed
 	cargo bench --locked --bench hit
 
 bench-peers: ## Faceplate beside nginx, Varnish and a bare server; writes docs/benchmarks.md
-	@sh benches/peers/setup.sh nginx varnish
+	@sh benches/peers/setup.sh nginx varnish h2o
 	@python3 benches/peers/run.py
 
 bench-choices: ## Faceplate beside itself without its fast path, and without sendfile
@@ -71,7 +71,7 @@ bench-profile: ## where the time of a hit goes, by perf; puts it into docs/bench
 	@python3 benches/peers/profile.py
 
 bench-smoke: ## bench-peers and bench-choices once and briefly, to see that the measuring works
-	@sh benches/peers/setup.sh nginx varnish
+	@sh benches/peers/setup.sh nginx varnish h2o
 	@python3 benches/peers/run.py --smoke
 	@python3 benches/peers/choices.py --smoke
 

@@ -15,7 +15,7 @@ import measure
 import peers
 from peers import ROOT, Faceplate, build
 from report import median, ratio
-from run import running
+from servers import running
 
 LENGTHS = (4096, 40960)
 SWITCHES = {"fast_path = false": "fast_path = false", "sendfile = false": "sendfile = false"}

@@ -22,9 +22,9 @@ class Round:
     requests: int
     per_second: float
     cpu: float
-    p50: float
-    p99: float
     memory: float
+    p50: float | None = None
+    p99: float | None = None
 
 
 def cpu_seconds(peer):
@@ -99,6 +99,15 @@ def load(peer, urls, seconds, connections=64, etag=None):
     )
 
 
+def alternate(bench, loads):
+    """The rounds of each load by name, which alternate."""
+    found = {name: [] for name in loads}
+    for _ in range(bench.rounds):
+        for name, one in loads.items():
+            found[name].append(one(bench.seconds))
+    return found
+
+
 def fill(peer, numbers, length):
     """Requests each picture once, on all cores."""
     urls = write_urls(peer, numbers, length, "fill")
@@ -120,9 +129,12 @@ for path; do printf 'url = "http://127.0.0.1:%s%s"\\noutput = "/dev/null"\\n' "$
 
 
 def check(peer, number, length):
-    """Checks that the body is the origin's, byte for byte, and returns its ETag."""
-    ours = urlopen(f"http://127.0.0.1:{peer.port}{peer.path(number, length)}", timeout=10)
+    """Checks that the body is the origin's, byte for byte."""
     theirs = urlopen(f"http://127.0.0.1:7100/img/{length}/{number}.jpg", timeout=10).read()
-    if ours.status != 200 or ours.read() != theirs:
+    if peer.fetch(peer.path(number, length)) != theirs:
         raise SystemExit(f"{peer.name}: picture {number} of {length} bytes is wrong")
-    return ours.headers.get("ETag")
+
+
+def etag(peer, number, length):
+    """The ETag of a picture."""
+    return urlopen(peer.url(peer.path(number, length)), timeout=10).headers.get("ETag")

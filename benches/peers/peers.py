@@ -6,13 +6,16 @@ import hmac
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
+import zlib
 from pathlib import Path
 from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 # The profile that the project's own programs are built with.
 PROFILE = "release"
 KEY = "a signing key for benchmarks"
@@ -21,7 +24,7 @@ ORIGIN = "127.0.0.1:7100"
 
 
 def built(name):
-    return str(ROOT / "target" / PROFILE / name)
+    return str(TARGET / PROFILE / name)
 
 
 def build(release):
@@ -41,6 +44,7 @@ class Peer:
 
     name = ""
     port = 0
+    scheme = "http"
 
     def __init__(self, work):
         # A new folder each time: ext4 makes files more slowly in one where many were deleted in the last minutes.
@@ -70,7 +74,7 @@ class Peer:
             if self.process.poll() is not None:
                 break
             try:
-                urlopen(f"http://127.0.0.1:{self.port}{self.path(0, 4096)}", timeout=5).read()
+                self.fetch(self.path(0, 4096))
                 self.started_in = time.monotonic() - began
                 return self
             except OSError:
@@ -88,6 +92,13 @@ class Peer:
 
     def path(self, number, length):
         return f"/img/{length}/{number}.jpg"
+
+    def url(self, path):
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
+
+    def fetch(self, path):
+        """The body at the path. Any failure is an OSError."""
+        return urlopen(self.url(path), timeout=10).read()
 
     def pids(self):
         """The process and all its descendants."""
@@ -113,7 +124,23 @@ class Origin(Peer):
         self.delay_ms = delay_ms
 
     def command(self):
-        return [built("floor"), ORIGIN, "--origin", str(self.delay_ms)]
+        photo = self.work / "photo.png"
+        photo.write_bytes(png(640))
+        return [built("floor"), ORIGIN, "--origin", str(self.delay_ms), str(photo)]
+
+
+def png(edge):
+    """A picture that decoders can read: two gradients and a pattern."""
+
+    def chunk(kind, data):
+        whole = kind + data
+        return struct.pack(">I", len(data)) + whole + struct.pack(">I", zlib.crc32(whole))
+
+    rows = b"".join(
+        b"\0" + bytes(part for x in range(edge) for part in (255 * x // edge, 255 * y // edge, (x ^ y) & 255)) for y in range(edge)
+    )
+    head = struct.pack(">IIBBBBB", edge, edge, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 class Floor(Peer):
@@ -143,6 +170,11 @@ class Nginx(Peer):
     """nginx with proxy_cache and an access log, configured as its documentation shows."""
 
     name, port = "nginx", 7102
+    # Directives of `http` that a subclass adds.
+    tuning, origin = "", ORIGIN
+
+    def listen(self):
+        return f"listen 127.0.0.1:{self.port};"
 
     def command(self):
         config = self.work / "nginx.conf"
@@ -164,10 +196,11 @@ class Nginx(Peer):
                 tcp_nopush on;
                 keepalive_requests 1000000;
                 proxy_cache_path {self.work}/cache levels=1:2 keys_zone=faces:64m max_size=20g inactive=7d use_temp_path=off;
+                {self.tuning}
                 server {{
-                    listen 127.0.0.1:{self.port};
+                    {self.listen()}
                     location / {{
-                        proxy_pass http://{ORIGIN};
+                        proxy_pass http://{self.origin};
                         proxy_cache faces;
                         proxy_cache_valid 200 24h;
                         proxy_cache_lock on;
@@ -180,6 +213,20 @@ class Nginx(Peer):
             }}
         """)
         return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(config), "-p", str(self.work)]
+
+
+class TunedNginx(Nginx):
+    """nginx as a careful operator tunes it for a cache of small files."""
+
+    origin = "faces_origin"
+    tuning = f"""
+        upstream faces_origin {{ server {ORIGIN}; keepalive 256; }}
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        open_file_cache max=100000 inactive=10m;
+        open_file_cache_valid 10m;
+        keepalive_timeout 75s;
+    """
 
 
 class Varnish(Peer):
@@ -198,9 +245,10 @@ class Faceplate(Peer):
 
     name, port, admin = "faceplate", 7104, 7105
 
-    def __init__(self, work, memory="1GiB", first_paint="2s", server=""):
+    def __init__(self, work, memory="1GiB", first_paint="2s", server="", lengths=(4096, 8192, 40960, 102400)):
         super().__init__(work)
         self.server = server
+        self.lengths = lengths
         self.memory = memory
         self.first_paint = first_paint
 
@@ -217,7 +265,7 @@ class Faceplate(Peer):
             picture_hosts = ["{ORIGIN}"]
             allow_private = ["127.0.0.0/8"]
             """
-            for length in (4096, 8192, 40960, 102400)
+            for length in self.lengths
         )
         config = self.work / "faceplate.toml"
         config.write_text(f"""

@@ -16,7 +16,7 @@ import herd
 import measure
 import peers
 from peers import ROOT, Faceplate, Floor, Nginx
-from run import running
+from servers import running
 
 SECONDS, KEYS, DELAY = 5, 20_000, 250
 # Groups of functions by patterns of their names; the first match counts. The program and the kernel have groups of their own.

@@ -6,11 +6,13 @@ from pathlib import Path
 
 HEAD = """# Benchmarks
 
-Written by `make bench-peers`, which installs nginx and Varnish, starts them, Faceplate and a bare hyper server in front of the
-same origin, and loads them with `wrk -t1 -c64`. Each server has one core and the load another; the rounds of the servers
-alternate. Figures are medians, and a ratio is the median of the ratios of rounds beside each other. CPU time is the server's, user
-and system, from `/proc`. Faceplate does all its work: signatures, every header, metrics, and an access log to a file. nginx
-writes a buffered access log, too; Varnish writes none. Compare the ratios, because the other figures depend on the machine.
+Written by `make bench-peers`, which installs nginx, Varnish, hitch and h2o, starts them, Faceplate and a bare hyper server in
+front of the same origin, and loads them: HTTP/1.1 in cleartext with `wrk -t1 -c64`, HTTP/2 with `h2load -t1 -c8 -m32`, HTTP/1.1 over
+TLS with `h2load -t1 --h1 -c64`. TLS is 1.3 with AES-128-GCM and an ECDSA certificate (P-256). Each server has one core and the
+load another; the rounds of the servers alternate. Figures are medians, and a ratio is the median of the ratios of rounds
+beside each other. CPU time is the server's, user and system, from `/proc`. Faceplate does all its work: signatures, every header,
+metrics, and an access log to a file. nginx and h2o write an access log, too; Varnish writes none, and h2o serves files,
+because it has no cache. Compare the ratios, because the other figures depend on the machine.
 """
 
 
@@ -35,7 +37,7 @@ class Report:
             for name, found in rounds.items():
                 cpu, ours = median(found, "cpu"), ratio(rounds["faceplate"], found)
                 figures = [median(found, key) for key in ("per_second", "p50", "p99", "memory")]
-                row = " | ".join(f"{figure:,.0f}" for figure in figures)
+                row = " | ".join("–" if figure is None else f"{figure:,.0f}" for figure in figures)
                 lines.append(f"| {title} | {name} | {cpu:.1f} | {ours:.2f} | {row} |")
         lines += ["", "| goal | bound | reached | holds |", "| --- | ---: | ---: | --- |"]
         for what, bound, reached, holds in self.goals:
@@ -51,7 +53,8 @@ class Report:
 
 
 def median(rounds, key):
-    return statistics.median(getattr(r, key) for r in rounds)
+    figures = [getattr(r, key) for r in rounds]
+    return None if None in figures else statistics.median(figures)
 
 
 def ratio(ours, theirs, key="cpu"):

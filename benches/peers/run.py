@@ -16,11 +16,14 @@ import tempfile
 import time
 from urllib.request import Request, urlopen
 
+import encrypted
 import herd
 import measure
 import peers
-from peers import ROOT, Faceplate, Few, Floor, Mimalloc, Nginx, Origin, Stealing, Varnish
+from measure import Round, cpu_seconds, memory_mib
+from peers import ROOT, Faceplate, Few, Floor, Mimalloc, Nginx, Stealing, TunedNginx, Varnish
 from report import Report, ratio
+from servers import running
 
 
 class Bench:
@@ -74,7 +77,7 @@ class Bench:
 
     def not_modified(self, faceplate, length):
         """Conditional requests that are answered with 304, beside requests that are answered with the picture."""
-        etag = measure.check(faceplate, 0, length)
+        etag = measure.etag(faceplate, 0, length)
         urls = measure.write_urls(faceplate, (0,), length, "known")
         whole, known = [], []
         for _ in range(self.rounds):
@@ -133,15 +136,24 @@ class Bench:
     # --- misses ---
 
     def misses(self):
-        """The time that Faceplate adds to a vendor that takes a quarter of a second for each of the two hops."""
+        """The time that Faceplate adds to a vendor that takes a quarter of a second for each of the two hops, and the CPU time of
+        a miss beside nginx's, which makes one hop."""
         delay = 250
-        faceplate = Faceplate(self.work, first_paint="0s")
-        with running(faceplate, delay_ms=delay) as (origin, _):
-            count = 128 * self.seconds * self.rounds
-            ask = {"numbers": range(1, count + 1), "length": 4096, "in_flight": 64}
+        count = 128 * self.seconds * self.rounds
+        ask = {"numbers": range(1, count + 1), "length": 4096, "in_flight": 64}
+        faceplate, nginx = Faceplate(self.work, first_paint="0s"), TunedNginx(self.work)
+        found, took = {}, {}
+        with running(nginx, faceplate, delay_ms=delay) as (origin, *_):
             hop = statistics.median(herd.latencies(origin, **ask, within=delay / 1000))
-            took = statistics.median(herd.latencies(faceplate, **ask, within=2 * delay / 1000))
-        added = (took - 2 * hop) * 1000
+            for peer, hops in ((nginx, 1), (faceplate, 2)):
+                before = cpu_seconds(peer)
+                took[peer.name] = statistics.median(herd.latencies(peer, **ask, within=hops * delay / 1000))
+                cpu = (cpu_seconds(peer) - before) / count * 1e6
+                rate = 64 / took[peer.name]
+                found[peer.name] = [Round(count, rate, cpu, memory_mib(peer), p50=took[peer.name] * 1e6)]
+        self.report.scenario("miss, 4 KB, 64 in flight", found)
+        self.report.goal("CPU µs of a miss", found["faceplate"][0].cpu, 450)
+        added = (took["faceplate"] - 2 * hop) * 1000
         self.report.goal("ms that a miss takes longer than its two hops, 64 in flight", added, 1.0)
 
     def one_cold_face(self):
@@ -164,25 +176,10 @@ class Bench:
             self.memory_hit(length)
         self.crowd_of_hits()
         self.choices()
+        for length in (4096, 40960):
+            encrypted.hits(self, length)
+        encrypted.derived(self)
         self.disk_hit_and_growth()
-
-
-class running:
-    """The origin and the peers; they stop at the end of the block."""
-
-    def __init__(self, *peers, delay_ms=0):
-        self.peers = [Origin(peers[0].work.parent, delay_ms), *peers]
-
-    def __enter__(self):
-        # The origin is busy only while pictures are fetched, and shares the core of the load.
-        self.peers[0].start(core="1")
-        for peer in self.peers[1:]:
-            peer.start()
-        return self.peers
-
-    def __exit__(self, *_):
-        for peer in reversed(self.peers):
-            peer.stop()
 
 
 def upstream_calls(faceplate):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the load generator, and the programs that the arguments name: nginx, varnish, perf. Safe to run again.
+# Installs the load generator, and the programs that the arguments name: nginx, varnish, h2o, perf. Safe to run again.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
@@ -8,10 +8,17 @@ missing=""
 has wrk || missing="$missing wrk"
 has python3 || missing="$missing python3"
 has taskset || missing="$missing util-linux"
+has h2load || missing="$missing nghttp2-client"
+has openssl || missing="$missing openssl"
+has curl || missing="$missing curl"
 for program; do
     case $program in
         nginx) has nginx || missing="$missing nginx-light" ;;
-        varnish) has varnishd || missing="$missing varnish" ;;
+        varnish)
+            has varnishd || missing="$missing varnish"
+            has hitch || missing="$missing hitch"
+            ;;
+        h2o) has h2o || missing="$missing h2o" ;;
         perf) has perf || missing="$missing linux-perf" ;;
         *) echo "setup.sh: $program is not known here" >&2 && exit 1 ;;
     esac
@@ -25,4 +32,4 @@ $root apt-get update -q
 # shellcheck disable=SC2086
 $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
 # The distribution starts the servers that it installs; the benchmark starts its own.
-$root sh -c 'systemctl stop nginx varnish; pkill nginx; pkill varnishd' >/dev/null 2>&1 || true
+$root sh -c 'systemctl stop nginx varnish hitch h2o; pkill nginx; pkill varnishd' >/dev/null 2>&1 || true

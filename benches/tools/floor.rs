@@ -1,66 +1,139 @@
-//! A bare hyper server, as the lower bound of all servers written with hyper: one thread, HTTP/1.1, a response from memory with
-//! eight headers. With `--work-stealing` it runs on tokio's other runtime, with a thread for each core. With `--origin` it is
-//! the origin of the compared servers: it has pictures of any length, a different one for each number, and links to them in
-//! WAHA's form, and sends each response after `MILLIS`.
+//! A bare hyper server, as the lower bound of all servers written with hyper: one thread, a response from memory with
+//! eight headers. It speaks HTTP/1.1; with `--http2` HTTP/2; with `--tls CERTIFICATE KEY` either, over TLS, as ALPN says. With
+//! `--work-stealing` it runs on tokio's other runtime, with a thread for each core. With `--origin` it is the origin of the
+//! compared servers: it has pictures of any length, a different one for each number, and links to them in WAHA's form, and
+//! sends each response after `MILLIS`. Its pictures of the length `photo` are the file `PHOTO`, which decoders can read.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+mod picture;
+
+use std::{convert::Infallible, fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    Request, Response, body::Incoming, header, header::HeaderValue, server::conn::http1,
+    Request, Response,
+    body::Incoming,
+    header,
+    header::HeaderValue,
+    rt::{Read, Write},
+    server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpListener, runtime, time};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+use picture::jpeg;
+
+const USAGE: &str = "floor ADDRESS --origin MILLIS [PHOTO]
+floor ADDRESS BYTES [--work-stealing | --http2 | --tls CERTIFICATE KEY]";
+
+/// What the server answers.
+struct Answers {
+    /// The address, for links.
+    address: SocketAddr,
+    /// The one body of a server that is no origin.
+    fixed: Option<Bytes>,
+    photo: Bytes,
+    delay: Duration,
+}
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let [_, address, role, rest @ ..] = args.as_slice() else {
-        eprintln!("floor ADDRESS --origin MILLIS | floor ADDRESS BYTES [--work-stealing]");
+        eprintln!("{USAGE}");
         return;
     };
-    let mut runtime = match rest {
-        [flavor] if flavor == "--work-stealing" => runtime::Builder::new_multi_thread(),
+    let flag = rest.first().map(String::as_str);
+    let mut runtime = match flag {
+        Some("--work-stealing") => runtime::Builder::new_multi_thread(),
         _ => runtime::Builder::new_current_thread(),
     };
+    let acceptor = match rest {
+        [flag, certificate, key] if flag == "--tls" => Some(acceptor(certificate, key)),
+        _ => None,
+    };
+    let http2 = flag == Some("--http2");
+    let address: SocketAddr = address.parse().expect("an address and port");
+    let millis = flag.and_then(|millis| millis.parse().ok());
+    let photo = rest.get(1).and_then(|path| fs::read(path).ok());
+    let answers = Arc::new(Answers {
+        address,
+        fixed: role.parse().ok().map(|length| jpeg(0, length)),
+        photo: photo.unwrap_or_default().into(),
+        delay: Duration::from_millis(millis.unwrap_or_default()),
+    });
     let runtime = runtime.enable_all().build().expect("a runtime");
     // A task, because the thread of `block_on` is not a worker of the work-stealing runtime.
-    let (address, role, rest) = (address.clone(), role.clone(), rest.to_vec());
-    let served = runtime.spawn(serve(address, role, rest));
+    let served = runtime.spawn(serve(answers, acceptor, http2));
     runtime.block_on(served).expect("no panic");
 }
 
-async fn serve(address: String, role: String, rest: Vec<String>) {
-    let delay = rest.first().and_then(|millis| millis.parse().ok());
-    let delay = Duration::from_millis(delay.unwrap_or_default());
-    let address: SocketAddr = address.parse().expect("an address and port");
+/// TLS with rustls' own settings.
+fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_file(certificate).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a certificate and its key");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn serve(answers: Arc<Answers>, acceptor: Option<TlsAcceptor>, http2: bool) {
+    let address = answers.address;
     let listener = TcpListener::bind(address).await.expect("a free port");
-    let fixed = role.parse().ok().map(|length| jpeg(0, length));
     println!("listening on {address}");
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let fixed = fixed.clone();
+        let (answers, acceptor) = (answers.clone(), acceptor.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let answer = match &fixed {
-                    Some(body) => from_memory(body.clone()),
-                    None => from_origin(&request, address),
-                };
-                async move {
-                    if !delay.is_zero() {
-                        time::sleep(delay).await;
-                    }
-                    Ok::<_, Infallible>(answer)
-                }
-            });
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let Some(acceptor) = acceptor else {
+                return serve_stream(TokioIo::new(stream), answers, http2).await;
+            };
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                serve_stream(TokioIo::new(stream), answers, http2).await;
+            }
         });
+    }
+}
+
+async fn serve_stream(
+    stream: impl Read + Write + Unpin + Send + 'static,
+    answers: Arc<Answers>,
+    http2: bool,
+) {
+    let service = service_fn(move |request| {
+        let answer = match &answers.fixed {
+            Some(body) => from_memory(body.clone()),
+            None => from_origin(&request, &answers),
+        };
+        let delay = answers.delay;
+        async move {
+            if !delay.is_zero() {
+                time::sleep(delay).await;
+            }
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    // Clients that leave are no fault.
+    if http2 {
+        let builder = http2::Builder::new(TokioExecutor::new());
+        let _ = builder.serve_connection(stream, service).await;
+    } else {
+        let builder = http1::Builder::new();
+        let _ = builder.serve_connection(stream, service).await;
     }
 }
 
@@ -83,13 +156,15 @@ fn from_memory(body: Bytes) -> Response<Full<Bytes>> {
 }
 
 /// The picture of `/img/{length}/{number}.jpg`, or the link to it for `/api/{length}/chats/{number}@c.us/picture`.
-fn from_origin(request: &Request<Incoming>, address: SocketAddr) -> Response<Full<Bytes>> {
+fn from_origin(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes>> {
+    let address = answers.address;
     let parts: Vec<&str> = request.uri().path().split('/').collect();
     let digits = |text: &str| -> u64 {
         let digits = text.chars().take_while(char::is_ascii_digit);
         digits.collect::<String>().parse().unwrap_or_default()
     };
     let (media, body) = match parts.as_slice() {
+        ["", "img", "photo", _] => ("image/png", answers.photo.clone()),
         ["", "img", length, name] => ("image/jpeg", jpeg(digits(name), digits(length) as usize)),
         ["", "api", length, "chats", chat, "picture"] => {
             // Phone numbers begin at 6281 0000 0000.
@@ -107,22 +182,4 @@ fn from_origin(request: &Request<Incoming>, address: SocketAddr) -> Response<Ful
         HeaderValue::from_static("max-age=86400"),
     );
     response
-}
-
-/// A JPEG of 640×640 pixels and `length` bytes, whose scan holds the number and padding. No decoder can show it; its structure is
-/// whole, and has no comments, which would not be stored.
-fn jpeg(number: u64, length: usize) -> Bytes {
-    const HEAD: [u8; 35] = [
-        0xFF, 0xD8, // start of image
-        0xFF, 0xC0, 0, 17, 8, 0x02, 0x80, 0x02, 0x80, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11,
-        1, // frame
-        0xFF, 0xDA, 0, 12, 3, 1, 0, 2, 0x11, 3, 0x11, 0, 0x3F, 0, // scan
-    ];
-    const END: [u8; 2] = [0xFF, 0xD9];
-    let mut bytes = HEAD.to_vec();
-    bytes.extend(number.to_string().bytes());
-    let padded = length.saturating_sub(END.len()).max(bytes.len());
-    bytes.resize(padded, b' ');
-    bytes.extend(END);
-    Bytes::from(bytes)
 }
