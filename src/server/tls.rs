@@ -69,6 +69,10 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Without tickets, which clients keep, only the sessions of the last 256 clients could be resumed.
+        if let Ok(tickets) = aws_lc_rs::Ticketer::new() {
+            config.ticketer = tickets;
+        }
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             current,
