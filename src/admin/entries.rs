@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::{
     Admin, Error,
-    records::{DeferredRecord, EntryRecord},
+    records::{DeferredRecord, EntryRecord, PlanRecord, ResponseRecord},
     routes::Parameters,
 };
 use crate::{
     avatar::{Ask, Entry, Key, Subject},
-    http::{query, respond},
+    http::{access_log::RequestLog, query, respond},
     images::{Asker, Format, Original, VariantSpec},
-    pipeline::{Demand, Instance},
+    pipeline::{Demand, Instance, Preview},
+    representation::{FaceRequest, Rendering, view::View},
     server::Reply,
     store::instance_of,
 };
@@ -90,16 +91,48 @@ impl Admin {
         subject: Subject,
     ) -> Result<Reply, Error> {
         let entry = self.entry(&named, subject).await?;
-        Ok(respond::json(&self.record(
-            named.as_str(),
-            &subject,
-            &entry,
-        )))
+        let (plan, response) = match &named {
+            NamedInstance::Configured(instance) => self.preview(instance, subject).await?,
+            NamedInstance::Stored(_) => (None, None),
+        };
+        let mut record = self.record(named.as_str(), &subject, &entry);
+        record.plan = plan;
+        record.response = response;
+        Ok(respond::json(&record))
     }
 
     fn record<'a>(&self, name: &'a str, subject: &'a Subject, entry: &'a Entry) -> EntryRecord<'a> {
         let ttl = self.faces.policy().ttl;
         EntryRecord::new(name, subject, entry, self.faces.now(), ttl)
+    }
+
+    /// The answer that a request without parameters gets now. Never calls the vendor.
+    async fn preview(
+        &self,
+        instance: &Arc<Instance>,
+        subject: Subject,
+    ) -> Result<(Option<PlanRecord>, Option<ResponseRecord>), Error> {
+        let Preview { plan, face } = self.faces.preview(instance, subject).await?;
+        let request = FaceRequest {
+            instance: instance.clone(),
+            subject,
+            view: View::default(),
+            method: Method::GET,
+            headers: HeaderMap::new(),
+            is_refresh: false,
+            sharing: self.sharing,
+            client: None,
+        };
+        let mut log = RequestLog::start(&request.method, &request.headers);
+        let representation = match self.renderer.choose(Some(&face), &request) {
+            Rendering::Ready(representation) => representation,
+            Rendering::Pending(variant) => self.renderer.make(variant, &request, &log).await,
+        };
+        let now = self.faces.now();
+        let reply = self
+            .renderer
+            .reply(Some(&face), &representation, &request, now, &mut log);
+        Ok((Some(plan.into()), Some(ResponseRecord::new(&reply))))
     }
 
     /// Asks the vendor, and shows the entry then. A forgotten face is not asked for.

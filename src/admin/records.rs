@@ -1,17 +1,18 @@
 //! The JSON records of faces, instances and the cache.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde::Serialize;
 use utoipa::{ToSchema, openapi::Object};
 
 use crate::{
-    avatar::{Entry, Outcome, Subject},
+    avatar::{Entry, Outcome, Plan, Subject},
     clock::Timestamp,
     http::openapi,
     limits::SessionState,
     pipeline::Instance,
     representation,
+    server::Reply,
     store::{Failure, Health},
 };
 
@@ -24,6 +25,31 @@ pub(super) struct EntryRecord<'a> {
     last: LastRecord,
     /// Whether the face is forgotten and not asked for yet.
     forgotten: bool,
+    /// How a request is answered now. Null if the instance is not configured.
+    pub(super) plan: Option<PlanRecord>,
+    /// The response to a request without parameters. Null if the instance is not configured.
+    pub(super) response: Option<ResponseRecord>,
+}
+
+/// How a request for a face is answered.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PlanRecord {
+    /// From the cache; the vendor is not asked.
+    Serve,
+    /// From the cache at once, and the vendor is asked in the background.
+    ServeAndRefresh,
+    /// The vendor is asked, and the request waits for it up to `cache.first_paint`.
+    Ask,
+}
+
+/// The response to a request for a face, without its body. Where the vendor has to be asked, it is the response if
+/// the vendor is slower than `cache.first_paint`.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ResponseRecord {
+    status: u16,
+    /// The headers by their names in lower case.
+    headers: BTreeMap<String, String>,
 }
 
 /// A refresh without an answer so far.
@@ -161,6 +187,32 @@ impl<'a> EntryRecord<'a> {
                 retry_at: date(entry.last.retry_at),
             },
             forgotten: entry.is_forgotten(now),
+            plan: None,
+            response: None,
+        }
+    }
+}
+
+impl From<Plan> for PlanRecord {
+    fn from(plan: Plan) -> Self {
+        match plan {
+            Plan::Serve => PlanRecord::Serve,
+            Plan::ServeAndRefresh => PlanRecord::ServeAndRefresh,
+            Plan::Wait(_) => PlanRecord::Ask,
+        }
+    }
+}
+
+impl ResponseRecord {
+    pub(super) fn new(reply: &Reply) -> Self {
+        let headers = reply.headers.to_map();
+        let headers = headers.iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.to_string(), value.into_owned())
+        });
+        Self {
+            status: reply.status.as_u16(),
+            headers: headers.collect(),
         }
     }
 }

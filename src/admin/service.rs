@@ -9,6 +9,7 @@ use crate::{
     clock::Timestamp,
     images::Thumbnailer,
     pipeline::{Faces, Instances, Warmups},
+    representation::{Renderer, Sharing},
     telemetry::Metrics,
 };
 
@@ -27,6 +28,10 @@ pub struct Admin {
     pub started: Timestamp,
     /// The URL of the public listener's page, if it has one.
     pub home: Option<String>,
+    /// Makes the replies that records show.
+    pub(crate) renderer: Renderer,
+    /// Who may store the replies to requests without a credential.
+    pub(crate) sharing: Sharing,
     /// Makes the dashboard's small pictures.
     pub thumbnailer: Thumbnailer,
     /// How long a client may take to send a body.

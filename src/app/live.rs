@@ -19,7 +19,8 @@ use crate::{
     limits::ClientLimiter,
     pass_through::PassThrough,
     pipeline::{Faces, Instances, Warmups},
-    public::LiveListeners,
+    public::{LiveListeners, Mode},
+    representation::{HeaderPolicy, Renderer, Sharing},
     server::Tls,
     store::Store,
     telemetry::Metrics,
@@ -113,6 +114,16 @@ impl Live {
             None => instances.make_known(|name| warmups.is_interrupted(name), &parts.store),
         }
         instances::report_unused_faces(&parts.store, &instances);
+        let sharing = match settings.access.mode {
+            Mode::Open => Sharing::Public,
+            Mode::Signed => Sharing::Private,
+        };
+        let policy = HeaderPolicy::new(
+            faces.policy().ttl,
+            settings.browser_ttl,
+            &settings.allow_origin,
+        );
+        let renderer = Renderer::new(parts.thumbnailer.clone(), policy);
         let limiter = before.map(|live| &live.limiter);
         let limiter = limiter.filter(|limiter| limiter.quota() == settings.client_rate);
         let limiter = limiter.cloned().unwrap_or_else(|| {
@@ -144,6 +155,8 @@ impl Live {
             metrics: parts.metrics.clone(),
         };
         let admin = Admin {
+            renderer,
+            sharing,
             faces: faces.clone(),
             instances: instances.clone(),
             warmups: warmups.clone(),

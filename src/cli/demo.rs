@@ -61,7 +61,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     say!("dashboard: http://{}/", app.admin);
     say!("vendors:   curl http://{}/_emulator/", emulator.api());
     stop.received().await;
-    app.stop().await;
+    stop.finish(app.stop()).await;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
-//! `faceplate emulate`: the emulated vendors without the proxy.
+//! `faceplate emulate`: the emulated vendors without the proxy. Prints the configuration of a proxy in front of them.
 
 use super::{output::say, stop_signals::StopSignals};
 use crate::{
-    emulator::{Emulator, Options},
+    emulator::{Emulator, OWN_JID, Options, Vendor},
     server::Address,
     telemetry::log,
 };
@@ -26,7 +26,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     let emulator = Emulator::start(Options {
         api: args.listen.clone(),
         cdn: args.cdn.clone(),
-        cdn_authority: args.cdn_authority,
+        cdn_authority: args.cdn_authority.clone(),
         ..Options::default()
     })
     .await
@@ -36,13 +36,26 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
             args.listen, args.cdn
         )
     })?;
-    say!(
-        "vendors: http://{}/  (token: {})",
-        emulator.api(),
-        emulator.control().token()
-    );
-    say!("CDN:     http://{}/", emulator.cdn());
-    say!("how to use them: curl http://{}/_emulator/", emulator.api());
+    print_configuration(&emulator, args.cdn_authority);
     stop.received().await;
     Ok(())
+}
+
+/// Prints a configuration that is complete but for its comments, which say where the emulator is.
+fn print_configuration(emulator: &Emulator, cdn_authority: Option<String>) {
+    let (api, cdn) = (emulator.api(), emulator.cdn());
+    let cdn = cdn_authority.unwrap_or_else(|| cdn.to_string());
+    let token = emulator.control().token();
+    say!("# vendors: http://{api}/  (token: {token})");
+    say!("# CDN:     http://{cdn}/");
+    say!("# how to use them: curl http://{api}/_emulator/");
+    say!("#");
+    say!("# Save this as emulated.toml, and run: faceplate serve --config emulated.toml");
+    say!("# Then open http://127.0.0.1:8080/avatar/waha/628100000001@c.us");
+    say!("[access]\nmode = \"open\"");
+    for provider in Vendor::ALL.map(Vendor::name) {
+        say!(
+            "\n[instances.{provider}]\nprovider = \"{provider}\"\naccount = \"demo\"\ntoken = \"{token}\"\nbase_url = \"http://{api}\"\nown_jid = \"{OWN_JID}\"\npicture_hosts = [\"{cdn}\"]\nallow_private = [\"127.0.0.0/8\"]"
+        );
+    }
 }

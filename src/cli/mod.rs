@@ -6,8 +6,11 @@
 //! * `demo`: `faceplate demo`, and its gallery
 //! * `emulate`: `faceplate emulate`
 //! * `check`: `faceplate check`
+//! * `init`: `faceplate init`
+//! * `config`: `faceplate config`
 //! * `doctor`: `faceplate doctor`: checks of disk, network and vendors
 //! * `providers`: `faceplate providers`
+//! * `face`: `faceplate face`
 //! * `sign`: `faceplate sign`
 //! * `warm`: `faceplate warm`
 //! * `cache`: `faceplate cache`: reports, export, rename, forget
@@ -25,11 +28,14 @@
 mod admin_client;
 mod cache;
 mod check;
+mod config;
 mod config_arg;
 mod demo;
 mod doctor;
 mod emulate;
+mod face;
 mod healthcheck;
+mod init;
 mod licenses;
 mod output;
 mod progress;
@@ -67,10 +73,16 @@ enum Command {
     Emulate(emulate::Args),
     /// Check the configuration, and report every problem at once.
     Check(ConfigArg),
+    /// Print a configuration for a gateway, with a comment for every key.
+    Init(init::Args),
+    /// Print every value of the configuration that counts, with its origin. Secrets are not shown.
+    Config(config::Args),
     /// Try everything that the configuration needs: cache, disk, DNS, credentials, sessions, clock.
     Doctor(doctor::Args),
     /// List the gateways that can be used, or print the description of one.
     Providers(providers::Args),
+    /// Show one face in the running server: its record, the headers that a request gets, and why. Asks no vendor.
+    Face(face::Args),
     /// Print a signed URL.
     Sign(sign::Args),
     /// Fetch many faces in advance, within the instance's budget.
@@ -118,8 +130,11 @@ pub fn run() -> ExitCode {
             Command::Demo(args) => demo::run(args).await,
             Command::Emulate(args) => emulate::run(args).await,
             Command::Check(args) => check::run(&args),
+            Command::Init(args) => init::run(&args),
+            Command::Config(args) => config::run(&args),
             Command::Doctor(args) => doctor::run(args).await,
             Command::Providers(args) => providers::run(&args),
+            Command::Face(args) => face::run(args).await,
             Command::Sign(args) => sign::run(&args),
             Command::Warm(args) => warm::run(args).await,
             Command::Cache(args) => cache::run(args).await,

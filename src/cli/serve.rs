@@ -69,12 +69,15 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
         }
     }
     notify(NotifyState::Stopping);
-    tracing::info!("stopping: requests under way may finish");
-    app.stop().await;
-    if let Some(traces) = traces {
-        // Stopping the traces blocks until the last export ends, and the export runs on this runtime.
-        let _ = tokio::task::spawn_blocking(|| traces.stop()).await;
-    }
+    tracing::info!("stopping: requests under way may finish; a second signal ends at once");
+    let shutdown = async {
+        app.stop().await;
+        if let Some(traces) = traces {
+            // Stopping the traces blocks until the last export ends, and the export runs on this runtime.
+            let _ = tokio::task::spawn_blocking(|| traces.stop()).await;
+        }
+    };
+    stop.finish(shutdown).await;
     Ok(())
 }
 

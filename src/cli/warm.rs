@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use clap::ArgGroup;
 use hyper::{Method, StatusCode, body::Bytes};
 use tokio::time;
 
@@ -16,6 +17,7 @@ use super::{
     config_arg::{self, ConfigArg},
     output::{note, say},
     progress::Progress,
+    stop_signals::StopSignals,
 };
 use crate::{
     admin::{WarmRecord, WarmState},
@@ -26,15 +28,18 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("faces").required(true).args(["file", "chats", "stop"]))]
 pub(super) struct Args {
     /// The instance's name.
     instance: String,
     /// A file with a JID on each line; `-` for standard input.
-    #[arg(required_unless_present = "chats", conflicts_with = "chats")]
     file: Option<PathBuf>,
     /// Fetch the faces that the account chatted with last, from the vendor's list of chats.
     #[arg(long)]
     chats: bool,
+    /// Stop the run of this instance in the running server.
+    #[arg(long)]
+    stop: bool,
     /// How many chats.
     #[arg(long, default_value_t = 50, requires = "chats", value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
@@ -61,6 +66,9 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     let (config, local) = (args.config.load()?, args.config.load()?);
     let name = &args.instance;
     config_arg::instance(&config, name)?;
+    if args.stop {
+        return stop(&config, name).await;
+    }
     let list = args.file.as_deref().map(read).transpose()?;
     let job = match &list {
         Some(text) => Job::parse(text)
@@ -84,7 +92,11 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         }
         Err(error) => return Err(error.to_string()),
     };
-    let record = run.wait(name).await?;
+    let mut signals = StopSignals::listen()?;
+    let record = tokio::select! {
+        record = run.wait(name) => record?,
+        () = signals.received() => return Err(run.interrupted(name)),
+    };
     if let Run::Local(warmups) = run {
         warmups.wait_idle().await;
     }
@@ -130,10 +142,32 @@ async fn start_remote(
             );
             Ok(())
         }
-        status => Err(format!(
-            "the running server answered {status}; check admin.token, and that it runs with this configuration"
-        )),
+        status => Err(refused(status)),
     }
+}
+
+/// Stops the run in the running server.
+async fn stop(config: &Config, name: &str) -> Result<(), String> {
+    let path = format!("/v1/warm?instance={name}");
+    let (method, body) = (Method::DELETE, Bytes::new());
+    let response = admin_client::send(config, method, &path, body, admin_client::TIMEOUT).await?;
+    match response.status {
+        StatusCode::NO_CONTENT => {
+            say!("stopped; the faces that were fetched stay");
+            Ok(())
+        }
+        StatusCode::NOT_FOUND => Err(format!(
+            "the server is fetching no faces of {name} ahead; GET /v1/warm lists the runs"
+        )),
+        status => Err(refused(status)),
+    }
+}
+
+/// The server's refusal of a request that it knows.
+fn refused(status: StatusCode) -> String {
+    format!(
+        "the running server answered {status}; check admin.token, and that it runs with this configuration"
+    )
 }
 
 fn report(record: &WarmRecord, as_json: bool) {
@@ -149,6 +183,18 @@ fn report(record: &WarmRecord, as_json: bool) {
 }
 
 impl Run<'_> {
+    /// The message after a signal.
+    fn interrupted(&self, name: &str) -> String {
+        match self {
+            Run::Remote(_) => format!(
+                "interrupted; the server goes on fetching: faceplate warm {name} --stop stops it"
+            ),
+            Run::Local(_) => {
+                "interrupted; the faces that were fetched stay, and the next run goes on".to_owned()
+            }
+        }
+    }
+
     /// Shows the progress until the run has ended.
     async fn wait(&self, name: &str) -> Result<WarmRecord, String> {
         let mut progress = Progress::start();

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::Problem;
+use super::{EffectiveValue, Problem};
 use crate::{
     compat, fleet, hooks, http,
     images::ImageSettings,
@@ -22,6 +22,8 @@ pub struct Config {
     pub restart_only: BTreeMap<String, String>,
     /// Settings that are allowed, but unwise.
     pub warnings: Vec<Problem>,
+    /// Every value, by the path of its key.
+    pub values: BTreeMap<String, EffectiveValue>,
 }
 
 /// The settings that take effect at a start alone.

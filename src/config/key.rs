@@ -220,18 +220,24 @@ impl Key {
 
     /// The default as it is written in the file; `None` where there is no value.
     pub fn default_toml(&self) -> Option<String> {
-        let DefaultValue::Value(text) = self.default else {
-            return None;
-        };
-        Some(match self.kind {
+        match self.default {
+            DefaultValue::Value(text) => Some(self.toml(text)),
+            _ => None,
+        }
+    }
+
+    /// A value from an environment variable, or a default, as it is written in the file.
+    pub(super) fn toml(&self, text: &str) -> String {
+        let quoted = |text: &str| Value::String(text.to_owned()).to_string();
+        match self.kind {
             Kind::Flag | Kind::Number => text.to_owned(),
             Kind::List(_) => {
-                let items = text.split(',').filter(|item| !item.is_empty());
-                let quoted: Vec<_> = items.map(|item| format!("\"{item}\"")).collect();
-                format!("[{}]", quoted.join(", "))
+                let items = text.split(',').map(str::trim);
+                let items: Vec<_> = items.filter(|item| !item.is_empty()).map(quoted).collect();
+                format!("[{}]", items.join(", "))
             }
-            _ => format!("\"{text}\""),
-        })
+            _ => quoted(text),
+        }
     }
 
     /// Whether the table and the reader mean the same type.

@@ -41,7 +41,7 @@ pub fn catalog_from_file(path: &Path) -> Result<Catalog, Problems> {
 fn read_text(path: &Path) -> Result<String, Problems> {
     fs::read_to_string(path).map_err(|error| {
         let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file; copy config/faceplate.toml there and edit it, or name another file with --config".to_owned(),
+            io::ErrorKind::NotFound => "there is no such file; make one with faceplate init GATEWAY > FILE, or name another file with --config".to_owned(),
             _ => format!("cannot be read: {error}; check this user's permission"),
         };
         whole_file(path.display().to_string(), remedy)

@@ -17,10 +17,12 @@
 //! * `secret`: the text of a secret
 //! * `reader`: reads one table, key by key
 //! * `sections/`: a file for each section
+//! * `effective_value`: a value with its origin
 //! * `configuration`: the result, in the modules' own types
 //! * `problem`: a problem with its remedy
 
 mod configuration;
+mod effective_value;
 mod key;
 mod load;
 mod problem;
@@ -32,6 +34,7 @@ mod source;
 mod units;
 
 pub use configuration::{Config, Instance, InstancePattern, Reloadable, Startup};
+pub use effective_value::{EffectiveValue, Origin, ValueText};
 pub use key::{DefaultValue, Effect, Key, Kind, Range, Section};
 pub use load::{catalog_from_file, from_file, from_file_with_secrets, from_text};
 pub use problem::{Problem, Problems};

@@ -11,12 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
 use super::{
-    Problem,
+    EffectiveValue, Origin, Problem, ValueText,
     key::{DefaultValue, Effect, Key, Kind, Section},
     secret,
     setting::{SecretReference, Setting},
     source::Source,
 };
+use crate::upstream;
 
 /// The results of reading that are not values.
 #[derive(Default)]
@@ -27,6 +28,10 @@ pub(super) struct Findings {
     pub(super) restart_only: RefCell<BTreeMap<String, String>>,
     /// The files that secrets are read from, whether they can be read or not.
     pub(super) secret_files: RefCell<Vec<PathBuf>>,
+    /// The environment variables that secrets are read from.
+    pub(super) secret_variables: RefCell<BTreeSet<String>>,
+    /// Every value that was read, by the path of its key.
+    pub(super) values: RefCell<BTreeMap<String, EffectiveValue>>,
 }
 
 /// A table, and the section that describes it.
@@ -170,6 +175,8 @@ impl<'s> Reader<'s> {
         if name.is_empty() {
             return Err("env: names no variable; write for example env:VENDOR_TOKEN".into());
         }
+        let mut used = self.findings.secret_variables.borrow_mut();
+        used.insert(name.to_owned());
         match self.source.env.get(name) {
             Some(value) => secret::parse(value.as_bytes()),
             None => Err(format!(
@@ -251,10 +258,7 @@ impl<'s> Reader<'s> {
         for name in self.table.into_iter().flat_map(|table| table.keys()) {
             let is_other = self.accepts_others.get() && self.is_table_or_text(name);
             if !known.contains(name.as_str()) && !is_other {
-                self.problem(
-                    name,
-                    format!("is not a known key; the keys here are {}", names.join(", ")),
-                );
+                self.problem(name, unknown_key(name, &names));
             }
         }
     }
@@ -275,6 +279,15 @@ impl<'s> Reader<'s> {
     }
 
     fn value<T: Setting>(&self, key: &Key) -> Option<T> {
+        match key.default {
+            DefaultValue::Value(text) => {
+                self.record(key.name, ValueText::Toml(key.toml(text)), Origin::Default);
+            }
+            DefaultValue::Absent(meaning) => {
+                self.record(key.name, ValueText::Absent(meaning), Origin::Default);
+            }
+            DefaultValue::Required(_) => {}
+        }
         let table = self.table?;
         let name = match key.old_name {
             Some(old) if table.contains_key(old) => {
@@ -291,9 +304,44 @@ impl<'s> Reader<'s> {
             }
             _ => key.name,
         };
-        key.read(table.get(name)?)
+        let value = table.get(name)?;
+        let origin = self.origin(name);
+        self.record(key.name, ValueText::of(key, value), origin);
+        key.read(value)
             .map_err(|remedy| self.problem(name, remedy))
             .ok()
+    }
+
+    fn origin(&self, name: &str) -> Origin {
+        match self.source.variable(&self.full(name)) {
+            Some(variable) => Origin::Variable(variable.to_owned()),
+            None => Origin::File,
+        }
+    }
+
+    fn record(&self, name: &str, shown: ValueText, origin: Origin) {
+        let mut values = self.findings.values.borrow_mut();
+        values.insert(self.full(name), EffectiveValue { shown, origin });
+    }
+
+    /// Records that the gateway's description sets a key that is left out. `value` is a value of TOML.
+    pub(super) fn record_gateway_value(&self, name: &str, value: impl Into<Value>) {
+        let shown = ValueText::Toml(value.into().to_string());
+        self.record(name, shown, Origin::Gateway);
+    }
+
+    /// Leaves out a value that has no effect here.
+    pub(super) fn omit_value(&self, name: &str) {
+        self.findings.values.borrow_mut().remove(&self.full(name));
+    }
+
+    /// Records the value of a name that the operator chose.
+    pub(super) fn record_other(&self, name: &str, text: &str, is_hidden: bool) {
+        let shown = match is_hidden {
+            true => ValueText::Hidden,
+            false => ValueText::Toml(Value::String(text.to_owned()).to_string()),
+        };
+        self.record(name, shown, self.origin(name));
     }
 
     fn inner(&self, name: &str, section: &'static Section) -> Reader<'s> {
@@ -326,11 +374,20 @@ impl<'s> Reader<'s> {
 
     fn about(&self, name: &str, remedy: String) -> Problem {
         let key = self.full(name);
-        let variable = self.source.overrides.get(&key);
+        let variable = self.source.variable(&key);
         Problem {
-            place: variable.unwrap_or(&self.source.file).clone(),
+            place: variable.unwrap_or(&self.source.file).to_owned(),
             key,
             remedy,
         }
+    }
+}
+
+/// The remedy for a key that does not exist beside `names`.
+fn unknown_key(name: &str, names: &[&str]) -> String {
+    let all = format!("the keys here are {}", names.join(", "));
+    match upstream::nearest(name, names) {
+        Some(near) => format!("is not a known key; did you mean {near}? {all}"),
+        None => format!("is not a known key; {all}"),
     }
 }

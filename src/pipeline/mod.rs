@@ -17,6 +17,7 @@
 //! * `faces`: the pipeline as the rest of the program sees it
 //! * `lookup`: looks a face up, and waits where the plan says so
 //! * `target`: the face to look up, with its key
+//! * `preview`: the answer that a request would get, without a call
 //! * `served_face`: the results
 //! * `patience`: how long a request waits
 //! * `single_flight`: one fetch per face at a time
@@ -115,6 +116,7 @@ mod name_pattern;
 mod other_accounts;
 mod patience;
 mod person;
+mod preview;
 mod purge;
 mod push;
 mod queue;
@@ -144,6 +146,7 @@ pub use instances::{Instances, winner};
 pub use lids::TooManyAliases;
 pub use lookup::{LookUp, LookUpError, PendingLookUp};
 pub use name_pattern::{NamePattern, is_instance_name};
+pub use preview::Preview;
 pub use purge::{PurgeCounts, PurgeMode, PurgeScope};
 pub use push::{Push, PushError};
 pub use relay::RelayError;

@@ -71,7 +71,7 @@ impl HeaderBlock {
     }
 
     /// The same headers for hyper.
-    pub(super) fn to_map(&self) -> HeaderMap {
+    pub fn to_map(&self) -> HeaderMap {
         let headers = self.lines().filter_map(|line| {
             let line = &self.0[line];
             let colon = line.iter().position(|byte| *byte == b':')?;

@@ -128,11 +128,17 @@ fn with_spans(
 fn layer<S>(
     writer: Arc<LogWriter>,
 ) -> fmt::Layer<S, DefaultFields, fmt::format::Format, Arc<LogWriter>> {
-    fmt::layer().with_ansi(is_ansi()).with_writer(writer)
+    let layer = fmt::layer();
+    // The default has colors, unless `NO_COLOR` is set.
+    let layer = match std::io::stdout().is_terminal() {
+        true => layer,
+        false => layer.with_ansi(false),
+    };
+    layer.with_writer(writer)
 }
 
 fn text() -> fmt::format::Format<Full> {
-    fmt::format().with_ansi(is_ansi())
+    fmt::format()
 }
 
 fn json() -> fmt::format::Format<Json> {
@@ -141,10 +147,6 @@ fn json() -> fmt::format::Format<Json> {
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-}
-
-fn is_ansi() -> bool {
-    std::io::stdout().is_terminal()
 }
 
 /// Checks that `level` is a level or a filter; the error says what to write.

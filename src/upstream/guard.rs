@@ -2,7 +2,7 @@
 //! addresses may be dialed. Every link and every redirect is checked, then each address before a
 //! connection to it.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 
@@ -121,6 +121,19 @@ impl FromStr for HostPattern {
             with_subdomains,
             port,
         })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.with_subdomains {
+            f.write_str("*.")?;
+        }
+        f.write_str(&self.host)?;
+        match self.port {
+            443 => Ok(()),
+            port => write!(f, ":{port}"),
+        }
     }
 }
 

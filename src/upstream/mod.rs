@@ -32,7 +32,7 @@ mod resolver;
 pub use client::{Client, ClientError, ClientSettings, Download, StreamedBody, unguarded_client};
 pub use description::{
     Defaults, Description, Param,
-    account::AccountProblem,
+    account::{ACCOUNT_PLACEHOLDER, AccountProblem},
     answer::{AnswerFacts, AnswerKind, WrittenAnswer},
     call_head::CallHead,
     catalog::Catalog,
@@ -45,7 +45,7 @@ pub use description::{
     parse::{Source, load},
     sample_report::SampleReport,
     shipped::{SHIPPED, shipped},
-    table::DescriptionProblem,
+    table::{DescriptionProblem, nearest},
 };
 pub use guard::{Guard, GuardError, HostPattern};
 pub use link::{BadLink, Link};

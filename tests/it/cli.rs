@@ -1,12 +1,13 @@
 //! The commands of the real binary, and their messages when something is wrong.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{io::Write, net::TcpStream, os::unix::fs::PermissionsExt};
 
 use crate::support::{
-    Answer,
+    Answer, LIMIT,
     program::{Program, Running, errors, impossible},
+    until,
 };
-use faceplate::emulator::{Emulator, Options};
+use faceplate::emulator::{Emulator, Fault, Options, Rule, Vendor};
 
 const GOOD: &str = r#"
 [access]
@@ -140,7 +141,7 @@ fn a_missing_configuration_file_is_reported_with_a_remedy() {
     let output = program.run(&["serve"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        errors(&output).contains("copy config/faceplate.toml"),
+        errors(&output).contains("faceplate init GATEWAY"),
         "{}",
         errors(&output)
     );
@@ -504,4 +505,61 @@ async fn emulate_prints_commands_to_try() {
     );
     running.signal("TERM");
     assert_eq!(running.end().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_that_emulate_prints_shows_a_face() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_faceplate"));
+    command.args(["emulate", "--listen", "127.0.0.1:0", "--cdn", "127.0.0.1:0"]);
+    let mut emulator = Running::start(command);
+    let printed = emulator.wait_for("[instances.wuzapi]");
+    let printed = match printed.ends_with("allow_private = [\"127.0.0.0/8\"]\n") {
+        true => printed,
+        false => emulator.wait_for("wuzapi\"\naccount"),
+    };
+    let program = Program::with(&printed);
+    let mut command = program.command(&["serve"]);
+    command
+        .env("FACEPLATE_SERVER__LISTEN", "127.0.0.1:0")
+        .env("FACEPLATE_ADMIN__LISTEN", "127.0.0.1:0")
+        .env("FACEPLATE_CACHE__DIR", program.folder.path().join("cache"));
+    let mut server = Running::start(command);
+    server.wait_for("serving faces");
+    for instance in Vendor::ALL.map(Vendor::name) {
+        let path = format!("/avatar/{instance}/628100000001@c.us?wait=10");
+        let answer = Answer::to(&server.address("listen"), "GET", &path, &[]).await;
+        // Its API has only the account's own picture.
+        let is_known = instance != "wachat";
+        assert_eq!(
+            answer.status,
+            if is_known { 200 } else { 404 },
+            "{instance}"
+        );
+        assert!(
+            !is_known || answer.header("x-faceplate-source") == "picture",
+            "{instance}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_a_server_that_waits_for_a_slow_client() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    let mut command = program.command(&["serve"]);
+    command.env("FACEPLATE_SERVER__DRAIN_TIMEOUT", "1h");
+    let hang = Rule::api(Fault::Hang);
+    emulator.control().inject(hang).unwrap();
+    command.env("FACEPLATE_CACHE__FIRST_PAINT", "1h");
+    let mut server = Running::start(command);
+    server.wait_for("serving faces");
+    let mut client = TcpStream::connect(server.address("listen")).unwrap();
+    let request = "GET /avatar/waha/628100000001@c.us HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    until(async || emulator.control().calls().api > 0, LIMIT).await;
+    server.signal("INT");
+    server.wait_for("a second signal ends at once");
+    server.signal("INT");
+    let (code, said) = server.end();
+    assert_eq!(code, Some(130), "{said}");
 }

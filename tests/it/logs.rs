@@ -2,7 +2,11 @@
 
 use std::{process::Stdio, time::Duration};
 
-use crate::support::{Answer, events::Events, program::Program};
+use crate::support::{
+    Answer,
+    events::Events,
+    program::{Program, on_a_terminal},
+};
 use faceplate::emulator::{Emulator, Fault, Options, Rule};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -290,4 +294,26 @@ async fn a_stalled_log_reader_loses_lines_and_delays_no_answer_probe_or_shutdown
     kill_process(pid, Signal::TERM).unwrap();
     let end = time::timeout(Duration::from_secs(20), process.wait()).await;
     assert!(end.expect("an end in time").unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_color_in_the_environment_keeps_colors_out_of_the_log_on_a_terminal() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(&emulator, "");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // The log has begun when the server finds the address in use, and ends.
+    let shown = |no_color: &str| {
+        let mut command = program.command(&["serve"]);
+        let address = taken.local_addr().unwrap().to_string();
+        command.env("FACEPLATE_SERVER__LISTEN", address);
+        command.env("NO_COLOR", no_color);
+        let screen = program.folder.path().join("screen");
+        on_a_terminal(&command, &screen).wait().unwrap();
+        let shown = std::fs::read_to_string(screen).unwrap();
+        assert!(shown.contains("the limit of open files"), "{shown}");
+        shown
+    };
+    assert!(shown("").contains("\u{1b}["));
+    let plain = shown("1");
+    assert!(!plain.contains("\u{1b}["), "{plain:?}");
 }

@@ -1,16 +1,10 @@
 //! Warm-up runs, which fetch many faces ahead.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{fs, process::Stdio, time::Duration};
 
 use crate::support::{
     Answer, LIMIT,
-    program::{Program, Running, errors},
+    program::{Program, Running, errors, on_a_terminal},
     rig::{Rig, Settings},
     until,
 };
@@ -423,24 +417,33 @@ async fn the_warm_command_uses_a_running_server() {
     assert_eq!(scene.calls(), 5);
 }
 
-/// Starts a command on a terminal, whose contents go to `screen`.
-fn on_a_terminal(command: &Command, screen: &Path) -> Child {
-    let quoted = |word: &OsStr| format!("'{}'", word.to_str().unwrap());
-    let words = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args());
-    let words: Vec<_> = words.map(quoted).collect();
-    let env = command.get_envs();
-    Command::new("script")
-        .args(["--quiet", "--return", "--flush", "--command"])
-        .arg(words.join(" "))
-        .arg(screen)
-        .envs(env.filter_map(|(name, value)| Some((name, value?))))
-        .env("TERM", "xterm")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("there is no script: run make setup")
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_warm_command_says_how_to_stop_the_run_that_goes_on_in_the_server() {
+    let scene = Scene::set().await;
+    let hang = Rule::api(Fault::Hang);
+    scene.emulator.control().inject(hang).unwrap();
+    let server = scene.program.serve();
+    let command = |args: &[&str]| {
+        let mut command = scene.program.command(args);
+        command.env("FACEPLATE_ADMIN__LISTEN", server.address("admin"));
+        command
+    };
+    let list = scene.program.folder.path().join("faces");
+    let warm = Running::start(command(&["warm", "waha", list.to_str().unwrap()]));
+    until(async || scene.calls() > 0, LIMIT).await;
+    warm.signal("INT");
+    let (code, said) = warm.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("faceplate warm waha --stop"), "{said}");
+
+    let output = command(&["warm", "waha", "--stop"]).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let runs = Answer::to(&server.address("admin"), "GET", "/v1/warm", &[]).await;
+    assert_eq!(runs.text(), "[]");
+    let output = command(&["warm", "waha", "--stop"]).output().unwrap();
+    assert!(!output.status.success());
+    let said = errors(&output);
+    assert!(said.contains("fetching no faces of waha"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -503,7 +506,8 @@ async fn the_warm_command_explains_unsupported_requests() {
     let list = scene.program.folder.path().join("wrong");
     fs::write(&list, "628100000001\nBob\n").unwrap();
     for (args, says) in [
-        (vec!["warm", "waha"], "FILE"),
+        (vec!["warm", "waha"], "<FILE|--chats|--stop>"),
+        (vec!["warm", "waha", "--stop"], "does not answer"),
         (vec!["warm", "nobody", "--chats"], "no instance"),
         (
             vec!["warm", "waha", "missing.txt"],

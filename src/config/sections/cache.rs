@@ -15,7 +15,8 @@ use crate::{
     },
     in_flight::InFlight,
     limits::CooldownPolicy,
-    pipeline, store,
+    pipeline,
+    store::{self, disk_space},
 };
 
 pub(super) const SECTION: Section = Section {
@@ -142,6 +143,11 @@ pub(super) const SECTION: Section = Section {
     }],
 };
 
+/// A shorter `ttl` is probably a mistake.
+const SHORT_TTL: Duration = Duration::from_secs(60);
+/// A longer `ttl` is probably a mistake.
+const LONG_TTL: Duration = Duration::from_secs(366 * 86_400);
+
 /// The values of `[cache]`.
 pub(super) struct Cache {
     pub(super) store: store::Settings,
@@ -192,8 +198,45 @@ pub(super) fn read(
         },
         cooldown_policy,
     };
+    warn_of_useless_limits(reader, &cache);
     reader.finish();
     cache
+}
+
+/// Warns of values with which the cache keeps nothing, or nothing for long.
+fn warn_of_useless_limits(reader: &Reader<'_>, cache: &Cache) {
+    let limits = &cache.store.maintenance;
+    if cache.pipeline.policy.ttl < SHORT_TTL {
+        reader.warning(
+            "ttl",
+            "with less than a minute, nearly every look at a face is a call to the vendor, which endangers the account; write for example 24h",
+        );
+    }
+    if cache.pipeline.policy.ttl > LONG_TTL {
+        reader.warning(
+            "ttl",
+            "with more than a year, a new picture is not noticed; write for example 24h",
+        );
+    }
+    if limits.max_bytes < cache.store.max_picture as u64 {
+        reader.warning(
+            "max_bytes",
+            "is less than one picture may have (upstream.max_picture), so hardly any stays; write for example 1GiB",
+        );
+    }
+    let existing = cache.store.dir.ancestors().find(|dir| dir.exists());
+    if let Some(Ok(space)) = existing.map(disk_space)
+        && limits.min_free >= space.size
+    {
+        reader.warning(
+            "min_free",
+            &format!(
+                "the disk of {} has {} MiB in all, so it is always short of space, and new faces are evicted again; write less",
+                cache.store.dir.display(),
+                space.size >> 20
+            ),
+        );
+    }
 }
 
 /// Messages name the directory in full. An error means that there is no working directory.

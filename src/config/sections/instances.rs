@@ -225,6 +225,8 @@ fn instance(
         picture_hosts: if has_hosts {
             picture_hosts
         } else {
+            let hosts = defaults.picture_hosts.iter().map(ToString::to_string);
+            reader.record_gateway_value("picture_hosts", hosts.collect::<Vec<_>>());
             defaults.picture_hosts.clone()
         },
         allow_private: reader.get("allow_private"),
@@ -232,7 +234,11 @@ fn instance(
     let lookups = quota_or(reader, "lookups", defaults.lookups);
     let refreshes = quota_or(reader, "refreshes", defaults.refreshes);
     let daily: Option<NonZeroU32> = reader.optional("daily");
-    let daily = daily.or(defaults.daily.and_then(NonZeroU32::new));
+    let daily = daily.or_else(|| {
+        let daily = NonZeroU32::new(defaults.daily?)?;
+        reader.record_gateway_value("daily", i64::from(daily.get()));
+        Some(daily)
+    });
     let sensitivity = detectors::sensitivity(&reader.section("empty_answers"));
     let default_pictures = detectors::default_pictures(&reader.section("default_pictures"));
     let fallback = reader.get(fallback::FALLBACK.name);
@@ -242,6 +248,13 @@ fn instance(
         reader.problem(
             "pass_through",
             "has no gateway to pass through to, because the provider is push; remove it".into(),
+        );
+    }
+
+    if guard.allow_private.iter().any(is_vast) {
+        reader.warning(
+            "allow_private",
+            "a network of this size takes the protection of all other machines away: a gateway's link may then lead to any of them; write the gateway's own network",
         );
     }
 
@@ -305,6 +318,7 @@ fn params(reader: &Reader<'_>, provider: Option<&Description>) -> BTreeMap<Strin
     let mut params = BTreeMap::new();
     for param in declared {
         if let Some(default) = &param.default {
+            reader.record_gateway_value(&param.name, default.as_str());
             params.insert(param.name.clone(), SecretString::from(default.as_str()));
         }
     }
@@ -313,6 +327,7 @@ fn params(reader: &Reader<'_>, provider: Option<&Description>) -> BTreeMap<Strin
             .iter()
             .all(|param| param.name != *name || param.is_secret);
         let is_reference = text.starts_with("env:") || text.starts_with("file:");
+        reader.record_other(name, text, is_secret && !is_reference);
         let value = if is_secret || is_reference {
             reader.secret(name, &SecretReference(text.to_owned()))
         } else {
@@ -334,14 +349,20 @@ fn params(reader: &Reader<'_>, provider: Option<&Description>) -> BTreeMap<Strin
 
 /// The quota of the instance, or the description's where the instance sets none.
 fn quota_or(reader: &Reader<'_>, section: &str, default: Option<(u32, u32)>) -> Quota {
-    let written = quota(&reader.section(section));
+    let inner = reader.section(section);
+    let written = quota(&inner);
     let default = default.and_then(|(per_minute, burst)| {
         Some(Quota {
             per_minute: NonZeroU32::new(per_minute)?,
             burst: NonZeroU32::new(burst)?,
         })
     });
-    default.filter(|_| !reader.has(section)).unwrap_or(written)
+    let Some(default) = default.filter(|_| !reader.has(section)) else {
+        return written;
+    };
+    inner.record_gateway_value("per_minute", i64::from(default.per_minute.get()));
+    inner.record_gateway_value("burst", i64::from(default.burst.get()));
+    default
 }
 
 fn token(reader: &Reader<'_>) -> Option<SecretString> {
@@ -361,11 +382,12 @@ fn schedule(reader: &Reader<'_>, provider: Option<&Description>) -> Option<Sched
     let at: Option<TimeOfDay> = reader.optional("at");
     let top = reader.get::<NonZeroU32>("top").get() as usize;
     reader.finish();
-    if at.is_none() && reader.has("top") {
-        reader.problem(
-            "at",
-            "is missing; write a time of day in UTC such as \"03:00\"".into(),
-        );
+    if at.is_none() {
+        reader.omit_value("top");
+        if reader.has("top") {
+            let remedy = "is missing; write a time of day in UTC such as \"03:00\"";
+            reader.problem("at", remedy.into());
+        }
     }
     let TimeOfDay(at) = at?;
     if provider.is_some_and(|provider| !provider.has_chats()) {
@@ -378,7 +400,10 @@ fn base_url(reader: &Reader<'_>, provider: Option<&Description>) -> Option<Url> 
     let written: Option<UrlText> = reader.optional("base_url");
     let text = match (&written, provider?.base_url.as_deref()) {
         (Some(UrlText(text)), _) => text.as_str(),
-        (None, Some(text)) => text,
+        (None, Some(text)) => {
+            reader.record_gateway_value("base_url", text);
+            text
+        }
         (None, None) => {
             reader.problem("base_url", "is missing; this gateway is self-hosted: write where it listens, such as https://waha.example".into());
             return None;
@@ -401,6 +426,14 @@ fn base_url(reader: &Reader<'_>, provider: Option<&Description>) -> Option<Url> 
             );
             None
         }
+    }
+}
+
+/// Whether a network has more addresses than any private one.
+fn is_vast(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => network.prefix_len() < 7,
     }
 }
 

@@ -42,8 +42,10 @@ mod upstream;
 
 use std::path::PathBuf;
 
+use toml::{Table, Value};
+
 use super::{
-    Config, Problems, Reloadable, Startup,
+    Config, Problem, Problems, Reloadable, Startup,
     key::Section,
     reader::{Findings, Reader},
     source::Source,
@@ -114,6 +116,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         is_open,
     );
     root.finish();
+    report_misspelled_overrides(source, &findings);
 
     let secret_files = findings.secret_files.into_inner();
     let problems = findings.problems.into_inner();
@@ -153,8 +156,37 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         },
         restart_only: findings.restart_only.into_inner(),
         warnings: findings.warnings.into_inner(),
+        values: findings.values.into_inner(),
     };
     (Ok(config), secret_files)
+}
+
+/// Warns of variables that look like overrides and set nothing.
+fn report_misspelled_overrides(source: &Source, findings: &Findings) {
+    let instances = source.table.get("instances").and_then(Value::as_table);
+    let instances: Vec<_> = instances.into_iter().flat_map(Table::keys).collect();
+    let mut keys = Vec::new();
+    for (path, _) in SECTIONS.all_keys() {
+        match path.strip_prefix("instances.NAME") {
+            None => keys.push(path),
+            Some(rest) => {
+                keys.extend(
+                    instances
+                        .iter()
+                        .map(|name| format!("instances.{name}{rest}")),
+                );
+            }
+        }
+    }
+    let used = findings.secret_variables.borrow();
+    let mut warnings = findings.warnings.borrow_mut();
+    for (variable, meant) in source.misspelled_overrides(&keys, &used) {
+        warnings.push(Problem {
+            place: variable.to_owned(),
+            key: String::new(),
+            remedy: format!("sets nothing; did you mean {meant}?"),
+        });
+    }
 }
 
 /// Reads the descriptions of gateways alone.
@@ -173,9 +205,6 @@ pub(super) fn read_catalog(source: &Source) -> Result<Catalog, Problems> {
 mod tests {
     use std::{collections::BTreeMap, fs, path::Path};
 
-    use secrecy::ExposeSecret;
-    use toml::{Table, Value};
-
     use super::*;
     use crate::{
         avatar::Policy,
@@ -184,6 +213,7 @@ mod tests {
         server::Settings,
         telemetry::log,
     };
+    use secrecy::ExposeSecret;
 
     /// A configuration with TLS, traces and a daily warm-up, so that every key counts. In `folder` there is a directory
     /// of descriptions, with one of the operator's own for the provider that it uses.

@@ -47,6 +47,7 @@ pub(super) fn read(reader: &Reader<'_>, name: &str) -> Option<PatternKeys> {
     let names = NamePattern::parse(name);
     if names.is_none() {
         for key in [MAX_NAMES.name, IDLE.name] {
+            reader.omit_value(key);
             if reader.has(key) {
                 reader.problem(
                     key,

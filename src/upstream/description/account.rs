@@ -9,6 +9,9 @@ use super::{
 };
 use crate::upstream::provider::Account;
 
+/// The account in a configuration that nobody has edited yet.
+pub const ACCOUNT_PLACEHOLDER: &str = "write-the-account-here";
+
 /// A value of an instance that does not fit its description.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountProblem {
@@ -28,6 +31,12 @@ impl Description {
                 remedy,
             });
         };
+        if account.name == ACCOUNT_PLACEHOLDER {
+            report(
+                "account",
+                format!("is not written yet; it is {}", self.account),
+            );
+        }
         for param in &self.params {
             if !account.params.contains_key(&param.name) {
                 let key = format!("params.{}", param.name);

@@ -378,7 +378,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 /// The known word that `word` was probably meant to be.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let likeness = |other: &str| strsim::jaro_winkler(word, other);
     let nearest = known
         .iter()

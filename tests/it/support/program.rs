@@ -1,6 +1,7 @@
 //! The real binary, with a configuration for one test.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -208,4 +209,24 @@ pub fn impossible(folder: &Path) -> String {
     let file = folder.join("file");
     fs::write(&file, "").unwrap();
     file.join("cache").display().to_string()
+}
+
+/// Starts a command on a terminal, whose contents go to `screen`.
+pub fn on_a_terminal(command: &Command, screen: &Path) -> Child {
+    let quoted = |word: &OsStr| format!("'{}'", word.to_str().unwrap());
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    let words: Vec<_> = words.map(quoted).collect();
+    let env = command.get_envs();
+    Command::new("script")
+        .args(["--quiet", "--return", "--flush", "--command"])
+        .arg(words.join(" "))
+        .arg(screen)
+        .envs(env.filter_map(|(name, value)| Some((name, value?))))
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("there is no script: run make setup")
 }
