@@ -1,4 +1,5 @@
-"""Renders the Kubernetes overlays with kubectl, and checks the schemas, the references and the security settings.
+"""Renders the Kubernetes overlays with kubectl and the chart with Helm, and checks the schemas, the references and the
+security settings.
 
 Prints the configuration and the environment of each Faceplate container as JSON, for `faceplate check`.
 """
@@ -10,10 +11,14 @@ import subprocess
 import sys
 import tempfile
 
+import helm_python as helm
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KUBERNETES = ROOT / "deploy/kubernetes"
+CHART = ROOT / "deploy/helm/faceplate"
+# The kinds of the Prometheus Operator, whose schemas are not those of Kubernetes.
+OPERATOR = {"ServiceMonitor", "PrometheusRule"}
 TOOLS = pathlib.Path(sys.executable).parent
 SECRET = "a secret of some length"
 FOLDER = "/run/secrets/faceplate"
@@ -82,14 +87,19 @@ def renewable(name, container, volumes, config, keys):
 
 
 def overlay(folder, keys):
-    rendered = tool("kubectl", "kustomize", folder)
+    return check(folder, yaml.safe_load_all(tool("kubectl", "kustomize", folder)), keys)
+
+
+def check(folder, manifests, keys):
+    """Checks the manifests. Returns them by kind and name, the pod, and the configuration that it gives to Faceplate."""
+    found = {}
+    for manifest in manifests:
+        found.setdefault(manifest["kind"], {})[manifest["metadata"]["name"]] = manifest
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(rendered)
+        known = [one for kind, named in found.items() if kind not in OPERATOR for one in named.values()]
+        file.write(yaml.safe_dump_all(known))
         file.flush()
         tool("kubernetes-validate", "--strict", "-k", "1.33", file.name)
-    found = {}
-    for manifest in yaml.safe_load_all(rendered):
-        found.setdefault(manifest["kind"], {})[manifest["metadata"]["name"]] = manifest
     (deployment,) = found["Deployment"].values()
     template = deployment["spec"]["template"]
     pod, labels = template["spec"], template["metadata"]["labels"].items()
@@ -104,11 +114,12 @@ def overlay(folder, keys):
     ask(pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch", f"{folder}: each start walks the cache")
     ask(pod["automountServiceAccountToken"] is False, f"{folder}: it gets a token of the cluster")
     # The cache directory belongs to one process.
-    ask(deployment["spec"]["replicas"] == 1 and deployment["spec"]["strategy"]["type"] == "Recreate", f"{folder}: two at once")
+    if any("persistentVolumeClaim" in volume for volume in pod["volumes"]):
+        ask(deployment["spec"]["replicas"] == 1 and deployment["spec"]["strategy"]["type"] == "Recreate", f"{folder}: two at once")
     for volume in pod["volumes"]:
         ask(volume.get("configMap", {}).get("name") in {None, *found["ConfigMap"]}, f"{folder}: {volume} is not there")
         claim = volume.get("persistentVolumeClaim", {}).get("claimName")
-        ask(claim in {None, *found["PersistentVolumeClaim"]}, f"{folder}: {volume} is not there")
+        ask(claim in {None, *found.get("PersistentVolumeClaim", {})}, f"{folder}: {volume} is not there")
 
     ports, told = set(), None
     for container in pod.get("initContainers", []) + pod["containers"]:
@@ -127,8 +138,111 @@ def overlay(folder, keys):
     ask(set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}, f"{folder}: the policy leaves a way open")
     for rule in policy["spec"]["egress"]:
         allowed = {port["port"] for port in rule["ports"]}
-        ask(allowed == {53} or allowed == {443} and all(to["ipBlock"]["except"] for to in rule["to"]), f"{folder}: out by {rule}")
+        is_public = allowed == {443} and all(to["ipBlock"]["except"] for to in rule["to"])
+        is_named = "to" in rule and all("podSelector" in to for to in rule["to"])
+        ask(allowed == {53} or is_public or is_named, f"{folder}: out by {rule}")
     return found, pod, told
+
+
+def chart(name, keys, **values):
+    """Checks the chart with these values, and adds what only a chart has."""
+    values = {"config": (KUBERNETES / "base/faceplate.toml").read_text(), **values}
+    try:
+        with helm.Chart.load(CHART) as loaded:
+            loaded.validate_schema(values)
+            rendered = loaded.render(values, name="faces", namespace="prod")
+    except helm.HelmError as error:
+        problems.append(f"{name}: {error}")
+        return {}, None
+    texts = [text for path, text in rendered.items() if not path.endswith("NOTES.txt")]
+    manifests = [one for text in texts for one in yaml.safe_load_all(text) if one]
+    found, pod, told = check(name, manifests, keys)
+    names = {one for kind in found.values() for one in kind}
+    ask(all(one.startswith("faces-faceplate") for one in names), f"{name}: {names} clash with another release's")
+    (deployment,) = found["Deployment"].values()
+    (container,) = pod["containers"]
+    delay = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    ask(pod["terminationGracePeriodSeconds"] >= delay + 30, f"{name}: the pod is killed while it drains")
+    for service in found["Service"].values():
+        ports = {port["name"] for port in service["spec"]["ports"]}
+        is_admin = service["metadata"]["labels"].get("app.kubernetes.io/component") == "admin"
+        ask(("admin" in ports) == is_admin, f"{name}: the admin listener is in the public Service")
+        ask(not is_admin or service["spec"]["type"] == "ClusterIP", f"{name}: the admin Service is public")
+    for monitor in found.get("ServiceMonitor", {}).values():
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        (service,) = [one for one in found["Service"].values() if wanted <= one["metadata"]["labels"].items()]
+        (endpoint,) = monitor["spec"]["endpoints"]
+        ask(endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}, f"{name}: {endpoint}")
+        ask(endpoint["honorLabels"] and endpoint["authorization"]["credentials"]["key"] in keys, f"{name}: {endpoint}")
+        job = service["metadata"]["labels"][monitor["spec"]["jobLabel"]]
+        alerts = (ROOT / "deploy/monitoring/alerts.yml").read_text()
+        ask(set(re.findall('job="([a-z]+)"', alerts)) == {job}, f"{name}: the alerts ask for another job than {job}")
+    for scaler in found.get("HorizontalPodAutoscaler", {}).values():
+        ask(scaler["spec"]["scaleTargetRef"]["name"] in found["Deployment"], f"{name}: it scales nothing")
+        ask("replicas" not in deployment["spec"], f"{name}: an upgrade would undo the scaling")
+    for ingress in found.get("Ingress", {}).values():
+        for path in ingress["spec"]["rules"][0]["http"]["paths"]:
+            target = path["backend"]["service"]
+            ports = {port["name"] for port in found["Service"][target["name"]]["spec"]["ports"]}
+            ask(target["port"]["name"] in ports - {"admin"}, f"{name}: {path}")
+    (policy,) = found["NetworkPolicy"].values()
+    for rule in policy["spec"]["ingress"]:
+        is_admin = any(port["port"] == 9090 for port in rule["ports"])
+        ask(not is_admin or rule["from"], f"{name}: everyone reaches the admin listener")
+    return found, told
+
+
+def refused(what, **values):
+    """Checks that the chart refuses these values, with a message that has `what` in it."""
+    try:
+        with helm.Chart.load(CHART) as loaded:
+            loaded.validate_schema(values)
+            loaded.render(values, name="faces", namespace="prod")
+        problems.append(f"the chart accepts {values}")
+    except helm.HelmError as error:
+        ask(what in str(error), f"{values}: {error}, without {what}")
+
+
+def charts(keys):
+    """The chart as it is, with everything, and as a fleet."""
+    report = helm.lint(CHART)
+    worse = [message for message in report["messages"] if message["severity"] > 1]
+    ask(not worse and not report["errors"], f"helm lint: {report}")
+    _, plain = chart("chart", keys)
+    on = {"enabled": True}
+    everything, full = chart(
+        "chart with everything",
+        keys,
+        hooks=on,
+        ingress={**on, "tlsSecretName": "certificate", "className": "nginx"},
+        serviceMonitor=on,
+        prometheusRule=on,
+        dashboard=on,
+        networkPolicy={"extraEgress": [{"to": [{"podSelector": {}}], "ports": [{"port": 3000, "protocol": "TCP"}]}]},
+        env={"FACEPLATE_CACHE__MAX_BYTES": "2GiB"},
+    )
+    (rule,) = everything["PrometheusRule"].values()
+    alerts = yaml.safe_load((ROOT / "deploy/monitoring/alerts.yml").read_text())
+    ask(rule["spec"] == alerts, "the chart's rules are not those of deploy/monitoring")
+    dashboard = everything["ConfigMap"]["faces-faceplate-dashboard"]["data"]["faceplate.json"]
+    original = json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text())
+    ask(json.loads(dashboard) == original, "the chart's dashboard is not that of deploy/monitoring")
+    fleet, shared = chart("chart of a fleet", keys, cache={"persistent": False}, autoscaling=on)
+    (deployment,) = fleet["Deployment"].values()
+    ask(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, "an update of the fleet takes pods away first")
+    ask("PersistentVolumeClaim" not in fleet, "the fleet has a volume")
+    config = (KUBERNETES / "base/faceplate.toml").read_text()
+    refused("config is empty")
+    refused("belongs to one pod", config=config, replicas=2)
+    refused("belongs to one pod", config=config, autoscaling=on)
+    refused("additional properties", config=config, replcias=2)
+    refused("/service/port", config=config, service={"port": "80"})
+    refused("/cache/accessMode", config=config, cache={"accessMode": "ReadWriteMany"})
+    manifest = (ROOT / "Cargo.toml").read_text()
+    version = re.search('^version = "(.+)"$', manifest, re.M).group(1)
+    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    ask(about["version"] == about["appVersion"] == version, f"the chart is not of version {version}")
+    return {"chart": plain, "chart-full": full, "chart-fleet": shared}
 
 
 files()
@@ -140,5 +254,5 @@ _, pod, beside = overlay(KUBERNETES / "overlays/sidecar", keys)
 ask(sidecar["restartPolicy"] == "Always", "the sidecar is none")
 ask(any(variable["value"] == "127.0.0.1:8080" for variable in sidecar["env"] if "value" in variable), "others reach the sidecar")
 
-print(json.dumps({"standalone": alone, "sidecar": beside}))
+print(json.dumps({"standalone": alone, "sidecar": beside, **charts(keys)}))
 sys.exit("\n".join(problems) or 0)

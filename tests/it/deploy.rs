@@ -47,7 +47,8 @@ fn units() -> tempfile::TempDir {
     for item in fs::read_dir(deploy("systemd")).unwrap() {
         let path = item.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        let text = text.replace("/usr/local/bin/faceplate", env!("CARGO_BIN_EXE_faceplate"));
+        let program = concat!("=", env!("CARGO_BIN_EXE_faceplate"), " ");
+        let text = text.replace("=faceplate ", program);
         fs::write(folder.path().join(path.file_name().unwrap()), text).unwrap();
     }
     folder
@@ -313,7 +314,7 @@ fn kubernetes_accepts_the_manifests_and_faceplate_their_configuration() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deploy.py");
     let said = content(Command::new(python).arg(script));
     let deployments: BTreeMap<String, Deployment> = serde_json::from_str(&said).unwrap();
-    assert_eq!(deployments.len(), 2);
+    assert_eq!(deployments.len(), 5);
     let folder = tempfile::tempdir().unwrap();
     let mounted = folder.path().display().to_string();
     for (overlay, deployment) in deployments {
@@ -371,7 +372,7 @@ fn a_renewed_secret_reaches_the_server_in_each_deployment_by_the_command_of_the_
 fn a_reload_of_the_unit_checks_the_configuration_and_a_failed_start_is_retried() {
     let unit = read("systemd/faceplate.service");
     let (check, signal) = (
-        unit.find("ExecReload=/usr/local/bin/faceplate check"),
+        unit.find("ExecReload=faceplate check"),
         unit.find("ExecReload=/bin/kill -HUP"),
     );
     assert!(check.is_some() && check < signal);
