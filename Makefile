@@ -1,6 +1,14 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-choices bench-profile bench-smoke bench-images container-smoke container-test container-clean licenses
+.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-choices bench-profile bench-smoke bench-images container-smoke container-test container-clean licenses man install deb dist release-check release-notes advisories msrv
+
+# Where and from where `make install` copies.
+PREFIX = /usr/local
+BIN = target/release/faceplate
+# Where `make deb` and `make dist` put their files.
+DIST = target/dist
+VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
 
 # Where `make setup` puts tools that the machine lacks.
 export PATH := $(PATH):$(CURDIR)/target/test-tools/bin
@@ -86,3 +94,35 @@ container-test: ## the image as it is released, and the compose file: all that t
 
 container-clean: ## take away the images that these tests made
 	@sh tests/container/standins.sh --remove
+
+man: ## the manual pages and completions, after a change of the command line
+	FACEPLATE_WRITE_DOCS=1 cargo test --locked --test it cli_docs::
+
+install: ## install the built program, its manual, completions and units below DESTDIR and PREFIX (/usr/local)
+	@test -x "$(BIN)" || { echo "install: there is no $(BIN); run cargo build --release first" >&2; exit 1; }
+	install -D -m 0755 "$(BIN)" "$(DESTDIR)$(PREFIX)/bin/faceplate"
+	install -d "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/lib/systemd/system"
+	install -m 0644 deploy/man/*.1 "$(DESTDIR)$(PREFIX)/share/man/man1/"
+	install -m 0644 deploy/systemd/* "$(DESTDIR)$(PREFIX)/lib/systemd/system/"
+	install -D -m 0644 deploy/completions/faceplate.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/faceplate"
+	install -D -m 0644 deploy/completions/faceplate.zsh "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_faceplate"
+	install -D -m 0644 deploy/completions/faceplate.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/faceplate.fish"
+
+deb: ## a Debian package of the built program, in DIST (target/dist)
+	@sh deploy/debian/build "$(abspath $(BIN))" "$(VERSION)" "$(abspath $(DIST))"
+
+dist: ## an archive of the built program, and checksums, in DIST
+	@sh deploy/release/release dist "$(abspath $(BIN))" "$(abspath $(DIST))"
+
+release-check: ## whether TAG, Cargo.toml, the chart and CHANGELOG.md name one version
+	@sh deploy/release/release check "$(TAG)"
+
+release-notes: ## the section of CHANGELOG.md about TAG
+	@sh deploy/release/release notes "$(TAG:v%=%)"
+
+advisories: ## known vulnerabilities of the dependencies; asks the network
+	cargo deny --locked check advisories
+
+msrv: ## compile with the oldest Rust that Cargo.toml promises; installs it with rustup
+	rustup toolchain install --profile minimal $(MSRV)
+	cargo +$(MSRV) check --locked --lib --bins
