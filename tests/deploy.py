@@ -50,7 +50,8 @@ def files():
 def secret_keys():
     """The keys of the Secret that docs/deploy.md creates, from a dry run of its command."""
     text = (ROOT / "docs/deploy.md").read_text()
-    command = text[text.index("kubectl create secret"):].split("\nkubectl apply")[0].replace("\\\n", " ").split()
+    text = text[text.index("kubectl create secret"):].replace("\\\n", " ")
+    command = text.split("\n")[0].split()
     with tempfile.TemporaryDirectory() as folder:
         for name in ("vendor_token", "signing_key", "admin_token"):
             (pathlib.Path(folder) / name).write_text(SECRET)
@@ -227,7 +228,7 @@ def charts(keys):
     dashboard = everything["ConfigMap"]["faces-faceplate-dashboard"]["data"]["faceplate.json"]
     original = json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text())
     ask(json.loads(dashboard) == original, "the chart's dashboard is not that of deploy/monitoring")
-    fleet, shared = chart("chart of a fleet", keys, cache={"persistent": False}, autoscaling=on)
+    fleet, shared = chart("chart of a fleet", keys, persistence={"enabled": False}, autoscaling=on)
     (deployment,) = fleet["Deployment"].values()
     ask(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, "an update of the fleet takes pods away first")
     ask("PersistentVolumeClaim" not in fleet, "the fleet has a volume")
@@ -237,7 +238,7 @@ def charts(keys):
     refused("belongs to one pod", config=config, autoscaling=on)
     refused("additional properties", config=config, replcias=2)
     refused("/service/port", config=config, service={"port": "80"})
-    refused("/cache/accessMode", config=config, cache={"accessMode": "ReadWriteMany"})
+    refused("/persistence/accessMode", config=config, persistence={"accessMode": "ReadWriteMany"})
     manifest = (ROOT / "Cargo.toml").read_text()
     version = re.search('^version = "(.+)"$', manifest, re.M).group(1)
     about = yaml.safe_load((CHART / "Chart.yaml").read_text())

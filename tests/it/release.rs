@@ -206,7 +206,7 @@ fn a_release_needs_one_version_in_tag_manifest_chart_and_changelog() {
     let output = release(folder.path(), &["check", &tag]);
     assert!(output.status.success(), "{}", errors(&output));
     let notes = release(folder.path(), &["notes", version]);
-    assert_eq!(String::from_utf8_lossy(&notes.stdout), "* new\n\n");
+    assert_eq!(String::from_utf8_lossy(&notes.stdout), "* new\n");
 
     let output = release(folder.path(), &["check", "v99.0.0"]);
     assert!(!output.status.success());
