@@ -88,7 +88,12 @@ impl Draft<'_> {
     fn print_section(&self, section: &Section, path: &str) {
         say!("");
         print_comment(section.about);
-        say!("[{path}]");
+        // An empty table of this kind would be incomplete.
+        let is_required = |key: &Key| matches!(key.default, DefaultValue::Required(_));
+        match section.keys.iter().any(is_required) {
+            true => say!("# [{path}]"),
+            false => say!("[{path}]"),
+        }
         for key in section.keys {
             match (path, key.name) {
                 ("access", "signing_keys") => {

@@ -13,6 +13,10 @@ bearer_tokens = ["env:SIGNING_KEY", "in plain text as well"]
 dir = "DIR/cache"
 ttl = "12h"
 tend_files_per_second = 7
+[fleet]
+name = "crm"
+redis = "env:REDIS_URL"
+secret = "env:SIGNING_KEY"
 [traces]
 endpoint = "http://user:in-the-url@127.0.0.1:4318"
 [instances.sales]
@@ -35,6 +39,7 @@ fn values(program: &Program, args: &[&str]) -> String {
     let mut command = program.command(&args);
     command.env("FACEPLATE_CACHE__MEMORY", "77MiB");
     command.env("FACEPLATE_CACHE__MAX_ENTRIES", "12");
+    command.env("REDIS_URL", "redis://127.0.0.1:6379/0");
     command.env(
         "FACEPLATE_SERVER__TRUSTED_PROXIES",
         "10.0.0.0/8, 172.16.0.0/12",

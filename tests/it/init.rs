@@ -64,14 +64,17 @@ fn a_default_that_is_uncommented_changes_nothing() {
             name.bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
         };
-        let uncommented: String = text
-            .lines()
-            .map(|line| match line.strip_prefix("# ") {
+        // Whether the table is commented out as a whole.
+        let mut is_off = false;
+        let mut uncommented = String::new();
+        for line in text.lines() {
+            is_off = line.starts_with("# [") || is_off && !line.is_empty();
+            uncommented.push_str(match line.strip_prefix("# ").filter(|_| !is_off) {
                 Some(rest) if rest.contains(" = ") && is_key(rest) && !rest.contains('<') => rest,
                 _ => line,
-            })
-            .map(|line| format!("{line}\n"))
-            .collect();
+            });
+            uncommented.push('\n');
+        }
         assert!(uncommented.contains("\nttl = \"24h\"\n"), "{uncommented}");
         let values = |text: &str| -> Vec<String> {
             let (values, errors) = run("config", text);

@@ -72,6 +72,11 @@ pub(super) fn read(reader: &Reader<'_>, is_set: bool) -> Option<Settings> {
     let reserve = reader.get::<NonZeroU32>("reserve").get();
     let timeout = reader.get("timeout");
     reader.finish();
+    if !is_set {
+        for key in ["replicas", "reserve", "timeout"] {
+            reader.omit_value(key);
+        }
+    }
     let (name, redis, secret) = (name?, redis?, secret?);
     let is_name = !name.is_empty()
         && name.len() <= 64
