@@ -9,11 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{
-    Answer,
-    program::errors,
-    rig::{Rig, Settings},
-};
+use crate::support::{Answer, program::errors, rig::Settings};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -148,7 +144,10 @@ fn named(text: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn every_metric_of_the_dashboard_and_the_alerts_exists() {
-    let rig = Rig::start().await;
+    let rig = Settings::default()
+        .only("waha", "daily = 5000")
+        .start()
+        .await;
     // A counter appears after its first increment.
     rig.face("waha", "628100000001?s=32").await;
     Answer::send(&rig.admin(), "POST", "/v1/hooks/waha", &[], b"{}").await;
@@ -221,6 +220,72 @@ fn grafana_can_import_the_dashboard() {
     }
     assert!(dashboard["schemaVersion"].as_u64().unwrap() >= 36);
     assert!(dashboard["uid"].is_string() && dashboard["id"].is_null());
+}
+
+#[test]
+fn each_panel_of_the_dashboard_explains_itself_and_asks_for_the_chosen_job_in_valid_promql() {
+    let dashboard: Value = serde_json::from_str(&read("monitoring/dashboard.json")).unwrap();
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let names: Vec<_> = variables
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["datasource", "job", "instance"]);
+    let mut rules = String::from("groups:\n  - name: dashboard\n    rules:\n");
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = &panel["title"];
+        assert!(
+            panel["description"]
+                .as_str()
+                .is_some_and(|text| text.len() > 20),
+            "{title}"
+        );
+        for target in panel["targets"].as_array().unwrap() {
+            let expr = target["expr"].as_str().unwrap();
+            assert!(expr.contains("job=~\"$job\""), "{title}: {expr}");
+            let expr = expr.replace("$__rate_interval", "1m").replace("$job", ".*");
+            let expr = expr.replace("$instance", ".*").replace('\'', "''");
+            rules.push_str(&format!(
+                "      - {{ record: \"a:b:c\", labels: {{ id: \"{}{}\" }}, expr: '{expr}' }}\n",
+                panel["id"],
+                target["refId"].as_str().unwrap()
+            ));
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.yml");
+    fs::write(&file, rules).unwrap();
+    content(Command::new("promtool").args(["check", "rules"]).arg(file));
+}
+
+#[test]
+fn prometheus_and_grafana_of_the_compose_file_find_their_files() {
+    let compose = fs::read_to_string(deploy("../docker-compose.yml")).unwrap();
+    let mounted: Vec<_> = compose.split("\"./deploy/monitoring").skip(1).collect();
+    assert_eq!(mounted.len(), 5);
+    for rest in mounted {
+        let path = rest.split(':').next().unwrap();
+        assert!(
+            deploy("monitoring")
+                .join(path.trim_start_matches('/'))
+                .exists(),
+            "{path}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "a token").unwrap();
+    let config = read("monitoring/compose/prometheus.yml")
+        .replace("/run/secrets/admin_token", token.to_str().unwrap())
+        .replace(
+            "/etc/faceplate/",
+            &format!("{}/", deploy("monitoring").display()),
+        );
+    let file = folder.path().join("prometheus.yml");
+    fs::write(&file, config).unwrap();
+    content(Command::new("promtool").args(["check", "config"]).arg(file));
+    assert!(compose.contains("/etc/prometheus/prometheus.yml"));
+    assert!(read("monitoring/compose/dashboards.yml").contains("path: /etc/faceplate"));
 }
 
 fn free_port() -> u16 {
