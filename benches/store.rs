@@ -45,22 +45,22 @@ impl Scene {
             fs::create_dir_all(&shard).unwrap();
             fs::write(shard.join("of-no-key"), "\nnot a line of an index").unwrap();
         }
+        let limits = MaintenanceSettings {
+            max_bytes: 1 << 40,
+            max_entries: 1 << 20,
+            min_free: 0,
+            gc_grace: Duration::from_secs(3600),
+            files_per_second: 1,
+        };
         let settings = store::Settings {
             dir: folder.path().to_path_buf(),
-            maintenance: MaintenanceSettings {
-                max_bytes: 1 << 40,
-                max_entries: 1 << 20,
-                min_free: 0,
-                gc_grace: Duration::from_secs(3600),
-                files_per_second: 1,
-            },
             memory,
             max_picture: 1 << 20,
             archive: false,
             in_flight: InFlight::new(32 << 20),
         };
         let runtime = Runtime::new().unwrap();
-        let store = Store::open(&settings, Clock::manual(NOW)).unwrap();
+        let store = Store::open(&settings, limits, Clock::manual(NOW)).unwrap();
         runtime.block_on(store.run_maintenance());
         let entry = Arc::new(entry());
         let keys = (0..faces).map(|number| {

@@ -59,12 +59,11 @@ impl Admin {
     pub(super) fn sample(&self) -> Sample {
         let metrics = &self.metrics;
         let statuses = ["hit", "stale", "miss", "expired", "refresh", "bypass"];
-        // Instances of one vendor share its counters.
-        let providers = self.instances.providers();
+        let accounts = self.instances.labels();
         let total = |outcome| {
-            providers
+            accounts
                 .iter()
-                .map(|provider| metrics.transactions(provider, outcome))
+                .map(|account| metrics.transactions(account, outcome))
                 .sum()
         };
         Sample {

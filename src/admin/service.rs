@@ -26,6 +26,8 @@ pub struct Admin {
     pub history: History,
     /// When this process began to serve.
     pub started: Timestamp,
+    /// The end of the certificate of the public listener, if it has one.
+    pub certificate_end: Option<Timestamp>,
     /// The URL of the public listener's page, if it has one.
     pub home: Option<String>,
     /// Makes the replies that records show.

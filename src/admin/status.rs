@@ -1,5 +1,7 @@
 //! The state of the process, its instances and its cache: probes, metrics and records.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -7,7 +9,26 @@ use super::{
     Admin,
     records::{CacheRecord, InstanceRecord, date},
 };
-use crate::{http::respond, server::Reply, store::Operation, telemetry::StoreFigures};
+use crate::{
+    avatar::Trouble,
+    clock::Timestamp,
+    http::respond,
+    limits::SessionState,
+    pipeline::Instance,
+    server::{Reply, descriptor_limit},
+    store::Operation,
+    telemetry::{InstanceFigures, Metrics, StoreFigures},
+};
+
+/// The reasons of pauses.
+const PAUSES: [Trouble; 3] = [Trouble::RateLimited, Trouble::Auth, Trouble::SessionDown];
+/// The states of sessions, as metrics name them.
+const SESSIONS: [(SessionState, &str); 4] = [
+    (SessionState::Unknown, "unknown"),
+    (SessionState::Working, "working"),
+    (SessionState::Down, "down"),
+    (SessionState::Refused, "refused"),
+];
 
 impl Admin {
     pub(super) fn livez(&self) -> Reply {
@@ -36,18 +57,23 @@ impl Admin {
     /// The counters, and the gauges as they are now.
     pub(super) fn metrics(&self) -> Reply {
         let metrics = &self.metrics;
+        let _scrape = metrics.instances().begin_scrape();
         for instance in self.instances.exact() {
-            metrics.set_budget(instance.name(), instance.admission().available());
-            metrics.set_wanted(instance.name(), instance.wanted().len());
+            record(
+                metrics,
+                instance.name(),
+                std::slice::from_ref(instance),
+                None,
+            );
         }
         // As many label values as patterns, however many names there are.
         for pattern in self.instances.patterns() {
             let (names, made) = (pattern.settings().names.to_string(), pattern.all());
-            let budgets = made.iter().map(|one| one.admission().available());
-            metrics.set_budget(&names, budgets.sum());
-            metrics.set_wanted(&names, made.iter().map(|one| one.wanted().len()).sum());
-            metrics.set_names(&names, made.len());
+            record(metrics, &names, &made, Some(made.len()));
         }
+        let process = metrics.process();
+        process.set_times(self.started, self.certificate_end);
+        process.read(descriptor_limit());
         let health = self.faces.health();
         metrics.store().set(StoreFigures {
             bytes: health.totals.bytes,
@@ -92,6 +118,30 @@ impl Admin {
     pub(super) fn cache_record(&self) -> CacheRecord {
         CacheRecord::new(self.faces.cache_dir(), self.faces.health())
     }
+}
+
+/// Records the figures of accounts under one name. `names` is their number if they are of a pattern.
+fn record(metrics: &Metrics, name: &str, accounts: &[Arc<Instance>], names: Option<usize>) {
+    let admissions = || accounts.iter().map(|account| account.admission());
+    let paused = PAUSES.map(|why| {
+        let is_why = |pause: (Timestamp, Trouble)| pause.1 == why;
+        let paused = admissions().filter(|one| one.cooldown().is_some_and(is_why));
+        (why.as_str(), paused.count())
+    });
+    let sessions = SESSIONS.map(|(state, text)| {
+        let accounts = admissions().filter(|one| one.session().state == state);
+        (text, accounts.count())
+    });
+    let daily: Vec<_> = admissions().filter_map(|one| one.daily_left()).collect();
+    let figures = InstanceFigures {
+        budget: admissions().map(|one| one.available()).sum(),
+        daily_left: (!daily.is_empty()).then(|| daily.iter().sum()),
+        wanted: accounts.iter().map(|account| account.wanted().len()).sum(),
+        names,
+        paused: &paused,
+        sessions: &sessions,
+    };
+    metrics.instances().set(name, &figures);
 }
 
 fn probe(text: Bytes) -> Reply {

@@ -13,8 +13,8 @@ use crate::{
     images::Thumbnailer,
     limits::Admission,
     pipeline::{
-        AccountIdentities, AccountState, Faces, Fallback, Instance, InstanceMaker, InstancePattern,
-        Instances, Neighbors, PatternSettings, Warmups,
+        AccountIdentities, AccountState, Faces, Fallback, Instance, InstanceMaker, InstanceName,
+        InstancePattern, Instances, Neighbors, PatternSettings, Warmups,
     },
     store::{AccountId, AccountNames, Store},
     telemetry::Metrics,
@@ -62,12 +62,13 @@ impl Builder {
         }
     }
 
-    /// Builds an account. One that was configured before a reload, under any name, keeps its admission
+    /// Builds an account out of the table called `table`. One that was configured before a reload, under any name, keeps its admission
     /// control and its connections, which fetches in flight go on using. Another account continues from the
     /// state that an earlier process saved.
     pub(super) fn build(
         &self,
         settings: config::Instance,
+        table: &str,
         before: Option<&Instances>,
         new_client: impl FnOnce(&config::Instance) -> Client,
     ) -> Arc<Instance> {
@@ -113,8 +114,12 @@ impl Builder {
             .filter(|client| *client.settings() == settings.client)
             .cloned();
         let client = client.unwrap_or_else(|| Arc::new(new_client(&settings)));
+        let name = InstanceName {
+            name: &settings.name,
+            table,
+        };
         let instance = Instance::new(
-            &settings.name,
+            name,
             &names,
             settings.provider,
             settings.account,
@@ -181,7 +186,8 @@ impl InstanceMaker for PatternBuilder {
     fn make(&self, name: &str, before: Option<&Instances>) -> Arc<Instance> {
         let settings = self.pattern.instance(name);
         let client = |_: &config::Instance| self.client.sibling();
-        self.builder.build(settings, before, client)
+        let table = &self.pattern.template.name;
+        self.builder.build(settings, table, before, client)
     }
 
     fn start(&self, instance: &Arc<Instance>) {
@@ -251,6 +257,7 @@ pub fn offline(config: Config) -> Result<(Faces, Instances), StartError> {
     let clock = &dependencies.clock;
     let store = Arc::new(Store::open_for_command(
         &config.startup.store,
+        config.reloadable.disk_limits.clone(),
         clock.clone(),
     )?);
     let Reloadable {
@@ -266,7 +273,10 @@ pub fn offline(config: Config) -> Result<(Faces, Instances), StartError> {
     let warmups = Warmups::new(faces.clone());
     let instances = instances.into_iter();
     let instances: Vec<_> = instances
-        .map(|settings| builder.build(settings, None, |settings| builder.client(settings)))
+        .map(|settings| {
+            let table = settings.name.clone();
+            builder.build(settings, &table, None, |settings| builder.client(settings))
+        })
         .collect();
     builder.neighbors.set(&instances);
     let patterns = patterns.into_iter();

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     admin::{Admin, History},
     clock::Timestamp,
-    config::Reloadable,
+    config::{self, Reloadable},
     front::{self, Front},
     hooks::Hooks,
     http::Clients,
@@ -77,7 +77,9 @@ impl Live {
             let passes_through = instance.pass_through;
             let hook = instance.hook.clone();
             hooks.extend(hook.map(|hook| (instance.name.clone(), hook)));
-            let instance = builder.build(instance, known, |settings| builder.client(settings));
+            let table = instance.name.clone();
+            let client = |settings: &config::Instance| builder.client(settings);
+            let instance = builder.build(instance, &table, known, client);
             faces.take_over_wanted(&instance);
             warmups.resume(&instance);
             if let Some(schedule) = schedule {
@@ -162,6 +164,7 @@ impl Live {
             warmups: warmups.clone(),
             history: parts.history.clone(),
             started: parts.started,
+            certificate_end: parts.tls.as_ref().and_then(Tls::certificate_end),
             home: parts.home.as_ref().and_then(|_| parts.addresses.home_url()),
             thumbnailer: parts.thumbnailer.clone(),
             metrics: parts.metrics.clone(),

@@ -102,7 +102,11 @@ impl App {
         let metrics = Metrics::new();
         let parts = SharedParts {
             tls: reloadable.tls.as_ref().map(Tls::new).transpose()?,
-            store: Arc::new(Store::open(&startup.store, dependencies.clock.clone())?),
+            store: Arc::new(Store::open(
+                &startup.store,
+                reloadable.disk_limits.clone(),
+                dependencies.clock.clone(),
+            )?),
             thumbnailer: Thumbnailer::new(&startup.images, metrics.clone()),
             listeners: LiveListeners::new(startup.server.limits.send, metrics.clone()),
             metrics,
@@ -128,6 +132,8 @@ impl App {
             thumbnailer.forget(picture);
             sealed_files.remove_all();
         });
+        let now = parts.dependencies.clock.now();
+        parts.metrics.process().record_reload(true, now);
         let live = Live::new(reloadable, faces, &parts, None);
         let live = Arc::new(ArcSwap::from_pointee(live));
         let shutdown = live.load().faces.shutdown().clone();
@@ -169,9 +175,13 @@ impl App {
             tracing::warn!(key, "this change takes effect after a restart");
         }
         let reloadable = config.reloadable;
+        self.parts.store.set_limits(reloadable.disk_limits.clone());
+        let process = self.parts.metrics.process();
+        process.record_reload(true, self.parts.dependencies.clock.now());
         if let (Some(tls), Some(files)) = (&self.parts.tls, &reloadable.tls)
             && let Err(error) = tls.replace(files)
         {
+            self.record_failed_reload();
             tracing::error!(%error, "the new certificate cannot be used; the old one stays in use");
         }
         let before = self.live.load();
@@ -180,6 +190,12 @@ impl App {
         let faces = before.faces.with_settings(reloadable.pipeline.clone());
         let next = Live::new(reloadable, faces, &self.parts, Some(&before));
         self.live.store(Arc::new(next));
+    }
+
+    /// Records that another configuration could not be read, so that the old one stays in use.
+    pub fn record_failed_reload(&self) {
+        let now = self.parts.dependencies.clock.now();
+        self.parts.metrics.process().record_reload(false, now);
     }
 
     /// Runs maintenance of the cache at full speed, and returns when it is done.

@@ -158,7 +158,7 @@ fn inspection(config: &Config) -> Result<Inspection, String> {
 
 /// Opens the store, unless the server of this configuration is using it.
 async fn open_unused(config: &Config) -> Result<Option<Store>, String> {
-    match Store::open_for_command(&config.startup.store, Clock::system()) {
+    match open(config) {
         Ok(store) => Ok(Some(store)),
         Err(OpenError::Locked { .. }) => {
             admin_client::check_cache_dir(config).await?;
@@ -310,4 +310,10 @@ fn expect(response: &Response, expected: StatusCode) -> Result<(), String> {
             "the running server answered {status}; check admin.token"
         )),
     }
+}
+
+/// Opens the cache directory while no server uses it.
+fn open(config: &Config) -> Result<Store, OpenError> {
+    let limits = config.reloadable.disk_limits.clone();
+    Store::open_for_command(&config.startup.store, limits, Clock::system())
 }

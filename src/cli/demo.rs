@@ -32,11 +32,8 @@ const OUTAGE: &str = "outage";
 const INBOX: &str = "inbox";
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
-    let settings = log::Settings {
-        level: "warn,faceplate::access=info".into(),
-        ..log::Settings::default()
-    };
-    log::start(&settings, None)?;
+    let level = "warn,faceplate::access=info";
+    log::start(&log::Settings::default(), level, None)?;
     let mut stop = StopSignals::listen()?;
     let emulator = Emulator::start(Options::default()).await.map_err(|error| {
         format!("cannot start the emulator: {error}; check that loopback addresses can be used")

@@ -36,7 +36,8 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
             .map_err(|error| format!("cannot export traces: {error}; check traces.endpoint"))
     });
     let traces = traces.transpose()?;
-    log::start(&config.startup.log, traces.as_ref())?;
+    let level = &config.reloadable.log_level;
+    log::start(&config.startup.log, level, traces.as_ref())?;
     let mut stop = StopSignals::listen()?;
     let descriptors = server::raise_descriptor_limit();
     tracing::info!(
@@ -96,6 +97,7 @@ fn reload(app: &App, path: &Path) -> Vec<PathBuf> {
             let files = files(&config, secrets);
             let instances = config.reloadable.instances.len();
             let patterns = config.reloadable.patterns.len();
+            log::set_level(&config.reloadable.log_level);
             app.reload(config);
             tracing::info!(
                 instances,
@@ -108,6 +110,7 @@ fn reload(app: &App, path: &Path) -> Vec<PathBuf> {
             for problem in &problems.0 {
                 tracing::error!("{problem}");
             }
+            app.record_failed_reload();
             tracing::error!("the new configuration has problems; the old one stays in use");
             secrets
         }

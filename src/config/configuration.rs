@@ -45,7 +45,7 @@ pub struct Startup {
     pub fleet: Option<fleet::Settings>,
     /// The bounds of image work.
     pub images: ImageSettings,
-    /// The log.
+    /// The form of the log.
     pub log: log::Settings,
     /// The export of traces, if they are exported.
     pub traces: Option<traces::Settings>,
@@ -80,6 +80,10 @@ pub struct Reloadable {
     pub browser_ttl: Option<Duration>,
     /// How clients may listen to changes.
     pub live: public::LiveSettings,
+    /// The limits of the cache's disk.
+    pub disk_limits: store::MaintenanceSettings,
+    /// The level of the log.
+    pub log_level: String,
     /// How long answers are believed, and how long requests wait.
     pub pipeline: pipeline::Settings,
     /// The accounts with a table of their own.

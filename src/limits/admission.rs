@@ -291,6 +291,11 @@ impl Admission {
         }
     }
 
+    /// The number of calls that the daily cap leaves, if there is one.
+    pub fn daily_left(&self) -> Option<u64> {
+        self.budget().daily_left()
+    }
+
     /// The number of calls that are admitted at once after an idle time.
     pub fn burst(&self) -> u64 {
         self.budget().burst()

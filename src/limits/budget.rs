@@ -229,6 +229,11 @@ impl Budget {
         self.lookups.available()
     }
 
+    /// The number of calls that the daily cap leaves, if there is one.
+    pub(super) fn daily_left(&self) -> Option<u64> {
+        self.daily.as_ref().map(DailyCap::left)
+    }
+
     /// Whether a call that makes the vendor bypass its cache is left.
     pub(super) fn has_refresh(&self) -> bool {
         self.refreshes.available() > 0

@@ -36,6 +36,13 @@ impl DailyCap {
         count.0 < self.today() || count.1 == 0
     }
 
+    /// The calls that are left today.
+    pub(super) fn left(&self) -> u64 {
+        let count = *self.count();
+        let calls = if count.0 < self.today() { 0 } else { count.1 };
+        u64::from(self.cap.saturating_sub(calls))
+    }
+
     pub(super) fn take(&self) -> Result<(), OverBudget> {
         let today = self.today();
         let mut count = self.count();

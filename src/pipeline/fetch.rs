@@ -412,7 +412,7 @@ impl Fetch {
         error: Option<&ClientError>,
     ) {
         let metrics = &self.shared.metrics;
-        metrics.record_call(&self.instance.provider().name, hop, started.elapsed());
+        metrics.record_call(self.instance.label(), hop, started.elapsed());
         if let Some(ClientError::Forbidden(..)) = error {
             metrics.record_blocked();
         }

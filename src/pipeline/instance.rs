@@ -21,6 +21,7 @@ use crate::{
     limits::Admission,
     store::{AccountNames, Store},
     sync::lock,
+    telemetry::AccountLabel,
     upstream::{Account, Client, Description, Question, UnsupportedSubject, VendorCall},
 };
 
@@ -31,6 +32,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct Instance {
     name: Arc<str>,
+    label: AccountLabel,
     /// The name of the account's faces in the cache.
     cache_name: Arc<str>,
     /// The names of the faces of accounts that the instance had before.
@@ -52,6 +54,15 @@ pub struct Instance {
     has_shown_picture: AtomicBool,
     /// Held during a call for the state of the session, and never together with another lock.
     pub(super) session_check: tokio::sync::Mutex<()>,
+}
+
+/// The name of an instance, and of its table in the configuration, which may be a pattern.
+#[derive(Clone, Copy, Debug)]
+pub struct InstanceName<'a> {
+    /// The name in URLs.
+    pub name: &'a str,
+    /// The name of the table.
+    pub table: &'a str,
 }
 
 /// The state of an account, which a reload keeps.
@@ -104,7 +115,7 @@ impl Fallback {
 impl Instance {
     /// Joins the parts of an instance.
     pub fn new(
-        name: &str,
+        name: InstanceName<'_>,
         names: &AccountNames,
         provider: Arc<Description>,
         account: Account,
@@ -113,7 +124,11 @@ impl Instance {
         fallback: Fallback,
     ) -> Self {
         Self {
-            name: name.into(),
+            name: name.name.into(),
+            label: AccountLabel {
+                instance: name.table.into(),
+                provider: provider.name.clone(),
+            },
             cache_name: names.current().into(),
             earlier_cache_names: names.earlier().map(Arc::from).collect(),
             provider,
@@ -159,6 +174,11 @@ impl Instance {
     /// The name in the configuration and in URLs.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The account as metrics name it.
+    pub fn label(&self) -> &AccountLabel {
+        &self.label
     }
 
     /// The name of the account's faces in the cache.

@@ -12,7 +12,7 @@ use super::{
     instance_pattern::{Demand, InstancePattern, NotMade},
     name_pattern::NamePattern,
 };
-use crate::{store::Store, upstream::Description};
+use crate::{store::Store, telemetry::AccountLabel, upstream::Description};
 
 /// The configured instances by name. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -137,6 +137,19 @@ impl Instances {
     pub fn provider(&self, name: &str) -> Option<&Arc<Description>> {
         let mut descriptions = self.descriptions();
         descriptions.find(|provider| *provider.name == *name)
+    }
+
+    /// All accounts as metrics name them.
+    pub fn labels(&self) -> Vec<AccountLabel> {
+        let exact = self.exact().map(|instance| instance.label().clone());
+        let patterns = self.patterns().iter().map(|pattern| {
+            let settings = pattern.settings();
+            AccountLabel {
+                instance: settings.names.to_string().into(),
+                provider: settings.provider.name.clone(),
+            }
+        });
+        exact.chain(patterns).collect()
     }
 
     /// The names of all vendors.

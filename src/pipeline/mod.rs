@@ -140,7 +140,7 @@ pub use change_feed::{ChangeFeed, FaceEvent};
 pub use changes::{Appearance, ChangeId};
 pub use events::EventCounts;
 pub use faces::Faces;
-pub use instance::{AccountState, Fallback, Instance, Neighbors};
+pub use instance::{AccountState, Fallback, Instance, InstanceName, Neighbors};
 pub use instance_pattern::{Demand, InstanceMaker, InstancePattern, NotMade, PatternSettings};
 pub use instances::{Instances, winner};
 pub use lids::TooManyAliases;

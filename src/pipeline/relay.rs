@@ -45,7 +45,7 @@ impl Faces {
         cost: usize,
         trouble: impl FnOnce(&VendorReply) -> Option<VendorFailure>,
     ) -> Result<VendorReply, RelayError> {
-        let (admission, provider) = (instance.admission(), instance.provider());
+        let admission = instance.admission();
         let burst = instance.burst();
         if cost as u64 > burst {
             return Err(RelayError::TooMuch { burst });
@@ -60,7 +60,7 @@ impl Faces {
         let reply = match instance.client.call(call).await {
             Ok(reply) => reply,
             Err(error) => {
-                metrics.record_transaction(&provider.name, Trouble::VendorError.as_str());
+                metrics.record_transaction(instance.label(), Trouble::VendorError.as_str());
                 tracing::warn!(instance = %instance.name(), %error, "the vendor cannot be reached");
                 return Err(match error {
                     ClientError::Timeout(_) => RelayError::TimedOut,
@@ -76,7 +76,7 @@ impl Faces {
             }
             None => "relayed",
         };
-        metrics.record_transaction(&provider.name, outcome);
+        metrics.record_transaction(instance.label(), outcome);
         Ok(reply)
     }
 }

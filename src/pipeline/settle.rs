@@ -36,10 +36,10 @@ impl Fetch {
         let own = answer.outcome();
         let is_answered = !matches!(self.cause, Cause::Outside) && self.has_call();
         if is_answered {
-            let provider = &self.instance.provider().name;
+            let account = self.instance.label();
             self.shared
                 .metrics
-                .record_transaction(provider, own.as_str());
+                .record_transaction(account, own.as_str());
         }
         let (answer, from) = self.others.replace(answer);
         let outcome = answer.outcome();

@@ -5,6 +5,7 @@
 //!
 //! * `listen`: opens listeners
 //! * `tls`: certificates
+//! * `certificate_end`: the end of a certificate's validity
 //! * `descriptors`: the limit of open files
 //! * `settings`: the settings of a listener
 //! * `shared`: the parts that its connections share
@@ -25,6 +26,7 @@
 //! * `reply_stream`: a body that is sent while it is made
 //! * `fuzz`: the fuzz target of request heads
 
+mod certificate_end;
 mod connection;
 mod delivery;
 mod descriptors;

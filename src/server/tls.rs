@@ -16,6 +16,9 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use super::certificate_end::certificate_end;
+use crate::clock::Timestamp;
+
 /// TLS settings and the current certificate. Cheap to clone.
 #[derive(Clone)]
 pub struct Tls {
@@ -77,6 +80,12 @@ impl Tls {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             current,
         })
+    }
+
+    /// The end of the certificate in use, if it can be read.
+    pub fn certificate_end(&self) -> Option<Timestamp> {
+        let current = self.current.0.load();
+        certificate_end(current.cert.first()?)
     }
 
     /// Uses another certificate from the next handshake on. An error changes nothing.

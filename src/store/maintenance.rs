@@ -20,16 +20,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use arc_swap::ArcSwap;
+
 use super::{
+    Store,
     disk::{Disk, Eviction},
     disk_space::{DiskSpace, disk_space},
     entry_table::{Limits, Totals},
-    layout,
+    layout, on_disk_thread,
     shortage::{self, LastingShortage, SharedResource, Usage},
 };
 
 /// The limits of the disk tier, and the pace of its maintenance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaintenanceSettings {
     /// The most bytes on disk.
     pub max_bytes: u64,
@@ -48,6 +51,8 @@ pub struct MaintenanceSettings {
 pub(super) struct Maintenance {
     /// `None` only during the drop: closing the channel ends the thread.
     requests: Option<Sender<Request>>,
+    /// The settings of the next pass.
+    settings: Arc<ArcSwap<MaintenanceSettings>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,7 +61,9 @@ type Request = Sender<()>;
 
 struct Worker {
     disk: Arc<Disk>,
-    settings: MaintenanceSettings,
+    latest: Arc<ArcSwap<MaintenanceSettings>>,
+    /// Those of this pass.
+    settings: Arc<MaintenanceSettings>,
     /// The file system's bytes and inodes, which other programs use, too.
     bytes: SharedResource,
     inodes: SharedResource,
@@ -88,9 +95,11 @@ impl Maintenance {
     /// Starts the thread. If the system grants none, that is logged, and the cache grows without limits.
     pub(super) fn start(disk: Arc<Disk>, settings: MaintenanceSettings) -> Self {
         let (sender, receiver) = mpsc::channel();
+        let latest = Arc::new(ArcSwap::from_pointee(settings));
         let worker = Worker {
             disk,
-            settings,
+            latest: latest.clone(),
+            settings: latest.load_full(),
             bytes: SharedResource::default(),
             inodes: SharedResource::default(),
             requests: receiver,
@@ -105,8 +114,19 @@ impl Maintenance {
             });
         Self {
             requests: Some(sender),
+            settings: latest,
             thread: thread.ok(),
         }
+    }
+
+    /// Uses other settings from the next pass on.
+    pub(super) fn set(&self, settings: MaintenanceSettings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// The settings.
+    pub(super) fn settings(&self) -> Arc<MaintenanceSettings> {
+        self.settings.load_full()
     }
 
     /// Runs a whole pass without pauses, and blocks until it has ended.
@@ -117,6 +137,19 @@ impl Maintenance {
             // Always an error: the channel closes without a message.
             let _ = ended.recv();
         }
+    }
+}
+
+impl Store {
+    /// Keeps the disk tier within other limits from the next pass of maintenance on.
+    pub fn set_limits(&self, limits: MaintenanceSettings) {
+        self.maintenance.set(limits);
+    }
+
+    /// Runs a whole pass of maintenance without pauses.
+    pub async fn run_maintenance(&self) {
+        let maintenance = self.maintenance.clone();
+        on_disk_thread(move || maintenance.run_pass()).await;
     }
 }
 
@@ -144,6 +177,7 @@ impl Worker {
         loop {
             let requests = mem::take(&mut self.next);
             self.is_requested = !requests.is_empty();
+            self.settings = self.latest.load_full();
             self.run_pass(pass)?;
             drop(requests);
             pass = pass.wrapping_add(1);

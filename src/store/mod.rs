@@ -125,8 +125,6 @@ use crate::{
 pub struct Settings {
     /// The cache directory; made if it is missing.
     pub dir: PathBuf,
-    /// The limits of the disk tier, and the pace of its maintenance.
-    pub maintenance: MaintenanceSettings,
     /// The most bytes of pictures in memory.
     pub memory: u64,
     /// The largest picture in bytes.
@@ -148,7 +146,6 @@ pub struct Store {
     /// change must not reach memory after it, or a forgotten face would be shown again. A hit in
     /// memory takes no lock.
     locks: KeyLocks,
-    max_bytes: u64,
     archive: Arc<Archive>,
     /// Whether new pictures go into the archive. A face is forgotten there in any case.
     adds_to_archive: bool,
@@ -193,7 +190,11 @@ impl CacheAnswer {
 
 impl Store {
     /// Opens and locks the cache directory. Blocks on the file system.
-    pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
+    pub fn open(
+        settings: &Settings,
+        limits: MaintenanceSettings,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
         let in_flight = &settings.in_flight;
         let memory = Memory::new(settings.memory, settings.max_picture, in_flight.clone());
         let memory = Arc::new(memory);
@@ -203,14 +204,13 @@ impl Store {
             in_flight.clone(),
             clock.clone(),
         ));
-        let maintenance = Maintenance::start(disk.clone(), settings.maintenance.clone());
+        let maintenance = Maintenance::start(disk.clone(), limits);
         Ok(Self {
             memory,
             disk,
             state_files: Arc::new(StateFiles::new(directory)),
             maintenance: Arc::new(maintenance),
             locks: KeyLocks::new(STRIPES),
-            max_bytes: settings.maintenance.max_bytes,
             archive: Arc::new(Archive::new(&settings.dir)),
             adds_to_archive: settings.archive,
             in_flight: in_flight.clone(),
@@ -219,9 +219,13 @@ impl Store {
     }
 
     /// Opens the cache directory for a command that runs while no server does.
-    pub fn open_for_command(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
+    pub fn open_for_command(
+        settings: &Settings,
+        limits: MaintenanceSettings,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
         directory::check_for_command(&settings.dir)?;
-        Self::open(settings, clock)
+        Self::open(settings, limits, clock)
     }
 
     /// The cache directory.
@@ -231,13 +235,7 @@ impl Store {
 
     /// The state of the disk tier. Never waits for the disk.
     pub fn health(&self) -> Health {
-        self.disk.health(self.max_bytes)
-    }
-
-    /// Runs a whole pass of maintenance without pauses.
-    pub async fn run_maintenance(&self) {
-        let maintenance = self.maintenance.clone();
-        on_disk_thread(move || maintenance.run_pass()).await;
+        self.disk.health(self.maintenance.settings().max_bytes)
     }
 
     /// Looks the entry up without waiting: in memory, in the index and, through the kernel's page cache,
@@ -458,22 +456,22 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_idle_and_dropped_releases_its_directory() {
         let folder = tempfile::tempdir().unwrap();
+        let limits = MaintenanceSettings {
+            max_bytes: 1 << 20,
+            max_entries: 100,
+            min_free: 0,
+            gc_grace: Duration::ZERO,
+            files_per_second: 1000,
+        };
         let settings = Settings {
             dir: folder.path().to_path_buf(),
-            maintenance: MaintenanceSettings {
-                max_bytes: 1 << 20,
-                max_entries: 100,
-                min_free: 0,
-                gc_grace: Duration::ZERO,
-                files_per_second: 1000,
-            },
             memory: 1 << 20,
             max_picture: 1 << 16,
             archive: false,
             in_flight: InFlight::new(1 << 20),
         };
         for number in 0..50 {
-            let store = Store::open(&settings, Clock::system()).unwrap();
+            let store = Store::open(&settings, limits.clone(), Clock::system()).unwrap();
             let key = Key::new("sales", &format!("1{number}").parse().unwrap());
             // The request is cancelled at once; its disk work goes on.
             let _ = time::timeout(Duration::ZERO, store.find(&key)).await;

@@ -15,7 +15,9 @@ use prometheus_client::{
 use super::{
     fleet_metrics::FleetMetrics,
     hook_metrics::HookMetrics,
+    instance_metrics::InstanceMetrics,
     live_metrics::LiveMetrics,
+    process_metrics::ProcessMetrics,
     reached_limits::{self, Limit},
     seconds::Seconds,
     store_metrics::StoreMetrics,
@@ -36,9 +38,8 @@ struct Inner {
     collapsed: Counter,
     served: Family<ServedLabels, Counter>,
     upstream: Family<UpstreamLabels, Counter>,
-    budget: Family<InstanceLabels, Gauge>,
-    wanted: Family<InstanceLabels, Gauge>,
-    names: Family<InstanceLabels, Gauge>,
+    instances: InstanceMetrics,
+    process: ProcessMetrics,
     store: StoreMetrics,
     hooks: HookMetrics,
     live: LiveMetrics,
@@ -66,6 +67,7 @@ struct ServerLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClientLabels {
+    instance: Arc<str>,
     provider: Arc<str>,
     hop: &'static str,
 }
@@ -83,8 +85,18 @@ struct ServedLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UpstreamLabels {
+    instance: Arc<str>,
     provider: Arc<str>,
     outcome: &'static str,
+}
+
+/// An account as metrics name it: the table of the configuration, and the vendor.
+#[derive(Clone, Debug)]
+pub struct AccountLabel {
+    /// The name of the table; all names of a pattern share theirs.
+    pub instance: Arc<str>,
+    /// The vendor.
+    pub provider: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,11 +107,6 @@ struct FormatLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
     limit: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InstanceLabels {
-    instance: String,
 }
 
 /// Counters of the process, for parts that do not belong to one server.
@@ -141,6 +148,17 @@ impl Hits {
     }
 }
 
+impl UpstreamLabels {
+    fn new(account: &AccountLabel, outcome: &'static str) -> Self {
+        let AccountLabel { instance, provider } = account.clone();
+        Self {
+            instance,
+            provider,
+            outcome,
+        }
+    }
+}
+
 impl Metrics {
     /// Metrics at zero.
     pub fn new() -> Self {
@@ -155,9 +173,8 @@ impl Metrics {
             collapsed: Counter::default(),
             served,
             upstream: Family::default(),
-            budget: Family::default(),
-            wanted: Family::default(),
-            names: Family::default(),
+            instances: InstanceMetrics::default(),
+            process: ProcessMetrics::default(),
             store: StoreMetrics::default(),
             hooks: HookMetrics::default(),
             live: LiveMetrics::default(),
@@ -200,21 +217,8 @@ impl Metrics {
             "Upstream transactions, by outcome",
             inner.upstream.clone(),
         );
-        registry.register(
-            "faceplate_upstream_budget",
-            "Calls that the instance may make at once",
-            inner.budget.clone(),
-        );
-        registry.register(
-            "faceplate_wanted_faces",
-            "Faces that are fetched as soon as the budget allows",
-            inner.wanted.clone(),
-        );
-        registry.register(
-            "faceplate_instance_names",
-            "Names of a pattern that are in memory",
-            inner.names.clone(),
-        );
+        inner.instances.register(&mut registry);
+        inner.process.register(&mut registry);
         inner.store.register(&mut registry);
         inner.hooks.register(&mut registry);
         inner.live.register(&mut registry);
@@ -299,12 +303,9 @@ impl Metrics {
         self.inner.cache.get(&labels).map_or(0, |count| count.get())
     }
 
-    /// The number of transactions with a vendor that had this outcome.
-    pub fn transactions(&self, provider: &Arc<str>, outcome: &'static str) -> u64 {
-        let labels = UpstreamLabels {
-            provider: provider.clone(),
-            outcome,
-        };
+    /// The number of transactions of an account that had this outcome.
+    pub fn transactions(&self, account: &AccountLabel, outcome: &'static str) -> u64 {
+        let labels = UpstreamLabels::new(account, outcome);
         let count = self.inner.upstream.get(&labels);
         count.map_or(0, |count| count.get())
     }
@@ -315,9 +316,11 @@ impl Metrics {
     }
 
     /// Records the time of a call to a vendor (`hop` is `api`) or the CDN (`cdn`).
-    pub fn record_call(&self, provider: &Arc<str>, hop: &'static str, took: Duration) {
+    pub fn record_call(&self, account: &AccountLabel, hop: &'static str, took: Duration) {
+        let AccountLabel { instance, provider } = account.clone();
         let labels = ClientLabels {
-            provider: provider.clone(),
+            instance,
+            provider,
             hop,
         };
         self.inner
@@ -327,11 +330,8 @@ impl Metrics {
     }
 
     /// Records the outcome of a transaction with a vendor.
-    pub fn record_transaction(&self, provider: &Arc<str>, outcome: &'static str) {
-        let labels = UpstreamLabels {
-            provider: provider.clone(),
-            outcome,
-        };
+    pub fn record_transaction(&self, account: &AccountLabel, outcome: &'static str) {
+        let labels = UpstreamLabels::new(account, outcome);
         self.inner.upstream.get_or_create(&labels).inc();
     }
 
@@ -364,31 +364,14 @@ impl Metrics {
         self.inner.signature_rejects.inc();
     }
 
-    /// Sets the number of calls that an instance may make at once.
-    pub fn set_budget(&self, instance: &str, calls: u64) {
-        let labels = InstanceLabels {
-            instance: instance.to_owned(),
-        };
-        let calls = i64::try_from(calls).unwrap_or(i64::MAX);
-        self.inner.budget.get_or_create(&labels).set(calls);
+    /// The metrics of accounts.
+    pub fn instances(&self) -> &InstanceMetrics {
+        &self.inner.instances
     }
 
-    /// Sets the number of faces that an instance's budget has refused and that are still wanted.
-    pub fn set_wanted(&self, instance: &str, faces: usize) {
-        let labels = InstanceLabels {
-            instance: instance.to_owned(),
-        };
-        let faces = i64::try_from(faces).unwrap_or(i64::MAX);
-        self.inner.wanted.get_or_create(&labels).set(faces);
-    }
-
-    /// Sets the number of names of a pattern that are in memory.
-    pub fn set_names(&self, pattern: &str, names: usize) {
-        let labels = InstanceLabels {
-            instance: pattern.to_owned(),
-        };
-        let names = i64::try_from(names).unwrap_or(i64::MAX);
-        self.inner.names.get_or_create(&labels).set(names);
+    /// The metrics of the process.
+    pub fn process(&self) -> &ProcessMetrics {
+        &self.inner.process
     }
 
     /// The metrics of the store.

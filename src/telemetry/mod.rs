@@ -7,6 +7,8 @@
 //! * `access_log`: the lines of the access log
 //! * `rfc3339`: times as text
 //! * `metrics`: all metrics
+//! * `instance_metrics`: those of accounts
+//! * `process_metrics`: those of the process and its configuration
 //! * `store_metrics`: those of the cache's disk
 //! * `hook_metrics`: those of webhooks
 //! * `live_metrics`: those of clients that listen
@@ -19,11 +21,13 @@
 pub mod access_log;
 mod fleet_metrics;
 mod hook_metrics;
+mod instance_metrics;
 mod live_metrics;
 pub mod log;
 pub mod log_writer;
 mod metrics;
 mod otlp_client;
+mod process_metrics;
 mod reached_limits;
 pub(crate) mod rfc3339;
 mod seconds;
@@ -32,7 +36,8 @@ pub mod traces;
 
 pub use access_log::known_method;
 pub use hook_metrics::{ContactResult, EventReading};
-pub use metrics::{AVATAR, Metrics, PROCESS};
+pub use instance_metrics::InstanceFigures;
+pub use metrics::{AVATAR, AccountLabel, Metrics, PROCESS};
 pub use otlp_client::OtlpClient;
 pub use reached_limits::Limit;
 pub use store_metrics::StoreFigures;

@@ -63,11 +63,11 @@ async fn every_documented_metric_counts_its_events() {
             1.0,
         ),
         (
-            "http_client_request_duration_seconds_count{provider=\"waha\",hop=\"api\"}",
+            "http_client_request_duration_seconds_count{instance=\"waha\",provider=\"waha\",hop=\"api\"}",
             4.0,
         ),
         (
-            "http_client_request_duration_seconds_count{provider=\"waha\",hop=\"cdn\"}",
+            "http_client_request_duration_seconds_count{instance=\"waha\",provider=\"waha\",hop=\"cdn\"}",
             2.0,
         ),
         ("faceplate_cache_requests_total{status=\"hit\"}", 1.0),
@@ -85,11 +85,11 @@ async fn every_documented_metric_counts_its_events() {
             2.0,
         ),
         (
-            "faceplate_upstream_requests_total{provider=\"waha\",outcome=\"picture\"}",
+            "faceplate_upstream_requests_total{instance=\"waha\",provider=\"waha\",outcome=\"picture\"}",
             1.0,
         ),
         (
-            "faceplate_upstream_requests_total{provider=\"waha\",outcome=\"vendor_error\"}",
+            "faceplate_upstream_requests_total{instance=\"waha\",provider=\"waha\",outcome=\"vendor_error\"}",
             2.0,
         ),
         ("faceplate_upstream_budget{instance=\"waha\"}", 1996.0),

@@ -174,21 +174,21 @@ async fn purging_and_forgetting_one_spelling_reach_the_other() {
 /// Moves the entry of one name to another, as an earlier version has left it, and starts the server again.
 async fn move_entry(rig: &mut Rig, from: &str, to: &str, change: impl Fn(Entry) -> Entry) {
     rig.stop().await;
+    let limits = MaintenanceSettings {
+        max_bytes: 1 << 30,
+        max_entries: 1000,
+        min_free: 0,
+        gc_grace: Duration::ZERO,
+        files_per_second: 1000,
+    };
     let settings = store::Settings {
         dir: rig.cache.path().to_path_buf(),
-        maintenance: MaintenanceSettings {
-            max_bytes: 1 << 30,
-            max_entries: 1000,
-            min_free: 0,
-            gc_grace: Duration::ZERO,
-            files_per_second: 1000,
-        },
         memory: 1 << 20,
         max_picture: 1 << 20,
         archive: false,
         in_flight: InFlight::new(1 << 20),
     };
-    let store = Store::open(&settings, Clock::system()).unwrap();
+    let store = Store::open(&settings, limits, Clock::system()).unwrap();
     let from = Key::new("waha", &from.parse().unwrap());
     let entry = store.find(&from).await.unwrap();
     let owner = Owner {

@@ -24,7 +24,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let Some(Ok(space)) = existing.map(disk_space) else {
         return findings;
     };
-    let limits = &settings.maintenance;
+    let limits = &config.reloadable.disk_limits;
     let free = format!("{} MiB free of {} MiB", space.free >> 20, space.size >> 20);
     findings.push(if space.free < limits.min_free {
         Finding::fail(

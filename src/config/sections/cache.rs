@@ -33,29 +33,24 @@ pub(super) const SECTION: Section = Section {
             "max_bytes",
             "10GiB",
             "The most that pictures and entries take on disk, in blocks of 4 KiB. Beyond it, the least recently used faces are evicted.",
-        )
-        .at_restart(),
-        Key::optional::<NonZeroU32>("max_entries", "no limit", "The most faces on disk.")
-            .at_restart(),
+        ),
+        Key::optional::<NonZeroU32>("max_entries", "no limit", "The most faces on disk."),
         Key::new::<Size>(
             "min_free",
             "512MiB",
             "The free space that the file system is to keep; below it, faces are evicted if that helps, but at most half of them in a day.",
-        )
-        .at_restart(),
+        ),
         Key::new::<Duration>(
             "gc_grace",
             "1h",
             "How old a file must be to be removed by garbage collection when no entry refers to it.",
-        )
-        .at_restart(),
+        ),
         Key::new::<NonZeroU32>(
             "gc_files_per_second",
             "500",
             "How many files background maintenance looks at in a second.",
         )
-        .renamed_from("tend_files_per_second")
-        .at_restart(),
+        .renamed_from("tend_files_per_second"),
         Key::new::<Size>("memory", "256MiB", "Pictures kept in memory.").at_restart(),
         Key::new::<Duration>("ttl", "24h", "How long a picture is fresh."),
         Key::new::<Duration>(
@@ -127,7 +122,11 @@ pub(super) const SECTION: Section = Section {
                 "30s",
                 "After the first `vendor_error`; doubles with each further one.",
             ),
-            Key::new::<Duration>("error_longest", "15m", "The longest wait after a `vendor_error`."),
+            Key::new::<Duration>(
+                "error_longest",
+                "15m",
+                "The longest wait after a `vendor_error`.",
+            ),
             Key::new::<Duration>(
                 "rate_limited",
                 "5m",
@@ -151,6 +150,7 @@ const LONG_TTL: Duration = Duration::from_secs(366 * 86_400);
 /// The values of `[cache]`.
 pub(super) struct Cache {
     pub(super) store: store::Settings,
+    pub(super) disk_limits: store::MaintenanceSettings,
     pub(super) pipeline: pipeline::Settings,
     pub(super) cooldown_policy: CooldownPolicy,
 }
@@ -168,16 +168,16 @@ pub(super) fn read(
         store: store::Settings {
             dir: absolute(reader.get("dir")),
             memory: reader.get::<Size>("memory").0,
-            maintenance: store::MaintenanceSettings {
-                max_bytes: reader.get::<Size>("max_bytes").0,
-                max_entries: max_entries.map_or(u64::MAX, |entries| u64::from(entries.get())),
-                min_free: reader.get::<Size>("min_free").0,
-                gc_grace: reader.get("gc_grace"),
-                files_per_second: reader.get::<NonZeroU32>("gc_files_per_second").get(),
-            },
             max_picture,
             archive: reader.get::<Retain>("retain") == Retain::Forever,
             in_flight,
+        },
+        disk_limits: store::MaintenanceSettings {
+            max_bytes: reader.get::<Size>("max_bytes").0,
+            max_entries: max_entries.map_or(u64::MAX, |entries| u64::from(entries.get())),
+            min_free: reader.get::<Size>("min_free").0,
+            gc_grace: reader.get("gc_grace"),
+            files_per_second: reader.get::<NonZeroU32>("gc_files_per_second").get(),
         },
         pipeline: pipeline::Settings {
             policy: Policy {
@@ -205,7 +205,7 @@ pub(super) fn read(
 
 /// Warns of values with which the cache keeps nothing, or nothing for long.
 fn warn_of_useless_limits(reader: &Reader<'_>, cache: &Cache) {
-    let limits = &cache.store.maintenance;
+    let limits = &cache.disk_limits;
     if cache.pipeline.policy.ttl < SHORT_TTL {
         reader.warning(
             "ttl",

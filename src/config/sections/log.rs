@@ -18,20 +18,27 @@ pub(super) const SECTION: Section = Section {
             "level",
             "info",
             "`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `warn,faceplate::access=info`.",
-        )
-        .at_restart(),
+        ),
     ],
     sections: &[],
 };
 
-pub(super) fn read(reader: &Reader<'_>) -> log::Settings {
-    let settings = log::Settings {
-        format: reader.get("format"),
+/// The values of `[log]`.
+pub(super) struct Log {
+    pub(super) settings: log::Settings,
+    pub(super) level: String,
+}
+
+pub(super) fn read(reader: &Reader<'_>) -> Log {
+    let log = Log {
+        settings: log::Settings {
+            format: reader.get("format"),
+        },
         level: reader.get("level"),
     };
-    if let Err(remedy) = log::check_level(&settings.level) {
+    if let Err(remedy) = log::check_level(&log.level) {
         reader.problem("level", remedy);
     }
     reader.finish();
-    settings
+    log
 }

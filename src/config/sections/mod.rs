@@ -133,7 +133,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             store: cache.store,
             fleet,
             images,
-            log,
+            log: log.settings,
             traces,
         },
         reloadable: Reloadable {
@@ -150,6 +150,8 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             allow_origin: access.allow_origin,
             browser_ttl: http.browser_ttl,
             live: live.settings,
+            disk_limits: cache.disk_limits,
+            log_level: log.level,
             pipeline: cache.pipeline,
             instances,
             patterns,
@@ -446,7 +448,7 @@ mod tests {
             .unwrap();
             let secret = [("SECRET", "a secret for tests")];
             from_text("the test", &table.to_string(), secret.into_iter())
-                .map(|config| config.startup.store.maintenance.files_per_second)
+                .map(|config| config.reloadable.disk_limits.files_per_second)
                 .map_err(|problems| problems.to_string())
         };
         assert_eq!(pace("gc_files_per_second = 7"), Ok(7));

@@ -185,11 +185,11 @@ impl Worker {
 
     /// Records the trouble with the list, and waits until it may be over.
     async fn wait_after(&self, failure: &VendorFailure) -> Result<(), StopReason> {
-        let provider = &self.instance.provider().name;
+        let account = self.instance.label();
         let shared = &self.faces.shared;
         shared
             .metrics
-            .record_transaction(provider, failure.why.as_str());
+            .record_transaction(account, failure.why.as_str());
         tracing::warn!(
             instance = %self.instance.name(),
             outcome = failure.why.as_str(),
