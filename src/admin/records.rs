@@ -25,9 +25,9 @@ pub(super) struct EntryRecord<'a> {
     last: LastRecord,
     /// Whether the face is forgotten and not asked for yet.
     forgotten: bool,
-    /// How a request is answered now. Null if the instance is not configured.
+    /// How a request is answered now. Null in the answer to a refresh, and if the instance is not configured.
     pub(super) plan: Option<PlanRecord>,
-    /// The response to a request without parameters. Null if the instance is not configured.
+    /// The response to a request without parameters. Null where `plan` is.
     pub(super) response: Option<ResponseRecord>,
 }
 
