@@ -185,6 +185,7 @@ fn access_log_record() -> Record<'static> {
         reason: "-",
         took: Duration::from_micros(12),
         bytes: 4096,
+        client: None,
     }
 }
 
@@ -222,6 +223,7 @@ fn access_log_line_by_tracing(bencher: Bencher) {
                 reason,
                 took,
                 bytes,
+                ..
             } = *black_box(&record);
             let ms = took.as_secs_f64() * 1000.0;
             tracing::info!(

@@ -183,7 +183,7 @@ impl Front {
         let mut log = RequestLog::start(&head.method, &head.headers);
         log.set_route("pass-through");
         let shared = &self.shared;
-        let admitted = self.admit(&mut head, peer);
+        let admitted = self.admit(&mut head, peer, &mut log);
         let found = admitted.and_then(|_| {
             let service = shared.pass_through.as_ref();
             let service = service.ok_or(public::Error::NoRoute)?;
@@ -265,7 +265,7 @@ impl Front {
     /// Reads the request, once. Its headers move into the work that is left to do.
     fn begin(&self, head: &mut Parts, peer: Peer, log: &mut RequestLog) -> Result<Step, Problem> {
         let shared = &self.shared;
-        let client = self.admit(head, peer)?;
+        let client = self.admit(head, peer, log)?;
         match shared.public.begin(head, client, log)? {
             Some(BeginResult::Reply(reply)) => return Ok(Step::Reply(reply)),
             Some(BeginResult::Work(work)) => return Ok(Step::Work(Work::Public(work))),
@@ -306,8 +306,14 @@ impl Front {
     }
 
     /// Checks what every request has to keep to, and returns the address that the client's limits are kept under.
-    fn admit(&self, head: &mut Parts, peer: Peer) -> Result<Option<IpAddr>, Problem> {
-        let client = self.shared.clients.admit(peer, &head.headers)?;
+    fn admit(
+        &self,
+        head: &mut Parts,
+        peer: Peer,
+        log: &mut RequestLog,
+    ) -> Result<Option<IpAddr>, Problem> {
+        let admitted = self.shared.clients.admit(peer, &head.headers);
+        let client = admitted.inspect_err(|exceeded| log.set_client(exceeded.client))?;
         host::check(head)?;
         if head.uri.path().len() + head.uri.query().map_or(0, str::len) > MAX_URI {
             return Err(uri_too_long());

@@ -145,6 +145,7 @@ impl Live {
             listeners: parts.listeners.clone(),
             live: settings.live,
             clients: Clients {
+                are_limited_named: settings.are_limited_named,
                 proxies: settings.proxies,
                 limiter: limiter.clone(),
             },

@@ -60,6 +60,8 @@ pub struct Reloadable {
     pub proxies: http::Proxies,
     /// How many requests a client may make.
     pub client_rate: limits::Quota,
+    /// Whether the access log names a client that is beyond its rate.
+    pub are_limited_named: bool,
     /// How long a client may take to send the body of a request.
     pub body_timeout: Duration,
     /// Where links to faces begin.

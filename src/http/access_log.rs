@@ -6,6 +6,7 @@
 
 use std::{
     fmt::Write,
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc, LazyLock,
@@ -45,6 +46,8 @@ pub(crate) struct RequestLog {
     instance: Option<Arc<str>>,
     problem: Option<&'static str>,
     image: Option<Image>,
+    /// The client's address, which is named for refused requests alone, and only if the operator wants it.
+    client: Option<IpAddr>,
 }
 
 /// Writes the line of a request whose response is streamed, when that ends.
@@ -81,6 +84,7 @@ impl RequestLog {
             instance: None,
             problem: None,
             image: None,
+            client: None,
         }
     }
 
@@ -105,6 +109,10 @@ impl RequestLog {
 
     pub(crate) fn set_problem(&mut self, problem: &Problem) {
         self.problem = Some(problem.kind());
+    }
+
+    pub(crate) fn set_client(&mut self, client: Option<IpAddr>) {
+        self.client = client;
     }
 
     pub(crate) fn set_image(&mut self, image: Image) {
@@ -186,6 +194,7 @@ impl RequestLog {
             reason,
             took,
             bytes,
+            client: self.client,
         });
     }
 }

@@ -22,6 +22,8 @@ pub struct Clients {
     pub proxies: Proxies,
     /// The rate of each client.
     pub limiter: Arc<ClientLimiter>,
+    /// Whether the access log names a client that is beyond its rate.
+    pub are_limited_named: bool,
 }
 
 /// The proxies in front of this server, and the header in which they name their clients.
@@ -51,6 +53,8 @@ pub enum ClientHeader {
 pub(crate) struct RateExceeded {
     /// The time until its next request is accepted.
     pub(crate) wait: Duration,
+    /// The client, if the log may name it.
+    pub(crate) client: Option<IpAddr>,
 }
 
 impl Clients {
@@ -66,7 +70,8 @@ impl Clients {
                 Ok(client) => Ok(Some(client)),
                 Err(wait) => {
                     Limit::ClientRate.report();
-                    Err(RateExceeded { wait })
+                    let client = self.are_limited_named.then_some(client);
+                    Err(RateExceeded { wait, client })
                 }
             },
             _ => Ok(None),
@@ -75,7 +80,7 @@ impl Clients {
 }
 
 impl From<RateExceeded> for Problem {
-    fn from(RateExceeded { wait }: RateExceeded) -> Self {
+    fn from(RateExceeded { wait, .. }: RateExceeded) -> Self {
         let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,

@@ -5,6 +5,7 @@
 
 use std::{
     fmt::Write as _,
+    net::IpAddr,
     sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
@@ -58,6 +59,8 @@ pub struct Record<'a> {
     pub took: Duration,
     /// The length of the body.
     pub bytes: u64,
+    /// The client's address, of requests that name it.
+    pub client: Option<IpAddr>,
 }
 
 /// The format of lines, as a number; 0 while the access log is off.
@@ -119,6 +122,9 @@ impl Record<'_> {
         fields.add_text("reason", self.reason);
         fields.add_millis("ms", self.took);
         fields.add_number("bytes", self.bytes);
+        if let Some(client) = self.client {
+            fields.add_text("client", &client.to_string());
+        }
         if format == Format::Json {
             fields.add_text("target", TARGET);
             line.push('}');
@@ -211,6 +217,7 @@ mod tests {
             reason: "-",
             took: Duration::from_micros(12_034),
             bytes: 4096,
+            client: None,
         };
         let mut json = String::new();
         record.format(Format::Json, &mut json);

@@ -614,6 +614,10 @@ const TURNED: [(&str, &str); 100] = [
     ),
     ("log.level", "knobs::the_log_has_the_configured_level"),
     (
+        "log.limited_clients",
+        "logs::a_client_beyond_its_rate_is_named_in_the_access_log_where_that_is_configured",
+    ),
+    (
         "traces.endpoint",
         "traces::a_request_and_its_calls_are_spans_of_the_caller_s_trace",
     ),

@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use crate::support::{
     Answer,
     events::Events,
-    program::{Program, on_a_terminal},
+    program::{Program, Running, on_a_terminal},
 };
 use faceplate::emulator::{Emulator, Fault, Options, Rule};
 use rustix::process::{Pid, Signal, kill_process};
@@ -316,4 +316,36 @@ async fn no_color_in_the_environment_keeps_colors_out_of_the_log_on_a_terminal()
     assert!(shown("").contains("\u{1b}["));
     let plain = shown("1");
     assert!(!plain.contains("\u{1b}["), "{plain:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_beyond_its_rate_is_named_in_the_access_log_where_that_is_configured() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    for (setting, is_named) in [("true", true), ("false", false)] {
+        let program = Program::before(&emulator, "");
+        let mut command = program.command(&["serve"]);
+        command
+            .env("FACEPLATE_LOG__LIMITED_CLIENTS", setting)
+            .env("FACEPLATE_ACCESS__ALLOW_PUBLIC", "true")
+            .env("FACEPLATE_SERVER__TRUSTED_PROXIES", "127.0.0.0/8")
+            .env("FACEPLATE_SERVER__CLIENT_RATE__PER_MINUTE", "1")
+            .env("FACEPLATE_SERVER__CLIENT_RATE__BURST", "1");
+        let mut server = Running::start(command);
+        server.wait_for("serving faces");
+        let client = [("x-forwarded-for", "203.0.113.7")];
+        for status in [200, 429] {
+            let address = server.address("listen");
+            let path = "/avatar/waha/628100000001@c.us";
+            let answer = Answer::to(&address, "GET", path, &client).await;
+            assert_eq!(answer.status, status);
+        }
+        let said = server.wait_for("status=429");
+        let lines = said.lines().filter(|line| line.contains("203.0.113.7"));
+        let named: Vec<_> = lines.collect();
+        assert_eq!(!named.is_empty(), is_named, "{said}");
+        assert!(
+            named.iter().all(|line| line.contains("status=429")),
+            "{named:?}"
+        );
+    }
 }

@@ -19,6 +19,11 @@ pub(super) const SECTION: Section = Section {
             "info",
             "`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `warn,faceplate::access=info`.",
         ),
+        Key::new::<bool>(
+            "limited_clients",
+            "false",
+            "Whether the access log names the address of a client whose request is answered 429 because of `server.client_rate`.",
+        ),
     ],
     sections: &[],
 };
@@ -27,6 +32,7 @@ pub(super) const SECTION: Section = Section {
 pub(super) struct Log {
     pub(super) settings: log::Settings,
     pub(super) level: String,
+    pub(super) are_limited_named: bool,
 }
 
 pub(super) fn read(reader: &Reader<'_>) -> Log {
@@ -35,6 +41,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Log {
             format: reader.get("format"),
         },
         level: reader.get("level"),
+        are_limited_named: reader.get("limited_clients"),
     };
     if let Err(remedy) = log::check_level(&log.level) {
         reader.problem("level", remedy);

@@ -152,6 +152,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             live: live.settings,
             disk_limits: cache.disk_limits,
             log_level: log.level,
+            are_limited_named: log.are_limited_named,
             pipeline: cache.pipeline,
             instances,
             patterns,
