@@ -354,7 +354,7 @@ fn describe(instances: Instances) -> public::OpenApi {
 /// The problems that every route may have.
 fn common_problems() -> Vec<Problem> {
     let wait = Duration::ZERO;
-    vec![uri_too_long(), RateExceeded { wait }.into()]
+    vec![uri_too_long(), RateExceeded { wait, client: None }.into()]
 }
 
 fn uri_too_long() -> Problem {
