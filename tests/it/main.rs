@@ -29,6 +29,7 @@ mod disk_trouble;
 mod doctor;
 mod documents;
 mod dropin;
+mod earlier_caches;
 mod emulator;
 mod exactness;
 mod face;
