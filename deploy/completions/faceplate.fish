@@ -62,7 +62,7 @@ complete -c faceplate -n "__fish_faceplate_using_subcommand config" -l config -d
 complete -c faceplate -n "__fish_faceplate_using_subcommand config" -l changed -d 'Print only the values that are not this program\'s defaults'
 complete -c faceplate -n "__fish_faceplate_using_subcommand config" -s h -l help -d 'Print help'
 complete -c faceplate -n "__fish_faceplate_using_subcommand doctor" -l config -d 'The configuration file' -r -F
-complete -c faceplate -n "__fish_faceplate_using_subcommand doctor" -l explain -d 'Ask an instance about one face, which costs one look-up, and show how the reply is read. With --reply: a provider\'s name, and nobody is asked' -r
+complete -c faceplate -n "__fish_faceplate_using_subcommand doctor" -l explain -d 'Ask an instance about one face, which costs one look-up, and show how the reply is read. With --reply: a provider\'s name, or the file of its description, and nobody is asked' -r
 complete -c faceplate -n "__fish_faceplate_using_subcommand doctor" -l reply -d 'The file with a gateway\'s reply' -r -F
 complete -c faceplate -n "__fish_faceplate_using_subcommand doctor" -l status -d 'The status of that reply' -r
 complete -c faceplate -n "__fish_faceplate_using_subcommand doctor" -l json -d 'Print JSON'

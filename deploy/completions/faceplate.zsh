@@ -82,7 +82,7 @@ _arguments "${_arguments_options[@]}" : \
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 '--config=[The configuration file]:FILE:_files' \
-'*--explain=[Ask an instance about one face, which costs one look-up, and show how the reply is read. With --reply\: a provider'\''s name, and nobody is asked]:INSTANCE:_default' \
+'*--explain=[Ask an instance about one face, which costs one look-up, and show how the reply is read. With --reply\: a provider'\''s name, or the file of its description, and nobody is asked]:INSTANCE:_default' \
 '--reply=[The file with a gateway'\''s reply]:FILE:_files' \
 '--status=[The status of that reply]:N:_default' \
 '--json[Print JSON]' \

@@ -77,8 +77,9 @@ async fn a_cache_directory_of_version_0_1_0_is_served_without_a_call() {
         "GET",
         "/v1/avatars/waha/628100000003@c.us",
         &[],
-    );
-    let record: Value = serde_json::from_slice(&record.await.body).unwrap();
+    )
+    .await;
+    let record: Value = serde_json::from_slice(&record.body).unwrap();
     assert_eq!(record["forgotten"], true, "{record}");
     assert_eq!(record["picture"], Value::Null);
     let cache = Answer::to(&server.address("admin"), "POST", "/v1/cache/gc", &[]).await;
