@@ -35,6 +35,7 @@ mod store_metrics;
 pub mod traces;
 
 pub use access_log::known_method;
+pub use fleet_metrics::CommandResult;
 pub use hook_metrics::{ContactResult, EventReading};
 pub use instance_metrics::InstanceFigures;
 pub use metrics::{AVATAR, AccountLabel, Metrics, PROCESS};
