@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Admin, Error,
@@ -12,6 +14,7 @@ use super::{
 };
 use crate::{
     avatar::{Ask, Entry, Key, Subject},
+    fleet::Spread,
     http::{query, respond},
     images::{Asker, Format, Original, VariantSpec},
     pipeline::{Demand, Instance},
@@ -21,6 +24,15 @@ use crate::{
 
 /// The size of the dashboard's pictures, in pixels.
 const THUMBNAIL: u16 = 96;
+
+/// How far a fleet has forgotten a face.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ForgetResult {
+    /// The replicas that have forgotten it. The others follow when they hear of it, before they show it again.
+    applied: usize,
+    /// The replicas that live.
+    of: usize,
+}
 
 /// The owner of faces, as a request names it.
 #[derive(Clone, Debug)]
@@ -145,17 +157,17 @@ impl Admin {
         named: NamedInstance<'_>,
         subject: Subject,
     ) -> Result<Reply, Error> {
-        let is_on_disk = match named {
+        let (is_on_disk, spread) = match named {
             NamedInstance::Configured(instance) => self.faces.forget(&instance, subject).await?,
             NamedInstance::Stored(name) => {
                 let forgotten = self.faces.forget_stored(name, subject).await;
-                forgotten.ok_or(Error::UnknownInstance)?
+                (forgotten.ok_or(Error::UnknownInstance)?, None)
             }
         };
-        if is_on_disk {
-            Ok(Reply::empty(StatusCode::NO_CONTENT))
-        } else {
-            Err(Error::NotOnDisk)
+        match spread {
+            _ if !is_on_disk => Err(Error::NotOnDisk),
+            Some(Spread { applied, of }) => Ok(respond::json(&ForgetResult { applied, of })),
+            None => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         }
     }
 

@@ -14,6 +14,7 @@ use super::{
     Error,
     aliases::AliasesRecord,
     dashboard::Overview,
+    entries::ForgetResult,
     purge::PurgeCount,
     records::{CacheRecord, DeferredRecord, EntryRecord, InstanceRecord},
     rename::RenameResult,
@@ -248,6 +249,7 @@ fn describe_entry(method: &str) -> Operation {
                 "Forgets the face: deletes its picture, and does not ask for it for a time";
             Operation::new("forget", summary)
                 .empty(StatusCode::NO_CONTENT, "The face is forgotten.")
+                .json::<ForgetResult>(OK, "In a fleet: how many replicas have forgotten the face, after five seconds at most.")
                 .problems([Error::NotOnDisk])
         }
         _ => Operation::new("getRecord", "Shows the entry of a face")

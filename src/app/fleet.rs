@@ -1,4 +1,8 @@
 //! Joins the fleet at the start, and listens to it until the end.
+//!
+//! 1. Each account catches up: it learns which faces are forgotten before it serves any from the cache.
+//! 2. The logs of the accounts are read, and each change of a sibling is applied.
+//! 3. An account that has missed changes compares its entries with the fleet's in the background.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::live::{Live, SharedParts};
 use crate::{
-    fleet::{Change, ChangeLog, Fleet, FleetError, Replica, Settings},
+    fleet::{Change, ChangeLog, Fleet, FleetError, LogEvent, Replica, Settings, SharedAccount},
     pipeline,
 };
 
@@ -16,6 +20,8 @@ use crate::{
 const STATE: &str = ".replica";
 /// How long a start waits for the list of forgotten faces. Without it, faces from the disk are served as ever.
 const CATCH_UP: Duration = Duration::from_secs(5);
+/// How often entries that could not be stored are offered again.
+const OFFERS: Duration = Duration::from_secs(5);
 
 /// Joins the fleet, if the configuration has one.
 pub(super) async fn join(
@@ -42,39 +48,103 @@ pub(super) async fn join(
     Fleet::join(settings, replica).await.map(Some)
 }
 
-/// Applies the list of forgotten faces before anything is served, and from then on each change of a sibling.
+/// Lets each account catch up before anything is served, and from then on applies each change of a sibling.
 pub(super) async fn listen(
     live: &Arc<ArcSwap<Live>>,
     shutdown: &CancellationToken,
-) -> Vec<JoinHandle<()>> {
+) -> Result<Vec<JoinHandle<()>>, FleetError> {
     let Some(fleet) = live.load().faces.fleet().cloned() else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    let mut log = ChangeLog::new(fleet.clone());
     if fleet.is_up() {
-        for account in fleet.accounts() {
-            // A budget that is not known begins to fill at the first call, at the latest.
-            let _ = account.refill().await;
+        for instance in live.load().instances.exact() {
+            if let Some(account) = instance.shared() {
+                fleet.check_budget(account, instance.name()).await?;
+            }
         }
-        let first = time::timeout(CATCH_UP, log.next()).await;
-        apply(live, first.unwrap_or_default()).await;
     }
-    let live = live.clone();
-    let reading = async move {
-        loop {
-            let changes = log.next().await;
-            apply(&live, changes).await;
+    let starting = async {
+        for account in fleet.take_added() {
+            catch_up(live, &account).await;
         }
     };
-    let (reading_ends, renewal_ends) = (shutdown.clone(), shutdown.clone());
-    vec![
+    if time::timeout(CATCH_UP, starting).await.is_err() {
+        for account in fleet.accounts() {
+            account.go_on_alone();
+        }
+    }
+    let work = [
+        spawn(shutdown, read(live.clone(), fleet.clone())),
+        spawn(shutdown, add(live.clone(), fleet.clone())),
+        spawn(shutdown, offer(live.clone(), fleet.clone())),
+        spawn(shutdown, async move { fleet.stay().await }),
+    ];
+    Ok(work.into())
+}
+
+/// Reads the logs.
+async fn read(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
+    let mut log = ChangeLog::new(fleet.clone());
+    loop {
+        match log.next().await {
+            LogEvent::Changes(changes) => apply(&live, changes).await,
+            LogEvent::Connected => {
+                for account in fleet.accounts() {
+                    catch_up(&live, &account).await;
+                }
+            }
+            LogEvent::Failed => {}
+        }
+        for account in fleet.accounts() {
+            account.note_position().await;
+        }
+    }
+}
+
+/// Lets the accounts that are added later catch up, such as those of patterns.
+async fn add(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
+    loop {
+        for account in fleet.added().await {
+            // A budget of another size is that of the last reload, which decides for all.
+            let _ = account.refill(true).await;
+            catch_up(&live, &account).await;
+        }
+        fleet.read_more().await;
+    }
+}
+
+/// Offers entries that could not be stored, as soon as Redis answers again.
+async fn offer(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
+    loop {
+        time::sleep(OFFERS).await;
+        if fleet.is_up() {
+            let live = live.load_full();
+            for instance in live.instances.iter() {
+                live.faces.offer_unshared(&instance).await;
+            }
+        }
+    }
+}
+
+async fn catch_up(live: &Arc<ArcSwap<Live>>, account: &Arc<SharedAccount>) {
+    let _one = account.begin_catch_up().await;
+    let Ok(missed) = account.catch_up().await else {
+        account.go_on_alone();
+        return;
+    };
+    apply(live, missed.changes).await;
+    let has_to_compare = account.finish_catch_up(missed.has_gap);
+    account.note_position().await;
+    if has_to_compare {
+        let (live, account) = (live.load_full(), account.clone());
         tokio::spawn(async move {
-            reading_ends.run_until_cancelled(reading).await;
-        }),
-        tokio::spawn(async move {
-            renewal_ends.run_until_cancelled(fleet.stay()).await;
-        }),
-    ]
+            let mut instances = live.instances.iter();
+            let of_account = instances.find(|instance| instance.has_account(&account));
+            if let Some(instance) = of_account {
+                live.faces.compare_all(&instance).await;
+            }
+        });
+    }
 }
 
 async fn apply(live: &ArcSwap<Live>, changes: Vec<Change>) {
@@ -82,4 +152,14 @@ async fn apply(live: &ArcSwap<Live>, changes: Vec<Change>) {
         let live = live.load_full();
         live.faces.apply_change(&live.instances, change).await;
     }
+}
+
+fn spawn(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        shutdown.run_until_cancelled(work).await;
+    })
 }

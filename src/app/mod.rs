@@ -131,7 +131,7 @@ impl App {
         let live = Live::new(reloadable, faces, &parts, None);
         let live = Arc::new(ArcSwap::from_pointee(live));
         let shutdown = live.load().faces.shutdown().clone();
-        let membership = fleet::listen(&live, &shutdown).await;
+        let membership = fleet::listen(&live, &shutdown).await?;
         let drain = startup.server.limits.drain;
         let mut tasks = start_tasks(listeners, startup.server, &live, &parts, &shutdown);
         tasks.extend(membership);

@@ -44,6 +44,13 @@ pub struct Proof {
     checked: bool,
 }
 
+impl Proof {
+    /// The digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
 /// A BLAKE3 digest of a representation's bytes; the strong `ETag` is made from it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);

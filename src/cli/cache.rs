@@ -242,7 +242,7 @@ async fn forget(config: &Config, local: Config, name: &str, subject: &str) -> Re
             let is_on_disk = match known(&instances, name).await {
                 Some(instance) => {
                     let forgotten = faces.forget(&instance, subject).await;
-                    forgotten.map_err(|error| error.to_string())?
+                    forgotten.map_err(|error| error.to_string())?.0
                 }
                 None => faces.forget_stored(name, subject).await.ok_or_else(|| {
                     format!("there is no instance {name:?} in the configuration, and no such face of it in the cache; faceplate cache stats lists the names")
@@ -256,6 +256,17 @@ async fn forget(config: &Config, local: Config, name: &str, subject: &str) -> Re
             let path = format!("/v1/avatars/{name}/{}", subject.as_str());
             let response =
                 admin_client::send(config, Method::DELETE, &path, Bytes::new(), TIMEOUT).await?;
+            if response.status == StatusCode::OK {
+                let spread: serde_json::Value =
+                    serde_json::from_slice(&response.body).unwrap_or_default();
+                let count = |name: &str| spread[name].as_u64().unwrap_or_default();
+                say!(
+                    "forgotten by {} of {} replicas",
+                    count("applied"),
+                    count("of")
+                );
+                return Ok(());
+            }
             expect(&response, StatusCode::NO_CONTENT)?;
         }
     }

@@ -1,23 +1,26 @@
-//! Hears of the siblings' changes: a blocking read of the accounts' logs, and after each new connection the list of
-//! forgotten faces, because the log may have been cut or lost meanwhile.
+//! Hears of the siblings' changes: a blocking read of the accounts' logs.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use redis::{
-    AsyncCommands, RedisResult,
+    AsyncCommands, FromRedisValue, RedisResult,
     aio::MultiplexedConnection,
-    streams::{StreamId, StreamRangeReply, StreamReadOptions, StreamReadReply},
+    streams::{StreamId, StreamReadOptions, StreamReadReply},
 };
 use tokio::time;
 
 use super::{
     account::SharedAccount,
     answer::{text, trouble},
+    entries::observation,
+    link::EngineFailure,
     membership::Fleet,
+    reading::Position,
 };
 use crate::{
-    avatar::{Subject, Trouble},
+    avatar::{Jid, Subject, Trouble},
     clock::Timestamp,
+    limits::Observation,
 };
 
 /// Reads the siblings' changes.
@@ -25,8 +28,17 @@ use crate::{
 pub struct ChangeLog {
     fleet: Fleet,
     connection: Option<MultiplexedConnection>,
-    /// The last change that was read, by account.
-    positions: HashMap<String, Position>,
+}
+
+/// The result of reading the logs.
+#[derive(Debug)]
+pub enum LogEvent {
+    /// There is a new connection. Each account has to catch up, because its log may have been cut or lost meanwhile.
+    Connected,
+    /// The changes that were made, in order.
+    Changes(Vec<Change>),
+    /// Redis does not answer.
+    Failed,
 }
 
 /// A change that a sibling made.
@@ -41,8 +53,9 @@ pub struct Change {
 /// The kind of a sibling's change.
 #[derive(Debug)]
 pub enum ChangeKind {
-    /// There is a newer entry of a face.
-    Committed(Subject),
+    /// There is a newer entry of a face, at this version. If it came from an answer of the vendor, that counts for the
+    /// detector of soft throttling.
+    Committed(Subject, u64, Option<Observation>),
     /// A face was forgotten, for this long from now.
     Forgotten(Subject, Duration),
     /// The entry of a face was removed.
@@ -53,10 +66,9 @@ pub enum ChangeKind {
     Paused(Duration, Trouble),
     /// The pause was lifted.
     LiftedPause,
+    /// The number behind a LID.
+    Number(Jid, Jid),
 }
-
-/// A position in a log: milliseconds and a number.
-type Position = (u64, u64);
 
 /// How long a read waits for a change.
 const WAIT: Duration = Duration::from_secs(2);
@@ -65,135 +77,127 @@ const LIMIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 /// The most changes of a read.
 const BATCH: usize = 256;
+/// The most changes that an account reads one after the other when it catches up.
+const MOST_BEHIND: usize = 1000;
 
 impl ChangeLog {
-    /// A reader that has read nothing yet.
+    /// A reader that has no connection yet.
     pub fn new(fleet: Fleet) -> Self {
         Self {
             fleet,
             connection: None,
-            positions: HashMap::new(),
         }
     }
 
-    /// The next changes; none if nothing changes for two seconds, or while Redis does not answer.
-    pub async fn next(&mut self) -> Vec<Change> {
-        let changes = time::timeout(LIMIT, self.try_next()).await;
-        match changes {
-            Ok(Some(changes)) => changes,
+    /// The next changes; none if nothing changes for two seconds.
+    pub async fn next(&mut self) -> LogEvent {
+        let event = time::timeout(LIMIT, self.try_next()).await;
+        match event {
+            Ok(Some(event)) => event,
             Ok(None) | Err(_) => {
                 self.connection = None;
                 time::sleep(PAUSE).await;
-                Vec::new()
+                LogEvent::Failed
             }
         }
     }
 
-    async fn try_next(&mut self) -> Option<Vec<Change>> {
-        let accounts = self.fleet.accounts();
-        let is_new = self.connection.is_none();
-        if is_new {
-            self.connection = Some(self.fleet.member.link.open_waiting().await.ok()?);
-        }
-        let mut changes = Vec::new();
-        for account in &accounts {
-            if is_new || !self.positions.contains_key(&account.name) {
-                changes.extend(self.catch_up(account).await.ok()?);
-            }
-        }
-        if is_new || !changes.is_empty() {
-            return Some(changes);
-        }
-        if accounts.is_empty() {
-            time::sleep(WAIT).await;
-            return Some(changes);
-        }
-        let keys: Vec<_> = accounts.iter().map(|account| account.key("log")).collect();
-        let ids: Vec<_> = accounts
-            .iter()
-            .map(|account| {
-                self.positions
-                    .get(&account.name)
-                    .copied()
-                    .unwrap_or_default()
-            })
-            .map(|(millis, number)| format!("{millis}-{number}"))
-            .collect();
+    async fn try_next(&mut self) -> Option<LogEvent> {
+        let Some(connection) = self.connection.as_mut() else {
+            let connection = self.fleet.member.link.open_waiting().await.ok()?;
+            self.connection = Some(connection);
+            return Some(LogEvent::Connected);
+        };
+        let accounts = self.fleet.accounts().into_iter();
+        let read = accounts.filter_map(|account| {
+            let position = account.reading.position()?;
+            Some((account, position.to_string()))
+        });
+        let (accounts, ids): (Vec<_>, Vec<_>) = read.unzip();
+        let keys = accounts.iter().map(|account| account.key("log"));
+        let keys: Vec<_> = keys.chain([self.fleet.member.wake_key()]).collect();
+        let ids: Vec<_> = ids.into_iter().chain(["$".to_owned()]).collect();
         let options = StreamReadOptions::default()
             .block(usize::try_from(WAIT.as_millis()).unwrap_or_default())
             .count(BATCH);
-        let connection = self.connection.as_mut()?;
         let reply: RedisResult<Option<StreamReadReply>> =
             connection.xread_options(&keys, &ids, &options).await;
+        let mut changes = Vec::new();
         for stream in reply.ok()?.unwrap_or_default().keys {
-            let mut accounts = accounts.iter();
-            let Some(account) = accounts.find(|account| account.key("log") == stream.key) else {
-                continue;
-            };
-            for id in stream.ids {
-                if let Some(position) = position(&id.id) {
-                    self.positions.insert(account.name.clone(), position);
-                }
-                changes.extend(read(account, &id));
+            let at = keys.iter().position(|key| *key == stream.key);
+            // Else it is the stream that only ends the wait.
+            if let Some(account) = at.and_then(|at| accounts.get(at)) {
+                changes.extend(read_lines(account, &stream.ids));
             }
         }
-        Some(changes)
-    }
-
-    /// The forgotten faces of an account, and the position from which its log is read.
-    async fn catch_up(&mut self, account: &Arc<SharedAccount>) -> RedisResult<Vec<Change>> {
-        let Some(connection) = self.connection.as_mut() else {
-            return Ok(Vec::new());
-        };
-        let newest: StreamRangeReply = connection
-            .xrevrange_count(account.key("log"), "+", "-", 1)
-            .await?;
-        let newest = newest
-            .ids
-            .first()
-            .and_then(|id| position(&id.id))
-            .unwrap_or_default();
-        let before = self.positions.get(&account.name).copied();
-        // A log that is behind is that of another life of the server.
-        let from = before.filter(|before| *before <= newest).unwrap_or(newest);
-        self.positions.insert(account.name.clone(), from);
-        let now = account.member.server_time();
-        let key = account.key("forgotten");
-        let forgotten: Vec<(String, f64)> = connection
-            .zrangebyscore_withscores(key, now.as_millis(), "+inf")
-            .await?;
-        let changes = forgotten.into_iter().filter_map(|(member, until)| {
-            let (_, subject) = account.open(&member)?;
-            let left = Timestamp::from_millis(until as u64).since(now);
-            Some(Change {
-                account: account.clone(),
-                kind: ChangeKind::Forgotten(subject, left),
-            })
-        });
-        Ok(changes.collect())
+        Some(LogEvent::Changes(changes))
     }
 }
 
+impl SharedAccount {
+    /// The changes after this replica's position. `None` if they are too many to apply one after the other.
+    pub(super) async fn read_on(self: &Arc<Self>) -> Result<Option<Vec<Change>>, EngineFailure> {
+        let Some(position) = self.reading.position() else {
+            return Ok(None);
+        };
+        let command = redis::cmd("XRANGE")
+            .arg(self.key("log"))
+            .arg(format!("({position}"))
+            .arg("+")
+            .arg("COUNT")
+            .arg(MOST_BEHIND + 1)
+            .take();
+        let value = self.member.link.send("log", &command).await?;
+        let lines = redis::streams::StreamRangeReply::from_redis_value(value);
+        let lines = lines.map_err(|_| EngineFailure)?.ids;
+        Ok((lines.len() <= MOST_BEHIND).then(|| read_lines(self, &lines)))
+    }
+}
+
+/// The changes of siblings in these lines. The account's position moves behind them.
+fn read_lines(account: &Arc<SharedAccount>, lines: &[StreamId]) -> Vec<Change> {
+    let (mut changes, now) = (Vec::new(), account.member.server_time());
+    for line in lines {
+        if let Some(position) = Position::parse(&line.id) {
+            account.reading.set_position(position);
+            let lag = now.since(Timestamp::from_millis(position.0));
+            account.member.metrics.fleet().set_lag(lag);
+        }
+        changes.extend(read(account, line, now));
+    }
+    changes
+}
+
 /// The change that a line of the log says, if it is a sibling's. Wakes the fetches that wait for the face.
-fn read(account: &Arc<SharedAccount>, line: &StreamId) -> Option<Change> {
+fn read(account: &Arc<SharedAccount>, line: &StreamId, now: Timestamp) -> Option<Change> {
     let field = |name: &str| line.map.get(name).map(text).unwrap_or_default();
     let opened = account.open(&field("face"));
-    if let Some((face, _)) = &opened {
-        account.wake(face);
+    let (kind, value) = (field("kind"), field("value"));
+    let value: u64 = value.parse().unwrap_or_default();
+    if let Some((face, _)) = &opened
+        && kind != "lid"
+    {
+        account.waiters.wake(face);
+    }
+    if kind == "purge" {
+        account.reading.record_purge(value);
     }
     if field("from") == account.member.id {
         return None;
     }
     let subject = opened.map(|(_, subject)| subject);
-    let until = Timestamp::from_millis(field("value").parse().unwrap_or_default());
-    let left = until.since(account.member.server_time());
-    let kind = match field("kind").as_str() {
-        "commit" => ChangeKind::Committed(subject?),
+    let left = Timestamp::from_millis(value).since(now);
+    let kind = match kind.as_str() {
+        "commit" => ChangeKind::Committed(subject?, value, observation(&field("text"))),
         "forget" => ChangeKind::Forgotten(subject?, left),
         "remove" => ChangeKind::Removed(subject?),
         "purge" => ChangeKind::Purged(field("text")),
         "pause" => ChangeKind::Paused(left, trouble(&field("text"))),
         "lift" => ChangeKind::LiftedPause,
+        "lid" => match (subject?, account.open(&field("text"))?.1) {
+            (Subject::Chat(lid), Subject::Chat(number)) => ChangeKind::Number(lid, number),
+            _ => return None,
+        },
         // The end of a lease, or a change of a newer version.
         _ => return None,
     };
@@ -201,9 +205,4 @@ fn read(account: &Arc<SharedAccount>, line: &StreamId) -> Option<Change> {
         account: account.clone(),
         kind,
     })
-}
-
-fn position(id: &str) -> Option<Position> {
-    let (millis, number) = id.split_once('-')?;
-    Some((millis.parse().ok()?, number.parse().ok()?))
 }

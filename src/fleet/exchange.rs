@@ -65,6 +65,8 @@ pub enum Commit {
     Conflict(SharedEntry),
     /// The face was forgotten, for this long.
     Forgotten(Duration),
+    /// The fleet has an entry of another format, which stays.
+    Foreign,
 }
 
 impl Refusal {

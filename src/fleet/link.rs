@@ -10,7 +10,11 @@ use redis::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{self, Instant};
 
-use crate::{sync::lock, telemetry::Metrics, upstream::Resolver};
+use crate::{
+    sync::lock,
+    telemetry::{CommandResult, Metrics},
+    upstream::Resolver,
+};
 
 /// The connection with Redis.
 pub(super) struct Link {
@@ -26,6 +30,25 @@ pub(super) struct Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineFailure;
 
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ConnectError {
+    /// The password is wrong, or the user lacks a right.
+    Credential,
+    /// The server does not answer.
+    Unreachable(String),
+}
+
+impl ConnectError {
+    fn of(error: &RedisError) -> Self {
+        let why = describe(error);
+        match is_refusal(&why) {
+            true => ConnectError::Credential,
+            false => ConnectError::Unreachable(why),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Breaker {
     /// Failures in a row.
@@ -34,6 +57,8 @@ struct Breaker {
     open_until: Option<Instant>,
     /// Whether the failure was logged.
     is_down: bool,
+    /// Whether Redis refuses the credential.
+    is_refused: bool,
 }
 
 /// Resolves the host with our own resolver: the C library's is never used.
@@ -67,13 +92,20 @@ impl Link {
         !lock(&self.breaker).is_down
     }
 
+    /// Whether Redis refused the last command for its credential.
+    pub(super) fn is_refused(&self) -> bool {
+        lock(&self.breaker).is_refused
+    }
+
     /// Connects, if there is no connection, and returns the reason if that fails.
-    pub(super) async fn connect(&self) -> Result<(), String> {
+    pub(super) async fn connect(&self) -> Result<(), ConnectError> {
         let mut connection = self.connection.lock().await;
         if connection.is_none() {
             let made = time::timeout(CONNECT_LIMIT, self.open(Some(self.timeout))).await;
-            let made = made.map_err(|_| "it did not answer within 5 seconds".to_owned())?;
-            *connection = Some(made.map_err(|error| describe(&error))?);
+            let made = made.map_err(|_| {
+                ConnectError::Unreachable("it did not answer within 5 seconds".to_owned())
+            })?;
+            *connection = Some(made.map_err(|error| ConnectError::of(&error))?);
         }
         Ok(())
     }
@@ -121,13 +153,18 @@ impl Link {
         let is_open = lock(&self.breaker)
             .open_until
             .is_some_and(|until| started < until);
+        let fleet = self.metrics.fleet();
         if is_open {
+            fleet.record_command(CommandResult::Skipped);
             return Err(EngineFailure);
         }
         let result = time::timeout(self.timeout, work).await;
-        self.metrics
-            .fleet()
-            .record_round_trip(name, started.elapsed());
+        fleet.record_round_trip(name, started.elapsed());
+        fleet.record_command(match &result {
+            Ok(Ok(_)) => CommandResult::Answered,
+            Ok(Err(_)) => CommandResult::Failed,
+            Err(_) => CommandResult::Late,
+        });
         let why = match result {
             Ok(Ok(value)) => {
                 self.record_success();
@@ -176,6 +213,7 @@ impl Link {
         }
         let mut breaker = lock(&self.breaker);
         breaker.failures += 1;
+        breaker.is_refused = is_refusal(why);
         if breaker.failures >= FAILURES {
             breaker.open_until = Some(Instant::now() + PAUSE);
         }
@@ -190,8 +228,26 @@ impl Link {
     }
 }
 
+fn is_refusal(why: &str) -> bool {
+    let refusals = ["NOAUTH", "WRONGPASS", "NOPERM", "Authentication"];
+    refusals.iter().any(|refusal| why.contains(refusal))
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Link(up: {})", self.is_up())
+    }
+}
+
 /// The reason of a failure, without an argument of the command or the URL.
 fn describe(error: &RedisError) -> String {
+    // Redis reads no long command of a client without a credential.
+    if error
+        .detail()
+        .is_some_and(|detail| detail.contains("unauthenticated"))
+    {
+        return "it answers with NOAUTH".to_owned();
+    }
     match error.code() {
         Some(code) => format!("it answers with {code}"),
         None => format!("{:?}", error.kind()),

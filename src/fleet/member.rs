@@ -1,6 +1,7 @@
 //! This replica as a member of the fleet: its link to Redis, its number, and the server's clock.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -8,12 +9,13 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, ScriptInvocation, Value};
+use redis::{FromRedisValue, ScriptInvocation};
 
 use super::{
     answer::Answer,
     face::SecretKeys,
     link::{EngineFailure, Link},
+    pictures::{PictureStore, RedisPictures},
     scripts,
     settings::{Settings, fingerprint},
     shared_entry::Offset,
@@ -27,7 +29,8 @@ use crate::{
 
 /// This replica as a member of the fleet.
 pub struct Member {
-    pub(super) link: Link,
+    pub(super) link: Arc<Link>,
+    pub(super) pictures: Arc<dyn PictureStore>,
     pub(super) fleet: String,
     /// Different for each replica, and the same after a restart on the same cache directory.
     pub(super) id: String,
@@ -69,13 +72,24 @@ struct State {
     has_warned: bool,
 }
 
-/// Why a replica cannot be a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OtherSecret;
+/// The answer to a renewal of the membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// This replica is a member.
+    Member,
+    /// The fleet has another secret.
+    OtherSecret,
+    /// The replicas that live divide the budgets otherwise.
+    OtherDivision(String),
+    /// As many replicas live as there are shares.
+    Full,
+}
 
 /// The lease of a number, and when another replica may have it: the clocks of two machines do not run alike.
 const LEASE: Duration = Duration::from_secs(6 * 3600);
 const HOLD: Duration = Duration::from_secs(12 * 3600);
+/// A replica that was not heard of for this long does not live; `replica.lua` says so, too.
+const SILENCE: Duration = Duration::from_secs(30);
 /// The smallest change of the distance of the clocks that counts. Less is the time that a message takes.
 const CLOCK_STEP: u64 = 250;
 
@@ -89,8 +103,15 @@ impl Member {
             metrics,
         } = replica;
         let link = Link::new(&settings.redis, settings.timeout, resolver, metrics.clone())?;
+        let link = Arc::new(link);
+        let pictures = Arc::new(RedisPictures {
+            link: link.clone(),
+            fleet: settings.name.clone(),
+            keep: keep_entries,
+        });
         Ok(Self {
             link,
+            pictures,
             fleet: settings.name.clone(),
             id,
             secrets: SecretKeys::new(&settings.secret),
@@ -122,20 +143,15 @@ impl Member {
         Ok(answer)
     }
 
-    pub(super) async fn send(
-        &self,
-        name: &'static str,
-        command: &Cmd,
-    ) -> Result<Value, EngineFailure> {
-        self.link.send(name, command).await
-    }
-
     /// Renews the membership, and with it the number.
-    pub(super) async fn renew(&self) -> Result<Result<(), OtherSecret>, EngineFailure> {
+    pub(super) async fn renew(&self) -> Result<Renewal, EngineFailure> {
         let sent_at = self.clock.moment();
         let answer = self.run("replica", &self.membership(false)).await?;
-        if answer.name == "other_secret" {
-            return Ok(Err(OtherSecret));
+        match answer.name.as_str() {
+            "other_secret" => return Ok(Renewal::OtherSecret),
+            "other_division" => return Ok(Renewal::OtherDivision(answer.text(2))),
+            "full" => return Ok(Renewal::Full),
+            _ => {}
         }
         let mut state = lock(&self.state);
         let has_number = answer.number(0) > 0;
@@ -145,11 +161,48 @@ impl Member {
         if !has_number && !state.has_warned {
             tracing::warn!(
                 replicas = self.replicas,
-                "every number of the fleet is taken, so this replica has no reserve; raise fleet.replicas on all of them"
+                "every number of the fleet is taken by replicas that live or ended without a proper stop, so this one has no reserve for up to 12 hours; raise fleet.replicas on all of them if that happens often"
             );
         }
         state.has_warned = !has_number;
-        Ok(Ok(()))
+        Ok(Renewal::Member)
+    }
+
+    /// The replicas that live.
+    pub(super) async fn living(&self) -> Result<HashSet<String>, EngineFailure> {
+        let command = redis::cmd("HGETALL")
+            .arg(self.fleet_key("heartbeats"))
+            .take();
+        let value = self.link.send("living", &command).await?;
+        let beats: Vec<(String, u64)> = FromRedisValue::from_redis_value(value).unwrap_or_default();
+        let now = self.server_time();
+        let lives = |at: u64| now.since(Timestamp::from_millis(at)) < SILENCE;
+        let living = beats.into_iter().filter(|(_, at)| lives(*at));
+        Ok(living.map(|(id, _)| id).collect())
+    }
+
+    /// The replicas that lived when the membership was last renewed, this one among them.
+    pub(super) fn last_living(&self) -> u64 {
+        lock(&self.state).living.max(1)
+    }
+
+    /// The stream that ends this replica's wait for changes.
+    pub(super) fn wake_key(&self) -> String {
+        self.fleet_key(&format!("wake:{}", self.id))
+    }
+
+    /// Ends this replica's wait for changes, because there is another account to read.
+    pub(super) async fn wake(&self) {
+        let command = redis::cmd("XADD")
+            .arg(self.wake_key())
+            .arg("MAXLEN")
+            .arg(1)
+            .arg("*")
+            .arg("kind")
+            .arg("wake")
+            .take();
+        // Else the wait ends by itself, two seconds later.
+        let _ = self.link.send("wake", &command).await;
     }
 
     /// Gives the number back.
@@ -180,18 +233,22 @@ impl Member {
     }
 
     fn membership(&self, leaves: bool) -> ScriptInvocation<'static> {
-        let key = |part: &str| format!("fp:{}:{{fleet}}:{part}", self.fleet);
         let mut script = scripts::REPLICA.prepare_invoke();
         script
-            .key(key("settings"))
-            .key(key("numbers"))
-            .key(key("heartbeats"))
+            .key(self.fleet_key("settings"))
+            .key(self.fleet_key("numbers"))
+            .key(self.fleet_key("heartbeats"))
             .arg(&self.id)
             .arg(self.replicas)
             .arg(u64::try_from(HOLD.as_millis()).unwrap_or(u64::MAX))
             .arg(&self.secret)
-            .arg(u8::from(leaves));
+            .arg(u8::from(leaves))
+            .arg(self.reserve);
         script
+    }
+
+    fn fleet_key(&self, part: &str) -> String {
+        format!("fp:{}:{{fleet}}:{part}", self.fleet)
     }
 }
 

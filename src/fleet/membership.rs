@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::time;
+use tokio::{sync::Notify, time};
 
 use super::{
-    account::SharedAccount,
-    member::{Member, Replica, new_id},
+    account::{OtherBudget, SharedAccount},
+    link::ConnectError,
+    member::{Member, Renewal, Replica, new_id},
     settings::Settings,
 };
 use crate::{limits::BudgetLimits, sync::lock};
@@ -20,6 +21,14 @@ use crate::{limits::BudgetLimits, sync::lock};
 pub struct Fleet {
     pub(super) member: Arc<Member>,
     accounts: Arc<Mutex<HashMap<String, Weak<SharedAccount>>>>,
+    /// The accounts that were added and have not caught up yet.
+    added: Arc<NewAccounts>,
+}
+
+#[derive(Debug, Default)]
+struct NewAccounts {
+    accounts: Mutex<Vec<Arc<SharedAccount>>>,
+    are_there: Notify,
 }
 
 /// Why a replica cannot be a member.
@@ -31,13 +40,49 @@ pub enum FleetError {
     )]
     Url,
     /// The password is wrong, or the user lacks a right.
-    #[error("Redis refuses the credential in fleet.redis; check its user and password")]
+    #[error(
+        "Redis refuses the credential in fleet.redis; check its user, its password and its rights: docs/fleet.md has them"
+    )]
     Credential,
     /// The fleet has another secret.
     #[error(
         "the fleet {0} has another fleet.secret on this Redis; give all its replicas the same one, or this one another fleet.name"
     )]
     OtherSecret(String),
+    /// The replicas that live divide the budgets otherwise.
+    #[error(
+        "the replicas of the fleet {fleet} have {theirs}, and this one {own}; give all of them the same fleet.replicas and fleet.reserve, or stop the others first"
+    )]
+    OtherDivision {
+        /// The name of the fleet.
+        fleet: String,
+        /// That of this replica.
+        own: String,
+        /// That of the others.
+        theirs: String,
+    },
+    /// As many replicas live as there are shares of the reserve.
+    #[error(
+        "the fleet {fleet} has {replicas} replicas already, which is fleet.replicas; raise it on all of them, also for the one more that a rolling update starts"
+    )]
+    Full {
+        /// The name of the fleet.
+        fleet: String,
+        /// The most replicas.
+        replicas: u32,
+    },
+    /// The replicas that live have another budget for an account.
+    #[error(
+        "the replicas of the fleet {fleet} have {} for the account of {instance}, and this one {}; give all of them the same budget: reload the others with it, or stop them, before this one starts", budgets.other, budgets.own
+    )]
+    OtherBudget {
+        /// The name of the fleet.
+        fleet: String,
+        /// The instance.
+        instance: String,
+        /// The budgets.
+        budgets: OtherBudget,
+    },
 }
 
 /// How often a start tries to become a member.
@@ -57,26 +102,67 @@ impl Fleet {
         let fleet = Self {
             member: Arc::new(member),
             accounts: Arc::default(),
+            added: Arc::default(),
         };
-        if let Err(why) = fleet.member.link.connect().await {
-            if why.contains("NOAUTH") || why.contains("WRONGPASS") || why.contains("Authentication")
-            {
-                return Err(FleetError::Credential);
-            }
-            tracing::warn!(
+        match fleet.member.link.connect().await {
+            Ok(()) => {}
+            Err(ConnectError::Credential) => return Err(FleetError::Credential),
+            Err(ConnectError::Unreachable(why)) => tracing::warn!(
                 why,
                 "Redis cannot be reached; this replica serves what it has until it can"
-            );
+            ),
         }
         // The first script takes longer: Redis does not have it yet.
         for _ in 0..ATTEMPTS {
-            match fleet.member.renew().await {
-                Ok(Err(_)) => return Err(FleetError::OtherSecret(settings.name.clone())),
-                Ok(Ok(())) => break,
-                Err(_) => {}
+            if let Ok(renewal) = fleet.member.renew().await {
+                fleet.accept(renewal)?;
+                break;
+            }
+            if fleet.member.link.is_refused() {
+                return Err(FleetError::Credential);
             }
         }
         Ok(fleet)
+    }
+
+    fn accept(&self, renewal: Renewal) -> Result<(), FleetError> {
+        let Member {
+            fleet,
+            replicas,
+            reserve,
+            ..
+        } = &*self.member;
+        let fleet = fleet.clone();
+        match renewal {
+            Renewal::Member => Ok(()),
+            Renewal::OtherSecret => Err(FleetError::OtherSecret(fleet)),
+            Renewal::OtherDivision(theirs) => Err(FleetError::OtherDivision {
+                fleet,
+                own: format!("{replicas} replicas, reserve {reserve}"),
+                theirs,
+            }),
+            Renewal::Full => Err(FleetError::Full {
+                fleet,
+                replicas: *replicas,
+            }),
+        }
+    }
+
+    /// Lets the budget of an account fill from now on. An error if the replicas that live have another budget for it.
+    pub async fn check_budget(
+        &self,
+        account: &SharedAccount,
+        instance: &str,
+    ) -> Result<(), FleetError> {
+        let is_alone = self.member.last_living() == 1;
+        match account.refill(is_alone).await {
+            Ok(Err(budgets)) => Err(FleetError::OtherBudget {
+                fleet: self.member.fleet.clone(),
+                instance: instance.to_owned(),
+                budgets,
+            }),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
     }
 
     /// The account of this provider, base URL and name. One that is known keeps the used part of its reserve.
@@ -88,13 +174,40 @@ impl Fleet {
         let name = self.member.secrets.account(provider, base, name);
         let mut accounts = lock(&self.accounts);
         if let Some(known) = accounts.get(&name).and_then(Weak::upgrade) {
-            known.set_limits(limits);
+            if known.set_limits(limits) {
+                let account = known.clone();
+                // A reload decides for all.
+                tokio::spawn(async move { account.refill(true).await });
+            }
             return known;
         }
         let account = SharedAccount::new(self.member.clone(), name.clone(), limits);
         let account = Arc::new(account);
         accounts.insert(name, Arc::downgrade(&account));
+        lock(&self.added.accounts).push(account.clone());
+        self.added.are_there.notify_one();
         account
+    }
+
+    /// Waits for accounts that were added, which have to catch up.
+    pub async fn added(&self) -> Vec<Arc<SharedAccount>> {
+        loop {
+            let added = self.take_added();
+            if !added.is_empty() {
+                return added;
+            }
+            self.added.are_there.notified().await;
+        }
+    }
+
+    /// The accounts that were added since the last time.
+    pub fn take_added(&self) -> Vec<Arc<SharedAccount>> {
+        std::mem::take(&mut lock(&self.added.accounts))
+    }
+
+    /// Begins to read the logs of accounts that have caught up.
+    pub async fn read_more(&self) {
+        self.member.wake().await;
     }
 
     /// All accounts that instances have.
@@ -102,6 +215,11 @@ impl Fleet {
         let mut accounts = lock(&self.accounts);
         accounts.retain(|_, account| account.strong_count() > 0);
         accounts.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The replicas that lived when that was last looked at, this one among them.
+    pub fn living(&self) -> usize {
+        usize::try_from(self.member.last_living()).unwrap_or(usize::MAX)
     }
 
     /// Whether Redis answers.

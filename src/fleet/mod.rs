@@ -19,13 +19,20 @@
 //! * `member`: its link, its number, and the server's clock
 //! * `link`: the connection with Redis
 //! * `scripts`: the scripts that Redis runs
-//! * `account`: an account that the replicas share
+//! * `account`: an account that the replicas share, its leases and its budget
+//! * `entries`: its entries and pictures
+//! * `changes`: the changes beside fetches, such as a purge
 //! * `exchange`: the questions of a fetch, and the answers
 //! * `answer`: reads the scripts' answers
 //! * `shared_entry`: an entry as it lies in Redis
+//! * `pictures`: the store for the bytes of pictures
 //! * `face`: the names of faces in Redis
 //! * `reserve`: how a budget is divided
+//! * `waiters`: the fetches that wait for a sibling's
 //! * `change_log`: hears of the siblings' changes
+//! * `catch_up`: finds changes that were missed
+//! * `reading`: how far an account's log is read
+//! * `versions`: the versions that this replica has
 //!
 //! # In Redis
 //!
@@ -39,28 +46,41 @@
 //! | `lease:FACE` | string | the token of the fetch that asks the vendor; expires |
 //! | `forgotten` | sorted set | forgotten faces, by the time until which they are not asked for |
 //! | `log` | stream | the last 20,000 changes |
+//! | `readers` | hash | for each replica how far it has applied the log |
+//! | `lids` | hash | sealed LIDs, and the sealed numbers behind them |
 //!
 //! A version is `max(4 × the server's milliseconds, the version before + 1)`. All times are the server's, which each
 //! script tells; an entry's are translated to this replica's clock.
 
 mod account;
 mod answer;
+mod catch_up;
 mod change_log;
+mod changes;
+mod entries;
 mod exchange;
 mod face;
 mod link;
 mod member;
 mod membership;
+mod pictures;
+mod reading;
 mod reserve;
 mod scripts;
 mod settings;
 mod shared_entry;
+mod versions;
+mod waiters;
 
-pub use account::{Lease, SharedAccount};
-pub use change_log::{Change, ChangeKind, ChangeLog};
+pub use account::{Lease, OtherBudget, SharedAccount};
+pub use catch_up::CatchUp;
+pub use change_log::{Change, ChangeKind, ChangeLog, LogEvent};
+pub use changes::{LoggedChange, Spread};
+pub use entries::SharedFace;
 pub use exchange::{Begin, CallKind, Commit, Refusal, Seek};
 pub use link::EngineFailure;
 pub use member::Replica;
 pub use membership::{Fleet, FleetError};
+pub use pictures::{PictureName, PictureStore};
 pub use settings::{Settings, check_url, fingerprint};
 pub use shared_entry::{SharedEntry, SharedPicture};

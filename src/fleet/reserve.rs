@@ -132,6 +132,15 @@ impl Reserve {
         true
     }
 
+    /// Gives a call back that was not made.
+    pub(super) fn refund(&mut self, with_refresh: bool) {
+        self.calls.refund();
+        if with_refresh {
+            self.refreshes.refund();
+        }
+        self.today.1 = self.today.1.saturating_sub(1);
+    }
+
     /// The same reserve with the shares of other limits; the used part stays used up.
     pub(super) fn resized(self, other: Self) -> Self {
         let resize = |before: Bucket, after: Bucket| Bucket {
@@ -154,6 +163,10 @@ impl Bucket {
             stock: 0.0,
             at,
         }
+    }
+
+    fn refund(&mut self) {
+        self.stock = (self.stock + 1.0).min(self.share.burst);
     }
 
     fn refill(&mut self, at: Moment) -> f64 {

@@ -12,6 +12,7 @@ macro_rules! script {
 
 pub(super) static BEGIN: LazyLock<Script> = script!("clock.lua", "budget.lua", "begin.lua");
 pub(super) static CALL: LazyLock<Script> = script!("clock.lua", "budget.lua", "call.lua");
+pub(super) static CATCH_UP: LazyLock<Script> = script!("clock.lua", "catch_up.lua");
 pub(super) static CHANGE: LazyLock<Script> = script!("clock.lua", "change.lua");
 pub(super) static COMMIT: LazyLock<Script> = script!("clock.lua", "commit.lua");
 pub(super) static REPLICA: LazyLock<Script> = script!("clock.lua", "replica.lua");

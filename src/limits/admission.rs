@@ -145,6 +145,7 @@ impl Admission {
             let mut budget = self.budget.write().unwrap_or_else(PoisonError::into_inner);
             let resized = budget.resize(limits.budget);
             *budget = resized;
+            self.deferrals.end();
         }
         self.cooldown.set_policy(limits.cooldown);
     }
@@ -200,6 +201,7 @@ impl Admission {
     /// Pauses for `wait`, because another process that shares the account was told to. A pause in force that lasts
     /// longer stays.
     pub fn pause(&self, wait: Duration, why: Trouble) -> Timestamp {
+        self.record_session_trouble(why);
         self.cooldown.pause(wait, why)
     }
 
@@ -235,12 +237,16 @@ impl Admission {
 
     /// Records trouble. Returns the end of the pause, or `None` for trouble that concerns a single face.
     pub fn record_trouble(&self, why: Trouble, retry_after: Option<Duration>) -> Option<Timestamp> {
+        self.record_session_trouble(why);
+        self.cooldown.record_trouble(why, retry_after)
+    }
+
+    fn record_session_trouble(&self, why: Trouble) {
         match why {
             Trouble::SessionDown => self.set_session(SessionState::Down),
             Trouble::Auth => self.set_session(SessionState::Refused),
             _ => {}
         }
-        self.cooldown.record_trouble(why, retry_after)
     }
 
     /// The longest pause that a vendor can ask for with `Retry-After`.

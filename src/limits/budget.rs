@@ -8,6 +8,7 @@
 //! Background work may use half of the lookups; the rest is reserved for requests that wait for a face.
 
 use std::{
+    fmt,
     num::NonZeroU32,
     sync::{
         Arc, Mutex,
@@ -93,6 +94,27 @@ pub struct BudgetLimits {
     pub refreshes: Quota,
     /// The most calls a day.
     pub daily: Option<NonZeroU32>,
+}
+
+impl fmt::Display for BudgetLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            lookups,
+            refreshes,
+            daily,
+        } = self;
+        write!(f, "lookups {lookups}, refreshes {refreshes}")?;
+        match daily {
+            Some(daily) => write!(f, ", daily {daily}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} a minute and {} at once", self.per_minute, self.burst)
+    }
 }
 
 /// The used part of a budget: the theoretical arrival time of each limiter, in nanoseconds since the

@@ -18,6 +18,13 @@ impl Deferrals {
         }
     }
 
+    /// Ends all deferrals: the budget is another one.
+    pub(super) fn end(&self) {
+        for time in &self.0 {
+            time.store(0, Ordering::Release);
+        }
+    }
+
     /// The time before which a call is not admitted, if it lies ahead.
     pub(super) fn until(
         &self,

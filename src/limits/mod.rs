@@ -43,6 +43,6 @@ pub use budget::{Budget, BudgetLimits, CallsAhead, OverBudget, Priority, Quota};
 pub use client_limiter::ClientLimiter;
 pub use cooldown::{Cooldown, CooldownPolicy};
 pub use default_pictures::{DefaultPicturePolicy, PictureVerdict, Sighting};
-pub use permit::Permit;
+pub use permit::{Permit, UnspentCall};
 pub use session_watch::{EmptyAnswer, EmptyVerdict, SessionWatch};
 pub use soft_throttle::{Observation, Sensitivity, SoftThrottleDetector};

@@ -1,6 +1,6 @@
 //! The right to make one call, which is refunded if the call is not made.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{Admission, NotAdmitted, Priority};
 
@@ -10,7 +10,15 @@ pub struct Permit {
     admission: Arc<Admission>,
     priority: Priority,
     with_refresh: bool,
+    /// The same call in a budget that is shared with other processes.
+    shared: Option<Box<dyn UnspentCall>>,
     is_spent: bool,
+}
+
+/// A call of a budget that is shared with other processes, which can be given back.
+pub trait UnspentCall: fmt::Debug + Send + Sync {
+    /// Gives it back.
+    fn refund(self: Box<Self>);
 }
 
 impl Permit {
@@ -25,8 +33,15 @@ impl Permit {
             admission: admission.clone(),
             priority,
             with_refresh,
+            shared: None,
             is_spent: false,
         })
+    }
+
+    /// The same permit with a call of a shared budget, which is refunded together with it.
+    pub fn with_shared(mut self, call: Box<dyn UnspentCall>) -> Self {
+        self.shared = Some(call);
+        self
     }
 
     /// Its urgency.
@@ -49,6 +64,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         if !self.is_spent {
             self.admission.refund(self.priority, self.with_refresh);
+            if let Some(call) = self.shared.take() {
+                call.refund();
+            }
         }
     }
 }

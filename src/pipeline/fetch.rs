@@ -31,7 +31,7 @@ use crate::{
     },
     clock::Timestamp,
     fleet::Lease,
-    limits::{Permit, Priority},
+    limits::{Observation, Permit, Priority},
     store::CacheAnswer,
     telemetry::traces,
     upstream::{ClientError, Download, Link, Question, VendorAnswer, VendorCall, VendorReply},
@@ -60,6 +60,8 @@ pub(super) struct Fetch {
     pub(super) granted: Option<Permit>,
     /// The lease of the face in the fleet.
     pub(super) lease: Option<Lease>,
+    /// How the vendor's answer counts for the detector of soft throttling.
+    pub(super) seen: Option<Observation>,
     pub(super) flight: Flight,
 }
 
@@ -126,6 +128,7 @@ impl Fetch {
             cause,
             granted: None,
             lease: None,
+            seen: None,
             flight,
         }
     }
@@ -154,6 +157,7 @@ impl Fetch {
             self.shared.announce(&owner, shown, Some(&tombstone));
             return FetchResult::settled(Some(tombstone), outcome, None, false);
         }
+        let before = self.compare_with_fleet(before).await;
         if let Some(entry) = before.entry()
             && prefetched.is_none()
             && self.is_answered(entry)

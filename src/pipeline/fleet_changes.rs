@@ -4,15 +4,21 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time;
 
-use super::{Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope};
+use super::{Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope, settle::log_trouble};
 use crate::{
-    avatar::{Entry, Picture, StoredPicture, Subject},
-    fleet::{Change, ChangeKind, EngineFailure, SharedAccount, SharedEntry, SharedPicture},
+    avatar::{Entry, Picture, StoredPicture, Subject, Trouble},
+    fleet::{
+        Change, ChangeKind, EngineFailure, SharedAccount, SharedEntry, SharedFace, SharedPicture,
+        Spread,
+    },
+    limits::{AnswerVerdict, Observation},
     store::{CacheAnswer, Owner},
 };
 
 /// How exactly the clocks of replicas are translated.
 const CLOCKS: Duration = Duration::from_secs(5);
+/// How long a request to forget a face waits for the siblings.
+const FORGET_LIMIT: Duration = Duration::from_secs(5);
 /// How often a change is sent again that Redis did not take.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -20,21 +26,25 @@ impl Faces {
     /// Applies a change that a sibling made.
     pub async fn apply_change(&self, instances: &Instances, change: Change) {
         let Change { account, kind } = change;
-        let is_own = |instance: &Arc<Instance>| {
-            let shared = instance.shared();
-            shared.is_some_and(|shared| Arc::ptr_eq(shared, &account))
-        };
-        let Some(instance) = instances.iter().find(is_own) else {
+        let mut instances = instances.iter();
+        let Some(instance) = instances.find(|instance| instance.has_account(&account)) else {
             return;
         };
         let store = &self.shared.store;
         match kind {
-            ChangeKind::Committed(subject) => {
+            ChangeKind::Committed(subject, version, seen) => {
                 let owner = instance.owner(subject);
+                if let Some(seen) = seen {
+                    self.hear_answer(&instance, &account, &owner, seen).await;
+                }
                 // A face that this replica does not have is looked for when it is asked for.
                 let is_wanted = self.may_have(&owner) || instance.provider().is_push();
-                if is_wanted && let Ok(Some(shared)) = account.entry(&subject).await {
-                    self.adopt_shared(&account, &owner, shared).await;
+                let is_newer = account.known_version(&subject) < version;
+                if is_wanted
+                    && is_newer
+                    && let Ok(SharedFace::Entry(shared)) = account.shared_face(&subject).await
+                {
+                    self.adopt_shared(&account, &owner, *shared).await;
                 }
             }
             ChangeKind::Forgotten(subject, left) => {
@@ -62,6 +72,37 @@ impl Faces {
                 instance.admission().lift_pause();
                 instance.save_admission(store).await;
             }
+            ChangeKind::Number(lid, number) => {
+                self.learn_number(&instance, lid, Some(number)).await;
+            }
+        }
+    }
+
+    /// Counts the vendor's answer to a sibling for the detector of soft throttling and the state of the session.
+    async fn hear_answer(
+        &self,
+        instance: &Instance,
+        account: &Arc<SharedAccount>,
+        owner: &Owner,
+        seen: Observation,
+    ) {
+        let admission = instance.admission();
+        admission.session_watch(|watch| match seen {
+            Observation::Picture => watch.record_picture(),
+            Observation::Lost | Observation::Empty => {
+                watch.count_empty();
+            }
+        });
+        let verdict = admission.record_answer(owner.key(), seen);
+        if let AnswerVerdict::SoftThrottled { paused_until } = verdict {
+            log_trouble(
+                instance,
+                Trouble::RateLimited,
+                "too many empty answers at all replicas: visual rate limiting",
+            );
+            let left = paused_until.since(self.now());
+            let _ = account.pause(left, Trouble::RateLimited).await;
+            instance.save_admission(&self.shared.store).await;
         }
     }
 
@@ -85,7 +126,7 @@ impl Faces {
             return None;
         }
         let current = cached.entry().cloned();
-        account.know(&owner.subject, shared.version);
+        account.know(&owner.subject, &shared);
         let is_newer = |entry: &Arc<Entry>| {
             // It was fetched while Redis did not answer.
             let asked_at = shared.last.asked_at + CLOCKS;
@@ -159,9 +200,9 @@ impl Faces {
         };
         let (owner, store) = (instance.owner(subject), &self.shared.store);
         if !self.may_have(&owner)
-            && let Ok(Some(shared)) = account.entry(&owner.subject).await
+            && let Ok(SharedFace::Entry(shared)) = account.shared_face(&owner.subject).await
         {
-            self.adopt_shared(account, &owner, shared).await;
+            self.adopt_shared(account, &owner, *shared).await;
         }
         let counts = self.purge_owners(scope, mode).await;
         match (mode, store.find(&owner.key()).await) {
@@ -174,7 +215,7 @@ impl Faces {
             }
             (_, Some(entry)) if counts.done > 0 => {
                 // A sibling's newer entry answers the purge, too.
-                let _ = account.commit(&owner.subject, &entry, false).await;
+                let _ = account.commit(&owner.subject, &entry, false, None).await;
             }
             _ => {}
         }
@@ -196,18 +237,36 @@ impl Faces {
         }
     }
 
-    /// Tells the siblings to forget a face, which has these names.
-    pub(super) fn share_forget(&self, instance: &Instance, names: Vec<Subject>) {
+    /// Tells the siblings to forget a face, which has these names, and waits until those that live have done so. `None`
+    /// without a fleet.
+    pub(super) async fn share_forget(
+        &self,
+        instance: &Instance,
+        names: Vec<Subject>,
+    ) -> Option<Spread> {
+        let account = instance.shared()?;
         let time = self.policy().forget_for;
+        let mut last = None;
         for subject in names {
-            let Some(account) = instance.shared().cloned() else {
-                return;
-            };
-            self.send(move || {
-                let account = account.clone();
-                async move { account.forget(&subject, time).await }
-            });
+            match account.forget(&subject, time).await {
+                Ok(change) => last = Some(change),
+                Err(EngineFailure) => {
+                    last = None;
+                    let account = account.clone();
+                    self.send(move || {
+                        let account = account.clone();
+                        async move { account.forget(&subject, time).await.map(|_| ()) }
+                    });
+                }
+            }
         }
+        let spread = match last {
+            Some(change) => account.wait_until_applied(change, FORGET_LIMIT).await.ok(),
+            None => None,
+        };
+        let of = self.shared.fleet.as_ref().map_or(1, |fleet| fleet.living());
+        // Redis takes the change later.
+        Some(spread.unwrap_or(Spread { applied: 1, of }))
     }
 
     /// Tells the siblings that the pause was lifted.

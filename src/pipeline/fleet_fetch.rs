@@ -19,7 +19,7 @@ use crate::{
     avatar::{Ask, Entry, Report, Trouble, absorb},
     clock::Timestamp,
     fleet::{Begin, CallKind, Commit, EngineFailure, Refusal, Seek, SharedAccount},
-    limits::{AdmissionStatus, CallsAhead, NotAdmitted, Permit, Priority},
+    limits::{AdmissionStatus, CallsAhead, NotAdmitted, Permit, Priority, UnspentCall},
     store::CacheAnswer,
 };
 
@@ -58,7 +58,11 @@ impl Fetch {
             let not_admitted = |refusal| FetchResult::not_admitted(entry.clone(), refusal);
             match account.begin(self.person, seek, kind, lease).await {
                 Ok(Begin::Go(lease)) => {
-                    (self.lease, self.granted) = (Some(lease), own);
+                    self.lease = Some(lease);
+                    self.granted = own.map(|own| {
+                        let call = account.call(call_kind(&own));
+                        own.with_shared(call)
+                    });
                     return Ok(before);
                 }
                 Ok(Begin::NoCall) => {
@@ -103,8 +107,8 @@ impl Fetch {
                         Some(own) => own,
                         None => self.wait_for_permit(refresh, &before).await?,
                     };
-                    if account.take_from_reserve(call_kind(&own)) {
-                        self.granted = Some(own);
+                    if let Some(call) = account.take_from_reserve(call_kind(&own)) {
+                        self.granted = Some(own.with_shared(call));
                         return Ok(before);
                     }
                     drop(own);
@@ -135,8 +139,11 @@ impl Fetch {
             };
             let is_new = has_other_picture(current.as_deref(), entry);
             let commit = match &mut self.lease {
-                Some(lease) => lease.commit(entry, is_new).await,
-                None => account.commit(&self.person, entry, is_new).await,
+                Some(lease) => lease.commit(entry, is_new, self.seen).await,
+                None => {
+                    let commit = account.commit(&self.person, entry, is_new, self.seen);
+                    commit.await
+                }
             };
             match commit {
                 Ok(Commit::Conflict(shared)) if conflicts < CONFLICTS => {
@@ -145,14 +152,14 @@ impl Fetch {
                     let assembled =
                         faces.assemble(&account, self.person, current.as_deref(), &shared);
                     current = assembled.await.map(Arc::new).or(current);
-                    account.know(&self.person, shared.version);
+                    account.know(&self.person, &shared);
                 }
                 Ok(Commit::Forgotten(left)) => {
                     let faces = self.faces();
                     let (tombstone, _) = faces.replace_by_tombstone(&self.owner(), left).await;
                     return (Some(tombstone), None);
                 }
-                Ok(Commit::Stored | Commit::Conflict(_)) | Err(EngineFailure) => {
+                Ok(Commit::Stored | Commit::Conflict(_) | Commit::Foreign) | Err(EngineFailure) => {
                     return (current, next);
                 }
             }
@@ -224,7 +231,7 @@ impl Instance {
         with_refresh: bool,
     ) -> Result<(), NotAdmitted> {
         let permit = Permit::take(self.admission(), priority, with_refresh)?;
-        self.take_shared_call(&permit).await?;
+        let permit = self.take_shared_call(permit).await?;
         permit.spend();
         Ok(())
     }
@@ -246,9 +253,12 @@ impl Instance {
         Ok(())
     }
 
-    /// Takes the call of a permit from the budget that the fleet shares, if the account is shared.
-    pub(super) async fn take_shared_call(&self, permit: &Permit) -> Result<(), NotAdmitted> {
-        self.take_shared(call_kind(permit), 1).await
+    /// Takes the call of a permit from the budget that the fleet shares, too, if the account is shared.
+    pub(super) async fn take_shared_call(&self, permit: Permit) -> Result<Permit, NotAdmitted> {
+        Ok(match self.take_shared(call_kind(&permit), 1).await? {
+            Some(call) => permit.with_shared(call),
+            None => permit,
+        })
     }
 
     /// The most calls that the budget grants at once.
@@ -258,20 +268,28 @@ impl Instance {
         shared.map_or(burst, |shared| burst.min(shared))
     }
 
-    async fn take_shared(&self, kind: CallKind, count: usize) -> Result<(), NotAdmitted> {
+    /// Takes calls from the budget that the fleet shares, if the account is shared.
+    async fn take_shared(
+        &self,
+        kind: CallKind,
+        count: usize,
+    ) -> Result<Option<Box<dyn UnspentCall>>, NotAdmitted> {
         let Some(account) = self.shared() else {
-            return Ok(());
+            return Ok(None);
         };
         let admission = self.admission();
         let waits = match account.take(kind, count).await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => return Ok(Some(account.call(kind))),
             Ok(Err(Refusal::Paused(left, why))) => {
                 let retry_at = admission.pause(left, why);
                 return Err(NotAdmitted { why, retry_at });
             }
             Ok(Err(Refusal::OverBudget(waits))) => waits,
             // A reserve is for faces, each of which costs one call.
-            Err(EngineFailure) if count == 1 && account.take_from_reserve(kind) => return Ok(()),
+            Err(EngineFailure) if count == 1 => match account.take_from_reserve(kind) {
+                Some(call) => return Ok(Some(call)),
+                None => [RETRY; 3],
+            },
             Err(EngineFailure) => [RETRY; 3],
         };
         let retry_at = self.shared_retry_at(kind, count, waits);

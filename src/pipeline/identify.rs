@@ -50,6 +50,15 @@ impl Fetch {
         else {
             return Ok(());
         };
+        let faces = Faces {
+            shared: self.shared.clone(),
+        };
+        if let Some(account) = self.instance.shared()
+            && let Ok(Some(number)) = account.number(lid).await
+        {
+            faces.learn_number(&self.instance, lid, Some(number)).await;
+            return Ok(());
+        }
         self.take_call(Refresh::No)
             .await
             .map_err(NotIdentified::Refused)?;
@@ -66,9 +75,6 @@ impl Fetch {
                 None
             }
             Err(failure) => return Err(NotIdentified::Failed(asked_at, failure.into())),
-        };
-        let faces = Faces {
-            shared: self.shared.clone(),
         };
         faces.note_number(&self.instance, lid, number).await;
         Ok(())

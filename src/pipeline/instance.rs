@@ -26,6 +26,7 @@ use crate::{
 
 /// The shortest time between two reports of answers that were not understood.
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: u64 = 24 * 3600;
 
 /// A configured account.
 #[derive(Debug)]
@@ -139,8 +140,44 @@ impl Instance {
     }
 
     /// The account as the replicas of a fleet share it.
-    pub(super) fn shared(&self) -> Option<&Arc<SharedAccount>> {
+    pub fn shared(&self) -> Option<&Arc<SharedAccount>> {
         self.shared.as_ref()
+    }
+
+    /// Whether `account` is this one's as the replicas of a fleet share it.
+    pub fn has_account(&self, account: &Arc<SharedAccount>) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|shared| Arc::ptr_eq(shared, account))
+    }
+
+    /// Whether the faces that the fleet has forgotten are known, so that others can be served from the cache.
+    pub(super) fn has_begun_in_fleet(&self) -> bool {
+        self.shared
+            .as_ref()
+            .is_none_or(|account| account.has_begun())
+    }
+
+    /// Waits until that is so, at most `limit`.
+    pub(super) async fn wait_for_fleet(&self, limit: Duration) {
+        if let Some(account) = &self.shared {
+            account.wait_for_begin(limit).await;
+        }
+    }
+
+    /// Whether this replica's entry counts as stale, because changes of the fleet were missed.
+    pub(super) fn is_outdated_in_fleet(&self, person: &Subject) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|account| !account.counts_as_fresh(person))
+    }
+
+    /// Whether the warm-up of this time is this replica's to make: one of the fleet makes it.
+    pub(super) async fn may_warm_up(&self, at: Timestamp) -> bool {
+        let Some(account) = &self.shared else {
+            return true;
+        };
+        let name = format!("warm:{}", at.as_secs() / DAY);
+        // Without Redis, no call is there for it.
+        account.take_turn(&name, Duration::from_secs(2 * DAY)).await == Ok(true)
     }
 
     /// Whether a face of the instance had a picture since it was made.

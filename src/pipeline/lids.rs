@@ -26,20 +26,35 @@ pub struct TooManyAliases;
 const SAVE_DELAY: Duration = Duration::from_secs(1);
 
 impl Faces {
-    /// Records the number of a LID as the gateway says it; `None` if the gateway knows none.
+    /// Records the number of a LID as the gateway says it; `None` if the gateway knows none. The siblings of a fleet
+    /// hear of it.
     pub(super) async fn note_number(
         &self,
         instance: &Arc<Instance>,
         lid: Jid,
         number: Option<Jid>,
     ) {
+        let is_new = self.learn_number(instance, lid, number).await;
+        if let (true, Some(number), Some(account)) = (is_new, number, instance.shared()) {
+            // Else each replica learns it from the gateway.
+            let _ = account.share_number(lid, number).await;
+        }
+    }
+
+    /// Records the number of a LID on this replica. Returns whether it is new.
+    pub(super) async fn learn_number(
+        &self,
+        instance: &Arc<Instance>,
+        lid: Jid,
+        number: Option<Jid>,
+    ) -> bool {
         let identities = instance.identities();
         if number.is_some() && identities.lock().number(&lid) == number {
-            return;
+            return false;
         }
         // Otherwise, forgetting a face would not last.
         if self.is_forgotten(instance, lid).await {
-            return;
+            return false;
         }
         let source = IdentitySource::Gateway;
         let is_new = identities
@@ -49,6 +64,7 @@ impl Faces {
             self.save_identities_soon(instance);
             self.join_names(instance, lid).await;
         }
+        is_new
     }
 
     /// Sets the numbers of LIDs, or removes them where there is none. Nothing is changed if that would be too many.

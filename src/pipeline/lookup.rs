@@ -83,7 +83,11 @@ impl Faces {
         now: Timestamp,
     ) -> Result<LookUp, UnsupportedSubject> {
         let target = Target::new(instance, subject)?;
-        let cached = self.shared.store.get_cached(&target.key);
+        let cached = match instance.has_begun_in_fleet() {
+            true => self.shared.store.get_cached(&target.key),
+            // The face may be one that was forgotten meanwhile.
+            false => CacheAnswer::Unknown,
+        };
         let plan = match &cached {
             CacheAnswer::Unknown | CacheAnswer::Unreadable => None,
             known => match self.serve(&target, known, ask, client, now)? {
@@ -126,6 +130,7 @@ impl Faces {
             Limit::InFlight.report();
             return Err(LookUpError::NoSpace);
         };
+        target.instance.wait_for_fleet(patience.left()).await;
         let reading = self.shared.store.find_uncached(&target.key);
         // If the disk hangs or refuses to read the entry, the face may be a forgotten one.
         let cached = match patience.bound(reading).await {
@@ -174,8 +179,10 @@ impl Faces {
         }
         let plan = decide(entry.map(|entry| &**entry), ask, now, self.policy());
         Ok(match plan {
-            Plan::Serve => Step::Serve(ServedFace::from_cache(entry.cloned())),
-            Plan::ServeAndRefresh => {
+            Plan::Serve if !instance.is_outdated_in_fleet(&target.person) => {
+                Step::Serve(ServedFace::from_cache(entry.cloned()))
+            }
+            Plan::Serve | Plan::ServeAndRefresh => {
                 let cause = Cause::Request {
                     priority: Priority::Background,
                     client,

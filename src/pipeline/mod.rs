@@ -74,6 +74,7 @@
 //!
 //! * `fleet_fetch`: a fetch of an account that several replicas share
 //! * `fleet_changes`: the changes that siblings make, and those that they hear of
+//! * `fleet_comparison`: compares entries with the fleet's after changes were missed
 //!
 //! Telling about changes:
 //!
@@ -101,6 +102,7 @@ mod fallback;
 mod fetch;
 mod fetch_error;
 mod fleet_changes;
+mod fleet_comparison;
 mod fleet_fetch;
 mod forget_names;
 mod identify;

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Faces, Instance, person};
 use crate::{
     avatar::{Entry, Kind, Subject},
+    fleet::Spread,
     store::{CacheAnswer, Owner},
     upstream::UnsupportedSubject,
 };
@@ -102,7 +103,7 @@ impl Faces {
     }
 
     /// The owners of all faces with these names in the cache.
-    async fn owners(&self, names: &[Arc<str>]) -> Vec<Owner> {
+    pub(super) async fn owners(&self, names: &[Arc<str>]) -> Vec<Owner> {
         let mut owners = Vec::new();
         for name in names {
             owners.extend(self.shared.store.owners(Some(name.clone())).await);
@@ -160,17 +161,16 @@ impl Faces {
     /// Forgets a face, as the instance sees it and as its earlier accounts did: removes its bytes, unless
     /// another face has the same, and leaves a tombstone that keeps it from being fetched for
     /// [`Policy::forget_for`](crate::avatar::Policy). A fetch in flight does not bring it back. Returns
-    /// whether the disk has the tombstone.
+    /// whether the disk has the tombstone, and in a fleet how many replicas have forgotten the face.
     pub async fn forget(
         &self,
         instance: &Instance,
         subject: Subject,
-    ) -> Result<bool, UnsupportedSubject> {
+    ) -> Result<(bool, Option<Spread>), UnsupportedSubject> {
         let names = instance.names(instance.resolve_own(subject)?);
         let time = self.policy().forget_for;
         let is_on_disk = self.forget_here(instance, &names, time).await;
-        self.share_forget(instance, names);
-        Ok(is_on_disk)
+        Ok((is_on_disk, self.share_forget(instance, names).await))
     }
 
     /// Forgets a face, which has these names, on this replica.

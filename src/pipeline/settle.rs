@@ -197,7 +197,7 @@ impl Fetch {
 
     /// The meaning of an answer: trouble if the fetch failed, or if an empty answer stands for a rate limit. Records
     /// it in the instance's admission control.
-    fn judge(&self, answer: Result<Answer, FetchError>, entry: Option<&Entry>) -> Answer {
+    fn judge(&mut self, answer: Result<Answer, FetchError>, entry: Option<&Entry>) -> Answer {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.record_error(&error),
@@ -209,6 +209,7 @@ impl Fetch {
         let Some(observation) = observation(&answer, entry) else {
             return answer;
         };
+        self.seen = Some(observation);
         match self
             .instance
             .admission()

@@ -66,7 +66,7 @@ impl Fetch {
             Some(permit) => (permit, Wait::None),
             None => self.wait_for_turn(refresh).await?,
         };
-        self.instance.take_shared_call(&permit).await?;
+        let permit = self.instance.take_shared_call(permit).await?;
         Ok((permit, wait))
     }
 

@@ -120,6 +120,9 @@ impl Warmups {
                 let faces = faces.clone();
                 let warmups = Warmups { faces, runs };
                 for instance in instances() {
+                    if !instance.may_warm_up(at).await {
+                        continue;
+                    }
                     let job = Job::Chats(schedule.top);
                     if let Err(error) = warmups.start(&instance, job) {
                         tracing::warn!(instance = %instance.name(), %error, "skipping the daily warm-up");

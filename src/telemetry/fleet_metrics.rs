@@ -1,6 +1,6 @@
 //! The metrics of a fleet.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -16,6 +16,26 @@ pub struct FleetMetrics {
     round_trips: Family<CommandLabels, Histogram>,
     reserve_calls: Counter,
     conflicts: Counter,
+    lag: Gauge<f64, AtomicU64>,
+    commands: Family<ResultLabels, Counter>,
+}
+
+/// The result of a command to Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandResult {
+    /// Redis answered.
+    Answered,
+    /// Redis refused it, or there was no connection.
+    Failed,
+    /// Redis did not answer in time.
+    Late,
+    /// It was not sent, because several had failed in a row.
+    Skipped,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,7 +49,14 @@ struct EngineLabels {
 }
 
 impl FleetMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    /// The metrics, and the registry that has them alone.
+    pub(super) fn with_registry() -> (Self, Registry) {
+        let (metrics, mut registry) = (Self::default(), Registry::default());
+        metrics.register(&mut registry);
+        (metrics, registry)
+    }
+
+    fn register(&self, registry: &mut Registry) {
         registry.register(
             "faceplate_fleet_up",
             "Whether the last command to Redis succeeded",
@@ -55,6 +82,32 @@ impl FleetMetrics {
             "Entries that a sibling had changed before this replica stored its own",
             self.conflicts.clone(),
         );
+        registry.register(
+            "faceplate_fleet_lag_seconds",
+            "Age of the last change of the fleet when this replica heard of it",
+            self.lag.clone(),
+        );
+        registry.register(
+            "faceplate_fleet_commands",
+            "Commands to Redis, by result",
+            self.commands.clone(),
+        );
+    }
+
+    /// Sets the age of the sibling's change that was heard of last, when it was heard of.
+    pub fn set_lag(&self, lag: Duration) {
+        self.lag.set(lag.as_secs_f64());
+    }
+
+    /// Records the result of a command.
+    pub fn record_command(&self, result: CommandResult) {
+        let result = match result {
+            CommandResult::Answered => "answered",
+            CommandResult::Failed => "failed",
+            CommandResult::Late => "late",
+            CommandResult::Skipped => "skipped",
+        };
+        self.commands.get_or_create(&ResultLabels { result }).inc();
     }
 
     /// Records the time of a command.
@@ -100,6 +153,8 @@ impl Default for FleetMetrics {
             round_trips: Family::new_with_constructor(seconds),
             reserve_calls: Counter::default(),
             conflicts: Counter::default(),
+            lag: Gauge::default(),
+            commands: Family::default(),
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use std::{
     fmt::{self, Debug},
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
     time::Duration,
 };
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::{
+        EncodeLabelSet,
+        text::{encode_eof, encode_registry},
+    },
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
@@ -42,7 +45,8 @@ struct Inner {
     store: StoreMetrics,
     hooks: HookMetrics,
     live: LiveMetrics,
-    fleet: FleetMetrics,
+    /// Only a replica of a fleet has them.
+    fleet: OnceLock<(FleetMetrics, Registry)>,
     variants: Family<FormatLabels, Counter>,
     image_queue: Gauge,
     limits_reached: Family<LimitLabels, Counter>,
@@ -161,7 +165,7 @@ impl Metrics {
             store: StoreMetrics::default(),
             hooks: HookMetrics::default(),
             live: LiveMetrics::default(),
-            fleet: FleetMetrics::default(),
+            fleet: OnceLock::new(),
             variants: Family::default(),
             image_queue: Gauge::default(),
             limits_reached: Family::default(),
@@ -218,7 +222,6 @@ impl Metrics {
         inner.store.register(&mut registry);
         inner.hooks.register(&mut registry);
         inner.live.register(&mut registry);
-        inner.fleet.register(&mut registry);
         registry.register(
             "faceplate_derived",
             "Variants made of pictures, in another size or format",
@@ -408,7 +411,7 @@ impl Metrics {
 
     /// The metrics of a fleet.
     pub fn fleet(&self) -> &FleetMetrics {
-        &self.inner.fleet
+        &self.inner.fleet.get_or_init(FleetMetrics::with_registry).0
     }
 
     /// All metrics in the OpenMetrics text format.
@@ -422,7 +425,11 @@ impl Metrics {
         }
         let mut text = String::new();
         // Writing to a `String` cannot fail.
-        let _ = encode(&mut text, &self.inner.registry);
+        let _ = encode_registry(&mut text, &self.inner.registry);
+        if let Some((_, registry)) = self.inner.fleet.get() {
+            let _ = encode_registry(&mut text, registry);
+        }
+        let _ = encode_eof(&mut text);
         text
     }
 }

@@ -31,6 +31,7 @@ mod store_metrics;
 pub mod traces;
 
 pub use access_log::known_method;
+pub use fleet_metrics::CommandResult;
 pub use hook_metrics::{ContactResult, EventReading};
 pub use metrics::{AVATAR, Metrics, PROCESS};
 pub use otlp_client::OtlpClient;

@@ -1,6 +1,8 @@
 //! A fleet: replicas that share an account through Redis, and their answers when Redis fails.
 
+mod account_state;
 mod faults;
+mod gaps;
 mod model;
 mod settings;
 mod sharing;

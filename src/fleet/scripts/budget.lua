@@ -50,3 +50,21 @@ local function take(key, limits, is_background, with_refresh, count)
   end
   return is_refused and wait or nil
 end
+-- Gives calls back that were taken and not made. A bucket that this server process does not know has none of them.
+local function refund(key, limits, is_background, with_refresh, count)
+  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local names = { 'calls', 'refreshes', 'background' }
+  local saved = redis.call('HMGET', key, 'run', 'today', unpack(names))
+  if saved[1] ~= run then
+    return
+  end
+  local returned = { count, with_refresh and count or 0, is_background and count or 0 }
+  for i = 1, 3 do
+    local stock = math.min(limits.burst[i], tonumber(saved[2 + i]) + returned[i])
+    redis.call('HSET', key, names[i], string.format('%.9f', stock))
+  end
+  -- Shortly after midnight, the call may be one of the day before.
+  if now % DAY > 600000 then
+    redis.call('HSET', key, 'today', math.max(0, tonumber(saved[2]) - count))
+  end
+end

@@ -1,10 +1,22 @@
 -- Renews the membership of a replica. KEYS: fleet, numbers, heartbeats. ARGV: replica, most replicas, milliseconds
--- until its number may go to another, fingerprint of the secret, whether the replica leaves.
+-- until its number may go to another, fingerprint of the secret, whether the replica leaves, percent of the reserve.
 -- 1. All replicas have the same secret, or they would not know each other's faces.
 if redis.call('HSETNX', KEYS[1], 'secret', ARGV[4]) == 0 and redis.call('HGET', KEYS[1], 'secret') ~= ARGV[4] then
   return { 'other_secret', now, 0, 0 }
 end
--- 2. A replica that leaves gives its number back.
+-- 2. The other replicas that live: those that were here in the last half minute.
+local others, was_here = 0, false
+local beats = redis.call('HGETALL', KEYS[3])
+for i = 1, #beats, 2 do
+  if now - beats[i + 1] >= 30000 then
+    redis.call('HDEL', KEYS[3], beats[i])
+  elseif beats[i] == ARGV[1] then
+    was_here = true
+  else
+    others = others + 1
+  end
+end
+-- 3. A replica that leaves gives its number back.
 local number = 0
 local free = 0
 for i = 1, tonumber(ARGV[2]) do
@@ -21,22 +33,23 @@ if ARGV[5] == '1' then
   redis.call('HDEL', KEYS[3], ARGV[1])
   return { 'left', now, 0, 0 }
 end
--- 3. A number that nobody has, or had lately, is leased.
+-- 4. All divide the budgets in the same way, or the shares would be more than the whole.
+local division = ARGV[2] .. ' replicas, reserve ' .. ARGV[6]
+local other = redis.call('HGET', KEYS[1], 'division')
+if others > 0 and other and other ~= division then
+  return { 'other_division', now, 0, others, other }
+end
+redis.call('HSET', KEYS[1], 'division', division)
+-- 5. No more live than there are shares.
+if not was_here and others >= tonumber(ARGV[2]) then
+  return { 'full', now, 0, others }
+end
+-- 6. A number that nobody has, or had lately, is leased.
 if number == 0 then
   number = free
 end
 if number > 0 then
   redis.call('HSET', KEYS[2], number, ARGV[1] .. ' ' .. string.format('%.0f', now + ARGV[3]))
 end
--- 4. The replicas that live: those that were here in the last half minute.
 redis.call('HSET', KEYS[3], ARGV[1], now)
-local living = 0
-local beats = redis.call('HGETALL', KEYS[3])
-for i = 1, #beats, 2 do
-  if now - beats[i + 1] < 30000 then
-    living = living + 1
-  else
-    redis.call('HDEL', KEYS[3], beats[i])
-  end
-end
-return { 'member', now, number, living }
+return { 'member', now, number, others + 1 }

@@ -15,7 +15,17 @@ const CALL: &str = include_str!("../../../src/fleet/scripts/call.lua");
 const COMMIT: &str = include_str!("../../../src/fleet/scripts/commit.lua");
 const CHANGE: &str = include_str!("../../../src/fleet/scripts/change.lua");
 
-const KEYS: [&str; 6] = ["account", "entry", "lease", "forgotten", "log", "picture"];
+const KEYS: [&str; 7] = [
+    "account",
+    "entry",
+    "lease",
+    "forgotten",
+    "log",
+    "picture",
+    "lids",
+];
+/// An entry, as the scripts look at it.
+const ENTRY: &str = r#"{"format":1,"last":{}}"#;
 /// Noon of a day in November 2026.
 const START: u64 = 1_795_262_400_000;
 /// 60 calls a minute and ten at once, of which half are for background work.
@@ -75,19 +85,21 @@ impl Engine {
 
     fn begin(&mut self, known: u64, token: &str) -> Answer {
         let known = known.to_string();
-        let arguments = ["face", &known, token, "20000", "1", "0", "0", LIMITS];
+        let arguments = ["face", &known, token, "20000", "1", "0", "0", LIMITS, "1"];
         self.run(&[BUDGET, BEGIN], &KEYS[..4], &arguments)
     }
 
     fn commit(&mut self, base: u64, token: &str) -> Answer {
         let base = base.to_string();
-        let arguments = ["face", &base, token, "{}", "1000000000", "", "", "replica"];
-        self.run(&[COMMIT], &KEYS, &arguments)
+        let life = "1000000000";
+        let arguments = ["face", &base, token, ENTRY, life, "", "replica", "1", ""];
+        self.run(&[COMMIT], &KEYS[..6], &arguments)
     }
 
     fn change(&mut self, kind: &str, value: u64, text: &str) -> Answer {
         let value = value.to_string();
-        self.run(&[CHANGE], &KEYS, &[kind, "face", &value, text, "replica"])
+        let arguments = [kind, "face", &value, text, "replica", "1000000000"];
+        self.run(&[CHANGE], &KEYS, &arguments)
     }
 }
 
@@ -203,6 +215,29 @@ fn the_calls_of_a_day_end_at_its_limit_and_lost_ones_count_in_proportion() {
     assert_eq!(engine.call(false, false).0, "go");
 }
 
+#[test]
+fn a_call_that_was_not_made_can_be_taken_again_in_the_same_life_of_the_server() {
+    let server = RedisServer::start();
+    let mut engine = Engine::new(&server);
+    engine.call(false, false);
+    engine.pass(2_000);
+    for _ in 0..2 {
+        assert_eq!(engine.call(false, false).0, "go");
+    }
+    assert_eq!(engine.call(false, false).0, "over_budget");
+    let give_back = |engine: &mut Engine| {
+        let arguments = ["0", "0", LIMITS, "-1"];
+        engine.run(&[BUDGET, CALL], &KEYS[..1], &arguments)
+    };
+    give_back(&mut engine);
+    assert_eq!(engine.call(false, false).0, "go");
+    let mut fail_over = redis::cmd("HSET");
+    fail_over.arg("account").arg("run").arg("another");
+    let _: i64 = fail_over.query(&mut engine.connection).unwrap();
+    give_back(&mut engine);
+    assert_eq!(engine.call(false, false).0, "over_budget");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Pass(u64),
@@ -235,6 +270,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Clone, Debug, Default)]
 struct Model {
     version: Option<u64>,
+    /// The version at which the entry was removed.
+    removed: u64,
     /// The holder; Redis ends a lease by its real clock, which does not move in this test.
     lease: Option<usize>,
     forgotten_until: u64,
@@ -297,7 +334,7 @@ fn a_face_has_one_holder_and_no_entry_is_overwritten_unseen() {
                         known.insert(replica, number);
                     } else {
                         prop_assert_eq!(&name, "stored");
-                        let newest = model.version.unwrap_or(0).max(own);
+                        let newest = model.version.unwrap_or(model.removed).max(own);
                         prop_assert!(number > newest && number >= 4 * engine.now);
                         known.insert(replica, number);
                         model.version = Some(number);
@@ -310,12 +347,13 @@ fn a_face_has_one_holder_and_no_entry_is_overwritten_unseen() {
                 }
                 Step::Forget(millis) => {
                     engine.change("forget", millis, "");
-                    model.forgotten_until = engine.now + millis;
-                    (model.version, model.lease) = (None, None);
+                    model.forgotten_until = model.forgotten_until.max(engine.now + millis);
+                    (model.version, model.lease, model.removed) = (None, None, 0);
                 }
                 Step::Remove => {
-                    engine.change("remove", 0, "");
-                    model.version = None;
+                    let (_, version) = engine.change("remove", 0, "");
+                    prop_assert!(version > model.version.unwrap_or(model.removed));
+                    (model.version, model.removed) = (None, version);
                 }
                 Step::Purge => {
                     engine.change("purge", 0, "hard");

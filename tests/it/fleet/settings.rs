@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{PATIENT, patient};
 use crate::support::{
-    Rig,
+    Answer, Rig,
     redis::RedisServer,
     relay::{Relay, State},
     rig::Settings,
@@ -76,4 +76,59 @@ async fn a_command_takes_as_long_as_the_time_limit_at_most() {
         let took = start.elapsed();
         assert_eq!(took < Duration::from_secs(2), is_short, "{took:?}");
     }
+}
+
+/// The error of a replica that starts beside a living one.
+async fn refusal(first: &str, second: impl Fn(Settings) -> Settings, lines: &str) -> String {
+    let redis = RedisServer::start();
+    let lines_of_first = format!("{PATIENT}\n{first}");
+    let first = patient().fleet(&redis.url(), &lines_of_first);
+    let first = first.start().await;
+    let other = patient().fleet(&redis.url(), &format!("{PATIENT}\n{lines}"));
+    let other = second(other.beside(&first)).try_start().await;
+    other.err().expect("the replica started").to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_does_not_fit_to_the_living_ones_is_refused_with_the_remedy() {
+    let unchanged = |settings| settings;
+    let error = refusal("replicas = 3", unchanged, "replicas = 4").await;
+    assert!(error.contains("3 replicas, reserve 20"), "{error}");
+    assert!(error.contains("the same fleet.replicas"), "{error}");
+    let error = refusal("replicas = 1", unchanged, "replicas = 1").await;
+    assert!(error.contains("raise it on all of them"), "{error}");
+    let small = |settings: Settings| settings.instance("lookups = { per_minute = 7, burst = 7 }");
+    let error = refusal("replicas = 3", small, "replicas = 3").await;
+    assert!(
+        error.contains("lookups 7 a minute and 7 at once"),
+        "{error}"
+    );
+    assert!(error.contains("the same budget"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_a_wrong_password_is_refused() {
+    let redis = RedisServer::start();
+    let _: String = redis.ask(&["CONFIG", "SET", "requirepass", "right"]);
+    for password in ["", ":wrong@"] {
+        let url = redis
+            .url()
+            .replace("redis://", &format!("redis://{password}"));
+        let error = patient().fleet(&url, PATIENT).try_start().await;
+        let error = error.err().expect("the replica started").to_string();
+        assert!(error.contains("credential"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_fleet_no_part_of_it_runs() {
+    let rig = patient().start().await;
+    rig.face("waha", FACE).await;
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    assert!(!metrics.text().contains("faceplate_fleet"));
+    let redis = RedisServer::start();
+    let replica = patient().fleet(&redis.url(), PATIENT).start().await;
+    let metrics = Answer::to(&replica.admin(), "GET", "/metrics", &[]).await;
+    let up = "faceplate_fleet_up{engine=\"redis\"} 1";
+    assert!(metrics.text().contains(up), "{}", metrics.text());
 }

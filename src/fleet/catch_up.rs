@@ -1,0 +1,209 @@
+//! Catches up with the log of an account: at the start, and after each new connection with Redis.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::FromRedisValue;
+
+use super::{
+    account::SharedAccount,
+    answer::trouble,
+    change_log::{Change, ChangeKind},
+    link::EngineFailure,
+    reading::{Phase, Position},
+    scripts,
+};
+use crate::{avatar::Subject, clock::Timestamp};
+
+/// How long a face waits for the catch-up of its account, which is made when the account is.
+const START_LIMIT: Duration = Duration::from_secs(2);
+
+/// The changes that this replica has not applied yet.
+#[derive(Debug)]
+pub struct CatchUp {
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+    /// Whether others are lost, so that this replica's entries have to be compared with Redis.
+    pub has_gap: bool,
+}
+
+impl SharedAccount {
+    /// Whether the forgotten faces are known, or Redis did not answer, so that faces can be served from the cache.
+    pub fn has_begun(&self) -> bool {
+        self.reading.phase() != Phase::Starting
+    }
+
+    /// Waits until that is so, at most `limit` and at most two seconds.
+    pub async fn wait_for_begin(&self, limit: Duration) {
+        if !self.has_begun() {
+            self.reading.wait_for_start(limit.min(START_LIMIT)).await;
+        }
+    }
+
+    /// Whether this replica's entry of a face counts as fresh for as long as it says. It does not if changes were missed
+    /// and it was not compared with Redis since.
+    pub fn counts_as_fresh(&self, subject: &Subject) -> bool {
+        match self.reading.phase() {
+            Phase::Current | Phase::Alone => true,
+            Phase::Starting | Phase::Comparing => self.versions.is_compared(&self.face(subject)),
+        }
+    }
+
+    /// Waits for another catch-up of the account to end.
+    pub async fn begin_catch_up(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.reading.catching_up.lock().await
+    }
+
+    /// The changes that this replica has missed, among them every forgotten face.
+    pub async fn catch_up(self: &Arc<Self>) -> Result<CatchUp, EngineFailure> {
+        let position = self.reading.position();
+        let mut script = scripts::CATCH_UP.prepare_invoke();
+        script
+            .key(self.key("account"))
+            .key(self.key("log"))
+            .key(self.key("readers"))
+            .arg(&self.member.id)
+            .arg(
+                position
+                    .map(|position| position.to_string())
+                    .unwrap_or_default(),
+            );
+        let answer = self.member.run("catch_up", &script).await?;
+        let mut has_gap = answer.name == "gap";
+        let position = Position::parse(&answer.text(0)).ok_or(EngineFailure)?;
+        self.reading.set_position(position);
+        self.reading.record_purge(answer.number(5));
+        let mut changes = Vec::new();
+        if !has_gap {
+            match self.read_on().await? {
+                Some(missed) => changes = missed,
+                None => {
+                    has_gap = true;
+                    self.skip_to_end().await?;
+                }
+            }
+        }
+        let is_new = |kind| Change {
+            account: self.clone(),
+            kind,
+        };
+        if answer.number(1) == 1 {
+            changes.push(is_new(ChangeKind::Purged(answer.text(2))));
+        }
+        let pause = answer.millis(3);
+        if !pause.is_zero() {
+            changes.push(is_new(ChangeKind::Paused(pause, trouble(&answer.text(4)))));
+        }
+        changes.extend(self.forgotten().await?.into_iter().map(is_new));
+        Ok(CatchUp { changes, has_gap })
+    }
+
+    /// The caller has applied the changes of a catch-up. Returns whether this replica's entries have to be compared with
+    /// Redis.
+    pub fn finish_catch_up(&self, has_gap: bool) -> bool {
+        if has_gap {
+            self.versions.begin_epoch();
+            self.reading.set_phase(Phase::Comparing);
+        } else if self.reading.phase() != Phase::Comparing {
+            self.reading.set_phase(Phase::Current);
+        }
+        self.reading.phase() == Phase::Comparing
+    }
+
+    /// Redis does not answer. At the start, this replica's entries are served as they are.
+    pub fn go_on_alone(&self) {
+        if self.reading.phase() == Phase::Starting {
+            self.reading.set_phase(Phase::Alone);
+        }
+    }
+
+    /// The number of the epoch: it grows each time that changes were missed.
+    pub fn epoch(&self) -> u32 {
+        self.versions.epoch()
+    }
+
+    /// All entries were compared with Redis in this epoch.
+    pub fn finish_comparison(&self, epoch: u32) {
+        if self.epoch() == epoch && self.reading.phase() == Phase::Comparing {
+            self.reading.set_phase(Phase::Current);
+            self.reading.forget_noted();
+        }
+    }
+
+    /// Tells Redis how far this replica has applied the log, if it does not know.
+    pub async fn note_position(&self) {
+        let Some(position) = self.reading.unnoted() else {
+            return;
+        };
+        let flag = match self.reading.phase() {
+            Phase::Comparing => 2,
+            _ => 1,
+        };
+        let command = self.note(position, flag);
+        if self.member.link.send("note", &command).await.is_ok() {
+            self.reading.set_noted(position);
+        }
+    }
+
+    /// `flag` is 0 if this replica has dropped the account, and 2 while it compares its entries.
+    fn note(&self, position: Position, flag: u8) -> redis::Cmd {
+        let text = format!("{position} {flag} {}", self.reading.purged());
+        redis::cmd("HSET")
+            .arg(self.key("readers"))
+            .arg(&self.member.id)
+            .arg(text)
+            .take()
+    }
+
+    async fn skip_to_end(&self) -> Result<(), EngineFailure> {
+        let command = redis::cmd("XREVRANGE")
+            .arg(self.key("log"))
+            .arg("+")
+            .arg("-")
+            .arg("COUNT")
+            .arg(1)
+            .take();
+        let value = self.member.link.send("log", &command).await?;
+        let lines = redis::streams::StreamRangeReply::from_redis_value(value);
+        let newest = lines
+            .ok()
+            .and_then(|lines| Position::parse(&lines.ids.first()?.id));
+        if let Some(newest) = newest {
+            self.reading.set_position(newest);
+        }
+        Ok(())
+    }
+
+    async fn forgotten(&self) -> Result<Vec<ChangeKind>, EngineFailure> {
+        let now = self.member.server_time();
+        let command = redis::cmd("ZRANGEBYSCORE")
+            .arg(self.key("forgotten"))
+            .arg(now.as_millis())
+            .arg("+inf")
+            .arg("WITHSCORES")
+            .take();
+        let value = self.member.link.send("forgotten", &command).await?;
+        let forgotten: Vec<(String, f64)> =
+            FromRedisValue::from_redis_value(value).map_err(|_| EngineFailure)?;
+        let change = |(member, until): (String, f64)| {
+            let (_, subject) = self.open(&member)?;
+            let left = Timestamp::from_millis(until as u64).since(now);
+            Some(ChangeKind::Forgotten(subject, left))
+        };
+        Ok(forgotten.into_iter().filter_map(change).collect())
+    }
+}
+
+impl Drop for SharedAccount {
+    fn drop(&mut self) {
+        let Some(position) = self.reading.position() else {
+            return;
+        };
+        let (member, command) = (self.member.clone(), self.note(position, 0));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // Else a sibling that forgets a face waits for this replica in vain.
+                let _ = member.link.send("note", &command).await;
+            });
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The changes that this replica makes beside fetches, and that its siblings hear of.
+
+use std::{collections::HashSet, time::Duration};
+
+use redis::FromRedisValue;
+use tokio::time::{self, Instant};
+
+use super::{
+    account::{SharedAccount, millis},
+    answer::trouble_text,
+    face::Face,
+    link::EngineFailure,
+    reading::Position,
+    scripts,
+};
+use crate::avatar::{Jid, Subject, Trouble};
+
+/// How many of the replicas that live have forgotten a face.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Those that have applied it.
+    pub applied: usize,
+    /// All that live.
+    pub of: usize,
+}
+
+/// A change in the log that siblings are about to apply.
+#[derive(Clone, Copy, Debug)]
+pub struct LoggedChange(Position);
+
+/// How often the siblings' positions are looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl SharedAccount {
+    /// Forgets a face everywhere.
+    pub async fn forget(
+        &self,
+        subject: &Subject,
+        time: Duration,
+    ) -> Result<LoggedChange, EngineFailure> {
+        let change = self
+            .change("forget", Some(subject), millis(time), "")
+            .await?;
+        let face = self.face(subject);
+        self.member
+            .pictures
+            .delete_all(&self.picture_name(&face))
+            .await?;
+        change.ok_or(EngineFailure)
+    }
+
+    /// Removes the entry of a face everywhere.
+    pub async fn remove(&self, subject: &Subject) -> Result<(), EngineFailure> {
+        let face = self.face(subject);
+        self.versions.remove(&face);
+        self.change("remove", Some(subject), 0, "").await?;
+        self.member
+            .pictures
+            .delete_all(&self.picture_name(&face))
+            .await
+    }
+
+    /// Purges all faces of the account. `mode` is for the siblings.
+    pub async fn purge(&self, mode: &str) -> Result<(), EngineFailure> {
+        self.change("purge", None, 0, mode).await.map(|_| ())
+    }
+
+    /// Pauses the account for all.
+    pub async fn pause(&self, time: Duration, why: Trouble) -> Result<(), EngineFailure> {
+        let text = trouble_text(why);
+        self.change("pause", None, millis(time), &text)
+            .await
+            .map(|_| ())
+    }
+
+    /// Ends the pause of the account for all.
+    pub async fn lift_pause(&self) -> Result<(), EngineFailure> {
+        self.change("lift", None, 0, "").await.map(|_| ())
+    }
+
+    /// Tells all the number behind a LID.
+    pub async fn share_number(&self, lid: Jid, number: Jid) -> Result<(), EngineFailure> {
+        let number = self.face(&Subject::Chat(number));
+        let lid = Subject::Chat(lid);
+        self.change("lid", Some(&lid), 0, number.member())
+            .await
+            .map(|_| ())
+    }
+
+    /// The number behind a LID, as a sibling has learned it.
+    pub async fn number(&self, lid: Jid) -> Result<Option<Jid>, EngineFailure> {
+        let face = self.face(&Subject::Chat(lid));
+        let command = redis::cmd("HGET")
+            .arg(self.key("lids"))
+            .arg(face.member())
+            .take();
+        let value = self.member.link.send("get", &command).await?;
+        let sealed = Option::<String>::from_redis_value(value).ok().flatten();
+        let opened = sealed.and_then(|sealed| self.open(&sealed));
+        Ok(match opened {
+            Some((_, Subject::Chat(number))) => Some(number),
+            _ => None,
+        })
+    }
+
+    /// Takes the lease of something that one replica is to do, such as the warm-up of a day. Returns whether this one is
+    /// to do it.
+    pub async fn take_turn(&self, name: &str, time: Duration) -> Result<bool, EngineFailure> {
+        let command = redis::cmd("SET")
+            .arg(self.key(name))
+            .arg(&self.member.id)
+            .arg("NX")
+            .arg("PX")
+            .arg(millis(time))
+            .take();
+        let value = self.member.link.send("turn", &command).await?;
+        Ok(value != redis::Value::Nil)
+    }
+
+    /// Waits until all replicas that live have applied a change, at most `limit`.
+    pub async fn wait_until_applied(
+        &self,
+        change: LoggedChange,
+        limit: Duration,
+    ) -> Result<Spread, EngineFailure> {
+        let until = Instant::now() + limit;
+        loop {
+            let spread = self.spread(change).await?;
+            if spread.applied == spread.of || Instant::now() >= until {
+                return Ok(spread);
+            }
+            time::sleep(LOOK).await;
+        }
+    }
+
+    /// Ends a lease.
+    pub(super) async fn release(
+        &self,
+        subject: &Subject,
+        token: &str,
+    ) -> Result<(), EngineFailure> {
+        self.change("release", Some(subject), 0, token)
+            .await
+            .map(|_| ())
+    }
+
+    async fn spread(&self, change: LoggedChange) -> Result<Spread, EngineFailure> {
+        let command = redis::cmd("HGETALL").arg(self.key("readers")).take();
+        let value = self.member.link.send("readers", &command).await?;
+        let readers: Vec<(String, String)> =
+            FromRedisValue::from_redis_value(value).unwrap_or_default();
+        let living: HashSet<String> = self.member.living().await?;
+        let mut spread = Spread { applied: 1, of: 1 };
+        for (replica, noted) in readers {
+            // This replica has applied its own change.
+            if replica == self.member.id || !living.contains(&replica) {
+                continue;
+            }
+            let mut parts = noted.split(' ');
+            let position = parts.next().and_then(Position::parse);
+            // A replica that has dropped the account looks at what it missed before it serves its faces again.
+            if parts.next().is_some_and(|flag| flag != "0") {
+                spread.of += 1;
+                spread.applied += usize::from(position >= Some(change.0));
+            }
+        }
+        Ok(spread)
+    }
+
+    async fn change(
+        &self,
+        kind: &str,
+        subject: Option<&Subject>,
+        value: u64,
+        text: &str,
+    ) -> Result<Option<LoggedChange>, EngineFailure> {
+        let face = subject.map(|subject| self.face(subject));
+        let key = |part: &str| match &face {
+            Some(face) => self.face_key(part, face),
+            None => self.key(part),
+        };
+        let mut script = scripts::CHANGE.prepare_invoke();
+        script
+            .key(self.key("account"))
+            .key(key("entry"))
+            .key(key("lease"))
+            .key(self.key("forgotten"))
+            .key(self.key("log"))
+            .key(key("picture"))
+            .key(self.key("lids"))
+            .arg(kind)
+            .arg(face.as_ref().map_or("", Face::member))
+            .arg(value)
+            .arg(text)
+            .arg(&self.member.id)
+            .arg(millis(self.member.keep_entries));
+        let answer = self.member.run("change", &script).await?;
+        Ok(Position::parse(&answer.text(1)).map(LoggedChange))
+    }
+}

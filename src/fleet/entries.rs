@@ -1,0 +1,218 @@
+//! The entries and pictures of an account in Redis: reads and stores them.
+
+use std::sync::Arc;
+
+use redis::FromRedisValue;
+use serde_json::Map;
+
+use super::{
+    account::{SharedAccount, millis},
+    exchange::Commit,
+    face::Face,
+    link::EngineFailure,
+    scripts,
+    shared_entry::{FORMAT, SharedEntry},
+};
+use crate::{
+    avatar::{Entry, Picture, Proof, Subject},
+    limits::Observation,
+};
+
+/// The fleet's state of a face.
+#[derive(Clone, Debug)]
+pub enum SharedFace {
+    /// Redis has nothing about it.
+    Absent,
+    /// Its entry was removed, at this version.
+    Removed(u64),
+    /// Its entry.
+    Entry(Box<SharedEntry>),
+    /// An entry of another format.
+    Foreign,
+}
+
+impl SharedAccount {
+    /// Stores an entry that no lease was needed for.
+    pub async fn commit(
+        &self,
+        subject: &Subject,
+        entry: &Entry,
+        is_new_picture: bool,
+        seen: Option<Observation>,
+    ) -> Result<Commit, EngineFailure> {
+        let base = self.versions.of(&self.face(subject));
+        self.commit_on(subject, base, "", entry, is_new_picture, seen)
+            .await
+    }
+
+    /// The fleet's state of a face.
+    pub async fn shared_face(&self, subject: &Subject) -> Result<SharedFace, EngineFailure> {
+        let faces = self.shared_faces(std::slice::from_ref(subject)).await?;
+        Ok(faces.into_iter().next().unwrap_or(SharedFace::Absent))
+    }
+
+    /// The fleet's state of some faces, in the same order.
+    pub async fn shared_faces(
+        &self,
+        subjects: &[Subject],
+    ) -> Result<Vec<SharedFace>, EngineFailure> {
+        let keys = subjects.iter().map(|subject| {
+            let face = self.face(subject);
+            self.face_key("entry", &face)
+        });
+        let command = redis::cmd("MGET").arg(keys.collect::<Vec<_>>()).take();
+        let values = self.member.link.send("get", &command).await?;
+        let texts: Vec<Option<String>> =
+            FromRedisValue::from_redis_value(values).map_err(|_| EngineFailure)?;
+        let read = |text: Option<String>| match text {
+            Some(text) => self.read(&text),
+            None => SharedFace::Absent,
+        };
+        Ok(texts.into_iter().map(read).collect())
+    }
+
+    /// The picture of a face, if it is the one of `proof`.
+    pub async fn picture(
+        &self,
+        subject: &Subject,
+        proof: &Proof,
+    ) -> Result<Option<Picture>, EngineFailure> {
+        let name = self.picture_name(&self.face(subject));
+        let bytes = self.member.pictures.get(&name, proof.digest()).await?;
+        Ok(bytes.and_then(|bytes| Picture::from_proof(bytes, proof)))
+    }
+
+    /// Records that this replica has this entry of the fleet.
+    pub fn know(&self, subject: &Subject, entry: &SharedEntry) {
+        self.versions.record(self.face(subject), entry);
+    }
+
+    /// Records that this replica's entry was compared with Redis, which has no newer one.
+    pub fn record_compared(&self, subject: &Subject) {
+        self.versions.record_compared(self.face(subject));
+    }
+
+    /// Records that this replica's entry could not be stored in Redis.
+    pub fn record_unshared(&self, subject: Subject) {
+        self.versions.record_unshared(subject);
+    }
+
+    /// The faces whose entries could not be stored in Redis. The caller offers them again.
+    pub fn take_unshared(&self) -> Vec<Subject> {
+        self.versions.take_unshared()
+    }
+
+    /// The version that this replica has of a face's entry; 0 if it is not known.
+    pub fn known_version(&self, subject: &Subject) -> u64 {
+        self.versions.of(&self.face(subject))
+    }
+
+    pub(super) async fn commit_on(
+        &self,
+        subject: &Subject,
+        base: u64,
+        token: &str,
+        entry: &Entry,
+        is_new_picture: bool,
+        seen: Option<Observation>,
+    ) -> Result<Commit, EngineFailure> {
+        let face = self.face(subject);
+        let commit = self.try_commit(&face, base, token, entry, is_new_picture, seen);
+        let commit = commit.await;
+        match &commit {
+            Ok(Commit::Conflict(_)) => self.member.metrics.fleet().record_conflict(),
+            Err(EngineFailure) => self.versions.record_unshared(*subject),
+            Ok(_) => {}
+        }
+        commit
+    }
+
+    async fn try_commit(
+        &self,
+        face: &Face,
+        base: u64,
+        token: &str,
+        entry: &Entry,
+        is_new_picture: bool,
+        seen: Option<Observation>,
+    ) -> Result<Commit, EngineFailure> {
+        let pictures = &self.member.pictures;
+        let name = self.picture_name(face);
+        let picture = entry.picture.as_ref().map(|stored| &stored.picture);
+        if let Some(picture) = picture.filter(|_| is_new_picture) {
+            pictures.put(&name, picture).await?;
+        }
+        let digest = picture.map(|picture| picture.digest().short());
+        let digest = digest.filter(|_| pictures.is_beside_entries());
+        let unknown = self
+            .versions
+            .unknown(face)
+            .unwrap_or_else(|| Arc::new(Map::new()));
+        let mut script = scripts::COMMIT.prepare_invoke();
+        script
+            .key(self.key("account"))
+            .key(self.face_key("entry", face))
+            .key(self.face_key("lease", face))
+            .key(self.key("forgotten"))
+            .key(self.key("log"))
+            .key(self.face_key("picture", face))
+            .arg(face.member())
+            .arg(base)
+            .arg(token)
+            .arg(SharedEntry::encode(entry, &unknown, self.member.offset()))
+            .arg(millis(self.member.keep_entries))
+            .arg(digest.as_deref().unwrap_or_default())
+            .arg(&self.member.id)
+            .arg(FORMAT)
+            .arg(observation_text(seen));
+        let answer = self.member.run("commit", &script).await?;
+        let is_missing = answer.number(1) == 1;
+        match answer.name.as_str() {
+            "stored" => {
+                self.versions.record_own(face.clone(), answer.number(0));
+                if let Some(picture) = picture.filter(|_| is_missing) {
+                    // The picture that the entry confirms has gone.
+                    pictures.put(&name, picture).await?;
+                }
+                Ok(Commit::Stored)
+            }
+            "conflict" => Ok(Commit::Conflict(self.decode(&answer)?)),
+            "foreign" => Ok(Commit::Foreign),
+            _ => Ok(Commit::Forgotten(answer.millis(0))),
+        }
+    }
+
+    fn read(&self, text: &str) -> SharedFace {
+        let parts = text.split_at_checked(14);
+        let version = parts.and_then(|(version, _)| u64::from_str_radix(version, 16).ok());
+        let (Some((_, text)), Some(version)) = (parts, version) else {
+            return SharedFace::Foreign;
+        };
+        if text.is_empty() {
+            return SharedFace::Removed(version);
+        }
+        match SharedEntry::decode(version, text, self.member.offset()) {
+            Some(entry) => SharedFace::Entry(Box::new(entry)),
+            None => SharedFace::Foreign,
+        }
+    }
+}
+
+/// How an answer counts for the detector of soft throttling, as siblings read it.
+fn observation_text(seen: Option<Observation>) -> &'static str {
+    match seen {
+        Some(Observation::Picture) => "picture",
+        Some(Observation::Lost) => "lost",
+        Some(Observation::Empty) => "empty",
+        None => "",
+    }
+}
+
+pub(super) fn observation(text: &str) -> Option<Observation> {
+    match text {
+        "picture" => Some(Observation::Picture),
+        "lost" => Some(Observation::Lost),
+        "empty" => Some(Observation::Empty),
+        _ => None,
+    }
+}

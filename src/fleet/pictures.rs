@@ -1,0 +1,108 @@
+//! The store for the bytes of pictures that the replicas share. An entry names its picture by the digest; the reader of
+//! the bytes compares them with it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use redis::FromRedisValue;
+
+use super::link::{EngineFailure, Link};
+use crate::avatar::{Digest, Picture};
+
+/// A store for pictures. Objects belong to a face and not to a content, so forgetting a face needs no count of
+/// references.
+#[async_trait]
+pub trait PictureStore: fmt::Debug + Send + Sync {
+    /// Stores a picture of a face, before an entry names it.
+    async fn put(&self, name: &PictureName, picture: &Picture) -> Result<(), EngineFailure>;
+
+    /// The bytes of the picture with this digest, as far as the store knows.
+    async fn get(&self, name: &PictureName, digest: Digest)
+    -> Result<Option<Bytes>, EngineFailure>;
+
+    /// Deletes a picture that a newer one has replaced.
+    async fn delete(&self, name: &PictureName, digest: Digest) -> Result<(), EngineFailure>;
+
+    /// Deletes all pictures of a face.
+    async fn delete_all(&self, name: &PictureName) -> Result<(), EngineFailure>;
+
+    /// Whether the pictures lie beside the entries, so that the scripts can renew and delete them.
+    fn is_beside_entries(&self) -> bool {
+        false
+    }
+}
+
+/// The name of a face for a store of pictures: the hashes of account and JID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PictureName {
+    /// The account.
+    pub account: String,
+    /// The face.
+    pub face: String,
+}
+
+/// Pictures in Redis: one string for each face, the digest before the bytes.
+#[derive(Debug)]
+pub(super) struct RedisPictures {
+    pub(super) link: Arc<Link>,
+    pub(super) fleet: String,
+    /// How long a picture lasts.
+    pub(super) keep: Duration,
+}
+
+/// The digits of a digest before the bytes.
+const DIGEST: usize = 32;
+
+impl RedisPictures {
+    fn key(&self, name: &PictureName) -> String {
+        picture_key(&self.fleet, name)
+    }
+}
+
+/// The key of the picture of a face in Redis.
+pub(super) fn picture_key(fleet: &str, name: &PictureName) -> String {
+    let PictureName { account, face } = name;
+    format!("fp:{fleet}:{{{account}}}:picture:{face}")
+}
+
+#[async_trait]
+impl PictureStore for RedisPictures {
+    async fn put(&self, name: &PictureName, picture: &Picture) -> Result<(), EngineFailure> {
+        let value = [picture.digest().short().as_bytes(), picture.bytes()].concat();
+        let keep = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
+        let command = redis::cmd("SET")
+            .arg(self.key(name))
+            .arg(value)
+            .arg("PX")
+            .arg(keep)
+            .take();
+        self.link.send("put", &command).await.map(|_| ())
+    }
+
+    async fn get(
+        &self,
+        name: &PictureName,
+        digest: Digest,
+    ) -> Result<Option<Bytes>, EngineFailure> {
+        let command = redis::cmd("GET").arg(self.key(name)).take();
+        let value = self.link.send("picture", &command).await?;
+        let bytes = Bytes::from(Vec::<u8>::from_redis_value(value).unwrap_or_default());
+        let is_same = bytes.len() > DIGEST && bytes[..DIGEST] == *digest.short().as_bytes();
+        Ok(is_same.then(|| bytes.slice(DIGEST..)))
+    }
+
+    async fn delete(&self, _name: &PictureName, _digest: Digest) -> Result<(), EngineFailure> {
+        // The newer picture has the same key.
+        Ok(())
+    }
+
+    async fn delete_all(&self, name: &PictureName) -> Result<(), EngineFailure> {
+        let command = redis::cmd("DEL").arg(self.key(name)).take();
+        self.link.send("delete", &command).await.map(|_| ())
+    }
+
+    fn is_beside_entries(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,36 @@
+-- Finds the place from which a replica reads the log of an account, and whether it has missed changes.
+-- KEYS: account, log, readers. ARGV: replica, its position, or nothing if only Redis knows it.
+-- 1. The position: the replica's own, or the one that it has noted last.
+local noted = redis.call('HGET', KEYS[3], ARGV[1])
+local position, flag, seen = string.match(noted or '', '^(%d+%-%d+) (%d) (%d+)$')
+-- A process that ended during a comparison with Redis has to begin it again.
+local has_compared = ARGV[2] ~= '' or flag ~= '2'
+if ARGV[2] ~= '' then
+  position = ARGV[2]
+end
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
+local newest = last[1] and last[1][1] or '0-0'
+-- 2. Nothing was missed if the change at the position is still there, or if there was none and none was cut off.
+local is_whole = false
+if position == '0-0' then
+  -- A log that does not exist has lost nothing; else as many changes are there as ever were.
+  local info, counts = redis.pcall('XINFO', 'STREAM', KEYS[2]), {}
+  for i = 1, #info, 2 do
+    counts[info[i]] = info[i + 1]
+  end
+  is_whole = info['err'] ~= nil or counts['length'] == counts['entries-added']
+elseif position then
+  is_whole = #redis.call('XRANGE', KEYS[2], position, position) == 1
+end
+is_whole = is_whole and has_compared
+if not is_whole then
+  position = newest
+end
+-- 3. The last purge of all faces, and whether the replica has heard of it; a pause.
+local state = redis.call('HMGET', KEYS[1], 'purged', 'purge_mode', 'paused_until', 'paused_for')
+local purged = tonumber(state[1] or 0)
+local has_missed_purge = not is_whole and purged > tonumber(seen or 0)
+local paused_for = math.max(0, tonumber(state[3] or 0) - now)
+-- 4. Siblings are to know who reads the log, and that nothing is applied yet if changes were missed.
+redis.call('HSET', KEYS[3], ARGV[1], (is_whole and position or '0-0') .. (is_whole and ' 1 ' or ' 2 ') .. string.format('%.0f', is_whole and tonumber(seen or purged) or purged))
+return { is_whole and 'whole' or 'gap', now, position, has_missed_purge and 1 or 0, state[2] or '', paused_for, state[4] or '', purged }

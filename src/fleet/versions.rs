@@ -1,0 +1,124 @@
+//! The versions of the fleet's entries that this replica has, and which of them it has compared with Redis since it last
+//! missed changes.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use quick_cache::sync::Cache;
+use serde_json::{Map, Value};
+
+use super::{face::Face, shared_entry::SharedEntry};
+use crate::{avatar::Subject, sync::lock};
+
+/// The versions that this replica has.
+#[derive(Debug)]
+pub(super) struct Versions {
+    /// A face that is not here is looked at in Redis.
+    known: Cache<Face, Version>,
+    /// Grows each time that changes were missed.
+    epoch: AtomicU32,
+    /// The faces whose entries could not be stored in Redis.
+    unshared: Mutex<HashSet<Subject>>,
+}
+
+#[derive(Clone, Debug)]
+struct Version {
+    number: u64,
+    epoch: u32,
+    /// The members of the entry that this version of the program does not know.
+    unknown: Option<Arc<Map<String, Value>>>,
+}
+
+/// Versions in memory, some 10 MB at most.
+const MOST: usize = 50_000;
+/// Faces whose entries are offered again. Others are when they are confirmed.
+const MOST_UNSHARED: usize = 10_000;
+
+impl Versions {
+    /// The version of the entry that this replica has; 0 if it is not known.
+    pub(super) fn of(&self, face: &Face) -> u64 {
+        self.known.get(face).map_or(0, |version| version.number)
+    }
+
+    /// The members of that entry that this version of the program does not know.
+    pub(super) fn unknown(&self, face: &Face) -> Option<Arc<Map<String, Value>>> {
+        self.known.get(face)?.unknown
+    }
+
+    /// Records that this replica has the fleet's entry.
+    pub(super) fn record(&self, face: Face, entry: &SharedEntry) {
+        let unknown = Some(&entry.unknown).filter(|unknown| !unknown.is_empty());
+        let unknown = unknown.cloned().map(Arc::new);
+        self.insert(face, entry.version, unknown);
+    }
+
+    /// Records that this replica's own entry has become the fleet's.
+    pub(super) fn record_own(&self, face: Face, number: u64) {
+        let unknown = self.unknown(&face);
+        self.insert(face, number, unknown);
+    }
+
+    /// Records that the entry was compared with Redis, which has no newer one.
+    pub(super) fn record_compared(&self, face: Face) {
+        let number = self.of(&face);
+        self.record_own(face, number);
+    }
+
+    pub(super) fn remove(&self, face: &Face) {
+        self.known.remove(face);
+    }
+
+    /// Whether the entry was compared with Redis in this epoch.
+    pub(super) fn is_compared(&self, face: &Face) -> bool {
+        let known = self.known.get(face);
+        known.is_some_and(|known| known.epoch == self.epoch.load(Ordering::Acquire))
+    }
+
+    /// Begins an epoch, in which no entry was compared yet.
+    pub(super) fn begin_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The number of the epoch.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Records that the entry of a face could not be stored in Redis.
+    pub(super) fn record_unshared(&self, subject: Subject) {
+        let mut unshared = lock(&self.unshared);
+        if unshared.len() < MOST_UNSHARED {
+            unshared.insert(subject);
+        }
+    }
+
+    /// The faces whose entries could not be stored in Redis. The caller offers them again.
+    pub(super) fn take_unshared(&self) -> Vec<Subject> {
+        lock(&self.unshared).drain().collect()
+    }
+
+    fn insert(&self, face: Face, number: u64, unknown: Option<Arc<Map<String, Value>>>) {
+        let epoch = self.epoch();
+        let version = Version {
+            number,
+            epoch,
+            unknown,
+        };
+        self.known.insert(face, version);
+    }
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self {
+            known: Cache::new(MOST),
+            epoch: AtomicU32::default(),
+            unshared: Mutex::default(),
+        }
+    }
+}

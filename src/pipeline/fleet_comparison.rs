@@ -1,0 +1,140 @@
+//! Compares this replica's entries with those of the fleet, after changes were missed, and offers the fleet those that it
+//! could not store.
+
+use std::sync::Arc;
+
+use super::{Faces, Instance, PurgeMode, fetch::Fetch};
+use crate::{
+    avatar::Entry,
+    fleet::{Commit, EngineFailure, SharedAccount, SharedFace},
+    store::{CacheAnswer, Owner},
+};
+
+/// The entries that one command compares.
+const BATCH: usize = 100;
+/// The most entries of siblings that an offer gives way to.
+const CONFLICTS: usize = 4;
+
+impl Fetch {
+    /// The entry, compared with the fleet's if that has to be done before it counts as fresh.
+    pub(super) async fn compare_with_fleet(&self, before: CacheAnswer) -> CacheAnswer {
+        let Some(account) = self.instance.shared() else {
+            return before;
+        };
+        if before.entry().is_none() || !self.instance.is_outdated_in_fleet(&self.person) {
+            return before;
+        }
+        let owner = self.owner();
+        let faces = Faces {
+            shared: self.shared.clone(),
+        };
+        // Without Redis, the entry is served as it is.
+        if let Ok(shared) = account.shared_face(&self.person).await {
+            faces.compare(account, &owner, shared).await;
+            return self.shared.store.look_up(&self.key).await;
+        }
+        before
+    }
+}
+
+impl Faces {
+    /// Compares all entries of an account with the fleet's. Ends early if Redis does not answer: the next connection
+    /// begins again.
+    pub async fn compare_all(&self, instance: &Instance) {
+        let Some(account) = instance.shared() else {
+            return;
+        };
+        let epoch = account.epoch();
+        let owners = self.owners(&[instance.cache_name().clone()]).await;
+        for owners in owners.chunks(BATCH) {
+            let subjects: Vec<_> = owners.iter().map(|owner| owner.subject).collect();
+            let Ok(shared) = account.shared_faces(&subjects).await else {
+                return;
+            };
+            for (owner, shared) in owners.iter().zip(shared) {
+                self.compare(account, owner, shared).await;
+            }
+        }
+        account.finish_comparison(epoch);
+    }
+
+    /// Offers the fleet the entries that could not be stored in Redis.
+    pub async fn offer_unshared(&self, instance: &Instance) {
+        let Some(account) = instance.shared() else {
+            return;
+        };
+        for subject in account.take_unshared() {
+            let owner = instance.owner(subject);
+            let Ok(shared) = account.shared_face(&subject).await else {
+                account.record_unshared(subject);
+                return;
+            };
+            match shared {
+                SharedFace::Absent | SharedFace::Removed(_) => {
+                    let entry = self.shared.store.find(&owner.key()).await;
+                    if let Some(entry) = entry {
+                        self.offer(account, &owner, entry).await;
+                    }
+                }
+                shared => self.compare(account, &owner, shared).await,
+            }
+        }
+    }
+
+    /// Compares one entry: takes the fleet's if it is newer, and offers this replica's if that is.
+    async fn compare(&self, account: &Arc<SharedAccount>, owner: &Owner, shared: SharedFace) {
+        let (store, now) = (&self.shared.store, self.now());
+        let Some(entry) = store.find(&owner.key()).await else {
+            return;
+        };
+        if entry.is_forgotten(now) {
+            // A tombstone that Redis has not heard of.
+            let left = entry.last.retry_at.since(now);
+            if !matches!(shared, SharedFace::Absent) {
+                let _ = account.forget(&owner.subject, left).await;
+            }
+            account.record_compared(&owner.subject);
+            return;
+        }
+        match shared {
+            SharedFace::Absent | SharedFace::Foreign => account.record_compared(&owner.subject),
+            SharedFace::Removed(version) => {
+                if account.known_version(&owner.subject) < version {
+                    self.purge_face(owner, PurgeMode::Hard).await;
+                }
+                account.record_compared(&owner.subject);
+            }
+            SharedFace::Entry(shared) => {
+                let asked_at = shared.last.asked_at;
+                let taken = self.adopt_shared(account, owner, *shared).await;
+                if let Some(entry) = taken.filter(|entry| entry.last.asked_at > asked_at) {
+                    self.offer(account, owner, entry).await;
+                }
+            }
+        }
+    }
+
+    /// Stores this replica's entry in the fleet, unless a sibling's is newer.
+    async fn offer(&self, account: &Arc<SharedAccount>, owner: &Owner, entry: Arc<Entry>) {
+        if entry.is_forgotten(self.now()) {
+            return;
+        }
+        for _ in 0..CONFLICTS {
+            match account.commit(&owner.subject, &entry, true, None).await {
+                Ok(Commit::Conflict(shared)) => {
+                    let asked_at = shared.last.asked_at;
+                    account.know(&owner.subject, &shared);
+                    if asked_at >= entry.last.asked_at {
+                        self.adopt_shared(account, owner, shared).await;
+                        return;
+                    }
+                }
+                Ok(Commit::Forgotten(left)) => {
+                    self.write_tombstone(owner, left).await;
+                    return;
+                }
+                Ok(Commit::Stored | Commit::Foreign) | Err(EngineFailure) => return,
+            }
+        }
+    }
+}

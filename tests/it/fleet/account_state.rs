@@ -1,0 +1,71 @@
+//! The state of an account is one for all replicas: the session, the detector of soft throttling, the numbers of LIDs.
+
+use faceplate::emulator::{Fault, Picture, Rule};
+
+use super::{Fleet, at_once, patient};
+use crate::support::{Answer, LIMIT, until};
+
+const FACES: [&str; 3] = ["628100000001", "628100000002", "628100000003"];
+const LID: &str = "100875997589545@lid";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faces_that_lose_their_pictures_at_different_replicas_count_together() {
+    let fleet = Fleet::start(patient).await;
+    for face in FACES {
+        at_once(&fleet.replicas, 1, &format!("/avatar/waha/{face}")).await;
+        let vendors = fleet.first().vendors();
+        vendors.set_picture(face, Picture::Unknown).unwrap();
+    }
+    let lose = async |replica: usize| {
+        let entry = format!("/v1/avatars/waha/{}", FACES[replica]);
+        Answer::to(&fleet.replicas[replica].admin(), "POST", &entry, &[]).await;
+    };
+    lose(0).await;
+    lose(1).await;
+    // The third replica asks again until it has heard of the other two: a face that stays empty counts once.
+    let is_limited = async || {
+        lose(2).await;
+        let record = fleet.replicas[2].instance_record("waha").await;
+        !record["paused_until"].is_null()
+    };
+    until(is_limited, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_one_replica_sees_down_is_down_for_all_until_one_sees_it_work() {
+    let fleet = Fleet::start(patient).await;
+    let status = Fault::Status {
+        status: 401,
+        retry_after: None,
+    };
+    fleet.first().inject(Rule::api(status));
+    fleet.first().face("waha", FACES[0]).await;
+    let sibling = &fleet.replicas[1];
+    let session = async || sibling.instance_record("waha").await["session"].clone();
+    until(async || session().await == "refused", LIMIT).await;
+    fleet.first().vendors().clear_faults();
+    let pause = "/v1/instances/waha/pause";
+    Answer::to(&fleet.first().admin(), "DELETE", pause, &[]).await;
+    // Until Redis has heard of the end of the pause, no call is made.
+    let works = async || {
+        fleet.first().face("waha", FACES[1]).await;
+        session().await == "working"
+    };
+    until(works, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_a_lid_that_one_replica_has_asked_for_is_known_to_all() {
+    let fleet = Fleet::start(patient).await;
+    let number = format!("{}@c.us", FACES[0]);
+    let vendors = fleet.first().vendors();
+    vendors.set_number(LID, &number).unwrap();
+    let picture = fleet.first().bytes(&number);
+    let first = fleet.first().face("waha", LID).await;
+    first.assert_picture(&picture);
+    fleet.first().traffic();
+    for sibling in &fleet.replicas[1..] {
+        sibling.face("waha", LID).await.assert_picture(&picture);
+    }
+    assert_eq!(fleet.first().traffic(), (0, 0));
+}

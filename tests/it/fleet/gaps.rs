@@ -1,0 +1,139 @@
+//! A replica that was away applies the changes that it missed, and compares its entries with Redis where they are lost.
+
+use faceplate::emulator::Picture;
+
+use super::{Fleet, at_once, patient};
+use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
+
+const FACE: &str = "628100000001";
+
+async fn refresh(rig: &Rig) {
+    let entry = format!("/v1/avatars/waha/{FACE}");
+    Answer::to(&rig.admin(), "POST", &entry, &[]).await;
+}
+
+/// Three replicas that know the face, of which the last one is stopped.
+async fn one_away() -> (Fleet, String) {
+    let mut fleet = Fleet::start(patient).await;
+    let path = format!("/avatar/waha/{FACE}");
+    at_once(&fleet.replicas, 1, &path).await;
+    fleet.replicas[2].stop().await;
+    (fleet, path)
+}
+
+/// Loses the changes that no replica has read yet.
+fn cut_logs(fleet: &Fleet) {
+    let logs: Vec<String> = fleet.redis.ask(&["KEYS", "*:log"]);
+    for log in logs {
+        let _: i64 = fleet.redis.ask(&["XTRIM", &log, "MAXLEN", "0"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_comes_back_applies_the_changes_that_it_missed_before_it_serves() {
+    let (mut fleet, path) = one_away().await;
+    let vendors = fleet.first().vendors();
+    vendors.set_picture(FACE, Picture::Face(77)).unwrap();
+    let picture = fleet.first().bytes(FACE);
+    refresh(fleet.first()).await;
+    fleet.first().traffic();
+    fleet.replicas[2].restart().await;
+    let answer = fleet.replicas[2].get(&path).await;
+    answer.assert_picture(&picture);
+    assert_eq!(fleet.first().traffic(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_a_replica_whose_changes_are_lost_are_compared_with_redis() {
+    let (mut fleet, path) = one_away().await;
+    let vendors = fleet.first().vendors();
+    vendors.set_picture(FACE, Picture::Face(77)).unwrap();
+    let picture = fleet.first().bytes(FACE);
+    refresh(fleet.first()).await;
+    cut_logs(&fleet);
+    fleet.first().traffic();
+    fleet.replicas[2].restart().await;
+    let returned = &fleet.replicas[2];
+    until(async || returned.get(&path).await.body == picture, LIMIT).await;
+    assert_eq!(fleet.first().traffic(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_was_flushed_costs_no_replica_its_faces() {
+    let fleet = Fleet::start(patient).await;
+    let path = format!("/avatar/waha/{FACE}");
+    at_once(&fleet.replicas, 1, &path).await;
+    fleet.first().traffic();
+    let _: String = fleet.redis.ask(&["FLUSHALL"]);
+    let picture = fleet.first().bytes(FACE);
+    for replica in &fleet.replicas {
+        replica.get(&path).await.assert_picture(&picture);
+    }
+    assert_eq!(fleet.first().traffic(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_a_replica_makes_on_demand_shows_no_face_that_was_forgotten_before() {
+    let hasty = || Settings::default().section("cache", "first_paint = \"300ms\"");
+    let mut fleet = Fleet::start(|| hasty().named("shop-*", "waha")).await;
+    let path = format!("/avatar/shop-1/{FACE}");
+    // The first request makes the account, whose budget is empty.
+    at_once(&fleet.replicas, 1, &path).await;
+    fleet.redis.fill_budgets();
+    fleet.first().seconds(60);
+    for replica in &fleet.replicas {
+        until(
+            async || replica.get(&path).await.source() == "picture",
+            LIMIT,
+        )
+        .await;
+    }
+    fleet.replicas[2].stop().await;
+    let entry = format!("/v1/avatars/shop-1/{FACE}");
+    let forgotten = Answer::to(&fleet.first().admin(), "DELETE", &entry, &[]).await;
+    assert_eq!(forgotten.text(), r#"{"applied":2,"of":2}"#);
+    fleet.replicas[2].restart().await;
+    assert_ne!(fleet.replicas[2].get(&path).await.source(), "picture");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_another_format_is_a_miss_and_stays() {
+    let fleet = Fleet::start(patient).await;
+    let path = format!("/avatar/waha/{FACE}");
+    fleet.first().get(&path).await;
+    fleet.first().traffic();
+    let newer = change_entry(&fleet, r#"{"format":1,"#, r#"{"format":2,"#);
+    let other = &fleet.replicas[1];
+    let picture = other.bytes(FACE);
+    other.get(&path).await.assert_picture(&picture);
+    refresh(other).await;
+    assert_eq!(fleet.first().traffic().0, 2);
+    assert_eq!(only_entry(&fleet).1, newer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_an_entry_that_a_replica_does_not_know_stay_in_it() {
+    let fleet = Fleet::start(patient).await;
+    let path = format!("/avatar/waha/{FACE}");
+    fleet.first().get(&path).await;
+    change_entry(&fleet, r#""last":{"#, r#""last":{"mood":7,"#);
+    let other = &fleet.replicas[1];
+    other.get(&path).await;
+    refresh(other).await;
+    let entry = only_entry(&fleet).1;
+    assert!(entry.contains(r#""mood":7"#), "{entry}");
+}
+
+fn only_entry(fleet: &Fleet) -> (String, String) {
+    let keys: Vec<String> = fleet.redis.ask(&["KEYS", "*:entry:*"]);
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    (keys[0].clone(), fleet.redis.ask(&["GET", &keys[0]]))
+}
+
+fn change_entry(fleet: &Fleet, from: &str, to: &str) -> String {
+    let (key, entry) = only_entry(fleet);
+    let changed = entry.replace(from, to);
+    assert_ne!(entry, changed);
+    let _: String = fleet.redis.ask(&["SET", &key, &changed]);
+    changed
+}
