@@ -117,7 +117,7 @@ pub fn run() -> ExitCode {
             Command::Serve(args) => serve::run(&args.config, umask).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Emulate(args) => emulate::run(args).await,
-            Command::Check(args) => check::run(&args),
+            Command::Check(args) => check::run(&args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::Providers(args) => providers::run(&args),
             Command::Sign(args) => sign::run(&args),

@@ -7,7 +7,7 @@ use redis::{
     aio::MultiplexedConnection,
     streams::{StreamId, StreamReadOptions, StreamReadReply},
 };
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use super::{
     account::SharedAccount,
@@ -27,7 +27,17 @@ use crate::{
 #[derive(Debug)]
 pub struct ChangeLog {
     fleet: Fleet,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<LogConnection>,
+}
+
+/// The way to the logs.
+#[derive(Debug)]
+enum LogConnection {
+    /// A connection of its own, on which a read waits for changes.
+    Waiting(MultiplexedConnection),
+    /// The nodes of a cluster, which are asked again and again. After some time, each account catches up: a node may have
+    /// been replaced without the connection's failing.
+    Cluster(Instant),
 }
 
 /// The result of reading the logs.
@@ -74,6 +84,11 @@ pub enum ChangeKind {
 const WAIT: Duration = Duration::from_secs(2);
 /// A read that takes longer means that the connection is gone.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How often the logs of a cluster are read: while a fetch waits for a sibling's, and else.
+const SHORT_POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(200);
+/// How often accounts of a cluster catch up.
+const CATCH_UP: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_secs(1);
 /// The most changes of a read.
 const BATCH: usize = 256;
@@ -103,10 +118,19 @@ impl ChangeLog {
     }
 
     async fn try_next(&mut self) -> Option<LogEvent> {
-        let Some(connection) = self.connection.as_mut() else {
-            let connection = self.fleet.member.link.open_waiting().await.ok()?;
-            self.connection = Some(connection);
-            return Some(LogEvent::Connected);
+        let connection = match &mut self.connection {
+            Some(LogConnection::Waiting(connection)) => connection,
+            Some(LogConnection::Cluster(until)) if Instant::now() < *until => {
+                return self.poll().await;
+            }
+            _ => {
+                let connection = self.fleet.member.link.open_waiting().await.ok()?;
+                self.connection = Some(match connection {
+                    Some(connection) => LogConnection::Waiting(connection),
+                    None => LogConnection::Cluster(Instant::now() + CATCH_UP),
+                });
+                return Some(LogEvent::Connected);
+            }
         };
         let accounts = self.fleet.accounts().into_iter();
         let read = accounts.filter_map(|account| {
@@ -129,6 +153,23 @@ impl ChangeLog {
             if let Some(account) = at.and_then(|at| accounts.get(at)) {
                 changes.extend(read_lines(account, &stream.ids));
             }
+        }
+        Some(LogEvent::Changes(changes))
+    }
+
+    /// Reads the logs in a cluster, where no command can wait for changes of several accounts.
+    async fn poll(&self) -> Option<LogEvent> {
+        let accounts = self.fleet.accounts();
+        let has_waiters = accounts.iter().any(|account| account.waiters.are_there());
+        let mut changes = Vec::new();
+        for account in &accounts {
+            if account.reading.position().is_some() {
+                // A sibling that is so far ahead has cut the log soon.
+                changes.extend(account.read_on().await.ok()?.unwrap_or_default());
+            }
+        }
+        if changes.is_empty() {
+            time::sleep(if has_waiters { SHORT_POLL } else { POLL }).await;
         }
         Some(LogEvent::Changes(changes))
     }

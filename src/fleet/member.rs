@@ -35,7 +35,8 @@ pub struct Member {
     /// Different for each replica, and the same after a restart on the same cache directory.
     pub(super) id: String,
     pub(super) secrets: SecretKeys,
-    secret: String,
+    /// The fingerprint of the fleet's secret.
+    pub(super) secret: String,
     pub(super) replicas: u32,
     pub(super) reserve: u32,
     /// How long Redis keeps an entry without a change.
@@ -94,7 +95,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 const CLOCK_STEP: u64 = 250;
 
 impl Member {
-    pub(super) fn new(settings: &Settings, replica: Replica) -> redis::RedisResult<Self> {
+    pub(super) fn new(settings: &Settings, replica: Replica) -> Result<Self, String> {
         let Replica {
             id,
             keep_entries,
@@ -102,7 +103,7 @@ impl Member {
             clock,
             metrics,
         } = replica;
-        let link = Link::new(&settings.redis, settings.timeout, resolver, metrics.clone())?;
+        let link = Link::new(settings, resolver, metrics.clone())?;
         let link = Arc::new(link);
         let pictures = Arc::new(RedisPictures {
             link: link.clone(),
@@ -166,6 +167,22 @@ impl Member {
         }
         state.has_warned = !has_number;
         Ok(Renewal::Member)
+    }
+
+    /// How the budgets are divided, as replicas compare it.
+    pub(super) fn division(&self) -> String {
+        format!("{} replicas, reserve {}", self.replicas, self.reserve)
+    }
+
+    /// The fingerprint of the secret and the division that Redis has.
+    pub(super) async fn stored_settings(&self) -> Result<[Option<String>; 2], EngineFailure> {
+        let command = redis::cmd("HMGET")
+            .arg(self.fleet_key("settings"))
+            .arg("secret")
+            .arg("division")
+            .take();
+        let value = self.link.send("probe", &command).await?;
+        FromRedisValue::from_redis_value(value).map_err(|_| EngineFailure)
     }
 
     /// The replicas that live.

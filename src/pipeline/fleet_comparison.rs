@@ -90,9 +90,7 @@ impl Faces {
         if entry.is_forgotten(now) {
             // A tombstone that Redis has not heard of.
             let left = entry.last.retry_at.since(now);
-            if !matches!(shared, SharedFace::Absent) {
-                let _ = account.forget(&owner.subject, left).await;
-            }
+            let _ = account.forget(&owner.subject, left).await;
             account.record_compared(&owner.subject);
             return;
         }

@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 100] = [
+const TURNED: [(&str, &str); 101] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -748,6 +748,10 @@ const TURNED: [(&str, &str); 100] = [
     (
         "fleet.redis",
         "fleet::settings::fleets_of_other_names_or_on_other_servers_share_nothing",
+    ),
+    (
+        "fleet.redis_ca",
+        "fleet::engines::a_redis_with_a_certificate_of_a_private_authority_is_trusted_by_redis_ca",
     ),
     (
         "fleet.secret",

@@ -1,7 +1,8 @@
 //! Reads `[fleet]`: the Redis through which several replicas share accounts.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{fs, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use secrecy::ExposeSecret;
 
 use crate::{
@@ -26,7 +27,13 @@ pub(super) const SECTION: Section = Section {
         Key::required::<SecretReference>(
             "redis",
             "write env:NAME or file:PATH of the URL of Redis",
-            "The URL of Redis or Valkey, with its password: `redis://user:password@host:6379/0`, or `rediss://` for TLS with a certificate of a public authority.",
+            "The URL of Redis or Valkey, with its password: `redis://user:password@host:6379/0`, or `rediss://` for TLS. Several hosts with commas between them are nodes of a cluster; `redis+sentinel://user:password@host:26379,host:26379/NAME` is the primary that Sentinels call NAME.",
+        )
+        .at_restart(),
+        Key::optional::<PathBuf>(
+            "redis_ca",
+            "the public ones",
+            "A PEM file with the certificates of the authorities that are trusted for `rediss://`.",
         )
         .at_restart(),
         Key::required::<SecretReference>(
@@ -67,6 +74,33 @@ pub(super) fn read(reader: &Reader<'_>, is_set: bool) -> Option<Settings> {
         false => reader.waived("name"),
     };
     let redis = secret(reader, "redis", is_set);
+    let authorities: Option<PathBuf> = reader.optional("redis_ca");
+    let authorities = authorities.and_then(|path| match fs::read(&path) {
+        Ok(pem)
+            if CertificateDer::pem_slice_iter(&pem)
+                .next()
+                .is_some_and(|one| one.is_ok()) =>
+        {
+            // The path may stay the same while the file changes.
+            reader.changes_at_restart("redis_ca", &String::from_utf8_lossy(&pem));
+            Some(pem)
+        }
+        Ok(_) => {
+            let remedy = "write the path of a file with BEGIN CERTIFICATE in it";
+            reader.problem(
+                "redis_ca",
+                format!("{} has no certificate; {remedy}", path.display()),
+            );
+            None
+        }
+        Err(error) => {
+            reader.problem(
+                "redis_ca",
+                format!("{} cannot be read: {error}", path.display()),
+            );
+            None
+        }
+    });
     let secret = secret(reader, "secret", is_set);
     let replicas = reader.get::<NonZeroU32>("replicas").get();
     let reserve = reader.get::<NonZeroU32>("reserve").get();
@@ -90,6 +124,7 @@ pub(super) fn read(reader: &Reader<'_>, is_set: bool) -> Option<Settings> {
     Some(Settings {
         name,
         redis,
+        authorities,
         secret,
         replicas,
         reserve,
