@@ -12,6 +12,7 @@ use super::{
     records::{CacheRecord, InstanceRecord, date},
     warm::WarmRecord,
 };
+use crate::clock::Timestamp;
 
 /// The page.
 pub(super) const PAGE: &str = include_str!("dashboard.html");
@@ -27,6 +28,7 @@ pub(super) struct Overview {
     started: u64,
     /// The URL of the gallery, which only the demo has; null without one.
     gallery: Option<String>,
+    configuration: ConfigurationRecord,
     instances: Vec<InstanceRecord>,
     cache: CacheRecord,
     /// The resident memory of the process in bytes.
@@ -37,6 +39,17 @@ pub(super) struct Overview {
     warm: Vec<WarmRecord>,
     /// The faces whose pictures changed last, newest first.
     faces: Vec<RecentFace>,
+}
+
+/// The configuration in use.
+#[derive(Serialize, ToSchema)]
+struct ConfigurationRecord {
+    /// Whether it is the newest one. False if that has a problem, so that an older one stays in use.
+    newest: bool,
+    /// When it was read, in seconds since the Unix epoch.
+    read: u64,
+    /// The end of the certificate of the public listener, in seconds since the Unix epoch; null without TLS.
+    certificate_end: Option<u64>,
 }
 
 /// A face whose picture changed lately.
@@ -54,11 +67,17 @@ impl Admin {
         let mut history = self.history.samples();
         history.push(self.sample());
         let recent = self.faces.recent_updates().await.into_iter();
+        let (newest, read) = self.metrics.process().last_reload();
         Overview {
             version: env!("CARGO_PKG_VERSION"),
             now: self.faces.now().as_secs(),
             started: self.started.as_secs(),
             gallery: self.home.clone(),
+            configuration: ConfigurationRecord {
+                newest,
+                read,
+                certificate_end: self.certificate_end.map(Timestamp::as_secs),
+            },
             instances: self.instance_records(),
             cache: self.cache_record(),
             memory: resident_memory(),

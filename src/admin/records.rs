@@ -95,6 +95,10 @@ pub(super) struct InstanceRecord {
     budget_full: u64,
     /// The number of faces that the budget has refused, and that are fetched as soon as it allows.
     wanted: usize,
+    /// The number of calls that `daily` leaves until midnight UTC, if it is set.
+    daily_left: Option<u64>,
+    /// The number of calls since the start by outcome, without zeros. Null for an instance of a pattern.
+    pub(super) calls: Option<BTreeMap<&'static str, u64>>,
     /// The reason for a pause.
     paused: Option<&'static str>,
     /// The end of the pause, as HTTP writes dates.
@@ -241,6 +245,8 @@ impl InstanceRecord {
             budget: admission.available(),
             budget_full: admission.burst(),
             wanted: instance.wanted().len(),
+            daily_left: admission.daily_left(),
+            calls: None,
             paused: paused.map(|(_, why)| why.as_str()),
             paused_until: paused.map(|(until, _)| date(until)),
         }

@@ -1,6 +1,6 @@
 //! The state of the process, its instances and its cache: probes, metrics and records.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -10,7 +10,7 @@ use super::{
     records::{CacheRecord, InstanceRecord, date},
 };
 use crate::{
-    avatar::Trouble,
+    avatar::{Outcome, Trouble},
     clock::Timestamp,
     http::respond,
     limits::SessionState,
@@ -108,11 +108,23 @@ impl Admin {
             .map(|instance| {
                 let pattern = self.instances.pattern_of(instance.name());
                 let pattern = pattern.map(|pattern| pattern.settings().names.to_string());
-                InstanceRecord::new(&instance, pattern)
+                let calls = pattern.is_none().then(|| self.calls(&instance));
+                InstanceRecord {
+                    calls,
+                    ..InstanceRecord::new(&instance, pattern)
+                }
             })
             .collect();
         records.sort_by(|one, other| one.instance.cmp(&other.instance));
         records
+    }
+
+    /// The number of calls of an account by outcome, without zeros.
+    fn calls(&self, instance: &Instance) -> BTreeMap<&'static str, u64> {
+        let outcomes = Outcome::all().map(Outcome::as_str);
+        let count = |outcome| self.metrics.transactions(instance.label(), outcome);
+        let counted = outcomes.map(|outcome| (outcome, count(outcome)));
+        counted.filter(|(_, count)| *count > 0).collect()
     }
 
     pub(super) fn cache_record(&self) -> CacheRecord {

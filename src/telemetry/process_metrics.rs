@@ -79,6 +79,13 @@ impl ProcessMetrics {
         }
     }
 
+    /// Whether the configuration was read without a problem the last time, and when the one in use was read, in seconds since
+    /// 1970.
+    pub fn last_reload(&self) -> (bool, u64) {
+        let time = u64::try_from(self.reload_time.get());
+        (self.reload_success.get() == 1, time.unwrap_or_default())
+    }
+
     /// Sets the start of the process, and the end of its certificate if it has one.
     pub fn set_times(&self, started: Timestamp, certificate_end: Option<Timestamp>) {
         self.start.set(seconds(started));

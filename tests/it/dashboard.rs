@@ -470,3 +470,57 @@ async fn a_picture_on_the_dashboard_causes_no_call() {
     assert_eq!((image.width(), image.height()), (96, 96));
     assert_eq!(small.header("x-content-type-options"), "nosniff");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_finds_a_face_by_its_number_and_filters_many_instances() {
+    let mut settings = Settings::default();
+    for number in 0..12 {
+        settings = settings.named(&format!("shop-{number}"), "waha");
+    }
+    let rig = settings.start().await;
+    rig.face("waha", FACE).await;
+    let browser = looked_at(&rig, Browser::open(1000, 900, &[]).await).await;
+    browser
+        .run("const find = document.getElementById('find'); find.jid.value = '+628100000001'; find.instance.value = 'waha'; find.requestSubmit()")
+        .await;
+    browser
+        .until("document.getElementById('face').innerText.includes('image/jpeg')")
+        .await;
+    browser.run("document.getElementById('face').close()").await;
+    browser
+        .run("const filter = document.getElementById('filter'); filter.value = 'shop-11'; filter.dispatchEvent(new Event('input'))")
+        .await;
+    browser
+        .until("document.querySelectorAll('#instances article').length === 1")
+        .await;
+    let text = "return document.getElementById('instances').innerText";
+    let text = browser.run(text).await;
+    assert!(text.as_str().unwrap().contains("shop-11"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_what_became_of_each_account_s_calls() {
+    let rig = Settings::default().only("waha", "daily = 3").start().await;
+    let broken = Fault::Status {
+        status: 502,
+        retry_after: None,
+    };
+    rig.face("waha", FACE).await;
+    rig.inject(Rule::api(broken).jid("628100000003"));
+    rig.face("waha", "628100000003").await;
+    let record = rig.instance_record("waha").await;
+    assert_eq!(
+        record["calls"],
+        serde_json::json!({ "picture": 1, "vendor_error": 1 })
+    );
+    assert_eq!(record["daily_left"], 1);
+    let browser = looked_at(&rig, Browser::open(1000, 900, &[]).await).await;
+    let text = "return document.querySelector('[data-instance=waha]').innerText";
+    let text = browser.run(text).await;
+    for words in [
+        "1 picture, 1 vendor_error since the start",
+        "1 calls left today",
+    ] {
+        assert!(text.as_str().unwrap().contains(words), "{text}");
+    }
+}
