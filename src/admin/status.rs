@@ -109,10 +109,9 @@ impl Admin {
                 let pattern = self.instances.pattern_of(instance.name());
                 let pattern = pattern.map(|pattern| pattern.settings().names.to_string());
                 let calls = pattern.is_none().then(|| self.calls(&instance));
-                InstanceRecord {
-                    calls,
-                    ..InstanceRecord::new(&instance, pattern)
-                }
+                let mut record = InstanceRecord::new(&instance, pattern);
+                record.calls = calls;
+                record
             })
             .collect();
         records.sort_by(|one, other| one.instance.cmp(&other.instance));

@@ -218,7 +218,7 @@ async fn text_of_the_dashboard_stays_selected_while_it_updates() {
     };
     for (element, text) in [
         (
-            "document.querySelector('[data-instance=waha] .soft:last-child')",
+            "document.querySelector('[data-instance=waha] .left')",
             "1999 of 2000 calls left now",
         ),
         (
@@ -475,7 +475,9 @@ async fn a_picture_on_the_dashboard_causes_no_call() {
 async fn the_dashboard_finds_a_face_by_its_number_and_filters_many_instances() {
     let mut settings = Settings::default();
     for number in 0..12 {
-        settings = settings.named(&format!("shop-{number}"), "waha");
+        let name = format!("shop-{number}");
+        let account = format!("account = \"{name}\"");
+        settings = settings.named(&name, "waha").only(&name, &account);
     }
     let rig = settings.start().await;
     rig.face("waha", FACE).await;
