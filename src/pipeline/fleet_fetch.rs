@@ -198,14 +198,14 @@ impl Fetch {
 
     /// A call that the budget has now, without a place in the queue of wanted faces.
     fn call_at_once(&mut self, refresh: Refresh) -> Option<Permit> {
-        let lane = CallClass {
+        let class = CallClass {
             priority: self.priority(),
             with_refresh: self.with_refresh(refresh),
         };
         let granted = self.granted_call(refresh);
         granted.or_else(|| {
             let wanted = self.instance.wanted();
-            wanted.take_behind(&self.instance, lane).ok()
+            wanted.take_behind(&self.instance, class).ok()
         })
     }
 

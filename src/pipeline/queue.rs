@@ -1,8 +1,8 @@
 //! The order in which an instance's wanted faces are fetched. A pure data structure: it knows no clock, no
 //! budget and no task.
 //!
-//! * Lanes go by urgency. The wishes of a lane cost the same, so a lane waits as a whole for its budget.
-//! * In a lane, clients take turns, so that one who wants everything does not starve one who wants a few.
+//! * Classes go by urgency. The wishes of a class cost the same, so a class waits as a whole for its budget.
+//! * In a class, clients take turns, so that one who wants everything does not starve one who wants a few.
 //! * Of a client's wishes, the newest page goes first, and a page from its top down. The first faces of a page
 //!   are the ones that are looked at; and a face that is told its place keeps it while its page loads.
 //! * A place that a request waits for is kept: whoever comes later does not get ahead of it.
@@ -27,7 +27,7 @@ pub(super) type WishId = (Key, Ask);
 pub(super) struct Wish {
     pub(super) id: WishId,
     pub(super) subject: Subject,
-    pub(super) lane: CallClass,
+    pub(super) class: CallClass,
     /// The client, by the address that its limits are kept under.
     pub(super) client: Option<IpAddr>,
     /// When the face was last wanted.
@@ -47,15 +47,15 @@ pub(super) struct CallClass {
 pub(super) struct Queue {
     /// Wishes whose place is kept, in their order.
     scheduled: VecDeque<Wish>,
-    /// The other wishes. No lane is empty.
-    lanes: BTreeMap<CallClass, VecDeque<Turn>>,
+    /// The other wishes. No class is empty.
+    classes: BTreeMap<CallClass, VecDeque<ClientWishes>>,
     /// Where each of the other wishes is.
     places: HashMap<WishId, (CallClass, Option<IpAddr>)>,
 }
 
-/// The wishes of a client in a lane. The clients of a lane stand in the order of their turns.
+/// The wishes of a client in a class. The clients of a class stand in the order of their turns.
 #[derive(Debug)]
-struct Turn {
+struct ClientWishes {
     client: Option<IpAddr>,
     /// The newest first. None is empty.
     pages: VecDeque<Page>,
@@ -89,7 +89,7 @@ impl Queue {
         if self.scheduled.iter().any(|kept| kept.id == wish.id) {
             return;
         }
-        let place = (wish.lane, wish.client);
+        let place = (wish.class, wish.client);
         if self.places.get(&wish.id) == Some(&place) {
             let page = self.turn(place).and_then(|turn| turn.pages.front_mut());
             let page = page.filter(|page| page.takes(wish.wanted_at));
@@ -102,8 +102,8 @@ impl Queue {
         self.remove(wish.id);
         self.places.insert(wish.id, place);
         if self.turn(place).is_none() {
-            let turns = self.lanes.entry(place.0).or_default();
-            turns.push_back(Turn {
+            let turns = self.classes.entry(place.0).or_default();
+            turns.push_back(ClientWishes {
                 client: place.1,
                 pages: VecDeque::new(),
             });
@@ -113,9 +113,9 @@ impl Queue {
         }
     }
 
-    /// Removes the oldest wish of the client that has the most in the last lane.
+    /// Removes the oldest wish of the client that has the most in the last class.
     pub(super) fn evict(&mut self) -> Option<Wish> {
-        let turns = self.lanes.values().next_back()?;
+        let turns = self.classes.values().next_back()?;
         let longest = turns.iter().max_by_key(|turn| turn.len())?;
         let wishes = longest.wishes();
         let oldest = wishes.min_by_key(|wish| wish.wanted_at)?.id;
@@ -161,16 +161,16 @@ impl Queue {
             if wish.id == id {
                 return ahead;
             }
-            wish.lane.add_to(&mut ahead, 1);
+            wish.class.add_to(&mut ahead, 1);
         }
         let place = self.places.get(&id);
-        for (lane, turns) in &self.lanes {
+        for (class, turns) in &self.classes {
             match place {
-                Some((own, client)) if own == lane => {
-                    lane.add_to(&mut ahead, wishes_ahead(turns, *client, id));
+                Some((own, client)) if own == class => {
+                    class.add_to(&mut ahead, wishes_ahead(turns, *client, id));
                     return ahead;
                 }
-                _ => lane.add_to(&mut ahead, turns.iter().map(Turn::len).sum()),
+                _ => class.add_to(&mut ahead, turns.iter().map(ClientWishes::len).sum()),
             }
         }
         ahead
@@ -180,30 +180,30 @@ impl Queue {
     pub(super) fn all(&self) -> CallsAhead {
         let mut all = CallsAhead::default();
         for wish in self.scheduled.iter().chain(self.waiting()) {
-            wish.lane.add_to(&mut all, 1);
+            wish.class.add_to(&mut all, 1);
         }
         all
     }
 
-    /// The lane of the wish that is next, if no wish of the `blocked` lanes is.
-    pub(super) fn next_lane(&self, blocked: &[CallClass]) -> Option<CallClass> {
-        let scheduled = self.scheduled.iter().map(|wish| wish.lane);
-        let mut lanes = scheduled.chain(self.lanes.keys().copied());
-        lanes.find(|lane| !blocked.contains(lane))
+    /// The class of the wish that is next, if no wish of the `blocked` classes is.
+    pub(super) fn next_class(&self, blocked: &[CallClass]) -> Option<CallClass> {
+        let scheduled = self.scheduled.iter().map(|wish| wish.class);
+        let mut classes = scheduled.chain(self.classes.keys().copied());
+        classes.find(|class| !blocked.contains(class))
     }
 
-    /// Removes the first wish of a lane.
-    pub(super) fn pop(&mut self, lane: CallClass) -> Option<Wish> {
-        if let Some(index) = self.scheduled.iter().position(|wish| wish.lane == lane) {
+    /// Removes the first wish of a class.
+    pub(super) fn pop(&mut self, class: CallClass) -> Option<Wish> {
+        if let Some(index) = self.scheduled.iter().position(|wish| wish.class == class) {
             return self.scheduled.remove(index);
         }
-        self.pop_unscheduled(lane)
+        self.pop_unscheduled(class)
     }
 
     /// Keeps the place of a wish, and so the places of all wishes ahead of it.
     pub(super) fn keep_place(&mut self, id: WishId) {
         while let Some((own, _)) = self.places.get(&id).copied() {
-            let first = self.lanes.keys().next().copied().unwrap_or(own);
+            let first = self.classes.keys().next().copied().unwrap_or(own);
             let Some(wish) = self.pop_unscheduled(first) else {
                 return;
             };
@@ -211,40 +211,43 @@ impl Queue {
         }
     }
 
-    fn pop_unscheduled(&mut self, lane: CallClass) -> Option<Wish> {
-        let turns = self.lanes.get_mut(&lane)?;
+    fn pop_unscheduled(&mut self, class: CallClass) -> Option<Wish> {
+        let turns = self.classes.get_mut(&class)?;
         let mut turn = turns.pop_front()?;
         let wish = turn.pages.front_mut()?.wishes.pop_front()?;
         turns.push_back(turn);
         self.places.remove(&wish.id);
-        self.remove_empty(lane);
+        self.remove_empty(class);
         Some(wish)
     }
 
-    fn remove_empty(&mut self, lane: CallClass) {
-        if let Some(turns) = self.lanes.get_mut(&lane) {
+    fn remove_empty(&mut self, class: CallClass) {
+        if let Some(turns) = self.classes.get_mut(&class) {
             for turn in turns.iter_mut() {
                 turn.pages.retain(|page| !page.wishes.is_empty());
             }
             turns.retain(|turn| !turn.pages.is_empty());
             if turns.is_empty() {
-                self.lanes.remove(&lane);
+                self.classes.remove(&class);
             }
         }
     }
 
-    fn turn(&mut self, (lane, client): (CallClass, Option<IpAddr>)) -> Option<&mut Turn> {
-        let turns = self.lanes.get_mut(&lane)?;
+    fn turn(&mut self, (class, client): (CallClass, Option<IpAddr>)) -> Option<&mut ClientWishes> {
+        let turns = self.classes.get_mut(&class)?;
         turns.iter_mut().find(|turn| turn.client == client)
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Wish> {
-        self.lanes.values().flatten().flat_map(Turn::wishes)
+        self.classes
+            .values()
+            .flatten()
+            .flat_map(ClientWishes::wishes)
     }
 }
 
-/// The number of wishes of a lane that go before one of them. In each round, every client has a turn.
-fn wishes_ahead(turns: &VecDeque<Turn>, client: Option<IpAddr>, id: WishId) -> usize {
+/// The number of wishes of a class that go before one of them. In each round, every client has a turn.
+fn wishes_ahead(turns: &VecDeque<ClientWishes>, client: Option<IpAddr>, id: WishId) -> usize {
     let own = turns.iter().position(|turn| turn.client == client);
     let own = own.unwrap_or(turns.len());
     let round = turns.get(own).and_then(|turn| turn.place(id)).unwrap_or(0);
@@ -255,9 +258,9 @@ fn wishes_ahead(turns: &VecDeque<Turn>, client: Option<IpAddr>, id: WishId) -> u
     others.sum()
 }
 
-// === impl Turn ===
+// === impl ClientWishes ===
 
-impl Turn {
+impl ClientWishes {
     fn len(&self) -> usize {
         self.pages.iter().map(|page| page.wishes.len()).sum()
     }
@@ -314,12 +317,12 @@ mod tests {
         with_refresh: false,
     };
 
-    fn wish(number: u16, client: u8, lane: CallClass, second: u64) -> Wish {
+    fn wish(number: u16, client: u8, class: CallClass, second: u64) -> Wish {
         let subject: Subject = format!("628{number:08}").parse().unwrap();
         Wish {
             id: (Key::new("sales", &subject), Ask::View),
             subject,
-            lane,
+            class,
             client: Some(Ipv4Addr::new(192, 0, 2, client).into()),
             wanted_at: Timestamp::from_secs(1_000 + second),
         }
@@ -328,8 +331,8 @@ mod tests {
     /// The numbers of all wishes, in their order.
     fn drain(queue: &mut Queue) -> Vec<u16> {
         let mut numbers = Vec::new();
-        while let Some(lane) = queue.next_lane(&[]) {
-            let wish = queue.pop(lane).unwrap();
+        while let Some(class) = queue.next_class(&[]) {
+            let wish = queue.pop(class).unwrap();
             numbers.push(wish.subject.as_str()[3..11].parse().unwrap());
         }
         numbers
@@ -408,9 +411,9 @@ mod tests {
     #[test]
     fn a_lane_without_budget_does_not_hold_up_the_others() {
         let queue = queue([wish(1, 1, REFRESH, 0), wish(2, 1, BACKGROUND, 0)]);
-        assert_eq!(queue.next_lane(&[]), Some(REFRESH));
-        assert_eq!(queue.next_lane(&[REFRESH]), Some(BACKGROUND));
-        assert_eq!(queue.next_lane(&[REFRESH, BACKGROUND]), None);
+        assert_eq!(queue.next_class(&[]), Some(REFRESH));
+        assert_eq!(queue.next_class(&[REFRESH]), Some(BACKGROUND));
+        assert_eq!(queue.next_class(&[REFRESH, BACKGROUND]), None);
     }
 
     #[test]
@@ -432,11 +435,11 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let lane = prop_oneof![Just(VIEW), Just(REFRESH), Just(BACKGROUND)];
+        let class = prop_oneof![Just(VIEW), Just(REFRESH), Just(BACKGROUND)];
         prop_oneof![
-            6 => (0..20_u16, 0..4_u8, lane, 0..40_u64)
-                .prop_map(|(number, client, lane, second)| {
-                    Step::Insert(wish(number, client, lane, second))
+            6 => (0..20_u16, 0..4_u8, class, 0..40_u64)
+                .prop_map(|(number, client, class, second)| {
+                    Step::Insert(wish(number, client, class, second))
                 }),
             1 => (0..20_u16).prop_map(Step::Remove),
             1 => (0..20_u16).prop_map(Step::Keep),
@@ -463,8 +466,8 @@ mod tests {
                         prop_assert_eq!(queue.len(), before);
                     }
                     Step::Pop => {
-                        let lane = queue.next_lane(&[]);
-                        let popped = lane.and_then(|lane| queue.pop(lane));
+                        let class = queue.next_class(&[]);
+                        let popped = class.and_then(|class| queue.pop(class));
                         prop_assert_eq!(popped.is_some(), before > 0);
                     }
                     Step::Evict => {
@@ -476,10 +479,10 @@ mod tests {
             let told: HashMap<_, _> = ids.map(|wish| (wish.id, queue.ahead(wish.id))).collect();
             prop_assert_eq!(told.len(), queue.len());
             let mut ahead = CallsAhead::default();
-            while let Some(lane) = queue.next_lane(&[]) {
-                let popped = queue.pop(lane).unwrap();
+            while let Some(class) = queue.next_class(&[]) {
+                let popped = queue.pop(class).unwrap();
                 prop_assert_eq!(told[&popped.id], ahead);
-                popped.lane.add_to(&mut ahead, 1);
+                popped.class.add_to(&mut ahead, 1);
             }
             prop_assert!(queue.is_empty());
             prop_assert_eq!(ahead.calls as usize, told.len());

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The answer to a fetch that asks for a call.
-pub(super) enum Turn {
+pub(super) enum CallAnswer {
     /// The call may be made.
     Now(Permit),
     /// The fetch waits for its place.
@@ -57,30 +57,30 @@ impl WantedFaces {
         instance: &Arc<Instance>,
         wish: Wish,
         patience: Option<Duration>,
-    ) -> Turn {
-        let (id, lane, admission) = (wish.id, wish.lane, instance.admission());
+    ) -> CallAnswer {
+        let (id, class, admission) = (wish.id, wish.class, instance.admission());
         let mut state = lock(&self.state);
         if let Some((retry_at, why)) = admission.cooldown() {
             // Nothing is wanted from a vendor that pauses: its trouble may last.
-            return Turn::Refused(NotAdmitted { why, retry_at });
+            return CallAnswer::Refused(NotAdmitted { why, retry_at });
         }
         state.queue.insert(wish);
         let ahead = state.queue.ahead(id);
         if ahead.calls == 0
-            && let Ok(permit) = Permit::take(admission, lane.priority, lane.with_refresh)
+            && let Ok(permit) = Permit::take(admission, class.priority, class.with_refresh)
         {
             state.queue.remove(id);
-            return Turn::Now(permit);
+            return CallAnswer::Now(permit);
         }
-        let refusal = over_budget(instance, lane, ahead);
+        let refusal = over_budget(instance, class, ahead);
         let wait = refusal.retry_at.since(shared.clock.now());
         let turn = if patience.is_some_and(|patience| wait <= patience) {
             let (sender, receiver) = oneshot::channel();
             state.queue.keep_place(id);
             state.waiters.insert(id, sender);
-            Turn::Later(receiver)
+            CallAnswer::Later(receiver)
         } else {
-            Turn::Refused(refusal)
+            CallAnswer::Refused(refusal)
         };
         if state.queue.len() > shared.settings.max_wanted {
             Limit::WantedFaces.report();
@@ -93,23 +93,23 @@ impl WantedFaces {
     }
 
     /// The refusal of a call, with the time of its place.
-    pub(super) fn refusal(&self, instance: &Instance, id: WishId, lane: CallClass) -> NotAdmitted {
+    pub(super) fn refusal(&self, instance: &Instance, id: WishId, class: CallClass) -> NotAdmitted {
         let ahead = lock(&self.state).queue.ahead(id);
-        over_budget(instance, lane, ahead)
+        over_budget(instance, class, ahead)
     }
 
     /// Takes a call for work that wants no place in the queue. Whatever is wanted goes first.
     pub(super) fn take_behind(
         &self,
         instance: &Instance,
-        lane: CallClass,
+        class: CallClass,
     ) -> Result<Permit, NotAdmitted> {
         let admission = instance.admission();
         let state = lock(&self.state);
         if !state.queue.is_empty() && admission.cooldown().is_none() {
-            return Err(over_budget(instance, lane, state.queue.all()));
+            return Err(over_budget(instance, class, state.queue.all()));
         }
-        Permit::take(admission, lane.priority, lane.with_refresh)
+        Permit::take(admission, class.priority, class.with_refresh)
     }
 
     /// Hands the wishes over to the pipeline and the instance of another configuration.
@@ -165,16 +165,16 @@ impl WantedFaces {
             state.end_waiting(&expired.id);
         }
         let (mut blocked, mut retry_at) = (Vec::new(), None::<Timestamp>);
-        while let Some(lane) = state.queue.next_lane(&blocked) {
+        while let Some(class) = state.queue.next_class(&blocked) {
             let admission = instance.admission();
-            match Permit::take(admission, lane.priority, lane.with_refresh) {
+            match Permit::take(admission, class.priority, class.with_refresh) {
                 Ok(permit) => {
-                    if let Some(wish) = state.queue.pop(lane) {
+                    if let Some(wish) = state.queue.pop(class) {
                         state.serve(&shared, &instance, wish, permit);
                     }
                 }
                 Err(refusal) => {
-                    blocked.push(lane);
+                    blocked.push(class);
                     retry_at =
                         Some(retry_at.map_or(refusal.retry_at, |at| at.min(refusal.retry_at)));
                 }
@@ -187,11 +187,11 @@ impl WantedFaces {
     }
 }
 
-fn over_budget(instance: &Instance, lane: CallClass, ahead: CallsAhead) -> NotAdmitted {
+fn over_budget(instance: &Instance, class: CallClass, ahead: CallsAhead) -> NotAdmitted {
     let admission = instance.admission();
     NotAdmitted {
         why: Trouble::OverBudget,
-        retry_at: admission.due(lane.priority, lane.with_refresh, ahead),
+        retry_at: admission.due(class.priority, class.with_refresh, ahead),
     }
 }
 

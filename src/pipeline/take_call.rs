@@ -8,7 +8,7 @@ use tokio::time::{self, Instant};
 use super::{
     fetch::{Cause, Fetch, Refresh},
     queue::{CallClass, Wish},
-    queue_worker::Turn,
+    queue_worker::CallAnswer,
 };
 use crate::{
     avatar::Entry,
@@ -100,7 +100,7 @@ impl Fetch {
         let wanted = self.instance.wanted();
         let with_refresh = self.with_refresh(refresh);
         let priority = self.priority();
-        let lane = CallClass {
+        let class = CallClass {
             priority,
             with_refresh,
         };
@@ -110,14 +110,14 @@ impl Fetch {
             } => (*client, *deadline),
             Cause::Wish { wish, .. } => (wish.client, None),
             Cause::WarmUp | Cause::Outside => {
-                let permit = wanted.take_behind(&self.instance, lane)?;
+                let permit = wanted.take_behind(&self.instance, class)?;
                 return Ok((permit, Wait::None));
             }
         };
         let wish = Wish {
             id: (self.key, self.ask),
             subject: self.subject,
-            lane,
+            class,
             client,
             wanted_at: self.shared.clock.now(),
         };
@@ -125,9 +125,9 @@ impl Fetch {
         let start = deadline.map(|deadline| deadline - self.expected_duration());
         let patience = start.map(|start| start.saturating_duration_since(Instant::now()));
         match wanted.ask(&self.shared, &self.instance, wish, patience) {
-            Turn::Now(permit) => Ok((permit, Wait::None)),
-            Turn::Refused(refusal) => Err(refusal),
-            Turn::Later(mut turn) => {
+            CallAnswer::Now(permit) => Ok((permit, Wait::None)),
+            CallAnswer::Refused(refusal) => Err(refusal),
+            CallAnswer::Later(mut turn) => {
                 let patience = patience.unwrap_or_default();
                 let granted = match time::timeout(patience, &mut turn).await {
                     Ok(granted) => granted.ok(),
@@ -136,7 +136,7 @@ impl Fetch {
                 // Without it, other work has taken the call. The face stays wanted.
                 let id = (self.key, self.ask);
                 let granted = granted.map(|permit| (permit, Wait::InQueue));
-                granted.ok_or_else(|| wanted.refusal(&self.instance, id, lane))
+                granted.ok_or_else(|| wanted.refusal(&self.instance, id, class))
             }
         }
     }
@@ -159,7 +159,7 @@ impl Fetch {
     pub(super) fn priority(&self) -> Priority {
         match &self.cause {
             Cause::Request { priority, .. } => *priority,
-            Cause::Wish { wish, .. } => wish.lane.priority,
+            Cause::Wish { wish, .. } => wish.class.priority,
             Cause::WarmUp | Cause::Outside => Priority::Background,
         }
     }
