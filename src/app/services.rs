@@ -10,7 +10,7 @@ use super::live::Live;
 use crate::{
     front::Answer,
     http::Body,
-    server::{FastPath, HyperOnly, Peer, Reply, RequestBody},
+    server::{FastAnswer, FastPath, HyperOnly, Peer, Reply, RequestBody},
 };
 
 /// The future of a response.
@@ -67,10 +67,12 @@ impl Service<Request<RequestBody>> for PublicService {
 impl FastPath for PublicService {
     type Answer = Answer;
 
-    fn fast_path(&self, request: Request<()>) -> Option<Answer> {
+    fn fast_path(&self, request: Request<()>) -> FastAnswer<Answer> {
         let live = self.live.load();
-        // The response may be streamed, which only hyper does.
-        (!live.front.may_stream(&request)).then(|| live.front.handle(request, self.peer))
+        if live.front.may_stream(&request) {
+            return FastAnswer::Unanswered(Box::new(request));
+        }
+        FastAnswer::Answer(live.front.handle(request, self.peer))
     }
 
     fn refuse(&self, status: StatusCode) -> Reply {

@@ -122,7 +122,7 @@ impl Delivery {
         .await;
     }
 
-    fn is_taken(&self) -> bool {
+    pub(super) fn is_taken(&self) -> bool {
         self.pending.load(Ordering::Acquire) == 0
     }
 
@@ -141,7 +141,11 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl MovedBytes {
     pub(super) fn now(&self) {
-        self.0.store(since_start(), Ordering::Relaxed);
+        self.set(since_start());
+    }
+
+    fn set(&self, millis: u64) {
+        self.0.store(millis, Ordering::Relaxed);
     }
 
     pub(super) fn at(&self) -> Instant {
@@ -179,8 +183,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for DeliveredBody<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, B::Error>>> {
-        /// A frame of HTTP/2 has no more bytes unless the client asks for it.
-        const LONGEST: usize = 16 * 1024;
+        /// A record of TLS has up to 16 KiB, and the frame's head and often the headers go into the same one.
+        const LONGEST: usize = 16 * 1024 - 512;
         if self.rest.is_empty() {
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => frame,
@@ -236,8 +240,9 @@ impl Buf for Chunk {
 
     fn advance(&mut self, length: usize) {
         self.bytes.advance(length);
-        self.delivery.moved.now();
-        self.delivery.connection.now();
+        let now = since_start();
+        self.delivery.moved.set(now);
+        self.delivery.connection.set(now);
         self.delivery.end(length);
     }
 }

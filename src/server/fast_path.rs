@@ -29,7 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    FastPath, Limits, Reply, Shared,
+    FastAnswer, FastPath, Limits, Reply, Shared,
     request_head::{self, UnsupportedHead},
     sendfile_cache::{SendfileCache, SocketAccess, send_now},
 };
@@ -109,7 +109,7 @@ where
             }
             Ok(_) | Err(UnsupportedHead) => return Ok(End::Fallback(connection.received)),
         };
-        let Some(answer) = service.fast_path(request) else {
+        let FastAnswer::Answer(answer) = service.fast_path(request) else {
             return Ok(End::Fallback(connection.received));
         };
         connection.received.drain(..length);

@@ -10,15 +10,23 @@ use super::{Reply, RequestBody};
 /// A service that can answer requests without a body on the fast path.
 pub trait FastPath: Service<Request<RequestBody>> {
     /// The future of an answer.
-    type Answer: Future<Output = Result<Reply, Infallible>> + Send;
+    type Answer: Future<Output = Result<Reply, Infallible>> + Send + Unpin + 'static;
 
-    /// Answers the request, or returns `None` if hyper has to read it, because its answer is sent while it is made.
-    fn fast_path(&self, request: Request<()>) -> Option<Self::Answer>;
+    /// Answers the request, unless the service has to be called for it, because its answer is sent while it is made.
+    fn fast_path(&self, request: Request<()>) -> FastAnswer<Self::Answer>;
 
     /// The answer to a head that cannot be read or is too large.
     fn refuse(&self, status: StatusCode) -> Reply {
         Reply::with_body(status, "text/plain", Bytes::new())
     }
+}
+
+/// What becomes of a request on the fast path.
+pub enum FastAnswer<A> {
+    /// It is answered.
+    Answer(A),
+    /// The service has to be called for it.
+    Unanswered(Box<Request<()>>),
 }
 
 /// A service made of a function, for which hyper reads all requests.
@@ -70,7 +78,7 @@ where
 {
     type Answer = Ready<Result<Reply, Infallible>>;
 
-    fn fast_path(&self, _: Request<()>) -> Option<Self::Answer> {
-        None
+    fn fast_path(&self, request: Request<()>) -> FastAnswer<Self::Answer> {
+        FastAnswer::Unanswered(Box::new(request))
     }
 }

@@ -1,19 +1,27 @@
 //! HTTP/2 by hyper, with the bounds that hyper leaves to its callers. A response ends when the client takes nothing of it for
 //! the time limit, whatever frames it sends meanwhile: its stream is reset, or the connection is closed if no other stream
 //! moves either. A connection without requests is closed after the time limit for an idle connection.
+//!
+//! Most responses are complete when they are asked for. They are made in the connection's own turn, without a task, and sent
+//! together at its end (`write_batch`).
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker, ready},
 };
 
 use http_body_util::Either;
 use hyper::{
-    HeaderMap, Request, Response, StatusCode, body::Incoming, rt::Executor, server::conn::http2,
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::{Body, Incoming},
+    rt::Executor,
+    server::conn::http2,
     service::Service,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,13 +32,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Handler, Limits, ReplyBody, Settings,
+    BoxError, FastAnswer, Handler, Limits, Reply, ReplyBody, Settings,
     delivery::{DeliveredBody, Delivery, MovedBytes},
     request_body,
     rewind::Rewind,
+    sendfile_cache::SocketAccess,
+    write_batch::{self, Flusher},
 };
-use crate::{in_flight::InFlight, telemetry::Limit};
+use crate::{in_flight::InFlight, sync::lock, telemetry::Limit};
 
+/// The most responses of one turn without a task of their own. More would keep other connections waiting.
+const MOST_IN_A_TURN: usize = 128;
 /// How much larger a head may be before the HTTP/2 library refuses it by itself, without telling the handler.
 const HEAD_ROOM: usize = 4;
 /// How long a client without requests may take to close its connection when the server stops.
@@ -44,7 +56,7 @@ pub(super) async fn serve<I>(
     settings: &Settings,
     shutdown: &CancellationToken,
 ) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    I: SocketAccess + AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &settings.limits;
     let streams = Streams {
@@ -52,17 +64,20 @@ pub(super) async fn serve<I>(
             active: AtomicUsize::new(0),
             moved: Arc::default(),
             stuck: CancellationToken::new(),
+            begun: AtomicUsize::new(0),
+            handed_over: Mutex::default(),
         }),
         send: limits.send,
         in_flight: settings.in_flight.clone(),
     };
     let state = streams.shared.clone();
+    let (stream, flusher) = write_batch::batch(stream);
     let service = HyperHandler {
         handler,
         header_bytes: limits.header_bytes,
     };
     let header_bytes = limits.header_bytes.saturating_mul(HEAD_ROOM);
-    let connection = http2::Builder::new(streams)
+    let connection = http2::Builder::new(streams.clone())
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
@@ -72,11 +87,12 @@ pub(super) async fn serve<I>(
         .serve_connection(TokioIo::new(Rewind::new(received, stream)), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = serve_turns(connection.as_mut(), &flusher, &streams) => ended,
         () = state.stuck.cancelled() => return,
         () = state.idle(limits) => {
             connection.as_mut().graceful_shutdown();
-            match time::timeout(limits.header_read, connection).await {
+            let ended = serve_turns(connection, &flusher, &streams);
+            match time::timeout(limits.header_read, ended).await {
                 Ok(ended) => ended,
                 Err(_elapsed) => return,
             }
@@ -84,7 +100,7 @@ pub(super) async fn serve<I>(
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
-                ended = connection => ended,
+                ended = serve_turns(connection, &flusher, &streams) => ended,
                 () = state.stuck.cancelled() => return,
                 () = state.unused() => return,
             }
@@ -96,6 +112,28 @@ pub(super) async fn serve<I>(
     }
 }
 
+/// Polls the connection until it ends, and sends at the end of each turn what was written in it.
+async fn serve_turns<C, I>(
+    mut connection: Pin<&mut C>,
+    flusher: &Flusher<I>,
+    streams: &Streams,
+) -> Result<(), BoxError>
+where
+    C: Future<Output = hyper::Result<()>>,
+    I: SocketAccess + AsyncWrite + Unpin,
+{
+    poll_fn(|context| {
+        streams.shared.begun.store(0, Ordering::Relaxed);
+        let ended = connection.as_mut().poll(context)?;
+        if let Poll::Ready(flushed) = flusher.poll_flush(context) {
+            flushed?;
+        }
+        streams.watch_rest();
+        ended.map(|()| Ok(()))
+    })
+    .await
+}
+
 /// The streams of one connection, as they see each other.
 struct Connection {
     active: AtomicUsize,
@@ -103,6 +141,10 @@ struct Connection {
     moved: Arc<MovedBytes>,
     /// Cancelled when no stream moves.
     stuck: CancellationToken,
+    /// The number of streams that began in this turn.
+    begun: AtomicUsize,
+    /// The responses that hyper has handed over to the HTTP/2 library in this turn.
+    handed_over: Mutex<Vec<Arc<Delivery>>>,
 }
 
 impl Connection {
@@ -147,7 +189,8 @@ impl Drop for ActiveStream<'_> {
     }
 }
 
-/// Runs each stream in a task of its own, which ends when the client has taken the whole response, or takes nothing.
+/// Runs the streams: at once if the response is complete, else each in a task of its own, which ends when the client has taken the
+/// whole response, or takes nothing.
 #[derive(Clone)]
 struct Streams {
     shared: Arc<Connection>,
@@ -160,32 +203,61 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
+        let delivery = Delivery::new(self.shared.moved.clone());
+        let mut stream = Box::pin(delivery.clone().scope(stream));
+        // A task polls it again, so that nothing that this poll waits for is missed.
+        let mut context = Context::from_waker(Waker::noop());
+        let has_turn = self.shared.begun.fetch_add(1, Ordering::Relaxed) < MOST_IN_A_TURN;
+        if has_turn && stream.as_mut().poll(&mut context).is_ready() {
+            self.shared.moved.now();
+            if !delivery.is_taken() {
+                lock(&self.shared.handed_over).push(delivery);
+            }
+            return;
+        }
         let streams = self.clone();
-        tokio::spawn(async move { streams.run(stream).await });
+        tokio::spawn(async move { streams.run(stream, &delivery).await });
     }
 }
 
 impl Streams {
-    async fn run(&self, stream: impl Future<Output = ()>) {
+    /// Runs a stream to its end.
+    async fn run(&self, stream: Pin<Box<impl Future<Output = ()>>>, delivery: &Delivery) {
         let _active = ActiveStream::new(&self.shared);
-        let delivery = Delivery::new(self.shared.moved.clone());
-        let stalled = delivery.stalled(self.send, &self.in_flight);
-        let mut stalled = pin!(stalled);
+        let mut stalled = pin!(delivery.stalled(self.send, &self.in_flight));
         {
             // Dropped at the end of this block.
-            let stream = pin!(delivery.clone().scope(stream));
+            let mut stream = stream;
             tokio::select! {
                 biased;
-                () = stream => {}
+                () = stream.as_mut() => {}
                 // The drop of `stream` resets it.
                 () = stalled.as_mut() => return self.close_if_stuck(),
             }
         }
-        // hyper has handed over the whole response. The library keeps the rest of it until the client takes it.
+        self.watch(delivery, stalled).await;
+    }
+
+    /// Waits until the client has taken a response that hyper has handed over. The library keeps the rest of it until then.
+    async fn watch(&self, delivery: &Delivery, stalled: impl Future<Output = ()>) {
         tokio::select! {
             biased;
             () = delivery.taken() => self.shared.moved.now(),
             () = stalled => self.shared.stuck.cancel(),
+        }
+    }
+
+    /// Gives a task to each response of this turn that the client has not taken yet.
+    fn watch_rest(&self) {
+        for delivery in lock(&self.shared.handed_over).drain(..) {
+            if !delivery.is_taken() {
+                let streams = self.clone();
+                tokio::spawn(async move {
+                    let _active = ActiveStream::new(&streams.shared);
+                    let stalled = delivery.stalled(streams.send, &streams.in_flight);
+                    streams.watch(&delivery, stalled).await;
+                });
+            }
         }
     }
 
@@ -202,30 +274,62 @@ struct HyperHandler<H> {
     header_bytes: usize,
 }
 
-impl<H: Handler> Service<Request<Incoming>> for HyperHandler<H> {
-    type Response = Response<DeliveredBody<Either<H::Body, ReplyBody>>>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+type Answer<H> = Response<DeliveredBody<Either<<H as Handler>::Body, ReplyBody>>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+/// The future of a response.
+enum Answering<H: Handler> {
+    Fast(H::Answer),
+    Full(Pin<Box<dyn Future<Output = Result<Answer<H>, Infallible>> + Send>>),
+}
+
+impl<H: Handler> Service<Request<Incoming>> for HyperHandler<H> {
+    type Response = Answer<H>;
+    type Error = Infallible;
+    type Future = Answering<H>;
+
+    fn call(&self, request: Request<Incoming>) -> Answering<H> {
         if head_bytes(&request) > self.header_bytes {
             Limit::Header.report();
             let reply = self
                 .handler
                 .refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-            let response = Response::from(reply);
-            return Box::pin(async {
-                Ok(response.map(|body| DeliveredBody::new(Either::Right(body))))
-            });
+            return Answering::Full(Box::pin(async { Ok(from_reply::<H>(reply)) }));
+        }
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let mut request = request;
+        if is_read && request.body().is_end_stream() {
+            let (head, body) = request.into_parts();
+            match self.handler.fast_path(Request::from_parts(head, ())) {
+                FastAnswer::Answer(answer) => return Answering::Fast(answer),
+                FastAnswer::Unanswered(returned) => request = (*returned).map(|()| body),
+            }
         }
         let (request, _) = request_body::split(request);
         let answer = self.handler.call(request);
-        Box::pin(async move {
+        Answering::Full(Box::pin(async move {
             Ok(answer
                 .await?
                 .map(|body| DeliveredBody::new(Either::Left(body))))
-        })
+        }))
     }
+}
+
+impl<H: Handler> Future for Answering<H> {
+    type Output = Result<Answer<H>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Fast(answer) => {
+                let reply = ready!(Pin::new(answer).poll(context))?;
+                Poll::Ready(Ok(from_reply::<H>(reply)))
+            }
+            Self::Full(answer) => answer.as_mut().poll(context),
+        }
+    }
+}
+
+fn from_reply<H: Handler>(reply: Reply) -> Answer<H> {
+    Response::from(reply).map(|body| DeliveredBody::new(Either::Right(body)))
 }
 
 /// The size of a head as HTTP/1.1 would send it.

@@ -17,12 +17,14 @@
 //! * `sendfile_cache`: sends long bodies out of sealed files
 //! * `http1`: HTTP/1.1 by hyper, for all other requests
 //! * `http2`: HTTP/2 by hyper, with the bounds that hyper leaves to its callers
+//! * `write_batch`: puts its writes together
 //! * `delivery`: how much an HTTP/2 client has taken
 //! * `tunnel`: joins a WebSocket with another server
 //! * `handler`: the interface to the services
 //! * `request_body`: the body that they get
 //! * `reply`: the response that they give
 //! * `header_block`: its headers as text
+//! * `parsed_lines`: their lines as hyper takes them
 //! * `reply_stream`: a body that is sent while it is made
 //! * `fuzz`: the fuzz target of request heads
 
@@ -38,6 +40,7 @@ mod header_block;
 mod http1;
 mod http2;
 mod listen;
+mod parsed_lines;
 mod preface;
 mod reply;
 mod reply_stream;
@@ -49,6 +52,7 @@ mod settings;
 mod shared;
 mod tls;
 mod tunnel;
+mod write_batch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,7 +66,7 @@ pub use descriptors::{
     ADMIN_CONNECTIONS, HOOK_CONNECTIONS, RaisedLimit, connections_within, descriptor_limit,
     highest_descriptor_limit, raise_descriptor_limit,
 };
-pub use handler::{FastPath, Handler, HyperOnly};
+pub use handler::{FastAnswer, FastPath, Handler, HyperOnly};
 pub use header_block::HeaderBlock;
 pub use listen::{Address, InheritedListeners, Listener, Peer};
 pub use reply::{Reply, ReplyBody};

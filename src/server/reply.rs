@@ -60,7 +60,7 @@ impl From<Reply> for Response<ReplyBody> {
             None => Either::Left(Full::new(reply.body)),
         });
         *response.status_mut() = reply.status;
-        *response.headers_mut() = reply.headers.to_map();
+        *response.headers_mut() = reply.headers.into_map();
         response
     }
 }

@@ -9,6 +9,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Write},
+    pin::Pin,
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -21,6 +22,7 @@ use rustix::{
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create, sendfile},
     net::{SendFlags, send},
 };
+use rustls::ServerConnection;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest},
     net::{TcpStream, UnixStream},
@@ -64,10 +66,13 @@ pub(super) struct SealedFile {
 #[derive(Clone)]
 struct ByLength;
 
-/// Access to the socket below a stream.
+/// Access to what is below a stream.
 pub(super) trait SocketAccess {
     /// The socket, if bytes go over the wire as they are written to the stream.
     fn socket(&self) -> Option<&TcpStream>;
+
+    /// The state of TLS, if the stream is encrypted.
+    fn tls(&mut self) -> Option<&mut ServerConnection>;
 }
 
 impl SealedFiles {
@@ -201,10 +206,18 @@ impl SocketAccess for TcpStream {
     fn socket(&self) -> Option<&TcpStream> {
         Some(self)
     }
+
+    fn tls(&mut self) -> Option<&mut ServerConnection> {
+        None
+    }
 }
 
 impl SocketAccess for UnixStream {
     fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+
+    fn tls(&mut self) -> Option<&mut ServerConnection> {
         None
     }
 }
@@ -214,17 +227,22 @@ impl<I> SocketAccess for TlsStream<I> {
     fn socket(&self) -> Option<&TcpStream> {
         None
     }
-}
 
-impl<I: SocketAccess + AsyncRead + AsyncWrite> SocketAccess for TimeoutStream<I> {
-    fn socket(&self) -> Option<&TcpStream> {
-        self.get_ref().socket()
+    fn tls(&mut self) -> Option<&mut ServerConnection> {
+        Some(self.get_mut().1)
     }
 }
 
-impl<I: SocketAccess> SocketAccess for std::pin::Pin<Box<I>> {
+impl<I> SocketAccess for Pin<Box<TimeoutStream<I>>>
+where
+    I: SocketAccess + AsyncRead + AsyncWrite + Unpin,
+{
     fn socket(&self) -> Option<&TcpStream> {
-        self.as_ref().get_ref().socket()
+        self.as_ref().get_ref().get_ref().socket()
+    }
+
+    fn tls(&mut self) -> Option<&mut ServerConnection> {
+        self.as_mut().get_pin_mut().get_mut().tls()
     }
 }
 

@@ -1,6 +1,14 @@
 //! TLS and HTTP/2: negotiation, and certificates that change while the server runs.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
 
 use crate::support::{
     Rig,
@@ -14,11 +22,14 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
-    rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer},
+    rustls::{ClientConfig, HandshakeKind, RootCertStore, pki_types::CertificateDer},
 };
 
 const FACE: &str = "/avatar/waha/628100000001";
@@ -31,22 +42,29 @@ fn certificate(folder: &Path) -> CertificateDer<'static> {
     issued.cert.der().clone()
 }
 
-async fn handshake(
-    address: &str,
-    anchor: &CertificateDer<'static>,
-    alpn: &[&str],
-) -> std::io::Result<TlsStream<TcpStream>> {
+/// A client that trusts the certificate.
+fn client(anchor: &CertificateDer<'static>, alpn: &[&str]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(anchor.clone()).unwrap();
     let mut config = ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn connect(client: &TlsConnector, address: &str) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     let name = "faces.test".try_into().unwrap();
-    TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
+    client.connect(name, stream).await
+}
+
+async fn handshake(
+    address: &str,
+    anchor: &CertificateDer<'static>,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    connect(&client(anchor, alpn), address).await
 }
 
 struct Scene {
@@ -148,6 +166,26 @@ async fn an_older_client_gets_http_1_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_back_after_many_others_resumes_its_session() {
+    let scene = Scene::set().await;
+    let address = scene.server.address("listen");
+    let client = client(&scene.anchor, &["http/1.1"]);
+    // One request, because the tickets come behind the handshake.
+    let mut stream = connect(&client, &address).await.unwrap();
+    let request = format!("GET {FACE} HTTP/1.1\r\nhost: faces.test\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+    for _ in 0..300 {
+        handshake(&address, &scene.anchor, &["http/1.1"])
+            .await
+            .unwrap();
+    }
+    let stream = connect(&client, &address).await.unwrap();
+    let kind = stream.get_ref().1.handshake_kind();
+    assert_eq!(kind, Some(HandshakeKind::Resumed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_certificate_is_used_without_a_restart() {
     let mut scene = Scene::set().await;
     let address = scene.server.address("listen");
@@ -189,9 +227,74 @@ async fn http2_with_prior_knowledge_works_without_tls() {
     }
 }
 
+/// A stream that counts the bytes that it receives.
+struct Counted(TcpStream, Arc<AtomicUsize>);
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.0).poll_read(context, buffer);
+        self.1
+            .fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
+        read
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+#[tokio::test]
+async fn headers_that_repeat_are_sent_once_on_an_http2_connection() {
+    let rig = Rig::start().await;
+    let received = Arc::new(AtomicUsize::new(0));
+    let stream = TcpStream::connect(rig.address()).await.unwrap();
+    let stream = TokioIo::new(Counted(stream, received.clone()));
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let mut lengths = Vec::new();
+    for _ in 0..100 {
+        let before = received.load(Ordering::Relaxed);
+        let request = Request::head(format!("http://{}{FACE}", rig.address()));
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        sender.ready().await.unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        lengths.push(received.load(Ordering::Relaxed) - before);
+    }
+    // The first response comes with the settings of the connection.
+    let most = lengths[1..].iter().max().unwrap();
+    assert!(most * 3 < lengths[0], "{lengths:?}");
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_finish_the_tls_handshake_is_disconnected() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let rig = crate::support::rig::Settings::default()
         .section(
             "server",
