@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     Admin,
+    fleet::FleetRecord,
     history::Sample,
     records::{CacheRecord, InstanceRecord, date},
     warm::WarmRecord,
@@ -31,6 +32,8 @@ pub(super) struct Overview {
     configuration: ConfigurationRecord,
     instances: Vec<InstanceRecord>,
     cache: CacheRecord,
+    /// The state of the fleet; null without one.
+    fleet: Option<FleetRecord>,
     /// The resident memory of the process in bytes.
     memory: Option<u64>,
     /// The last hour's totals, one a minute.
@@ -80,6 +83,7 @@ impl Admin {
             },
             instances: self.instance_records(),
             cache: self.cache_record(),
+            fleet: self.fleet_record(),
             memory: resident_memory(),
             history,
             warm: self.warm_records(),

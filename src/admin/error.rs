@@ -85,6 +85,8 @@ pub(super) enum Error {
     Rename(RenameError),
     /// The instance is not paused.
     NoPause,
+    /// The server is in no fleet.
+    NoFleet,
     /// A warm-up of the instance is running already.
     WarmupRunning,
     /// No warm-up of the instance is running.
@@ -230,6 +232,12 @@ impl From<Error> for Problem {
                 "not-paused",
                 "The instance is not paused",
                 "nothing is to be done; GET /v1/instances shows each instance's pause",
+            ),
+            Error::NoFleet => Problem::new(
+                StatusCode::NOT_FOUND,
+                "no-fleet",
+                "This server shares nothing with others",
+                "write [fleet] into the configuration if it is to be one of several replicas",
             ),
             Error::WarmupRunning => Problem::new(
                 StatusCode::CONFLICT,

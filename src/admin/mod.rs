@@ -10,6 +10,7 @@
 //! * `records`: the JSON records of faces, instances and the cache
 //! * `openapi`: the OpenAPI document of the routes
 //! * `status`: probes, metrics, and the records of instances and the cache
+//! * `fleet`: the state of the fleet
 //! * `dashboard`: the page at `/` and its figures
 //! * `history`: samples of the counters for the page's graphs
 //! * `entries`: shows, refreshes and forgets one face
@@ -25,6 +26,7 @@ mod auth;
 mod dashboard;
 mod entries;
 mod error;
+mod fleet;
 mod history;
 mod openapi;
 mod purge;
@@ -117,6 +119,7 @@ impl Admin {
                 _ => self.show_aliases(parameters.instance).await,
             },
             Endpoint::Cache => Ok(respond::json(&self.cache_record())),
+            Endpoint::Fleet => self.show_fleet(),
             Endpoint::Maintenance => {
                 self.faces.run_maintenance().await;
                 Ok(respond::json(&self.cache_record()))

@@ -15,6 +15,7 @@ use super::{
     aliases::AliasesRecord,
     dashboard::Overview,
     entries::ForgetResult,
+    fleet::FleetRecord,
     purge::PurgeCount,
     records::{CacheRecord, DeferredRecord, EntryRecord, InstanceRecord},
     rename::RenameResult,
@@ -148,6 +149,12 @@ fn describe_endpoint(route: &Route, method: &str) -> Operation {
         Endpoint::Aliases => describe_aliases(route, method),
         Endpoint::Cache => Operation::new("getCache", "Shows the state of the cache")
             .json::<CacheRecord>(OK, "The state of the cache."),
+        Endpoint::Fleet => {
+            let summary = "Shows this replica's state in its fleet";
+            Operation::new("getFleet", summary)
+                .json::<FleetRecord>(OK, "The state.")
+                .problems([Error::NoFleet])
+        }
         Endpoint::Maintenance => {
             let (id, summary) = match route.path {
                 "/v1/cache/tend" => ("tendCache", "The former name of /v1/cache/gc"),

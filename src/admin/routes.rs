@@ -39,6 +39,8 @@ pub(super) enum Endpoint {
     Aliases,
     /// The state of the cache.
     Cache,
+    /// The state of the fleet.
+    Fleet,
     /// Runs the cache's maintenance now.
     Maintenance,
     /// Gives the faces of an account that no instance has to an instance.
@@ -65,7 +67,7 @@ pub(super) struct Parameters<'a> {
 
 const READ: &str = "GET, HEAD";
 
-pub(super) static ROUTES: [Route; 18] = [
+pub(super) static ROUTES: [Route; 19] = [
     route("/livez", READ, Endpoint::Livez),
     route("/readyz", READ, Endpoint::Readyz),
     route("/", READ, Endpoint::Dashboard),
@@ -83,6 +85,7 @@ pub(super) static ROUTES: [Route; 18] = [
         )
     },
     route("/v1/cache", READ, Endpoint::Cache),
+    route("/v1/fleet", READ, Endpoint::Fleet),
     route("/v1/cache/gc", "POST", Endpoint::Maintenance),
     // The name that it had first.
     route("/v1/cache/tend", "POST", Endpoint::Maintenance),

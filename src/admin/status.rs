@@ -47,6 +47,10 @@ impl Admin {
         let alone =
             "ok, but alone: Redis does not answer; calls to vendors come from the reserve\n";
         let lines = lines.chain(fleet.map(|_| alone.to_owned()));
+        let fleet = self.faces.fleet();
+        let blind = fleet.filter(|fleet| fleet.is_up() && !fleet.pictures_are_up());
+        let apart = "ok, but degraded: the S3 store does not answer; pictures of siblings come from the vendors\n";
+        let lines = lines.chain(blind.map(|_| apart.to_owned()));
         let lines: String = lines.collect();
         match lines.is_empty() {
             true => probe(Bytes::from_static(b"ok\n")),

@@ -4,6 +4,7 @@
 mod disk;
 mod explain;
 mod finding;
+mod fleet;
 mod picture;
 mod vendor;
 
@@ -41,6 +42,7 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     findings.push(running_server(&config).await);
     findings.extend(disk::examine(&config).await);
     let resolver = Resolver::default();
+    findings.extend(fleet::examine(&config, &resolver, &Clock::system()).await);
     for instance in &config.reloadable.instances {
         findings.extend(vendor::examine(instance, &resolver, &Clock::system()).await);
     }

@@ -51,6 +51,13 @@ pub(super) struct UrlText(pub(super) String);
 /// Where a secret is: `env:NAME` or `file:PATH`. May be the secret itself, so its `Debug` shows nothing.
 pub(super) struct SecretReference(pub(super) String);
 
+/// Where a fleet has the bytes of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PictureEngine {
+    S3,
+    Redis,
+}
+
 /// Which pictures of a face are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retain {
@@ -267,6 +274,12 @@ impl Choice for ClientHeader {
 impl Choice for OnHidden {
     fn choices() -> Vec<(&'static str, Self)> {
         vec![("keep", OnHidden::Keep), ("drop", OnHidden::Drop)]
+    }
+}
+
+impl Choice for PictureEngine {
+    fn choices() -> Vec<(&'static str, Self)> {
+        vec![("s3", PictureEngine::S3), ("redis", PictureEngine::Redis)]
     }
 }
 

@@ -44,7 +44,7 @@ impl SharedAccount {
         let face = self.face(subject);
         self.member
             .pictures
-            .delete_all(&self.picture_name(&face))
+            .forget(&self.picture_name(&face))
             .await?;
         change.ok_or(EngineFailure)
     }

@@ -10,11 +10,12 @@ use super::{
     exchange::Commit,
     face::Face,
     link::EngineFailure,
+    pictures::PictureName,
     scripts,
     shared_entry::{FORMAT, SharedEntry},
 };
 use crate::{
-    avatar::{Entry, Picture, Proof, Subject},
+    avatar::{Digest, Entry, Picture, Proof, Subject},
     limits::Observation,
 };
 
@@ -174,12 +175,30 @@ impl SharedAccount {
                     // The picture that the entry confirms has gone.
                     pictures.put(&name, picture).await?;
                 }
+                if base > 0
+                    && let Some(picture) = picture.filter(|_| is_new_picture)
+                {
+                    self.delete_replaced(name, picture.digest());
+                }
                 Ok(Commit::Stored)
             }
             "conflict" => Ok(Commit::Conflict(self.decode(&answer)?)),
             "foreign" => Ok(Commit::Foreign),
-            _ => Ok(Commit::Forgotten(answer.millis(0))),
+            _ => {
+                if is_new_picture {
+                    // It was stored a moment ago. If that fails, the store's own rule for old objects deletes it.
+                    let _ = pictures.forget(&name).await;
+                }
+                Ok(Commit::Forgotten(answer.millis(0)))
+            }
         }
+    }
+
+    /// Deletes the pictures of a face that another one has replaced, in the background. What is not deleted then stays
+    /// until the face is forgotten.
+    fn delete_replaced(&self, name: PictureName, digest: Digest) {
+        let pictures = self.member.pictures.clone();
+        tokio::spawn(async move { pictures.delete_replaced(&name, digest).await });
     }
 
     fn read(&self, text: &str) -> SharedFace {

@@ -203,7 +203,7 @@ impl Link {
             tracing::info!("Redis answers again; the fleet shares faces and budget");
         }
         *breaker = Breaker::default();
-        self.metrics.fleet().set_up(true);
+        self.metrics.fleet().set_up("redis", true);
     }
 
     async fn record_failure(&self, why: &str) {
@@ -224,7 +224,7 @@ impl Link {
                 "Redis does not work; this replica serves what it has and calls vendors from its reserve alone"
             );
         }
-        self.metrics.fleet().set_up(false);
+        self.metrics.fleet().set_up("redis", false);
     }
 }
 

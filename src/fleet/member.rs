@@ -16,6 +16,7 @@ use super::{
     face::SecretKeys,
     link::{EngineFailure, Link},
     pictures::{PictureStore, RedisPictures},
+    s3::S3Pictures,
     scripts,
     settings::{Settings, fingerprint},
     shared_entry::Offset,
@@ -94,7 +95,11 @@ const SILENCE: Duration = Duration::from_secs(30);
 const CLOCK_STEP: u64 = 250;
 
 impl Member {
-    pub(super) fn new(settings: &Settings, replica: Replica) -> redis::RedisResult<Self> {
+    pub(super) fn new(
+        settings: &Settings,
+        replica: Replica,
+        s3: Option<Arc<S3Pictures>>,
+    ) -> redis::RedisResult<Self> {
         let Replica {
             id,
             keep_entries,
@@ -104,11 +109,14 @@ impl Member {
         } = replica;
         let link = Link::new(&settings.redis, settings.timeout, resolver, metrics.clone())?;
         let link = Arc::new(link);
-        let pictures = Arc::new(RedisPictures {
-            link: link.clone(),
-            fleet: settings.name.clone(),
-            keep: keep_entries,
-        });
+        let pictures: Arc<dyn PictureStore> = match s3 {
+            Some(s3) => s3,
+            None => Arc::new(RedisPictures {
+                link: link.clone(),
+                fleet: settings.name.clone(),
+                keep: keep_entries,
+            }),
+        };
         Ok(Self {
             link,
             pictures,

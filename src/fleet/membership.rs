@@ -12,6 +12,7 @@ use super::{
     account::{OtherBudget, SharedAccount},
     link::ConnectError,
     member::{Member, Renewal, Replica, new_id},
+    s3::{S3Pictures, S3Problem, S3Settings},
     settings::Settings,
 };
 use crate::{limits::BudgetLimits, sync::lock};
@@ -44,6 +45,9 @@ pub enum FleetError {
         "Redis refuses the credential in fleet.redis; check its user, its password and its rights: docs/fleet.md has them"
     )]
     Credential,
+    /// The store of pictures cannot be used.
+    #[error(transparent)]
+    Pictures(#[from] S3Problem),
     /// The fleet has another secret.
     #[error(
         "the fleet {0} has another fleet.secret on this Redis; give all its replicas the same one, or this one another fleet.name"
@@ -98,7 +102,11 @@ impl Fleet {
 
     /// Becomes a member. A Redis that cannot be reached is no error: the replica tries again and serves its own faces.
     pub async fn join(settings: &Settings, replica: Replica) -> Result<Self, FleetError> {
-        let member = Member::new(settings, replica).map_err(|_| FleetError::Url)?;
+        let s3 = match &settings.s3 {
+            Some(s3) => Some(open_pictures(s3, &replica).await?),
+            None => None,
+        };
+        let member = Member::new(settings, replica, s3).map_err(|_| FleetError::Url)?;
         let fleet = Self {
             member: Arc::new(member),
             accounts: Arc::default(),
@@ -241,4 +249,20 @@ impl Fleet {
     pub async fn leave(&self) {
         self.member.leave().await;
     }
+}
+
+/// Opens the store of pictures. One that cannot be reached is no error, as with Redis.
+async fn open_pictures(
+    settings: &S3Settings,
+    replica: &Replica,
+) -> Result<Arc<S3Pictures>, S3Problem> {
+    let pictures = S3Pictures::new(settings, replica.resolver.clone(), replica.metrics.clone())?;
+    match pictures.probe(&replica.id).await {
+        Err(problem) if problem.is_lasting() => return Err(problem),
+        Err(problem) => {
+            tracing::warn!(%problem, "pictures of siblings are fetched from the vendor until it can");
+        }
+        Ok(()) => {}
+    }
+    Ok(Arc::new(pictures))
 }

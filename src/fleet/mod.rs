@@ -26,11 +26,15 @@
 //! * `answer`: reads the scripts' answers
 //! * `shared_entry`: an entry as it lies in Redis
 //! * `pictures`: the store for the bytes of pictures
+//! * `s3/`: pictures in an S3 store
+//! * `breaker`: leaves an engine that fails alone for a moment
 //! * `face`: the names of faces in Redis
 //! * `reserve`: how a budget is divided
 //! * `waiters`: the fetches that wait for a sibling's
 //! * `change_log`: hears of the siblings' changes
 //! * `catch_up`: finds changes that were missed
+//! * `status`: the state, as operators see it
+//! * `examination`: what `faceplate doctor` looks for in the engines
 //! * `reading`: how far an account's log is read
 //! * `versions`: the versions that this replica has
 //!
@@ -54,10 +58,12 @@
 
 mod account;
 mod answer;
+mod breaker;
 mod catch_up;
 mod change_log;
 mod changes;
 mod entries;
+mod examination;
 mod exchange;
 mod face;
 mod link;
@@ -66,9 +72,11 @@ mod membership;
 mod pictures;
 mod reading;
 mod reserve;
+mod s3;
 mod scripts;
 mod settings;
 mod shared_entry;
+mod status;
 mod versions;
 mod waiters;
 
@@ -77,10 +85,13 @@ pub use catch_up::CatchUp;
 pub use change_log::{Change, ChangeKind, ChangeLog, LogEvent};
 pub use changes::{LoggedChange, Spread};
 pub use entries::SharedFace;
+pub use examination::{Examination, examine};
 pub use exchange::{Begin, CallKind, Commit, Refusal, Seek};
 pub use link::EngineFailure;
 pub use member::Replica;
 pub use membership::{Fleet, FleetError};
 pub use pictures::{PictureName, PictureStore};
+pub use s3::{S3Problem, S3Settings, check_endpoint};
 pub use settings::{Settings, check_url, fingerprint};
 pub use shared_entry::{SharedEntry, SharedPicture};
+pub use status::{AccountStatus, FleetStatus};

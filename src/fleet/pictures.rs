@@ -21,11 +21,26 @@ pub trait PictureStore: fmt::Debug + Send + Sync {
     async fn get(&self, name: &PictureName, digest: Digest)
     -> Result<Option<Bytes>, EngineFailure>;
 
-    /// Deletes a picture that a newer one has replaced.
-    async fn delete(&self, name: &PictureName, digest: Digest) -> Result<(), EngineFailure>;
+    /// Deletes the pictures of a face that the one with this digest has replaced.
+    async fn delete_replaced(
+        &self,
+        name: &PictureName,
+        digest: Digest,
+    ) -> Result<(), EngineFailure>;
 
     /// Deletes all pictures of a face.
     async fn delete_all(&self, name: &PictureName) -> Result<(), EngineFailure>;
+
+    /// Deletes all pictures of a face, also those that are kept for ever.
+    async fn forget(&self, name: &PictureName) -> Result<(), EngineFailure> {
+        self.delete_all(name).await
+    }
+
+    /// The name of the engine.
+    fn engine(&self) -> &'static str;
+
+    /// Whether the engine answers.
+    fn is_up(&self) -> bool;
 
     /// Whether the pictures lie beside the entries, so that the scripts can renew and delete them.
     fn is_beside_entries(&self) -> bool {
@@ -92,7 +107,11 @@ impl PictureStore for RedisPictures {
         Ok(is_same.then(|| bytes.slice(DIGEST..)))
     }
 
-    async fn delete(&self, _name: &PictureName, _digest: Digest) -> Result<(), EngineFailure> {
+    async fn delete_replaced(
+        &self,
+        _name: &PictureName,
+        _digest: Digest,
+    ) -> Result<(), EngineFailure> {
         // The newer picture has the same key.
         Ok(())
     }
@@ -100,6 +119,14 @@ impl PictureStore for RedisPictures {
     async fn delete_all(&self, name: &PictureName) -> Result<(), EngineFailure> {
         let command = redis::cmd("DEL").arg(self.key(name)).take();
         self.link.send("delete", &command).await.map(|_| ())
+    }
+
+    fn engine(&self) -> &'static str {
+        "redis"
+    }
+
+    fn is_up(&self) -> bool {
+        self.link.is_up()
     }
 
     fn is_beside_entries(&self) -> bool {

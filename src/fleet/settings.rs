@@ -5,6 +5,8 @@ use std::{fmt, time::Duration};
 use redis::IntoConnectionInfo;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::s3::S3Settings;
+
 /// The settings of a fleet.
 #[derive(Clone)]
 pub struct Settings {
@@ -20,6 +22,8 @@ pub struct Settings {
     pub reserve: u32,
     /// The time limit of a command.
     pub timeout: Duration,
+    /// The S3 store of pictures; without one, they are in Redis.
+    pub s3: Option<S3Settings>,
 }
 
 /// A short name of a secret, to compare it with another one.
@@ -54,6 +58,7 @@ impl fmt::Debug for Settings {
             .field("replicas", &self.replicas)
             .field("reserve", &self.reserve)
             .field("timeout", &self.timeout)
+            .field("s3", &self.s3)
             .finish()
     }
 }

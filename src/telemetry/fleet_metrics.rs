@@ -59,7 +59,7 @@ impl FleetMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register(
             "faceplate_fleet_up",
-            "Whether the last command to Redis succeeded",
+            "Whether the last command to Redis or the S3 store succeeded",
             self.up.clone(),
         );
         registry.register(
@@ -69,7 +69,7 @@ impl FleetMetrics {
         );
         registry.register(
             "faceplate_fleet_round_trip_seconds",
-            "Time that Redis took to answer, by command",
+            "Time that Redis or the S3 store took to answer, by command",
             self.round_trips.clone(),
         );
         registry.register(
@@ -117,9 +117,9 @@ impl FleetMetrics {
         histogram.observe(took.as_secs_f64());
     }
 
-    /// Sets whether the last command succeeded.
-    pub fn set_up(&self, is_up: bool) {
-        let labels = EngineLabels { engine: "redis" };
+    /// Sets whether the last command to an engine succeeded.
+    pub fn set_up(&self, engine: &'static str, is_up: bool) {
+        let labels = EngineLabels { engine };
         self.up.get_or_create(&labels).set(i64::from(is_up));
     }
 
@@ -134,6 +134,11 @@ impl FleetMetrics {
         self.reserve_calls.inc();
     }
 
+    /// The calls from the reserve since the start.
+    pub fn reserve_calls(&self) -> u64 {
+        self.reserve_calls.get()
+    }
+
     /// Records a conflict.
     pub fn record_conflict(&self) {
         self.conflicts.inc();
@@ -144,7 +149,7 @@ impl Default for FleetMetrics {
     fn default() -> Self {
         let seconds = || {
             Histogram::new([
-                0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5,
+                0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0,
             ])
         };
         Self {

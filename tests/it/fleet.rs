@@ -4,6 +4,8 @@ mod account_state;
 mod faults;
 mod gaps;
 mod model;
+mod operators;
+mod s3;
 mod settings;
 mod sharing;
 

@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 101] = [
+const TURNED: [(&str, &str); 108] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -768,6 +768,34 @@ const TURNED: [(&str, &str); 101] = [
     (
         "fleet.timeout",
         "fleet::settings::a_command_takes_as_long_as_the_time_limit_at_most",
+    ),
+    (
+        "fleet.pictures",
+        "fleet::s3::with_pictures_in_redis_nothing_is_sent_to_the_store",
+    ),
+    (
+        "fleet.s3.bucket",
+        "fleet::s3::a_wrong_key_or_bucket_is_refused_at_the_start_with_the_remedy",
+    ),
+    (
+        "fleet.s3.endpoint",
+        "fleet::s3::a_picture_of_a_sibling_comes_from_the_store_and_is_not_in_redis",
+    ),
+    (
+        "fleet.s3.region",
+        "fleet::s3::requests_are_signed_for_the_region_and_another_one_is_refused_at_the_start",
+    ),
+    (
+        "fleet.s3.access_key",
+        "fleet::s3::a_wrong_key_or_bucket_is_refused_at_the_start_with_the_remedy",
+    ),
+    (
+        "fleet.s3.secret_key",
+        "fleet::s3::a_wrong_key_or_bucket_is_refused_at_the_start_with_the_remedy",
+    ),
+    (
+        "fleet.s3.timeout",
+        "fleet::s3::a_request_to_the_store_takes_as_long_as_the_time_limit_at_most",
     ),
 ];
 

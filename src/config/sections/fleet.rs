@@ -8,9 +8,9 @@ use crate::{
     config::{
         key::{Key, Section},
         reader::Reader,
-        setting::SecretReference,
+        setting::{PictureEngine, SecretReference, UrlText},
     },
-    fleet::{self, Settings},
+    fleet::{self, S3Settings, Settings},
 };
 
 pub(super) const SECTION: Section = Section {
@@ -49,6 +49,12 @@ pub(super) const SECTION: Section = Section {
         )
         .within("1", "50")
         .at_restart(),
+        Key::new::<PictureEngine>(
+            "pictures",
+            "redis",
+            "Where the bytes of pictures are: in Redis, or in the S3 store of `[fleet.s3]`.",
+        )
+        .at_restart(),
         Key::new::<Duration>(
             "timeout",
             "200ms",
@@ -57,11 +63,56 @@ pub(super) const SECTION: Section = Section {
         .at_least("20ms")
         .at_restart(),
     ],
+    sections: &[S3],
+};
+
+const S3: Section = Section {
+    name: "s3",
+    about: "The S3 store of pictures, with `pictures = \"s3\"`.",
+    keys: &[
+        Key::required::<String>(
+            "bucket",
+            "write the name of a bucket that exists",
+            "The bucket.",
+        )
+        .at_restart(),
+        Key::required::<UrlText>(
+            "endpoint",
+            "write the URL of the store, such as http://garage:3900",
+            "The URL of the store, without the bucket. No other server is asked; with `https://`, its certificate is of a public authority.",
+        )
+        .at_restart(),
+        Key::new::<String>(
+            "region",
+            "us-east-1",
+            "The region of the bucket, as the store has it in its settings.",
+        )
+        .at_restart(),
+        Key::required::<SecretReference>(
+            "access_key",
+            "write env:NAME or file:PATH of the name of the key",
+            "The name of the key, which may read, write, delete and list in the bucket.",
+        )
+        .at_restart(),
+        Key::required::<SecretReference>(
+            "secret_key",
+            "write env:NAME or file:PATH of the key",
+            "The key.",
+        )
+        .at_restart(),
+        Key::new::<Duration>(
+            "timeout",
+            "1s",
+            "How long a request to the store may take.",
+        )
+        .at_least("20ms")
+        .at_restart(),
+    ],
     sections: &[],
 };
 
-/// `is_set` says whether the file has the table.
-pub(super) fn read(reader: &Reader<'_>, is_set: bool) -> Option<Settings> {
+/// `is_set` says whether the file has the table, and `archives` whether every picture is kept.
+pub(super) fn read(reader: &Reader<'_>, is_set: bool, archives: bool) -> Option<Settings> {
     let name: Option<String> = match is_set {
         true => reader.optional("name"),
         false => reader.waived("name"),
@@ -71,11 +122,20 @@ pub(super) fn read(reader: &Reader<'_>, is_set: bool) -> Option<Settings> {
     let replicas = reader.get::<NonZeroU32>("replicas").get();
     let reserve = reader.get::<NonZeroU32>("reserve").get();
     let timeout = reader.get("timeout");
+    let pictures = reader.get::<PictureEngine>("pictures");
+    let has_s3 = reader.has("s3");
+    let s3 = read_s3(&reader.section("s3"), has_s3, archives);
     reader.finish();
     if !is_set {
-        for key in ["replicas", "reserve", "timeout"] {
+        for key in ["replicas", "reserve", "pictures", "timeout"] {
             reader.omit_value(key);
         }
+    }
+    if pictures == PictureEngine::S3 && !has_s3 {
+        reader.problem(
+            "pictures",
+            "is \"s3\", and [fleet.s3] is missing; write it, with bucket, endpoint, access_key and secret_key".into(),
+        );
     }
     let (name, redis, secret) = (name?, redis?, secret?);
     let is_name = !name.is_empty()
@@ -99,6 +159,39 @@ pub(super) fn read(reader: &Reader<'_>, is_set: bool) -> Option<Settings> {
         replicas,
         reserve,
         timeout,
+        s3: s3.filter(|_| pictures == PictureEngine::S3),
+    })
+}
+
+fn read_s3(reader: &Reader<'_>, is_set: bool, archives: bool) -> Option<S3Settings> {
+    let (bucket, endpoint): (Option<String>, Option<UrlText>) = match is_set {
+        true => (reader.optional("bucket"), reader.optional("endpoint")),
+        false => (reader.waived("bucket"), reader.waived("endpoint")),
+    };
+    let region = reader.get("region");
+    let access_key = secret(reader, "access_key", is_set);
+    let secret_key = secret(reader, "secret_key", is_set);
+    let timeout = reader.get("timeout");
+    reader.finish();
+    if !is_set {
+        reader.omit_value("region");
+        reader.omit_value("timeout");
+    }
+    let (bucket, UrlText(endpoint)) = (bucket?, endpoint?);
+    if bucket.is_empty() || bucket.contains('/') {
+        reader.problem("bucket", "is not the name of a bucket".into());
+    }
+    if let Err(remedy) = fleet::check_endpoint(&endpoint) {
+        reader.problem("endpoint", remedy);
+    }
+    Some(S3Settings {
+        bucket,
+        endpoint,
+        region,
+        access_key: access_key?,
+        secret_key: secret_key?,
+        timeout,
+        archives,
     })
 }
 

@@ -102,7 +102,11 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
         hooks.hint_after,
         live.kept_changes,
     );
-    let fleet = fleet::read(&root.section("fleet"), root.has("fleet"));
+    let fleet = fleet::read(
+        &root.section("fleet"),
+        root.has("fleet"),
+        cache.store.archive,
+    );
     let images = images::read(&root.section("images"), in_flight);
     let log = log::read(&root.section("log"));
     let traces = traces::read(&root.section("traces"));
@@ -244,6 +248,12 @@ mod tests {
             name = "test"
             redis = "env:REDIS"
             secret = "env:SECRET"
+            pictures = "s3"
+            [fleet.s3]
+            bucket = "faces"
+            endpoint = "http://127.0.0.1:3900"
+            access_key = "env:SECRET"
+            secret_key = "env:SECRET"
             [traces]
             endpoint = "http://127.0.0.1:4318"
             [instances.sales]

@@ -15,6 +15,7 @@ pub mod program;
 pub mod redis;
 pub mod relay;
 pub mod rig;
+pub mod s3;
 pub mod samples;
 pub mod webdriver;
 

@@ -13,7 +13,7 @@ use faceplate::{
 use hyper::body::Bytes;
 use tempfile::TempDir;
 
-use super::{Answer, files_below, private};
+use super::{Answer, files_below, private, s3};
 
 /// A Friday in November 2026.
 const START: Timestamp = Timestamp::from_secs(1_795_200_000);
@@ -266,6 +266,8 @@ impl Rig {
             ("BEARER", "a bearer token for tests".to_owned()),
             ("REDIS", self.settings.redis.clone()),
             ("FLEET_SECRET", fleet_secret),
+            ("S3_KEY", s3::ACCESS_KEY.to_owned()),
+            ("S3_SECRET", s3::SECRET_KEY.to_owned()),
         ];
         config::from_text("the test's configuration", &self.config(), env.into_iter())
             .unwrap_or_else(|problems| panic!("{problems}"))

@@ -1,0 +1,201 @@
+//! What operators see of a fleet: its record, readiness, and the doctor's findings.
+
+use faceplate::emulator::{Emulator, Options};
+use serde_json::Value;
+
+use super::{PATIENT, patient, s3::replica};
+use crate::support::{
+    Answer, LIMIT, Rig,
+    program::{Program, errors},
+    redis::RedisServer,
+    relay::{Relay, State},
+    s3::{self, S3Server},
+    until,
+};
+
+const FACE: &str = "628100000001";
+
+async fn record(rig: &Rig) -> Value {
+    let answer = Answer::to(&rig.admin(), "GET", "/v1/fleet", &[]).await;
+    assert_eq!(answer.status, 200);
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+async fn ready(rig: &Rig) -> String {
+    let answer = Answer::to(&rig.admin(), "GET", "/readyz", &[]).await;
+    assert_eq!(answer.status, 200);
+    String::from_utf8_lossy(&answer.body).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_of_the_fleet_shows_replicas_engines_and_accounts() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let first = replica(&redis, &store.lines()).start().await;
+    let second = replica(&redis, &store.lines()).beside(&first);
+    let second = second.start().await;
+    let own = record(&second).await;
+    assert_eq!(
+        (&own["name"], &own["living"], &own["replicas"]),
+        (&"crm".into(), &2.into(), &3.into())
+    );
+    assert_eq!(
+        (&own["redis"], &own["has_reserve"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(
+        (&own["pictures"], &own["pictures_up"]),
+        (&"s3".into(), &true.into())
+    );
+    assert_ne!(own["replica"], record(&first).await["replica"]);
+    let is_current = async || {
+        let own = record(&second).await;
+        let accounts = own["accounts"].as_array().unwrap().clone();
+        accounts.iter().any(|account| account["instance"] == "waha")
+            && accounts
+                .iter()
+                .all(|account| account["reading"] == "current")
+    };
+    until(is_current, LIMIT).await;
+    let overview = Answer::to(&first.admin(), "GET", "/v1/overview", &[]).await;
+    let overview: Value = serde_json::from_slice(&overview.body).unwrap();
+    assert_eq!(overview["fleet"]["name"], "crm");
+}
+
+#[tokio::test]
+async fn without_a_fleet_its_record_is_not_found() {
+    let rig = Rig::start().await;
+    let answer = Answer::to(&rig.admin(), "GET", "/v1/fleet", &[]).await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains("[fleet]"), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_answer_is_named_by_the_record_and_by_readyz() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let relay = Relay::to(store.address()).await;
+    let lines = s3::lines(&relay.url().replace("redis://", ""));
+    let rig = replica(&redis, &lines).start().await;
+    redis.fill_budgets();
+    assert_eq!(ready(&rig).await, "ok\n");
+    relay.set(State::Cut);
+    rig.face("waha", FACE).await;
+    assert!(ready(&rig).await.contains("S3"), "{}", ready(&rig).await);
+    assert_eq!(record(&rig).await["pictures_up"], false);
+    relay.set(State::Pass);
+    let is_up = async || {
+        rig.face("waha", "628100000002").await;
+        rig.face("waha", "628100000003").await;
+        rig.hours(48);
+        ready(&rig).await == "ok\n"
+    };
+    until(is_up, LIMIT).await;
+}
+
+/// The doctor's verdict and text about each key of the fleet.
+fn examine(program: &Program, redis: &str) -> Vec<(String, String, String)> {
+    let mut command = program.command(&["doctor", "--json"]);
+    command.env("REDIS", redis);
+    command.env("FLEET_SECRET", "a fleet secret for tests");
+    command.env("S3_KEY", s3::ACCESS_KEY);
+    command.env("S3_SECRET", s3::SECRET_KEY);
+    let output = command.output().unwrap();
+    let all: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", errors(&output)));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let findings = all["findings"].as_array().unwrap().iter().map(|finding| {
+        let said = text(&finding["found"]) + " → " + &text(&finding["remedy"]);
+        (text(&finding["verdict"]), text(&finding["about"]), said)
+    });
+    findings.collect()
+}
+
+#[track_caller]
+fn assert_found(findings: &[(String, String, String)], verdict: &str, about: &str, word: &str) {
+    let mut all = findings.iter();
+    let is_there = all.any(|(v, a, said)| v == verdict && a == about && said.contains(word));
+    assert!(
+        is_there,
+        "no {verdict} about {about} with {word:?} in {findings:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_looks_at_the_engines_of_the_fleet() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let tables = format!(
+        "[fleet]\nname = \"crm\"\nredis = \"env:REDIS\"\nsecret = \"env:FLEET_SECRET\"\npictures = \"s3\"\n{PATIENT}\n[fleet.s3]\n{}\n",
+        store.lines()
+    );
+    let program = Program::before(&emulator, &tables);
+    let findings = examine(&program, &redis.url());
+    assert_found(&findings, "ok", "fleet.redis", "has all rights");
+    assert_found(&findings, "ok", "maxmemory-policy", "evicts nothing");
+    assert_found(&findings, "warn", "appendonly", "set appendonly yes");
+    assert_found(&findings, "ok", "fleet.s3", "can be written to");
+    assert!(
+        findings
+            .iter()
+            .any(|(_, about, said)| about == "clock" && said.contains("Redis"))
+    );
+    assert!(store.objects("").is_empty());
+    let keys: Vec<String> = redis.ask(&["KEYS", "*"]);
+    assert!(keys.is_empty(), "{keys:?}");
+
+    for words in [
+        &["CONFIG", "SET", "maxmemory", "100mb"][..],
+        &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"],
+        &[
+            "ACL", "SETUSER", "narrow", "on", ">word", "~fp:*", "+@all", "-xadd",
+        ],
+    ] {
+        let _: String = redis.ask(words);
+    }
+    let findings = examine(&program, &redis.url());
+    assert_found(&findings, "warn", "maxmemory-policy", "noeviction");
+    let page = include_str!("../../../docs/fleet.md");
+    let mut lines = page.lines();
+    let least = lines.find(|line| line.starts_with("ACL SETUSER faceplate"));
+    // Redis has it since version 7.2.
+    let words = least
+        .unwrap()
+        .split(' ')
+        .filter(|word| *word != "+client|setinfo");
+    let _: String = redis.ask(&words.collect::<Vec<_>>());
+    let least = format!("redis://faceplate:PASSWORD@{}", redis.address());
+    assert_found(
+        &examine(&program, &least),
+        "ok",
+        "fleet.redis",
+        "has all rights",
+    );
+    let narrow = format!("redis://narrow:word@{}", redis.address());
+    assert_found(&examine(&program, &narrow), "fail", "fleet.redis", "XADD");
+    let wrong = format!("redis://narrow:other@{}", redis.address());
+    assert_found(
+        &examine(&program, &wrong),
+        "fail",
+        "fleet.redis",
+        "user and password",
+    );
+    let nobody = examine(&program, "redis://127.0.0.1:1");
+    assert_found(&nobody, "fail", "fleet.redis", "cannot be reached");
+    drop(store);
+    assert_found(
+        &examine(&program, &redis.url()),
+        "fail",
+        "fleet.s3",
+        "fleet.s3.endpoint",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_with_pictures_in_redis_says_so() {
+    let redis = RedisServer::start();
+    let rig = patient().fleet(&redis.url(), PATIENT).start().await;
+    let own = record(&rig).await;
+    assert_eq!(
+        (&own["pictures"], &own["pictures_up"]),
+        (&"redis".into(), &true.into())
+    );
+}
