@@ -42,7 +42,8 @@ def files():
     for path in KUBERNETES.rglob("kustomization.yaml"):
         kustomization = yaml.safe_load(path.read_text())
         generated = [file for generator in kustomization.get("configMapGenerator", []) for file in generator["files"]]
-        used |= {(path.parent / name).resolve() for name in kustomization["resources"] + generated}
+        patches = [patch["path"] for patch in kustomization.get("patches", []) if "path" in patch]
+        used |= {(path.parent / name).resolve() for name in kustomization["resources"] + generated + patches}
     there = {path for path in KUBERNETES.rglob("*.*") if path.is_file() and path.name != "kustomization.yaml"}
     ask(there == {path for path in used if path.is_file()}, f"{there ^ used}: not used, or not there")
 
@@ -114,6 +115,12 @@ def check(folder, manifests, keys):
     ask(pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", f"{folder}: no seccomp")
     ask(pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch", f"{folder}: each start walks the cache")
     ask(pod["automountServiceAccountToken"] is False, f"{folder}: it gets a token of the cluster")
+    env = {variable["name"]: variable.get("value") for container in pod["containers"] for variable in container.get("env", [])}
+    if "FACEPLATE_FLEET__NAME" in env and "FACEPLATE_FLEET__REPLICAS" in env:
+        # Each has a cache directory and a share of the reserve of its own, also during an update.
+        most = deployment["spec"]["replicas"] + deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+        ask(1 < most <= int(env["FACEPLATE_FLEET__REPLICAS"]), f"{folder}: {most} replicas at once")
+        ask(not found.get("PersistentVolumeClaim"), f"{folder}: a volume for several replicas")
     # The cache directory belongs to one process.
     if any("persistentVolumeClaim" in volume for volume in pod["volumes"]):
         ask(deployment["spec"]["replicas"] == 1 and deployment["spec"]["strategy"]["type"] == "Recreate", f"{folder}: two at once")
@@ -134,12 +141,12 @@ def check(folder, manifests, keys):
     for service in found["Service"].values():
         targets = {port["targetPort"] for port in service["spec"]["ports"]}
         ask(targets <= ports, f"{folder}: a Service points to {targets - ports}")
-    # Egress is allowed to DNS anywhere, and to port 443 of public addresses.
+    # Egress is allowed to DNS anywhere, to port 443 of public addresses, and to the engines of a fleet.
     (policy,) = found["NetworkPolicy"].values()
     ask(set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}, f"{folder}: the policy leaves a way open")
     for rule in policy["spec"]["egress"]:
         allowed = {port["port"] for port in rule["ports"]}
-        is_public = allowed == {443} and all(to["ipBlock"]["except"] for to in rule["to"])
+        is_public = allowed == {443} and all("except" in to.get("ipBlock", {}) for to in rule["to"])
         is_named = "to" in rule and all("podSelector" in to for to in rule["to"])
         ask(allowed == {53} or is_public or is_named, f"{folder}: out by {rule}")
     return found, pod, told
@@ -255,5 +262,7 @@ _, pod, beside = overlay(KUBERNETES / "overlays/sidecar", keys)
 ask(sidecar["restartPolicy"] == "Always", "the sidecar is none")
 ask(any(variable["value"] == "127.0.0.1:8080" for variable in sidecar["env"] if "value" in variable), "others reach the sidecar")
 
-print(json.dumps({"standalone": alone, "sidecar": beside, **charts(keys)}))
+_, _, shared = overlay(KUBERNETES / "overlays/fleet", keys)
+
+print(json.dumps({"standalone": alone, "sidecar": beside, "fleet": shared, **charts(keys)}))
 sys.exit("\n".join(problems) or 0)
