@@ -1,6 +1,6 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-choices bench-profile bench-smoke bench-images container-smoke container-test container-clean licenses man install deb dist release-check release-notes advisories msrv
+.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-fleet bench-choices bench-profile bench-smoke bench-images container-smoke container-test container-clean licenses man install deb dist release-check release-notes advisories msrv
 
 # Where and from where `make install` copies.
 PREFIX = /usr/local
@@ -70,6 +70,10 @@ bench-choices: ## Faceplate beside itself without its fast path, and without sen
 	@sh benches/peers/setup.sh
 	@python3 benches/peers/choices.py
 
+bench-fleet: ## what a fleet adds to a miss and to a hit; writes a table into docs/fleet.md
+	@sh benches/peers/setup.sh redis
+	@python3 benches/fleet/run.py
+
 bench-images: ## thumbnails beside libvips'; writes docs/benchmarks-images.md
 	@sh benches/images/setup.sh
 	@target/bench-tools/bin/python benches/images/run.py
@@ -78,10 +82,11 @@ bench-profile: ## where the time of a hit goes, by perf; puts it into docs/bench
 	@sh benches/peers/setup.sh nginx perf
 	@python3 benches/peers/profile.py
 
-bench-smoke: ## bench-peers and bench-choices once and briefly, to see that the measuring works
-	@sh benches/peers/setup.sh nginx varnish h2o
+bench-smoke: ## bench-peers, bench-choices and bench-fleet once and briefly, to see that the measuring works
+	@sh benches/peers/setup.sh nginx varnish h2o redis
 	@python3 benches/peers/run.py --smoke
 	@python3 benches/peers/choices.py --smoke
+	@python3 benches/fleet/run.py --smoke
 
 licenses: ## collect the licenses that `faceplate licenses` prints, after a change of Cargo.lock
 	FACEPLATE_WRITE_DOCS=1 cargo test --locked --test it licenses::

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the load generator, and the programs that the arguments name: nginx, varnish, h2o, perf. Safe to run again.
+# Installs the load generator, and the programs that the arguments name: nginx, varnish, h2o, redis, perf. Safe to run again.
 set -eu
 
 has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
@@ -19,6 +19,7 @@ for program; do
             has hitch || missing="$missing hitch"
             ;;
         h2o) has h2o || missing="$missing h2o" ;;
+        redis) has redis-server || missing="$missing redis-server" ;;
         perf) has perf || missing="$missing linux-perf" ;;
         *) echo "setup.sh: $program is not known here" >&2 && exit 1 ;;
     esac
