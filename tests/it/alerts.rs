@@ -1,6 +1,7 @@
 //! The alert rules of `deploy/monitoring`, in a real Prometheus that scrapes the real program: each alert fires while the
 //! program is in its condition, and is resolved when that ends. Windows and waits of the rules are seconds here.
-//! `FaceplateCacheDamaged` and `FaceplateEventsUnknown` are tested with invented figures alone, in `alerts_test.yml`.
+//! `FaceplateCacheDamaged`, `FaceplateEventsUnknown` and the alerts about a fleet are tested with invented figures alone, in
+//! `alerts_test.yml`.
 
 use std::{
     collections::BTreeSet,
@@ -109,6 +110,7 @@ fn in_seconds(rules: &str) -> String {
     for (window, seconds) in [
         ("[30m]", "[15s]"),
         ("[15m]", "[8s]"),
+        ("[10m]", "[8s]"),
         ("[1h]", "[8s]"),
         ("[1d]", "[8s]"),
     ] {

@@ -17,6 +17,12 @@ tend_files_per_second = 7
 name = "crm"
 redis = "env:REDIS_URL"
 secret = "env:SIGNING_KEY"
+pictures = "s3"
+[fleet.s3]
+bucket = "faces"
+endpoint = "http://127.0.0.1:3900"
+access_key = "env:SIGNING_KEY"
+secret_key = "env:SIGNING_KEY"
 [traces]
 endpoint = "http://user:in-the-url@127.0.0.1:4318"
 [instances.sales]
