@@ -34,7 +34,7 @@ use picture::jpeg;
 const USAGE: &str = "floor ADDRESS --origin MILLIS [PHOTO]
 floor ADDRESS BYTES [--work-stealing | --http2 | --tls CERTIFICATE KEY]";
 
-/// What the server answers.
+/// The server's answer.
 struct Answers {
     /// The address, for links.
     address: SocketAddr,

@@ -55,7 +55,7 @@ pub(super) struct ResponseRecord {
 /// A refresh without an answer so far.
 #[derive(Serialize, ToSchema)]
 pub(super) struct DeferredRecord<'a> {
-    /// What happened, and what to do.
+    /// The event, and the remedy.
     detail: &'static str,
     /// The entry as it was, if there is one.
     entry: Option<EntryRecord<'a>>,

@@ -32,7 +32,7 @@ pub struct Admin {
     pub home: Option<String>,
     /// Makes the replies that records show.
     pub(crate) renderer: Renderer,
-    /// Who may store the replies to requests without a credential.
+    /// The caches that may store the replies to requests without a credential.
     pub(crate) sharing: Sharing,
     /// Makes the dashboard's small pictures.
     pub thumbnailer: Thumbnailer,

@@ -160,7 +160,7 @@ fn reason(entry: &Value) -> String {
     }
 }
 
-/// What keeps the instance from asking its vendor.
+/// The reason why the instance does not ask its vendor.
 fn hindrances(instance: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     if let (Some(why), Some(until)) = (

@@ -23,7 +23,7 @@ pub struct Examination {
     /// The key of the configuration.
     pub key: &'static str,
     pub(super) grade: Grade,
-    /// What was found.
+    /// The finding.
     pub found: String,
     /// The remedy; empty if none is needed.
     pub remedy: String,
@@ -37,7 +37,7 @@ pub(super) enum Grade {
     Fault,
 }
 
-/// The largest difference of the clocks that nobody needs to know of.
+/// The largest difference of the clocks that is not reported.
 const SKEW: Duration = Duration::from_secs(60);
 /// A script that does nothing, and its digest.
 const SCRIPT: &str = "return 1";

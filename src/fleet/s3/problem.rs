@@ -30,7 +30,7 @@ pub enum S3Problem {
 }
 
 impl S3Problem {
-    /// Whether it stays until somebody changes the configuration.
+    /// Whether it stays until the configuration is changed.
     pub fn is_lasting(&self) -> bool {
         !matches!(self, S3Problem::Unreachable(_))
     }

@@ -2,7 +2,7 @@
 -- the milliseconds until each bucket has them: all calls, refreshes, background.
 local DAY = 86400000
 local function take(key, limits, is_background, with_refresh, count)
-  -- 1. What is left, as this server process knows it.
+  -- 1. The calls that are left, as this server process knows them.
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   local names = { 'calls', 'refreshes', 'background' }
   local saved = redis.call('HMGET', key, 'run', 'at', 'day', 'today', unpack(names))
@@ -37,7 +37,7 @@ local function take(key, limits, is_background, with_refresh, count)
     wait[1] = math.max(wait[1], (day + 1) * DAY - now)
     is_refused = true
   end
-  -- 5. Take them, and remember what is left.
+  -- 5. Take them, and store the calls that are left.
   if not is_refused then
     today = today + count
     for i = 1, 3 do

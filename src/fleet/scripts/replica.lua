@@ -44,7 +44,7 @@ redis.call('HSET', KEYS[1], 'division', division)
 if not was_here and others >= tonumber(ARGV[2]) then
   return { 'full', now, 0, others }
 end
--- 6. A number that nobody has, or had lately, is leased.
+-- 6. Lease a number that no replica has, or had lately.
 if number == 0 then
   number = free
 end
