@@ -60,6 +60,8 @@ pub(super) struct Fetch {
     pub(super) granted: Option<Permit>,
     /// The lease of the face in the fleet.
     pub(super) lease: Option<Lease>,
+    /// Whether the fleet has a picture that cannot be read now, so that only another picture may take its place.
+    pub(super) is_shared_picture_unreadable: bool,
     /// How the vendor's answer counts for the detector of soft throttling.
     pub(super) seen: Option<Observation>,
     pub(super) flight: Flight,
@@ -128,6 +130,7 @@ impl Fetch {
             cause,
             granted: None,
             lease: None,
+            is_shared_picture_unreadable: false,
             seen: None,
             flight,
         }

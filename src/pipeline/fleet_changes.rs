@@ -15,6 +15,17 @@ use crate::{
     store::{CacheAnswer, Owner},
 };
 
+/// Why a sibling's entry was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotAdopted {
+    /// This replica's own entry cannot be read now.
+    Unreadable,
+    /// The picture cannot be read now.
+    PictureUnreadable,
+    /// The fleet has the picture no more.
+    PictureLost,
+}
+
 /// How exactly the clocks of replicas are translated.
 const CLOCKS: Duration = Duration::from_secs(5);
 /// How long a request to forget a face waits for the siblings.
@@ -44,7 +55,8 @@ impl Faces {
                     && is_newer
                     && let Ok(SharedFace::Entry(shared)) = account.shared_face(&subject).await
                 {
-                    self.adopt_shared(&account, &owner, *shared).await;
+                    // Else a fetch takes it.
+                    let _ = self.adopt_shared(&account, &owner, *shared).await;
                 }
             }
             ChangeKind::Forgotten(subject, left) => {
@@ -112,35 +124,40 @@ impl Faces {
         !matches!(cached, CacheAnswer::Absent)
     }
 
-    /// Takes a sibling's entry in place of this replica's. Returns the entry that counts, or `None` if it cannot be read.
+    /// Takes a sibling's entry in place of this replica's. Returns the entry that counts.
     pub(super) async fn adopt_shared(
         &self,
         account: &Arc<SharedAccount>,
         owner: &Owner,
         shared: SharedEntry,
-    ) -> Option<Arc<Entry>> {
+    ) -> Result<Arc<Entry>, NotAdopted> {
         let (key, store) = (owner.key(), &self.shared.store);
         let _lock = self.shared.key_locks.lock(&key).await;
         let cached = store.look_up(&key).await;
         if matches!(cached, CacheAnswer::Unreadable) {
-            return None;
+            return Err(NotAdopted::Unreadable);
         }
         let current = cached.entry().cloned();
-        account.know(&owner.subject, &shared);
         let is_newer = |entry: &Arc<Entry>| {
             // It was fetched while Redis did not answer.
             let asked_at = shared.last.asked_at + CLOCKS;
             entry.is_forgotten(self.now()) || entry.last.asked_at > asked_at
         };
         if let Some(entry) = current.clone().filter(is_newer) {
-            return Some(entry);
+            account.know(&owner.subject, &shared);
+            return Ok(entry);
         }
-        let entry = self.assemble(account, owner.subject, current.as_deref(), &shared);
-        let entry = Arc::new(entry.await?);
+        let entry = self
+            .assemble(account, owner.subject, current.as_deref(), &shared)
+            .await
+            .map_err(|EngineFailure| NotAdopted::PictureUnreadable)?;
+        // Known also without its picture: the vendor's next answer replaces it.
+        account.know(&owner.subject, &shared);
+        let entry = Arc::new(entry.ok_or(NotAdopted::PictureLost)?);
         store.put(&key, owner, entry.clone()).await;
         let shown = current.as_deref();
         self.shared.announce(owner, shown, Some(&entry));
-        Some(entry)
+        Ok(entry)
     }
 
     /// An entry of the fleet with the bytes of its picture: this replica's, or else the fleet's. `None` if neither has
@@ -151,21 +168,27 @@ impl Faces {
         subject: Subject,
         current: Option<&Entry>,
         shared: &SharedEntry,
-    ) -> Option<Entry> {
+    ) -> Result<Option<Entry>, EngineFailure> {
         let picture = match &shared.picture {
             None => None,
-            Some(stored) => Some(StoredPicture {
-                picture: self.picture(account, subject, current, stored).await?,
-                link_id: stored.link_id.clone(),
-                changed_at: stored.changed_at,
-                confirmed_at: stored.confirmed_at,
-                from: stored.from.as_deref().map(Arc::from),
-            }),
+            Some(stored) => {
+                let picture = self.picture(account, subject, current, stored).await?;
+                let Some(picture) = picture else {
+                    return Ok(None);
+                };
+                Some(StoredPicture {
+                    picture,
+                    link_id: stored.link_id.clone(),
+                    changed_at: stored.changed_at,
+                    confirmed_at: stored.confirmed_at,
+                    from: stored.from.as_deref().map(Arc::from),
+                })
+            }
         };
-        Some(Entry {
+        Ok(Some(Entry {
             picture,
             last: shared.last,
-        })
+        }))
     }
 
     async fn picture(
@@ -174,17 +197,17 @@ impl Faces {
         subject: Subject,
         current: Option<&Entry>,
         shared: &SharedPicture,
-    ) -> Option<Picture> {
+    ) -> Result<Option<Picture>, EngineFailure> {
         let own = current.and_then(|entry| entry.picture.as_ref());
         let own = own.and_then(|own| {
             let bytes = own.picture.bytes().clone();
             Picture::from_proof(bytes, &shared.proof)
         });
         if own.is_some() {
-            return own;
+            return Ok(own);
         }
-        let picture = account.picture(&subject, &shared.proof).await.ok()??;
-        Some(self.shared.store.charge(picture))
+        let picture = account.picture(&subject, &shared.proof).await?;
+        Ok(picture.map(|picture| self.shared.store.charge(picture)))
     }
 
     /// Purges one face, here and at the siblings.
@@ -202,7 +225,8 @@ impl Faces {
         if !self.may_have(&owner)
             && let Ok(SharedFace::Entry(shared)) = account.shared_face(&owner.subject).await
         {
-            self.adopt_shared(account, &owner, *shared).await;
+            // Else no copy of it is here.
+            let _ = self.adopt_shared(account, &owner, *shared).await;
         }
         let counts = self.purge_owners(scope, mode).await;
         match (mode, store.find(&owner.key()).await) {

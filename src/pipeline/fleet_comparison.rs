@@ -63,11 +63,12 @@ impl Faces {
         let Some(account) = instance.shared() else {
             return;
         };
-        for subject in account.take_unshared() {
+        let mut unshared = account.take_unshared().into_iter();
+        while let Some(subject) = unshared.next() {
             let owner = instance.owner(subject);
             let Ok(shared) = account.shared_face(&subject).await else {
-                account.record_unshared(subject);
-                return;
+                let rest = std::iter::once(subject).chain(unshared);
+                return rest.for_each(|subject| account.record_unshared(subject));
             };
             match shared {
                 SharedFace::Absent | SharedFace::Removed(_) => {
@@ -107,7 +108,9 @@ impl Faces {
             SharedFace::Entry(shared) => {
                 let asked_at = shared.last.asked_at;
                 let taken = self.adopt_shared(account, owner, *shared).await;
-                if let Some(entry) = taken.filter(|entry| entry.last.asked_at > asked_at) {
+                if let Ok(entry) = taken
+                    && entry.last.asked_at > asked_at
+                {
                     self.offer(account, owner, entry).await;
                 }
             }
@@ -122,12 +125,12 @@ impl Faces {
         for _ in 0..CONFLICTS {
             match account.commit(&owner.subject, &entry, true, None).await {
                 Ok(Commit::Conflict(shared)) => {
-                    let asked_at = shared.last.asked_at;
-                    account.know(&owner.subject, &shared);
-                    if asked_at >= entry.last.asked_at {
-                        self.adopt_shared(account, owner, shared).await;
+                    if shared.last.asked_at >= entry.last.asked_at {
+                        // Else a fetch takes it.
+                        let _ = self.adopt_shared(account, owner, shared).await;
                         return;
                     }
+                    account.know(&owner.subject, &shared);
                 }
                 Ok(Commit::Forgotten(left)) => {
                     self.write_tombstone(owner, left).await;

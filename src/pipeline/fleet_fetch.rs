@@ -12,11 +12,12 @@ use tokio::time::Instant;
 use super::{
     Faces, FetchResult, Instance,
     fetch::{Fetch, Refresh},
+    fleet_changes::NotAdopted,
     queue::CallClass,
     take_call::Wait,
 };
 use crate::{
-    avatar::{Ask, Entry, Report, Trouble, absorb},
+    avatar::{Entry, Outcome, Report, Trouble, absorb},
     clock::Timestamp,
     fleet::{Begin, CallKind, Commit, EngineFailure, Refusal, Seek, SharedAccount},
     limits::{AdmissionStatus, CallsAhead, NotAdmitted, Permit, Priority, UnspentCall},
@@ -45,10 +46,10 @@ impl Fetch {
         let lease = limits.call_timeout * 2 + limits.download_timeout + SLACK;
         let give_up_at = Instant::now() + lease * LEASES;
         let mut permit = None;
-        let mut seek = match (self.ask, before.entry()) {
-            (Ask::Refresh, _) => Seek::Nothing,
-            (Ask::View, None) => Seek::Any,
-            (Ask::View, Some(_)) => Seek::Newer,
+        // Also for a refresh: the vendor's answer is absorbed into the fleet's entry, not into an older one of this replica.
+        let mut seek = match before.entry() {
+            None => Seek::Any,
+            Some(_) => Seek::Newer,
         };
         loop {
             let entry = before.entry().cloned();
@@ -77,15 +78,18 @@ impl Fetch {
                 }
                 Ok(Begin::Entry(shared)) => {
                     (permit, seek) = (own, Seek::Newer);
-                    if let Some(entry) = self
-                        .faces()
-                        .adopt_shared(account, &self.owner(), shared)
-                        .await
-                    {
-                        if self.is_answered(&entry) {
+                    let faces = self.faces();
+                    match faces.adopt_shared(account, &self.owner(), shared).await {
+                        Ok(entry) if self.is_answered(&entry) => {
                             return Err(FetchResult::found(entry));
                         }
-                        before = CacheAnswer::Found(entry);
+                        Ok(entry) => before = CacheAnswer::Found(entry),
+                        Err(NotAdopted::PictureLost) => {}
+                        Err(NotAdopted::PictureUnreadable) => {
+                            seek = Seek::Nothing;
+                            self.is_shared_picture_unreadable = true;
+                        }
+                        Err(NotAdopted::Unreadable) => return Err(FetchResult::aborted()),
                     }
                 }
                 Ok(Begin::Forgotten(left)) => {
@@ -137,7 +141,8 @@ impl Fetch {
             let (Some(account), Some(entry)) = (self.instance.shared().cloned(), &next) else {
                 return (current, next);
             };
-            let is_new = has_other_picture(current.as_deref(), entry);
+            let is_new =
+                self.is_shared_picture_unreadable || has_other_picture(current.as_deref(), entry);
             let commit = match &mut self.lease {
                 Some(lease) => lease.commit(entry, is_new, self.seen).await,
                 None => {
@@ -151,7 +156,14 @@ impl Fetch {
                     let faces = self.faces();
                     let assembled =
                         faces.assemble(&account, self.person, current.as_deref(), &shared);
-                    current = assembled.await.map(Arc::new).or(current);
+                    match assembled.await {
+                        Ok(Some(entry)) => current = Some(Arc::new(entry)),
+                        Ok(None) => {}
+                        Err(EngineFailure) if outcome == Outcome::Picture => {
+                            self.is_shared_picture_unreadable = true;
+                        }
+                        Err(EngineFailure) => return (current, None),
+                    }
                     account.know(&self.person, &shared);
                 }
                 Ok(Commit::Forgotten(left)) => {

@@ -86,8 +86,8 @@
 //! # Lock order
 //!
 //! The key lock of the pipeline (`Shared::key_locks`) serializes the changes of one entry: the end of a
-//! fetch, a purge, a removal. It is taken before every lock of the store; the order continues in
-//! [`store`](crate::store). Look-ups do not take it. The other locks of this module and of `limits` are held
+//! fetch, a purge, a removal. In a fleet, it is held while Redis stores the entry. It is taken before every lock of
+//! the store; the order continues in [`store`](crate::store). Look-ups do not take it. The other locks of this module and of `limits` are held
 //! for a few instructions, never across an await, and no lock is taken under them, except that `warm`
 //! takes the lock of a run's progress under the lock of the list of runs, and `queue_worker` the locks of the
 //! admission control and of single-flight under that of the wanted faces.

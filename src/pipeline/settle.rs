@@ -54,7 +54,7 @@ impl Fetch {
         let is_kept = match cached {
             CacheAnswer::Unreadable => true,
             CacheAnswer::PictureUnreadable => outcome != Outcome::Picture,
-            _ => false,
+            _ => self.is_shared_picture_unreadable && outcome != Outcome::Picture,
         };
         let (current, next) = self.absorb(current, &report, is_kept, from).await;
         let Some(next) = next else {

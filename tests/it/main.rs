@@ -73,6 +73,7 @@ mod release;
 mod reload;
 mod session;
 mod shared_caches;
+mod sibling_pictures;
 mod signing_docs;
 mod single_flight;
 mod sizes;
