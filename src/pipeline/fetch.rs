@@ -12,6 +12,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
+use http::Method;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -325,7 +326,7 @@ impl Fetch {
             .instance
             .call(self.subject, with_refresh)
             .map_err(|unsupported| FetchError::vendor_error(unsupported.to_string()))?;
-        let (started, span) = (Instant::now(), self.span("api"));
+        let (started, span) = (Instant::now(), self.span("api", &call.method));
         let result = self
             .call(&call, with_refresh)
             .instrument(span.clone())
@@ -388,7 +389,7 @@ impl Fetch {
         }
         let started = Instant::now();
         let download = self.instance.client.download(&link);
-        let result = download.instrument(self.span("cdn")).await;
+        let result = download.instrument(self.span("cdn", &Method::GET)).await;
         self.record_hop("cdn", started, result.as_ref().err());
         match result? {
             Download::Bytes(bytes) => self.picture(bytes, Some(link_id)).await,
@@ -408,8 +409,8 @@ impl Fetch {
         Ok(Retrieval::Answer(Answer::Picture(picture, link_id)))
     }
 
-    fn span(&self, hop: &'static str) -> Span {
-        traces::call_span(&self.instance.provider().name, hop)
+    fn span(&self, hop: &'static str, method: &Method) -> Span {
+        traces::call_span(&self.instance.provider().name, hop, method)
     }
 
     pub(super) fn record_hop(

@@ -145,7 +145,7 @@ pub fn record_response(
 }
 
 /// The span of a call to the vendor (`hop` is `api`) or the CDN (`cdn`).
-pub fn call_span(provider: &str, hop: &'static str) -> Span {
+pub fn call_span(provider: &str, hop: &'static str, method: &Method) -> Span {
     if !is_enabled() {
         return Span::none();
     }
@@ -155,7 +155,7 @@ pub fn call_span(provider: &str, hop: &'static str) -> Span {
         otel.name = hop,
         otel.kind = "client",
         faceplate.provider = provider,
-        http.request.method = "GET",
+        http.request.method = known_method(method),
         http.response.status_code = Empty,
         error.type = Empty,
     )

@@ -86,9 +86,23 @@ async fn traced_behind(
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let collector = Collector::default();
     let endpoint = collector.start().await;
+    let (api, cdn) = (emulator.api(), emulator.cdn());
     let program = Program::before(
         &emulator,
-        &format!("[traces]\nendpoint = \"{endpoint}\"\npercent = {percent}"),
+        &format!(
+            r#"
+            [traces]
+            endpoint = "{endpoint}"
+            percent = {percent}
+            [instances.evolution]
+            provider = "evolution"
+            account = "shop"
+            token = "env:TOKEN"
+            base_url = "http://{api}"
+            picture_hosts = ["{cdn}"]
+            allow_private = ["127.0.0.0/8"]
+            "#
+        ),
     );
     let mut command = program.command(&["serve"]);
     // The test is a proxy whose traceparent may be believed, unless it says otherwise.
@@ -100,6 +114,7 @@ async fn traced_behind(
         "/avatar/waha/628100000001",
         "/avatar/waha/628100000001",
         "/avatar/waha/oops",
+        "/avatar/evolution/628100000001",
     ] {
         Answer::to(&address, "GET", path, headers).await;
     }
@@ -117,7 +132,7 @@ async fn a_request_and_its_calls_are_spans_of_the_caller_s_trace() {
     let (spans, output) = traced("1", &[("traceparent", &parent)]).await;
     let named = |name: &str| -> Vec<_> { spans.iter().filter(|span| span.name == name).collect() };
     let requests = named("GET avatar");
-    assert_eq!(requests.len(), 2, "{spans:#?}");
+    assert_eq!(requests.len(), 3, "{spans:#?}");
     for span in &spans {
         assert_eq!(hex(&span.trace_id), TRACE);
     }
@@ -127,11 +142,14 @@ async fn a_request_and_its_calls_are_spans_of_the_caller_s_trace() {
     assert_eq!(attribute(miss, "faceplate.instance"), "waha");
     assert!(attribute(miss, "faceplate.cache").contains("fwd=uri-miss"));
     assert!(attribute(requests[1], "faceplate.cache").contains("hit"));
-    for hop in ["api", "cdn"] {
-        let calls = named(hop);
-        assert_eq!(calls.len(), 1);
-        assert_eq!(calls[0].parent_span_id, miss.span_id);
-        assert_eq!(attribute(calls[0], "faceplate.provider"), "waha");
+    for (request, provider, method) in [(miss, "waha", "GET"), (requests[2], "evolution", "POST")] {
+        for (hop, method) in [("api", method), ("cdn", "GET")] {
+            let mut calls = named(hop);
+            calls.retain(|call| call.parent_span_id == request.span_id);
+            assert_eq!(calls.len(), 1, "{spans:#?}");
+            assert_eq!(attribute(calls[0], "faceplate.provider"), provider);
+            assert_eq!(attribute(calls[0], "http.request.method"), method);
+        }
     }
     let refused = named("GET -");
     assert_eq!(attribute(refused[0], "faceplate.reason"), "malformed-jid");
