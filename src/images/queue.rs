@@ -15,7 +15,10 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{sync::lock, telemetry::Metrics};
+use crate::{
+    sync::lock,
+    telemetry::{Limit, Metrics},
+};
 
 /// The unit of [`Queue::work`]: a semaphore counts in 32 bits.
 const UNIT: u64 = 1024;
@@ -82,13 +85,13 @@ impl Queue {
     pub(super) fn enter(self: &Arc<Self>, client: Option<IpAddr>, bytes: u64) -> Option<Place> {
         let mut waiting = lock(&self.waiting);
         if waiting.jobs >= self.max_jobs || waiting.bytes + bytes > self.max_bytes {
-            self.metrics.record_limit_reached("image_queue");
+            self.metrics.record_limit_reached(Limit::ImageQueue);
             return None;
         }
         if let Some(client) = client {
             let jobs = waiting.jobs_of_clients.entry(client).or_default();
             if *jobs >= self.max_jobs.div_ceil(CLIENT_SHARE) {
-                self.metrics.record_limit_reached("image_client");
+                self.metrics.record_limit_reached(Limit::ImageClient);
                 return None;
             }
             *jobs += 1;
@@ -103,7 +106,7 @@ impl Queue {
     pub(super) fn join(self: &Arc<Self>, bytes: u64) -> Option<Place> {
         let mut waiting = lock(&self.waiting);
         if waiting.bytes + bytes > self.max_bytes {
-            self.metrics.record_limit_reached("image_queue");
+            self.metrics.record_limit_reached(Limit::ImageQueue);
             return None;
         }
         waiting.bytes += bytes;

@@ -316,7 +316,7 @@ impl Leader {
             Original::Placeholder(_) => (None, price::of_placeholder(spec)),
         };
         if !shared.queue.affords(price) {
-            shared.metrics.record_limit_reached("image_work");
+            shared.metrics.record_limit_reached(Limit::ImageWork);
             return Some(Err(self.report(&TranscodeError::TooDear(price))));
         }
         let start = shared.queue.start(price);

@@ -16,14 +16,9 @@ use prometheus_client::{
 };
 
 use super::{
-    fleet_metrics::FleetMetrics,
-    hook_metrics::HookMetrics,
-    instance_metrics::InstanceMetrics,
-    live_metrics::LiveMetrics,
-    process_metrics::ProcessMetrics,
-    reached_limits::{self, Limit},
-    seconds::Seconds,
-    store_metrics::StoreMetrics,
+    fleet_metrics::FleetMetrics, hook_metrics::HookMetrics, instance_metrics::InstanceMetrics,
+    live_metrics::LiveMetrics, process_metrics::ProcessMetrics, reached_limits::Limit,
+    seconds::Seconds, store_metrics::StoreMetrics,
 };
 
 /// The process's metrics. Cheap to clone.
@@ -350,11 +345,13 @@ impl Metrics {
         self.inner.image_queue.set(jobs);
     }
 
-    /// Records that a limit was reached.
-    pub fn record_limit_reached(&self, limit: &'static str) {
-        let labels = LimitLabels { limit };
+    /// Records that a limit of this server was reached. [`Limit::report`] is for parts that know no server.
+    pub fn record_limit_reached(&self, limit: Limit) {
+        let labels = LimitLabels {
+            limit: limit.as_str(),
+        };
         self.inner.limits_reached.get_or_create(&labels).inc();
-        reached_limits::log(limit);
+        limit.log();
     }
 
     /// Records an outbound request that the address guard blocked.

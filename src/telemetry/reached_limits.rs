@@ -2,7 +2,6 @@
 //! minute, so that an attack does not fill the log.
 
 use std::{
-    collections::BTreeMap,
     sync::{LazyLock, Mutex},
     time::{Duration, Instant},
 };
@@ -39,10 +38,16 @@ pub enum Limit {
     InstanceNames,
     /// Requests of an instance that pass through to its gateway at once.
     PassThrough,
+    /// Images that wait to be made, or their bytes.
+    ImageQueue,
+    /// Images that wait to be made for one client.
+    ImageClient,
+    /// The memory for image work, which one picture alone would exceed.
+    ImageWork,
 }
 
 /// Admits one line a minute, and counts the others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Throttle {
     next: Duration,
     suppressed: u64,
@@ -52,11 +57,12 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-static THROTTLES: Mutex<BTreeMap<&'static str, Throttle>> = Mutex::new(BTreeMap::new());
+static THROTTLES: Mutex<[Throttle; Limit::ALL.len()]> =
+    Mutex::new([const { Throttle::new() }; Limit::ALL.len()]);
 
 impl Limit {
     /// All limits, in the order of their declaration.
-    pub const ALL: [Limit; 13] = [
+    pub const ALL: [Limit; 16] = [
         Limit::Connections,
         Limit::HeaderTimeout,
         Limit::SendTimeout,
@@ -70,6 +76,9 @@ impl Limit {
         Limit::EventDownloads,
         Limit::InstanceNames,
         Limit::PassThrough,
+        Limit::ImageQueue,
+        Limit::ImageClient,
+        Limit::ImageWork,
     ];
 
     /// The value of the metric's label.
@@ -88,6 +97,9 @@ impl Limit {
             Limit::EventDownloads => "event_downloads",
             Limit::InstanceNames => "max_names",
             Limit::PassThrough => "pass_through",
+            Limit::ImageQueue => "image_queue",
+            Limit::ImageClient => "image_client",
+            Limit::ImageWork => "image_work",
         }
     }
 
@@ -95,29 +107,36 @@ impl Limit {
     #[cold]
     pub fn report(self) {
         PROCESS.limits[self as usize].inc();
-        log(self.as_str());
+        self.log();
     }
 
     /// How often the limit was reached.
     pub(super) fn count(self) -> u64 {
         PROCESS.limits[self as usize].get()
     }
-}
 
-/// Logs that `limit` was reached, unless that was logged within the last minute.
-pub(super) fn log(limit: &'static str) {
-    let now = START.elapsed();
-    let admitted = lock(&THROTTLES).entry(limit).or_default().admit(now);
-    if let Some(suppressed) = admitted {
-        tracing::warn!(
-            limit,
-            suppressed,
-            "a limit was reached; its next line comes in a minute at the earliest"
-        );
+    /// Logs that the limit was reached, unless that was logged within the last minute.
+    pub(super) fn log(self) {
+        let now = START.elapsed();
+        let admitted = lock(&THROTTLES)[self as usize].admit(now);
+        if let Some(suppressed) = admitted {
+            tracing::warn!(
+                limit = self.as_str(),
+                suppressed,
+                "a limit was reached; its next line comes in a minute at the earliest"
+            );
+        }
     }
 }
 
 impl Throttle {
+    const fn new() -> Self {
+        Self {
+            next: Duration::ZERO,
+            suppressed: 0,
+        }
+    }
+
     /// The number of lines that were suppressed since the last one, if a line may be written at `now`.
     fn admit(&mut self, now: Duration) -> Option<u64> {
         if now < self.next {
@@ -135,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_logged_once_a_minute_with_the_number_of_lines_left_out() {
-        let mut throttle = Throttle::default();
+        let mut throttle = Throttle::new();
         let admitted = [0, 1, 59, 60, 61, 130].map(|at| throttle.admit(Duration::from_secs(at)));
         assert_eq!(admitted, [Some(0), None, None, Some(2), None, Some(1)]);
     }
