@@ -1,8 +1,6 @@
 //! The dashboard at `/`, and the figures that it shows. The page is in the binary and loads nothing from
 //! elsewhere.
 
-use std::fs;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +11,7 @@ use super::{
     records::{CacheRecord, InstanceRecord, date},
     warm::WarmRecord,
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, telemetry::resident_memory};
 
 /// The page.
 pub(super) const PAGE: &str = include_str!("dashboard.html");
@@ -102,14 +100,4 @@ impl Admin {
         let named = self.instances.named(cache_name);
         named.map_or(cache_name.to_owned(), |named| named.name().to_string())
     }
-}
-
-/// The process's resident memory in bytes, as the kernel reports it.
-fn resident_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }

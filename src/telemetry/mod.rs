@@ -40,5 +40,6 @@ pub use hook_metrics::{ContactResult, EventReading};
 pub use instance_metrics::InstanceFigures;
 pub use metrics::{AVATAR, AccountLabel, Metrics, PROCESS};
 pub use otlp_client::OtlpClient;
+pub use process_metrics::resident_memory;
 pub use reached_limits::Limit;
 pub use store_metrics::StoreFigures;

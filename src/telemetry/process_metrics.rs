@@ -24,8 +24,6 @@ pub struct ProcessMetrics {
 
 /// A clock tick of `/proc`, which Linux fixes for programs.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// The size of a page of `/proc`.
-const PAGE: i64 = 4096;
 
 impl ProcessMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
@@ -101,12 +99,8 @@ impl ProcessMetrics {
             let count = open.count().saturating_sub(1);
             self.open.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-        let memory = fs::read_to_string("/proc/self/statm");
-        let pages = memory
-            .ok()
-            .and_then(|text| text.split(' ').nth(1)?.parse().ok());
-        if let Some(pages) = pages {
-            self.memory.set(PAGE.saturating_mul(pages));
+        if let Some(memory) = resident_memory() {
+            self.memory.set(i64::try_from(memory).unwrap_or(i64::MAX));
         }
         let used = fs::read_to_string("/proc/self/stat");
         let used = used.ok().and_then(|text| processor_time(&text));
@@ -117,6 +111,16 @@ impl ProcessMetrics {
             self.processor.inc_by(more);
         }
     }
+}
+
+/// The process's resident memory in bytes, as the kernel reports it.
+pub fn resident_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// The seconds of processor time in the text of `/proc/self/stat`.
