@@ -26,9 +26,10 @@ use crate::{
 
 /// `umask` is the one that this process was started with. It still decides who may connect to Unix sockets.
 pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
+    // Before the file is read, so that no change of it is missed.
+    let mut triggers = ReloadTriggers::new(path)?;
     let (config, secrets) = config::from_file_with_secrets(path);
     let config = config.map_err(|problems| problems.to_string())?;
-    let mut triggers = ReloadTriggers::new(path)?;
     triggers.watch(files(&config, secrets));
     let traces = config.startup.traces.as_ref().map(|settings| {
         let collector = OtlpClient::new(unguarded_client(Resolver::default()));
