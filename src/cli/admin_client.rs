@@ -6,6 +6,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -21,6 +22,38 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
+}
+
+impl Response {
+    /// Checks the status. The error is the server's own, if its response has one.
+    pub(super) fn expect(&self, expected: StatusCode) -> Result<(), String> {
+        match self.status == expected {
+            true => Ok(()),
+            false => Err(self.refusal()),
+        }
+    }
+
+    /// The server's reason for a response that the command did not expect.
+    pub(super) fn refusal(&self) -> String {
+        let status = self.status;
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        match (problem["title"].as_str(), problem["detail"].as_str()) {
+            (Some(title), Some(detail)) => format!("{title}: {detail}"),
+            _ => format!(
+                "the running server answered {status}; check admin.token, and that it runs with this configuration"
+            ),
+        }
+    }
+
+    /// The JSON of a response with status 200.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
+        self.expect(StatusCode::OK)?;
+        serde_json::from_slice(&self.body).map_err(|error| {
+            format!(
+                "the server's response is not JSON: {error}; check that admin.listen is Faceplate's"
+            )
+        })
+    }
 }
 
 /// Sends a request to the server that runs with this configuration.

@@ -10,12 +10,7 @@ use clap::Subcommand;
 use hyper::{Method, StatusCode, body::Bytes};
 use serde_json::json;
 
-use super::{
-    admin_client::{self, Response},
-    config_arg::ConfigArg,
-    output::say,
-    progress::Progress,
-};
+use super::{admin_client, config_arg::ConfigArg, output::say, progress::Progress};
 use crate::{
     app::{self, StartError},
     avatar::Subject,
@@ -184,8 +179,7 @@ async fn gc(config: &Config, json: bool) -> Result<(), String> {
                 TIMEOUT,
             )
             .await?;
-            expect(&response, StatusCode::OK)?;
-            json_of(&response)?
+            response.json()?
         }
     };
     report::maintained(&health, json);
@@ -227,8 +221,7 @@ async fn rename(
             let path = format!("/v1/cache/rename?from={old}&to={new}");
             let response =
                 admin_client::send(config, Method::POST, &path, Bytes::new(), TIMEOUT).await?;
-            expect(&response, StatusCode::OK)?;
-            json_of(&response)?
+            response.json()?
         }
     };
     report::renamed(&counts, json);
@@ -257,8 +250,7 @@ async fn forget(config: &Config, local: Config, name: &str, subject: &str) -> Re
             let response =
                 admin_client::send(config, Method::DELETE, &path, Bytes::new(), TIMEOUT).await?;
             if response.status == StatusCode::OK {
-                let spread: serde_json::Value =
-                    serde_json::from_slice(&response.body).unwrap_or_default();
+                let spread: serde_json::Value = response.json()?;
                 let count = |name: &str| spread[name].as_u64().unwrap_or_default();
                 say!(
                     "forgotten by {} of {} replicas",
@@ -267,7 +259,7 @@ async fn forget(config: &Config, local: Config, name: &str, subject: &str) -> Re
                 );
                 return Ok(());
             }
-            expect(&response, StatusCode::NO_CONTENT)?;
+            response.expect(StatusCode::NO_CONTENT)?;
         }
     }
     say!("forgotten");
@@ -298,29 +290,6 @@ fn names_in_use(config: &Config) -> Result<BTreeSet<String>, String> {
         names.current().to_owned()
     });
     Ok(names.collect())
-}
-
-fn json_of(response: &Response) -> Result<serde_json::Value, String> {
-    serde_json::from_slice(&response.body).map_err(|error| {
-        format!(
-            "the server's response is not JSON: {error}; check that admin.listen is Faceplate's"
-        )
-    })
-}
-
-/// The error is the server's own, if its response has one.
-fn expect(response: &Response, expected: StatusCode) -> Result<(), String> {
-    let status = response.status;
-    if status == expected {
-        return Ok(());
-    }
-    let problem: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
-    match (problem["title"].as_str(), problem["detail"].as_str()) {
-        (Some(title), Some(detail)) => Err(format!("{title}: {detail}")),
-        _ => Err(format!(
-            "the running server answered {status}; check admin.token"
-        )),
-    }
 }
 
 /// Opens the cache directory while no server uses it.

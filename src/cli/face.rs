@@ -5,7 +5,7 @@ use hyper::{Method, StatusCode, body::Bytes};
 use serde_json::Value;
 
 use super::{
-    admin_client,
+    admin_client::{self, Response},
     config_arg::{self, ConfigArg},
     output::say,
 };
@@ -33,19 +33,15 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         .parse()
         .map_err(|error| format!("this is not a JID: {error}"))?;
     let path = format!("/v1/avatars/{name}/{}", subject.as_str());
-    let entry = match get(&config, &path).await? {
-        (StatusCode::OK, record) => Some(record),
+    let response = get(&config, &path).await?;
+    let entry = match response.status {
         // An instance of a pattern is made when a client first asks for a face of it.
-        (StatusCode::NOT_FOUND, problem) if is_absent(&problem) => None,
-        (status, problem) => return Err(refused(status, &problem)),
+        StatusCode::NOT_FOUND if is_absent(&response) => None,
+        _ => Some(response.json()?),
     };
-    let instance = match get(&config, "/v1/instances").await? {
-        (StatusCode::OK, Value::Array(records)) => {
-            let mut records = records.into_iter();
-            records.find(|record| record["instance"] == **name)
-        }
-        (status, problem) => return Err(refused(status, &problem)),
-    };
+    let response = get(&config, "/v1/instances").await?;
+    let mut records = response.json::<Vec<Value>>()?.into_iter();
+    let instance = records.find(|record| record["instance"] == **name);
     if args.json {
         say!(
             "{}",
@@ -66,23 +62,15 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     Ok(())
 }
 
-/// The response's status and its JSON.
-async fn get(config: &Config, path: &str) -> Result<(StatusCode, Value), String> {
+async fn get(config: &Config, path: &str) -> Result<Response, String> {
     let (body, timeout) = (Bytes::new(), admin_client::TIMEOUT);
-    let response = admin_client::send(config, Method::GET, path, body, timeout).await?;
-    let json = serde_json::from_slice(&response.body).unwrap_or_default();
-    Ok((response.status, json))
+    admin_client::send(config, Method::GET, path, body, timeout).await
 }
 
-fn is_absent(problem: &Value) -> bool {
+fn is_absent(response: &Response) -> bool {
+    let problem: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let kind = problem["type"].as_str().unwrap_or_default();
     kind.ends_with(":no-record") || kind.ends_with(":unknown-instance")
-}
-
-fn refused(status: StatusCode, problem: &Value) -> String {
-    let detail = problem["detail"].as_str();
-    let detail = detail.unwrap_or("check admin.token, and that it runs with this configuration");
-    format!("the running server answered {status}: {detail}")
 }
 
 fn report(entry: &Value) {

@@ -142,7 +142,7 @@ async fn start_remote(
             );
             Ok(())
         }
-        status => Err(refused(status)),
+        _ => Err(response.refusal()),
     }
 }
 
@@ -159,15 +159,8 @@ async fn stop(config: &Config, name: &str) -> Result<(), String> {
         StatusCode::NOT_FOUND => Err(format!(
             "the server is fetching no faces of {name} ahead; GET /v1/warm lists the runs"
         )),
-        status => Err(refused(status)),
+        _ => Err(response.refusal()),
     }
-}
-
-/// The server's refusal of a request that it knows.
-fn refused(status: StatusCode) -> String {
-    format!(
-        "the running server answered {status}; check admin.token, and that it runs with this configuration"
-    )
 }
 
 fn report(record: &WarmRecord, as_json: bool) {
@@ -224,8 +217,7 @@ impl Run<'_> {
                     admin_client::TIMEOUT,
                 )
                 .await?;
-                serde_json::from_slice::<Vec<WarmRecord>>(&response.body)
-                    .map_err(|error| format!("the server's response is not JSON: {error}; check that admin.listen is Faceplate's"))?
+                response.json::<Vec<WarmRecord>>()?
             }
         };
         let mut records = records.into_iter();
