@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Admin;
-use crate::avatar::Outcome;
+use crate::{avatar::Outcome, sync::lock};
 
 /// The last hour's samples. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -37,18 +37,14 @@ impl History {
 
     /// All samples, oldest first.
     pub(super) fn samples(&self) -> Vec<Sample> {
-        self.lock().iter().cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Sample>> {
-        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.samples).iter().cloned().collect()
     }
 }
 
 impl Admin {
     /// Adds a sample to the history.
     pub fn record_sample(&self) {
-        let mut samples = self.history.lock();
+        let mut samples = lock(&self.history.samples);
         while samples.len() >= History::MAX_SAMPLES {
             samples.pop_front();
         }

@@ -1,13 +1,11 @@
 //! The log of calls to the vendors and the CDN. A call is recorded when it arrives.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Mutex};
 
 use serde::Serialize;
 
 use super::vocabulary::{Endpoint, Hop, Vendor};
+use crate::sync::lock;
 
 /// The calls since the start or the last reset.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -77,7 +75,7 @@ impl Calls {
 
 impl CallLog {
     pub(super) fn record(&self, call: Call) -> CallId {
-        let mut log = self.lock();
+        let mut log = lock(&self.0);
         match call.hop {
             Hop::Api => log.calls.api += 1,
             Hop::Cdn => log.calls.cdn += 1,
@@ -91,7 +89,7 @@ impl CallLog {
     }
 
     pub(super) fn set_status(&self, id: CallId, status: u16) {
-        let mut log = self.lock();
+        let mut log = lock(&self.0);
         // A call from before a reset is no longer in the list.
         let Some(nth) = id.0.checked_sub(log.first) else {
             return;
@@ -105,17 +103,13 @@ impl CallLog {
     }
 
     pub(super) fn calls(&self) -> Calls {
-        self.lock().calls.clone()
+        lock(&self.0).calls.clone()
     }
 
     pub(super) fn reset(&self) {
-        let mut log = self.lock();
+        let mut log = lock(&self.0);
         log.first += log.calls.list.len() as u64;
         log.calls = Calls::default();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Log> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

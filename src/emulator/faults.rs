@@ -1,13 +1,11 @@
 //! Fault injection: the rules in force, and their effect on each call.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
 use serde::Serialize;
 
 use super::rule::{BadInput, Fault, Rule, Target};
+use crate::sync::lock;
 
 /// A rule in force.
 #[derive(Clone, Debug, Serialize)]
@@ -46,7 +44,7 @@ pub(super) struct Effect {
 impl Faults {
     pub(super) fn add(&self, rule: Rule) -> Result<u64, BadInput> {
         let rule = rule.validate()?;
-        let mut list = self.lock();
+        let mut list = lock(&self.0);
         list.last_id += 1;
         let id = list.last_id;
         list.rules.push(ActiveRule {
@@ -59,25 +57,25 @@ impl Faults {
     }
 
     pub(super) fn remove(&self, id: u64) -> bool {
-        let mut list = self.lock();
+        let mut list = lock(&self.0);
         let before = list.rules.len();
         list.rules.retain(|active| active.id != id);
         list.rules.len() < before
     }
 
     pub(super) fn clear(&self) {
-        self.lock().rules.clear();
+        lock(&self.0).rules.clear();
     }
 
     pub(super) fn list(&self) -> Vec<ActiveRule> {
-        self.lock().rules.clone()
+        lock(&self.0).rules.clone()
     }
 
     /// Applies the rules to `target`: the sum of all latencies, and the first other fault. Rules after that
     /// one do not count the call.
     pub(super) fn apply(&self, target: Target<'_>) -> Effect {
         let mut effect = Effect::default();
-        for active in &mut self.lock().rules {
+        for active in &mut lock(&self.0).rules {
             if !active.rule.matching.matches(target) {
                 continue;
             }
@@ -92,10 +90,6 @@ impl Faults {
             }
         }
         effect
-    }
-
-    fn lock(&self) -> MutexGuard<'_, RuleList> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,14 +1,10 @@
 //! The answer cache of WAHA and its relatives: in memory, for 24 h, by account and by the id as the caller
 //! wrote it. Answers without a picture are cached, too.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use super::{answer::Answer, vocabulary::Vendor};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, sync::lock};
 
 /// The caches of all accounts.
 #[derive(Default)]
@@ -30,22 +26,18 @@ const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 impl VendorCache {
     /// The cached answer for `key`.
     pub(super) fn find(&self, key: &CacheKey, now: Timestamp) -> Option<Answer> {
-        let entries = self.entries();
+        let entries = lock(&self.0);
         let (at, answer) = entries.get(key)?;
         (now.since(*at) < LIFETIME).then(|| answer.clone())
     }
 
     /// Caches an answer.
     pub(super) fn put(&self, key: CacheKey, answer: Answer, now: Timestamp) {
-        self.entries().insert(key, (now, answer));
+        lock(&self.0).insert(key, (now, answer));
     }
 
     /// Empties the cache, as a restart of the vendor does.
     pub(super) fn clear(&self) {
-        self.entries().clear();
-    }
-
-    fn entries(&self) -> MutexGuard<'_, HashMap<CacheKey, (Timestamp, Answer)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).clear();
     }
 }

@@ -1,14 +1,12 @@
 //! The emulated WhatsApp: the picture of each JID, and the files on its CDN.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
 use super::{
     art::Portrait,
     population::{self, Kind, Picture, Profile},
 };
+use crate::sync::lock;
 
 /// Pictures and files. The locks are held for a lookup only.
 pub(super) struct WhatsApp {
@@ -129,11 +127,6 @@ fn path(portrait: Portrait, jid: Option<&str>) -> String {
         1_000_000_000_000_000_000 + number(16) % 9_000_000_000_000_000_000,
     );
     format!("/v/t61.24694-24/{a}_{b}_{c}_n.jpg")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The emulator goes on after a panicking test poisoned a lock.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

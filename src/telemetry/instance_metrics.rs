@@ -1,13 +1,15 @@
 //! The metrics of accounts. The label `instance` is the name of a table of the configuration: all names of a pattern are
 //! one, however many they are.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+use crate::sync::lock;
 
 /// The metrics of accounts.
 #[derive(Debug, Default)]
@@ -93,7 +95,7 @@ impl InstanceMetrics {
     /// Forgets the figures of the last scrape, and with them instances that a reload removed. The guard is to be held
     /// until the metrics are written out.
     pub fn begin_scrape(&self) -> MutexGuard<'_, ()> {
-        let guard = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = lock(&self.scrape);
         for family in [&self.budget, &self.daily, &self.wanted, &self.names] {
             family.clear();
         }

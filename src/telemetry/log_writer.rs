@@ -8,7 +8,7 @@
 use std::{
     io::{self, Write},
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -16,6 +16,7 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 
 use super::metrics::PROCESS;
+use crate::sync::lock;
 
 /// A bounded buffer of log lines, and the thread that empties it.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl LogWriter {
     }
 
     fn append(&self, line: &[u8], is_due: bool) {
-        let mut queue = self.queue();
+        let mut queue = lock(&self.queue);
         if queue.lines.len() + line.len() > Self::CAPACITY {
             queue.lost += 1;
             self.dropped.inc();
@@ -107,7 +108,7 @@ impl LogWriter {
     }
 
     fn flush(&self, limit: Duration) {
-        let mut queue = self.queue();
+        let mut queue = lock(&self.queue);
         queue.is_due = true;
         self.work.notify_one();
         let is_busy = |queue: &mut Queue| queue.is_writing || !queue.lines.is_empty();
@@ -128,7 +129,7 @@ impl LogWriter {
             self.dropped.inc_by(failed);
             batch.clear();
             batch.shrink_to(Self::BATCH);
-            let mut queue = self.queue();
+            let mut queue = lock(&self.queue);
             queue.is_writing = false;
             let lost = mem::take(&mut queue.lost);
             self.idle.notify_all();
@@ -144,23 +145,15 @@ impl LogWriter {
 
     /// Waits for lines, and for more of them unless they are due; then moves them to `batch`.
     fn take(&self, batch: &mut Vec<u8>) {
-        let unpoisoned = PoisonError::into_inner;
-        let queue = self.queue();
         let has_none = |queue: &mut Queue| queue.lines.is_empty();
-        let queue = self
-            .work
-            .wait_while(queue, has_none)
-            .unwrap_or_else(unpoisoned);
+        let waited = self.work.wait_while(lock(&self.queue), has_none);
+        let queue = waited.unwrap_or_else(PoisonError::into_inner);
         let may_wait = |queue: &mut Queue| !queue.is_due;
         let waited = self.work.wait_timeout_while(queue, Self::DELAY, may_wait);
         let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         mem::swap(&mut queue.lines, batch);
         queue.is_due = false;
         queue.is_writing = true;
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
