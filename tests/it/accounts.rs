@@ -3,11 +3,7 @@
 
 use std::{fs, io::Read, path::Path, process::Stdio, time::Duration};
 
-use crate::support::{
-    Answer, Rig,
-    program::{Program, Running, errors},
-};
-use faceplate::emulator::{Emulator, Options};
+use crate::support::{Answer, Rig, program::errors, scene::Scene};
 use serde_json::Value;
 
 const FACE: &str = "628100000001";
@@ -102,129 +98,90 @@ async fn forgetting_and_purging_an_instance_reach_the_faces_of_its_earlier_accou
     assert_eq!(admin(&rig, "POST", query).await.status, 200);
 }
 
-struct Scene {
-    emulator: Emulator,
-    program: Program,
-    server: Option<Running>,
+/// A cache with `count` faces of the instance `waha`.
+async fn scene_with_faces(count: usize) -> Scene {
+    let scene = Scene::set().await;
+    for number in 0..count {
+        face(&scene, "waha", number).await;
+    }
+    scene
 }
 
-impl Scene {
-    /// A cache with `count` faces of the instance `waha`.
-    async fn with_faces(count: usize) -> Self {
-        let emulator = Emulator::start(Options::default()).await.unwrap();
-        let program = Program::before(&emulator, "");
-        let mut scene = Self {
-            emulator,
-            program,
-            server: None,
-        };
-        scene.serve();
-        for number in 0..count {
-            scene.face("waha", number).await;
-        }
-        scene
-    }
+/// Renames the instance in the configuration.
+fn rename_in_configuration(scene: &Scene, from: &str, to: &str) {
+    let (from, to) = (format!("[instances.{from}]"), format!("[instances.{to}]"));
+    scene.rewrite(&from, &to);
+}
 
-    fn serve(&mut self) {
-        self.server = Some(self.program.serve());
-    }
+async fn face(scene: &Scene, instance: &str, number: usize) -> Answer {
+    let jid = format!("62855500{number:03}");
+    let answer = scene.get(&format!("/avatar/{instance}/{jid}")).await;
+    answer.assert_picture(&scene.emulator.control().face_bytes(&jid).unwrap());
+    answer
+}
 
-    fn stop(&mut self) -> String {
-        let server = self.server.take().unwrap();
-        server.signal("TERM");
-        server.end().1
+/// Asserts that all faces are in the cache.
+async fn assert_cached(scene: &Scene, instance: &str, count: usize) {
+    scene.emulator.control().reset_calls();
+    for number in 0..count {
+        face(scene, instance, number).await;
     }
+    assert_eq!(scene.emulator.control().calls().api, 0);
+}
 
-    /// Renames the instance in the configuration.
-    fn rename_in_configuration(&self, from: &str, to: &str) {
-        let path = self.program.config();
-        let text = fs::read_to_string(&path).unwrap();
-        let renamed = text.replace(&format!("[instances.{from}]"), &format!("[instances.{to}]"));
-        assert_ne!(text, renamed);
-        fs::write(path, renamed).unwrap();
-    }
+/// The output of a command, and whether it succeeded.
+fn run(scene: &Scene, args: &[&str]) -> (String, bool) {
+    let output = scene.command(args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output);
+    (said, output.status.success())
+}
 
-    async fn face(&self, instance: &str, number: usize) -> Answer {
-        let jid = format!("62855500{number:03}");
-        let address = self.server.as_ref().unwrap().address("listen");
-        let path = format!("/avatar/{instance}/{jid}");
-        let answer = Answer::to(&address, "GET", &path, &[]).await;
-        answer.assert_picture(&self.emulator.control().face_bytes(&jid).unwrap());
-        answer
-    }
-
-    /// Asserts that all faces are in the cache.
-    async fn assert_cached(&self, instance: &str, count: usize) {
-        self.emulator.control().reset_calls();
-        for number in 0..count {
-            self.face(instance, number).await;
-        }
-        assert_eq!(self.emulator.control().calls().api, 0);
-    }
-
-    async fn admin(&self, method: &str, path: &str) -> Answer {
-        let address = self.server.as_ref().unwrap().address("admin");
-        Answer::to(&address, method, path, &[]).await
-    }
-
-    /// The output of a command, and whether it succeeded.
-    fn run(&self, args: &[&str]) -> (String, bool) {
-        let mut command = self.program.command(args);
-        if let Some(server) = &self.server {
-            command.env("FACEPLATE_ADMIN__LISTEN", server.address("admin"));
-        }
-        let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output);
-        (said, output.status.success())
-    }
-
-    fn states(&self) -> Vec<String> {
-        let folder = self.program.folder.path().join("cache/instances");
-        let items = fs::read_dir(folder).unwrap();
-        let mut names: Vec<_> = items
-            .map(|item| item.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
+fn states(scene: &Scene) -> Vec<String> {
+    let folder = scene.program.folder.path().join("cache/instances");
+    let items = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = items
+        .map(|item| item.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renamed_instance_gets_its_faces_by_cache_rename() {
     for is_running in [true, false] {
-        let mut scene = Scene::with_faces(5).await;
+        let mut scene = scene_with_faces(5).await;
         scene.stop();
-        scene.rename_in_configuration("waha", "support");
+        rename_in_configuration(&scene, "waha", "support");
         scene.serve();
         // It has one of the faces already.
-        scene.face("support", 0).await;
-        let log = scene.server.as_mut().unwrap().wait_for("is not configured");
+        face(&scene, "support", 0).await;
+        let log = scene.server().wait_for("is not configured");
         assert!(log.contains("faceplate cache rename waha NEW"), "{log}");
-        let (said, _) = scene.run(&["cache", "stats"]);
+        let (said, _) = run(&scene, &["cache", "stats"]);
         assert!(
             said.contains("5 entries of accounts that are not configured"),
             "{said}"
         );
         assert!(said.contains("5 waha (not configured)"), "{said}");
-        let (said, _) = scene.run(&["doctor"]);
+        let (said, _) = run(&scene, &["doctor"]);
         assert!(
             said.contains("not configured, which are not served: waha"),
             "{said}"
         );
-        let (said, _) = scene.run(&["cache", "stats", "--json"]);
+        let (said, _) = run(&scene, &["cache", "stats", "--json"]);
         let stats: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(stats["unused"], serde_json::json!({ "waha": 5 }));
-        let (said, is_done) = scene.run(&["cache", "rename", "support", "support"]);
+        let (said, is_done) = run(&scene, &["cache", "rename", "support", "support"]);
         assert!(
             !is_done && said.contains("a configured instance uses the old name"),
             "{said}"
         );
-        let (said, is_done) = scene.run(&["cache", "rename", "waha", "nobody"]);
+        let (said, is_done) = run(&scene, &["cache", "rename", "waha", "nobody"]);
         assert!(
             !is_done && said.contains("no configured instance"),
             "{said}"
         );
-        let (said, is_done) = scene.run(&["cache", "rename", "wahu", "support"]);
+        let (said, is_done) = run(&scene, &["cache", "rename", "wahu", "support"]);
         assert!(
             !is_done && said.contains("no faces of the old name"),
             "{said}"
@@ -233,18 +190,18 @@ async fn a_renamed_instance_gets_its_faces_by_cache_rename() {
         if !is_running {
             scene.stop();
         }
-        let (said, is_done) = scene.run(&["cache", "rename", "waha", "support"]);
+        let (said, is_done) = run(&scene, &["cache", "rename", "waha", "support"]);
         assert!(is_done, "{said}");
         assert_eq!(said, "4 faces renamed; 1 had the new name already\n");
         if !is_running {
             scene.serve();
         }
-        scene.assert_cached("support", 5).await;
-        let (said, _) = scene.run(&["cache", "stats"]);
+        assert_cached(&scene, "support", 5).await;
+        let (said, _) = run(&scene, &["cache", "stats"]);
         assert!(!said.contains("not configured"), "{said}");
-        let (said, _) = scene.run(&["cache", "verify"]);
+        let (said, _) = run(&scene, &["cache", "verify"]);
         assert!(said.contains("5 entries are good, 0 damaged"), "{said}");
-        assert!(!scene.states().iter().any(|name| name.starts_with("waha")));
+        assert!(!states(&scene).iter().any(|name| name.starts_with("waha")));
         let log = scene.stop();
         assert!(is_running || !log.contains("is not configured"), "{log}");
     }
@@ -253,9 +210,9 @@ async fn a_renamed_instance_gets_its_faces_by_cache_rename() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rename_that_was_killed_continues_when_it_is_repeated() {
     const COUNT: usize = 60;
-    let mut scene = Scene::with_faces(COUNT).await;
+    let mut scene = scene_with_faces(COUNT).await;
     scene.stop();
-    scene.rename_in_configuration("waha", "support");
+    rename_in_configuration(&scene, "waha", "support");
     let mut kills: u64 = 0;
     loop {
         let mut command = scene
@@ -281,8 +238,8 @@ async fn a_rename_that_was_killed_continues_when_it_is_repeated() {
     }
     assert!(kills > 0);
     scene.serve();
-    scene.assert_cached("support", COUNT).await;
-    let (said, _) = scene.run(&["cache", "stats"]);
+    assert_cached(&scene, "support", COUNT).await;
+    let (said, _) = run(&scene, &["cache", "stats"]);
     assert!(
         said.contains(&format!("{COUNT} entries, {COUNT} with a picture")),
         "{said}"
@@ -291,28 +248,22 @@ async fn a_rename_that_was_killed_continues_when_it_is_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_archive_of_a_renamed_instance_has_the_new_name() {
-    let mut scene = Scene::with_faces(0).await;
+    let mut scene = scene_with_faces(0).await;
     scene.stop();
-    let path = scene.program.config();
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(
-        &path,
-        text.replace("[cache]", "[cache]\nretain = \"forever\""),
-    )
-    .unwrap();
+    scene.rewrite("[cache]", "[cache]\nretain = \"forever\"");
     scene.serve();
-    scene.face("waha", 0).await;
+    face(&scene, "waha", 0).await;
     scene.stop();
     let export = |to: &Path| {
-        let (said, is_done) = scene.run(&["cache", "export", to.to_str().unwrap()]);
+        let (said, is_done) = run(&scene, &["cache", "export", to.to_str().unwrap()]);
         assert!(is_done, "{said}");
         let manifest = fs::read_to_string(to.join("manifest.json")).unwrap();
         serde_json::from_str::<Value>(&manifest).unwrap()
     };
     let before = export(&scene.program.folder.path().join("before"));
-    scene.rename_in_configuration("waha", "support");
+    rename_in_configuration(&scene, "waha", "support");
     for _ in 0..2 {
-        scene.run(&["cache", "rename", "waha", "support"]);
+        run(&scene, &["cache", "rename", "waha", "support"]);
     }
     let after = export(&scene.program.folder.path().join("after"));
     assert_eq!(after.as_array().unwrap().len(), 1);
@@ -327,10 +278,10 @@ async fn the_archive_of_a_renamed_instance_has_the_new_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faces_of_a_removed_instance_can_be_forgotten_and_purged() {
-    let mut scene = Scene::with_faces(3).await;
+    let mut scene = scene_with_faces(3).await;
     scene.stop();
-    scene.rename_in_configuration("waha", "support");
-    let (said, is_done) = scene.run(&["cache", "forget", "waha", "62855500000"]);
+    rename_in_configuration(&scene, "waha", "support");
+    let (said, is_done) = run(&scene, &["cache", "forget", "waha", "62855500000"]);
     assert!(is_done && said == "forgotten\n", "{said}");
     scene.serve();
     let path = "/v1/avatars/waha/62855500001";
@@ -347,8 +298,8 @@ async fn faces_of_a_removed_instance_can_be_forgotten_and_purged() {
         .admin("POST", "/v1/purge?instance=waha&hard=true")
         .await;
     assert_eq!(purged.text(), "{\"purged\":3}");
-    assert!(!scene.states().iter().any(|name| name.starts_with("waha")));
-    let (said, _) = scene.run(&["cache", "stats"]);
+    assert!(!states(&scene).iter().any(|name| name.starts_with("waha")));
+    let (said, _) = run(&scene, &["cache", "stats"]);
     assert!(said.contains(", 0 with a picture"), "{said}");
     let purged = scene
         .admin("POST", "/v1/purge?instance=nobody&hard=true")
@@ -358,15 +309,9 @@ async fn faces_of_a_removed_instance_can_be_forgotten_and_purged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_account_is_told_at_the_start_with_the_remedy() {
-    let mut scene = Scene::with_faces(2).await;
+    let mut scene = scene_with_faces(2).await;
     scene.stop();
-    let path = scene.program.config();
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(
-        &path,
-        text.replace("account = \"shop\"", "account = \"moved\""),
-    )
-    .unwrap();
+    scene.rewrite("account = \"shop\"", "account = \"moved\"");
     for _ in 0..2 {
         scene.serve();
         let log = scene.stop();
@@ -376,40 +321,33 @@ async fn a_change_of_account_is_told_at_the_start_with_the_remedy() {
         );
         assert!(log.contains("faceplate cache rename waha waha"), "{log}");
     }
-    let (said, _) = scene.run(&["doctor"]);
+    let (said, _) = run(&scene, &["doctor"]);
     assert!(
         said.contains("not configured, which are not served: waha"),
         "{said}"
     );
     // It was the same WhatsApp account, at another address.
-    let (said, is_done) = scene.run(&["cache", "rename", "waha", "waha"]);
+    let (said, is_done) = run(&scene, &["cache", "rename", "waha", "waha"]);
     assert!(is_done && said.starts_with("2 faces renamed"), "{said}");
     scene.serve();
-    scene.assert_cached("waha", 2).await;
+    assert_cached(&scene, "waha", 2).await;
     let log = scene.stop();
     assert!(!log.contains("another account before"), "{log}");
 }
 
 #[tokio::test]
 async fn a_renamed_instance_keeps_its_used_up_budget() {
-    let mut scene = Scene::with_faces(0).await;
+    let mut scene = scene_with_faces(0).await;
     scene.stop();
-    let path = scene.program.config();
-    let text = fs::read_to_string(&path).unwrap();
     let narrow = "lookups = { per_minute = 1, burst = 2 }";
-    fs::write(
-        &path,
-        text.replace("lookups = { per_minute = 60000, burst = 10000 }", narrow),
-    )
-    .unwrap();
+    scene.rewrite("lookups = { per_minute = 60000, burst = 10000 }", narrow);
     scene.serve();
     for number in 0..2 {
-        scene.face("waha", number).await;
+        face(&scene, "waha", number).await;
     }
     scene.stop();
-    scene.rename_in_configuration("waha", "support");
+    rename_in_configuration(&scene, "waha", "support");
     scene.serve();
-    let address = scene.server.as_ref().unwrap().address("listen");
-    let refused = Answer::to(&address, "GET", "/avatar/support/62855500003", &[]).await;
+    let refused = scene.get("/avatar/support/62855500003").await;
     refused.assert_fallback("over_budget");
 }

@@ -10,80 +10,52 @@ use std::{
 use crate::support::{
     Answer, files_below,
     program::{Program, Running, errors},
+    scene::Scene,
 };
-use faceplate::{
-    avatar::Key,
-    emulator::{Emulator, Options},
-};
+use faceplate::avatar::Key;
 
-struct Scene {
-    emulator: Emulator,
-    program: Program,
-    server: Option<Running>,
+/// A server with five faces and one contact without a picture.
+async fn scene_with_faces() -> Scene {
+    let scene = Scene::set().await;
+    for number in 1..=5 {
+        let jid = format!("62810000000{number}");
+        face(&scene, &jid)
+            .await
+            .assert_picture(&scene.emulator.control().face_bytes(&jid).unwrap());
+    }
+    face(&scene, "628100000102")
+        .await
+        .assert_fallback("unknown");
+    scene
 }
 
-impl Scene {
-    /// A server with five faces and one contact without a picture.
-    async fn set() -> Self {
-        let emulator = Emulator::start(Options::default()).await.unwrap();
-        let program = Program::before(&emulator, "");
-        let mut scene = Self {
-            emulator,
-            program,
-            server: None,
-        };
-        scene.serve();
-        for number in 1..=5 {
-            let jid = format!("62810000000{number}");
-            scene
-                .face(&jid)
-                .await
-                .assert_picture(&scene.emulator.control().face_bytes(&jid).unwrap());
-        }
-        scene.face("628100000102").await.assert_fallback("unknown");
-        scene
-    }
+async fn face(scene: &Scene, jid: &str) -> Answer {
+    scene.get(&format!("/avatar/waha/{jid}")).await
+}
 
-    fn serve(&mut self) {
-        self.server = Some(self.program.serve());
-    }
+/// The command's output and exit code.
+fn cache(scene: &Scene, args: &[&str]) -> (String, String, Option<i32>) {
+    let output = scene
+        .command(&[&["cache"], args].concat())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (said, errors(&output), output.status.code())
+}
 
-    fn stop(&mut self) {
-        let server = self.server.take().unwrap();
-        server.signal("TERM");
-        server.end();
-    }
+fn json(scene: &Scene, args: &[&str]) -> serde_json::Value {
+    let (said, wrong, _) = cache(scene, &[args, &["--json"]].concat());
+    serde_json::from_str(&said).unwrap_or_else(|_| panic!("no JSON: {said}{wrong}"))
+}
 
-    async fn face(&self, jid: &str) -> Answer {
-        let address = self.server.as_ref().unwrap().address("listen");
-        Answer::to(&address, "GET", &format!("/avatar/waha/{jid}"), &[]).await
-    }
-
-    /// The command's output and exit code.
-    fn cache(&self, args: &[&str]) -> (String, String, Option<i32>) {
-        let mut command = self.program.command(&[&["cache"], args].concat());
-        if let Some(server) = &self.server {
-            command.env("FACEPLATE_ADMIN__LISTEN", server.address("admin"));
-        }
-        let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (said, errors(&output), output.status.code())
-    }
-
-    fn json(&self, args: &[&str]) -> serde_json::Value {
-        let (said, wrong, _) = self.cache(&[args, &["--json"]].concat());
-        serde_json::from_str(&said).unwrap_or_else(|_| panic!("no JSON: {said}{wrong}"))
-    }
-
-    fn pictures(&self) -> Vec<PathBuf> {
-        files_below(self.program.folder.path().join("cache/content-v2"))
-    }
+fn pictures(scene: &Scene) -> Vec<PathBuf> {
+    files_below(scene.program.folder.path().join("cache/content-v2"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_stats_counts_entries_while_the_server_runs() {
-    let scene = Scene::set().await;
-    let stats = scene.json(&["stats"]);
+    let scene = scene_with_faces().await;
+    let stats = json(&scene, &["stats"]);
     assert_eq!(
         (stats["entries"].as_u64(), stats["pictures"].as_u64()),
         (Some(6), Some(5))
@@ -94,38 +66,38 @@ async fn cache_stats_counts_entries_while_the_server_runs() {
     );
     assert_eq!(stats["outcomes"]["picture"], 5);
     assert_eq!(stats["outcomes"]["unknown"], 1);
-    let (said, _, code) = scene.cache(&["stats"]);
+    let (said, _, code) = cache(&scene, &["stats"]);
     assert!(said.contains("6 entries, 5 with a picture"), "{said}");
     assert_eq!(code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_list_hides_phone_numbers_by_default() {
-    let scene = Scene::set().await;
-    let (said, ..) = scene.cache(&["list"]);
+    let scene = scene_with_faces().await;
+    let (said, ..) = cache(&scene, &["list"]);
     assert_eq!(said.lines().count(), 7);
     assert!(
         said.contains("628…102@c.us") && !said.contains("628100000102"),
         "{said}"
     );
-    let (said, ..) = scene.cache(&["list", "--show-jids"]);
+    let (said, ..) = cache(&scene, &["list", "--show-jids"]);
     assert!(said.contains("628100000102@c.us"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_verify_finds_damage_and_exits_with_an_error() {
-    let scene = Scene::set().await;
-    let (said, _, code) = scene.cache(&["verify"]);
+    let scene = scene_with_faces().await;
+    let (said, _, code) = cache(&scene, &["verify"]);
     assert!(said.contains("6 entries are good, 0 damaged"), "{said}");
     assert_eq!(code, Some(0));
-    let pictures = scene.pictures();
+    let pictures = pictures(&scene);
     fs::write(&pictures[0], "damaged").unwrap();
     fs::remove_file(&pictures[1]).unwrap();
-    let (said, wrong, code) = scene.cache(&["verify"]);
+    let (said, wrong, code) = cache(&scene, &["verify"]);
     assert!(said.contains("4 entries are good, 2 damaged"), "{said}");
     assert!(wrong.contains("fetched again"), "{wrong}");
     assert_eq!(code, Some(1));
-    let found = scene.json(&["verify"]);
+    let found = json(&scene, &["verify"]);
     assert_eq!(
         (
             found["kinds"]["content"].as_u64(),
@@ -137,25 +109,25 @@ async fn cache_verify_finds_damage_and_exits_with_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_forget_works_with_and_without_a_running_server() {
-    let mut scene = Scene::set().await;
-    let (said, wrong, code) = scene.cache(&["forget", "waha", "628100000001"]);
+    let mut scene = scene_with_faces().await;
+    let (said, wrong, code) = cache(&scene, &["forget", "waha", "628100000001"]);
     assert_eq!((said.as_str(), code), ("forgotten\n", Some(0)), "{wrong}");
-    assert_eq!(scene.pictures().len(), 4);
+    assert_eq!(pictures(&scene).len(), 4);
     // The running server has removed it from memory, too.
-    scene.face("628100000001").await.assert_fallback("hidden");
+    face(&scene, "628100000001").await.assert_fallback("hidden");
     scene.stop();
-    let (said, wrong, _) = scene.cache(&["forget", "waha", "+628100000002"]);
+    let (said, wrong, _) = cache(&scene, &["forget", "waha", "+628100000002"]);
     assert_eq!(said, "forgotten\n", "{wrong}");
-    assert_eq!(scene.pictures().len(), 3);
+    assert_eq!(pictures(&scene).len(), 3);
     scene.serve();
-    scene.face("628100000002").await.assert_fallback("hidden");
-    let (_, wrong, code) = scene.cache(&["forget", "nobody", "1"]);
+    face(&scene, "628100000002").await.assert_fallback("hidden");
+    let (_, wrong, code) = cache(&scene, &["forget", "nobody", "1"]);
     assert!(wrong.contains("no instance") && code == Some(1), "{wrong}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_gc_works_with_and_without_a_running_server() {
-    let mut scene = Scene::set().await;
+    let mut scene = scene_with_faces().await;
     let orphan = || {
         let folder = scene
             .program
@@ -173,11 +145,11 @@ async fn cache_gc_works_with_and_without_a_running_server() {
         path
     };
     let left = orphan();
-    assert_eq!(scene.json(&["gc"])["entries"], 6);
+    assert_eq!(json(&scene, &["gc"])["entries"], 6);
     assert!(!left.exists());
     let left = orphan();
     scene.stop();
-    let (said, wrong, code) = scene.cache(&["gc"]);
+    let (said, wrong, code) = cache(&scene, &["gc"]);
     assert!(said.starts_with("6 entries"), "{said}{wrong}");
     assert_eq!(code, Some(0));
     assert!(!left.exists());
@@ -199,8 +171,8 @@ fn a_missing_cache_directory_is_named_in_the_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_list_has_a_header_and_the_keys_of_the_log() {
-    let scene = Scene::set().await;
-    let (said, ..) = scene.cache(&["list"]);
+    let scene = scene_with_faces().await;
+    let (said, ..) = cache(&scene, &["list"]);
     let header: Vec<_> = said.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(
         header,
@@ -208,7 +180,7 @@ async fn cache_list_has_a_header_and_the_keys_of_the_log() {
     );
     let key = Key::new("waha", &"628100000001".parse().unwrap()).to_string();
     assert!(said.lines().any(|line| line.starts_with(&key)), "{said}");
-    let (said, ..) = scene.cache(&["list", "--json"]);
+    let (said, ..) = cache(&scene, &["list", "--json"]);
     assert!(said.contains(&format!("\"key\":\"{key}\"")), "{said}");
 }
 
@@ -285,21 +257,16 @@ async fn root_leaves_nothing_that_the_server_cannot_read() {
     if !is_root() {
         return;
     }
-    let emulator = Emulator::start(Options::default()).await.unwrap();
-    let mut scene = Scene {
-        program: Program::before(&emulator, ""),
-        emulator,
-        server: None,
-    };
+    let mut scene = Scene::before_the_start().await;
     scene.server = Some(serve_as_nobody(&scene.program));
-    scene.face("628100000001").await;
-    scene.face("628100000002").await;
+    face(&scene, "628100000001").await;
+    face(&scene, "628100000002").await;
     // The server does the work while it runs.
-    let (said, wrong, _) = scene.cache(&["forget", "waha", "628100000001"]);
+    let (said, wrong, _) = cache(&scene, &["forget", "waha", "628100000001"]);
     assert_eq!(said, "forgotten\n", "{wrong}");
     scene.stop();
     for args in [&["forget", "waha", "628100000002"][..], &["gc"]] {
-        let (_, wrong, code) = scene.cache(args);
+        let (_, wrong, code) = cache(&scene, args);
         assert_eq!(code, Some(1), "{wrong}");
         assert!(wrong.contains("sudo -u '#65534'"), "{wrong}");
     }
@@ -314,16 +281,15 @@ async fn root_leaves_nothing_that_the_server_cannot_read() {
     assert!(all.iter().all(|(_, owner)| *owner == NOBODY), "{all:?}");
     scene.emulator.control().reset_calls();
     scene.server = Some(serve_as_nobody(&scene.program));
-    scene.face("628100000001").await.assert_fallback("hidden");
+    face(&scene, "628100000001").await.assert_fallback("hidden");
     assert_eq!(scene.emulator.control().calls().api, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_of_another_server_is_named_as_such() {
-    let mut scene = Scene::set().await;
+    let scene = scene_with_faces().await;
     let other = Program::before(&scene.emulator, "");
     let second = other.serve();
-    let here = scene.server.take().unwrap();
     let run = |args: &[&str], admin: &str| {
         let mut command = scene.program.command(args);
         let output = command
@@ -343,8 +309,7 @@ async fn a_directory_of_another_server_is_named_as_such() {
         let said = run(args, &second.address("admin"));
         assert!(said.contains("the one at"), "{args:?}: {said}");
     }
-    scene.server = Some(here);
     let jid = "628100000001";
     let bytes = scene.emulator.control().face_bytes(jid).unwrap();
-    scene.face(jid).await.assert_picture(&bytes);
+    face(&scene, jid).await.assert_picture(&bytes);
 }

@@ -2,51 +2,25 @@
 
 use serde_json::Value;
 
-use crate::support::{
-    Answer,
-    program::{Program, Running, errors},
-};
-use faceplate::emulator::{Emulator, Fault, Options, Rule};
+use crate::support::{Answer, program::errors, scene::Scene};
+use faceplate::emulator::{Fault, Rule};
 
 const HENDRA: &str = "628100000001@c.us";
 const HIDDEN: &str = "628100000101@c.us";
 const LIMITED: &str = "628100000005@c.us";
 const UNKNOWN: &str = "628100000009@c.us";
 
-struct Scene {
-    emulator: Emulator,
-    program: Program,
-    server: Running,
+async fn get(scene: &Scene, jid: &str) -> Answer {
+    scene.get(&format!("/avatar/waha/{jid}")).await
 }
 
-impl Scene {
-    async fn set() -> Self {
-        let emulator = Emulator::start(Options::default()).await.unwrap();
-        let program = Program::before(&emulator, "");
-        let server = program.serve();
-        Self {
-            emulator,
-            program,
-            server,
-        }
-    }
-
-    async fn get(&self, jid: &str) -> Answer {
-        let path = format!("/avatar/waha/{jid}");
-        Answer::to(&self.server.address("listen"), "GET", &path, &[]).await
-    }
-
-    /// The exit code and the output of `faceplate face`, during which the vendor must not be called.
-    fn face(&self, args: &[&str]) -> (Option<i32>, String) {
-        let calls = self.emulator.control().calls().api;
-        let args: Vec<_> = ["face"].iter().chain(args).copied().collect();
-        let mut command = self.program.command(&args);
-        command.env("FACEPLATE_ADMIN__LISTEN", self.server.address("admin"));
-        let output = command.output().unwrap();
-        assert_eq!(self.emulator.control().calls().api, calls);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.code(), said + &errors(&output))
-    }
+/// The exit code and the output of `faceplate face`, during which the vendor must not be called.
+fn face(scene: &Scene, args: &[&str]) -> (Option<i32>, String) {
+    let calls = scene.emulator.control().calls().api;
+    let output = scene.command(&[&["face"], args].concat()).output().unwrap();
+    assert_eq!(scene.emulator.control().calls().api, calls);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code(), said + &errors(&output))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +33,7 @@ async fn face_shows_the_record_the_headers_and_the_reason_of_each_kind_of_face()
     let rule = Rule::api(limited).jid(LIMITED);
     scene.emulator.control().inject(rule).unwrap();
     for jid in [HENDRA, HIDDEN, LIMITED] {
-        scene.get(jid).await;
+        get(&scene, jid).await;
     }
     for (jid, parts) in [
         (
@@ -90,7 +64,7 @@ async fn face_shows_the_record_the_headers_and_the_reason_of_each_kind_of_face()
             ],
         ),
     ] {
-        let (code, said) = scene.face(&["waha", jid]);
+        let (code, said) = face(&scene, &["waha", jid]);
         assert_eq!(code, Some(0), "{said}");
         for part in parts {
             assert!(said.contains(part), "no {part:?} for {jid} in:\n{said}");
@@ -102,11 +76,11 @@ async fn face_shows_the_record_the_headers_and_the_reason_of_each_kind_of_face()
 async fn the_headers_that_face_shows_are_those_that_a_request_gets() {
     let scene = Scene::set().await;
     for jid in [HENDRA, HIDDEN] {
-        scene.get(jid).await;
-        let (_, said) = scene.face(&["waha", jid, "--json"]);
+        get(&scene, jid).await;
+        let (_, said) = face(&scene, &["waha", jid, "--json"]);
         let record: Value = serde_json::from_str(&said).unwrap();
         let response = &record["face"]["response"];
-        let answer = scene.get(jid).await;
+        let answer = get(&scene, jid).await;
         assert_eq!(response["status"], answer.status.as_u16());
         for name in [
             "content-type",
@@ -141,7 +115,7 @@ async fn face_explains_unsupported_requests() {
         (["waha", "Bob"], "this is not a JID"),
         (["nobody", HENDRA], "no instance"),
     ] {
-        let (code, said) = scene.face(&args);
+        let (code, said) = face(&scene, &args);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(says), "{said}");
         assert!(!said.contains("Bob"), "{said}");

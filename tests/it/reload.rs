@@ -2,53 +2,21 @@
 
 use std::fs;
 
-use crate::support::{
-    Answer,
-    program::{Program, Running},
-};
-use faceplate::emulator::{Emulator, Fault, Options, Rule};
+use crate::support::{Answer, scene::Scene};
+use faceplate::emulator::{Fault, Rule};
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 
 const FACE: &str = "/avatar/waha/628100000001";
 
-struct Scene {
-    emulator: Emulator,
-    program: Program,
-    server: Running,
-}
-
-impl Scene {
-    async fn set() -> Self {
-        let emulator = Emulator::start(Options::default()).await.unwrap();
-        let program = Program::before(&emulator, "");
-        let server = program.serve();
-        Self {
-            emulator,
-            program,
-            server,
-        }
-    }
-
-    fn rewrite(&self, from: &str, to: &str) {
-        let text = fs::read_to_string(self.program.config()).unwrap();
-        assert!(text.contains(from));
-        fs::write(self.program.config(), text.replace(from, to)).unwrap();
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        Answer::to(&self.server.address("listen"), "GET", path, &[]).await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_applies_a_new_configuration() {
     let mut scene = Scene::set().await;
     assert_eq!(scene.get(FACE).await.status, 200);
     scene.rewrite("mode = \"open\"", "mode = \"signed\"");
-    scene.server.signal("HUP");
-    scene.server.wait_for("was read again");
+    scene.server().signal("HUP");
+    scene.server().wait_for("was read again");
     assert_eq!(scene.get(FACE).await.status, 403);
 }
 
@@ -56,7 +24,7 @@ async fn sighup_applies_a_new_configuration() {
 async fn a_changed_configuration_file_is_applied_without_a_signal() {
     let mut scene = Scene::set().await;
     scene.rewrite("[instances.waha]", "[instances.support]");
-    scene.server.wait_for("was read again");
+    scene.server().wait_for("was read again");
     assert_eq!(scene.get(FACE).await.status, 404);
     assert_eq!(scene.get("/avatar/support/628100000001").await.status, 200);
 }
@@ -65,8 +33,8 @@ async fn a_changed_configuration_file_is_applied_without_a_signal() {
 async fn an_invalid_configuration_is_logged_and_the_previous_one_stays() {
     let mut scene = Scene::set().await;
     scene.rewrite("provider = \"waha\"", "provider = \"whatsapp\"");
-    scene.server.signal("HUP");
-    let said = scene.server.wait_for("the old one stays");
+    scene.server().signal("HUP");
+    let said = scene.server().wait_for("the old one stays");
     assert!(said.contains("instances.waha.provider"), "{said}");
     assert_eq!(scene.get(FACE).await.status, 200);
 }
@@ -75,7 +43,7 @@ async fn an_invalid_configuration_is_logged_and_the_previous_one_stays() {
 async fn a_reload_reads_the_files_of_secrets_again() {
     let mut scene = Scene::set().await;
     let secret = scene.program.folder.path().join("bearer");
-    let address = scene.server.address("listen");
+    let address = scene.address("listen");
     let purge = async |token: &str| {
         let bearer = [("authorization", token)];
         Answer::to(&address, "PURGE", FACE, &bearer).await.status
@@ -88,12 +56,12 @@ async fn a_reload_reads_the_files_of_secrets_again() {
             secret.display()
         ),
     );
-    scene.server.wait_for("was read again");
+    scene.server().wait_for("was read again");
     assert_eq!(purge("Bearer the-first-secret").await, 200);
     fs::write(&secret, "the-second-secret\n").unwrap();
-    scene.server.output.lock().unwrap().clear();
-    scene.server.signal("HUP");
-    scene.server.wait_for("was read again");
+    scene.server().output.lock().unwrap().clear();
+    scene.server().signal("HUP");
+    scene.server().wait_for("was read again");
     assert_eq!(purge("Bearer the-first-secret").await, 401);
     assert_eq!(purge("Bearer the-second-secret").await, 200);
 }
@@ -111,7 +79,7 @@ async fn a_changed_file_of_a_secret_is_applied_without_a_signal() {
         std::os::unix::fs::symlink(&data, &link).unwrap();
         fs::rename(&link, folder.join("..data")).unwrap();
     };
-    let address = scene.server.address("listen");
+    let address = scene.address("listen");
     let purge = async |token: &str| {
         let bearer = [("authorization", token)];
         Answer::to(&address, "PURGE", FACE, &bearer).await.status
@@ -123,13 +91,13 @@ async fn a_changed_file_of_a_secret_is_applied_without_a_signal() {
         secret.display()
     );
     scene.rewrite("mode = \"open\"", &line);
-    scene.server.wait_for("the old one stays");
+    scene.server().wait_for("the old one stays");
     publish("1", "\u{feff}the-first-secret\r\n");
-    scene.server.wait_for("was read again");
+    scene.server().wait_for("was read again");
     assert_eq!(purge("Bearer the-first-secret").await, 200);
-    scene.server.output.lock().unwrap().clear();
+    scene.server().output.lock().unwrap().clear();
     publish("2", "the-second-secret");
-    scene.server.wait_for("was read again");
+    scene.server().wait_for("was read again");
     assert_eq!(purge("Bearer the-first-secret").await, 401);
     assert_eq!(purge("Bearer the-second-secret").await, 200);
 }
@@ -137,23 +105,18 @@ async fn a_changed_file_of_a_secret_is_applied_without_a_signal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_need_a_restart_are_named_in_the_log() {
     let mut scene = Scene::set().await;
-    let dir = scene
-        .program
-        .folder
-        .path()
-        .join("cache")
-        .display()
-        .to_string();
+    let dir = scene.program.folder.path().join("cache");
+    let dir = dir.display().to_string();
     scene.rewrite(&dir, &format!("{dir}-elsewhere"));
-    scene.server.signal("HUP");
-    let said = scene.server.wait_for("takes effect after a restart");
+    scene.server().signal("HUP");
+    let said = scene.server().wait_for("takes effect after a restart");
     assert!(said.contains("cache.dir"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_keeps_connections_pictures_and_pauses() {
     let mut scene = Scene::set().await;
-    let address = scene.server.address("listen");
+    let address = scene.address("listen");
     let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
@@ -190,8 +153,8 @@ async fn a_reload_keeps_connections_pictures_and_pauses() {
         "mode = \"open\"",
         "mode = \"open\"\nallow_origin = \"https://crm.example\"",
     );
-    scene.server.signal("HUP");
-    scene.server.wait_for("was read again");
+    scene.server().signal("HUP");
+    scene.server().wait_for("was read again");
     // The connection is the same.
     assert!(ask(FACE).await.contains("; hit"));
     assert!(

@@ -17,6 +17,7 @@ pub mod relay;
 pub mod rig;
 pub mod s3;
 pub mod samples;
+pub mod scene;
 pub mod webdriver;
 
 use std::{fs, panic::Location, path::PathBuf, time::Duration};
