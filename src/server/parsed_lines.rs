@@ -26,7 +26,7 @@ thread_local! {
     static LINES: RefCell<Lines> = const { RefCell::new([const { None }; PLACES]) };
 }
 
-/// The name and the value of a line without its end; `None` if it is none.
+/// The name and the value of a line without its end; `None` if that is no header line.
 pub(super) fn parse(text: &Bytes, line: Range<usize>) -> Option<(HeaderName, HeaderValue)> {
     let bytes = &text[line.clone()];
     let colon = memchr(b':', bytes)?;
