@@ -159,6 +159,9 @@ impl Admin {
         };
         let look_up = self.faces.look_up(&instance, subject, Ask::Refresh, None);
         let face = look_up.await?;
+        if face.is_unreadable {
+            return Err(Error::Unreadable);
+        }
         if let Some(refusal) = face.refusal() {
             return Err(Error::NotAsked {
                 why: refusal.why,
@@ -166,9 +169,10 @@ impl Admin {
             });
         }
         let named = NamedInstance::Configured(instance);
-        let entry = match self.entry(&named, subject).await {
-            Err(Error::NoEntry) if face.is_deferred() => None,
-            entry => Some(entry?),
+        let entry = match face.is_deferred() {
+            // A slow disk may be what is waited for, so it is not asked again.
+            true => face.entry.clone(),
+            false => Some(self.entry(&named, subject).await?),
         };
         let is_forgotten = |entry: &Arc<Entry>| entry.is_forgotten(self.faces.now());
         if entry.as_ref().is_some_and(is_forgotten) {

@@ -79,6 +79,8 @@ pub(super) enum Error {
     NoEntry,
     /// The face has no picture.
     NoPicture,
+    /// The entry of the face cannot be read now.
+    Unreadable,
     /// A change could not be written to disk.
     NotOnDisk,
     /// No face was renamed.
@@ -216,6 +218,12 @@ impl From<Error> for Problem {
                 "it was never asked for, or was evicted; GET /avatar/{instance}/{jid} asks for it",
             ),
             Error::NoPicture => problems::no_picture(),
+            Error::Unreadable => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unreadable",
+                "The entry of this face cannot be read now",
+                "the vendor is not asked, because the face may be a forgotten one; see the log for the disk's error, and repair the disk",
+            ),
             Error::NotOnDisk => problems::not_on_disk(),
             Error::Rename(error) => Problem::new(
                 match error {

@@ -223,9 +223,10 @@ fn describe_entry(method: &str) -> Operation {
                 .json::<EntryRecord<'_>>(OK, "The entry.")
                 .json::<DeferredRecord<'_>>(
                     StatusCode::ACCEPTED,
-                    "The vendor has not answered within `cache.first_paint`; the fetch goes on.",
+                    "The vendor, or a slow disk, has not answered within `cache.first_paint`; the fetch goes on.",
                 )
                 .problems([Error::Forgotten, Error::NoEntry, Error::InstancesFull])
+                .problems([Error::Unreadable])
                 .problems([Error::NotAsked {
                     why: Trouble::OverBudget,
                     wait: Duration::ZERO,

@@ -137,6 +137,22 @@ impl Fetch {
         }
     }
 
+    /// Looks the face up, however long the disk takes, and fetches it if the cache does not answer.
+    pub(super) async fn run_after_look_up(mut self) -> FetchResult {
+        let cached = self.shared.store.look_up(&self.key).await;
+        let entry = cached.entry();
+        let stored = entry.map(|entry| &**entry);
+        if self.instance.has_only_pushed(self.subject, stored) {
+            return FetchResult::of_push(entry.cloned());
+        }
+        if self.plan(stored) == Plan::ServeAndRefresh
+            && let Cause::Request { priority, .. } = &mut self.cause
+        {
+            *priority = Priority::Background;
+        }
+        self.run(cached, None).await
+    }
+
     /// Fetches the face. A prefetched answer takes the place of steps 1 and 2.
     /// `before` is the look-up that led to this fetch; an earlier fetch may have stored another entry since.
     pub(super) async fn run(
@@ -260,9 +276,12 @@ impl Fetch {
     /// Whether the cache answers now: another fetch may have ended, or the face may have been forgotten,
     /// between the decision to fetch and the start of this fetch.
     pub(super) fn is_answered(&self, entry: &Entry) -> bool {
+        self.plan(Some(entry)) == Plan::Serve
+    }
+
+    fn plan(&self, entry: Option<&Entry>) -> Plan {
         let now = self.shared.clock.now();
-        let plan = decide(Some(entry), self.ask, now, &self.shared.settings.policy);
-        plan == Plan::Serve
+        decide(entry, self.ask, now, &self.shared.settings.policy)
     }
 
     /// A vendor that caches its answers for a day has to bypass its cache in two more cases: when the

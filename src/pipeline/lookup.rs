@@ -132,11 +132,14 @@ impl Faces {
         };
         target.instance.wait_for_fleet(patience.left()).await;
         let reading = self.shared.store.find_uncached(&target.key);
-        // If the disk hangs or refuses to read the entry, the face may be a forgotten one.
-        let cached = match patience.bound(reading).await {
-            None | Some(CacheAnswer::Unreadable) => return Ok(ServedFace::unknown()),
-            Some(cached) => cached,
+        let Some(cached) = patience.bound(reading).await else {
+            self.look_up_later(&target, ask, client)?;
+            return Ok(ServedFace::deferred());
         };
+        if matches!(cached, CacheAnswer::Unreadable) {
+            // The face may be a forgotten one.
+            return Ok(ServedFace::unreadable());
+        }
         match self.serve(&target, &cached, ask, client, self.now())? {
             Step::Serve(face) => Ok(face),
             Step::Fetch(why) => {
@@ -144,6 +147,28 @@ impl Faces {
                 Ok(face.await?)
             }
         }
+    }
+
+    /// Lets a look-up that outlasts the patience of its request go on, and fetches the face if the cache does not
+    /// answer.
+    fn look_up_later(
+        &self,
+        target: &Target<'_>,
+        ask: Ask,
+        client: Option<IpAddr>,
+    ) -> Result<(), UnsupportedSubject> {
+        target.instance.check_subject(target.subject)?;
+        let cause = Cause::Request {
+            priority: priority(ask),
+            client,
+            deadline: None,
+        };
+        let start = |flight| {
+            let fetch = Fetch::new(self.shared.clone(), target, ask, cause, flight);
+            fetch.run_after_look_up()
+        };
+        self.shared.single_flight.join(target.key, ask, start);
+        Ok(())
     }
 
     /// Looks a face up, and waits for it: [`Faces::try_look_up`] and [`Faces::finish_look_up`].
@@ -262,10 +287,6 @@ impl Faces {
         cached: CacheAnswer,
         patience: &Patience,
     ) -> Result<ServedFace, UnsupportedSubject> {
-        let priority = match ask {
-            Ask::View => Priority::Interactive,
-            Ask::Refresh => Priority::Refresh,
-        };
         let entry = cached.entry().cloned();
         let deadline = patience.deadline;
         let budget_wait = match self.shared.settings.first_paint {
@@ -276,7 +297,7 @@ impl Faces {
         // this.
         let budget_deadline = Instant::now() + budget_wait.min(patience.left());
         let cause = Cause::Request {
-            priority,
+            priority: priority(ask),
             client,
             deadline: Some(budget_deadline),
         };
@@ -348,5 +369,13 @@ impl Faces {
         let cause = Cause::Wish { wish, permit };
         let (flight, _) = self.join(target, CacheAnswer::Unknown, ask, cause, None)?;
         Ok(flight)
+    }
+}
+
+/// The urgency of a call for a request that waits for it.
+fn priority(ask: Ask) -> Priority {
+    match ask {
+        Ask::View => Priority::Interactive,
+        Ask::Refresh => Priority::Refresh,
     }
 }

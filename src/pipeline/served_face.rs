@@ -21,6 +21,8 @@ pub struct ServedFace {
     pub collapsed: bool,
     /// Whether a refresh was started in the background.
     pub revalidating: bool,
+    /// Whether there may be an entry, which cannot be read now. The vendor is not asked.
+    pub is_unreadable: bool,
 }
 
 /// The result of a fetch. All requests that waited for it share it.
@@ -51,6 +53,7 @@ impl ServedFace {
             fetch: None,
             collapsed: false,
             revalidating: false,
+            is_unreadable: false,
         }
     }
 
@@ -59,20 +62,21 @@ impl ServedFace {
         if entry.is_some() {
             return Self::from_cache(entry);
         }
-        let unknown = FetchResult {
-            entry: None,
-            outcome: Outcome::Empty(Empty::Unknown),
-            status: None,
-            stored: false,
-            retry_at: None,
-            is_refused: false,
-        };
+        let unknown = FetchResult::of_push(None);
         Self::after_fetch(None, Forward::UriMiss, Some(unknown), false)
     }
 
-    /// A face of which it is not known whether it is in the cache, because the disk hangs or refuses to read.
-    pub(super) fn unknown() -> Self {
+    /// A face of which it is not known in time whether it is in the cache. The look-up goes on.
+    pub(super) fn deferred() -> Self {
         Self::after_fetch(None, Forward::UriMiss, None, false)
+    }
+
+    /// A face of which it is not known whether it is in the cache, because the disk refuses to read.
+    pub(super) fn unreadable() -> Self {
+        Self {
+            is_unreadable: true,
+            ..Self::deferred()
+        }
     }
 
     /// A stale face from the cache that is refreshed in the background.
@@ -96,6 +100,7 @@ impl ServedFace {
             fetch,
             collapsed,
             revalidating: false,
+            is_unreadable: false,
         }
     }
 
@@ -189,6 +194,14 @@ impl FetchResult {
     pub(super) fn found(entry: Arc<Entry>) -> Self {
         let outcome = entry.last.outcome;
         Self::settled(Some(entry), outcome, None, false)
+    }
+
+    /// The result of a fetch of a face that no gateway can be asked for: as it was pushed, or `unknown`.
+    pub(super) fn of_push(entry: Option<Arc<Entry>>) -> Self {
+        match entry {
+            Some(entry) => Self::found(entry),
+            None => Self::settled(None, Outcome::Empty(Empty::Unknown), None, false),
+        }
     }
 
     /// The result of a fetch that was refused before any call.

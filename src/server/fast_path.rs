@@ -67,7 +67,7 @@ struct Deadline<'a> {
 /// The most requests of one client that are answered before other connections of the thread are served.
 const ANSWERS_IN_A_ROW: u32 = 4;
 /// The longest wait for the next bytes of a head when the server stops.
-const REST_OF_HEAD: Duration = Duration::from_secs(1);
+pub(super) const REST_OF_HEAD: Duration = Duration::from_secs(1);
 
 /// Serves requests on `stream`, which begin with the bytes in `received`, until one of them needs hyper. The first head has to
 /// be complete at `deadline`.

@@ -6,9 +6,9 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::{pending, poll_fn},
     io::{self, IoSlice},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -53,24 +53,26 @@ pub(super) async fn serve<I>(
     };
     let service = HyperHandler {
         handler: handler.clone(),
-        answers,
+        answers: answers.clone(),
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
         .max_header_size(limits.header_bytes)
         .serve_connection(TokioIo::new(output), service);
-    let ended = {
-        let (mut stopping, mut is_stopping) = (pin!(shutdown.cancelled()), false);
-        poll_fn(|context| {
-            if !is_stopping && stopping.as_mut().poll(context).is_ready() {
-                is_stopping = true;
-                Pin::new(&mut connection).graceful_shutdown();
+    let ended = tokio::select! {
+        ended = served(&mut connection) => ended,
+        () = shutdown.cancelled() => {
+            Pin::new(&mut connection).graceful_shutdown();
+            tokio::select! {
+                ended = served(&mut connection) => ended,
+                () = answers.no_request() => {
+                    // The client may have closed the connection before.
+                    let _ = connection.into_parts().io.into_inner().stream.shutdown().await;
+                    return;
+                }
             }
-            // The socket is not shut down, because the connection may have switched protocols.
-            connection.poll_without_shutdown(context)
-        })
-        .await
+        }
     };
     let Err(error) = ended else {
         let parts = connection.into_parts();
@@ -97,6 +99,18 @@ pub(super) async fn serve<I>(
     if let Some(status) = output.held_status() {
         refuse(output.stream.into_stream(), status, &*handler).await;
     }
+}
+
+/// Serves requests until the connection ends. The socket is not shut down, because the connection may have switched
+/// protocols.
+async fn served<I, H>(
+    connection: &mut http1::Connection<TokioIo<Output<I>>, HyperHandler<H>>,
+) -> hyper::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    poll_fn(|context| connection.poll_without_shutdown(context)).await
 }
 
 /// Sends the handler's refusal of a head, and closes the connection.
@@ -139,6 +153,18 @@ struct Answers {
     is_unflushed: AtomicBool,
     /// Where the connection leads once it has switched protocols.
     tunnel: Mutex<Option<OtherSide>>,
+}
+
+impl Answers {
+    /// Returns a moment after the server stops if no request is being answered then: a head that has begun gets no more
+    /// time, as on the fast path.
+    async fn no_request(&self) {
+        time::sleep(fast_path::REST_OF_HEAD).await;
+        if self.open.load(Ordering::Relaxed) > 0 || self.is_unflushed.load(Ordering::Relaxed) {
+            // hyper closes the connection after the response.
+            pending().await
+        }
+    }
 }
 
 /// One response that hyper does not have as a whole.

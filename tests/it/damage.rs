@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, TryLockError},
+    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -238,11 +239,8 @@ async fn a_hanging_disk_delays_no_probe_and_no_face_in_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_face_on_a_hanging_disk_gets_a_placeholder_in_time() {
-    let cache = "memory = \"1b\"\nfirst_paint = \"50ms\"";
-    let rig = Settings::default().section("cache", cache).start().await;
-    rig.face("waha", FACE).await;
-    rig.run_maintenance().await;
-    let index = hang(&rig);
+    let rig = with_hasty_pages().start().await;
+    let index = put_on_hanging_disk(&rig).await;
     let answer = rig.face("waha", FACE).await;
     assert_eq!(answer.source(), "fallback");
     assert!(answer.cache_status().contains("deferred"));
@@ -250,6 +248,91 @@ async fn a_face_on_a_hanging_disk_gets_a_placeholder_in_time() {
     let pipe = release(&index);
     fs::remove_file(&index).unwrap();
     drop(pipe);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_face_whose_look_up_outlasts_first_paint_is_fetched_all_the_same() {
+    let rig = with_hasty_pages().start().await;
+    let index = put_on_hanging_disk(&rig).await;
+    for query in ["", "?refresh=true", "?s=64"] {
+        let answer = rig.get(&format!("/avatar/waha/{FACE}{query}")).await;
+        assert!(answer.cache_status().contains("deferred"), "{query}");
+    }
+    let path = format!("/v1/avatars/waha/{FACE}");
+    let refreshed = Answer::to(&rig.admin(), "POST", &path, &[]).await;
+    assert_eq!(refreshed.status, 202, "{}", refreshed.text());
+    assert_eq!(rig.traffic(), (0, 0));
+    // The disk answers that the entry is damaged.
+    let pipe = release(&index);
+    fs::remove_file(&index).unwrap();
+    drop(pipe);
+    let is_fetched = async || {
+        let answer = rig.face("waha", FACE).await;
+        answer.cache_status().contains("; hit")
+    };
+    until(is_fetched, LIMIT).await;
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    // One for the views, and one for the refreshes.
+    until(async || rig.calls().api == 2, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_face_whose_look_up_outlasts_first_paint_stays_wanted_if_the_budget_is_used_up() {
+    let lookups = "lookups = { per_minute = 1, burst = 1 }";
+    let rig = with_hasty_pages().instance(lookups).start().await;
+    let index = put_on_hanging_disk(&rig).await;
+    let answer = rig.face("waha", FACE).await;
+    assert!(answer.cache_status().contains("deferred"));
+    let pipe = release(&index);
+    fs::remove_file(&index).unwrap();
+    drop(pipe);
+    let is_wanted = async || rig.instance_record("waha").await["wanted"] == 1;
+    until(is_wanted, LIMIT).await;
+    rig.seconds(60);
+    until(async || rig.calls().api == 1, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_face_whose_look_up_outlasts_first_paint_costs_no_call() {
+    let rig = with_hasty_pages().start().await;
+    store(&rig).await;
+    let entry = fs::read(only_file(&rig, "index-v5")).unwrap();
+    let index = hang(&rig);
+    let answer = rig.face("waha", FACE).await;
+    assert!(answer.cache_status().contains("deferred"));
+    let mut pipe = release(&index);
+    fs::remove_file(&index).unwrap();
+    fs::write(&index, &entry).unwrap();
+    pipe.write_all(&entry).unwrap();
+    drop(pipe);
+    let is_read = async || {
+        let answer = rig.face("waha", FACE).await;
+        answer.cache_status().contains("; hit")
+    };
+    until(is_read, LIMIT).await;
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+/// A server with no memory tier to speak of, whose pages wait for 50 ms.
+fn with_hasty_pages() -> Settings {
+    let cache = "memory = \"1b\"\nfirst_paint = \"50ms\"";
+    Settings::default().section("cache", cache)
+}
+
+/// Stores the face on a disk that hangs from then on.
+async fn put_on_hanging_disk(rig: &Rig) -> PathBuf {
+    store(rig).await;
+    hang(rig)
+}
+
+/// Stores the face without reading it: what was read once is known without its index file.
+async fn store(rig: &Rig) {
+    rig.face("waha", FACE).await;
+    until(async || !rig.files("index-v5").is_empty(), LIMIT).await;
+    rig.run_maintenance().await;
+    rig.traffic();
 }
 
 /// Replaces the index file by a named pipe. Opening it blocks until the other end is opened, like a file of a

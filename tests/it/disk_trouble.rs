@@ -505,6 +505,9 @@ async fn the_vendor_is_not_asked_for_a_face_whose_entry_is_unreadable() {
     for query in ["", "?refresh=true", "?s=64"] {
         scene.placeholder_at(&format!("62855500000{query}")).await;
     }
+    let admin = scene.server.address("admin");
+    let refreshed = Answer::to(&admin, "POST", path, &[]).await;
+    assert_eq!(refreshed.status, 503, "{}", refreshed.text());
     assert_eq!(scene.emulator.control().calls().api, 0);
     let log = scene.server.wait_for("a cache entry cannot be read now");
     assert_eq!(
