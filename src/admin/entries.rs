@@ -17,7 +17,7 @@ use crate::{
     fleet::Spread,
     http::{access_log::RequestLog, query, respond},
     images::{Asker, Format, Original, VariantSpec},
-    pipeline::{Demand, Instance, Preview},
+    pipeline::{Demand, Instance, Preview, Requester},
     representation::{FaceRequest, Rendering, view::View},
     server::Reply,
     store::instance_of,
@@ -103,11 +103,16 @@ impl Admin {
         subject: Subject,
     ) -> Result<Reply, Error> {
         let entry = self.entry(&named, subject).await?;
-        let (plan, response) = match &named {
-            NamedInstance::Configured(instance) => self.preview(instance, subject).await?,
-            NamedInstance::Stored(_) => (None, None),
+        let (key, (plan, response)) = match &named {
+            NamedInstance::Configured(instance) => {
+                let owner = instance.owner(instance.resolve_own(subject)?);
+                let key = owner.key().to_string();
+                (Some(key), self.preview(instance, subject).await?)
+            }
+            NamedInstance::Stored(_) => (None, (None, None)),
         };
         let mut record = self.record(named.as_str(), &subject, &entry);
+        record.key = key;
         record.plan = plan;
         record.response = response;
         Ok(respond::json(&record))
@@ -157,7 +162,9 @@ impl Admin {
             NamedInstance::Configured(instance) => instance.clone(),
             NamedInstance::Stored(name) => self.instance(name).await?,
         };
-        let look_up = self.faces.look_up(&instance, subject, Ask::Refresh, None);
+        let look_up = self
+            .faces
+            .look_up(&instance, subject, Ask::Refresh, Requester::operator());
         let face = look_up.await?;
         if face.is_unreadable {
             return Err(Error::Unreadable);

@@ -21,6 +21,9 @@ use crate::{
 pub(super) struct EntryRecord<'a> {
     instance: &'a str,
     jid: &'a str,
+    /// The hash that stands for the face in the log. Null in the answer to a refresh, and if the instance is not
+    /// configured.
+    pub(super) key: Option<String>,
     picture: Option<PictureRecord<'a>>,
     last: LastRecord,
     /// Whether the face is forgotten and not asked for yet.
@@ -184,6 +187,7 @@ impl<'a> EntryRecord<'a> {
         Self {
             instance,
             jid: subject.as_str(),
+            key: None,
             picture,
             last: LastRecord {
                 outcome: entry.last.outcome,
@@ -262,7 +266,7 @@ impl CacheRecord {
             max_bytes: health.max_bytes,
             counted: health.is_complete,
             damaged: health.damaged,
-            evicted: health.evicted,
+            evicted: health.evicted.total(),
             unreadable: health.unreadable,
             free: health.free,
             trouble: TroubleRecord::new(&health.failures),

@@ -16,7 +16,7 @@ use crate::{
     limits::SessionState,
     pipeline::Instance,
     server::{Reply, descriptor_limit},
-    store::Operation,
+    store::{EvictionCause, Operation},
     telemetry::{InstanceFigures, Metrics, StoreFigures},
 };
 
@@ -82,11 +82,14 @@ impl Admin {
         metrics.store().set(StoreFigures {
             bytes: health.totals.bytes,
             entries: health.totals.entries,
-            evicted: health.evicted,
             damaged: health.damaged,
             unreadable: health.unreadable,
             free: health.free,
         });
+        for cause in EvictionCause::ALL {
+            let count = health.evicted.by(cause);
+            metrics.store().set_evicted(cause.as_str(), count);
+        }
         for operation in Operation::ALL {
             let fails = health
                 .failures

@@ -168,7 +168,11 @@ async fn gc(config: &Config, json: bool) -> Result<(), String> {
         Some(store) => {
             store.run_maintenance().await;
             let health = store.health();
-            report::health(health.totals.entries, health.totals.bytes, health.evicted)
+            report::health(
+                health.totals.entries,
+                health.totals.bytes,
+                health.evicted.total(),
+            )
         }
         None => {
             let response = admin_client::send(

@@ -100,6 +100,9 @@ fn report(entry: &Value) {
             }
         }
     }
+    if let Value::String(key) = &entry["key"] {
+        say!("  key        {key}");
+    }
     let last = &entry["last"];
     say!(
         "  last call  {}, {}",

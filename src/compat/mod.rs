@@ -51,7 +51,7 @@ use crate::{
     http::{
         Scope, SigningKey, Ticket, accept, access_log::RequestLog, credentials, problem::Problem,
     },
-    pipeline::{Demand, Faces, Instance, Instances, LookUpError, NotMade, ServedFace},
+    pipeline::{Demand, Faces, Instance, Instances, LookUpError, NotMade, Requester, ServedFace},
     representation::{
         self, FaceRequest, Renderer, Rendering, Sharing, openapi::IMAGES, problems, view::View,
     },
@@ -140,7 +140,11 @@ impl Compat {
             // A vendor answers so about a chat in its list that has no picture.
             Subject::Faceless(_) => Ok(None),
             subject => {
-                let look_up = self.faces.look_up(instance, subject, call.ask, call.client);
+                let requester = Requester {
+                    client: call.client,
+                    request: log.id(),
+                };
+                let look_up = self.faces.look_up(instance, subject, call.ask, requester);
                 look_up.await.map(Some)
             }
         };

@@ -4,7 +4,6 @@
 use super::{
     fetch::{Fetch, Refresh},
     fetch_error::FetchError,
-    settle::log_trouble,
 };
 use crate::{
     avatar::{Answer, Empty, Entry, Outcome, SpellingMemory, Trouble, says_nothing},
@@ -53,7 +52,7 @@ impl Fetch {
             // An account that does not exist says less than one that shows nothing.
             Ok(Answer::Empty(Empty::NotFound)) => first,
             Err(error) if error.why == Trouble::VendorError => {
-                log_trouble(&self.instance, error.why, &error.detail);
+                self.log_trouble(error.why, &error.detail);
                 first
             }
             second => second,

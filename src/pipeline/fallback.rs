@@ -98,18 +98,13 @@ impl Fetch {
         let is_due = !other.has_only_pushed(target.subject, entry.as_deref())
             && decide(entry.as_deref(), self.ask, now, policy) != Plan::Serve;
         let (entry, outcome, retry_at) = if is_due {
-            let client = match &self.cause {
-                Cause::Request { client, .. } => *client,
-                Cause::Wish { wish, .. } => wish.client,
-                Cause::WarmUp | Cause::Outside => None,
-            };
             let deadline = match &self.cause {
                 Cause::Request { deadline, .. } => *deadline,
                 _ => None,
             };
             let cause = Cause::Request {
                 priority: self.priority(),
-                client,
+                requester: self.requester(),
                 deadline,
             };
             let faces = Faces {

@@ -9,7 +9,7 @@
 //! 4. Validate: the bytes become a `Picture`, or an error.
 //! 5. Absorb the answer into the entry and store it (`settle.rs`).
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
@@ -21,6 +21,7 @@ use super::{
     fetch_error::{FetchError, NotIdentified},
     other_accounts::OtherAccounts,
     queue::Wish,
+    requester::Requester,
     shared::Shared,
     single_flight::Flight,
     take_call::CallGrant,
@@ -70,10 +71,10 @@ pub(super) struct Fetch {
 
 /// What caused a fetch.
 pub(super) enum Cause {
-    /// A request of this client. It waits for the budget up to the deadline, if it waits at all.
+    /// A request. It waits for the budget up to the deadline, if it waits at all.
     Request {
         priority: Priority,
-        client: Option<IpAddr>,
+        requester: Requester,
         deadline: Option<Instant>,
     },
     /// The queue of wanted faces, with the call that it took for this wish.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time;
 
-use super::{Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope, settle::log_trouble};
+use super::{Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope};
 use crate::{
     avatar::{Entry, Picture, StoredPicture, Subject, Trouble},
     fleet::{
@@ -107,10 +107,12 @@ impl Faces {
         });
         let verdict = admission.record_answer(owner.key(), seen);
         if let AnswerVerdict::SoftThrottled { paused_until } = verdict {
-            log_trouble(
-                instance,
-                Trouble::RateLimited,
-                "too many empty answers at all replicas: visual rate limiting",
+            tracing::warn!(
+                instance = %instance.name(),
+                provider = %instance.provider().name,
+                outcome = Trouble::RateLimited.as_str(),
+                detail = "too many empty answers at all replicas: visual rate limiting",
+                "the vendor gave no usable answer about a face"
             );
             let left = paused_until.since(self.now());
             let _ = account.pause(left, Trouble::RateLimited).await;

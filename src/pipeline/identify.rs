@@ -9,7 +9,6 @@ use super::{
     Faces,
     fetch::{Cause, Fetch, PrefetchedAnswer, Refresh},
     fetch_error::NotIdentified,
-    settle::log_trouble,
     single_flight::Flight,
     target::Target,
 };
@@ -67,11 +66,12 @@ impl Fetch {
         let result = self.call(&call, false).await;
         self.record_hop("api", started, result.as_ref().err());
         let reply = result.map_err(|error| NotIdentified::Failed(asked_at, error.into()))?;
+        self.vendor_status = Some(reply.status.as_u16());
         let number = match self.instance.provider().read_lid(&reply) {
             Ok(number) => number,
             Err(failure) if failure.why == Trouble::VendorError => {
                 // Older versions of some gateways have no such call. It is not repeated for each request.
-                log_trouble(&self.instance, failure.why, &failure.detail);
+                self.log_trouble(failure.why, &failure.detail);
                 None
             }
             Err(failure) => return Err(NotIdentified::Failed(asked_at, failure.into())),

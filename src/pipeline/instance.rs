@@ -307,7 +307,7 @@ impl Instance {
 
     /// Replaces `me` by the configured own JID if the vendor has no call for it, so that both share one
     /// entry.
-    pub(super) fn resolve_own(&self, subject: Subject) -> Result<Subject, UnsupportedSubject> {
+    pub fn resolve_own(&self, subject: Subject) -> Result<Subject, UnsupportedSubject> {
         match subject {
             // A program may push it under either name.
             Subject::Me if self.provider().is_push() => {

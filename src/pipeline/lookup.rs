@@ -1,6 +1,6 @@
 //! Looks a face up, and waits for the vendor where the plan says so.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{self, Instant};
 
@@ -9,6 +9,7 @@ use super::{
     fetch::{Cause, Fetch, PrefetchedAnswer},
     patience::Patience,
     queue::Wish,
+    requester::Requester,
     single_flight::Flight,
     target::Target,
 };
@@ -38,7 +39,7 @@ pub enum LookUp {
     /// The face.
     Ready(ServedFace),
     /// The disk or the vendor has to be waited for, in [`Faces::finish_look_up`].
-    Pending(PendingLookUp),
+    Pending(Box<PendingLookUp>),
 }
 
 /// A look-up that has to wait.
@@ -49,7 +50,7 @@ pub struct PendingLookUp {
     person: Subject,
     key: Key,
     ask: Ask,
-    client: Option<IpAddr>,
+    requester: Requester,
     /// The cache's answer so far.
     cached: CacheAnswer,
     /// Why the vendor is asked, if the cache's answer is known.
@@ -73,13 +74,13 @@ impl From<UnsupportedSubject> for LookUpError {
 
 impl Faces {
     /// Looks up the face of `subject` as `instance` sees it, as far as that needs no waiting. A stale face is served
-    /// and refreshed in the background. `client` is the address that the client's limits are kept under.
+    /// and refreshed in the background.
     pub fn try_look_up(
         &self,
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
-        client: Option<IpAddr>,
+        requester: Requester,
         now: Timestamp,
     ) -> Result<LookUp, UnsupportedSubject> {
         let target = Target::new(instance, subject)?;
@@ -90,31 +91,31 @@ impl Faces {
         };
         let plan = match &cached {
             CacheAnswer::Unknown | CacheAnswer::Unreadable => None,
-            known => match self.serve(&target, known, ask, client, now)? {
+            known => match self.serve(&target, known, ask, requester, now)? {
                 Step::Serve(face) => return Ok(LookUp::Ready(face)),
                 Step::Fetch(why) => Some(why),
             },
         };
-        Ok(LookUp::Pending(PendingLookUp {
+        Ok(LookUp::Pending(Box::new(PendingLookUp {
             instance: instance.clone(),
             subject: target.subject,
             person: target.person,
             key: target.key,
             ask,
-            client,
+            requester,
             cached,
             plan,
-        }))
+        })))
     }
 
     /// Waits for the disk and the vendor up to the first-paint deadline, or for as long as `wait` says. Looks
     /// nothing up again that [`Faces::try_look_up`] knew.
     pub async fn finish_look_up(
         &self,
-        pending: PendingLookUp,
+        pending: Box<PendingLookUp>,
         wait: Option<Duration>,
     ) -> Result<ServedFace, LookUpError> {
-        let (ask, client) = (pending.ask, pending.client);
+        let (ask, requester) = (pending.ask, pending.requester);
         let patience = Patience::new(&self.shared.settings, &self.shared.long_waits, wait);
         let target = Target {
             instance: &pending.instance,
@@ -123,7 +124,7 @@ impl Faces {
             key: pending.key,
         };
         if let Some(why) = pending.plan {
-            let face = self.wait_for_turns(&target, ask, client, why, pending.cached, &patience);
+            let face = self.wait_for_turns(&target, ask, requester, why, pending.cached, &patience);
             return Ok(face.await?);
         }
         let Some(_space) = self.shared.store.reserve_space(&target.key).await else {
@@ -133,17 +134,17 @@ impl Faces {
         target.instance.wait_for_fleet(patience.left()).await;
         let reading = self.shared.store.find_uncached(&target.key);
         let Some(cached) = patience.bound(reading).await else {
-            self.look_up_later(&target, ask, client)?;
+            self.look_up_later(&target, ask, requester)?;
             return Ok(ServedFace::deferred());
         };
         if matches!(cached, CacheAnswer::Unreadable) {
             // The face may be a forgotten one.
             return Ok(ServedFace::unreadable());
         }
-        match self.serve(&target, &cached, ask, client, self.now())? {
+        match self.serve(&target, &cached, ask, requester, self.now())? {
             Step::Serve(face) => Ok(face),
             Step::Fetch(why) => {
-                let face = self.wait_for_turns(&target, ask, client, why, cached, &patience);
+                let face = self.wait_for_turns(&target, ask, requester, why, cached, &patience);
                 Ok(face.await?)
             }
         }
@@ -155,12 +156,12 @@ impl Faces {
         &self,
         target: &Target<'_>,
         ask: Ask,
-        client: Option<IpAddr>,
+        requester: Requester,
     ) -> Result<(), UnsupportedSubject> {
         target.instance.check_subject(target.subject)?;
         let cause = Cause::Request {
             priority: priority(ask),
-            client,
+            requester,
             deadline: None,
         };
         let start = |flight| {
@@ -177,9 +178,9 @@ impl Faces {
         instance: &Arc<Instance>,
         subject: Subject,
         ask: Ask,
-        client: Option<IpAddr>,
+        requester: Requester,
     ) -> Result<ServedFace, LookUpError> {
-        match self.try_look_up(instance, subject, ask, client, self.now())? {
+        match self.try_look_up(instance, subject, ask, requester, self.now())? {
             LookUp::Ready(face) => Ok(face),
             LookUp::Pending(pending) => self.finish_look_up(pending, None).await,
         }
@@ -191,7 +192,7 @@ impl Faces {
         target: &Target<'_>,
         cached: &CacheAnswer,
         ask: Ask,
-        client: Option<IpAddr>,
+        requester: Requester,
         now: Timestamp,
     ) -> Result<Step, UnsupportedSubject> {
         let entry = cached.entry();
@@ -210,7 +211,7 @@ impl Faces {
             Plan::Serve | Plan::ServeAndRefresh => {
                 let cause = Cause::Request {
                     priority: Priority::Background,
-                    client,
+                    requester,
                     deadline: None,
                 };
                 self.join(target, cached.clone(), Ask::View, cause, None)?;
@@ -236,13 +237,13 @@ impl Faces {
         &self,
         target: &Target<'_>,
         ask: Ask,
-        client: Option<IpAddr>,
+        requester: Requester,
         why: Forward,
         cached: CacheAnswer,
         patience: &Patience,
     ) -> Result<ServedFace, UnsupportedSubject> {
         let mut face = self
-            .wait_for_fetch(target, ask, client, why, cached, patience)
+            .wait_for_fetch(target, ask, requester, why, cached, patience)
             .await?;
         let mut turns = 0;
         while patience.is_long() && face.is_over_budget() && turns < MAX_TURNS {
@@ -270,7 +271,7 @@ impl Faces {
                 }
                 None => {
                     let cached = CacheAnswer::Unknown;
-                    self.wait_for_fetch(target, ask, client, why, cached, patience)
+                    self.wait_for_fetch(target, ask, requester, why, cached, patience)
                         .await?
                 }
             };
@@ -282,7 +283,7 @@ impl Faces {
         &self,
         target: &Target<'_>,
         ask: Ask,
-        client: Option<IpAddr>,
+        requester: Requester,
         why: Forward,
         cached: CacheAnswer,
         patience: &Patience,
@@ -298,7 +299,7 @@ impl Faces {
         let budget_deadline = Instant::now() + budget_wait.min(patience.left());
         let cause = Cause::Request {
             priority: priority(ask),
-            client,
+            requester,
             deadline: Some(budget_deadline),
         };
         let (flight, collapsed) = self.join(target, cached, ask, cause, None)?;

@@ -17,6 +17,7 @@
 //! * `faces`: the pipeline as the rest of the program sees it
 //! * `lookup`: looks a face up, and waits where the plan says so
 //! * `target`: the face to look up, with its key
+//! * `requester`: the request that it is looked up for
 //! * `preview`: the answer that a request would get, without a call
 //! * `served_face`: the results
 //! * `patience`: how long a request waits
@@ -126,6 +127,7 @@ mod queue_worker;
 mod recent_updates;
 mod relay;
 mod rename;
+mod requester;
 mod served_face;
 mod session_check;
 mod settings;
@@ -153,6 +155,7 @@ pub use purge::{PurgeCounts, PurgeMode, PurgeScope};
 pub use push::{Push, PushError};
 pub use relay::RelayError;
 pub use rename::{RenameCounts, RenameError};
+pub use requester::Requester;
 pub use served_face::{FetchResult, ServedFace};
 pub use settings::Settings;
 pub use wanted::WantedFaces;

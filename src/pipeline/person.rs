@@ -13,7 +13,7 @@ impl Instance {
     }
 
     /// The owner of the face of `subject` in the cache.
-    pub(super) fn owner(&self, subject: Subject) -> Owner {
+    pub fn owner(&self, subject: Subject) -> Owner {
         Owner {
             instance: self.cache_name().clone(),
             subject: self.person(subject),

@@ -217,8 +217,7 @@ impl Fetch {
         {
             AnswerVerdict::Genuine => answer,
             AnswerVerdict::SoftThrottled { paused_until } => {
-                log_trouble(
-                    &self.instance,
+                self.log_trouble(
                     Trouble::RateLimited,
                     "too many empty answers: visual rate limiting",
                 );
@@ -237,7 +236,7 @@ impl Fetch {
                 .instance
                 .may_log_misunderstanding(self.shared.clock.now())
         {
-            log_trouble(&self.instance, error.why, &error.detail);
+            self.log_trouble(error.why, &error.detail);
         }
         let admission = self.instance.admission();
         let longest = admission.longest_pause();
@@ -255,6 +254,21 @@ impl Fetch {
         }
     }
 
+    /// Writes a line about an answer that is none. It leads to the request's own line, and to the other lines about the
+    /// face.
+    pub(super) fn log_trouble(&self, why: Trouble, detail: &str) {
+        tracing::warn!(
+            request = %self.requester().request,
+            instance = %self.instance.name(),
+            provider = %self.instance.provider().name,
+            key = %self.key,
+            outcome = why.as_str(),
+            status = self.vendor_status,
+            detail,
+            "the vendor gave no usable answer about a face"
+        );
+    }
+
     /// Stores `entry`. Returns whether it reached the disk.
     async fn store(&self, entry: &Arc<Entry>) -> bool {
         let store = &self.shared.store;
@@ -268,16 +282,6 @@ impl Fetch {
             subject: self.person,
         }
     }
-}
-
-pub(super) fn log_trouble(instance: &Instance, why: Trouble, detail: &str) {
-    tracing::warn!(
-        instance = %instance.name(),
-        provider = %instance.provider().name,
-        outcome = why.as_str(),
-        detail,
-        "the vendor gave no usable answer about a face"
-    );
 }
 
 /// Takes a default picture back that was stored for these contacts before it was recognized.

@@ -9,6 +9,7 @@ use super::{
     fetch::{Cause, Fetch, Refresh},
     queue::{CallClass, Wish},
     queue_worker::CallAnswer,
+    requester::Requester,
 };
 use crate::{
     avatar::Entry,
@@ -106,8 +107,10 @@ impl Fetch {
         };
         let (client, deadline) = match &self.cause {
             Cause::Request {
-                client, deadline, ..
-            } => (*client, *deadline),
+                requester,
+                deadline,
+                ..
+            } => (requester.client, *deadline),
             Cause::Wish { wish, .. } => (wish.client, None),
             Cause::WarmUp | Cause::Outside => {
                 let permit = wanted.take_behind(&self.instance, class)?;
@@ -154,6 +157,19 @@ impl Fetch {
     fn expected_duration(&self) -> Duration {
         let latency = self.instance.wanted().latency(self.shared.clock.now());
         latency.max(self.shared.settings.first_paint / 10)
+    }
+
+    /// The request that caused the fetch, or the part of the server.
+    pub(super) fn requester(&self) -> Requester {
+        match &self.cause {
+            Cause::Request { requester, .. } => *requester,
+            Cause::Wish { wish, .. } => Requester {
+                client: wish.client,
+                ..Requester::named("queue")
+            },
+            Cause::WarmUp => Requester::named("warm-up"),
+            Cause::Outside => Requester::named("push"),
+        }
     }
 
     pub(super) fn priority(&self) -> Priority {

@@ -8,7 +8,7 @@ use crate::{
     avatar::Subject,
     clock::Timestamp,
     http::access_log::RequestLog,
-    pipeline::{LookUp, PendingLookUp, ServedFace},
+    pipeline::{LookUp, PendingLookUp, Requester, ServedFace},
     representation::{PendingVariant, Rendering, Representation},
     server::Reply,
 };
@@ -24,7 +24,7 @@ pub(crate) enum Attempt {
 /// What a request waits for.
 pub(crate) enum Pending {
     /// The face.
-    Face(PendingLookUp),
+    Face(Box<PendingLookUp>),
     /// A variant of the picture, or of the placeholder where there is no face.
     Variant {
         face: Option<ServedFace>,
@@ -49,7 +49,11 @@ impl Public {
             None
         } else {
             let faces = &self.faces;
-            match faces.try_look_up(&wanted.instance, wanted.subject, *ask, wanted.client, now)? {
+            let requester = Requester {
+                client: wanted.client,
+                request: log.id(),
+            };
+            match faces.try_look_up(&wanted.instance, wanted.subject, *ask, requester, now)? {
                 LookUp::Ready(face) => Some(face),
                 LookUp::Pending(look_up) => {
                     return Ok(Attempt::Pending(Pending::Face(look_up)));

@@ -25,8 +25,8 @@ pub struct Health {
     pub is_complete: bool,
     /// Entries found damaged since the start.
     pub damaged: u64,
-    /// Entries evicted since the start.
-    pub evicted: u64,
+    /// Entries evicted since the start, by cause.
+    pub evicted: Evictions,
     /// Reads of entries that failed since the start although the entries may be whole.
     pub unreadable: u64,
     /// Free bytes of the file system, as maintenance measured them last.
@@ -46,6 +46,23 @@ pub struct Failure {
     pub since: Timestamp,
 }
 
+/// Why an entry was evicted: the limit that was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvictionCause {
+    /// `cache.max_bytes`.
+    MaxBytes,
+    /// `cache.max_entries`.
+    MaxEntries,
+    /// `cache.min_free`.
+    MinFree,
+    /// The reserve of inodes.
+    Inodes,
+}
+
+/// Counts of evicted entries, by cause.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evictions([u64; EvictionCause::ALL.len()]);
+
 /// The operations whose failures are told apart: a full disk takes no writes, but lets files be removed,
 /// so success with one says nothing about the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +81,8 @@ pub enum Operation {
 #[derive(Debug)]
 pub(super) struct DiskHealth {
     damaged: AtomicU64,
-    evicted: AtomicU64,
+    /// One per [`EvictionCause`].
+    evicted: [AtomicU64; EvictionCause::ALL.len()],
     unreadable: AtomicU64,
     /// [`UNKNOWN`] before the first measurement.
     free: AtomicU64,
@@ -82,7 +100,7 @@ impl Default for DiskHealth {
     fn default() -> Self {
         Self {
             damaged: AtomicU64::default(),
-            evicted: AtomicU64::default(),
+            evicted: Default::default(),
             unreadable: AtomicU64::default(),
             free: AtomicU64::new(UNKNOWN),
             failures: Mutex::default(),
@@ -96,8 +114,8 @@ impl DiskHealth {
         self.damaged.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_evicted(&self) {
-        self.evicted.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_evicted(&self, cause: EvictionCause) {
+        self.evicted[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn set_free(&self, bytes: u64) {
@@ -111,7 +129,11 @@ impl DiskHealth {
             max_bytes,
             is_complete,
             damaged: self.damaged.load(Ordering::Relaxed),
-            evicted: self.evicted.load(Ordering::Relaxed),
+            evicted: Evictions(
+                self.evicted
+                    .each_ref()
+                    .map(|count| count.load(Ordering::Relaxed)),
+            ),
             unreadable: self.unreadable.load(Ordering::Relaxed),
             free: (free != UNKNOWN).then_some(free),
             failures: lock(&self.failures).iter().flatten().cloned().collect(),
@@ -161,6 +183,38 @@ impl DiskHealth {
         let mut files = lock(&self.unreadable_files);
         files.retain(|path| !readable.contains(path));
         files.len()
+    }
+}
+
+impl EvictionCause {
+    /// All of them, in the order of their discriminants.
+    pub const ALL: [EvictionCause; 4] = [
+        EvictionCause::MaxBytes,
+        EvictionCause::MaxEntries,
+        EvictionCause::MinFree,
+        EvictionCause::Inodes,
+    ];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EvictionCause::MaxBytes => "max_bytes",
+            EvictionCause::MaxEntries => "max_entries",
+            EvictionCause::MinFree => "min_free",
+            EvictionCause::Inodes => "inodes",
+        }
+    }
+}
+
+impl Evictions {
+    /// The entries that were evicted for `cause`.
+    pub fn by(&self, cause: EvictionCause) -> u64 {
+        self.0[cause as usize]
+    }
+
+    /// All entries that were evicted.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
     }
 }
 

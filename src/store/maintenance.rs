@@ -27,6 +27,7 @@ use super::{
     disk::{Disk, Eviction},
     disk_space::{DiskSpace, disk_space},
     entry_table::{Limits, Totals},
+    health::EvictionCause,
     layout, on_disk_thread,
     shortage::{self, LastingShortage, SharedResource, Usage},
 };
@@ -236,10 +237,15 @@ impl Worker {
             bytes: self.settings.max_bytes,
             entries: self.settings.max_entries,
         };
-        if !self.disk.index().totals().exceed(limits) {
+        let totals = self.disk.index().totals();
+        if !totals.exceed(limits) {
             return Ok(());
         }
-        self.evict_until_within(limits.low_water(), |_| true)
+        let cause = match totals.bytes > limits.bytes {
+            true => EvictionCause::MaxBytes,
+            false => EvictionCause::MaxEntries,
+        };
+        self.evict_until_within(limits.low_water(), cause, |_| true)
     }
 
     /// Evicts as much as helps the file system to have its free space, and records whether it has.
@@ -273,7 +279,11 @@ impl Worker {
             helps(bytes, after.free, evicted.bytes)
                 && helps(inodes, after.free_inodes, evicted.entries)
         };
-        let result = self.evict_until_within(target, has_effect);
+        let cause = match totals.bytes > target.bytes {
+            true => EvictionCause::MinFree,
+            false => EvictionCause::Inodes,
+        };
+        let result = self.evict_until_within(target, cause, has_effect);
         let left = disk.index().totals();
         let evicted = totals.saturating_sub(left);
         self.bytes.record_eviction(bytes.free, evicted.bytes);
@@ -313,12 +323,13 @@ impl Worker {
         self.disk.record_space(space.free, result);
     }
 
-    /// Evicts the least recently used entries until the rest is within `limits`, or until `has_effect` says
+    /// Evicts the least recently used entries for `cause` until the rest is within `limits`, or until `has_effect` says
     /// of those evicted so far that they have none. Faces in memory stay there. A failure ends it until the
     /// next pass: the cause is the same for all entries.
     fn evict_until_within(
         &mut self,
         limits: Limits,
+        cause: EvictionCause,
         has_effect: impl Fn(Totals) -> bool,
     ) -> Result<(), StoreDropped> {
         let disk = self.disk.clone();
@@ -338,7 +349,7 @@ impl Worker {
                     return Ok(());
                 }
                 self.pause()?;
-                match disk.evict(&key, used_at) {
+                match disk.evict(&key, used_at, cause) {
                     Ok(Eviction::Evicted) => evictions += 1,
                     Ok(Eviction::Skipped) => {}
                     Err(_) => return Ok(()),

@@ -104,7 +104,7 @@ pub use directory::{OpenError, is_locked, unusable_path};
 use disk::Disk;
 pub use disk_space::{DiskSpace, disk_space};
 pub use entry_table::Totals;
-pub use health::{Failure, Health, Operation};
+pub use health::{EvictionCause, Evictions, Failure, Health, Operation};
 pub use inspect::{ContentCount, Damage, InspectedEntry, Inspection};
 pub use key_locks::KeyLocks;
 use maintenance::Maintenance;

@@ -11,7 +11,7 @@ use prometheus_client::{
 pub struct StoreMetrics {
     bytes: Gauge,
     entries: Gauge,
-    evictions: Counter,
+    evictions: Family<CauseLabels, Counter>,
     damaged: Counter,
     unreadable: Counter,
     free: Gauge,
@@ -23,6 +23,11 @@ struct OperationLabels {
     operation: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CauseLabels {
+    cause: &'static str,
+}
+
 /// The totals of the store at the moment of a scrape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreFigures {
@@ -30,8 +35,6 @@ pub struct StoreFigures {
     pub bytes: u64,
     /// Entries on disk.
     pub entries: u64,
-    /// Entries evicted since the start.
-    pub evicted: u64,
     /// Entries found damaged since the start.
     pub damaged: u64,
     /// Reads of entries that failed since the start.
@@ -54,7 +57,7 @@ impl StoreMetrics {
         );
         registry.register(
             "faceplate_evictions",
-            "Entries evicted to make room",
+            "Entries evicted to make room, by the limit that was exceeded",
             self.evictions.clone(),
         );
         registry.register(
@@ -85,7 +88,6 @@ impl StoreMetrics {
         self.bytes.set(signed(figures.bytes));
         self.entries.set(signed(figures.entries));
         for (counter, figure) in [
-            (&self.evictions, figures.evicted),
             (&self.damaged, figures.damaged),
             (&self.unreadable, figures.unreadable),
         ] {
@@ -94,6 +96,13 @@ impl StoreMetrics {
         if let Some(free) = figures.free {
             self.free.set(signed(free));
         }
+    }
+
+    /// Sets the entries evicted since the start for `cause`.
+    pub fn set_evicted(&self, cause: &'static str, count: u64) {
+        let labels = CauseLabels { cause };
+        let counter = self.evictions.get_or_create(&labels);
+        counter.inc_by(count.saturating_sub(counter.get()));
     }
 
     /// Sets whether an operation of the disk fails now.

@@ -328,6 +328,12 @@ async fn eviction_keeps_the_configured_free_space_if_the_cache_takes_it() {
         entries < count as u64 && entries > count as u64 / 2,
         "{entries} of {count}"
     );
+    let metrics = scene.admin("GET", "/metrics").await;
+    let evicted = format!(
+        "faceplate_evictions_total{{cause=\"min_free\"}} {}",
+        cache["evicted"]
+    );
+    assert!(metrics.contains(&evicted), "{metrics}");
     // The evicted faces are still in memory.
     scene.emulator.control().reset_calls();
     for number in 0..count {

@@ -128,3 +128,34 @@ async fn face_explains_unsupported_requests() {
         errors(&output)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_warning_about_a_failed_call_names_its_request_its_status_and_the_key_of_the_face() {
+    let mut scene = Scene::set().await;
+    let broken = Fault::Status {
+        status: 502,
+        retry_after: None,
+    };
+    let rule = Rule::api(broken).jid(HENDRA);
+    scene.emulator.control().inject(rule).unwrap();
+    let answer = scene.get(HENDRA).await;
+    let (code, record) = scene.face(&["waha", HENDRA, "--json"]);
+    assert_eq!(code, Some(0), "{record}");
+    let record: Value = serde_json::from_str(&record).unwrap();
+    let key = record["face"]["key"].as_str().unwrap();
+    let log = scene.server.wait_for("no usable answer");
+    let mut lines = log.lines();
+    let line = lines
+        .find(|line| line.contains("no usable answer"))
+        .unwrap();
+    let request = answer.header("x-request-id");
+    for part in [
+        &format!("request={request}"),
+        &format!("key={key}"),
+        "instance=waha",
+        "outcome=\"vendor_error\"",
+        "status=502",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}

@@ -17,6 +17,17 @@ async fn cache(rig: &Rig) -> serde_json::Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
+/// The evictions by cause, as the metrics count them.
+async fn evictions(rig: &Rig) -> [u64; 4] {
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    ["max_bytes", "max_entries", "min_free", "inodes"].map(|cause| {
+        let start = format!("faceplate_evictions_total{{cause=\"{cause}\"}} ");
+        let mut lines = metrics.text().lines();
+        let count = lines.find_map(|line| line.strip_prefix(&start));
+        count.expect("a series of each cause").parse().unwrap()
+    })
+}
+
 /// The pictures that are still in the cache, found without a call.
 async fn find_cached(rig: &Rig, numbers: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut kept = Vec::new();
@@ -55,6 +66,7 @@ async fn beyond_max_entries_the_least_recently_used_entries_are_evicted() {
     rig.run_maintenance().await;
     assert_eq!(find_cached(&rig, 0..30).await, (11..30).collect::<Vec<_>>());
     assert_eq!(cache(&rig).await["evicted"], 11);
+    assert_eq!(evictions(&rig).await, [0, 11, 0, 0]);
     assert_eq!(rig.files("index-v5").len(), 19);
     assert_eq!(rig.files("content-v2").len(), 19);
 }
@@ -72,6 +84,8 @@ async fn beyond_max_bytes_entries_are_evicted_until_it_holds() {
     rig.run_maintenance().await;
     let bytes = cache(&rig).await["bytes"].as_u64().unwrap();
     assert!(bytes <= 256 * 1024 && bytes > 128 * 1024, "{bytes}");
+    let [of_bytes, others @ ..] = evictions(&rig).await;
+    assert!(of_bytes > 0 && others == [0, 0, 0], "{of_bytes} {others:?}");
     let left = find_cached(&rig, 0..40).await;
     assert_eq!(*left.last().unwrap(), 39);
     assert!(!left.contains(&0));

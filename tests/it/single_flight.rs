@@ -4,7 +4,7 @@ use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
 use faceplate::{
     avatar::{Ask, Subject},
     emulator::{Fault, Rule},
-    pipeline::LookUp,
+    pipeline::{LookUp, Requester},
 };
 use tokio::task::JoinSet;
 
@@ -52,7 +52,7 @@ async fn a_look_up_that_missed_just_before_a_fetch_was_stored_makes_no_call_of_i
     let subject = Subject::Chat(format!("{FACE}@c.us").parse().unwrap());
     let now = faces.now();
     let missed = faces
-        .try_look_up(&waha, subject, Ask::View, None, now)
+        .try_look_up(&waha, subject, Ask::View, Requester::operator(), now)
         .unwrap();
     let LookUp::Pending(missed) = missed else {
         panic!("the face was never asked for: {missed:?}");

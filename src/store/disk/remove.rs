@@ -5,7 +5,11 @@ use std::{fs, io, path::Path};
 use super::{Change, ChangeError, Disk};
 use crate::{
     avatar::Key,
-    store::{entry_table::ContentId, health::Operation, layout},
+    store::{
+        entry_table::ContentId,
+        health::{EvictionCause, Operation},
+        layout,
+    },
 };
 
 /// The result of evicting an entry.
@@ -18,14 +22,19 @@ pub(in crate::store) enum Eviction {
 }
 
 impl Disk {
-    /// Removes an entry to make room, unless its last use is no longer `used_at`.
-    pub(in crate::store) fn evict(&self, key: &Key, used_at: u32) -> Result<Eviction, ChangeError> {
+    /// Removes an entry to make room for `cause`, unless its last use is no longer `used_at`.
+    pub(in crate::store) fn evict(
+        &self,
+        key: &Key,
+        used_at: u32,
+        cause: EvictionCause,
+    ) -> Result<Eviction, ChangeError> {
         let eviction = self.begin_change().and_then(|change| {
             if self.index.used_at(key) != Some(used_at) {
                 return Ok(Eviction::Skipped);
             }
             self.discard(&change, key)?;
-            self.health.count_evicted();
+            self.health.count_evicted(cause);
             Ok(Eviction::Evicted)
         });
         self.record(Operation::Evict, &eviction);
