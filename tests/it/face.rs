@@ -138,12 +138,12 @@ async fn the_warning_about_a_failed_call_names_its_request_its_status_and_the_ke
     };
     let rule = Rule::api(broken).jid(HENDRA);
     scene.emulator.control().inject(rule).unwrap();
-    let answer = scene.get(HENDRA).await;
-    let (code, record) = scene.face(&["waha", HENDRA, "--json"]);
+    let answer = get(&scene, HENDRA).await;
+    let (code, record) = face(&scene, &["waha", HENDRA, "--json"]);
     assert_eq!(code, Some(0), "{record}");
     let record: Value = serde_json::from_str(&record).unwrap();
     let key = record["face"]["key"].as_str().unwrap();
-    let log = scene.server.wait_for("no usable answer");
+    let log = scene.server().wait_for("no usable answer");
     let mut lines = log.lines();
     let line = lines
         .find(|line| line.contains("no usable answer"))
