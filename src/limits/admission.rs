@@ -156,11 +156,11 @@ impl Admission {
         if let Some((retry_at, why)) = self.cooldown.current() {
             return Err(NotAdmitted { why, retry_at });
         }
-        let now = self.clock.now();
-        if let Some(retry_at) = self.deferrals.until(priority, with_refresh, now) {
+        let deferred = self.deferral(priority, with_refresh);
+        if !deferred.is_zero() {
             return Err(NotAdmitted {
                 why: Trouble::OverBudget,
-                retry_at,
+                retry_at: self.clock.now() + deferred,
             });
         }
         self.budget()
@@ -179,12 +179,8 @@ impl Admission {
     /// The time at which a call can be admitted, if the calls in `ahead` are made as early as possible.
     pub fn due(&self, priority: Priority, with_refresh: bool, ahead: CallsAhead) -> Timestamp {
         let now = self.clock.now();
-        let due = now + self.budget().wait(priority, with_refresh, ahead);
-        let due = due.max(
-            self.deferrals
-                .until(priority, with_refresh, now)
-                .unwrap_or(due),
-        );
+        let wait = self.budget().wait(priority, with_refresh, ahead);
+        let due = now + wait.max(self.deferral(priority, with_refresh));
         match self.cooldown.current() {
             Some((until, _)) => due.max(until),
             None => due,
@@ -194,8 +190,7 @@ impl Admission {
     /// Admits nothing for these times, for each kind of limit: all calls, refreshes, background. The budget that is
     /// shared with other processes has no call before.
     pub fn defer(&self, waits: [Duration; 3]) {
-        let now = self.clock.now();
-        self.deferrals.defer(waits.map(|wait| now + wait));
+        self.deferrals.defer(self.clock.moment(), waits);
     }
 
     /// Pauses for `wait`, because another process that shares the account was told to. A pause in force that lasts
@@ -347,6 +342,12 @@ impl Admission {
 
     fn budget(&self) -> RwLockReadGuard<'_, Budget> {
         self.budget.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the shared budget has no such call.
+    fn deferral(&self, priority: Priority, with_refresh: bool) -> Duration {
+        let now = self.clock.moment();
+        self.deferrals.left(priority, with_refresh, now)
     }
 
     fn lock_session(&self) -> MutexGuard<'_, Session> {

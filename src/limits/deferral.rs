@@ -1,41 +1,36 @@
 //! Times before which an account's calls are not admitted, because the budget that it shares with other processes has
 //! none. The own budget goes on beside it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{sync::Mutex, time::Duration};
 
 use super::Priority;
-use crate::clock::Timestamp;
+use crate::{clock::Moment, sync::lock};
 
-/// The times, one for each kind of limit: all calls, refreshes, background.
+/// The times, one for each kind of limit: all calls, refreshes, background. They are of the monotonic clock, so that a
+/// clock that is set does not stop an account for hours.
 #[derive(Debug, Default)]
-pub(super) struct Deferrals([AtomicU64; 3]);
+pub(super) struct Deferrals(Mutex<[Moment; 3]>);
 
 impl Deferrals {
     /// Defers the calls that count against each limit. A time only moves forward.
-    pub(super) fn defer(&self, until: [Timestamp; 3]) {
-        for (time, until) in self.0.iter().zip(until) {
-            time.fetch_max(until.as_millis(), Ordering::AcqRel);
+    pub(super) fn defer(&self, now: Moment, waits: [Duration; 3]) {
+        for (time, wait) in lock(&self.0).iter_mut().zip(waits) {
+            *time = (*time).max(now + wait);
         }
     }
 
     /// Ends all deferrals: the budget is another one.
     pub(super) fn end(&self) {
-        for time in &self.0 {
-            time.store(0, Ordering::Release);
-        }
+        *lock(&self.0) = [Moment::default(); 3];
     }
 
-    /// The time before which a call is not admitted, if it lies ahead.
-    pub(super) fn until(
-        &self,
-        priority: Priority,
-        with_refresh: bool,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
+    /// How long a call is not admitted; zero if it is.
+    pub(super) fn left(&self, priority: Priority, with_refresh: bool, now: Moment) -> Duration {
         let counts = [true, with_refresh, priority == Priority::Background];
-        let times = self.0.iter().zip(counts).filter(|(_, counts)| *counts);
-        let latest = times.map(|(time, _)| time.load(Ordering::Acquire)).max()?;
-        Some(Timestamp::from_millis(latest)).filter(|until| *until > now)
+        let times = *lock(&self.0);
+        let times = times.into_iter().zip(counts).filter(|(_, counts)| *counts);
+        let left = times.map(|(time, _)| time.since(now)).max();
+        left.unwrap_or_default()
     }
 }
 
@@ -46,15 +41,18 @@ mod tests {
     #[test]
     fn a_deferral_holds_the_calls_that_count_against_its_limit_until_its_time() {
         let deferrals = Deferrals::default();
-        let (now, later) = (Timestamp::from_secs(10), Timestamp::from_secs(20));
-        deferrals.defer([now, later, now]);
-        assert_eq!(deferrals.until(Priority::Refresh, true, now), Some(later));
-        assert_eq!(deferrals.until(Priority::Interactive, false, now), None);
-        assert_eq!(deferrals.until(Priority::Refresh, true, later), None);
-        deferrals.defer([later, now, now]);
+        let (none, time) = (Duration::ZERO, Duration::from_secs(10));
+        let now = Moment::default() + time;
+        deferrals.defer(now, [none, time, none]);
+        assert_eq!(deferrals.left(Priority::Refresh, true, now), time);
+        assert_eq!(deferrals.left(Priority::Interactive, false, now), none);
+        assert_eq!(deferrals.left(Priority::Refresh, true, now + time), none);
+        deferrals.defer(now + time, [time, none, none]);
         assert_eq!(
-            deferrals.until(Priority::Background, false, now),
-            Some(later)
+            deferrals.left(Priority::Background, false, now + time),
+            time
         );
+        deferrals.end();
+        assert_eq!(deferrals.left(Priority::Refresh, true, now), none);
     }
 }

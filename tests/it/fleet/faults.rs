@@ -168,3 +168,25 @@ async fn a_face_from_the_reserve_is_offered_to_the_siblings_when_redis_is_back()
     answer.assert_picture(&rigs[0].bytes(FACE));
     assert_eq!(rigs[0].traffic(), (0, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_by_hours_does_not_prolong_the_wait_for_the_shared_budget() {
+    let redis = RedisServer::start();
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"2s\"")
+        .instance("lookups = { per_minute = 1, burst = 30 }")
+        .fleet(&redis.url(), PATIENT)
+        .start()
+        .await;
+    // The shared budget is empty at first.
+    rig.face("waha", FACE).await.assert_fallback("over_budget");
+    rig.clock
+        .set(rig.clock.now() - Duration::from_secs(5 * 3600));
+    redis.fill_budgets();
+    // The wait for the next call, which was more than a minute.
+    rig.seconds(120);
+    let face = "628100000002";
+    rig.face("waha", face)
+        .await
+        .assert_picture(&rig.bytes(face));
+}
