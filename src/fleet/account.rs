@@ -116,9 +116,11 @@ impl SharedAccount {
         lease: Duration,
     ) -> Result<Begin, EngineFailure> {
         let face = self.face(&subject);
+        // A Redis that failed over may not know of the last purge.
+        let purged = self.reading.purged().max(self.versions.removed_at(&face));
         let known = match seek {
-            Seek::Any => 0,
-            Seek::Newer => self.versions.of(&face),
+            Seek::Any => purged,
+            Seek::Newer => self.versions.of(&face).max(purged),
             Seek::Nothing => NEVER,
         };
         let token = self.member.token();

@@ -58,8 +58,8 @@ pub enum ChangeKind {
     Committed(Subject, u64, Option<Observation>),
     /// A face was forgotten, for this long from now.
     Forgotten(Subject, Duration),
-    /// The entry of a face was removed.
-    Removed(Subject),
+    /// The entry of a face was removed, at this version.
+    Removed(Subject, u64),
     /// All faces were purged, in this mode.
     Purged(String),
     /// The account pauses, for this long from now.
@@ -190,7 +190,7 @@ fn read(account: &Arc<SharedAccount>, line: &StreamId, now: Timestamp) -> Option
     let kind = match kind.as_str() {
         "commit" => ChangeKind::Committed(subject?, value, observation(&field("text"))),
         "forget" => ChangeKind::Forgotten(subject?, left),
-        "remove" => ChangeKind::Removed(subject?),
+        "remove" => ChangeKind::Removed(subject?, value),
         "purge" => ChangeKind::Purged(field("text")),
         "pause" => ChangeKind::Paused(left, trouble(&field("text"))),
         "lift" => ChangeKind::LiftedPause,

@@ -38,7 +38,7 @@ impl SharedAccount {
         subject: &Subject,
         time: Duration,
     ) -> Result<LoggedChange, EngineFailure> {
-        let change = self
+        let (_, change) = self
             .change("forget", Some(subject), millis(time), "")
             .await?;
         let face = self.face(subject);
@@ -51,18 +51,17 @@ impl SharedAccount {
 
     /// Removes the entry of a face everywhere.
     pub async fn remove(&self, subject: &Subject) -> Result<(), EngineFailure> {
-        let face = self.face(subject);
-        self.versions.remove(&face);
-        self.change("remove", Some(subject), 0, "").await?;
-        self.member
-            .pictures
-            .delete_all(&self.picture_name(&face))
-            .await
+        let (version, _) = self.change("remove", Some(subject), 0, "").await?;
+        self.record_removed(subject, version);
+        let name = self.picture_name(&self.face(subject));
+        self.member.pictures.delete_all(&name).await
     }
 
     /// Purges all faces of the account. `mode` is for the siblings.
     pub async fn purge(&self, mode: &str) -> Result<(), EngineFailure> {
-        self.change("purge", None, 0, mode).await.map(|_| ())
+        let (version, _) = self.change("purge", None, 0, mode).await?;
+        self.reading.record_purge(version);
+        Ok(())
     }
 
     /// Pauses the account for all.
@@ -167,13 +166,14 @@ impl SharedAccount {
         Ok(spread)
     }
 
+    /// Makes a change. Returns its value, which is the version at which it removes entries, and its place in the log.
     async fn change(
         &self,
         kind: &str,
         subject: Option<&Subject>,
         value: u64,
         text: &str,
-    ) -> Result<Option<LoggedChange>, EngineFailure> {
+    ) -> Result<(u64, Option<LoggedChange>), EngineFailure> {
         let face = subject.map(|subject| self.face(subject));
         let key = |part: &str| match &face {
             Some(face) => self.face_key(part, face),
@@ -195,6 +195,7 @@ impl SharedAccount {
             .arg(&self.member.id)
             .arg(millis(self.member.keep_entries));
         let answer = self.member.run("change", &script).await?;
-        Ok(Position::parse(&answer.text(1)).map(LoggedChange))
+        let place = Position::parse(&answer.text(1)).map(LoggedChange);
+        Ok((answer.number(0), place))
     }
 }

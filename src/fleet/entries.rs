@@ -88,6 +88,17 @@ impl SharedAccount {
         self.versions.record(self.face(subject), entry);
     }
 
+    /// Records that the entry of a face was removed everywhere, at this version.
+    pub fn record_removed(&self, subject: &Subject, version: u64) {
+        self.versions.record_removed(self.face(subject), version);
+    }
+
+    /// Whether the entry of this version was purged since, as far as this replica has heard.
+    pub fn is_purged(&self, subject: &Subject, version: u64) -> bool {
+        let removed = self.versions.removed_at(&self.face(subject));
+        version <= removed.max(self.reading.purged())
+    }
+
     /// Records that this replica's entry was compared with Redis, which has no newer one.
     pub fn record_compared(&self, subject: &Subject) {
         self.versions.record_compared(self.face(subject));

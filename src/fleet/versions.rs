@@ -29,6 +29,8 @@ pub(super) struct Versions {
 #[derive(Clone, Debug)]
 struct Version {
     number: u64,
+    /// Whether this is the version at which the entry was removed.
+    is_removed: bool,
     epoch: u32,
     /// The members of the entry that this version of the program does not know.
     unknown: Option<Arc<Map<String, Value>>>,
@@ -45,6 +47,12 @@ impl Versions {
         self.known.get(face).map_or(0, |version| version.number)
     }
 
+    /// The version at which the entry was removed; 0 if it was not.
+    pub(super) fn removed_at(&self, face: &Face) -> u64 {
+        let known = self.known.get(face);
+        known.map_or(0, |known| known.number * u64::from(known.is_removed))
+    }
+
     /// The members of that entry that this version of the program does not know.
     pub(super) fn unknown(&self, face: &Face) -> Option<Arc<Map<String, Value>>> {
         self.known.get(face)?.unknown
@@ -54,23 +62,25 @@ impl Versions {
     pub(super) fn record(&self, face: Face, entry: &SharedEntry) {
         let unknown = Some(&entry.unknown).filter(|unknown| !unknown.is_empty());
         let unknown = unknown.cloned().map(Arc::new);
-        self.insert(face, entry.version, unknown);
+        self.insert(face, entry.version, false, unknown);
     }
 
     /// Records that this replica's own entry has become the fleet's.
     pub(super) fn record_own(&self, face: Face, number: u64) {
         let unknown = self.unknown(&face);
-        self.insert(face, number, unknown);
+        self.insert(face, number, false, unknown);
     }
 
     /// Records that the entry was compared with Redis, which has no newer one.
     pub(super) fn record_compared(&self, face: Face) {
-        let number = self.of(&face);
-        self.record_own(face, number);
+        let (number, is_removed) = (self.of(&face), self.removed_at(&face) > 0);
+        let unknown = self.unknown(&face);
+        self.insert(face, number, is_removed, unknown);
     }
 
-    pub(super) fn remove(&self, face: &Face) {
-        self.known.remove(face);
+    /// Records that the entry was removed everywhere, at this version.
+    pub(super) fn record_removed(&self, face: Face, number: u64) {
+        self.insert(face, number, true, None);
     }
 
     /// Whether the entry was compared with Redis in this epoch.
@@ -102,10 +112,17 @@ impl Versions {
         lock(&self.unshared).drain().collect()
     }
 
-    fn insert(&self, face: Face, number: u64, unknown: Option<Arc<Map<String, Value>>>) {
+    fn insert(
+        &self,
+        face: Face,
+        number: u64,
+        is_removed: bool,
+        unknown: Option<Arc<Map<String, Value>>>,
+    ) {
         let epoch = self.epoch();
         let version = Version {
             number,
+            is_removed,
             epoch,
             unknown,
         };

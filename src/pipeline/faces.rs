@@ -132,12 +132,13 @@ impl Faces {
 
     /// Lifts the pause of `instance`, and saves that for the next process. Returns whether there was one.
     pub async fn lift_pause(&self, instance: &Arc<Instance>) -> bool {
+        // First: the fleet would pause this replica again.
+        self.share_lifted_pause(instance).await;
         let was_paused = instance.admission().lift_pause();
         if was_paused {
             tracing::warn!(instance = %instance.name(), "the operator lifted the pause");
             instance.save_admission(&self.shared.store).await;
         }
-        self.share_lifted_pause(instance);
         was_paused
     }
 

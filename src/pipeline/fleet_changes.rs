@@ -24,6 +24,8 @@ pub(super) enum NotAdopted {
     PictureUnreadable,
     /// The fleet has the picture no more.
     PictureLost,
+    /// It was read before a purge.
+    Purged,
 }
 
 /// How exactly the clocks of replicas are translated.
@@ -67,7 +69,8 @@ impl Faces {
                     self.forget_here(&instance, &names, left).await;
                 }
             }
-            ChangeKind::Removed(subject) => {
+            ChangeKind::Removed(subject, version) => {
+                account.record_removed(&subject, version);
                 self.purge_face(&instance.owner(subject), PurgeMode::Hard)
                     .await;
             }
@@ -140,6 +143,9 @@ impl Faces {
             return Err(NotAdopted::Unreadable);
         }
         let current = cached.entry().cloned();
+        if account.is_purged(&owner.subject, shared.version) {
+            return Err(NotAdopted::Purged);
+        }
         let is_newer = |entry: &Arc<Entry>| {
             // It was fetched while Redis did not answer.
             let asked_at = shared.last.asked_at + CLOCKS;
@@ -157,6 +163,11 @@ impl Faces {
         account.know(&owner.subject, &shared);
         let entry = Arc::new(entry.ok_or(NotAdopted::PictureLost)?);
         store.put(&key, owner, entry.clone()).await;
+        if account.is_purged(&owner.subject, shared.version) {
+            // The purge may have come too early to see it.
+            store.remove(&key).await;
+            return Err(NotAdopted::Purged);
+        }
         let shown = current.as_deref();
         self.shared.announce(owner, shown, Some(&entry));
         Ok(entry)
@@ -212,7 +223,7 @@ impl Faces {
         Ok(picture.map(|picture| self.shared.store.charge(picture)))
     }
 
-    /// Purges one face, here and at the siblings.
+    /// Purges one face, at the siblings and here. Redis has it first, so that its entry is not taken again afterwards.
     pub(super) async fn purge_shared_face(
         &self,
         instance: &Instance,
@@ -230,26 +241,27 @@ impl Faces {
             // Else no copy of it is here.
             let _ = self.adopt_shared(account, &owner, *shared).await;
         }
+        if mode == PurgeMode::Hard {
+            let (account, subject) = (account.clone(), owner.subject);
+            self.send(move || {
+                let account = account.clone();
+                async move { account.remove(&subject).await }
+            })
+            .await;
+            return self.purge_owners(scope, mode).await;
+        }
         let counts = self.purge_owners(scope, mode).await;
-        match (mode, store.find(&owner.key()).await) {
-            (PurgeMode::Hard, _) => {
-                let (account, subject) = (account.clone(), owner.subject);
-                self.send(move || {
-                    let account = account.clone();
-                    async move { account.remove(&subject).await }
-                });
-            }
-            (_, Some(entry)) if counts.done > 0 => {
-                // A sibling's newer entry answers the purge, too.
-                let _ = account.commit(&owner.subject, &entry, false, None).await;
-            }
-            _ => {}
+        if counts.done > 0
+            && let Some(entry) = store.find(&owner.key()).await
+        {
+            // A sibling's newer entry answers the purge, too.
+            let _ = account.commit(&owner.subject, &entry, false, None).await;
         }
         counts
     }
 
     /// Tells the siblings of a purge of more than one face.
-    pub(super) fn share_purge(&self, scope: PurgeScope<'_>, mode: PurgeMode) {
+    pub(super) async fn share_purge(&self, scope: PurgeScope<'_>, mode: PurgeMode) {
         let accounts = match (scope, &self.shared.fleet) {
             (PurgeScope::Instance(instance), _) => instance.shared().cloned().into_iter().collect(),
             (PurgeScope::All, Some(fleet)) => fleet.accounts(),
@@ -259,7 +271,8 @@ impl Faces {
             self.send(move || {
                 let account = account.clone();
                 async move { account.purge(&mode.to_text()).await }
-            });
+            })
+            .await;
         }
     }
 
@@ -282,7 +295,8 @@ impl Faces {
                     self.send(move || {
                         let account = account.clone();
                         async move { account.forget(&subject, time).await.map(|_| ()) }
-                    });
+                    })
+                    .await;
                 }
             }
         }
@@ -296,25 +310,31 @@ impl Faces {
     }
 
     /// Tells the siblings that the pause was lifted.
-    pub(super) fn share_lifted_pause(&self, instance: &Instance) {
+    pub(super) async fn share_lifted_pause(&self, instance: &Instance) {
         if let Some(account) = instance.shared().cloned() {
             self.send(move || {
                 let account = account.clone();
                 async move { account.lift_pause().await }
-            });
+            })
+            .await;
         }
     }
 
-    /// Sends a change to the siblings until Redis takes it. It is lost if the process ends before.
-    fn send<F>(&self, change: impl Fn() -> F + Send + 'static)
+    /// Sends a change to the siblings, and if Redis does not take it, again in the background until it does. It is lost if
+    /// the process ends before.
+    async fn send<F>(&self, change: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = Result<(), EngineFailure>> + Send,
     {
+        if change().await.is_ok() {
+            return;
+        }
         let shutdown = self.shared.shutdown.clone();
         self.shared.event_tasks.spawn(async move {
-            while change().await.is_err() {
+            loop {
                 let pause = time::sleep(RETRY);
-                if shutdown.run_until_cancelled(pause).await.is_none() {
+                let is_over = shutdown.run_until_cancelled(pause).await.is_none();
+                if is_over || change().await.is_ok() {
                     return;
                 }
             }

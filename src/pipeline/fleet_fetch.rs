@@ -84,7 +84,7 @@ impl Fetch {
                             return Err(FetchResult::found(entry));
                         }
                         Ok(entry) => before = CacheAnswer::Found(entry),
-                        Err(NotAdopted::PictureLost) => {}
+                        Err(NotAdopted::PictureLost | NotAdopted::Purged) => {}
                         Err(NotAdopted::PictureUnreadable) => {
                             seek = Seek::Nothing;
                             self.is_shared_picture_unreadable = true;

@@ -71,7 +71,7 @@ impl Faces {
             let subject = instance.resolve_own(subject)?;
             return Ok(self.purge_shared_face(instance, subject, mode).await);
         }
-        self.share_purge(scope, mode);
+        self.share_purge(scope, mode).await;
         Ok(self.purge_owners(scope, mode).await)
     }
 

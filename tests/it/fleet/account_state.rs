@@ -1,6 +1,6 @@
 //! The state of an account is one for all replicas: the session, the detector of soft throttling, the numbers of LIDs.
 
-use faceplate::emulator::{Fault, Picture, Rule};
+use faceplate::emulator::{Endpoint, Fault, Picture, Rule};
 
 use super::{Fleet, at_once, patient};
 use crate::support::{Answer, LIMIT, until};
@@ -68,4 +68,32 @@ async fn the_number_of_a_lid_that_one_replica_has_asked_for_is_known_to_all() {
         sibling.face("waha", LID).await.assert_picture(&picture);
     }
     assert_eq!(fleet.first().traffic(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_replica_makes_the_daily_warm_up() {
+    let schedule = "warm = { at = \"03:00\", top = 7 }";
+    let fleet = Fleet::start(|| patient().only("waha", schedule)).await;
+    // It is 18:40 UTC when the replicas start.
+    fleet.first().hours(9);
+    let (mut runs, mut asked) = (0, 0);
+    let is_over = async || {
+        (runs, asked) = (0, 0);
+        for replica in &fleet.replicas {
+            let metrics = Answer::to(&replica.admin(), "GET", "/metrics", &[]).await;
+            let turn = "faceplate_fleet_round_trip_seconds_count{command=\"turn\"} 1";
+            asked += usize::from(metrics.text().contains(turn));
+            let warm = Answer::to(&replica.admin(), "GET", "/v1/warm", &[]).await;
+            runs += usize::from(warm.text().contains("\"done\""));
+        }
+        asked == 3 && runs > 0
+    };
+    until(is_over, LIMIT).await;
+    assert_eq!(runs, 1);
+    let chats = fleet.first().calls();
+    let lists = chats
+        .list
+        .iter()
+        .filter(|call| call.endpoint == Endpoint::Overview);
+    assert_eq!(lists.count(), 1);
 }
