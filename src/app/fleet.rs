@@ -2,7 +2,8 @@
 //!
 //! 1. Each account catches up: it learns which faces are forgotten before it serves any from the cache.
 //! 2. The logs of the accounts are read, and each change of a sibling is applied.
-//! 3. An account that has missed changes compares its entries with the fleet's in the background.
+//! 3. An account that has missed changes compares its entries with the fleet's in the background. So does one whose log
+//!    has lost changes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +21,8 @@ use crate::{
 const STATE: &str = ".replica";
 /// How long a start waits for the list of forgotten faces. Without it, faces from the disk are served as ever.
 const CATCH_UP: Duration = Duration::from_secs(5);
+/// How often each account looks whether its log has lost changes, which no connection tells.
+const WATCH: Duration = Duration::from_secs(5);
 /// How often entries that could not be stored are offered again.
 const OFFERS: Duration = Duration::from_secs(5);
 
@@ -77,6 +80,7 @@ pub(super) async fn listen(
         spawn(shutdown, read(live.clone(), fleet.clone())),
         spawn(shutdown, add(live.clone(), fleet.clone())),
         spawn(shutdown, offer(live.clone(), fleet.clone())),
+        spawn(shutdown, watch(live.clone(), fleet.clone())),
         spawn(shutdown, async move { fleet.stay().await }),
     ];
     Ok(work.into())
@@ -121,6 +125,21 @@ async fn offer(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
             let live = live.load_full();
             for instance in live.instances.iter() {
                 live.faces.offer_unshared(&instance).await;
+            }
+        }
+    }
+}
+
+/// Lets accounts catch up whose logs have lost changes, because Redis was flushed or has failed over.
+async fn watch(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
+    loop {
+        time::sleep(WATCH).await;
+        for account in fleet.accounts() {
+            match account.has_lost_changes().await {
+                Ok(true) => catch_up(&live, &account).await,
+                Ok(false) => {}
+                // The next connection makes all accounts catch up.
+                Err(_) => break,
             }
         }
     }

@@ -39,6 +39,22 @@ impl SharedAccount {
         }
     }
 
+    /// Whether the log has lost the change that this replica has read last: Redis was flushed, or another server took over
+    /// without its latest changes.
+    pub async fn has_lost_changes(&self) -> Result<bool, EngineFailure> {
+        let Some(position) = self.reading.position().filter(|at| *at != Position::START) else {
+            return Ok(false);
+        };
+        let command = redis::cmd("XRANGE")
+            .arg(self.key("log"))
+            .arg(position.to_string())
+            .arg(position.to_string())
+            .take();
+        let value = self.member.link.send("log", &command).await?;
+        let lines = redis::streams::StreamRangeReply::from_redis_value(value);
+        Ok(lines.map_err(|_| EngineFailure)?.ids.is_empty())
+    }
+
     /// Whether this replica's entry of a face counts as fresh for as long as it says. It does not if changes were missed
     /// and it was not compared with Redis since.
     pub fn counts_as_fresh(&self, subject: &Subject) -> bool {

@@ -218,6 +218,9 @@ impl SharedAccount {
         let (Some((_, text)), Some(version)) = (parts, version) else {
             return SharedFace::Foreign;
         };
+        if version <= self.reading.purged() {
+            return SharedFace::Absent;
+        }
         if text.is_empty() {
             return SharedFace::Removed(version);
         }

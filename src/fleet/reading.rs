@@ -104,6 +104,9 @@ impl Reading {
 }
 
 impl Position {
+    /// Before the first change.
+    pub(super) const START: Self = Self(0, 0);
+
     pub(super) fn parse(id: &str) -> Option<Self> {
         let (millis, number) = id.split_once('-')?;
         Some(Self(millis.parse().ok()?, number.parse().ok()?))

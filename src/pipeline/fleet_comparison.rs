@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Faces, Instance, PurgeMode, fetch::Fetch};
 use crate::{
-    avatar::Entry,
+    avatar::{Ask, Entry, Plan, decide},
     fleet::{Commit, EngineFailure, SharedAccount, SharedFace},
     store::{CacheAnswer, Owner},
 };
@@ -91,14 +91,19 @@ impl Faces {
         if entry.is_forgotten(now) {
             // A tombstone that Redis has not heard of.
             let left = entry.last.retry_at.since(now);
-            if !matches!(shared, SharedFace::Absent) {
-                let _ = account.forget(&owner.subject, left).await;
-            }
+            let _ = account.forget(&owner.subject, left).await;
             account.record_compared(&owner.subject);
             return;
         }
         match shared {
-            SharedFace::Absent | SharedFace::Foreign => account.record_compared(&owner.subject),
+            SharedFace::Absent => {
+                account.record_compared(&owner.subject);
+                // Redis has lost it. One that is due is stored when it is confirmed.
+                if decide(Some(&entry), Ask::View, now, self.policy()) == Plan::Serve {
+                    self.offer(account, owner, entry).await;
+                }
+            }
+            SharedFace::Foreign => account.record_compared(&owner.subject),
             SharedFace::Removed(version) => {
                 if account.known_version(&owner.subject) < version {
                     self.purge_face(owner, PurgeMode::Hard).await;

@@ -4,11 +4,17 @@
 local kind, value = ARGV[1], ARGV[3]
 if kind == 'forget' then
   -- The face is gone now, and not asked for before `value` milliseconds have passed.
-  value = math.max(now + value, tonumber(redis.call('ZSCORE', KEYS[4], ARGV[2]) or 0))
+  local before = tonumber(redis.call('ZSCORE', KEYS[4], ARGV[2]) or 0)
+  value = math.max(now + value, before)
   redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
   redis.call('ZADD', KEYS[4], value, ARGV[2])
   redis.call('DEL', KEYS[2], KEYS[3], KEYS[6])
   redis.call('HDEL', KEYS[7], ARGV[2])
+  if before > now and value - before < 5000 then
+    -- It was forgotten for that long already, so the siblings have nothing to hear but the changes up to now.
+    local last = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)
+    return { 'unchanged', now, value, last[1] and last[1][1] or '0-0' }
+  end
 elseif kind == 'remove' then
   -- The mark tells a replica that missed the change that its own entry is an earlier one.
   local entry = redis.call('GET', KEYS[2])

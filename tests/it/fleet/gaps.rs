@@ -2,7 +2,7 @@
 
 use faceplate::emulator::Picture;
 
-use super::{Fleet, at_once, patient};
+use super::{Fleet, PATIENT, at_once, patient};
 use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
 
 const FACE: &str = "628100000001";
@@ -70,6 +70,74 @@ async fn a_redis_that_was_flushed_costs_no_replica_its_faces() {
         replica.get(&path).await.assert_picture(&picture);
     }
     assert_eq!(fleet.first().traffic(), (0, 0));
+}
+
+/// A fourth replica, which has nothing on its disk, after the third one has stopped.
+async fn newcomer(fleet: &mut Fleet) -> Rig {
+    fleet.replicas[2].stop().await;
+    let settings = patient().fleet(&fleet.redis.url(), PATIENT);
+    settings.beside(fleet.first()).start().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_was_flushed_hears_of_faces_and_of_forgotten_ones_again() {
+    let mut fleet = Fleet::start(patient).await;
+    let (path, other) = (format!("/avatar/waha/{FACE}"), "/avatar/waha/628100000002");
+    at_once(&fleet.replicas, 1, &path).await;
+    at_once(&fleet.replicas, 1, other).await;
+    let entry = format!("/v1/avatars/waha/{FACE}");
+    Answer::to(&fleet.first().admin(), "DELETE", &entry, &[]).await;
+    let _: String = fleet.redis.ask(&["FLUSHALL"]);
+    let is_back = async || {
+        let keys: Vec<String> = fleet.redis.ask(&["KEYS", "*"]);
+        let has = |part: &str| keys.iter().any(|key| key.contains(part));
+        has(":forgotten") && has(":entry:") && has(":picture:")
+    };
+    until(is_back, LIMIT).await;
+    let newcomer = newcomer(&mut fleet).await;
+    fleet.first().traffic();
+    assert_ne!(newcomer.get(&path).await.source(), "picture");
+    let picture = newcomer.bytes("628100000002");
+    newcomer.get(other).await.assert_picture(&picture);
+    assert_eq!(fleet.first().traffic(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_after_a_purge_takes_no_entry_from_before_it() {
+    let (mut fleet, path) = one_away().await;
+    refresh(fleet.first()).await;
+    let purge = "/v1/purge?instance=waha";
+    Answer::to(&fleet.first().admin(), "POST", purge, &[]).await;
+    cut_logs(&fleet);
+    fleet.first().traffic();
+    fleet.replicas[2].restart().await;
+    let returned = &fleet.replicas[2];
+    let has_asked = async || {
+        returned.get(&path).await;
+        fleet.first().calls().api == 1
+    };
+    until(has_asked, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_missed_a_purge_with_its_log_asks_again() {
+    for scope in [
+        format!("instance=waha&jid={FACE}"),
+        "instance=waha".to_owned(),
+    ] {
+        let (mut fleet, path) = one_away().await;
+        let purge = format!("/v1/purge?{scope}&hard=true");
+        Answer::to(&fleet.first().admin(), "POST", &purge, &[]).await;
+        cut_logs(&fleet);
+        fleet.first().traffic();
+        fleet.replicas[2].restart().await;
+        let returned = &fleet.replicas[2];
+        let has_asked = async || {
+            returned.get(&path).await;
+            fleet.first().calls().api == 1
+        };
+        until(has_asked, LIMIT).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
