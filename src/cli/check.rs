@@ -1,7 +1,7 @@
 //! `faceplate check`: reports every problem of a configuration, or that there is none. Runs the samples of the
 //! descriptions in use.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     config_arg::ConfigArg,
@@ -9,11 +9,15 @@ use super::{
     providers,
 };
 use crate::{
+    clock::Clock,
+    config::Config,
+    fleet::{self, Fleet, FleetError, ProbedAccount, Replica},
     server,
-    upstream::{Description, SHIPPED},
+    telemetry::Metrics,
+    upstream::{Description, Resolver, SHIPPED},
 };
 
-pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
+pub(super) async fn run(args: &ConfigArg) -> Result<(), String> {
     let config = args.load()?;
     for warning in &config.warnings {
         note!("faceplate: warning: {warning}");
@@ -65,11 +69,54 @@ pub(super) fn run(args: &ConfigArg) -> Result<(), String> {
             Err(lines) => failures.push(lines),
         }
     }
+    if let Err(error) = check_fleet(&config).await {
+        failures.push(error.to_string());
+    }
     if failures.is_empty() {
         Ok(())
     } else {
         Err(failures.join("\n"))
     }
+}
+
+/// Looks whether the fleet takes this replica.
+async fn check_fleet(config: &Config) -> Result<(), FleetError> {
+    let Some(settings) = &config.startup.fleet else {
+        return Ok(());
+    };
+    let replica = Replica {
+        id: Fleet::new_replica(),
+        keep_entries: Duration::ZERO,
+        resolver: Resolver::default(),
+        clock: Clock::system(),
+        metrics: Metrics::new(),
+    };
+    let instances = config.reloadable.instances.iter();
+    let accounts: Vec<_> = instances
+        .map(|instance| ProbedAccount {
+            instance: instance.name.clone(),
+            account: (
+                instance.provider.name.to_string(),
+                instance.client.base.to_string(),
+                instance.account.name.clone(),
+            ),
+            limits: instance.limits.budget,
+        })
+        .collect();
+    let probe = fleet::probe(settings, replica, &accounts).await?;
+    for (key, why) in &probe.unreachable {
+        note!(
+            "faceplate: warning: the engine of {key} cannot be reached from here: {why}; check its address, and that this machine may reach it. A server starts nevertheless, and shares nothing through it until it answers"
+        );
+    }
+    if probe.unreachable.is_empty() {
+        let living = probe.living;
+        say!(
+            "  fleet {}: the engines answer, {living} replica(s) live",
+            settings.name
+        );
+    }
+    Ok(())
 }
 
 /// Whether the operator has described a gateway again that this program has a description of.

@@ -129,7 +129,7 @@ pub fn run() -> ExitCode {
             Command::Serve(args) => serve::run(&args.config, umask).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Emulate(args) => emulate::run(args).await,
-            Command::Check(args) => check::run(&args),
+            Command::Check(args) => check::run(&args).await,
             Command::Init(args) => init::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Doctor(args) => doctor::run(args).await,

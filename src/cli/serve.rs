@@ -32,7 +32,7 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     let config = config.map_err(|problems| problems.to_string())?;
     triggers.watch(files(&config, secrets));
     let traces = config.startup.traces.as_ref().map(|settings| {
-        let collector = OtlpClient::new(unguarded_client(Resolver::default()));
+        let collector = OtlpClient::new(unguarded_client(Resolver::default(), None));
         Traces::start(settings, collector)
             .map_err(|error| format!("cannot export traces: {error}; check traces.endpoint"))
     });

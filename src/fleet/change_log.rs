@@ -27,7 +27,16 @@ use crate::{
 #[derive(Debug)]
 pub struct ChangeLog {
     fleet: Fleet,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<LogConnection>,
+}
+
+/// The way to the logs.
+#[derive(Debug)]
+enum LogConnection {
+    /// A connection of its own, on which a read waits for changes.
+    Waiting(MultiplexedConnection),
+    /// The nodes of a cluster, which are asked again and again.
+    Cluster,
 }
 
 /// The result of reading the logs.
@@ -74,6 +83,9 @@ pub enum ChangeKind {
 const WAIT: Duration = Duration::from_secs(2);
 /// A read that takes longer means that the connection is gone.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How often the logs of a cluster are read: while a fetch waits for a sibling's, and else.
+const SHORT_POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(1);
 /// The most changes of a read.
 const BATCH: usize = 256;
@@ -103,10 +115,17 @@ impl ChangeLog {
     }
 
     async fn try_next(&mut self) -> Option<LogEvent> {
-        let Some(connection) = self.connection.as_mut() else {
-            let connection = self.fleet.member.link.open_waiting().await.ok()?;
-            self.connection = Some(connection);
-            return Some(LogEvent::Connected);
+        let connection = match &mut self.connection {
+            Some(LogConnection::Waiting(connection)) => connection,
+            Some(LogConnection::Cluster) => return self.poll().await,
+            None => {
+                let connection = self.fleet.member.link.open_waiting().await.ok()?;
+                self.connection = Some(match connection {
+                    Some(connection) => LogConnection::Waiting(connection),
+                    None => LogConnection::Cluster,
+                });
+                return Some(LogEvent::Connected);
+            }
         };
         let accounts = self.fleet.accounts().into_iter();
         let read = accounts.filter_map(|account| {
@@ -129,6 +148,23 @@ impl ChangeLog {
             if let Some(account) = at.and_then(|at| accounts.get(at)) {
                 changes.extend(read_lines(account, &stream.ids));
             }
+        }
+        Some(LogEvent::Changes(changes))
+    }
+
+    /// Reads the logs in a cluster, where no command can wait for changes of several accounts.
+    async fn poll(&self) -> Option<LogEvent> {
+        let accounts = self.fleet.accounts();
+        let has_waiters = accounts.iter().any(|account| account.waiters.are_there());
+        let mut changes = Vec::new();
+        for account in &accounts {
+            if account.reading.position().is_some() {
+                // If they are too many, the account catches up, with a new connection.
+                changes.extend(account.read_on().await.ok()??);
+            }
+        }
+        if changes.is_empty() {
+            time::sleep(if has_waiters { SHORT_POLL } else { POLL }).await;
         }
         Some(LogEvent::Changes(changes))
     }

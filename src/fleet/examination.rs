@@ -9,7 +9,7 @@ use super::{
     link::{ConnectError, EngineFailure, Link},
     member::new_id,
     s3::{S3Pictures, S3Problem},
-    settings::Settings,
+    settings::{PROBE_LIMIT, Settings},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -112,11 +112,10 @@ async fn examine_redis(
     clock: &Clock,
 ) -> Vec<Examination> {
     const KEY: &str = "fleet.redis";
-    let limit = Duration::from_secs(5);
-    let link = Link::new(&settings.redis, limit, resolver.clone(), Metrics::default());
-    let Ok(link) = link else {
-        let url = "write redis://user:password@host:6379/0";
-        return vec![Examination::fault(KEY, "is not the URL of Redis", url)];
+    let settings = settings.clone().with_timeout(PROBE_LIMIT);
+    let link = match Link::new(&settings, resolver.clone(), Metrics::default()) {
+        Ok(link) => link,
+        Err(problem) => return vec![Examination::fault(KEY, problem, "")],
     };
     match link.connect().await {
         Ok(()) => {}

@@ -1,15 +1,17 @@
 //! The connection with Redis: every command has a time limit, and after a few failures in a row nothing is sent for a
 //! second, so that a Redis that hangs costs no request its time.
 
-use std::{net::SocketAddr, sync::Mutex, time::Duration};
+use std::{sync::Mutex, time::Duration};
 
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, RedisError, RedisFuture, RedisResult, ScriptInvocation,
-    Value, aio::MultiplexedConnection, io::AsyncDNSResolver,
-};
-use secrecy::{ExposeSecret, SecretString};
+use redis::{Cmd, RedisError, RedisResult, ScriptInvocation, Value, aio::MultiplexedConnection};
+use secrecy::ExposeSecret;
 use tokio::time::{self, Instant};
 
+use super::{
+    connection::{CONNECT_LIMIT, Connection, Connector},
+    endpoint::Endpoint,
+    settings::Settings,
+};
 use crate::{
     sync::lock,
     telemetry::{CommandResult, Metrics},
@@ -18,9 +20,8 @@ use crate::{
 
 /// The connection with Redis.
 pub(super) struct Link {
-    client: Client,
-    resolver: Resolver,
-    connection: tokio::sync::Mutex<Option<MultiplexedConnection>>,
+    connector: Connector,
+    connection: tokio::sync::Mutex<Option<Connection>>,
     breaker: Mutex<Breaker>,
     timeout: Duration,
     metrics: Metrics,
@@ -61,28 +62,26 @@ struct Breaker {
     is_refused: bool,
 }
 
-/// Resolves the host with our own resolver: the C library's is never used.
-struct OwnResolver(Resolver);
-
 /// Failures in a row after which nothing is sent for [`PAUSE`].
 const FAILURES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
-/// The time limit of a connection that no request waits for.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 impl Link {
+    /// The error is the remedy of a wrong URL.
     pub(super) fn new(
-        url: &SecretString,
-        timeout: Duration,
+        settings: &Settings,
         resolver: Resolver,
         metrics: Metrics,
-    ) -> RedisResult<Self> {
+    ) -> Result<Self, String> {
         Ok(Self {
-            client: Client::open(url.expose_secret())?,
-            resolver,
+            connector: Connector {
+                endpoint: Endpoint::parse(settings.redis.expose_secret())?,
+                authorities: settings.authorities.clone(),
+                resolver,
+            },
             connection: tokio::sync::Mutex::default(),
             breaker: Mutex::default(),
-            timeout,
+            timeout: settings.timeout,
             metrics,
         })
     }
@@ -101,7 +100,7 @@ impl Link {
     pub(super) async fn connect(&self) -> Result<(), ConnectError> {
         let mut connection = self.connection.lock().await;
         if connection.is_none() {
-            let made = time::timeout(CONNECT_LIMIT, self.open(Some(self.timeout))).await;
+            let made = time::timeout(CONNECT_LIMIT, self.connector.open(self.timeout)).await;
             let made = made.map_err(|_| {
                 ConnectError::Unreachable("it did not answer within 5 seconds".to_owned())
             })?;
@@ -110,9 +109,11 @@ impl Link {
         Ok(())
     }
 
-    /// A connection of its own for commands that wait at the server, such as a blocking XREAD.
-    pub(super) async fn open_waiting(&self) -> Result<MultiplexedConnection, EngineFailure> {
-        match time::timeout(CONNECT_LIMIT, self.open(None)).await {
+    /// A connection of its own for commands that wait at the server, such as a blocking XREAD. `None` for a cluster.
+    pub(super) async fn open_waiting(
+        &self,
+    ) -> Result<Option<MultiplexedConnection>, EngineFailure> {
+        match time::timeout(CONNECT_LIMIT, self.connector.open_waiting()).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(_)) | Err(_) => Err(EngineFailure),
         }
@@ -177,24 +178,14 @@ impl Link {
         Err(EngineFailure)
     }
 
-    async fn connection(&self) -> RedisResult<MultiplexedConnection> {
+    async fn connection(&self) -> RedisResult<Connection> {
         let mut connection = self.connection.lock().await;
         if let Some(connection) = &*connection {
             return Ok(connection.clone());
         }
-        let made = self.open(Some(self.timeout)).await?;
+        let made = self.connector.open(self.timeout).await?;
         *connection = Some(made.clone());
         Ok(made)
-    }
-
-    async fn open(&self, response_timeout: Option<Duration>) -> RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_LIMIT))
-            .set_response_timeout(response_timeout)
-            .set_dns_resolver(OwnResolver(self.resolver.clone()));
-        self.client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
     }
 
     fn record_success(&self) {
@@ -251,19 +242,5 @@ fn describe(error: &RedisError) -> String {
     match error.code() {
         Some(code) => format!("it answers with {code}"),
         None => format!("{:?}", error.kind()),
-    }
-}
-
-impl AsyncDNSResolver for OwnResolver {
-    fn resolve<'a, 'b: 'a>(
-        &'a self,
-        host: &'b str,
-        port: u16,
-    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
-        Box::pin(async move {
-            let found = self.0.resolve(host).await?.into_iter();
-            let found = found.map(move |address| SocketAddr::new(address, port));
-            Ok(Box::new(found) as Box<dyn Iterator<Item = SocketAddr> + Send>)
-        })
     }
 }

@@ -36,7 +36,8 @@ pub struct Member {
     /// Different for each replica, and the same after a restart on the same cache directory.
     pub(super) id: String,
     pub(super) secrets: SecretKeys,
-    secret: String,
+    /// The fingerprint of the fleet's secret.
+    pub(super) secret: String,
     pub(super) replicas: u32,
     pub(super) reserve: u32,
     /// How long Redis keeps an entry without a change.
@@ -99,7 +100,7 @@ impl Member {
         settings: &Settings,
         replica: Replica,
         s3: Option<Arc<S3Pictures>>,
-    ) -> redis::RedisResult<Self> {
+    ) -> Result<Self, String> {
         let Replica {
             id,
             keep_entries,
@@ -107,7 +108,7 @@ impl Member {
             clock,
             metrics,
         } = replica;
-        let link = Link::new(&settings.redis, settings.timeout, resolver, metrics.clone())?;
+        let link = Link::new(settings, resolver, metrics.clone())?;
         let link = Arc::new(link);
         let pictures: Arc<dyn PictureStore> = match s3 {
             Some(s3) => s3,
@@ -174,6 +175,22 @@ impl Member {
         }
         state.has_warned = !has_number;
         Ok(Renewal::Member)
+    }
+
+    /// How the budgets are divided, as replicas compare it.
+    pub(super) fn division(&self) -> String {
+        format!("{} replicas, reserve {}", self.replicas, self.reserve)
+    }
+
+    /// The fingerprint of the secret and the division that Redis has.
+    pub(super) async fn stored_settings(&self) -> Result<[Option<String>; 2], EngineFailure> {
+        let command = redis::cmd("HMGET")
+            .arg(self.fleet_key("settings"))
+            .arg("secret")
+            .arg("division")
+            .take();
+        let value = self.link.send("probe", &command).await?;
+        FromRedisValue::from_redis_value(value).map_err(|_| EngineFailure)
     }
 
     /// The replicas that live.

@@ -36,10 +36,8 @@ struct NewAccounts {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FleetError {
     /// The URL is wrong.
-    #[error(
-        "fleet.redis is not the URL of a Redis server; write redis://user:password@host:6379/0"
-    )]
-    Url,
+    #[error("fleet.redis {0}")]
+    Url(String),
     /// The password is wrong, or the user lacks a right.
     #[error(
         "Redis refuses the credential in fleet.redis; check its user, its password and its rights: docs/fleet.md has them"
@@ -91,8 +89,9 @@ pub enum FleetError {
 
 /// How often a start tries to become a member.
 const ATTEMPTS: usize = 3;
-/// How often the membership is renewed.
-const RENEWAL: Duration = Duration::from_secs(10);
+/// The seconds after which the membership is renewed.
+const RENEWAL: u32 = 10;
+const SECOND: Duration = Duration::from_secs(1);
 
 impl Fleet {
     /// A name for a replica that has none yet.
@@ -106,7 +105,7 @@ impl Fleet {
             Some(s3) => Some(open_pictures(s3, &replica).await?),
             None => None,
         };
-        let member = Member::new(settings, replica, s3).map_err(|_| FleetError::Url)?;
+        let member = Member::new(settings, replica, s3).map_err(FleetError::Url)?;
         let fleet = Self {
             member: Arc::new(member),
             accounts: Arc::default(),
@@ -134,25 +133,16 @@ impl Fleet {
     }
 
     fn accept(&self, renewal: Renewal) -> Result<(), FleetError> {
-        let Member {
-            fleet,
-            replicas,
-            reserve,
-            ..
-        } = &*self.member;
-        let fleet = fleet.clone();
+        let (fleet, replicas) = (self.member.fleet.clone(), self.member.replicas);
         match renewal {
             Renewal::Member => Ok(()),
             Renewal::OtherSecret => Err(FleetError::OtherSecret(fleet)),
             Renewal::OtherDivision(theirs) => Err(FleetError::OtherDivision {
                 fleet,
-                own: format!("{replicas} replicas, reserve {reserve}"),
+                own: self.member.division(),
                 theirs,
             }),
-            Renewal::Full => Err(FleetError::Full {
-                fleet,
-                replicas: *replicas,
-            }),
+            Renewal::Full => Err(FleetError::Full { fleet, replicas }),
         }
     }
 
@@ -238,9 +228,12 @@ impl Fleet {
     /// Renews the membership for ever.
     pub async fn stay(&self) {
         loop {
-            time::sleep(RENEWAL).await;
-            // The next command reports the trouble.
-            let _ = self.member.link.connect().await;
+            // A connection takes longer than a command may, so none is made for a command alone.
+            for _ in 0..RENEWAL {
+                time::sleep(SECOND).await;
+                // The next command reports the trouble.
+                let _ = self.member.link.connect().await;
+            }
             let _ = self.member.renew().await;
         }
     }

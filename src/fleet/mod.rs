@@ -16,8 +16,11 @@
 //!
 //! * `settings`: the settings
 //! * `membership`: this replica's membership, and the accounts that it shares
+//! * `probe`: looks whether a configuration fits to the fleet
 //! * `member`: its link, its number, and the server's clock
-//! * `link`: the connection with Redis
+//! * `link`: the connection with Redis, with its time limits and its breaker
+//! * `connection`: makes connections
+//! * `endpoint`: the address of Redis
 //! * `scripts`: the scripts that Redis runs
 //! * `account`: an account that the replicas share, its leases and its budget
 //! * `entries`: its entries and pictures
@@ -62,6 +65,8 @@ mod breaker;
 mod catch_up;
 mod change_log;
 mod changes;
+mod connection;
+mod endpoint;
 mod entries;
 mod examination;
 mod exchange;
@@ -70,6 +75,7 @@ mod link;
 mod member;
 mod membership;
 mod pictures;
+mod probe;
 mod reading;
 mod reserve;
 mod s3;
@@ -91,6 +97,7 @@ pub use link::EngineFailure;
 pub use member::Replica;
 pub use membership::{Fleet, FleetError};
 pub use pictures::{PictureName, PictureStore};
+pub use probe::{Probe, ProbedAccount, probe};
 pub use s3::{S3Problem, S3Settings, check_endpoint};
 pub use settings::{Settings, check_url, fingerprint};
 pub use shared_entry::{SharedEntry, SharedPicture};

@@ -2,10 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use redis::IntoConnectionInfo;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::s3::S3Settings;
+use super::{endpoint::Endpoint, s3::S3Settings};
 
 /// The settings of a fleet.
 #[derive(Clone)]
@@ -14,6 +13,8 @@ pub struct Settings {
     pub name: String,
     /// The URL of Redis, which may have a password in it.
     pub redis: SecretString,
+    /// The certificates of the authorities that are trusted, in PEM, instead of the public ones.
+    pub authorities: Option<Vec<u8>>,
     /// The secret from which faces' names in Redis are derived.
     pub secret: SecretString,
     /// The most replicas.
@@ -24,6 +25,16 @@ pub struct Settings {
     pub timeout: Duration,
     /// The S3 store of pictures; without one, they are in Redis.
     pub s3: Option<S3Settings>,
+}
+
+/// The time limit of a command that no request waits for.
+pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+impl Settings {
+    /// The same with another time limit of commands.
+    pub(super) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
 }
 
 /// A short name of a secret, to compare it with another one.
@@ -37,16 +48,7 @@ pub fn fingerprint(secret: &SecretString) -> String {
 
 /// Whether `url` is that of a Redis server. The error is the remedy.
 pub fn check_url(url: &str) -> Result<(), String> {
-    let remedy = "write redis://user:password@host:6379/0, or rediss:// with TLS";
-    let is_known = ["redis://", "rediss://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme));
-    if !is_known {
-        return Err(format!("is not the URL of a Redis server; {remedy}"));
-    }
-    url.into_connection_info()
-        .map(|_| ())
-        .map_err(|_| format!("is not a complete URL; {remedy}"))
+    Endpoint::parse(url).map(|_| ())
 }
 
 impl fmt::Debug for Settings {
@@ -54,36 +56,12 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("name", &self.name)
             .field("redis", &fingerprint(&self.redis))
+            .field("authorities", &self.authorities.as_ref().map(Vec::len))
             .field("secret", &fingerprint(&self.secret))
             .field("replicas", &self.replicas)
             .field("reserve", &self.reserve)
             .field("timeout", &self.timeout)
             .field("s3", &self.s3)
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_urls_of_a_redis_server_are_accepted() {
-        for url in ["redis://redis:6379", "rediss://:word@cache.example/2"] {
-            assert_eq!(check_url(url), Ok(()), "{url}");
-        }
-        for url in [
-            "",
-            "redis",
-            "http://redis:6379",
-            "redis+sentinel://a",
-            "redis://",
-        ] {
-            let remedy = check_url(url).unwrap_err();
-            assert!(
-                remedy.contains("redis://user:password@host"),
-                "{url}: {remedy}"
-            );
-        }
     }
 }

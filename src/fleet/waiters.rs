@@ -38,4 +38,10 @@ impl Waiters {
             notify.notify_one();
         }
     }
+
+    /// Whether a fetch waits.
+    pub(super) fn are_there(&self) -> bool {
+        let waiters = lock(&self.0);
+        waiters.values().any(|notify| Arc::strong_count(notify) > 1)
+    }
 }

@@ -12,6 +12,10 @@ use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use tokio::{sync::Semaphore, time};
 use tower_service::Service;
 use url::Url;
@@ -294,9 +298,11 @@ impl fmt::Debug for Client {
 }
 
 /// A client that may connect to every address, for a server that the operator chose. It resolves names
-/// and connects like the other clients here.
+/// and connects like the other clients here. `authorities` are certificates in PEM that are trusted instead of the public
+/// ones.
 pub fn unguarded_client(
     resolver: Resolver,
+    authorities: Option<&[u8]>,
 ) -> impl Service<
     Request<Full<Bytes>>,
     Response = Response<Incoming>,
@@ -315,7 +321,29 @@ pub fn unguarded_client(
             .filter_map(|net| net.parse().ok())
             .collect(),
     };
-    http(Arc::new(guard), resolver, KEPT_CONNECTIONS)
+    let connector = HttpsConnectorBuilder::new();
+    let connector = match authorities {
+        Some(pem) => connector.with_tls_config(trusting(pem)),
+        None => connector.with_webpki_roots(),
+    };
+    pool(
+        connector
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(Dial::new(Arc::new(guard), resolver)),
+        KEPT_CONNECTIONS,
+    )
+}
+
+/// TLS that trusts these authorities alone.
+fn trusting(pem: &[u8]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    let authorities = CertificateDer::pem_slice_iter(pem);
+    // The configuration has at least one. Without any, no server is trusted.
+    roots.add_parsable_certificates(authorities.filter_map(Result::ok));
+    ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 /// The largest number of idle connections to a host.
@@ -332,6 +360,14 @@ where
         .https_or_http()
         .enable_http1()
         .wrap_connector(Dial::new(guard, resolver));
+    pool(connector, kept)
+}
+
+fn pool<B>(connector: HttpsConnector<Dial>, kept: usize) -> Http<B>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
     legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         // Most gateways run on Node, which closes an idle connection after five seconds.

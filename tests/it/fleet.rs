@@ -1,6 +1,7 @@
 //! A fleet: replicas that share an account through Redis, and their answers when Redis fails.
 
 mod account_state;
+mod engines;
 mod faults;
 mod gaps;
 mod model;

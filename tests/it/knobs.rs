@@ -370,7 +370,7 @@ fn an_open_listener_on_a_public_address_needs_allow_public() {
 }
 
 /// Every setting, and the test that changes it: `file::test`.
-const TURNED: [(&str, &str); 108] = [
+const TURNED: [(&str, &str); 110] = [
     ("server.listen", "cli::a_unix_socket_serves_faces_too"),
     (
         "server.certificate",
@@ -754,6 +754,10 @@ const TURNED: [(&str, &str); 108] = [
         "fleet::settings::fleets_of_other_names_or_on_other_servers_share_nothing",
     ),
     (
+        "fleet.redis_ca",
+        "fleet::engines::a_redis_with_a_certificate_of_a_private_authority_is_trusted_by_redis_ca",
+    ),
+    (
         "fleet.secret",
         "fleet::sharing::a_replica_with_another_secret_is_refused",
     ),
@@ -780,6 +784,10 @@ const TURNED: [(&str, &str); 108] = [
     (
         "fleet.s3.endpoint",
         "fleet::s3::a_picture_of_a_sibling_comes_from_the_store_and_is_not_in_redis",
+    ),
+    (
+        "fleet.s3.ca",
+        "fleet::s3::a_store_with_a_certificate_of_a_private_authority_is_trusted_by_its_ca",
     ),
     (
         "fleet.s3.region",

@@ -1,7 +1,8 @@
 //! Reads `[fleet]`: the Redis through which several replicas share accounts.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{fs, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use secrecy::ExposeSecret;
 
 use crate::{
@@ -26,7 +27,13 @@ pub(super) const SECTION: Section = Section {
         Key::required::<SecretReference>(
             "redis",
             "write env:NAME or file:PATH of the URL of Redis",
-            "The URL of Redis or Valkey, with its password: `redis://user:password@host:6379/0`, or `rediss://` for TLS with a certificate of a public authority.",
+            "The URL of Redis or Valkey, with its password: `redis://user:password@host:6379/0`, or `rediss://` for TLS. Several hosts with commas between them are nodes of a cluster; `redis+sentinel://user:password@host:26379,host:26379/NAME` is the primary that Sentinels call NAME.",
+        )
+        .at_restart(),
+        Key::optional::<PathBuf>(
+            "redis_ca",
+            "the public ones",
+            "A PEM file with the certificates of the authorities that are trusted for `rediss://`.",
         )
         .at_restart(),
         Key::required::<SecretReference>(
@@ -79,7 +86,13 @@ const S3: Section = Section {
         Key::required::<UrlText>(
             "endpoint",
             "write the URL of the store, such as http://garage:3900",
-            "The URL of the store, without the bucket. No other server is asked; with `https://`, its certificate is of a public authority.",
+            "The URL of the store, without the bucket. No other server is asked.",
+        )
+        .at_restart(),
+        Key::optional::<PathBuf>(
+            "ca",
+            "the public ones",
+            "A PEM file with the certificates of the authorities that are trusted for `https://`.",
         )
         .at_restart(),
         Key::new::<String>(
@@ -100,13 +113,9 @@ const S3: Section = Section {
             "The key.",
         )
         .at_restart(),
-        Key::new::<Duration>(
-            "timeout",
-            "1s",
-            "How long a request to the store may take.",
-        )
-        .at_least("20ms")
-        .at_restart(),
+        Key::new::<Duration>("timeout", "1s", "How long a request to the store may take.")
+            .at_least("20ms")
+            .at_restart(),
     ],
     sections: &[],
 };
@@ -118,6 +127,7 @@ pub(super) fn read(reader: &Reader<'_>, is_set: bool, archives: bool) -> Option<
         false => reader.waived("name"),
     };
     let redis = secret(reader, "redis", is_set);
+    let authorities = authorities(reader, "redis_ca");
     let secret = secret(reader, "secret", is_set);
     let replicas = reader.get::<NonZeroU32>("replicas").get();
     let reserve = reader.get::<NonZeroU32>("reserve").get();
@@ -155,6 +165,7 @@ pub(super) fn read(reader: &Reader<'_>, is_set: bool, archives: bool) -> Option<
     Some(Settings {
         name,
         redis,
+        authorities,
         secret,
         replicas,
         reserve,
@@ -168,6 +179,7 @@ fn read_s3(reader: &Reader<'_>, is_set: bool, archives: bool) -> Option<S3Settin
         true => (reader.optional("bucket"), reader.optional("endpoint")),
         false => (reader.waived("bucket"), reader.waived("endpoint")),
     };
+    let authorities = authorities(reader, "ca");
     let region = reader.get("region");
     let access_key = secret(reader, "access_key", is_set);
     let secret_key = secret(reader, "secret_key", is_set);
@@ -187,12 +199,38 @@ fn read_s3(reader: &Reader<'_>, is_set: bool, archives: bool) -> Option<S3Settin
     Some(S3Settings {
         bucket,
         endpoint,
+        authorities,
         region,
         access_key: access_key?,
         secret_key: secret_key?,
         timeout,
         archives,
     })
+}
+
+/// The certificates of the authorities in a file.
+fn authorities(reader: &Reader<'_>, name: &str) -> Option<Vec<u8>> {
+    let path: PathBuf = reader.optional(name)?;
+    let found = fs::read(&path).map_err(|error| format!("cannot be read: {error}"));
+    let found = found.and_then(|pem| {
+        let first = CertificateDer::pem_slice_iter(&pem).next();
+        let remedy = "has no certificate; write the path of a file with BEGIN CERTIFICATE in it";
+        match first {
+            Some(Ok(_)) => Ok(pem),
+            _ => Err(remedy.to_owned()),
+        }
+    });
+    match found {
+        Ok(pem) => {
+            // The path may stay the same while the file changes.
+            reader.changes_at_restart(name, &String::from_utf8_lossy(&pem));
+            Some(pem)
+        }
+        Err(problem) => {
+            reader.problem(name, format!("{} {problem}", path.display()));
+            None
+        }
+    }
 }
 
 fn secret(reader: &Reader<'_>, name: &str, is_set: bool) -> Option<secrecy::SecretString> {

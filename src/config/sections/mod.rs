@@ -297,6 +297,9 @@ mod tests {
             ("log.level", _) => text("debug"),
             ("providers.dir", _) => text(&folder.join("descriptions").display().to_string()),
             ("fleet.redis", _) => text("env:OTHER_REDIS"),
+            ("fleet.redis_ca" | "fleet.s3.ca", _) => {
+                text(&format!("{}/a.certificate.pem", folder.display()))
+            }
             ("fleet.reserve", _) => Value::Integer(7),
             ("instances.NAME.provider", _) => text("wappfy"),
             ("instances.NAME.fallback", _) => Value::Array(vec![text("inbox")]),

@@ -64,7 +64,7 @@ impl S3Pictures {
     ) -> Result<Self, S3Problem> {
         let endpoint: Uri = settings.endpoint.parse().map_err(|_| S3Problem::Endpoint)?;
         let connector = Connector {
-            http: unguarded_client(resolver),
+            http: unguarded_client(resolver, settings.authorities.as_deref()),
             endpoint,
         };
         // A second try is for a kept connection that was closed just then; the time limit is for both.

@@ -14,6 +14,8 @@ pub struct S3Settings {
     pub bucket: String,
     /// The URL of the store, without the bucket.
     pub endpoint: String,
+    /// The certificates of the authorities that are trusted, in PEM, instead of the public ones.
+    pub authorities: Option<Vec<u8>>,
     /// The region, which requests are signed for.
     pub region: String,
     /// The name of the key.
@@ -45,6 +47,7 @@ impl fmt::Debug for S3Settings {
         f.debug_struct("S3Settings")
             .field("bucket", &self.bucket)
             .field("endpoint", &self.endpoint)
+            .field("authorities", &self.authorities.as_ref().map(Vec::len))
             .field("region", &self.region)
             .field("access_key", &fingerprint(&self.access_key))
             .field("secret_key", &fingerprint(&self.secret_key))

@@ -1,5 +1,7 @@
 //! What operators see of a fleet: its record, readiness, and the doctor's findings.
 
+use std::fs;
+
 use faceplate::emulator::{Emulator, Options};
 use serde_json::Value;
 
@@ -156,11 +158,7 @@ async fn the_doctor_looks_at_the_engines_of_the_fleet() {
     let page = include_str!("../../../docs/fleet.md");
     let mut lines = page.lines();
     let least = lines.find(|line| line.starts_with("ACL SETUSER faceplate"));
-    // Redis has it since version 7.2.
-    let words = least
-        .unwrap()
-        .split(' ')
-        .filter(|word| *word != "+client|setinfo");
+    let words = least.unwrap().split(' ');
     let _: String = redis.ask(&words.collect::<Vec<_>>());
     let least = format!("redis://faceplate:PASSWORD@{}", redis.address());
     assert_found(
@@ -197,5 +195,68 @@ async fn a_replica_with_pictures_in_redis_says_so() {
     assert_eq!(
         (&own["pictures"], &own["pictures_up"]),
         (&"redis".into(), &true.into())
+    );
+}
+
+/// The output of `faceplate check` with these lines of `[fleet]` and this Redis.
+fn check(program: &Program, redis: &str, secret: &str) -> (bool, String) {
+    let mut command = program.command(&["check"]);
+    command.env("REDIS", redis).env("FLEET_SECRET", secret);
+    command.env("S3_KEY", s3::ACCESS_KEY);
+    command.env("S3_SECRET", s3::SECRET_KEY);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success(), said + &errors(&output))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_asks_the_engines_whether_the_replica_fits() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let budget = "lookups = { per_minute = 60000, burst = 10000 }\nrefreshes = { per_minute = 6000, burst = 1000 }";
+    let first = replica(&redis, &store.lines()).instance(budget);
+    let first = first.start().await;
+    let fleet = format!(
+        "[fleet]\nname = \"crm\"\nredis = \"env:REDIS\"\nsecret = \"env:FLEET_SECRET\"\npictures = \"s3\"\n[fleet.s3]\n{}\n",
+        store.lines()
+    );
+    let program = Program::before(&first.emulator, &fleet);
+    let secret = "a fleet secret for tests";
+    let (is_good, said) = check(&program, &redis.url(), secret);
+    assert!(is_good && said.contains("1 replica(s) live"), "{said}");
+    assert!(store.objects("").is_empty());
+
+    let (is_good, said) = check(&program, &redis.url(), "another fleet secret");
+    assert!(!is_good && said.contains("another fleet.secret"), "{said}");
+    let wrong = redis.url().replace("redis://", "redis://:wrong@");
+    let (is_good, said) = check(&program, &wrong, secret);
+    assert!(
+        !is_good && said.contains("refuses the credential"),
+        "{said}"
+    );
+    let (is_good, said) = check(&program, "redis://127.0.0.1:1", secret);
+    assert!(is_good, "{said}");
+    assert!(said.contains("fleet.redis cannot be reached"), "{said}");
+
+    let config = fs::read_to_string(program.config()).unwrap();
+    let other = Program::before(&first.emulator, &fleet);
+    fs::write(other.config(), config.replace("60000", "60")).unwrap();
+    let (is_good, said) = check(&other, &redis.url(), secret);
+    assert!(!is_good && said.contains("the same budget"), "{said}");
+    let other = fleet.replace("[fleet.s3]", "replicas = 5\n[fleet.s3]");
+    let other = Program::before(&first.emulator, &other);
+    let (is_good, said) = check(&other, &redis.url(), secret);
+    assert!(
+        !is_good && said.contains("the same fleet.replicas"),
+        "{said}"
+    );
+    let other = fleet.replace("bucket = \"faces\"", "bucket = \"missing\"");
+    let other = Program::before(&first.emulator, &other);
+    let (is_good, said) = check(&other, &redis.url(), secret);
+    assert!(!is_good && said.contains("fleet.s3.bucket"), "{said}");
+    drop(store);
+    let (is_good, said) = check(&program, &redis.url(), secret);
+    assert!(
+        is_good && said.contains("fleet.s3 cannot be reached"),
+        "{said}"
     );
 }

@@ -2,14 +2,17 @@
 
 use std::{
     fs,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use faceplate::emulator::Picture;
+use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{PATIENT, patient};
 use crate::support::{
@@ -228,6 +231,32 @@ async fn a_wrong_key_or_bucket_is_refused_at_the_start_with_the_remedy() {
         let error = error.to_string();
         assert!(error.contains(remedy), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_with_a_certificate_of_a_private_authority_is_trusted_by_its_ca() {
+    let issued = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s3-ca.pem");
+    fs::write(&path, issued.cert.pem()).unwrap();
+    let key = PrivatePkcs8KeyDer::from(issued.signing_key.serialize_der());
+    let tls = ServerConfig::builder().with_no_client_auth();
+    let tls = tls.with_single_cert(vec![issued.cert.der().clone()], key.into());
+    let tls = TlsAcceptor::from(Arc::new(tls.unwrap()));
+    let (redis, store) = (RedisServer::start(), S3Server::start_with(Some(tls)).await);
+    let lines = store.lines().replace("http://", "https://");
+    let trusting = format!("{lines}\nca = \"{}\"", path.display());
+    let [first, second] = pair(&redis, [&trusting, &lines]).await;
+    first
+        .face("waha", FACE)
+        .await
+        .assert_picture(&first.bytes(FACE));
+    assert_eq!(store.objects("pictures").len(), 1);
+    // The other one does not trust the store, so it asks the vendor.
+    first.traffic();
+    let other = second.face("waha", FACE).await;
+    other.assert_picture(&first.bytes(FACE));
+    assert_eq!(first.traffic(), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

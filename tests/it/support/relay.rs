@@ -1,11 +1,12 @@
 //! A relay between a server and Redis, which a test can cut or make hang.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
+    time,
 };
 
 /// A relay, which ends on drop.
@@ -22,7 +23,20 @@ pub enum State {
     Cut,
     /// Nothing passes.
     Hang,
+    /// Commands pass, and their answers do not.
+    Deaf,
+    /// Everything passes late.
+    Slow,
 }
+
+/// The way of bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Out,
+    Back,
+}
+
+const DELAY: Duration = Duration::from_millis(300);
 
 impl Relay {
     pub async fn to(target: String) -> Self {
@@ -57,8 +71,8 @@ async fn relay(client: TcpStream, target: String, states: watch::Receiver<State>
     let (mut from_server, mut to_server) = server.into_split();
     let mut ends = states.clone();
     tokio::select! {
-        () = copy(&mut from_client, &mut to_server, states.clone()) => {}
-        () = copy(&mut from_server, &mut to_client, states) => {}
+        () = copy(&mut from_client, &mut to_server, states.clone(), Way::Out) => {}
+        () = copy(&mut from_server, &mut to_client, states, Way::Back) => {}
         _ = ends.wait_for(|state| *state == State::Cut) => {}
     }
 }
@@ -67,14 +81,25 @@ async fn copy(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),
     mut states: watch::Receiver<State>,
+    way: Way,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else {
             return;
         };
-        let passes = states.wait_for(|state| *state == State::Pass).await.is_ok();
-        if !passes || to.write_all(&buffer[..read]).await.is_err() {
+        let passes = |state: &State| match state {
+            State::Pass | State::Slow => true,
+            State::Deaf => way == Way::Out,
+            State::Cut | State::Hang => false,
+        };
+        let Ok(state) = states.wait_for(passes).await.map(|state| *state) else {
+            return;
+        };
+        if state == State::Slow {
+            time::sleep(DELAY).await;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
     }

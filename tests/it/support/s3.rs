@@ -8,6 +8,7 @@ use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_rustls::TlsAcceptor;
 
 use super::files_below;
 
@@ -25,6 +26,11 @@ pub struct S3Server {
 
 impl S3Server {
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts it with TLS.
+    pub async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join(BUCKET)).unwrap();
         let files = FileSystem::new(folder.path()).unwrap();
@@ -35,9 +41,18 @@ impl S3Server {
         let address = listener.local_addr().unwrap().to_string();
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let connection = http1::Builder::new();
-                let connection = connection.serve_connection(TokioIo::new(socket), service.clone());
-                tokio::spawn(connection);
+                let (service, tls) = (service.clone(), tls.clone());
+                tokio::spawn(async move {
+                    let connection = http1::Builder::new();
+                    let Some(tls) = tls else {
+                        return connection
+                            .serve_connection(TokioIo::new(socket), service)
+                            .await
+                            .ok();
+                    };
+                    let socket = TokioIo::new(tls.accept(socket).await.ok()?);
+                    connection.serve_connection(socket, service).await.ok()
+                });
             }
         });
         Self {
