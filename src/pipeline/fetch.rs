@@ -256,24 +256,6 @@ impl Fetch {
         self.settle(before, asked_at, answer).await
     }
 
-    /// The tombstone of a face that was forgotten when the instance had another account: forgetting is about
-    /// the person.
-    pub(super) async fn earlier_tombstone(&self, before: &CacheAnswer) -> Option<Arc<Entry>> {
-        if !matches!(before, CacheAnswer::Absent) {
-            return None;
-        }
-        let (store, now) = (&self.shared.store, self.shared.clock.now());
-        for name in self.instance.earlier_cache_names() {
-            for subject in self.instance.names(self.person) {
-                let entry = store.find(&Key::new(name, &subject)).await;
-                if let Some(entry) = entry.filter(|entry| entry.is_forgotten(now)) {
-                    return Some(entry);
-                }
-            }
-        }
-        None
-    }
-
     /// Whether the cache answers now: another fetch may have ended, or the face may have been forgotten,
     /// between the decision to fetch and the start of this fetch.
     pub(super) fn is_answered(&self, entry: &Entry) -> bool {

@@ -1,8 +1,10 @@
 //! One person, one face: the name under which a person's face is kept, and the other names that may have an entry.
 
+use std::sync::Arc;
+
 use super::{Faces, Instance, fetch::Fetch};
 use crate::{
-    avatar::{Spelling, Subject},
+    avatar::{Entry, Key, Spelling, Subject},
     store::{CacheAnswer, Owner},
 };
 
@@ -46,6 +48,24 @@ impl Fetch {
             }
         }
         before
+    }
+
+    /// The tombstone of a face that was forgotten when the instance had another account: forgetting is about
+    /// the person.
+    pub(super) async fn earlier_tombstone(&self, before: &CacheAnswer) -> Option<Arc<Entry>> {
+        if !matches!(before, CacheAnswer::Absent) {
+            return None;
+        }
+        let (store, now) = (&self.shared.store, self.shared.clock.now());
+        for name in self.instance.earlier_cache_names() {
+            for subject in self.instance.names(self.person) {
+                let entry = store.find(&Key::new(name, &subject)).await;
+                if let Some(entry) = entry.filter(|entry| entry.is_forgotten(now)) {
+                    return Some(entry);
+                }
+            }
+        }
+        None
     }
 }
 
