@@ -57,8 +57,11 @@ impl Faces {
                     && is_newer
                     && let Ok(SharedFace::Entry(shared)) = account.shared_face(&subject).await
                 {
-                    // Else a fetch takes it.
-                    let _ = self.adopt_shared(&account, &owner, *shared).await;
+                    let adopted = self.adopt_shared(&account, &owner, *shared).await;
+                    if adopted.is_err() {
+                        // The fetch of the next request takes it.
+                        self.purge_face(&owner, PurgeMode::Soft).await;
+                    }
                 }
             }
             ChangeKind::Forgotten(subject, left) => {

@@ -113,6 +113,26 @@ async fn a_replica_that_cannot_read_a_newer_picture_does_not_replace_it_by_its_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_newer_picture_that_a_replica_could_not_read_is_shown_as_soon_as_it_can() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let (first, second, relay) = pair(&redis, &store).await;
+    first.face("waha", FACE).await;
+    second.face("waha", FACE).await;
+    relay.set(State::Cut);
+    first
+        .vendors()
+        .set_picture(FACE, Picture::Face(77))
+        .unwrap();
+    first.vendors().forget_vendor_cache();
+    refresh(&first).await;
+    catch_up(&redis).await;
+    relay.set(State::Pass);
+    let picture = first.bytes(FACE);
+    let is_shown = async || second.face("waha", FACE).await.body == picture;
+    until(is_shown, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_entries_that_redis_missed_are_offered_to_it_although_it_fails_again_meanwhile() {
     let redis = RedisServer::start();
     let relay = Relay::to(redis.address()).await;
