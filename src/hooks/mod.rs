@@ -145,8 +145,6 @@ impl Hooks {
             self.report(path.instance, "an event is not signed with hook.hmac_key");
             return Err(Error::Signature);
         }
-        // The semaphore is never closed.
-        let _reading = self.reading.acquire().await;
         let counts = self.take(path.instance, &head.headers, &body).await?;
         Ok(respond::json(&counts))
     }
@@ -176,7 +174,11 @@ impl Hooks {
             (Err(_), Some(pattern)) => &pattern.settings().provider,
             (Err(_), None) => return Err(Error::NoRoute),
         };
-        let event = description.read_event(body, is_form(headers));
+        let event = {
+            // The semaphore is never closed.
+            let _reading = self.reading.acquire().await;
+            description.read_event(body, is_form(headers))
+        };
         let made = instance.as_ref().ok().map(|made| &**made);
         self.faces.record_reading(&description.name, made, &event);
         let event = match event {
