@@ -4,21 +4,10 @@ use std::{io::Write, net::TcpStream, os::unix::fs::PermissionsExt};
 
 use crate::support::{
     Answer, LIMIT,
-    program::{Program, Running, errors, impossible},
+    program::{GOOD, Program, Running, errors, impossible},
     until,
 };
 use faceplate::emulator::{Emulator, Fault, Options, Rule, Vendor};
-
-const GOOD: &str = r#"
-[access]
-signing_keys = ["env:SIGNING_KEY"]
-[cache]
-dir = "DIR/cache"
-[instances.sales]
-provider = "wawp"
-account = "123456789"
-token = "env:TOKEN"
-"#;
 
 async fn emulator() -> Emulator {
     Emulator::start(Options::default()).await.unwrap()

@@ -1,17 +1,6 @@
 //! The hints of `faceplate check`: what a misspelled name was meant to be, and values that are allowed but dangerous.
 
-use crate::support::program::{Program, errors};
-
-const GOOD: &str = r#"
-[access]
-signing_keys = ["env:SIGNING_KEY"]
-[cache]
-dir = "DIR/cache"
-[instances.sales]
-provider = "wawp"
-account = "123456789"
-token = "env:TOKEN"
-"#;
+use crate::support::program::{GOOD, Program, errors};
 
 /// The exit code and the errors of `faceplate check` with `more` behind the good configuration.
 fn check(more: &str, env: &[(&str, &str)]) -> (Option<i32>, String) {

@@ -15,6 +15,18 @@ use faceplate::emulator::Emulator;
 
 use super::{LIMIT, private};
 
+/// The least configuration: one account of a gateway that is not called.
+pub const GOOD: &str = r#"
+[access]
+signing_keys = ["env:SIGNING_KEY"]
+[cache]
+dir = "DIR/cache"
+[instances.sales]
+provider = "wawp"
+account = "123456789"
+token = "env:TOKEN"
+"#;
+
 /// A folder with a configuration in it.
 pub struct Program {
     pub folder: tempfile::TempDir,
