@@ -59,23 +59,10 @@ impl Faces {
 
     /// The same pipeline with other settings. It shares the store, the fetches in flight and the locks.
     pub fn with_settings(&self, settings: Settings) -> Self {
-        let shared = &self.shared;
         Self {
             shared: Arc::new(Shared {
-                store: shared.store.clone(),
-                fleet: shared.fleet.clone(),
-                single_flight: shared.single_flight.clone(),
                 settings,
-                clock: shared.clock.clone(),
-                metrics: shared.metrics.clone(),
-                thumbnailer: shared.thumbnailer.clone(),
-                key_locks: shared.key_locks.clone(),
-                recent: shared.recent.clone(),
-                copies: shared.copies.clone(),
-                changes: shared.changes.clone(),
-                event_tasks: shared.event_tasks.clone(),
-                long_waits: shared.long_waits.clone(),
-                shutdown: shared.shutdown.clone(),
+                ..Shared::clone(&self.shared)
             }),
         }
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The parts that every look-up and every fetch uses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) store: Arc<Store>,
     /// The fleet, if this replica is a member of one.
