@@ -10,7 +10,12 @@ use clap::Subcommand;
 use hyper::{Method, StatusCode, body::Bytes};
 use serde_json::json;
 
-use super::{admin_client, config_arg::ConfigArg, output::say, progress::Progress};
+use super::{
+    admin_client,
+    config_arg::{self, ConfigArg},
+    output::say,
+    progress::Progress,
+};
 use crate::{
     app::{self, StartError},
     avatar::Subject,
@@ -236,6 +241,8 @@ async fn forget(config: &Config, local: Config, name: &str, subject: &str) -> Re
     let subject: Subject = subject.parse().map_err(|why| format!("not a JID: {why}"))?;
     match offline(config, local).await? {
         Some((faces, instances)) => {
+            // The other replicas would go on showing the face.
+            config_arg::check_alone(config)?;
             let is_on_disk = match known(&instances, name).await {
                 Some(instance) => {
                     let forgotten = faces.forget(&instance, subject).await;

@@ -31,6 +31,17 @@ impl ConfigArg {
     }
 }
 
+/// Refuses a command that the siblings of a fleet have to hear of, if no server runs with this configuration.
+pub(super) fn check_alone(config: &Config) -> Result<(), String> {
+    match config.startup.fleet {
+        None => Ok(()),
+        Some(_) => Err(
+            "this configuration is that of a replica of a fleet, and no server runs with it, so the other replicas would not hear of the command; start the replica, or run the command beside another one"
+                .to_owned(),
+        ),
+    }
+}
+
 /// The instance called `name`.
 pub(super) fn instance<'c>(config: &'c Config, name: &str) -> Result<Cow<'c, Instance>, String> {
     config.reloadable.instance(name).ok_or_else(|| {

@@ -77,6 +77,8 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
     };
     let run = match app::offline(local) {
         Ok((faces, instances)) => {
+            // Its calls would not count against the budget that the replicas share.
+            config_arg::check_alone(&config)?;
             let warmups = Warmups::new(faces);
             let instance = instances.make(name, Demand::Credential).await;
             let instance = instance.map_err(|_| "the instance cannot be made")?;

@@ -313,3 +313,27 @@ async fn a_directory_of_another_server_is_named_as_such() {
     let bytes = scene.emulator.control().face_bytes(jid).unwrap();
     face(&scene, jid).await.assert_picture(&bytes);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_replica_of_a_fleet_forgets_no_face_and_makes_no_calls_behind_its_siblings() {
+    let scene = Scene::before_the_start().await;
+    let fleet = "[fleet]\nname = \"crm\"\nredis = \"env:REDIS\"\nsecret = \"env:SIGNING_KEY\"";
+    let replica = Program::before(&scene.emulator, fleet);
+    for (program, is_refused) in [(&replica, true), (&scene.program, false)] {
+        // Commands make no cache directory.
+        fs::create_dir(program.folder.path().join("cache")).unwrap();
+        for args in [
+            &["cache", "forget", "waha", "628100000001"][..],
+            &["warm", "waha", "--chats"],
+        ] {
+            let mut command = program.command(args);
+            let output = command.env("REDIS", "redis://127.0.0.1:1").output();
+            let output = output.unwrap();
+            let said = errors(&output);
+            assert_eq!(output.status.success(), !is_refused, "{args:?}: {said}");
+            assert_eq!(said.contains("a replica of a fleet"), is_refused, "{said}");
+        }
+        let calls = scene.emulator.control().calls().api;
+        assert_eq!(calls == 0, is_refused, "{calls} calls");
+    }
+}
