@@ -176,6 +176,9 @@ impl App {
         }
         let reloadable = config.reloadable;
         self.parts.store.set_limits(reloadable.disk_limits.clone());
+        self.parts.store.set_memory(reloadable.picture_memory);
+        let thumbnailer = &self.parts.thumbnailer;
+        thumbnailer.set_memory(reloadable.variant_memory);
         let process = self.parts.metrics.process();
         process.record_reload(true, self.parts.dependencies.clock.now());
         if let (Some(tls), Some(files)) = (&self.parts.tls, &reloadable.tls)

@@ -18,6 +18,9 @@ use crate::{config::Config, server::Address};
 /// The time limit of a short request; probes wait longer than this.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The question to an operator whose server does not answer.
+const NOT_RUNNING: &str = "; is faceplate serve running?";
+
 /// The server's response.
 pub(super) struct Response {
     pub(super) status: StatusCode,
@@ -78,6 +81,7 @@ pub(super) async fn check_cache_dir(config: &Config) -> Result<(), String> {
     );
     let answer = send(config, Method::GET, "/v1/cache", Bytes::new(), TIMEOUT).await;
     let answer = answer.map_err(|error| {
+        let error = error.strip_suffix(NOT_RUNNING).unwrap_or(&error);
         format!("{in_use}, but {error}; name the configuration of that server with --config")
     })?;
     if answer.status != StatusCode::OK {
@@ -134,7 +138,7 @@ pub(super) async fn send_to(
                 timeout.as_secs()
             )
         })?
-        .map_err(|error| format!("{address} does not answer: {error}; is faceplate serve running?"))
+        .map_err(|error| format!("{address} does not answer: {error}{NOT_RUNNING}"))
 }
 
 async fn connect(

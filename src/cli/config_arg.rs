@@ -13,7 +13,13 @@ const CONFIG: &str = "config/faceplate.toml";
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigArg {
     /// The configuration file.
-    #[arg(long, default_value = CONFIG, value_name = "FILE", global = true)]
+    #[arg(
+        long,
+        env = "FACEPLATE_CONFIG",
+        default_value = CONFIG,
+        value_name = "FILE",
+        global = true
+    )]
     pub(super) config: PathBuf,
 }
 

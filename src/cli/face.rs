@@ -32,6 +32,11 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         .jid
         .parse()
         .map_err(|error| format!("this is not a JID: {error}"))?;
+    if let Subject::Faceless(_) = subject {
+        return Err(
+            "no picture belongs to this address: it is a list, a bot or a hosted account; a request gets a placeholder, and the vendor is not asked".to_owned(),
+        );
+    }
     let path = format!("/v1/avatars/{name}/{}", subject.as_str());
     let response = get(&config, &path).await?;
     let entry = match response.status {

@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long)]
     account: Option<String>,
     /// The URL of the gateway's API, if you host it.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
     base_url: Option<Url>,
     /// A directory of secrets, as Kubernetes, Docker and systemd mount them. Without it, secrets are in the environment.
     #[arg(long, value_name = "DIR")]
@@ -52,6 +52,12 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| "not the URL of a server; write https://gateway.example".to_owned())
 }
 
 /// The configuration to be printed.
@@ -292,7 +298,7 @@ fn print_comment(text: &str) {
     }
 }
 
-/// `[text](target)` becomes `text`.
+/// `[text](target)` becomes `text`. A text that is the title of a page gets the page's path.
 fn without_links(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
@@ -301,7 +307,11 @@ fn without_links(text: &str) -> String {
             break;
         };
         plain.push_str(&before[..start]);
-        plain.push_str(&before[start + 1..]);
+        let text = &before[start + 1..];
+        plain.push_str(text);
+        if text.starts_with(char::is_uppercase) {
+            plain.push_str(&format!(" (docs/{})", &after[..end]));
+        }
         rest = &after[end + 1..];
     }
     plain.push_str(rest);

@@ -51,6 +51,7 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     let patterns = config.reloadable.patterns.len();
     // A part of the service manager's protocol, as LISTEN_FDS and NOTIFY_SOCKET are, and no setting of ours.
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let cache = config.startup.store.dir.display().to_string();
     let dependencies = Dependencies {
         socket_mode: Some(0o777 & !umask.bits()),
         inherited: InheritedListeners::from_manager(&names)
@@ -61,7 +62,17 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     let hooks = app.hooks.as_ref().map(ToString::to_string);
-    tracing::info!(listen = %app.address, admin = %app.admin, hooks, instances, patterns, "serving faces");
+    tracing::info!(
+        listen = %app.address,
+        admin = %app.admin,
+        hooks,
+        instances,
+        patterns,
+        config = %path.display(),
+        cache,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving faces"
+    );
     notify(NotifyState::Ready);
 
     loop {

@@ -159,7 +159,7 @@ async fn stop(config: &Config, name: &str) -> Result<(), String> {
             Ok(())
         }
         StatusCode::NOT_FOUND => Err(format!(
-            "the server is fetching no faces of {name} ahead; GET /v1/warm lists the runs"
+            "no warm-up of {name} is running, so nothing is to be stopped"
         )),
         _ => Err(response.refusal()),
     }

@@ -84,6 +84,10 @@ pub struct Reloadable {
     pub live: public::LiveSettings,
     /// The limits of the cache's disk.
     pub disk_limits: store::MaintenanceSettings,
+    /// The bytes of pictures in memory.
+    pub picture_memory: u64,
+    /// The bytes of pictures in other sizes and formats in memory.
+    pub variant_memory: u64,
     /// The level of the log.
     pub log_level: String,
     /// How long answers are believed, and how long requests wait.

@@ -42,6 +42,10 @@ fn read_text(path: &Path) -> Result<String, Problems> {
     fs::read_to_string(path).map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => "there is no such file; make one with faceplate init GATEWAY > FILE, or name another file with --config".to_owned(),
+            io::ErrorKind::InvalidData => "is not UTF-8 text; save it as UTF-8".to_owned(),
+            io::ErrorKind::IsADirectory => {
+                "is a directory; name a file with --config".to_owned()
+            }
             _ => format!("cannot be read: {error}; check this user's permission"),
         };
         whole_file(path.display().to_string(), remedy)

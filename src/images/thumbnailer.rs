@@ -154,6 +154,11 @@ impl Thumbnailer {
         }
     }
 
+    /// Changes how many bytes of variants are kept.
+    pub fn set_memory(&self, bytes: u64) {
+        self.shared.cache.set_capacity(bytes);
+    }
+
     /// The cached result for `spec`; `None` if it was not made yet, or was evicted.
     pub fn get_cached(&self, original: &Original, spec: VariantSpec) -> Option<VariantResult> {
         let digest = original.digest();

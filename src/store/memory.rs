@@ -58,6 +58,12 @@ impl Memory {
         }
     }
 
+    /// Changes the capacity. Entries beyond a smaller one leave memory. Its division stays, so a picture that is larger
+    /// than a part of a much smaller capacity is not kept.
+    pub(super) fn set_capacity(&self, capacity: u64) {
+        self.entries.set_capacity(capacity);
+    }
+
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         self.entries.get(key).map(|resident| resident.entry)
     }

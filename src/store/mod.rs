@@ -25,7 +25,7 @@
 //! * `metadata_cache`: the metadata of the entries that are read most
 //! * `nonblocking`: reads from the kernel's page cache
 //! * `disk/`: reads, writes and removes entries on disk
-//! * `picture_space`: space in memory for pictures that are read
+//! * `picture_space`: space in memory for pictures
 //! * `key_locks`: striped locks
 //! * `layout`: paths and names
 //! * `cacache_adapter`: the only calls of `cacache`

@@ -1,4 +1,4 @@
-//! The space in memory for pictures that are read from disk or downloaded.
+//! The space in memory for pictures: of the memory tier, and of pictures that are read from disk or downloaded.
 
 use super::Store;
 use crate::{
@@ -7,6 +7,11 @@ use crate::{
 };
 
 impl Store {
+    /// Changes how many bytes of pictures the memory tier keeps.
+    pub fn set_memory(&self, bytes: u64) {
+        self.memory.set_capacity(bytes);
+    }
+
     /// Waits for space in memory for the picture of `key`, which [`Store::find_uncached`] reads. `None` if slow
     /// clients leave no space in time.
     pub async fn reserve_space(&self, key: &Key) -> Option<Reservation> {

@@ -10,8 +10,9 @@ use crate::support::docs;
 const INTRODUCTION: &str = "\
 # Configuration
 
-Faceplate reads one TOML file: `config/faceplate.toml`, or the file named with `--config`. That file in the
-repository is a sample with every key. `faceplate check` reports every problem of a configuration at once.
+Faceplate reads one TOML file: `config/faceplate.toml`, or the file that `--config` or else the environment variable
+`FACEPLATE_CONFIG` names. `config/faceplate.toml` in the repository is a sample with every key. `faceplate check` reports
+every problem of a configuration at once.
 
 This page is written from the table of keys in `src/config/sections/`.
 

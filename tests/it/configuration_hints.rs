@@ -113,3 +113,23 @@ fn a_dangerous_value_is_accepted_with_a_warning() {
     );
     assert_eq!(check("", &[(name, value)]), (Some(0), String::new()));
 }
+
+#[test]
+fn the_environment_names_the_configuration_file_unless_an_option_does() {
+    let program = Program::with(GOOD);
+    let other = program.folder.path().join("missing.toml");
+    let check = |args: &[&str], named: &std::path::Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_faceplate"));
+        command.arg("check").args(args).env("TOKEN", "a token");
+        command.env("SIGNING_KEY", "a signing key for tests");
+        let output = command.env("FACEPLATE_CONFIG", named).output().unwrap();
+        (output.status.code(), errors(&output))
+    };
+    assert_eq!(check(&[], &program.config()), (Some(0), String::new()));
+    let (code, said) = check(&[], &other);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("missing.toml"), "{said}");
+    let config = program.config();
+    let option = ["--config", config.to_str().unwrap()];
+    assert_eq!(check(&option, &other), (Some(0), String::new()));
+}

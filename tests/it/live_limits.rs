@@ -5,8 +5,9 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::{
-    Answer, LIMIT,
+    Answer, LIMIT, Rig,
     program::{Program, Running},
+    rig::Settings,
     until,
 };
 use faceplate::emulator::{Emulator, Options};
@@ -57,6 +58,47 @@ async fn a_reload_makes_the_cache_smaller_without_a_restart() {
     assert!(after["entries"].as_u64().unwrap() <= 2, "{after}");
     let output = server.output.lock().unwrap().clone();
     assert!(!output.contains("takes effect after a restart"), "{output}");
+}
+
+#[tokio::test]
+async fn a_reload_changes_how_many_pictures_and_variants_memory_keeps() {
+    const FACE: &str = "628100000001";
+    let mut rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    // From here on, the pictures are in memory alone.
+    for file in rig.files("content-v2") {
+        fs::remove_file(file).unwrap();
+    }
+    let variants = async |rig: &Rig| {
+        let resized = rig.get(&format!("/avatar/waha/{FACE}?s=64")).await;
+        assert_eq!(resized.source(), "picture");
+        let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+        let made = metrics.text().lines();
+        let made = made.filter(|line| line.starts_with("faceplate_derived_total{"));
+        let counts = made.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        counts.sum::<u64>()
+    };
+    assert_eq!(variants(&rig).await, variants(&rig).await);
+    rig.traffic();
+    rig.reload_as(|settings| with_memory(settings, "1b"));
+    rig.face("waha", FACE)
+        .await
+        .assert_picture(&rig.bytes(FACE));
+    assert_eq!(rig.traffic().0, 1);
+    assert!(variants(&rig).await < variants(&rig).await);
+    rig.reload_as(|settings| with_memory(settings, "64MiB"));
+    variants(&rig).await;
+    for file in rig.files("content-v2") {
+        fs::remove_file(file).unwrap();
+    }
+    assert_eq!(variants(&rig).await, variants(&rig).await);
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
+fn with_memory(settings: Settings, memory: &str) -> Settings {
+    let memory = format!("memory = \"{memory}\"");
+    let settings = settings.section("cache", &memory);
+    settings.section("images", &memory)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -443,7 +443,7 @@ async fn an_interrupted_warm_command_says_how_to_stop_the_run_that_goes_on_in_th
     let output = command(&["warm", "waha", "--stop"]).output().unwrap();
     assert!(!output.status.success());
     let said = errors(&output);
-    assert!(said.contains("fetching no faces of waha"), "{said}");
+    assert!(said.contains("no warm-up of waha is running"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ pub(super) const SECTION: Section = Section {
             "How many files background maintenance looks at in a second.",
         )
         .renamed_from("tend_files_per_second"),
-        Key::new::<Size>("memory", "256MiB", "Pictures kept in memory.").at_restart(),
+        Key::new::<Size>("memory", "256MiB", "Pictures kept in memory."),
         Key::new::<Duration>("ttl", "24h", "How long a picture is fresh."),
         Key::new::<Duration>(
             "stale_while_revalidate",

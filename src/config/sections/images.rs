@@ -20,8 +20,7 @@ pub(super) const SECTION: Section = Section {
             "memory",
             "64MiB",
             "Resized and re-encoded pictures kept in memory; others are made again when they are needed.",
-        )
-        .at_restart(),
+        ),
         Key::new::<Size>(
             "work",
             "64MiB",

@@ -127,6 +127,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
     if !problems.is_empty() {
         return (Err(Problems(problems)), secret_files);
     }
+    let (picture_memory, variant_memory) = (cache.store.memory, images.memory);
     let config = Config {
         startup: Startup {
             listen: server.listen,
@@ -155,6 +156,8 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             browser_ttl: http.browser_ttl,
             live: live.settings,
             disk_limits: cache.disk_limits,
+            picture_memory,
+            variant_memory,
             log_level: log.level,
             are_limited_named: log.are_limited_named,
             pipeline: cache.pipeline,
