@@ -58,6 +58,7 @@ pub(super) struct History {
 
 /// The most histories that are kept without a listener.
 const MAX_IDLE: usize = 128;
+
 impl Appearance {
     /// What a face with this entry shows.
     fn of(entry: Option<&Entry>) -> Self {

@@ -8,8 +8,8 @@ use std::{
     mem,
     pin::Pin,
     sync::{
-        Arc, LazyLock, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker, ready},
     time::Duration,
@@ -19,6 +19,7 @@ use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{self, Instant};
 
+use super::last_progress::LastProgress;
 use crate::{in_flight::InFlight, sync::lock, telemetry::Limit};
 
 tokio::task_local! {
@@ -36,16 +37,12 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Delivery {
     /// Bytes that hyper has and the socket does not.
     pending: AtomicUsize,
-    moved: MovedBytes,
-    /// The same for all streams of the connection.
-    connection: Arc<MovedBytes>,
+    progress: LastProgress,
+    /// That of all streams of the connection.
+    connection: Arc<LastProgress>,
     /// Waits for `pending` to become zero.
     waker: Mutex<Option<Waker>>,
 }
-
-/// The time of the last progress.
-#[derive(Debug)]
-pub(super) struct MovedBytes(AtomicU64);
 
 /// A body that reports its delivery.
 pub(super) struct DeliveredBody<B> {
@@ -64,7 +61,7 @@ pub(super) struct Chunk {
 // === impl Delivery ===
 
 impl Delivery {
-    pub(super) fn new(connection: Arc<MovedBytes>) -> Arc<Self> {
+    pub(super) fn new(connection: Arc<LastProgress>) -> Arc<Self> {
         Arc::new(Self {
             connection,
             ..Self::default()
@@ -77,8 +74,7 @@ impl Delivery {
     }
 
     /// Returns when the client has taken nothing for `limit`, or nothing for a moment while the budget has no place for its
-    /// stream.
-    /// Has to be polled together with the stream.
+    /// stream. Has to be polled together with the stream.
     pub(super) async fn stalled(&self, limit: Duration, in_flight: &InFlight) {
         loop {
             // Nothing is pending while the handler works. The stream's own polls cause further ones here.
@@ -88,19 +84,19 @@ impl Delivery {
             })
             .await;
             let began = Instant::now();
-            self.moved.now();
+            self.progress.record();
             time::sleep(GRACE.min(limit)).await;
             if self.is_taken() {
                 continue;
             }
             let Some(_space) = in_flight.try_reserve(STREAM) else {
-                if self.moved.at() > began {
+                if self.progress.at() > began {
                     continue;
                 }
                 return Limit::InFlight.report();
             };
             while !self.is_taken() {
-                let deadline = self.moved.at() + limit;
+                let deadline = self.progress.at() + limit;
                 if deadline <= Instant::now() {
                     return Limit::SendTimeout.report();
                 }
@@ -133,34 +129,6 @@ impl Delivery {
             waker.wake();
         }
     }
-}
-
-// === impl MovedBytes ===
-
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-impl MovedBytes {
-    pub(super) fn now(&self) {
-        self.set(since_start());
-    }
-
-    fn set(&self, millis: u64) {
-        self.0.store(millis, Ordering::Relaxed);
-    }
-
-    pub(super) fn at(&self) -> Instant {
-        *START + Duration::from_millis(self.0.load(Ordering::Relaxed))
-    }
-}
-
-impl Default for MovedBytes {
-    fn default() -> Self {
-        Self(AtomicU64::new(since_start()))
-    }
-}
-
-fn since_start() -> u64 {
-    START.elapsed().as_millis() as u64
 }
 
 // === impl DeliveredBody ===
@@ -240,9 +208,9 @@ impl Buf for Chunk {
 
     fn advance(&mut self, length: usize) {
         self.bytes.advance(length);
-        let now = since_start();
-        self.delivery.moved.set(now);
-        self.delivery.connection.set(now);
+        let now = Instant::now();
+        self.delivery.progress.record_at(now);
+        self.delivery.connection.record_at(now);
         self.delivery.end(length);
     }
 }

@@ -33,7 +33,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BoxError, FastAnswer, Handler, Limits, Reply, ReplyBody, Settings,
-    delivery::{DeliveredBody, Delivery, MovedBytes},
+    delivery::{DeliveredBody, Delivery},
+    last_progress::LastProgress,
     request_body,
     rewind::Rewind,
     sendfile_cache::SocketAccess,
@@ -62,7 +63,7 @@ pub(super) async fn serve<I>(
     let streams = Streams {
         shared: Arc::new(Connection {
             active: AtomicUsize::new(0),
-            moved: Arc::default(),
+            progress: Arc::default(),
             stuck: CancellationToken::new(),
             begun: AtomicUsize::new(0),
             handed_over: Mutex::default(),
@@ -138,7 +139,7 @@ where
 struct Connection {
     active: AtomicUsize,
     /// The last time at which a stream began, moved, or ended other than by a reset.
-    moved: Arc<MovedBytes>,
+    progress: Arc<LastProgress>,
     /// Cancelled when no stream moves.
     stuck: CancellationToken,
     /// The number of streams that began in this turn.
@@ -151,10 +152,10 @@ impl Connection {
     /// Returns when there was no stream for the time limit of an idle connection.
     async fn idle(&self, limits: &Limits) {
         loop {
-            time::sleep_until(self.moved.at() + limits.header_read).await;
+            time::sleep_until(self.progress.at() + limits.header_read).await;
             if self.active.load(Ordering::Relaxed) > 0 {
                 time::sleep(limits.header_read).await;
-            } else if self.moved.at() + limits.header_read <= Instant::now() {
+            } else if self.progress.at() + limits.header_read <= Instant::now() {
                 return;
             }
         }
@@ -178,7 +179,7 @@ struct ActiveStream<'a>(&'a Connection);
 impl<'a> ActiveStream<'a> {
     fn new(connection: &'a Connection) -> Self {
         connection.active.fetch_add(1, Ordering::Relaxed);
-        connection.moved.now();
+        connection.progress.record();
         Self(connection)
     }
 }
@@ -203,13 +204,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let delivery = Delivery::new(self.shared.moved.clone());
+        let delivery = Delivery::new(self.shared.progress.clone());
         let mut stream = Box::pin(delivery.clone().scope(stream));
         // A task polls it again, so that nothing that this poll waits for is missed.
         let mut context = Context::from_waker(Waker::noop());
         let has_turn = self.shared.begun.fetch_add(1, Ordering::Relaxed) < MOST_IN_A_TURN;
         if has_turn && stream.as_mut().poll(&mut context).is_ready() {
-            self.shared.moved.now();
+            self.shared.progress.record();
             if !delivery.is_taken() {
                 lock(&self.shared.handed_over).push(delivery);
             }
@@ -242,7 +243,7 @@ impl Streams {
     async fn watch(&self, delivery: &Delivery, stalled: impl Future<Output = ()>) {
         tokio::select! {
             biased;
-            () = delivery.taken() => self.shared.moved.now(),
+            () = delivery.taken() => self.shared.progress.record(),
             () = stalled => self.shared.stuck.cancel(),
         }
     }
@@ -262,7 +263,7 @@ impl Streams {
     }
 
     fn close_if_stuck(&self) {
-        if self.shared.moved.at() + self.send <= Instant::now() {
+        if self.shared.progress.at() + self.send <= Instant::now() {
             self.shared.stuck.cancel();
         }
     }

@@ -19,6 +19,7 @@
 //! * `http2`: HTTP/2 by hyper, with the bounds that hyper leaves to its callers
 //! * `write_batch`: puts its writes together
 //! * `delivery`: how much an HTTP/2 client has taken
+//! * `last_progress`: when a stream moved last
 //! * `tunnel`: joins a WebSocket with another server
 //! * `handler`: the interface to the services
 //! * `request_body`: the body that they get
@@ -39,6 +40,7 @@ mod handler;
 mod header_block;
 mod http1;
 mod http2;
+mod last_progress;
 mod listen;
 mod parsed_lines;
 mod preface;

@@ -5,22 +5,17 @@ use std::{
     any::Any,
     io,
     pin::{Pin, pin},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
-    time::{self, Instant},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio_util::sync::CancellationToken;
 
+use super::last_progress::LastProgress;
 use crate::sync::lock;
 
 /// The other server's side of a switched connection. It is an extension of the response with status 101.
@@ -34,16 +29,10 @@ pub(super) struct OtherSide {
     _guard: Box<dyn Any + Send>,
 }
 
-/// A stream that notes when bytes arrive.
+/// A stream that records when bytes arrive.
 struct MonitoredStream<'a, S> {
     stream: S,
-    activity: &'a Activity,
-}
-
-/// The last time at which bytes arrived.
-struct Activity {
-    start: Instant,
-    millis: AtomicU64,
+    progress: &'a LastProgress,
 }
 
 impl Tunnel {
@@ -68,42 +57,20 @@ impl OtherSide {
         client: impl AsyncRead + AsyncWrite + Unpin,
         shutdown: &CancellationToken,
     ) -> io::Result<()> {
-        let activity = Activity {
-            start: Instant::now(),
-            millis: AtomicU64::new(0),
-        };
+        let progress = LastProgress::default();
         let mut client = MonitoredStream {
             stream: client,
-            activity: &activity,
+            progress: &progress,
         };
         let mut other = MonitoredStream {
             stream: self.stream,
-            activity: &activity,
+            progress: &progress,
         };
         let copied = pin!(copy_bidirectional(&mut client, &mut other));
         tokio::select! {
             copied = copied => copied.map(|_| ()),
-            () = activity.idle(self.idle) => Ok(()),
+            () = progress.wait_for_stall(self.idle) => Ok(()),
             () = shutdown.cancelled() => Ok(()),
-        }
-    }
-}
-
-impl Activity {
-    fn note(&self) {
-        let millis = self.start.elapsed().as_millis() as u64;
-        self.millis.store(millis, Ordering::Relaxed);
-    }
-
-    /// Returns when nothing has arrived for `limit`.
-    async fn idle(&self, limit: Duration) {
-        loop {
-            let last = Duration::from_millis(self.millis.load(Ordering::Relaxed));
-            let deadline = self.start + last + limit;
-            if deadline <= Instant::now() {
-                return;
-            }
-            time::sleep_until(deadline).await;
         }
     }
 }
@@ -117,7 +84,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<'_, S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.activity.note();
+            self.progress.record();
         }
         polled
     }

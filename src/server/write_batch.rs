@@ -47,7 +47,7 @@ impl<I: SocketAccess + AsyncWrite + Unpin> Flusher<I> {
 }
 
 impl<I: SocketAccess + AsyncWrite + Unpin> Batch<I> {
-    /// As many bytes are sent without waiting for the end of the turn. It bounds the memory of a client that takes nothing.
+    /// So many waiting bytes are sent before the end of the turn. This bounds the memory of a client that takes nothing.
     const MOST: usize = 32 * 1024;
 
     fn poll_write(

@@ -70,7 +70,7 @@ pub(super) fn append(line: &[u8]) {
 impl LogWriter {
     /// The most bytes that wait. Four megabytes are 20 seconds of access log at 1,000 requests a second.
     const CAPACITY: usize = 4 << 20;
-    /// As many bytes do not wait for more.
+    /// So many bytes are written without a wait for more.
     const BATCH: usize = 256 << 10;
     /// The longest that a line waits for more.
     const DELAY: Duration = Duration::from_millis(50);
