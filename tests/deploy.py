@@ -1,5 +1,5 @@
 """Renders the Kubernetes overlays with kubectl and the chart with Helm, and checks the schemas, the references and the
-security settings.
+security settings; and what Grafana of the compose file loads.
 
 Prints the configuration and the environment of each Faceplate container as JSON, for `faceplate check`.
 """
@@ -253,7 +253,28 @@ def charts(keys):
     return {"chart": plain, "chart-full": full, "chart-fleet": shared}
 
 
+def grafana():
+    """Grafana of the compose file finds a source of data and one dashboard, whose panels do not cover each other."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    volumes = (volume.split(":") for volume in services["grafana"]["volumes"])
+    mounts = {target: ROOT / source for source, target, _ in volumes}
+    provisioning = "/etc/grafana/provisioning"
+    (source,) = yaml.safe_load(mounts[f"{provisioning}/datasources/faceplate.yml"].read_text())["datasources"]
+    host = re.fullmatch("http://(.+):9090", source["url"]).group(1)
+    ask(source["type"] == host == "prometheus" and host in services, f"Grafana's data are from {source}")
+    (provider,) = yaml.safe_load(mounts[f"{provisioning}/dashboards/faceplate.yml"].read_text())["providers"]
+    dashboards = [json.loads(path.read_text()) for path in mounts[provider["options"]["path"]].rglob("*.json")]
+    ask(provider["type"] == "file" and [one["uid"] for one in dashboards] == ["faceplate"], f"Grafana loads {provider}")
+    taken = set()
+    for panel in dashboards[0]["panels"]:
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        ask(not cells & taken and place["x"] + place["w"] <= 24, f"the panel {panel['title']} covers another one")
+        taken |= cells
+
+
 files()
+grafana()
 keys = secret_keys()
 standalone, _, alone = overlay(KUBERNETES / "overlays/standalone", keys)
 ask("PodDisruptionBudget" in standalone, "nothing says what a drained node may disrupt")

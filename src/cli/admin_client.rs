@@ -100,6 +100,15 @@ pub(super) async fn check_cache_dir(config: &Config) -> Result<(), String> {
     }
 }
 
+/// The cache directory of the server that runs with this configuration, if that is another one: its environment
+/// differs from this command's.
+pub(super) async fn other_cache_dir(config: &Config) -> Option<String> {
+    let answer = send(config, Method::GET, "/v1/cache", Bytes::new(), TIMEOUT).await;
+    let record: serde_json::Value = answer.ok()?.json().ok()?;
+    let dir = record["dir"].as_str()?;
+    (!is_same(Path::new(dir), &config.startup.store.dir)).then(|| dir.to_owned())
+}
+
 /// Whether two paths lead to the same directory.
 fn is_same(a: &Path, b: &Path) -> bool {
     let id = |path: &Path| {

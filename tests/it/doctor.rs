@@ -197,3 +197,21 @@ fn doctor_s_text_output_names_each_check_and_its_remedy() {
     );
     assert!(errors(&output).contains("checks failed"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_that_the_running_server_has_another_cache_directory_than_the_command() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    let server = program.serve();
+    let admin = server.address("admin");
+    let other = program.folder.path().join("other");
+    let env = [
+        ("FACEPLATE_ADMIN__LISTEN", admin.as_str()),
+        ("FACEPLATE_CACHE__DIR", other.to_str().unwrap()),
+    ];
+    let (code, findings) = examine(&program, &env);
+    assert_eq!(code, 0, "{findings:#?}");
+    let used = program.folder.path().join("cache");
+    let remedy = format!("FACEPLATE_CACHE__DIR={}", used.display());
+    assert_found(&findings, "warn", "cache.dir", &remedy);
+}

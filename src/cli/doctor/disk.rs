@@ -79,6 +79,13 @@ fn unused_faces(config: &Config) -> Option<Finding> {
 async fn directory(config: &Config) -> Finding {
     let (about, dir) = ("cache.dir", &config.startup.store.dir);
     let shown = dir.display();
+    if let Some(other) = admin_client::other_cache_dir(config).await {
+        return Finding::warn(
+            about,
+            format!("the running server uses {other}, and this command {shown}"),
+            format!("give the command the server's environment: FACEPLATE_CACHE__DIR={other}"),
+        );
+    }
     if !dir.exists() {
         return missing_directory(dir);
     }
