@@ -149,12 +149,8 @@ impl Faces {
         if account.is_purged(&owner.subject, shared.version) {
             return Err(NotAdopted::Purged);
         }
-        let is_newer = |entry: &Arc<Entry>| {
-            // It was fetched while Redis did not answer.
-            let asked_at = shared.last.asked_at + CLOCKS;
-            entry.is_forgotten(self.now()) || entry.last.asked_at > asked_at
-        };
-        if let Some(entry) = current.clone().filter(is_newer) {
+        let stays = |entry: &Arc<Entry>| entry.is_forgotten(self.now()) || is_newer(entry, &shared);
+        if let Some(entry) = current.clone().filter(stays) {
             account.know(&owner.subject, &shared);
             return Ok(entry);
         }
@@ -343,6 +339,13 @@ impl Faces {
             }
         });
     }
+}
+
+/// Whether this replica's entry has a newer answer than the fleet's, because Redis did not answer when it was stored. One
+/// without a picture never takes the place of one with a picture: this replica may not have had that.
+pub(super) fn is_newer(entry: &Entry, shared: &SharedEntry) -> bool {
+    let has_newer_answer = entry.last.answer_asked_at > shared.last.answer_asked_at + CLOCKS;
+    has_newer_answer && (entry.picture.is_some() || shared.picture.is_none())
 }
 
 impl PurgeMode {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Faces, Instance, PurgeMode, fetch::Fetch};
+use super::{Faces, Instance, PurgeMode, fetch::Fetch, fleet_changes::is_newer};
 use crate::{
     avatar::{Ask, Entry, Plan, decide},
     fleet::{Commit, EngineFailure, SharedAccount, SharedFace},
@@ -111,10 +111,9 @@ impl Faces {
                 account.record_compared(&owner.subject);
             }
             SharedFace::Entry(shared) => {
-                let asked_at = shared.last.asked_at;
-                let taken = self.adopt_shared(account, owner, *shared).await;
+                let taken = self.adopt_shared(account, owner, (*shared).clone()).await;
                 if let Ok(entry) = taken
-                    && entry.last.asked_at > asked_at
+                    && is_newer(&entry, &shared)
                 {
                     self.offer(account, owner, entry).await;
                 }
@@ -130,7 +129,7 @@ impl Faces {
         for _ in 0..CONFLICTS {
             match account.commit(&owner.subject, &entry, true, None).await {
                 Ok(Commit::Conflict(shared)) => {
-                    if shared.last.asked_at >= entry.last.asked_at {
+                    if !is_newer(&entry, &shared) {
                         // Else a fetch takes it.
                         let _ = self.adopt_shared(account, owner, shared).await;
                         return;

@@ -110,10 +110,11 @@ impl Fetch {
     pub(super) async fn settle_refused(self, before: CacheAnswer) -> Option<Arc<Entry>> {
         let _lock = self.shared.key_locks.lock(&self.key).await;
         let cached = self.shared.store.look_up_again(&self.key, &before).await;
-        if matches!(
+        let is_unreadable = matches!(
             cached,
             CacheAnswer::Unreadable | CacheAnswer::PictureUnreadable
-        ) {
+        );
+        if is_unreadable || self.is_shared_picture_unreadable {
             return before.entry().cloned();
         }
         let current = cached.entry().or(before.entry()).cloned();

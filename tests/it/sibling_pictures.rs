@@ -2,6 +2,7 @@
 
 use faceplate::emulator::{Fault, Picture, Rule};
 use redis::streams::StreamRangeReply;
+use serde_json::Value;
 
 use crate::support::{
     Answer, LIMIT, Rig,
@@ -161,4 +162,74 @@ async fn all_entries_that_redis_missed_are_offered_to_it_although_it_fails_again
     until(async || !is_up().await, LIMIT).await;
     relay.set(State::Pass);
     until(async || entries() == 4, LIMIT).await;
+}
+
+/// Makes the attempt of the fleet's only entry a minute older. Redis goes by a clock that no test moves.
+fn age_entry(redis: &RedisServer) {
+    let keys: Vec<String> = redis.ask(&["KEYS", "*:entry:*"]);
+    let text: String = redis.ask(&["GET", &keys[0]]);
+    let (version, entry) = text.split_at(14);
+    let mut entry: Value = serde_json::from_str(entry).unwrap();
+    for time in ["asked", "decided"] {
+        let millis = entry["last"][time].as_u64().unwrap();
+        entry["last"][time] = (millis - 60_000).into();
+    }
+    let text = format!("{version}{entry}");
+    let _: String = redis.ask(&["SET", &keys[0], &text, "KEEPTTL"]);
+}
+
+/// Two replicas with a face. The second one reaches Redis through a relay.
+async fn pair_behind_a_relay(redis: &RedisServer) -> (Rig, Rig, Relay) {
+    let relay = Relay::to(redis.address()).await;
+    let first = replica(redis, "").start().await;
+    let settings = Settings::default().section("cache", "first_paint = \"0\"");
+    let second = settings.fleet(&relay.url(), "timeout = \"500ms\"");
+    let second = second.beside(&first).start().await;
+    redis.fill_budgets();
+    first.face("waha", FACE).await;
+    (first, second, relay)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_at_a_replica_without_redis_and_the_face_leaves_the_siblings_picture() {
+    let redis = RedisServer::start();
+    let (first, second, relay) = pair_behind_a_relay(&redis).await;
+    let picture = first.bytes(FACE);
+    age_entry(&redis);
+    relay.set(State::Cut);
+    // The reserve fills by the replica's own clock.
+    first.seconds(60);
+    first.inject(Rule::api(OUTAGE));
+    let answer = second.face("waha", FACE).await;
+    answer.assert_fallback("vendor_error");
+    relay.set(State::Pass);
+    let is_shown = async || second.face("waha", FACE).await.body == picture;
+    until(is_shown, LIMIT).await;
+    catch_up(&redis).await;
+    first.face("waha", FACE).await.assert_picture(&picture);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_at_a_replica_without_redis_does_not_bring_an_older_picture_back() {
+    let redis = RedisServer::start();
+    let (first, second, relay) = pair_behind_a_relay(&redis).await;
+    second.face("waha", FACE).await;
+    relay.set(State::Cut);
+    first.seconds(60);
+    first
+        .vendors()
+        .set_picture(FACE, Picture::Face(77))
+        .unwrap();
+    first.vendors().forget_vendor_cache();
+    let picture = first.bytes(FACE);
+    refresh(&first).await;
+    age_entry(&redis);
+    first.seconds(60);
+    first.inject(Rule::api(OUTAGE));
+    refresh(&second).await;
+    relay.set(State::Pass);
+    let is_shown = async || second.face("waha", FACE).await.body == picture;
+    until(is_shown, LIMIT).await;
+    catch_up(&redis).await;
+    first.face("waha", FACE).await.assert_picture(&picture);
 }
