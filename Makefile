@@ -55,8 +55,9 @@ demo: ## the gallery, on http://127.0.0.1:8080/
 fuzz: ## every fuzz target, FUZZ_SECONDS each (10)
 	@sh fuzz/run.sh
 
-torture: ## the kill loop and the hostile clients at full length
+torture: ## the kill loop, the faults of a fleet and the hostile clients at full length
 	FACEPLATE_KILLS=300 cargo test --locked --profile quick --test it kill:: -- --nocapture
+	FACEPLATE_FLEET_SECONDS=1800 cargo test --locked --profile quick --test it fleet::random -- --nocapture
 	FACEPLATE_HOSTILE_SECONDS=1800 cargo test --locked --profile quick --test it hostile_clients::mix -- --nocapture
 
 bench: ## the parts of a hit, timed

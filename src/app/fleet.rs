@@ -15,16 +15,19 @@ use super::live::{Live, SharedParts};
 use crate::{
     fleet::{Change, ChangeLog, Fleet, FleetError, LogEvent, Replica, Settings, SharedAccount},
     pipeline,
+    store::Store,
 };
 
 /// The state file with this replica's name, which belongs to no instance.
 const STATE: &str = ".replica";
+/// The state file that says whether a process has ended with changes that Redis had not taken.
+const UNSENT: &str = ".unsent";
 /// How long a start waits for the list of forgotten faces. Without it, faces from the disk are served as ever.
 const CATCH_UP: Duration = Duration::from_secs(5);
 /// How often each account looks whether its log has lost changes, which no connection tells.
 const WATCH: Duration = Duration::from_secs(5);
-/// How often entries that could not be stored are offered again.
-const OFFERS: Duration = Duration::from_secs(5);
+/// How often entries that may differ, because an engine failed, are compared again.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Joins the fleet, if the configuration has one.
 pub(super) async fn join(
@@ -54,6 +57,7 @@ pub(super) async fn join(
 /// Lets each account catch up before anything is served, and from then on applies each change of a sibling.
 pub(super) async fn listen(
     live: &Arc<ArcSwap<Live>>,
+    store: &Store,
     shutdown: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, FleetError> {
     let Some(fleet) = live.load().faces.fleet().cloned() else {
@@ -64,6 +68,14 @@ pub(super) async fn listen(
             if let Some(account) = instance.shared() {
                 fleet.check_budget(account, instance.name()).await?;
             }
+        }
+    }
+    if store
+        .load_state(UNSENT)
+        .is_some_and(|state| state == b"true")
+    {
+        for account in fleet.accounts() {
+            account.compare_from_the_start();
         }
     }
     let starting = async {
@@ -79,7 +91,7 @@ pub(super) async fn listen(
     let work = [
         spawn(shutdown, read(live.clone(), fleet.clone())),
         spawn(shutdown, add(live.clone(), fleet.clone())),
-        spawn(shutdown, offer(live.clone(), fleet.clone())),
+        spawn(shutdown, settle(live.clone(), fleet.clone())),
         spawn(shutdown, watch(live.clone(), fleet.clone())),
         spawn(shutdown, async move { fleet.stay().await }),
     ];
@@ -117,14 +129,14 @@ async fn add(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
     }
 }
 
-/// Offers entries that could not be stored, as soon as Redis answers again.
-async fn offer(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
+/// Compares entries that may differ, as soon as Redis answers again.
+async fn settle(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
     loop {
-        time::sleep(OFFERS).await;
+        time::sleep(SETTLE).await;
         if fleet.is_up() {
             let live = live.load_full();
             for instance in live.instances.iter() {
-                live.faces.offer_unshared(&instance).await;
+                live.faces.compare_differing(&instance).await;
             }
         }
     }
@@ -135,7 +147,7 @@ async fn watch(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
     loop {
         time::sleep(WATCH).await;
         for account in fleet.accounts() {
-            match account.has_lost_changes().await {
+            match account.has_to_catch_up().await {
                 Ok(true) => catch_up(&live, &account).await,
                 Ok(false) => {}
                 // The next connection makes all accounts catch up.
@@ -143,6 +155,14 @@ async fn watch(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
             }
         }
     }
+}
+
+/// Remembers whether Redis has not taken all changes, for the next process.
+pub(super) async fn save_unsent(fleet: &Fleet, store: &Store) {
+    let mut accounts = fleet.accounts().into_iter();
+    let has_unsent = accounts.any(|account| account.has_unsent_changes());
+    let state = has_unsent.to_string().into_bytes();
+    store.save_state(UNSENT.into(), move || state).await;
 }
 
 async fn catch_up(live: &Arc<ArcSwap<Live>>, account: &Arc<SharedAccount>) {
@@ -155,14 +175,11 @@ async fn catch_up(live: &Arc<ArcSwap<Live>>, account: &Arc<SharedAccount>) {
     let has_to_compare = account.finish_catch_up(missed.has_gap);
     account.note_position().await;
     if has_to_compare {
-        let (live, account) = (live.load_full(), account.clone());
-        tokio::spawn(async move {
-            let mut instances = live.instances.iter();
-            let of_account = instances.find(|instance| instance.has_account(&account));
-            if let Some(instance) = of_account {
-                live.faces.compare_all(&instance).await;
-            }
-        });
+        let live = live.load_full();
+        let mut instances = live.instances.iter();
+        if let Some(instance) = instances.find(|instance| instance.has_account(account)) {
+            live.faces.compare_in_background(instance);
+        }
     }
 }
 

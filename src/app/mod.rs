@@ -137,7 +137,7 @@ impl App {
         let live = Live::new(reloadable, faces, &parts, None);
         let live = Arc::new(ArcSwap::from_pointee(live));
         let shutdown = live.load().faces.shutdown().clone();
-        let membership = fleet::listen(&live, &shutdown).await?;
+        let membership = fleet::listen(&live, &parts.store, &shutdown).await?;
         let drain = startup.server.limits.drain;
         let mut tasks = start_tasks(listeners, startup.server, &live, &parts, &shutdown);
         tasks.extend(membership);
@@ -217,6 +217,7 @@ impl App {
         live.warmups.stop_and_wait().await;
         live.faces.wait_idle(self.drain).await;
         if let Some(fleet) = live.faces.fleet() {
+            fleet::save_unsent(fleet, &self.parts.store).await;
             fleet.leave().await;
         }
     }

@@ -7,7 +7,7 @@ use redis::FromRedisValue;
 use super::{
     account::SharedAccount,
     answer::trouble,
-    change_log::{Change, ChangeKind},
+    change_log::{Change, ChangeKind, read_lines},
     link::EngineFailure,
     reading::{Phase, Position},
     scripts,
@@ -39,20 +39,20 @@ impl SharedAccount {
         }
     }
 
-    /// Whether the log has lost the change that this replica has read last: Redis was flushed, or another server took over
-    /// without its latest changes.
-    pub async fn has_lost_changes(&self) -> Result<bool, EngineFailure> {
-        let Some(position) = self.reading.position().filter(|at| *at != Position::START) else {
-            return Ok(false);
+    /// Whether the account has to catch up: it could not before, or the log has lost the change that this replica has read
+    /// last, because Redis was flushed or another server took over without it.
+    pub async fn has_to_catch_up(&self) -> Result<bool, EngineFailure> {
+        let Some(position) = self
+            .reading
+            .position()
+            .filter(|_| !self.reading.is_behind())
+        else {
+            return Ok(true);
         };
-        let command = redis::cmd("XRANGE")
-            .arg(self.key("log"))
-            .arg(position.to_string())
-            .arg(position.to_string())
-            .take();
-        let value = self.member.link.send("log", &command).await?;
-        let lines = redis::streams::StreamRangeReply::from_redis_value(value);
-        Ok(lines.map_err(|_| EngineFailure)?.ids.is_empty())
+        if self.noted_since().await? != Some(self.reading.since()) {
+            return Ok(true);
+        }
+        Ok(self.lines_after(position).await?.is_none())
     }
 
     /// Whether this replica's entry of a face counts as fresh for as long as it says. It does not if changes were missed
@@ -82,22 +82,29 @@ impl SharedAccount {
                 position
                     .map(|position| position.to_string())
                     .unwrap_or_default(),
-            );
+            )
+            .arg(self.reading.since());
         let answer = self.member.run("catch_up", &script).await?;
         let mut has_gap = answer.name == "gap";
-        let position = Position::parse(&answer.text(0)).ok_or(EngineFailure)?;
-        self.reading.set_position(position);
-        self.reading.record_purge(answer.number(5));
+        let mut position = Position::parse(&answer.text(0)).ok_or(EngineFailure)?;
+        let forgotten = self.forgotten().await?;
         let mut changes = Vec::new();
         if !has_gap {
-            match self.read_on().await? {
-                Some(missed) => changes = missed,
+            match self.lines_after(position).await? {
+                // From here on nothing fails, so that no change is lost.
+                Some(lines) => changes = read_lines(self, &lines),
                 None => {
                     has_gap = true;
-                    self.skip_to_end().await?;
+                    position = self.newest().await?.unwrap_or(position);
                 }
             }
         }
+        if has_gap || self.reading.position().is_none() {
+            self.reading.set_position(position);
+        }
+        self.reading.record_purge(answer.number(5));
+        self.reading.set_since(answer.number(6));
+        has_gap |= self.reading.has_to_compare();
         let is_new = |kind| Change {
             account: self.clone(),
             kind,
@@ -109,16 +116,18 @@ impl SharedAccount {
         if !pause.is_zero() {
             changes.push(is_new(ChangeKind::Paused(pause, trouble(&answer.text(4)))));
         }
-        changes.extend(self.forgotten().await?.into_iter().map(is_new));
+        changes.extend(forgotten.into_iter().map(is_new));
         Ok(CatchUp { changes, has_gap })
     }
 
     /// The caller has applied the changes of a catch-up. Returns whether this replica's entries have to be compared with
     /// Redis.
     pub fn finish_catch_up(&self, has_gap: bool) -> bool {
+        self.reading.catch_up();
         if has_gap {
             self.versions.begin_epoch();
             self.reading.set_phase(Phase::Comparing);
+            self.reading.forget_noted();
         } else if self.reading.phase() != Phase::Comparing {
             self.reading.set_phase(Phase::Current);
         }
@@ -127,6 +136,7 @@ impl SharedAccount {
 
     /// Redis does not answer. At the start, this replica's entries are served as they are.
     pub fn go_on_alone(&self) {
+        self.reading.fall_behind();
         if self.reading.phase() == Phase::Starting {
             self.reading.set_phase(Phase::Alone);
         }
@@ -135,6 +145,21 @@ impl SharedAccount {
     /// The number of the epoch: it grows each time that changes were missed.
     pub fn epoch(&self) -> u32 {
         self.versions.epoch()
+    }
+
+    /// All entries have to be compared with Redis, because an earlier process has left changes that Redis did not take.
+    pub fn compare_from_the_start(&self) {
+        self.reading.compare_all();
+    }
+
+    /// Whether there are changes that Redis did not take.
+    pub fn has_unsent_changes(&self) -> bool {
+        self.versions.are_differing() || self.reading.has_to_compare()
+    }
+
+    /// The comparison has ended early.
+    pub fn abort_comparison(&self) {
+        self.reading.fall_behind();
     }
 
     /// All entries were compared with Redis in this epoch.
@@ -170,7 +195,18 @@ impl SharedAccount {
             .take()
     }
 
-    async fn skip_to_end(&self) -> Result<(), EngineFailure> {
+    /// Since when Redis has notes of positions.
+    pub(super) async fn noted_since(&self) -> Result<Option<u64>, EngineFailure> {
+        let command = redis::cmd("HGET")
+            .arg(self.key("account"))
+            .arg("noted_since")
+            .take();
+        let value = self.member.link.send("readers", &command).await?;
+        FromRedisValue::from_redis_value(value).map_err(|_| EngineFailure)
+    }
+
+    /// The last change in the log.
+    async fn newest(&self) -> Result<Option<Position>, EngineFailure> {
         let command = redis::cmd("XREVRANGE")
             .arg(self.key("log"))
             .arg("+")
@@ -180,13 +216,8 @@ impl SharedAccount {
             .take();
         let value = self.member.link.send("log", &command).await?;
         let lines = redis::streams::StreamRangeReply::from_redis_value(value);
-        let newest = lines
-            .ok()
-            .and_then(|lines| Position::parse(&lines.ids.first()?.id));
-        if let Some(newest) = newest {
-            self.reading.set_position(newest);
-        }
-        Ok(())
+        let lines = lines.map_err(|_| EngineFailure)?.ids;
+        Ok(lines.first().and_then(|line| Position::parse(&line.id)))
     }
 
     async fn forgotten(&self) -> Result<Vec<ChangeKind>, EngineFailure> {

@@ -158,9 +158,15 @@ impl ChangeLog {
         let has_waiters = accounts.iter().any(|account| account.waiters.are_there());
         let mut changes = Vec::new();
         for account in &accounts {
-            if account.reading.position().is_some() {
-                // If they are too many, the account catches up, with a new connection.
-                changes.extend(account.read_on().await.ok()??);
+            let Some(position) = account.reading.position() else {
+                continue;
+            };
+            match account.lines_after(position).await {
+                Ok(Some(lines)) => changes.extend(read_lines(account, &lines)),
+                Ok(None) => account.reading.fall_behind(),
+                // What was read before has to be applied.
+                Err(EngineFailure) if changes.is_empty() => return None,
+                Err(EngineFailure) => break,
             }
         }
         if changes.is_empty() {
@@ -171,27 +177,37 @@ impl ChangeLog {
 }
 
 impl SharedAccount {
-    /// The changes after this replica's position. `None` if they are too many to apply one after the other.
-    pub(super) async fn read_on(self: &Arc<Self>) -> Result<Option<Vec<Change>>, EngineFailure> {
-        let Some(position) = self.reading.position() else {
-            return Ok(None);
-        };
+    /// The lines of the log after a position. `None` if they are too many to apply one after the other, or the line at the
+    /// position is gone, so that there may have been others.
+    pub(super) async fn lines_after(
+        &self,
+        position: Position,
+    ) -> Result<Option<Vec<StreamId>>, EngineFailure> {
         let command = redis::cmd("XRANGE")
             .arg(self.key("log"))
-            .arg(format!("({position}"))
+            .arg(position.to_string())
             .arg("+")
             .arg("COUNT")
-            .arg(MOST_BEHIND + 1)
+            .arg(MOST_BEHIND + 2)
             .take();
         let value = self.member.link.send("log", &command).await?;
         let lines = redis::streams::StreamRangeReply::from_redis_value(value);
-        let lines = lines.map_err(|_| EngineFailure)?.ids;
-        Ok((lines.len() <= MOST_BEHIND).then(|| read_lines(self, &lines)))
+        let mut lines = lines.map_err(|_| EngineFailure)?.ids;
+        if position != Position::START {
+            let is_there = lines
+                .first()
+                .is_some_and(|line| line.id == position.to_string());
+            if !is_there {
+                return Ok(None);
+            }
+            lines.remove(0);
+        }
+        Ok(Some(lines).filter(|lines| lines.len() <= MOST_BEHIND))
     }
 }
 
 /// The changes of siblings in these lines. The account's position moves behind them.
-fn read_lines(account: &Arc<SharedAccount>, lines: &[StreamId]) -> Vec<Change> {
+pub(super) fn read_lines(account: &Arc<SharedAccount>, lines: &[StreamId]) -> Vec<Change> {
     let (mut changes, now) = (Vec::new(), account.member.server_time());
     for line in lines {
         if let Some(position) = Position::parse(&line.id) {

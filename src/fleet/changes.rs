@@ -1,6 +1,6 @@
 //! The changes that this replica makes beside fetches, and that its siblings hear of.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use redis::FromRedisValue;
 use tokio::time::{self, Instant};
@@ -13,7 +13,10 @@ use super::{
     reading::Position,
     scripts,
 };
-use crate::avatar::{Jid, Subject, Trouble};
+use crate::{
+    avatar::{Jid, Subject, Trouble},
+    clock::Timestamp,
+};
 
 /// How many of the replicas that live have forgotten a face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Spread {
 #[derive(Clone, Copy, Debug)]
 pub struct LoggedChange(Position);
 
+/// For this long after the first note, a replica without one may have the account.
+const NEW: Duration = Duration::from_secs(30);
 /// How often the siblings' positions are looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -146,23 +151,30 @@ impl SharedAccount {
     async fn spread(&self, change: LoggedChange) -> Result<Spread, EngineFailure> {
         let command = redis::cmd("HGETALL").arg(self.key("readers")).take();
         let value = self.member.link.send("readers", &command).await?;
-        let readers: Vec<(String, String)> =
+        let readers: HashMap<String, String> =
             FromRedisValue::from_redis_value(value).unwrap_or_default();
-        let living: HashSet<String> = self.member.living().await?;
+        let since = self.noted_since().await?;
+        let now = self.member.server_time();
+        // After a flush of Redis, replicas may not have noted yet what they have applied.
+        let is_new = since.is_none_or(|since| now.since(Timestamp::from_millis(since)) < NEW);
+        let living = self.member.living().await?;
         let mut spread = Spread { applied: 1, of: 1 };
-        for (replica, noted) in readers {
-            // This replica has applied its own change.
-            if replica == self.member.id || !living.contains(&replica) {
-                continue;
-            }
-            let mut parts = noted.split(' ');
+        // This replica has applied its own change.
+        for replica in living.iter().filter(|id| **id != self.member.id) {
+            let noted = readers.get(replica).map(String::as_str);
+            let mut parts = noted.unwrap_or_default().split(' ');
             let position = parts.next().and_then(Position::parse);
-            // A replica that has dropped the account looks at what it missed before it serves its faces again.
-            if parts.next().is_some_and(|flag| flag != "0") {
-                spread.of += 1;
-                spread.applied += usize::from(position >= Some(change.0));
-            }
+            let counts = match (noted, parts.next()) {
+                // It has no such account, as far as is known.
+                (None, _) => is_new,
+                // A replica that has dropped the account looks at what it missed before it serves its faces again.
+                (_, flag) => flag.is_some_and(|flag| flag != "0"),
+            };
+            spread.of += usize::from(counts);
+            spread.applied += usize::from(counts && position >= Some(change.0));
         }
+        let least = self.member.least_living(&living);
+        spread.of = spread.of.max(usize::try_from(least).unwrap_or(usize::MAX));
         Ok(spread)
     }
 

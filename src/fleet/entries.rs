@@ -104,14 +104,16 @@ impl SharedAccount {
         self.versions.record_compared(self.face(subject));
     }
 
-    /// Records that this replica's entry could not be stored in Redis.
-    pub fn record_unshared(&self, subject: Subject) {
-        self.versions.record_unshared(subject);
+    /// Records that the entries of a face here and in Redis may differ, because Redis failed.
+    pub fn record_differing(&self, subject: Subject) {
+        if !self.versions.record_differing(subject) {
+            self.reading.compare_all();
+        }
     }
 
-    /// The faces whose entries could not be stored in Redis. The caller offers them again.
-    pub fn take_unshared(&self) -> Vec<Subject> {
-        self.versions.take_unshared()
+    /// The faces whose entries may differ. The caller compares them.
+    pub fn take_differing(&self) -> Vec<Subject> {
+        self.versions.take_differing()
     }
 
     /// The version that this replica has of a face's entry; 0 if it is not known.
@@ -133,7 +135,7 @@ impl SharedAccount {
         let commit = commit.await;
         match &commit {
             Ok(Commit::Conflict(_)) => self.member.metrics.fleet().record_conflict(),
-            Err(EngineFailure) => self.versions.record_unshared(*subject),
+            Err(EngineFailure) => self.record_differing(*subject),
             Ok(_) => {}
         }
         commit

@@ -71,6 +71,10 @@ struct State {
     /// Until when the replica's number is its own.
     number_until: Option<Moment>,
     living: u64,
+    /// Since when Redis knows the fleet.
+    since: Option<u64>,
+    /// The replicas that lived before Redis lost its memory, and until when some of them may not have been heard of again.
+    lived: (u64, Moment),
     has_warned: bool,
 }
 
@@ -165,6 +169,11 @@ impl Member {
         let mut state = lock(&self.state);
         let has_number = answer.number(0) > 0;
         state.number_until = has_number.then(|| sent_at + LEASE);
+        let since = Some(answer.number(2));
+        if state.since.is_some() && state.since != since {
+            state.lived = (state.living.max(state.lived.0), sent_at + SILENCE);
+        }
+        state.since = since;
         state.living = answer.number(1);
         self.metrics.fleet().set_replicas(state.living);
         if !has_number && !state.has_warned {
@@ -209,6 +218,20 @@ impl Member {
     /// The replicas that lived when the membership was last renewed, this one among them.
     pub(super) fn last_living(&self) -> u64 {
         lock(&self.state).living.max(1)
+    }
+
+    /// The least number of replicas that may live, given those that are known to.
+    pub(super) fn least_living(&self, known: &HashSet<String>) -> u64 {
+        let state = lock(&self.state);
+        if !known.contains(&self.id) {
+            // Redis was flushed a moment ago.
+            return state.living;
+        }
+        let (lived, until) = state.lived;
+        match self.clock.moment() < until {
+            true => lived,
+            false => 0,
+        }
     }
 
     /// The stream that ends this replica's wait for changes.

@@ -47,7 +47,7 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `account` | hash | buckets, calls of the day, pause, time of the last purge of all |
+//! | `account` | hash | buckets, calls of the day, pause, time of the last purge of all, since when `readers` is noted |
 //! | `entry:FACE` | string | 14 hexadecimal digits of version, then JSON; expires |
 //! | `picture:FACE` | string | 32 digits of digest, then the bytes; expires |
 //! | `lease:FACE` | string | the token of the fetch that asks the vendor; expires |

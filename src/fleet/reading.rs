@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,12 @@ pub(super) struct Reading {
     positions: Mutex<(Option<Position>, Option<Position>)>,
     /// The version of the last purge of all faces that was heard of.
     purged: AtomicU64,
+    /// Since when Redis has notes of positions, in its milliseconds; 0 if that is not known. It changes with a flush.
+    since: AtomicU64,
+    /// Whether the account has to catch up, because it could not.
+    is_behind: AtomicBool,
+    /// Whether all entries have to be compared with Redis.
+    has_to_compare: AtomicBool,
     /// Held while the account catches up.
     pub(super) catching_up: tokio::sync::Mutex<()>,
 }
@@ -84,6 +90,39 @@ impl Reading {
     pub(super) fn unnoted(&self) -> Option<Position> {
         let positions = lock(&self.positions);
         positions.0.filter(|read| positions.1 != Some(*read))
+    }
+
+    pub(super) fn since(&self) -> u64 {
+        self.since.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_since(&self, since: u64) {
+        self.since.store(since, Ordering::Release);
+    }
+
+    /// The account has to catch up soon.
+    pub(super) fn fall_behind(&self) {
+        self.is_behind.store(true, Ordering::Release);
+    }
+
+    /// The account has to catch up soon, and to compare all entries with Redis then.
+    pub(super) fn compare_all(&self) {
+        self.has_to_compare.store(true, Ordering::Release);
+        self.fall_behind();
+    }
+
+    /// The account has caught up. A comparison that it had to make begins.
+    pub(super) fn catch_up(&self) {
+        self.is_behind.store(false, Ordering::Release);
+        self.has_to_compare.store(false, Ordering::Release);
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Acquire)
+    }
+
+    pub(super) fn has_to_compare(&self) -> bool {
+        self.has_to_compare.load(Ordering::Acquire)
     }
 
     pub(super) fn record_purge(&self, version: u64) {

@@ -22,8 +22,8 @@ pub(super) struct Versions {
     known: Cache<Face, Version>,
     /// Grows each time that changes were missed.
     epoch: AtomicU32,
-    /// The faces whose entries could not be stored in Redis.
-    unshared: Mutex<HashSet<Subject>>,
+    /// The faces whose entries here and in Redis may differ, because Redis failed.
+    differing: Mutex<HashSet<Subject>>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ struct Version {
 
 /// Versions in memory, some 10 MB at most.
 const MOST: usize = 50_000;
-/// Faces whose entries are offered again. Others are when they are confirmed.
-const MOST_UNSHARED: usize = 10_000;
+/// Faces that are compared again one by one. If they are more, all are.
+const MOST_DIFFERING: usize = 10_000;
 
 impl Versions {
     /// The version of the entry that this replica has; 0 if it is not known.
@@ -99,17 +99,24 @@ impl Versions {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Records that the entry of a face could not be stored in Redis.
-    pub(super) fn record_unshared(&self, subject: Subject) {
-        let mut unshared = lock(&self.unshared);
-        if unshared.len() < MOST_UNSHARED {
-            unshared.insert(subject);
+    /// Records that the entries of a face here and in Redis may differ. Returns whether there was space for it.
+    pub(super) fn record_differing(&self, subject: Subject) -> bool {
+        let mut differing = lock(&self.differing);
+        let has_space = differing.len() < MOST_DIFFERING;
+        if has_space {
+            differing.insert(subject);
         }
+        has_space
     }
 
-    /// The faces whose entries could not be stored in Redis. The caller offers them again.
-    pub(super) fn take_unshared(&self) -> Vec<Subject> {
-        lock(&self.unshared).drain().collect()
+    /// The faces whose entries may differ. The caller compares them.
+    pub(super) fn take_differing(&self) -> Vec<Subject> {
+        lock(&self.differing).drain().collect()
+    }
+
+    /// Whether there are such faces.
+    pub(super) fn are_differing(&self) -> bool {
+        !lock(&self.differing).is_empty()
     }
 
     fn insert(
@@ -135,7 +142,7 @@ impl Default for Versions {
         Self {
             known: Cache::new(MOST),
             epoch: AtomicU32::default(),
-            unshared: Mutex::default(),
+            differing: Mutex::default(),
         }
     }
 }

@@ -53,15 +53,8 @@ impl Faces {
                 // A face that this replica does not have is looked for when it is asked for.
                 let is_wanted = self.may_have(&owner) || instance.provider().is_push();
                 let is_newer = account.known_version(&subject) < version;
-                if is_wanted
-                    && is_newer
-                    && let Ok(SharedFace::Entry(shared)) = account.shared_face(&subject).await
-                {
-                    let adopted = self.adopt_shared(&account, &owner, *shared).await;
-                    if adopted.is_err() {
-                        // The fetch of the next request takes it.
-                        self.purge_face(&owner, PurgeMode::Soft).await;
-                    }
+                if is_wanted && is_newer {
+                    self.take_newer(&account, &owner).await;
                 }
             }
             ChangeKind::Forgotten(subject, left) => {
@@ -93,6 +86,21 @@ impl Faces {
             ChangeKind::Number(lid, number) => {
                 self.learn_number(&instance, lid, Some(number)).await;
             }
+        }
+    }
+
+    /// Takes the entry that a sibling has stored. If an engine fails, that is done later.
+    async fn take_newer(&self, account: &Arc<SharedAccount>, owner: &Owner) {
+        match account.shared_face(&owner.subject).await {
+            Ok(SharedFace::Entry(shared)) => {
+                let adopted = self.adopt_shared(account, owner, *shared).await;
+                if adopted.is_err() {
+                    // The fetch of the next request takes it.
+                    self.purge_face(owner, PurgeMode::Soft).await;
+                }
+            }
+            Ok(_) => {}
+            Err(EngineFailure) => account.record_differing(owner.subject),
         }
     }
 
@@ -152,6 +160,7 @@ impl Faces {
         let stays = |entry: &Arc<Entry>| entry.is_forgotten(self.now()) || is_newer(entry, &shared);
         if let Some(entry) = current.clone().filter(stays) {
             account.know(&owner.subject, &shared);
+            account.record_differing(owner.subject);
             return Ok(entry);
         }
         let entry = self
@@ -290,12 +299,7 @@ impl Faces {
                 Ok(change) => last = Some(change),
                 Err(EngineFailure) => {
                     last = None;
-                    let account = account.clone();
-                    self.send(move || {
-                        let account = account.clone();
-                        async move { account.forget(&subject, time).await.map(|_| ()) }
-                    })
-                    .await;
+                    account.record_differing(subject);
                 }
             }
         }

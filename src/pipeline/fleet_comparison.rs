@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{Faces, Instance, PurgeMode, fetch::Fetch, fleet_changes::is_newer};
+use super::{
+    Faces, Instance, PurgeMode,
+    fetch::Fetch,
+    fleet_changes::{NotAdopted, is_newer},
+};
 use crate::{
     avatar::{Ask, Entry, Plan, decide},
     fleet::{Commit, EngineFailure, SharedAccount, SharedFace},
@@ -38,9 +42,18 @@ impl Fetch {
 }
 
 impl Faces {
-    /// Compares all entries of an account with the fleet's. Ends early if Redis does not answer: the next connection
-    /// begins again.
-    pub async fn compare_all(&self, instance: &Instance) {
+    /// Compares all entries of an account with the fleet's. A process that ends before begins again.
+    pub fn compare_in_background(&self, instance: Arc<Instance>) {
+        let (faces, shutdown) = (self.clone(), self.shared.shutdown.clone());
+        self.shared.event_tasks.spawn(async move {
+            let work = faces.compare_all(&instance);
+            shutdown.run_until_cancelled(work).await;
+        });
+    }
+
+    /// Compares all entries of an account with the fleet's. Ends early if Redis does not answer, and begins
+    /// again later.
+    async fn compare_all(&self, instance: &Instance) {
         let Some(account) = instance.shared() else {
             return;
         };
@@ -49,7 +62,7 @@ impl Faces {
         for owners in owners.chunks(BATCH) {
             let subjects: Vec<_> = owners.iter().map(|owner| owner.subject).collect();
             let Ok(shared) = account.shared_faces(&subjects).await else {
-                return;
+                return account.abort_comparison();
             };
             for (owner, shared) in owners.iter().zip(shared) {
                 self.compare(account, owner, shared).await;
@@ -58,27 +71,19 @@ impl Faces {
         account.finish_comparison(epoch);
     }
 
-    /// Offers the fleet the entries that could not be stored in Redis.
-    pub async fn offer_unshared(&self, instance: &Instance) {
+    /// Compares the entries that may differ because an engine failed.
+    pub async fn compare_differing(&self, instance: &Instance) {
         let Some(account) = instance.shared() else {
             return;
         };
-        let mut unshared = account.take_unshared().into_iter();
-        while let Some(subject) = unshared.next() {
+        let mut differing = account.take_differing().into_iter();
+        while let Some(subject) = differing.next() {
             let owner = instance.owner(subject);
             let Ok(shared) = account.shared_face(&subject).await else {
-                let rest = std::iter::once(subject).chain(unshared);
-                return rest.for_each(|subject| account.record_unshared(subject));
+                let rest = std::iter::once(subject).chain(differing);
+                return rest.for_each(|subject| account.record_differing(subject));
             };
-            match shared {
-                SharedFace::Absent | SharedFace::Removed(_) => {
-                    let entry = self.shared.store.find(&owner.key()).await;
-                    if let Some(entry) = entry {
-                        self.offer(account, &owner, entry).await;
-                    }
-                }
-                shared => self.compare(account, &owner, shared).await,
-            }
+            self.compare(account, &owner, shared).await;
         }
     }
 
@@ -91,31 +96,34 @@ impl Faces {
         if entry.is_forgotten(now) {
             // A tombstone that Redis has not heard of.
             let left = entry.last.retry_at.since(now);
-            let _ = account.forget(&owner.subject, left).await;
-            account.record_compared(&owner.subject);
+            match account.forget(&owner.subject, left).await {
+                Ok(_) => account.record_compared(&owner.subject),
+                Err(EngineFailure) => account.record_differing(owner.subject),
+            }
             return;
         }
         match shared {
-            SharedFace::Absent => {
+            SharedFace::Removed(version) if account.known_version(&owner.subject) < version => {
+                self.purge_face(owner, PurgeMode::Hard).await;
+                account.record_removed(&owner.subject, version);
+            }
+            SharedFace::Absent | SharedFace::Removed(_) => {
                 account.record_compared(&owner.subject);
-                // Redis has lost it. One that is due is stored when it is confirmed.
+                // Redis has lost it, or it is newer. One that is due is stored when it is confirmed.
                 if decide(Some(&entry), Ask::View, now, self.policy()) == Plan::Serve {
                     self.offer(account, owner, entry).await;
                 }
             }
             SharedFace::Foreign => account.record_compared(&owner.subject),
-            SharedFace::Removed(version) => {
-                if account.known_version(&owner.subject) < version {
-                    self.purge_face(owner, PurgeMode::Hard).await;
-                }
-                account.record_compared(&owner.subject);
-            }
             SharedFace::Entry(shared) => {
                 let taken = self.adopt_shared(account, owner, (*shared).clone()).await;
-                if let Ok(entry) = taken
-                    && is_newer(&entry, &shared)
-                {
-                    self.offer(account, owner, entry).await;
+                match taken {
+                    Ok(entry) if is_newer(&entry, &shared) => {
+                        self.offer(account, owner, entry).await;
+                    }
+                    Err(NotAdopted::PictureUnreadable) => account.record_differing(owner.subject),
+                    // Else a fetch takes it.
+                    _ => {}
                 }
             }
         }

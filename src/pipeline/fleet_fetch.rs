@@ -171,7 +171,11 @@ impl Fetch {
                     let (tombstone, _) = faces.replace_by_tombstone(&self.owner(), left).await;
                     return (Some(tombstone), None);
                 }
-                Ok(Commit::Stored | Commit::Conflict(_) | Commit::Foreign) | Err(EngineFailure) => {
+                Ok(Commit::Conflict(_)) => {
+                    account.record_differing(self.person);
+                    return (current, next);
+                }
+                Ok(Commit::Stored | Commit::Foreign) | Err(EngineFailure) => {
                     return (current, next);
                 }
             }

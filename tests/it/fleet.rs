@@ -6,6 +6,7 @@ mod faults;
 mod gaps;
 mod model;
 mod operators;
+mod random;
 mod s3;
 mod settings;
 mod sharing;

@@ -1,5 +1,6 @@
 -- Finds the place from which a replica reads the log of an account, and whether it has missed changes.
--- KEYS: account, log, readers. ARGV: replica, its position, or nothing if only Redis knows it.
+-- KEYS: account, log, readers. ARGV: replica, its position, or nothing if only Redis knows it, and since when positions
+-- are noted, as far as the replica knows.
 -- 1. The position: the replica's own, or the one that it has noted last.
 local noted = redis.call('HGET', KEYS[3], ARGV[1])
 local position, flag, seen = string.match(noted or '', '^(%d+%-%d+) (%d) (%d+)$')
@@ -22,7 +23,9 @@ if position == '0-0' then
 elseif position then
   is_whole = #redis.call('XRANGE', KEYS[2], position, position) == 1
 end
-is_whole = is_whole and has_compared
+-- Another time means that Redis was flushed.
+local since = redis.call('HGET', KEYS[1], 'noted_since') or string.format('%.0f', now)
+is_whole = is_whole and has_compared and (ARGV[3] == '0' or ARGV[3] == since)
 if not is_whole then
   position = newest
 end
@@ -32,5 +35,7 @@ local purged = tonumber(state[1] or 0)
 local has_missed_purge = not is_whole and purged > tonumber(seen or 0)
 local paused_for = math.max(0, tonumber(state[3] or 0) - now)
 -- 4. Siblings are to know who reads the log, and that nothing is applied yet if changes were missed.
-redis.call('HSET', KEYS[3], ARGV[1], (is_whole and position or '0-0') .. (is_whole and ' 1 ' or ' 2 ') .. string.format('%.0f', is_whole and tonumber(seen or purged) or purged))
-return { is_whole and 'whole' or 'gap', now, position, has_missed_purge and 1 or 0, state[2] or '', paused_for, state[4] or '', purged }
+--    A purge that was missed counts as heard of when it is applied.
+redis.call('HSET', KEYS[1], 'noted_since', since)
+redis.call('HSET', KEYS[3], ARGV[1], (is_whole and position or '0-0') .. (is_whole and ' 1 ' or ' 2 ') .. string.format('%.0f', tonumber(seen or (is_whole and purged) or 0)))
+return { is_whole and 'whole' or 'gap', now, position, has_missed_purge and 1 or 0, state[2] or '', paused_for, state[4] or '', purged, since }

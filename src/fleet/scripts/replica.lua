@@ -4,6 +4,8 @@
 if redis.call('HSETNX', KEYS[1], 'secret', ARGV[4]) == 0 and redis.call('HGET', KEYS[1], 'secret') ~= ARGV[4] then
   return { 'other_secret', now, 0, 0 }
 end
+--    Their first renewal tells that heartbeats may be missing, because Redis was flushed.
+redis.call('HSETNX', KEYS[1], 'since', now)
 -- 2. The other replicas that live: those that were here in the last half minute.
 local others, was_here = 0, false
 local beats = redis.call('HGETALL', KEYS[3])
@@ -52,4 +54,4 @@ if number > 0 then
   redis.call('HSET', KEYS[2], number, ARGV[1] .. ' ' .. string.format('%.0f', now + ARGV[3]))
 end
 redis.call('HSET', KEYS[3], ARGV[1], now)
-return { 'member', now, number, others + 1 }
+return { 'member', now, number, others + 1, redis.call('HGET', KEYS[1], 'since') }

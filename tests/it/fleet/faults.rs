@@ -190,3 +190,21 @@ async fn a_clock_that_is_set_back_by_hours_does_not_prolong_the_wait_for_the_sha
         .await
         .assert_picture(&rig.bytes(face));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_face_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_restart() {
+    let redis = RedisServer::start();
+    let (mut rigs, relays) = relayed(&redis, ample).await;
+    let path = format!("/avatar/waha/{FACE}");
+    for rig in &rigs {
+        rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+    }
+    relays[0].set(State::Cut);
+    let entry = format!("/v1/avatars/waha/{FACE}");
+    Answer::to(&rigs[0].admin(), "DELETE", &entry, &[]).await;
+    rigs[0].stop().await;
+    relays[0].set(State::Pass);
+    rigs[0].restart().await;
+    let is_forgotten = async || rigs[1].get(&path).await.source() != "picture";
+    until(is_forgotten, LIMIT).await;
+}

@@ -88,10 +88,14 @@ async fn a_redis_that_was_flushed_hears_of_faces_and_of_forgotten_ones_again() {
     let entry = format!("/v1/avatars/waha/{FACE}");
     Answer::to(&fleet.first().admin(), "DELETE", &entry, &[]).await;
     let _: String = fleet.redis.ask(&["FLUSHALL"]);
+    // A change that is read after the flush hides it from a look at the log alone.
+    let pause = "/v1/instances/waha/pause";
+    Answer::to(&fleet.first().admin(), "DELETE", pause, &[]).await;
     let is_back = async || {
         let keys: Vec<String> = fleet.redis.ask(&["KEYS", "*"]);
         let has = |part: &str| keys.iter().any(|key| key.contains(part));
-        has(":forgotten") && has(":entry:") && has(":picture:")
+        let entries = keys.iter().filter(|key| key.contains(":entry:"));
+        has(":forgotten") && has(":picture:") && entries.count() == 1
     };
     until(is_back, LIMIT).await;
     let newcomer = newcomer(&mut fleet).await;
@@ -100,6 +104,21 @@ async fn a_redis_that_was_flushed_hears_of_faces_and_of_forgotten_ones_again() {
     let picture = newcomer.bytes("628100000002");
     newcomer.get(other).await.assert_picture(&picture);
     assert_eq!(fleet.first().traffic(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_flush_of_redis_no_replica_is_missing_from_those_that_have_to_forget() {
+    let fleet = Fleet::start(patient).await;
+    let path = format!("/avatar/waha/{FACE}");
+    at_once(&fleet.replicas, 1, &path).await;
+    let _: String = fleet.redis.ask(&["FLUSHALL"]);
+    let entry = format!("/v1/avatars/waha/{FACE}");
+    let forgotten = Answer::to(&fleet.replicas[2].admin(), "DELETE", &entry, &[]).await;
+    assert!(
+        forgotten.text().ends_with(r#""of":3}"#),
+        "{}",
+        forgotten.text()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
