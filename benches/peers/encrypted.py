@@ -1,6 +1,5 @@
 """What browsers do: HTTP/2, TLS, handshakes, variants and placeholders."""
 
-import statistics
 import subprocess
 import time
 
@@ -73,17 +72,10 @@ def load(server, arguments, length):
             took.append(int(micros))
         if not took or server.scheme == "https" and "TLSv1.3" not in done.stdout:
             raise SystemExit(f"{server.name}: no answer by TLS 1.3: {done.stdout}")
-        return in_round(server, took, cpu, seconds)
+        return measure.in_round(server, took, cpu, seconds)
 
     one(1)
     return one
-
-
-def in_round(server, took, cpu, seconds):
-    """The figures of a round whose answers took so many microseconds each."""
-    cuts = statistics.quantiles(took, n=100)
-    count = len(took)
-    return Round(count, count / seconds, cpu / count * 1e6, memory_mib(server), p50=cuts[49], p99=cuts[98])
 
 
 def goals(bench, protocol, length, found):
@@ -108,7 +100,7 @@ def at_half_capacity(bench, nginx, faceplate, length, rate):
             done = subprocess.run([*command, str(seconds), "8"], input=path, capture_output=True, text=True)
             if done.returncode:
                 raise SystemExit(f"{server.name}: {done.stderr}")
-            return in_round(server, [int(line) for line in done.stdout.split()], cpu_seconds(server) - before, seconds)
+            return measure.in_round(server, [int(line) for line in done.stdout.split()], cpu_seconds(server) - before, seconds)
 
         return one
 

@@ -1,6 +1,7 @@
-"""A cache with very many faces on disk, which a program writes: scan, hits, memory, eviction."""
+"""A cache with very many faces on disk, which a program writes: scan, hits, memory, disk, eviction."""
 
 import json
+import os
 import subprocess
 import time
 from urllib.request import urlopen
@@ -21,9 +22,13 @@ def many_faces(bench):
     tier, pace = "1MiB", f"gc_files_per_second = {PACE}"
     faceplate = Faceplate(bench.work, memory=tier, cache=pace)
     few = Few(bench.work, memory=tier)
-    for instance, pictures, length in (("b8192", count, LENGTH), ("b4096", 1, 4096)):
+    before = on_disk(faceplate)
+    for instance, pictures, length in (("b4096", 1, 4096), ("b8192", count, LENGTH)):
         made = [built("faces"), faceplate.work / "cache", instance, str(pictures), str(length)]
         subprocess.run(made, check=True)
+    used = [now - then for now, then in zip(on_disk(faceplate), before)]
+    bench.report.figure(f"bytes of disk for a picture of {LENGTH // 1024} KB", used[0] / count)
+    bench.report.figure("inodes for a picture", used[1] / count)
     chosen = measure.zipf(count, 20_000)
     urls = measure.write_urls(faceplate, chosen, LENGTH, "many")
     title = f"disk hit, {count:,} pictures of {LENGTH // 1024} KB"
@@ -41,12 +46,14 @@ def many_faces(bench):
             faceplate.name: lambda seconds: measure.load(faceplate, urls, seconds),
         }
         found = measure.alternate(bench, loads)
-        few.stop()
         bench.report.scenario(title, found)
         rate = ratio(found[faceplate.name], found[few.name], "per_second")
         bench.report.goal(f"hits/s at {count:,} entries / at 1,000", rate, 0.95, least=True)
         used = measure.memory_mib(faceplate)
         bench.report.goal(f"MiB in use at {count:,} entries", used, 1 + count * 128 / 2**20 + 40)
+        more = used - measure.memory_mib(few)
+        bench.report.figure("bytes of memory for each entry more", more * 2**20 / (count - 1000))
+        few.stop()
         quiet = found[faceplate.name]
     evicting = Faceplate(bench.work, memory=tier, cache=f"{pace}\nmax_entries = {count * 9 // 10}")
     evicting.work = faceplate.work
@@ -58,6 +65,13 @@ def many_faces(bench):
             bench.report.scenario(f"{title}, during {what}", {"faceplate": rounds})
             disturbed = ratio(rounds, quiet * len(rounds), "p99")
             bench.report.goal(f"p99 of a disk hit during {what} / otherwise", disturbed, 2.0)
+
+
+def on_disk(faceplate):
+    """The bytes and inodes in use on the file system of the cache."""
+    os.sync()
+    disk = os.statvfs(faceplate.work)
+    return (disk.f_blocks - disk.f_bfree) * disk.f_frsize, disk.f_files - disk.f_ffree
 
 
 def rounds_while(bench, faceplate, urls, goes_on):

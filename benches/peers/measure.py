@@ -4,6 +4,7 @@ import bisect
 import itertools
 import os
 import random
+import statistics
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,13 @@ def memory_mib(peer):
         figures = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
         kib += int(figures.get("RssAnon", 0)) + int(figures.get("RssShmem", 0))
     return kib / 1024
+
+
+def in_round(server, took, cpu, seconds):
+    """The figures of a round whose answers took so many microseconds each."""
+    cuts = statistics.quantiles(took, n=100)
+    count = len(took)
+    return Round(count, count / seconds, cpu / count * 1e6, memory_mib(server), p50=cuts[49], p99=cuts[98])
 
 
 def zipf(count, samples, seed=1):
@@ -138,3 +146,13 @@ def check(peer, number, length):
 def etag(peer, number, length):
     """The ETag of a picture."""
     return urlopen(peer.url(peer.path(number, length)), timeout=10).headers.get("ETag")
+
+
+def drop_page_cache():
+    """Makes the kernel read all files from the disk again. Returns whether that is allowed: to root only."""
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+    except OSError:
+        return False
+    return True

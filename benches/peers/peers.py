@@ -1,6 +1,7 @@
 """The servers that are compared. Each runs on core 0, in front of the same origin."""
 
 import base64
+import functools
 import hashlib
 import hmac
 import os
@@ -119,28 +120,37 @@ class Origin(Peer):
 
     name, port = "origin", 7100
 
-    def __init__(self, work, delay_ms=0):
+    def __init__(self, work, delay_ms=0, photos=1):
         super().__init__(work)
-        self.delay_ms = delay_ms
+        self.delay_ms, self.photos = delay_ms, photos
 
     def command(self):
-        photo = self.work / "photo.png"
-        photo.write_bytes(png(640))
-        return [built("floor"), ORIGIN, "--origin", str(self.delay_ms), str(photo)]
+        for number in range(self.photos):
+            (self.work / f"{number}.png").write_bytes(png(number))
+        return [built("floor"), ORIGIN, "--origin", str(self.delay_ms), str(self.work)]
 
 
-def png(edge):
-    """A picture that decoders can read: two gradients and a pattern."""
+# The width and height of a photo in pixels.
+EDGE = 640
+
+
+def png(number):
+    """A picture that decoders can read: two gradients and a pattern, below a row of a color of its own."""
 
     def chunk(kind, data):
         whole = kind + data
         return struct.pack(">I", len(data)) + whole + struct.pack(">I", zlib.crc32(whole))
 
-    rows = b"".join(
-        b"\0" + bytes(part for x in range(edge) for part in (255 * x // edge, 255 * y // edge, (x ^ y) & 255)) for y in range(edge)
-    )
-    head = struct.pack(">IIBBBBB", edge, edge, 8, 2, 0, 0, 0)
+    rows = b"\0" + bytes([number % 256, number // 256, 0]) * EDGE + pattern()
+    head = struct.pack(">IIBBBBB", EDGE, EDGE, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@functools.cache
+def pattern():
+    """The rows below the first."""
+    row = [b"\0" + bytes(part for x in range(EDGE) for part in (255 * x // EDGE, 255 * y // EDGE, (x ^ y) & 255)) for y in range(1, EDGE)]
+    return b"".join(row)
 
 
 class Floor(Peer):
@@ -245,9 +255,10 @@ class Faceplate(Peer):
 
     name, port, admin = "faceplate", 7104, 7105
 
-    def __init__(self, work, memory="1GiB", first_paint="2s", server="", lengths=(4096, 8192, 40960, 102400)):
+    def __init__(self, work, memory="1GiB", first_paint="2s", server="", cache="", lengths=(4096, 8192, 40960, 102400)):
         super().__init__(work)
-        self.server = server
+        # Further lines of the sections.
+        self.server, self.cache = server, cache
         self.lengths = lengths
         self.memory = memory
         self.first_paint = first_paint
@@ -282,6 +293,7 @@ class Faceplate(Peer):
             memory = "{self.memory}"
             first_paint = "{self.first_paint}"
             min_free = "0b"
+            {self.cache}
             [upstream]
             downloads = 256
             {instances}

@@ -20,6 +20,7 @@ class Report:
     def __init__(self):
         self.scenarios = []
         self.goals = []
+        self.figures = []
 
     def scenario(self, title, rounds):
         print(f"measured: {title}", flush=True)
@@ -29,6 +30,11 @@ class Report:
         holds = reached >= bound if least else reached <= bound
         self.goals.append((what, ("≥" if least else "≤") + f" {bound:.3g}", reached, holds))
         print(f"{what}: {reached:.3g}", flush=True)
+
+    def figure(self, what, value):
+        """A figure without a bound."""
+        self.figures.append((what, value))
+        print(f"{what}: {value:,.4g}", flush=True)
 
     def text(self):
         lines = ["| scenario | server | CPU µs/request | faceplate / it | requests/s | p50 µs | p99 µs | MiB |"]
@@ -42,6 +48,8 @@ class Report:
         lines += ["", "| goal | bound | reached | holds |", "| --- | ---: | ---: | --- |"]
         for what, bound, reached, holds in self.goals:
             lines.append(f"| {what} | {bound} | {reached:.3g} | {'yes' if holds else 'no'} |")
+        for what, value in self.figures:
+            lines.append(f"| {what} | – | {value:,.4g} | – |")
         return "\n".join(lines)
 
     def write(self, path):

@@ -29,19 +29,19 @@ async fn main() -> Result<(), Failure> {
     let (count, length): (u64, usize) = (count.parse()?, length.parse()?);
     let settings = store::Settings {
         dir: dir.into(),
-        maintenance: MaintenanceSettings {
-            max_bytes: u64::MAX,
-            max_entries: u64::MAX,
-            min_free: 0,
-            gc_grace: Duration::from_secs(3600),
-            files_per_second: 1,
-        },
         memory: 0,
         max_picture: length,
         archive: false,
         in_flight: InFlight::new(1 << 30),
     };
-    let store = Arc::new(Store::open(&settings, Clock::system())?);
+    let limits = MaintenanceSettings {
+        max_bytes: u64::MAX,
+        max_entries: u64::MAX,
+        min_free: 0,
+        gc_grace: Duration::from_secs(3600),
+        files_per_second: 1,
+    };
+    let store = Arc::new(Store::open(&settings, limits, Clock::system())?);
     store.run_maintenance().await;
     let mut writing = JoinSet::new();
     for number in 0..count {

@@ -2,11 +2,12 @@
 //! eight headers. It speaks HTTP/1.1; with `--http2` HTTP/2; with `--tls CERTIFICATE KEY` either, over TLS, as ALPN says. With
 //! `--work-stealing` it runs on tokio's other runtime, with a thread for each core. With `--origin` it is the origin of the
 //! compared servers: it has pictures of any length, a different one for each number, and links to them in WAHA's form, and
-//! sends each response after `MILLIS`. Its pictures of the length `photo` are the file `PHOTO`, which decoders can read.
+//! sends each response after `MILLIS`. Its pictures of the length `photo` are the files `NUMBER.png` in `PHOTOS`, which decoders
+//! can read.
 
 mod picture;
 
-use std::{convert::Infallible, fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -31,7 +32,7 @@ use tokio_rustls::{
 
 use picture::jpeg;
 
-const USAGE: &str = "floor ADDRESS --origin MILLIS [PHOTO]
+const USAGE: &str = "floor ADDRESS --origin MILLIS PHOTOS
 floor ADDRESS BYTES [--work-stealing | --http2 | --tls CERTIFICATE KEY]";
 
 /// The server's answer.
@@ -40,7 +41,8 @@ struct Answers {
     address: SocketAddr,
     /// The one body of a server that is no origin.
     fixed: Option<Bytes>,
-    photo: Bytes,
+    /// The folder of the photos.
+    photos: PathBuf,
     delay: Duration,
 }
 
@@ -62,11 +64,10 @@ fn main() {
     let http2 = flag == Some("--http2");
     let address: SocketAddr = address.parse().expect("an address and port");
     let millis = flag.and_then(|millis| millis.parse().ok());
-    let photo = rest.get(1).and_then(|path| fs::read(path).ok());
     let answers = Arc::new(Answers {
         address,
         fixed: role.parse().ok().map(|length| jpeg(0, length)),
-        photo: photo.unwrap_or_default().into(),
+        photos: rest.get(1).map(PathBuf::from).unwrap_or_default(),
         delay: Duration::from_millis(millis.unwrap_or_default()),
     });
     let runtime = runtime.enable_all().build().expect("a runtime");
@@ -164,7 +165,10 @@ fn from_origin(request: &Request<Incoming>, answers: &Answers) -> Response<Full<
         digits.collect::<String>().parse().unwrap_or_default()
     };
     let (media, body) = match parts.as_slice() {
-        ["", "img", "photo", _] => ("image/png", answers.photo.clone()),
+        ["", "img", "photo", name] => {
+            let photo = answers.photos.join(format!("{}.png", digits(name)));
+            ("image/png", fs::read(photo).unwrap_or_default().into())
+        }
         ["", "img", length, name] => ("image/jpeg", jpeg(digits(name), digits(length) as usize)),
         ["", "api", length, "chats", chat, "picture"] => {
             // Phone numbers begin at 6281 0000 0000.

@@ -121,8 +121,9 @@ impl Client {
     pub fn new(settings: ClientSettings, resolver: Resolver) -> Self {
         let guard = Arc::new(settings.guard.clone());
         Self {
-            http: http(guard.clone(), resolver.clone(), KEPT_CONNECTIONS),
-            streaming: http(guard.clone(), resolver.clone(), KEPT_CONNECTIONS),
+            // Calls and downloads are spread over as many connections as downloads run at once.
+            http: http(guard.clone(), resolver.clone(), settings.downloads),
+            streaming: http(guard.clone(), resolver.clone(), settings.downloads),
             unpooled: http(guard.clone(), resolver, 0),
             guard,
             downloads: Semaphore::new(settings.downloads),
@@ -331,9 +332,12 @@ pub fn unguarded_client(
             .https_or_http()
             .enable_http1()
             .wrap_connector(Dial::new(Arc::new(guard), resolver)),
-        KEPT_CONNECTIONS,
+        UNGUARDED_KEPT,
     )
 }
+
+/// The largest number of idle connections to a host that the operator chose.
+const UNGUARDED_KEPT: usize = 8;
 
 /// TLS that trusts these authorities alone.
 fn trusting(pem: &[u8]) -> ClientConfig {
@@ -346,10 +350,7 @@ fn trusting(pem: &[u8]) -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// The largest number of idle connections to a host.
-const KEPT_CONNECTIONS: usize = 8;
-
-/// An empty connection pool.
+/// An empty connection pool, which keeps at most `kept` idle connections to a host.
 fn http<B>(guard: Arc<Guard>, resolver: Resolver, kept: usize) -> Http<B>
 where
     B: Body + Send,
