@@ -1,8 +1,10 @@
 """A page of 500 cached faces in Chromium, over HTTP/2 and TLS, beside nginx with the same bytes."""
 
 import http.server
+import os
 import queue
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -111,7 +113,8 @@ class Pages:
             images.append(f'<img width="96" height="96" alt="" src="{urls[0]}" srcset="{srcset}">')
         self.html = (PAGE + "\n".join(images)).encode()
         before = cpu_seconds(server)
-        with tempfile.TemporaryDirectory(prefix="faceplate-chromium-") as profile:
+        # Chromium's children may still write when it has ended.
+        with tempfile.TemporaryDirectory(prefix="faceplate-chromium-", ignore_cleanup_errors=True) as profile:
             flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
             flags += ["--ignore-certificate-errors", f"--user-data-dir={profile}", f"--force-device-scale-factor={density}"]
             address = f"http://127.0.0.1:{self.server.server_port}/"
@@ -119,13 +122,14 @@ class Pages:
                 ["taskset", "-c", LOAD_CORE, shutil.which("chromium"), *flags, "--remote-debugging-port=0", address],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
             try:
                 report = self.reports.get(timeout=60)
             except queue.Empty:
                 raise SystemExit(f"{server.name}: the page did not load within a minute") from None
             finally:
-                browser.terminate()
+                os.killpg(browser.pid, signal.SIGKILL)
                 browser.wait()
         if int(report["shown"]) != count:
             raise SystemExit(f"{server.name}: {report['shown']} of {count} images are shown")

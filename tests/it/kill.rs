@@ -10,6 +10,7 @@ use std::{
 use crate::support::{
     Answer,
     program::{Program, Running},
+    until,
 };
 use faceplate::emulator::{Emulator, Options};
 use tokio::{task::JoinSet, time};
@@ -83,9 +84,12 @@ async fn faces_stored_before_a_kill_are_served_after_it() {
         verify(&server, &emulator, &fresh).await;
         checked.extend(fresh);
         let address = server.address("listen");
-        // Each kill comes at another instant.
-        let instant = Duration::from_millis(20 + (round * 37) % 150);
+        // Each kill comes after another number of stored faces, and at another instant between two of them.
+        let wanted = checked.len() as u64 + round % 8;
+        let instant = Duration::from_millis((round * 37) % 50);
         tokio::join!(load(&address, &emulator, round, &stored), async {
+            let are_stored = async || stored.lock().unwrap().len() as u64 >= wanted;
+            until(are_stored, Duration::from_secs(30)).await;
             time::sleep(instant).await;
             server.signal("KILL");
         });
