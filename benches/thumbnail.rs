@@ -8,8 +8,8 @@ use std::io::Cursor;
 use bytes::Bytes;
 use divan::Bencher;
 use faceplate::{
-    avatar::{Key, Picture},
-    images::{Asker, Format, ImageSettings, Original, Thumbnailer, VariantSpec},
+    avatar::{Digest, Key, Picture},
+    images::{Asker, DrawnPlaceholder, Format, ImageSettings, Original, Thumbnailer, VariantSpec},
     in_flight::InFlight,
     telemetry::Metrics,
 };
@@ -80,7 +80,9 @@ fn new_buffers(bencher: Bencher) {
 #[divan::bench]
 fn new_thread(bencher: Bencher) {
     let runtime = runtime();
-    let original = Original::Placeholder(Bytes::new());
+    let svg = Bytes::new();
+    let digest = Digest::of(&svg);
+    let original = Original::Placeholder(DrawnPlaceholder { svg, digest });
     bencher.bench(|| {
         let made = runtime.block_on(thumbnailer().make(original.clone(), SPEC, asker()));
         assert!(made.is_err());

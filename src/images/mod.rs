@@ -28,8 +28,8 @@ mod transcode;
 mod variant;
 
 pub use placeholder::{
-    Color, Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle, draw_placeholder,
-    ready_silhouette,
+    Color, DrawnPlaceholder, Fonts, PlaceholderCache, PlaceholderLook, PlaceholderSpec,
+    PlaceholderStyle, draw_placeholder, ready_silhouette,
 };
 pub use thumbnailer::{Asker, ImageSettings, Original, Thumbnailer, VariantResult};
 pub use variant::{Format, Variant, VariantError, VariantSpec};

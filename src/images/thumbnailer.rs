@@ -17,7 +17,7 @@ use tokio::{pin, select, sync::watch, time};
 
 use super::{
     lossless_codes,
-    placeholder::raster,
+    placeholder::{DrawnPlaceholder, raster},
     pool::ImagePool,
     price,
     queue::{Place, Queue},
@@ -50,7 +50,7 @@ pub enum Original {
     /// A picture.
     Picture(Picture),
     /// A placeholder, in SVG.
-    Placeholder(Bytes),
+    Placeholder(DrawnPlaceholder),
 }
 
 /// The request that a variant is made for.
@@ -346,7 +346,7 @@ impl Leader {
             let _permit = permit;
             match &original {
                 Original::Picture(picture) => transcode(picture, structure.as_ref(), spec),
-                Original::Placeholder(svg) => raster::render(svg, spec),
+                Original::Placeholder(drawn) => raster::render(&drawn.svg, spec),
             }
         });
         Some(match making.await {
@@ -411,14 +411,14 @@ impl Original {
     fn digest(&self) -> Digest {
         match self {
             Original::Picture(picture) => picture.digest(),
-            Original::Placeholder(svg) => Digest::of(svg),
+            Original::Placeholder(drawn) => drawn.digest,
         }
     }
 
     fn bytes(&self) -> &Bytes {
         match self {
             Original::Picture(picture) => picture.bytes(),
-            Original::Placeholder(svg) => svg,
+            Original::Placeholder(drawn) => &drawn.svg,
         }
     }
 
@@ -464,14 +464,20 @@ mod tests {
         (Thumbnailer::new(&settings, metrics.clone()), metrics)
     }
 
+    fn placeholder(svg: impl Into<Bytes>) -> Original {
+        let svg = svg.into();
+        let digest = Digest::of(&svg);
+        Original::Placeholder(DrawnPlaceholder { svg, digest })
+    }
+
     fn dot() -> Original {
-        Original::Placeholder(Bytes::from_static(DOT))
+        placeholder(DOT)
     }
 
     /// Other content of its own.
     fn other_dot(number: usize) -> Original {
         let svg = String::from_utf8_lossy(DOT).replace("#f00", &format!("#{number:06}"));
-        Original::Placeholder(svg.into())
+        placeholder(svg)
     }
 
     fn asker(client: u8) -> Asker {

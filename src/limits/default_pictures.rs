@@ -9,6 +9,7 @@
 
 use std::{collections::VecDeque, mem};
 
+use lru::LruCache;
 use serde::{Deserialize, Serialize};
 
 use crate::avatar::{StoredPicture, Subject};
@@ -25,20 +26,12 @@ pub struct DefaultPicturePolicy {
 }
 
 /// The default pictures of one account, and the pictures that may turn out to be some.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct DefaultPictures {
     /// The fingerprints of default pictures, oldest first.
     known: VecDeque<String>,
-    /// The latest pictures, oldest first.
-    candidates: VecDeque<Candidate>,
-}
-
-/// A picture, and the contacts that have it.
-#[derive(Debug)]
-struct Candidate {
-    /// The entity tag of the bytes, or the identity of the link.
-    fingerprint: String,
-    sightings: Vec<Sighting>,
+    /// The contacts that have one of the latest pictures, by the entity tag of its bytes or the identity of its link.
+    candidates: LruCache<String, Vec<Sighting>>,
 }
 
 /// A picture that came for a contact.
@@ -111,18 +104,24 @@ impl DefaultPictures {
             return PictureVerdict::Default(Vec::new());
         }
         for fingerprint in fingerprints {
-            let candidate = self.candidate(fingerprint);
+            let candidates = &mut self.candidates;
+            let sightings = candidates.get_or_insert_mut_ref(*fingerprint, Vec::new);
             let is_new = |seen: &Sighting| seen.subject != sighting.subject;
-            if candidate.sightings.iter().all(is_new) {
-                candidate.sightings.push(sighting.clone());
+            if sightings.iter().all(is_new) {
+                sightings.push(sighting.clone());
             }
-            if candidate.sightings.len() >= policy.shared_by {
-                let sightings = mem::take(&mut candidate.sightings);
+            if sightings.len() >= policy.shared_by {
+                let sightings = mem::take(sightings);
                 self.learn(fingerprint);
                 return PictureVerdict::Default(sightings);
             }
         }
-        self.forget_oldest();
+        while self.candidates.len() > Self::MAX_CANDIDATES {
+            self.candidates.pop_lru();
+        }
+        if sighting.replaced.is_some() {
+            self.forget_oldest_replaced();
+        }
         PictureVerdict::Own
     }
 
@@ -135,44 +134,33 @@ impl DefaultPictures {
         self.known.truncate(Self::MAX_KNOWN);
     }
 
-    /// The candidate with this fingerprint, as the latest one.
-    fn candidate(&mut self, fingerprint: &str) -> &mut Candidate {
-        let mut candidates = self.candidates.iter();
-        let found = candidates.position(|known| known.fingerprint == fingerprint);
-        let candidate = found.and_then(|at| self.candidates.remove(at));
-        self.candidates.push_back(candidate.unwrap_or(Candidate {
-            fingerprint: fingerprint.to_owned(),
-            sightings: Vec::new(),
-        }));
-        let last = self.candidates.len() - 1;
-        &mut self.candidates[last]
-    }
-
     fn learn(&mut self, fingerprint: &str) {
-        self.candidates
-            .retain(|known| known.fingerprint != fingerprint);
+        self.candidates.pop(fingerprint);
         self.known.push_back(fingerprint.to_owned());
         if self.known.len() > Self::MAX_KNOWN {
             self.known.pop_front();
         }
     }
 
-    fn forget_oldest(&mut self) {
-        while self.candidates.len() > Self::MAX_CANDIDATES {
-            self.candidates.pop_front();
-        }
+    fn forget_oldest_replaced(&mut self) {
+        let latest_first = self.candidates.iter_mut();
         let mut kept = 0;
-        for sighting in self
-            .candidates
-            .iter_mut()
-            .rev()
-            .flat_map(|candidate| candidate.sightings.iter_mut().rev())
-        {
+        for sighting in latest_first.flat_map(|(_, sightings)| sightings.iter_mut().rev()) {
             let replaced = sighting.replaced.as_ref();
             kept += replaced.map_or(0, |stored| stored.picture.bytes().len());
             if kept > Self::MAX_REPLACED {
                 sighting.replaced = None;
             }
+        }
+    }
+}
+
+impl Default for DefaultPictures {
+    fn default() -> Self {
+        Self {
+            known: VecDeque::new(),
+            // Bounded by hand: a bounded one takes all its memory at once, for each account.
+            candidates: LruCache::unbounded(),
         }
     }
 }

@@ -22,8 +22,8 @@ use crate::{
     clock::Timestamp,
     http::access_log::RequestLog,
     images::{
-        self, Asker, Fonts, Original, PlaceholderSpec, Thumbnailer, Variant, VariantError,
-        VariantResult, VariantSpec,
+        self, Asker, Fonts, Original, PlaceholderCache, PlaceholderSpec, Thumbnailer, Variant,
+        VariantError, VariantResult, VariantSpec,
     },
     pipeline::{Instance, ServedFace},
     server::Reply,
@@ -62,6 +62,7 @@ pub(crate) enum Sharing {
 #[derive(Clone, Debug)]
 pub(crate) struct Renderer {
     thumbnailer: Thumbnailer,
+    placeholders: Arc<PlaceholderCache>,
     policy: HeaderPolicy,
 }
 
@@ -111,11 +112,12 @@ impl Renderer {
     pub(crate) fn new(thumbnailer: Thumbnailer, policy: HeaderPolicy) -> Self {
         Self {
             thumbnailer,
+            placeholders: Arc::default(),
             policy,
         }
     }
 
-    /// Chooses the body for `face`, or a placeholder without it. Draws a placeholder at most once.
+    /// Chooses the body for `face`, or a placeholder without it.
     pub(crate) fn choose(&self, face: Option<&ServedFace>, request: &FaceRequest) -> Rendering {
         let Some(stored) = face.and_then(ServedFace::picture) else {
             return self.choose_placeholder(request, None);
@@ -167,9 +169,9 @@ impl Renderer {
             Some(_) => Fonts::Embedded,
             None => Fonts::Client,
         };
-        let svg = Bytes::from(images::draw_placeholder(style, spec, size, fonts));
+        let drawn = self.placeholders.get_or_draw(style, spec, size, fonts);
         let placeholder = Representation {
-            content: Content::Placeholder(svg.clone()),
+            content: Content::Placeholder(drawn.svg.clone()),
             varies: choice.varies,
             stands_in,
         };
@@ -177,7 +179,7 @@ impl Renderer {
             Some(format) => {
                 let edge = Some(size);
                 let spec = VariantSpec { edge, format };
-                self.variant_of(Original::Placeholder(svg), spec, placeholder, request)
+                self.variant_of(Original::Placeholder(drawn), spec, placeholder, request)
             }
             None => Rendering::Ready(placeholder),
         }

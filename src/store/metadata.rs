@@ -30,16 +30,21 @@ impl EntryMetadata {
     /// Decodes an index line.
     pub(super) fn decode(line: IndexLine) -> Result<Self, ReadError> {
         let record: Record = serde_json::from_str(line.metadata.get())?;
-        let picture = record.picture.zip(line.integrity);
+        Ok(Self::new(record, line.integrity))
+    }
+
+    /// The metadata in `record`, whose picture is the content of this name.
+    pub(super) fn new(record: Record, integrity: Option<String>) -> Self {
+        let picture = record.picture.zip(integrity);
         let owner = record.subject.parse().ok().map(|subject| Owner {
             instance: record.instance.into(),
             subject,
         });
-        Ok(Self {
+        Self {
             owner: owner.map(Arc::new),
             last: record.last,
             picture: picture.map(|(record, integrity)| PictureMetadata { record, integrity }),
-        })
+        }
     }
 
     /// The whole entry. `read_picture` gets the name of the content and, where the record has one, the

@@ -77,6 +77,11 @@ impl NonblockingReader {
         Ok((entry, metadata.owner.clone()))
     }
 
+    /// Caches the metadata of an index line that was just written.
+    pub(super) fn add_written(&self, key: &Key, metadata: EntryMetadata) {
+        self.metadata.put(key, metadata);
+    }
+
     /// Must be called after every change of the key's index file.
     pub(super) fn invalidate(&self, key: &Key) {
         self.metadata.remove(key);

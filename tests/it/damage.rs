@@ -239,8 +239,8 @@ async fn a_hanging_disk_delays_no_probe_and_no_face_in_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_face_on_a_hanging_disk_gets_a_placeholder_in_time() {
-    let rig = with_hasty_pages().start().await;
-    let index = put_on_hanging_disk(&rig).await;
+    let mut rig = with_hasty_pages().start().await;
+    let index = put_on_hanging_disk(&mut rig).await;
     let answer = rig.face("waha", FACE).await;
     assert_eq!(answer.source(), "fallback");
     assert!(answer.cache_status().contains("deferred"));
@@ -252,8 +252,8 @@ async fn a_face_on_a_hanging_disk_gets_a_placeholder_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_face_whose_look_up_outlasts_first_paint_is_fetched_all_the_same() {
-    let rig = with_hasty_pages().start().await;
-    let index = put_on_hanging_disk(&rig).await;
+    let mut rig = with_hasty_pages().start().await;
+    let index = put_on_hanging_disk(&mut rig).await;
     for query in ["", "?refresh=true", "?s=64"] {
         let answer = rig.get(&format!("/avatar/waha/{FACE}{query}")).await;
         assert!(answer.cache_status().contains("deferred"), "{query}");
@@ -281,8 +281,8 @@ async fn a_face_whose_look_up_outlasts_first_paint_is_fetched_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_face_whose_look_up_outlasts_first_paint_stays_wanted_if_the_budget_is_used_up() {
     let lookups = "lookups = { per_minute = 1, burst = 1 }";
-    let rig = with_hasty_pages().instance(lookups).start().await;
-    let index = put_on_hanging_disk(&rig).await;
+    let mut rig = with_hasty_pages().instance(lookups).start().await;
+    let index = put_on_hanging_disk(&mut rig).await;
     let answer = rig.face("waha", FACE).await;
     assert!(answer.cache_status().contains("deferred"));
     let pipe = release(&index);
@@ -296,8 +296,8 @@ async fn a_face_whose_look_up_outlasts_first_paint_stays_wanted_if_the_budget_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_face_whose_look_up_outlasts_first_paint_costs_no_call() {
-    let rig = with_hasty_pages().start().await;
-    store(&rig).await;
+    let mut rig = with_hasty_pages().start().await;
+    store(&mut rig).await;
     let entry = fs::read(only_file(&rig, "index-v5")).unwrap();
     let index = hang(&rig);
     let answer = rig.face("waha", FACE).await;
@@ -322,15 +322,17 @@ fn with_hasty_pages() -> Settings {
 }
 
 /// Stores the face on a disk that hangs from then on.
-async fn put_on_hanging_disk(rig: &Rig) -> PathBuf {
+async fn put_on_hanging_disk(rig: &mut Rig) -> PathBuf {
     store(rig).await;
     hang(rig)
 }
 
-/// Stores the face without reading it: what was read once is known without its index file.
-async fn store(rig: &Rig) {
+/// Stores the face, and starts the server again: what one process has written or read once is known without its
+/// index file.
+async fn store(rig: &mut Rig) {
     rig.face("waha", FACE).await;
     until(async || !rig.files("index-v5").is_empty(), LIMIT).await;
+    rig.restart().await;
     rig.run_maintenance().await;
     rig.traffic();
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use crate::avatar::Key;
 
 /// An sRGB color.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Color {
     red: u8,
     green: u8,

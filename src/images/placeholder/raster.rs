@@ -7,7 +7,11 @@ use resvg::{
     usvg::{Options, Tree},
 };
 
-use super::{Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle, draw_placeholder, fonts};
+use super::{
+    draw::draw_placeholder,
+    fonts,
+    spec::{Fonts, PlaceholderLook, PlaceholderSpec, PlaceholderStyle},
+};
 use crate::{
     avatar::{Key, Kind, Subject},
     images::{

@@ -4,7 +4,7 @@ use super::color::Color;
 use crate::avatar::{Key, Kind, Subject};
 
 /// The kind of image that stands in for a missing picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PlaceholderStyle {
     /// The initials of the given name; a silhouette where no name is given.
     Initials,
@@ -17,7 +17,7 @@ pub enum PlaceholderStyle {
 }
 
 /// The face that a placeholder is for, and how it is to look.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct PlaceholderSpec<'a> {
     /// Seeds colors and patterns.
     pub key: &'a Key,
@@ -32,7 +32,7 @@ pub struct PlaceholderSpec<'a> {
 }
 
 /// The look that the URL asks for; its parameters are named as at ui-avatars.com.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PlaceholderLook {
     /// `background`; by default a color derived from the face's key.
     pub background: Option<Color>,
@@ -47,7 +47,7 @@ pub struct PlaceholderLook {
 }
 
 /// The fonts that a placeholder's letters will be rendered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fonts {
     /// The client's, which renders the SVG.
     Client,

@@ -16,6 +16,7 @@ use crate::{
         health::Operation,
         index_file::{self, IndexFile},
         layout,
+        metadata::EntryMetadata,
         record::Record,
     },
 };
@@ -81,21 +82,25 @@ impl Disk {
             .as_ref()
             .map_or(&[][..], |stored| stored.picture.bytes());
         let content = cacache_adapter::integrity_of(bytes);
-        let content_id = layout::content_id(&content.to_string()).filter(|_| !bytes.is_empty());
+        let name = content.to_string();
+        let content_id = layout::content_id(&name).filter(|_| !bytes.is_empty());
         if !bytes.is_empty() {
             self.write_content(&content, bytes)?;
         }
+        let record = Record::new(owner, entry);
         let appended = cacache_adapter::append_line(
             self.root(),
             &key.to_string(),
             content,
             bytes.len(),
             self.clock.now().as_millis(),
-            serde_json::to_value(Record::new(owner, entry))?,
+            serde_json::to_value(&record)?,
         );
         // A failed write may have changed the file, too.
         self.nonblocking.invalidate(key);
         appended?;
+        let metadata = EntryMetadata::new(record, Some(name));
+        self.nonblocking.add_written(key, metadata);
         let path = self.index_path(key);
         if let Err(error) = index_file::compact(self.root(), &path, MAX_INDEX_FILE) {
             tracing::debug!(%key, %error, "an index file cannot be compacted and grows");
