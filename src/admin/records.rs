@@ -111,6 +111,26 @@ pub(super) struct InstanceRecord {
     session: SessionState,
     /// The date of the first answer that showed this state.
     session_since: Option<String>,
+    /// The date of the vendor's last usable answer since the start: a picture, or that there is none.
+    answered: Option<String>,
+    /// The last call since the start that had no usable answer.
+    trouble: Option<CallTroubleRecord>,
+    /// How long a fetch takes just now, in milliseconds: the median of the last five minutes' latest. Null with less than
+    /// three fetches in that time.
+    latency: Option<u64>,
+}
+
+/// A call without a usable answer.
+#[derive(Serialize, ToSchema)]
+struct CallTroubleRecord {
+    #[schema(schema_with = outcome_schema)]
+    outcome: &'static str,
+    /// The description of the trouble, as in the log.
+    detail: String,
+    /// Its date, as HTTP writes dates.
+    at: String,
+    /// Whether there was no usable answer since.
+    lasts: bool,
 }
 
 /// The state of the cache.
@@ -236,13 +256,24 @@ impl<'a> DeferredRecord<'a> {
 
 impl InstanceRecord {
     /// The record of an instance, which may be of a pattern.
-    pub(super) fn new(instance: &Instance, pattern: Option<String>) -> Self {
+    pub(super) fn new(instance: &Instance, pattern: Option<String>, now: Timestamp) -> Self {
         let admission = instance.admission();
         let (paused, session) = (admission.cooldown(), admission.session());
+        let answered = instance.answers().answered_at();
+        let trouble = instance.answers().trouble();
+        let latency = instance.wanted().latency(now);
         let is_known = session.state != SessionState::Unknown;
         Self {
             session: session.state,
             session_since: is_known.then(|| date(session.since)),
+            answered: answered.map(date),
+            trouble: trouble.map(|trouble| CallTroubleRecord {
+                outcome: trouble.why.as_str(),
+                detail: trouble.detail,
+                at: date(trouble.at),
+                lasts: answered.is_none_or(|answered| answered < trouble.at),
+            }),
+            latency: (!latency.is_zero()).then_some(latency.as_millis() as u64),
             instance: instance.name().to_string(),
             pattern,
             provider: instance.provider().name.to_string(),

@@ -116,7 +116,7 @@ impl Admin {
                 let pattern = self.instances.pattern_of(instance.name());
                 let pattern = pattern.map(|pattern| pattern.settings().names.to_string());
                 let calls = pattern.is_none().then(|| self.calls(&instance));
-                let mut record = InstanceRecord::new(&instance, pattern);
+                let mut record = InstanceRecord::new(&instance, pattern, self.faces.now());
                 record.calls = calls;
                 record
             })

@@ -105,6 +105,7 @@ impl Builder {
             }
         };
         let wanted = known.as_ref().map(|known| known.wanted().clone());
+        let answers = known.as_ref().map(|known| known.answers().clone());
         let identities = known.as_ref().map(|known| known.identities().clone());
         let identities =
             identities.unwrap_or_else(|| Arc::new(AccountIdentities::load(store, names.current())));
@@ -127,6 +128,7 @@ impl Builder {
             AccountState {
                 admission,
                 wanted: wanted.unwrap_or_default(),
+                answers: answers.unwrap_or_default(),
                 identities,
             },
             Fallback {

@@ -12,7 +12,8 @@ use std::{
 use url::Url;
 
 use super::{
-    account_identities::AccountIdentities, event_downloads::EventDownloads, wanted::WantedFaces,
+    account_identities::AccountIdentities, event_downloads::EventDownloads,
+    latest_answers::LatestAnswers, wanted::WantedFaces,
 };
 use crate::{
     avatar::{StoredPicture, Subject},
@@ -47,6 +48,7 @@ pub struct Instance {
     /// When an event was logged that is of no kind that the description has.
     unknown_event_at: Mutex<Option<Timestamp>>,
     wanted: Arc<WantedFaces>,
+    answers: Arc<LatestAnswers>,
     identities: Arc<AccountIdentities>,
     fallback: Fallback,
     /// The account as the replicas of a fleet share it.
@@ -73,6 +75,8 @@ pub struct AccountState {
     pub admission: Arc<Admission>,
     /// The faces that wait for the budget.
     pub wanted: Arc<WantedFaces>,
+    /// The latest answers of the vendor.
+    pub answers: Arc<LatestAnswers>,
     /// The numbers behind LIDs.
     pub identities: Arc<AccountIdentities>,
 }
@@ -139,6 +143,7 @@ impl Instance {
             misunderstood_at: Mutex::default(),
             unknown_event_at: Mutex::default(),
             wanted: state.wanted,
+            answers: state.answers,
             identities: state.identities,
             fallback,
             shared: None,
@@ -272,6 +277,11 @@ impl Instance {
     /// The faces that wait for the budget. A reload keeps them as it keeps the admission control.
     pub fn wanted(&self) -> &Arc<WantedFaces> {
         &self.wanted
+    }
+
+    /// The latest answers of the vendor. A reload keeps them, too.
+    pub fn answers(&self) -> &Arc<LatestAnswers> {
+        &self.answers
     }
 
     /// The numbers behind the account's LIDs. A reload keeps them, too.

@@ -53,6 +53,7 @@
 //! Accounts:
 //!
 //! * `instance`: a configured account
+//! * `latest_answers`: the latest answers of its vendor
 //! * `instances`: all of them, by name
 //! * `instance_pattern`: those of a table such as `[instances."shop-*"]`
 //! * `name_pattern`: a pattern of names
@@ -112,6 +113,7 @@ mod instance;
 mod instance_pattern;
 mod instances;
 mod latency;
+mod latest_answers;
 mod lids;
 mod lookup;
 mod memory_copies;
@@ -147,6 +149,7 @@ pub use faces::Faces;
 pub use instance::{AccountState, Fallback, Instance, InstanceName, Neighbors};
 pub use instance_pattern::{Demand, InstanceMaker, InstancePattern, NotMade, PatternSettings};
 pub use instances::{Instances, winner};
+pub use latest_answers::{LatestAnswers, LatestTrouble};
 pub use lids::TooManyAliases;
 pub use lookup::{LookUp, LookUpError, PendingLookUp};
 pub use name_pattern::{NamePattern, is_instance_name};

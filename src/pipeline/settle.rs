@@ -40,6 +40,9 @@ impl Fetch {
             self.shared
                 .metrics
                 .record_transaction(account, own.as_str());
+            if !matches!(own, Outcome::Trouble(_)) {
+                self.instance.answers().record_answer(answered_at);
+            }
         }
         let (answer, from) = self.others.replace(answer);
         let outcome = answer.outcome();
@@ -218,10 +221,9 @@ impl Fetch {
         {
             AnswerVerdict::Genuine => answer,
             AnswerVerdict::SoftThrottled { paused_until } => {
-                self.log_trouble(
-                    Trouble::RateLimited,
-                    "too many empty answers: visual rate limiting",
-                );
+                let detail = "too many empty answers: visual rate limiting";
+                self.log_trouble(Trouble::RateLimited, detail);
+                self.note_trouble(Trouble::RateLimited, detail);
                 Answer::Trouble {
                     why: Trouble::RateLimited,
                     retry_at: Some(paused_until),
@@ -230,7 +232,17 @@ impl Fetch {
         }
     }
 
+    /// Keeps the trouble for the operator.
+    fn note_trouble(&self, why: Trouble, detail: &str) {
+        let now = self.shared.clock.now();
+        let answers = self.instance.answers();
+        answers.record_trouble(now, why, detail);
+    }
+
     fn record_error(&self, error: &FetchError) -> Answer {
+        if !matches!(self.cause, Cause::Outside) {
+            self.note_trouble(error.why, &error.detail);
+        }
         // The misunderstanding is the same for every face, until the description or the gateway changes.
         if !error.is_misunderstood
             || self

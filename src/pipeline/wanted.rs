@@ -75,7 +75,7 @@ impl WantedFaces {
     }
 
     /// How long a fetch takes just now; zero if that is not known.
-    pub(super) fn latency(&self, now: Timestamp) -> Duration {
+    pub fn latency(&self, now: Timestamp) -> Duration {
         lock(&self.latency).estimate(now)
     }
 

@@ -526,3 +526,43 @@ async fn the_dashboard_shows_what_became_of_each_account_s_calls() {
         assert!(text.as_str().unwrap().contains(words), "{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_the_last_answer_and_the_last_failed_call_of_each_account() {
+    let mut rig = Rig::start().await;
+    rig.face("waha", FACE).await;
+    let record = rig.instance_record("waha").await;
+    assert!(record["answered"].is_string(), "{record}");
+    assert!(record["trouble"].is_null(), "{record}");
+    let broken = Fault::Status {
+        status: 502,
+        retry_after: None,
+    };
+    rig.inject(Rule::api(broken).vendor(faceplate::emulator::Vendor::Waha));
+    rig.seconds(60);
+    rig.face("waha", "628100000002").await;
+    let record = rig.instance_record("waha").await;
+    let trouble = &record["trouble"];
+    assert_eq!(trouble["outcome"], "vendor_error", "{record}");
+    assert_eq!(trouble["lasts"], true, "{record}");
+    assert!(
+        trouble["detail"].as_str().unwrap().contains("502"),
+        "{record}"
+    );
+    let browser = looked_at(&rig, Browser::open(1000, 700, &[]).await).await;
+    let first = "document.querySelector('#instances article')";
+    browser
+        .until(&format!("{first}?.dataset.instance === 'waha'"))
+        .await;
+    let card = browser.run(&format!("return {first}.innerText")).await;
+    let card = card.as_str().unwrap();
+    for words in ["vendor_error ", "502", "last answer "] {
+        assert!(card.contains(words), "{words}: {card}");
+    }
+    rig.vendors().clear_faults();
+    rig.seconds(60);
+    rig.face("waha", "628100000003").await;
+    rig.reload_as(|settings| settings);
+    let record = rig.instance_record("waha").await;
+    assert_eq!(record["trouble"]["lasts"], false, "{record}");
+}
