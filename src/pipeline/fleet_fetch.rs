@@ -74,7 +74,16 @@ impl Fetch {
                     if Instant::now() >= give_up_at {
                         return Err(not_admitted(self.over_budget(RETRY)));
                     }
-                    account.wait_for_sibling(&self.person, left).await;
+                    let wait = account.wait_for_sibling(&self.person, left);
+                    if self
+                        .shared
+                        .shutdown
+                        .run_until_cancelled(wait)
+                        .await
+                        .is_none()
+                    {
+                        return Err(not_admitted(self.over_budget(RETRY)));
+                    }
                 }
                 Ok(Begin::Entry(shared)) => {
                     (permit, seek) = (own, Seek::Newer);
