@@ -11,7 +11,10 @@ use super::{
     records::{CacheRecord, InstanceRecord, date},
     warm::WarmRecord,
 };
-use crate::{clock::Timestamp, telemetry::resident_memory};
+use crate::{
+    clock::Timestamp,
+    telemetry::{resident_memory, warnings},
+};
 
 /// The page.
 pub(super) const PAGE: &str = include_str!("dashboard.html");
@@ -38,6 +41,8 @@ pub(super) struct Overview {
     history: Vec<Sample>,
     /// The newest warm-up of each instance.
     warm: Vec<WarmRecord>,
+    /// The latest warnings and errors of the log, newest first.
+    warnings: Vec<WarningRecord>,
     /// The faces whose pictures changed last, newest first.
     faces: Vec<RecentFace>,
 }
@@ -51,6 +56,17 @@ struct ConfigurationRecord {
     read: u64,
     /// The end of the certificate of the public listener, in seconds since the Unix epoch; null without TLS.
     certificate_end: Option<u64>,
+}
+
+/// A warning or an error of the log.
+#[derive(Serialize, ToSchema)]
+struct WarningRecord {
+    /// Its date, as HTTP writes dates.
+    at: String,
+    /// Whether it is an error.
+    error: bool,
+    /// The message, and its fields.
+    text: String,
 }
 
 /// A face whose picture changed lately.
@@ -85,6 +101,14 @@ impl Admin {
             memory: resident_memory(),
             history,
             warm: self.warm_records(),
+            warnings: warnings::latest()
+                .into_iter()
+                .map(|warning| WarningRecord {
+                    at: date(warning.at),
+                    error: warning.is_error,
+                    text: warning.text,
+                })
+                .collect(),
             faces: recent
                 .map(|(owner, since)| RecentFace {
                     instance: self.shown_name(&owner.instance),

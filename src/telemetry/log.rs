@@ -9,7 +9,7 @@ use std::{
 use tracing::Metadata;
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
+    filter::{FilterExt, LevelFilter, filter_fn},
     fmt::{
         self,
         format::{DefaultFields, Full, Json, JsonFields},
@@ -24,6 +24,7 @@ use super::{
     access_log,
     log_writer::{self, LogWriter},
     traces::{self, Traces},
+    warnings::WarningTail,
 };
 
 /// Settings of the log.
@@ -112,7 +113,7 @@ type StartResult = Result<Box<dyn Fn(EnvFilter) + Send + Sync>, Box<dyn Error + 
 /// A log without spans has one filter for the whole registry.
 fn without_spans(format: Format, writer: Arc<LogWriter>, filter: EnvFilter) -> StartResult {
     let (filter, handle) = reload::Layer::new(filter);
-    let registry = registry().with(filter);
+    let registry = registry().with(filter).with(WarningTail);
     match format {
         Format::Text => registry.with(layer(writer).event_format(text())).try_init(),
         Format::Json => registry
@@ -153,6 +154,7 @@ fn with_spans(
     registry()
         .with(layer.with_filter(filter.and(filter_fn(move |metadata| !is_span(metadata)))))
         .with(spans.with_filter(filter_fn(is_span)))
+        .with(WarningTail.with_filter(LevelFilter::WARN))
         .try_init()?;
     Ok(Box::new(move |filter| {
         let _ = handle.reload(filter);

@@ -4,6 +4,7 @@
 //!
 //! * `log`: the process's log
 //! * `log_writer`: the thread that writes it
+//! * `warnings`: its latest warnings
 //! * `access_log`: the lines of the access log
 //! * `rfc3339`: times as text
 //! * `metrics`: all metrics
@@ -33,6 +34,7 @@ pub(crate) mod rfc3339;
 mod seconds;
 mod store_metrics;
 pub mod traces;
+pub mod warnings;
 
 pub use access_log::known_method;
 pub use fleet_metrics::CommandResult;

@@ -148,7 +148,15 @@ async fn the_warning_about_a_failed_call_names_its_request_its_status_and_the_ke
     let line = lines
         .find(|line| line.contains("no usable answer"))
         .unwrap();
-    let request = answer.header("x-request-id");
+    let request = answer.header("x-request-id").to_owned();
+    let overview = scene.admin("GET", "/v1/overview").await;
+    let overview: Value = serde_json::from_slice(&overview.body).unwrap();
+    let warnings = overview["warnings"].as_array().unwrap();
+    let is_shown = warnings.iter().any(|warning| {
+        let text = warning["text"].as_str().unwrap();
+        text.contains("no usable answer") && text.contains(&format!("request={request}"))
+    });
+    assert!(is_shown, "{overview}");
     for part in [
         &format!("request={request}"),
         &format!("key={key}"),
