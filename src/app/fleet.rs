@@ -89,20 +89,20 @@ pub(super) async fn listen(
         }
     }
     let work = [
-        spawn(shutdown, read(live.clone(), fleet.clone())),
-        spawn(shutdown, add(live.clone(), fleet.clone())),
+        tokio::spawn(read(live.clone(), fleet.clone(), shutdown.clone())),
+        tokio::spawn(add(live.clone(), fleet.clone(), shutdown.clone())),
         spawn(shutdown, settle(live.clone(), fleet.clone())),
-        spawn(shutdown, watch(live.clone(), fleet.clone())),
+        tokio::spawn(watch(live.clone(), fleet.clone(), shutdown.clone())),
         spawn(shutdown, async move { fleet.stay().await }),
     ];
     Ok(work.into())
 }
 
-/// Reads the logs.
-async fn read(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
+/// Reads the logs. Changes that were read are applied also during a shutdown, because they are not read again.
+async fn read(live: Arc<ArcSwap<Live>>, fleet: Fleet, shutdown: CancellationToken) {
     let mut log = ChangeLog::new(fleet.clone());
-    loop {
-        match log.next().await {
+    while let Some(event) = shutdown.run_until_cancelled(log.next()).await {
+        match event {
             LogEvent::Changes(changes) => apply(&live, changes).await,
             LogEvent::Connected => {
                 for account in fleet.accounts() {
@@ -118,9 +118,9 @@ async fn read(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
 }
 
 /// Lets the accounts that are added later catch up, such as those of patterns.
-async fn add(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
-    loop {
-        for account in fleet.added().await {
+async fn add(live: Arc<ArcSwap<Live>>, fleet: Fleet, shutdown: CancellationToken) {
+    while let Some(added) = shutdown.run_until_cancelled(fleet.added()).await {
+        for account in added {
             // A budget of another size is that of the last reload, which decides for all.
             let _ = account.refill(true).await;
             catch_up(&live, &account).await;
@@ -143,9 +143,9 @@ async fn settle(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
 }
 
 /// Lets accounts catch up whose logs have lost changes, because Redis was flushed or has failed over.
-async fn watch(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
-    loop {
-        time::sleep(WATCH).await;
+async fn watch(live: Arc<ArcSwap<Live>>, fleet: Fleet, shutdown: CancellationToken) {
+    let wait = async || shutdown.run_until_cancelled(time::sleep(WATCH)).await;
+    while wait().await.is_some() {
         for account in fleet.accounts() {
             match account.has_to_catch_up().await {
                 Ok(true) => catch_up(&live, &account).await,
@@ -173,7 +173,7 @@ async fn catch_up(live: &Arc<ArcSwap<Live>>, account: &Arc<SharedAccount>) {
     };
     apply(live, missed.changes).await;
     let has_to_compare = account.finish_catch_up(missed.has_gap);
-    account.note_position().await;
+    account.note_applied().await;
     if has_to_compare {
         let live = live.load_full();
         let mut instances = live.instances.iter();

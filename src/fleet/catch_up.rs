@@ -170,8 +170,16 @@ impl SharedAccount {
         }
     }
 
-    /// Tells Redis how far this replica has applied the log, if it does not know.
+    /// Tells Redis how far this replica has applied the log, if it does not know. While the account catches up, that is
+    /// done at the end.
     pub async fn note_position(&self) {
+        if let Ok(_none) = self.reading.catching_up.try_lock() {
+            self.note_applied().await;
+        }
+    }
+
+    /// The same at the end of a catch-up.
+    pub async fn note_applied(&self) {
         let Some(position) = self.reading.unnoted() else {
             return;
         };

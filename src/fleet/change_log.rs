@@ -156,19 +156,23 @@ impl ChangeLog {
     async fn poll(&self) -> Option<LogEvent> {
         let accounts = self.fleet.accounts();
         let has_waiters = accounts.iter().any(|account| account.waiters.are_there());
-        let mut changes = Vec::new();
+        let mut read = Vec::new();
         for account in &accounts {
             let Some(position) = account.reading.position() else {
                 continue;
             };
             match account.lines_after(position).await {
-                Ok(Some(lines)) => changes.extend(read_lines(account, &lines)),
+                Ok(Some(lines)) => read.push((account, lines)),
                 Ok(None) => account.reading.fall_behind(),
                 // What was read before has to be applied.
-                Err(EngineFailure) if changes.is_empty() => return None,
+                Err(EngineFailure) if read.is_empty() => return None,
                 Err(EngineFailure) => break,
             }
         }
+        // Without a wait in between, so that no change is lost.
+        let read = read.into_iter();
+        let changes = read.flat_map(|(account, lines)| read_lines(account, &lines));
+        let changes: Vec<_> = changes.collect();
         if changes.is_empty() {
             time::sleep(if has_waiters { SHORT_POLL } else { POLL }).await;
         }

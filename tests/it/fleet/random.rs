@@ -313,8 +313,11 @@ impl Run {
         let limit = Instant::now() + 2 * LIMIT;
         loop {
             let mut differing = Vec::new();
-            let forgotten = self.forgotten.keys().cloned();
-            for face in self.faces.clone().into_iter().chain(forgotten) {
+            // The latest ones: a long run has hundreds.
+            let forgotten = self.forgotten.keys().rev().take(FACES).cloned();
+            let faces: Vec<_> = self.faces.iter().cloned().chain(forgotten).collect();
+            for face in faces {
+                self.count();
                 let (mut answers, mut shown) = (Vec::new(), Vec::new());
                 for replica in 0..3 {
                     let path = format!("/avatar/waha/{face}");
