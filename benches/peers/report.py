@@ -12,7 +12,10 @@ TLS with `h2load -t1 --h1 -c64`. TLS is 1.3 with AES-128-GCM and an ECDSA certif
 load another; the rounds of the servers alternate. Figures are medians, and a ratio is the median of the ratios of rounds
 beside each other. CPU time is the server's, user and system, from `/proc`. Faceplate does all its work: signatures, every header,
 metrics, and an access log to a file. nginx and h2o write an access log, too; Varnish writes none, and h2o serves files,
-because it has no cache. Compare the ratios, because the other figures depend on the machine.
+because it has no cache. A page is loaded by Chromium with an empty cache, and nginx has the same bytes; its p50 is the time to the
+last image. Before each round of "page cache dropped", the kernel drops the files that it has read. The many faces are
+written by a program before the server starts; the cache is then scanned and evicted at twenty times the default pace. Compare
+the ratios, because the other figures depend on the machine.
 """
 
 
