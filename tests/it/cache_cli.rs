@@ -306,8 +306,11 @@ async fn a_directory_of_another_server_is_named_as_such() {
             said.contains("is in use by a server, but"),
             "{args:?}: {said}"
         );
-        let said = run(args, &second.address("admin"));
-        assert!(said.contains("the one at"), "{args:?}: {said}");
+        // `doctor` warns of it: see `doctor.rs`.
+        if args != ["doctor"] {
+            let said = run(args, &second.address("admin"));
+            assert!(said.contains("the one at"), "{args:?}: {said}");
+        }
     }
     let jid = "628100000001";
     let bytes = scene.emulator.control().face_bytes(jid).unwrap();
