@@ -181,14 +181,16 @@ async fn downloads_beyond_the_configured_number_wait() {
 
 #[tokio::test]
 async fn the_memory_tier_has_the_configured_size() {
-    // Without its file, a face can only come from memory.
+    // Without its files, a face can only come from memory.
     for (memory, calls) in [("64MiB", 0), ("1b", 1)] {
         let rig = Settings::default()
             .section("cache", &format!("memory = \"{memory}\""))
             .start()
             .await;
         rig.face("waha", FACE).await;
-        std::fs::remove_dir_all(rig.cache.path().join("index-v5")).unwrap();
+        for files in ["index-v5", "content-v2"] {
+            std::fs::remove_dir_all(rig.cache.path().join(files)).unwrap();
+        }
         rig.traffic();
         rig.face("waha", FACE)
             .await

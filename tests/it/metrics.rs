@@ -94,7 +94,7 @@ async fn every_documented_metric_counts_its_events() {
         ),
         ("faceplate_upstream_budget{instance=\"waha\"}", 1996.0),
         ("faceplate_store_entries", 4.0),
-        ("faceplate_evictions_total", 0.0),
+        ("faceplate_evictions_total{cause=\"max_bytes\"}", 0.0),
         ("faceplate_damaged_total", 0.0),
         ("faceplate_collapsed_requests_total", 0.0),
         ("faceplate_signature_rejects_total", 1.0),
