@@ -362,6 +362,8 @@ mod tests {
 
     #[test]
     fn each_key_changes_the_half_of_the_configuration_that_its_effect_names() {
+        // The caches are made with the first value, and resized by a reload.
+        const SIZES_AT_START: [&str; 2] = ["cache.memory", "images.memory"];
         let folder = tempfile::tempdir().unwrap();
         let table = base(folder.path());
         let before = read(&table);
@@ -374,8 +376,10 @@ mod tests {
             let changes_reloadable = reloadable(&before) != reloadable(&after);
             let named = restart_needed(&before, &after);
             let is_right = match key.effect {
-                // What is made at the start with this value may have it, too.
-                Effect::Reload => changes_reloadable && named.is_empty(),
+                Effect::Reload => {
+                    let is_used_at_start = SIZES_AT_START.contains(&path.as_str());
+                    changes_startup == is_used_at_start && changes_reloadable && named.is_empty()
+                }
                 Effect::Restart => {
                     changes_startup && !changes_reloadable && named == [path.as_str()]
                 }
