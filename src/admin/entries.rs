@@ -177,7 +177,7 @@ impl Admin {
         }
         let named = NamedInstance::Configured(instance);
         let entry = match face.is_deferred() {
-            // A slow disk may be what is waited for, so it is not asked again.
+            // The fetch may wait for a slow disk, so the disk is not asked again.
             true => face.entry.clone(),
             false => Some(self.entry(&named, subject).await?),
         };

@@ -164,7 +164,7 @@ impl ChangeLog {
             match account.lines_after(position).await {
                 Ok(Some(lines)) => read.push((account, lines)),
                 Ok(None) => account.reading.fall_behind(),
-                // What was read before has to be applied.
+                // The lines that were read before have to be applied.
                 Err(EngineFailure) if read.is_empty() => return None,
                 Err(EngineFailure) => break,
             }

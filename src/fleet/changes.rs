@@ -155,7 +155,7 @@ impl SharedAccount {
             FromRedisValue::from_redis_value(value).unwrap_or_default();
         let since = self.noted_since().await?;
         let now = self.member.server_time();
-        // After a flush of Redis, replicas may not have noted yet what they have applied.
+        // After a flush of Redis, replicas may not have noted yet how far they have applied the log.
         let is_new = since.is_none_or(|since| now.since(Timestamp::from_millis(since)) < NEW);
         let living = self.member.living().await?;
         let mut spread = Spread { applied: 1, of: 1 };
@@ -167,7 +167,7 @@ impl SharedAccount {
             let counts = match (noted, parts.next()) {
                 // It has no such account, as far as is known.
                 (None, _) => is_new,
-                // A replica that has dropped the account looks at what it missed before it serves its faces again.
+                // A replica that has dropped the account catches up before it serves its faces again.
                 (_, flag) => flag.is_some_and(|flag| flag != "0"),
             };
             spread.of += usize::from(counts);

@@ -42,7 +42,7 @@ impl MetadataCache {
         }
     }
 
-    /// Caches the metadata of an entry that was written. What another thread read before does not replace it.
+    /// Caches the metadata of an entry that was written. Metadata that another thread read before does not replace it.
     pub(super) fn put(&self, key: &Key, metadata: EntryMetadata) {
         self.0.insert(*key, Arc::new(metadata));
     }

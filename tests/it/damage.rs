@@ -327,8 +327,8 @@ async fn put_on_hanging_disk(rig: &mut Rig) -> PathBuf {
     hang(rig)
 }
 
-/// Stores the face, and starts the server again: what one process has written or read once is known without its
-/// index file.
+/// Stores the face, and starts the server again: a process knows an entry that it has written or read without its index
+/// file.
 async fn store(rig: &mut Rig) {
     rig.face("waha", FACE).await;
     until(async || !rig.files("index-v5").is_empty(), LIMIT).await;

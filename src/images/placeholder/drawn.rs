@@ -32,7 +32,7 @@ type PlaceholderId = [u8; 32];
 #[derive(Clone)]
 struct ByBytes;
 
-/// Feeds a `Hash` to BLAKE3, because names come from URLs: nobody may find two with one identity.
+/// Feeds a `Hash` to BLAKE3. Names come from URLs, and no client may find two placeholders with one identity.
 struct Identify(blake3::Hasher);
 
 /// The most bytes of all cached placeholders: some two thousand of a kilobyte.

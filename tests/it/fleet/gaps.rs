@@ -123,40 +123,34 @@ async fn after_a_flush_of_redis_no_replica_is_missing_from_those_that_have_to_fo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comparison_after_a_purge_takes_no_entry_from_before_it() {
-    let (mut fleet, path) = one_away().await;
+    let (fleet, path) = one_away().await;
     refresh(fleet.first()).await;
-    let purge = "/v1/purge?instance=waha";
-    Answer::to(&fleet.first().admin(), "POST", purge, &[]).await;
-    cut_logs(&fleet);
-    fleet.first().traffic();
-    fleet.replicas[2].restart().await;
-    let returned = &fleet.replicas[2];
-    let has_asked = async || {
-        returned.get(&path).await;
-        fleet.first().calls().api == 1
-    };
-    until(has_asked, LIMIT).await;
+    assert_asks_after_purge(fleet, &path, "instance=waha").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_missed_a_purge_with_its_log_asks_again() {
     for scope in [
-        format!("instance=waha&jid={FACE}"),
-        "instance=waha".to_owned(),
+        format!("instance=waha&jid={FACE}&hard=true"),
+        "instance=waha&hard=true".to_owned(),
     ] {
-        let (mut fleet, path) = one_away().await;
-        let purge = format!("/v1/purge?{scope}&hard=true");
-        Answer::to(&fleet.first().admin(), "POST", &purge, &[]).await;
-        cut_logs(&fleet);
-        fleet.first().traffic();
-        fleet.replicas[2].restart().await;
-        let returned = &fleet.replicas[2];
-        let has_asked = async || {
-            returned.get(&path).await;
-            fleet.first().calls().api == 1
-        };
-        until(has_asked, LIMIT).await;
+        let (fleet, path) = one_away().await;
+        assert_asks_after_purge(fleet, &path, &scope).await;
     }
+}
+
+/// Asserts that the third replica asks the vendor, if faces were purged and the log was cut while it was away.
+async fn assert_asks_after_purge(mut fleet: Fleet, path: &str, scope: &str) {
+    let purge = format!("/v1/purge?{scope}");
+    Answer::to(&fleet.first().admin(), "POST", &purge, &[]).await;
+    cut_logs(&fleet);
+    fleet.first().traffic();
+    fleet.replicas[2].restart().await;
+    let has_asked = async || {
+        fleet.replicas[2].get(path).await;
+        fleet.first().calls().api == 1
+    };
+    until(has_asked, LIMIT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
