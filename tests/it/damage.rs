@@ -5,6 +5,8 @@ use std::{
     io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use crate::support::{Answer, LIMIT, Rig, only_file, rig::Settings, until};
@@ -231,10 +233,8 @@ async fn a_hanging_disk_delays_no_probe_and_no_face_in_memory() {
             .await
             .assert_picture(&rig.bytes(FACE));
     }
-    let pipe = release(&index);
+    end_hang(&index, None);
     hanging.await.unwrap().assert_picture(&rig.bytes(FACE));
-    fs::remove_file(&index).unwrap();
-    drop(pipe);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,9 +245,7 @@ async fn a_face_on_a_hanging_disk_gets_a_placeholder_in_time() {
     assert_eq!(answer.source(), "fallback");
     assert!(answer.cache_status().contains("deferred"));
     assert_eq!(answer.header("cache-control"), "no-store");
-    let pipe = release(&index);
-    fs::remove_file(&index).unwrap();
-    drop(pipe);
+    end_hang(&index, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,9 +261,7 @@ async fn a_face_whose_look_up_outlasts_first_paint_is_fetched_all_the_same() {
     assert_eq!(refreshed.status, 202, "{}", refreshed.text());
     assert_eq!(rig.traffic(), (0, 0));
     // The disk answers that the entry is damaged.
-    let pipe = release(&index);
-    fs::remove_file(&index).unwrap();
-    drop(pipe);
+    end_hang(&index, None);
     let is_fetched = async || {
         let answer = rig.face("waha", FACE).await;
         answer.cache_status().contains("; hit")
@@ -285,9 +281,7 @@ async fn a_face_whose_look_up_outlasts_first_paint_stays_wanted_if_the_budget_is
     let index = put_on_hanging_disk(&mut rig).await;
     let answer = rig.face("waha", FACE).await;
     assert!(answer.cache_status().contains("deferred"));
-    let pipe = release(&index);
-    fs::remove_file(&index).unwrap();
-    drop(pipe);
+    end_hang(&index, None);
     let is_wanted = async || rig.instance_record("waha").await["wanted"] == 1;
     until(is_wanted, LIMIT).await;
     rig.seconds(60);
@@ -302,11 +296,7 @@ async fn a_fresh_face_whose_look_up_outlasts_first_paint_costs_no_call() {
     let index = hang(&rig);
     let answer = rig.face("waha", FACE).await;
     assert!(answer.cache_status().contains("deferred"));
-    let mut pipe = release(&index);
-    fs::remove_file(&index).unwrap();
-    fs::write(&index, &entry).unwrap();
-    pipe.write_all(&entry).unwrap();
-    drop(pipe);
+    end_hang(&index, Some(&entry));
     let is_read = async || {
         let answer = rig.face("waha", FACE).await;
         answer.cache_status().contains("; hit")
@@ -347,10 +337,21 @@ fn hang(rig: &Rig) -> PathBuf {
     index
 }
 
-/// Opens both ends, which does not block and ends the wait of all readers.
-fn release(index: &Path) -> fs::File {
+/// Ends the wait of all threads that open the pipe, and puts a file with this entry, or no file, in its place.
+fn end_hang(index: &Path, entry: Option<&[u8]>) {
+    // Opening both ends does not block.
     let pipe = fs::File::options().read(true).write(true).open(index);
-    pipe.unwrap()
+    let mut pipe = pipe.unwrap();
+    fs::remove_file(index).unwrap();
+    if let Some(entry) = entry {
+        fs::write(index, entry).unwrap();
+        pipe.write_all(entry).unwrap();
+    }
+    // A thread that found the pipe before may open it only now, and would wait for ever if it were closed.
+    thread::spawn(move || {
+        thread::sleep(Duration::from_secs(1));
+        drop(pipe);
+    });
 }
 
 #[tokio::test]
