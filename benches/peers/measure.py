@@ -40,6 +40,18 @@ def cpu_seconds(peer):
     return ticks / TICK
 
 
+def cpu_seconds_of_threads(peer):
+    """The same to the nanosecond, of the threads that have not ended: a page costs less than a tick."""
+    nanos = 0
+    for pid in peer.pids():
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            try:
+                nanos += int(task.read_text().split()[0])
+            except OSError:
+                continue
+    return nanos / 1e9
+
+
 def memory_mib(peer):
     """Resident memory of the server's processes without the pages of files."""
     kib = 0
