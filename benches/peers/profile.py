@@ -15,12 +15,16 @@ import tempfile
 import herd
 import measure
 import peers
+from encrypted import HTTP1, HTTP2, load
+from encrypted_peers import EncryptedFaceplate, EncryptedFloor, EncryptedNginx
 from peers import ROOT, Faceplate, Floor, Nginx
 from servers import running
 
 SECONDS, KEYS, DELAY = 5, 20_000, 250
 # Groups of functions by patterns of their names; the first match counts. The program and the kernel have groups of their own.
 PROGRAM = [
+    ("TLS and encryption", r"libssl|libcrypto|rustls|aws_lc|aes_|aesni|gcm|ghash"),
+    ("protocols: parsing, framing, HPACK", r"h2::|hyper|httparse|http::header|hpack|ngx_http_v2|ngx_http_parse"),
     ("hashing: signature, key, bytes from disk", r"blake3|sha2|sha1|hmac|digest"),
     ("access log and metrics", r"telemetry|prometheus|itoa|http::access_log"),
     ("the runtime, and entering system calls", r"tokio|mio::|libc_|writev|recv|epoll|futex|syscall|clock_gettime"),
@@ -55,9 +59,10 @@ def profile(peer, work):
         found = re.match(r"\s*([0-9.]+)%\s+(\S+)\s+\[(.)\]\s+(.*)", line)
         if not found:
             continue
-        share, _, level, symbol = found.groups()
+        share, library, level, symbol = found.groups()
         names, rest = (KERNEL, REST[1]) if level == "k" else (PROGRAM, REST[0])
-        shares[next((about for about, name in names if re.search(name, symbol)), rest)] += float(share)
+        whole_name = f"{library} {symbol}"
+        shares[next((about for about, name in names if re.search(name, whole_name)), rest)] += float(share)
     whole = sum(shares.values())
     return {about: cpu * share / whole for about, share in shares.items()}
 
@@ -68,6 +73,19 @@ def hits(peer, numbers, length):
     urls = measure.write_urls(peer, numbers, length, "profile")
     measure.load(peer, urls, 1)
     return profile(peer, lambda: measure.load(peer, urls, SECONDS).cpu)
+
+
+def encrypted_hits(work):
+    """Profiles of hits over TLS, by protocol and server."""
+    columns, length = {}, 4096
+    servers = [EncryptedFloor(work, length), EncryptedNginx(work), EncryptedFaceplate(work)]
+    with running(*servers):
+        for server in servers:
+            measure.check(server, 0, length)
+            for protocol, arguments in (("HTTP/2", HTTP2), ("HTTP/1.1", HTTP1)):
+                one = load(server, arguments, length)
+                columns[f"{protocol}: {server.name}"] = profile(server, lambda one=one: one(SECONDS).cpu)
+    return columns
 
 
 def misses(where):
@@ -87,6 +105,14 @@ def misses(where):
 
             found = profile(faceplate, work)
     return found, (statistics.median(took) - 2 * hop) * 1000
+
+
+def rows(columns):
+    """The table of the profiles in `columns`, by title."""
+    table = [f"| CPU µs/request | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
+    for row in [about for about, _ in PROGRAM] + [REST[0]] + [about for about, _ in KERNEL] + [REST[1]]:
+        table.append(f"| {row} | " + " | ".join(f"{found.get(row, 0):.1f}" for found in columns.values()) + " |")
+    return [*table, "| all | " + " | ".join(f"{sum(found.values()):.1f}" for found in columns.values()) + " |"]
 
 
 def main():
@@ -110,12 +136,9 @@ def main():
                     measure.fill(server, numbers, length)
                     chosen = measure.zipf(len(numbers), 20_000)
                     columns[f"{title}: {server.name}"] = hits(server, chosen, length)
+        over_tls = encrypted_hits(work)
     columns["a miss: faceplate"] = missed
-    rows = [about for about, _ in PROGRAM] + [REST[0]] + [about for about, _ in KERNEL] + [REST[1]]
-    table = [f"| CPU µs/request | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
-    for row in rows:
-        table.append(f"| {row} | " + " | ".join(f"{found.get(row, 0):.1f}" for found in columns.values()) + " |")
-    table.append("| all | " + " | ".join(f"{sum(found.values()):.1f}" for found in columns.values()) + " |")
+    table = ["In cleartext by HTTP/1.1:", "", *rows(columns), "", "Over TLS, 4 KB:", "", *rows(over_tls)]
     table += ["", f"A miss took {on_disk:.2f} ms longer than its two hops, and {in_memory:.2f} ms with the cache directory in memory (tmpfs)."]
     print("\n".join(table))
     path = ROOT / "docs/benchmarks.md"

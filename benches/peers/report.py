@@ -1,8 +1,8 @@
-"""The figures as tables in Markdown."""
+"""The figures as tables in Markdown, with a section for each part of the benchmark."""
 
+import re
 import statistics
 from datetime import date
-from pathlib import Path
 
 HEAD = """# Benchmarks
 
@@ -15,11 +15,15 @@ metrics, and an access log to a file. nginx and h2o write an access log, too; Va
 because it has no cache. A page is loaded by Chromium with an empty cache, and nginx has the same bytes; its p50 is the time to the
 last image. Before each round of "page cache dropped", the kernel drops the files that it has read. The many faces are
 written by a program before the server starts; the cache is then scanned and evicted at twenty times the default pace. Compare
-the ratios, because the other figures depend on the machine.
+the ratios, because the other figures depend on the machine. `python3 benches/peers/run.py --only PART` measures one part again
+and replaces its section.
 """
+END = "<!-- the end of what is measured -->"
 
 
 class Report:
+    """The figures of one part."""
+
     def __init__(self):
         self.scenarios = []
         self.goals = []
@@ -40,27 +44,35 @@ class Report:
         print(f"{what}: {value:,.4g}", flush=True)
 
     def text(self):
-        lines = ["| scenario | server | CPU µs/request | faceplate / it | requests/s | p50 µs | p99 µs | MiB |"]
-        lines.append("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-        for title, rounds in self.scenarios:
-            for name, found in rounds.items():
-                cpu, ours = median(found, "cpu"), ratio(rounds["faceplate"], found)
-                figures = [median(found, key) for key in ("per_second", "p50", "p99", "memory")]
-                row = " | ".join("–" if figure is None else f"{figure:,.0f}" for figure in figures)
-                lines.append(f"| {title} | {name} | {cpu:.1f} | {ours:.2f} | {row} |")
-        lines += ["", "| goal | bound | reached | holds |", "| --- | ---: | ---: | --- |"]
+        lines = []
+        if self.scenarios:
+            lines += ["| scenario | server | CPU µs/request | faceplate / it | requests/s | p50 µs | p99 µs | MiB |"]
+            lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |", *self.rows(), ""]
+        lines += ["| goal | bound | reached | holds |", "| --- | ---: | ---: | --- |"]
         for what, bound, reached, holds in self.goals:
             lines.append(f"| {what} | {bound} | {reached:.3g} | {'yes' if holds else 'no'} |")
         for what, value in self.figures:
             lines.append(f"| {what} | – | {value:,.4g} | – |")
         return "\n".join(lines)
 
-    def write(self, path):
-        """Replaces the tables in the file, and keeps the text below them."""
-        path = Path(path)
-        mark = "<!-- the end of what is measured -->"
-        below = path.read_text().split(mark, 1)[1] if path.exists() else "\n"
-        path.write_text(f"{HEAD}\nMeasured {date.today()}.\n\n{self.text()}\n\n{mark}{below}")
+    def rows(self):
+        """The rows of the scenarios."""
+        for title, rounds in self.scenarios:
+            for name, found in rounds.items():
+                cpu, ours = median(found, "cpu"), ratio(rounds["faceplate"], found)
+                figures = [median(found, key) for key in ("per_second", "p50", "p99", "memory")]
+                row = " | ".join("–" if figure is None else f"{figure:,.0f}" for figure in figures)
+                yield f"| {title} | {name} | {cpu:.1f} | {ours:.2f} | {row} |"
+
+    def write(self, path, name, title, rounds):
+        """Replaces the section of the part `name` in the file, or adds it behind the others, and keeps all else."""
+        measured, below = path.read_text().split(END, 1)
+        begin, end = f"<!-- {name} -->", f"<!-- the end of {name} -->"
+        section = f"{begin}\n\n## {title}\n\nMeasured {date.today()}, {rounds} rounds.\n\n{self.text()}\n\n{end}"
+        found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.S)
+        sections = measured[measured.find("<!-- ") :].strip() if "<!-- " in measured else ""
+        sections = found.sub(lambda _: section, sections) if found.search(sections) else f"{sections}\n\n{section}".strip()
+        path.write_text(f"{HEAD}\n{sections}\n\n{END}{below}")
 
 
 def median(rounds, key):

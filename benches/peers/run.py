@@ -2,8 +2,9 @@
 """Measures Faceplate beside nginx, Varnish and a bare hyper server: `make bench-peers`.
 
 Each server runs on one core and the load on the other; the rounds of the servers alternate; CPU time is read from /proc. Prints
-the figures, and writes them to docs/benchmarks.md. With --smoke, each part runs once and briefly and nothing is written, to
-test the benchmark itself. The part cold-disk drops the kernel's page cache, which only root may.
+the figures of each part when it ends, and writes them to its section of docs/benchmarks.md. With --smoke, each part runs once
+and briefly and nothing is written, to test the benchmark itself. The part cold-disk drops the kernel's page cache, which only
+root may.
 
 Wait five minutes before the next run: for so long, ext4 makes files more slowly after many were deleted.
 """
@@ -41,7 +42,6 @@ class Bench:
         self.faces = 3_000 if smoke else faces
         self.page = 40 if smoke else 500
         self.crowd = 200 if smoke else 10_000
-        self.report = Report()
 
     def compare(self, title, peers, length, numbers=(0,)):
         """Loads the peers in turn, and returns the rounds of each by name."""
@@ -199,18 +199,27 @@ class Bench:
             encrypted.hits(self, length)
 
     def parts(self):
-        """The parts by name, in order: misses come first, while the disk is idle."""
+        """The title and the measurement of each part by its name, in order: misses come first, while the disk is idle."""
         return {
-            "misses": self.misses,
-            "one-cold-face": self.one_cold_face,
-            "memory": self.memory_hits,
-            "encrypted": self.encrypted_hits,
-            "derived": lambda: encrypted.derived(self),
-            "page": lambda: page.pages(self),
-            "cold-disk": self.cold_disk,
-            "disk": self.disk_hit,
-            "many-faces": lambda: many_faces.many_faces(self),
+            "misses": ("Misses", self.misses),
+            "one-cold-face": ("Many requests for one cold face", self.one_cold_face),
+            "memory": ("Hits by HTTP/1.1 in cleartext", self.memory_hits),
+            "encrypted": ("Hits over TLS and by HTTP/2", self.encrypted_hits),
+            "derived": ("Variants and placeholders", lambda: encrypted.derived(self)),
+            "page": ("A page in Chromium", lambda: page.pages(self)),
+            "cold-disk": ("Hits on disk, not in the page cache", self.cold_disk),
+            "disk": ("Hits on disk, and maintenance", self.disk_hit),
+            "many-faces": ("Very many faces", lambda: many_faces.many_faces(self)),
         }
+
+    def run(self, name, write):
+        """Measures the part, prints its figures, and writes them to the document."""
+        title, measure_part = self.parts()[name]
+        self.report = Report()
+        measure_part()
+        print(f"\n{title}\n\n{self.report.text()}\n", flush=True)
+        if write and (self.report.scenarios or self.report.goals):
+            self.report.write(ROOT / "docs/benchmarks.md", name, title, self.rounds)
 
 
 def upstream_calls(faceplate):
@@ -224,7 +233,7 @@ def main():
     arguments.add_argument("--smoke", action="store_true", help="each part once and briefly")
     arguments.add_argument("--keys", type=int, default=100_000, help="pictures on disk beside nginx")
     arguments.add_argument("--faces", type=int, default=1_000_000, help="pictures on disk that a program writes")
-    arguments.add_argument("--only", action="append", metavar="PART", help="this part; docs/benchmarks.md is not written")
+    arguments.add_argument("--only", action="append", metavar="PART", help="this part alone, may be repeated")
     arguments.add_argument("--rounds", type=int, default=9, help="rounds of two seconds; the median counts")
     given = arguments.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -237,10 +246,7 @@ def main():
         arguments.error(f"no part {', '.join(unknown)}; the parts are {', '.join(parts)}")
     try:
         for name in given.only or parts:
-            parts[name]()
-        print(bench.report.text())
-        if not given.smoke and not given.only:
-            bench.report.write(ROOT / "docs/benchmarks.md")
+            bench.run(name, write=not given.smoke)
     finally:
         # This takes minutes, because of many small files.
         subprocess.run(["rm", "-rf", bench.work], check=False)
