@@ -1,6 +1,7 @@
 //! The state of an account is one for all replicas: the session, the detector of soft throttling, the numbers of LIDs.
 
 use faceplate::emulator::{Endpoint, Fault, Picture, Rule};
+use serde_json::Value;
 
 use super::{Fleet, at_once, patient};
 use crate::support::{Answer, LIMIT, until};
@@ -76,17 +77,22 @@ async fn one_replica_makes_the_daily_warm_up() {
     let fleet = Fleet::start(|| patient().only("waha", schedule)).await;
     // It is 18:40 UTC when the replicas start.
     fleet.first().hours(9);
-    let (mut runs, mut asked) = (0, 0);
+    let (mut runs, mut ended, mut asked) = (0, 0, 0);
     let is_over = async || {
-        (runs, asked) = (0, 0);
+        (runs, ended, asked) = (0, 0, 0);
         for replica in &fleet.replicas {
             let metrics = Answer::to(&replica.admin(), "GET", "/metrics", &[]).await;
             let turn = "faceplate_fleet_round_trip_seconds_count{command=\"turn\"} 1";
             asked += usize::from(metrics.text().contains(turn));
             let warm = Answer::to(&replica.admin(), "GET", "/v1/warm", &[]).await;
-            runs += usize::from(warm.text().contains("\"done\""));
+            let of_replica: Vec<Value> = serde_json::from_slice(&warm.body).unwrap();
+            runs += of_replica.len();
+            ended += of_replica
+                .iter()
+                .filter(|run| run["state"] == "done")
+                .count();
         }
-        asked == 3 && runs > 0
+        asked == 3 && ended > 0
     };
     until(is_over, LIMIT).await;
     assert_eq!(runs, 1);
