@@ -1,10 +1,11 @@
-//! Random runs: three replicas on one Redis, each behind a relay, with faults at random. The invariants of a fleet are
-//! checked over the vendors' calls and all answers. The seed is printed; FACEPLATE_FLEET_SEED repeats a run, and
+//! Random runs: three replicas on one Redis, each behind a relay, with faults at random. Every other seed keeps the
+//! pictures in an S3 store behind further relays. The invariants of a fleet are checked over the vendors' calls and all answers. The seed is printed; FACEPLATE_FLEET_SEED repeats a run, and
 //! FACEPLATE_FLEET_SECONDS sets its length.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    env,
+    env, fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,7 @@ use crate::support::{
     redis::RedisServer,
     relay::{Relay, State},
     rig::Settings,
+    s3::{self, S3Server},
 };
 
 /// Calls a second, and at once.
@@ -33,6 +35,7 @@ const RETURN: Duration = Duration::from_secs(8);
 struct Run {
     redis: RedisServer,
     relays: Vec<Relay>,
+    store: Option<Store>,
     replicas: Vec<Rig>,
     random: Random,
     started: Instant,
@@ -50,10 +53,25 @@ struct Run {
     faults: Vec<(Instant, Fault)>,
 }
 
+/// The S3 store, and each replica's way to it.
+struct Store {
+    server: S3Server,
+    relays: Vec<Relay>,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Relay(usize),
+    Store(usize),
     Hang,
+    Clock(usize, TimeShift),
+}
+
+/// How far the clock of a replica is from the others'.
+#[derive(Clone, Copy, Debug)]
+enum TimeShift {
+    Ahead(Duration),
+    Behind(Duration),
 }
 
 /// SplitMix64: a run is repeated from its seed.
@@ -100,15 +118,50 @@ async fn no_fault_breaks_the_invariants_of_a_fleet() {
     println!("{} calls in {seconds} s", run.calls.last().unwrap().1);
 }
 
+impl TimeShift {
+    fn reverse(self) -> Self {
+        match self {
+            TimeShift::Ahead(by) => TimeShift::Behind(by),
+            TimeShift::Behind(by) => TimeShift::Ahead(by),
+        }
+    }
+}
+
+impl Store {
+    async fn start() -> Self {
+        let server = S3Server::start().await;
+        let mut relays = Vec::new();
+        for _ in 0..3 {
+            relays.push(Relay::to(server.address()).await);
+        }
+        Self { server, relays }
+    }
+
+    /// The lines of `[fleet.s3]` of a replica.
+    fn lines(&self, replica: usize) -> String {
+        let way = self.relays[replica].url().replace("redis://", "");
+        s3::lines(&way).replace("10s", "500ms")
+    }
+}
+
 impl Run {
     async fn start(seed: u64) -> Self {
         let redis = RedisServer::start();
+        let store = match seed % 2 {
+            0 => None,
+            _ => Some(Store::start().await),
+        };
         let (mut relays, mut replicas) = (Vec::new(), Vec::<Rig>::new());
-        for _ in 0..3 {
+        for replica in 0..3 {
             let relay = Relay::to(redis.address()).await;
-            let mut settings = budget().fleet(&relay.url(), "");
+            let mut settings = match &store {
+                None => budget().fleet(&relay.url(), ""),
+                Some(store) => budget()
+                    .fleet(&relay.url(), "pictures = \"s3\"")
+                    .section("fleet.s3", &store.lines(replica)),
+            };
             if let Some(first) = replicas.first() {
-                settings = settings.beside(first);
+                settings = settings.beside_with_own_clock(first);
             }
             replicas.push(settings.start().await);
             relays.push(relay);
@@ -117,6 +170,7 @@ impl Run {
         let mut run = Self {
             redis,
             relays,
+            store,
             replicas,
             random: Random(seed),
             started: now,
@@ -210,7 +264,7 @@ impl Run {
 
     async fn fail(&mut self, replica: usize) {
         let end = Instant::now() + Duration::from_millis(300 + self.random.below(4000));
-        match self.random.below(40) {
+        match self.random.below(52) {
             0..8 => self.fail_relay(replica, State::Cut, end),
             8..14 => self.fail_relay(replica, State::Hang, end),
             14..20 => self.fail_relay(replica, State::Deaf, end),
@@ -237,7 +291,61 @@ impl Run {
                 self.replicas[replica].restart().await;
                 self.well_since[replica] = Instant::now();
             }
+            36..38 => self.fail_store(replica, State::Cut, end),
+            38..40 => self.fail_store(replica, State::Hang, end),
+            40 => self.fail_store(replica, State::Deaf, end),
+            41 => self.fail_store(replica, State::Slow, end),
+            42 => {
+                for replica in 0..3 {
+                    self.fail_store(replica, State::Cut, end);
+                }
+            }
+            43 => self.damage_objects(|file| drop(fs::remove_file(file))),
+            44 => self.damage_objects(|file| drop(fs::write(file, "cut"))),
+            45..48 => self.shift_clock(replica, end),
             _ => time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+
+    fn fail_store(&mut self, replica: usize, state: State, end: Instant) {
+        if let Some(store) = &self.store {
+            store.relays[replica].set(state);
+            self.faults.push((end, Fault::Store(replica)));
+        }
+    }
+
+    /// Deletes or damages a third of the objects, of which a replica may just delete one, too.
+    fn damage_objects(&mut self, damage: fn(&Path)) {
+        let Some(store) = &self.store else {
+            return;
+        };
+        let mut objects = store.server.objects("");
+        objects.sort();
+        for object in objects {
+            if self.random.below(3) == 0 {
+                damage(&object);
+            }
+        }
+    }
+
+    /// Sets the clock of a replica by up to 20 hours. The first replica's is the vendors', too.
+    fn shift_clock(&mut self, replica: usize, end: Instant) {
+        let shift = Duration::from_secs(self.random.below(20 * 3600));
+        let shift = match self.random.below(2) {
+            0 => TimeShift::Ahead(shift),
+            _ => TimeShift::Behind(shift),
+        };
+        if replica > 0 {
+            self.set_clock(replica, shift);
+            self.faults.push((end, Fault::Clock(replica, shift)));
+        }
+    }
+
+    fn set_clock(&self, replica: usize, shift: TimeShift) {
+        let clock = &self.replicas[replica].clock;
+        match shift {
+            TimeShift::Ahead(by) => clock.set(clock.now() + by),
+            TimeShift::Behind(by) => clock.set(clock.now() - by),
         }
     }
 
@@ -278,12 +386,20 @@ impl Run {
                 self.redis.signal("-CONT");
                 self.well_since = vec![Instant::now(); 3];
             }
+            Fault::Store(replica) => {
+                if let Some(store) = &self.store {
+                    store.relays[replica].set(State::Pass);
+                }
+            }
+            Fault::Clock(replica, shift) => self.set_clock(replica, shift.reverse()),
         }
     }
 
-    /// Lets the replicas' clock follow, and counts the calls.
+    /// Lets the replicas' clocks follow, and counts the calls.
     fn count(&mut self) {
-        self.replicas[0].clock.advance(self.last.elapsed());
+        for replica in &self.replicas {
+            replica.clock.advance(self.last.elapsed());
+        }
         self.last = Instant::now();
         let (calls, _) = self.replicas[0].traffic();
         let (_, before) = self.calls[self.calls.len() - 1];

@@ -121,6 +121,12 @@ impl Settings {
         self
     }
 
+    /// Shares the vendors of another server, and has a clock of its own, which begins at the time of the other one's.
+    pub fn beside_with_own_clock(mut self, rig: &Rig) -> Self {
+        self.beside = Some((Clock::manual(rig.clock.now()), rig.emulator.clone()));
+        self
+    }
+
     /// Sets the DNS resolver.
     pub fn resolver(mut self, resolver: Resolver) -> Self {
         self.resolver = Some(resolver);
