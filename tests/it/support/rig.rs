@@ -1,6 +1,11 @@
 //! Faceplate with emulated vendors, in this process.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use faceplate::{
     app::{App, Dependencies, StartError},
@@ -8,12 +13,14 @@ use faceplate::{
     config,
     emulator::{Calls, Control, Emulator, OWN_JID, Options, Rule},
     pipeline::{Faces, Instance},
+    store::OpenError,
     upstream::{Resolver, SHIPPED},
 };
 use hyper::body::Bytes;
 use tempfile::TempDir;
+use tokio::time;
 
-use super::{Answer, files_below, private, s3};
+use super::{Answer, LIMIT, files_below, private, s3};
 
 /// A Friday in November 2026.
 const START: Timestamp = Timestamp::from_secs(1_795_200_000);
@@ -320,10 +327,20 @@ impl Rig {
         self.app.as_ref().unwrap().reload(self.read_config());
     }
 
-    /// Stops the server and starts it again on the same cache directory.
+    /// Stops the server and starts it again on the same cache directory. The end of a process would unlock the
+    /// directory at once; here, a task that is not yet over may keep it locked.
     pub async fn restart(&mut self) {
         self.stop().await;
-        self.app = Some(self.try_start().await.unwrap());
+        let began = Instant::now();
+        let app = loop {
+            match self.try_start().await {
+                Err(StartError::Store(OpenError::Locked { .. })) if began.elapsed() < LIMIT => {
+                    time::sleep(Duration::from_millis(10)).await;
+                }
+                started => break started.unwrap(),
+            }
+        };
+        self.app = Some(app);
     }
 
     /// Starts the server again with other lines in a section.
