@@ -165,7 +165,19 @@ impl Clock {
         }
     }
 
-    /// Waits until `at`; not at all if that has passed.
+    /// Waits by the monotonic clock, so that a time of day that is set neither shortens nor prolongs the wait.
+    pub async fn sleep(&self, duration: Duration) {
+        match &self.0 {
+            Source::System => time::sleep(duration).await,
+            Source::Manual(time) => {
+                let end = self.moment() + duration;
+                // This cannot fail, because `self` holds the sender.
+                let _ = time.subscribe().wait_for(|now| now.moment >= end).await;
+            }
+        }
+    }
+
+    /// Waits until `at`, a time of day; not at all if that has passed.
     pub async fn sleep_until(&self, at: Timestamp) {
         match &self.0 {
             Source::System => loop {
@@ -231,6 +243,18 @@ mod tests {
             clock.advance(Duration::from_secs(10));
         }
         assert_eq!(sleeping.await.unwrap(), Timestamp::from_secs(1_060));
+    }
+
+    #[tokio::test]
+    async fn a_sleep_lasts_as_long_whatever_the_time_of_day_is_set_to() {
+        let clock = Clock::manual(Timestamp::from_secs(100_000));
+        let mut sleep = std::pin::pin!(clock.sleep(Duration::from_secs(60)));
+        clock.set(Timestamp::from_secs(200_000));
+        let ended = time::timeout(Duration::ZERO, &mut sleep).await;
+        assert!(ended.is_err());
+        clock.set(Timestamp::from_secs(1_000));
+        clock.advance(Duration::from_secs(60));
+        sleep.await;
     }
 
     #[test]

@@ -265,7 +265,7 @@ fn start_tasks(
     let (clock, for_names) = (parts.dependencies.clock.clone(), live.clone());
     let forgetting = async move {
         loop {
-            clock.sleep_until(clock.now() + UNUSED_NAMES_INTERVAL).await;
+            clock.sleep(UNUSED_NAMES_INTERVAL).await;
             let live = for_names.load_full();
             live.faces.forget_unused_names(&live.instances).await;
         }
@@ -273,7 +273,7 @@ fn start_tasks(
     let (clock, live) = (parts.dependencies.clock.clone(), live.clone());
     let sampling = async move {
         loop {
-            clock.sleep_until(clock.now() + History::STEP).await;
+            clock.sleep(History::STEP).await;
             let live = live.load();
             live.admin.record_sample();
             live.instances.drop_idle();

@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     avatar::{Ask, Key, Subject},
-    clock::Timestamp,
+    clock::Moment,
     limits::{CallsAhead, Priority},
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Wish {
     /// The client, by the address that its limits are kept under.
     pub(super) client: Option<IpAddr>,
     /// When the face was last wanted.
-    pub(super) wanted_at: Timestamp,
+    pub(super) wanted_at: Moment,
 }
 
 /// Wishes of the same urgency and cost, in the order in which they are fetched.
@@ -64,7 +64,7 @@ struct ClientWishes {
 /// Wishes that belong together.
 #[derive(Debug)]
 struct Page {
-    began_at: Timestamp,
+    began_at: Moment,
     wishes: VecDeque<Wish>,
 }
 
@@ -141,10 +141,10 @@ impl Queue {
         removed
     }
 
-    /// Removes the wishes that were last wanted before `limit`, and returns them.
-    pub(super) fn expire(&mut self, limit: Timestamp) -> Vec<Wish> {
+    /// Removes the wishes that were last wanted more than `limit` ago, and returns them.
+    pub(super) fn expire(&mut self, now: Moment, limit: Duration) -> Vec<Wish> {
         let wishes = self.scheduled.iter().chain(self.waiting());
-        let expired = wishes.filter(|wish| wish.wanted_at < limit);
+        let expired = wishes.filter(|wish| now.since(wish.wanted_at) > limit);
         let expired: Vec<_> = expired.map(|wish| wish.id).collect();
         let removed = expired.into_iter().filter_map(|id| self.remove(id));
         removed.collect()
@@ -285,7 +285,7 @@ impl ClientWishes {
 }
 
 impl Page {
-    fn takes(&self, wanted_at: Timestamp) -> bool {
+    fn takes(&self, wanted_at: Moment) -> bool {
         wanted_at.since(self.began_at) < PAGE
     }
 }
@@ -317,6 +317,10 @@ mod tests {
         with_refresh: false,
     };
 
+    fn at(second: u64) -> Moment {
+        Moment::default() + Duration::from_secs(second)
+    }
+
     fn wish(number: u16, client: u8, class: CallClass, second: u64) -> Wish {
         let subject: Subject = format!("628{number:08}").parse().unwrap();
         Wish {
@@ -324,7 +328,7 @@ mod tests {
             subject,
             class,
             client: Some(Ipv4Addr::new(192, 0, 2, client).into()),
-            wanted_at: Timestamp::from_secs(1_000 + second),
+            wanted_at: at(second),
         }
     }
 
@@ -420,7 +424,7 @@ mod tests {
     fn a_wish_ends_when_it_was_last_wanted_too_long_ago() {
         let mut queue = queue([wish(1, 1, VIEW, 0), wish(2, 1, VIEW, 60)]);
         queue.keep_place(wish(2, 1, VIEW, 60).id);
-        let expired = queue.expire(Timestamp::from_secs(1_030));
+        let expired = queue.expire(at(90), Duration::from_secs(60));
         assert_eq!(expired, [wish(1, 1, VIEW, 0)]);
         assert_eq!(drain(&mut queue), [2]);
     }

@@ -40,11 +40,14 @@ pub(super) enum CallAnswer {
 
 /// The end of one pass of the worker.
 enum Pass {
-    /// Nothing can be fetched before this time.
-    SleepUntil(Timestamp),
+    /// Nothing can be fetched for so long.
+    Sleep(Duration),
     /// Nothing is wanted.
     Done,
 }
+
+/// How long the worker sleeps at most before it looks at the budget again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 // === impl WantedFaces ===
 
@@ -138,11 +141,12 @@ impl WantedFaces {
     }
 
     async fn run_worker(self: Arc<Self>, clock: Clock, shutdown: CancellationToken) {
-        while let Pass::SleepUntil(at) = self.serve_wishes() {
-            // A time that has come, but a fraction of a millisecond too early, must not make this loop spin.
-            let at = at.max(clock.now() + Duration::from_millis(1));
+        while let Pass::Sleep(wait) = self.serve_wishes() {
+            // A wait that ended a fraction of a millisecond too early must not make this loop spin. A long one ends at the
+            // next day, whose begin moves when the time of day is set.
+            let wait = wait.clamp(Duration::from_millis(1), LONGEST_SLEEP);
             tokio::select! {
-                () = clock.sleep_until(at) => {}
+                () = clock.sleep(wait) => {}
                 () = self.changed.notified() => {}
                 // The next pass is the last one.
                 () = shutdown.cancelled() => {}
@@ -160,8 +164,10 @@ impl WantedFaces {
         if shared.single_flight.is_closing() || shared.shutdown.is_cancelled() {
             return state.end();
         }
-        let now = shared.clock.now();
-        for expired in state.queue.expire(now - shared.settings.wanted_for) {
+        for expired in state
+            .queue
+            .expire(shared.clock.moment(), shared.settings.wanted_for)
+        {
             state.end_waiting(&expired.id);
         }
         let (mut blocked, mut retry_at) = (Vec::new(), None::<Timestamp>);
@@ -181,7 +187,7 @@ impl WantedFaces {
             }
         }
         match retry_at {
-            Some(at) => Pass::SleepUntil(at),
+            Some(at) => Pass::Sleep(at.since(shared.clock.now())),
             None => state.end(),
         }
     }

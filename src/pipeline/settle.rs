@@ -1,6 +1,6 @@
 //! The last step of a fetch: judges the vendor's answer, absorbs it into the entry and stores it.
 
-use std::{iter, sync::Arc};
+use std::{iter, sync::Arc, time::Duration};
 
 use super::{
     FetchResult, Instance,
@@ -15,6 +15,10 @@ use crate::{
     store::{CacheAnswer, Owner},
 };
 
+/// How long a call and its downloads take at most, with the chat lists of a warm-up. An answer that seems to come later has
+/// come while the clock was set ahead, and would be believed for hours too long once the clock is right.
+const LONGEST_CALL: Duration = Duration::from_secs(3600);
+
 impl Fetch {
     /// Settles the fetch under the key lock. `before` has the entry that the fetch began with; a newer one
     /// in the store takes its place.
@@ -24,7 +28,7 @@ impl Fetch {
         asked_at: Timestamp,
         answer: Result<Answer, FetchError>,
     ) -> FetchResult {
-        let answered_at = self.shared.clock.now();
+        let answered_at = self.shared.clock.now().min(asked_at + LONGEST_CALL);
         let _lock = self.shared.key_locks.lock(&self.key).await;
         let cached = self.shared.store.look_up_again(&self.key, &before).await;
         let current = cached.entry().or(before.entry()).cloned();

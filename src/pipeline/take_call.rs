@@ -122,7 +122,7 @@ impl Fetch {
             subject: self.subject,
             class,
             client,
-            wanted_at: self.shared.clock.now(),
+            wanted_at: self.shared.clock.moment(),
         };
         // A fetch that begins later would end too late.
         let start = deadline.map(|deadline| deadline - self.expected_duration());

@@ -259,6 +259,27 @@ async fn a_retry_after_that_is_a_date_in_seconds_is_capped_at_the_longest_pause(
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_ahead_during_a_call_does_not_put_off_the_next_one_for_hours() {
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"0\"")
+        .start()
+        .await;
+    let (today, jid) = (rig.clock.now(), "628100000001");
+    rig.inject(Rule::api(Fault::Latency { ms: 1000 }));
+    rig.inject(Rule::api(Fault::NotJson));
+    let jump = async {
+        until(async || rig.calls().api == 1, Duration::from_secs(10)).await;
+        rig.clock.set(today + Duration::from_secs(20 * 3600));
+    };
+    let (answer, ()) = tokio::join!(rig.face("waha", jid), jump);
+    answer.assert_fallback("vendor_error");
+    rig.clock.set(today);
+    rig.vendors().clear_faults();
+    rig.hours(2);
+    rig.face("waha", jid).await.assert_picture(&rig.bytes(jid));
+}
+
 #[tokio::test]
 async fn a_clock_that_was_ahead_or_is_set_back_stops_no_face() {
     let rig = Settings::default()

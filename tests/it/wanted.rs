@@ -289,3 +289,19 @@ async fn the_call_of_a_face_that_was_pushed_while_it_waited_is_left_for_another_
     assert_eq!(other.source(), "picture");
     assert_eq!(rig.traffic().0, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_of_day_that_is_set_neither_holds_up_wanted_faces_nor_drops_them() {
+    for set_back in [true, false] {
+        let rig = with_default_budget().start().await;
+        open_page(&rig, 0..30).await;
+        assert_eq!(count_wanted(&rig).await, 20);
+        let (now, by) = (rig.clock.now(), Duration::from_secs(20 * 3600));
+        rig.clock.set(if set_back { now - by } else { now + by });
+        for made in [20, 30] {
+            rig.seconds(20);
+            until(async || rig.calls().api == made, LIMIT).await;
+        }
+        assert_eq!(count_wanted(&rig).await, 0);
+    }
+}

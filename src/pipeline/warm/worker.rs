@@ -266,7 +266,8 @@ impl Worker {
             return Err(StopReason::BadCredential);
         }
         self.set_state(RunState::Waiting { until, why });
-        self.faces.shared.clock.sleep_until(until).await;
+        let wait = until.since(self.faces.now());
+        self.faces.shared.clock.sleep(wait).await;
         self.set_state(RunState::Running);
         Ok(())
     }

@@ -48,14 +48,12 @@ impl Listener {
         let ready = event::ready(self.feed.last(), self.feed.instance().name());
         let mut goes_on = self.send(ready).await;
         while goes_on {
-            let due = (self.faces.now() + self.heartbeat).min(self.until);
             goes_on = tokio::select! {
                 () = self.parts.closed() => false,
                 Ok(()) = self.rules.changed() => self.follow_rules(),
                 event = self.feed.next() => self.send_event(&event).await,
-                () = self.faces.clock().sleep_until(due) => {
-                    self.faces.now() < self.until && self.send(event::HEARTBEAT).await
-                }
+                () = self.faces.clock().sleep(self.heartbeat) => self.send(event::HEARTBEAT).await,
+                () = self.faces.clock().sleep_until(self.until) => false,
             };
         }
     }
