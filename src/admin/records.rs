@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     http::openapi,
     limits::SessionState,
-    pipeline::Instance,
+    pipeline::{Instance, NextFetch},
     representation,
     server::Reply,
     store::{Failure, Health},
@@ -98,6 +98,8 @@ pub(super) struct InstanceRecord {
     budget_full: u64,
     /// The number of faces that the budget has refused, and that are fetched as soon as it allows.
     wanted: usize,
+    /// The wanted faces that are fetched first, in their order: five at most.
+    next: Vec<NextFetchRecord>,
     /// The number of calls that `daily` leaves until midnight UTC, if it is set.
     daily_left: Option<u64>,
     /// The number of calls since the start by outcome, without zeros. Null for an instance of a pattern.
@@ -118,6 +120,20 @@ pub(super) struct InstanceRecord {
     /// How long a fetch takes just now, in milliseconds: the median of the last five minutes' latest. Null with less than
     /// three fetches in that time.
     latency: Option<u64>,
+}
+
+/// A wanted face that is among the next to be fetched.
+#[derive(Serialize, ToSchema)]
+struct NextFetchRecord {
+    jid: String,
+    /// The class of the call: `interactive` if a request asked for the face, `refresh` if one asked for an answer past the
+    /// vendor's cache, or `background`. The classes go in this order.
+    class: &'static str,
+    /// Whether the call counts against `refreshes` as well.
+    with_refresh: bool,
+    /// The date when the budget has a call for it, as HTTP writes dates. Faces that are wanted later and more urgently, and a
+    /// pause, delay it.
+    due: String,
 }
 
 /// A call without a usable answer.
@@ -175,6 +191,9 @@ struct LastRecord {
     /// The date of the earliest next call.
     retry_at: String,
 }
+
+/// So many of the wanted faces are shown.
+const SHOWN_NEXT: usize = 5;
 
 /// An outcome is serialized as its public name.
 fn outcome_schema() -> Object {
@@ -262,6 +281,7 @@ impl InstanceRecord {
         let answered = instance.answers().answered_at();
         let trouble = instance.answers().trouble();
         let latency = instance.wanted().latency(now);
+        let next = instance.wanted().next(admission, SHOWN_NEXT);
         let is_known = session.state != SessionState::Unknown;
         Self {
             session: session.state,
@@ -280,10 +300,22 @@ impl InstanceRecord {
             budget: admission.available(),
             budget_full: admission.burst(),
             wanted: instance.wanted().len(),
+            next: next.into_iter().map(NextFetchRecord::from).collect(),
             daily_left: admission.daily_left(),
             calls: None,
             paused: paused.map(|(_, why)| why.as_str()),
             paused_until: paused.map(|(until, _)| date(until)),
+        }
+    }
+}
+
+impl From<NextFetch> for NextFetchRecord {
+    fn from(next: NextFetch) -> Self {
+        Self {
+            jid: next.subject.as_str().to_owned(),
+            class: next.priority.as_str(),
+            with_refresh: next.with_refresh,
+            due: date(next.due),
         }
     }
 }

@@ -55,6 +55,17 @@ pub enum Priority {
     Background,
 }
 
+impl Priority {
+    /// The name in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Priority::Interactive => "interactive",
+            Priority::Refresh => "refresh",
+            Priority::Background => "background",
+        }
+    }
+}
+
 /// Calls that are to be made before another one, by the limits that they count against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallsAhead {

@@ -161,5 +161,5 @@ pub use rename::{RenameCounts, RenameError};
 pub use requester::Requester;
 pub use served_face::{FetchResult, ServedFace};
 pub use settings::Settings;
-pub use wanted::WantedFaces;
+pub use wanted::{NextFetch, WantedFaces};
 pub use warm::{AlreadyRunning, Job, Progress, RunState, Schedule, StopReason, Warmups};

@@ -176,6 +176,20 @@ impl Queue {
         ahead
     }
 
+    /// The first wishes, in their order, each with the calls ahead of it.
+    pub(super) fn first(&self, count: usize) -> Vec<(&Wish, CallsAhead)> {
+        let classes = self.classes.values();
+        let unscheduled = classes.flat_map(|turns| first_of_class(turns, count));
+        let wishes = self.scheduled.iter().chain(unscheduled).take(count);
+        let mut ahead = CallsAhead::default();
+        let mut first = Vec::new();
+        for wish in wishes {
+            first.push((wish, ahead));
+            wish.class.add_to(&mut ahead, 1);
+        }
+        first
+    }
+
     /// The calls that are wanted.
     pub(super) fn all(&self) -> CallsAhead {
         let mut all = CallsAhead::default();
@@ -256,6 +270,21 @@ fn wishes_ahead(turns: &VecDeque<ClientWishes>, client: Option<IpAddr>, id: Wish
         turn.len().min(rounds)
     });
     others.sum()
+}
+
+/// The first `count` wishes of a class, in their order. No more clients than that can have a turn.
+fn first_of_class(turns: &VecDeque<ClientWishes>, count: usize) -> Vec<&Wish> {
+    let mut clients: Vec<_> = turns.iter().take(count).map(ClientWishes::wishes).collect();
+    let mut first = Vec::new();
+    while first.len() < count {
+        let before = first.len();
+        first.extend(clients.iter_mut().filter_map(Iterator::next));
+        if first.len() == before {
+            break;
+        }
+    }
+    first.truncate(count);
+    first
 }
 
 // === impl ClientWishes ===
@@ -482,10 +511,17 @@ mod tests {
             let ids = queue.scheduled.iter().chain(queue.waiting());
             let told: HashMap<_, _> = ids.map(|wish| (wish.id, queue.ahead(wish.id))).collect();
             prop_assert_eq!(told.len(), queue.len());
+            let first = queue.first(7);
+            prop_assert_eq!(first.len(), queue.len().min(7));
+            let first: Vec<_> = first.into_iter().map(|(wish, ahead)| (wish.id, ahead)).collect();
+            let mut first = first.into_iter();
             let mut ahead = CallsAhead::default();
             while let Some(class) = queue.next_class(&[]) {
                 let popped = queue.pop(class).unwrap();
                 prop_assert_eq!(told[&popped.id], ahead);
+                if let Some(first) = first.next() {
+                    prop_assert_eq!(first, (popped.id, ahead));
+                }
                 popped.class.add_to(&mut ahead, 1);
             }
             prop_assert!(queue.is_empty());

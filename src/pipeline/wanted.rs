@@ -11,11 +11,16 @@ use tokio::sync::{Notify, oneshot};
 use super::{
     instance::Instance,
     latency::Latency,
-    queue::{Queue, WishId},
+    queue::{CallClass, Queue, WishId},
     shared::Shared,
     single_flight::Flight,
 };
-use crate::{avatar::Key, clock::Timestamp, limits::Permit, sync::lock};
+use crate::{
+    avatar::{Key, Subject},
+    clock::Timestamp,
+    limits::{Admission, Permit, Priority},
+    sync::lock,
+};
 
 /// The wanted faces of an account. A reload keeps them for as long as the account stays configured.
 #[derive(Debug, Default)]
@@ -40,7 +45,39 @@ pub(super) struct State {
     pub(super) is_worked_off: bool,
 }
 
+/// A wanted face that is among the next to be fetched.
+#[derive(Clone, Debug)]
+pub struct NextFetch {
+    /// The face.
+    pub subject: Subject,
+    /// The urgency of its call.
+    pub priority: Priority,
+    /// Whether the call makes the vendor bypass its cache.
+    pub with_refresh: bool,
+    /// When the budget has a call for it, if nothing more urgent is wanted until then.
+    pub due: Timestamp,
+}
+
 impl WantedFaces {
+    /// The wanted faces that are fetched first, in their order, at most `count`.
+    pub fn next(&self, admission: &Admission, count: usize) -> Vec<NextFetch> {
+        let state = lock(&self.state);
+        let first = state.queue.first(count).into_iter();
+        let fetches = first.map(|(wish, ahead)| {
+            let CallClass {
+                priority,
+                with_refresh,
+            } = wish.class;
+            NextFetch {
+                subject: wish.subject,
+                priority,
+                with_refresh,
+                due: admission.due(priority, with_refresh, ahead),
+            }
+        });
+        fetches.collect()
+    }
+
     /// The number of wanted faces.
     pub fn len(&self) -> usize {
         lock(&self.state).queue.len()

@@ -1,8 +1,9 @@
 //! The dashboard, in a real browser.
 
 use crate::support::{
-    Answer,
+    Answer, LIMIT,
     rig::{Rig, Settings},
+    until,
     webdriver::{Browser, picture},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -565,4 +566,42 @@ async fn the_dashboard_shows_the_last_answer_and_the_last_failed_call_of_each_ac
     rig.reload_as(|settings| settings);
     let record = rig.instance_record("waha").await;
     assert_eq!(record["trouble"]["lasts"], false, "{record}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_which_faces_of_an_account_are_fetched_next() {
+    let rig = Settings::default()
+        .section("cache", "ttl = \"1h\"\nfirst_paint = \"500ms\"")
+        .instance("lookups = { per_minute = 6, burst = 1 }")
+        .start()
+        .await;
+    rig.face("waha", FACE).await;
+    rig.seconds(3600);
+    for number in 2..=9 {
+        rig.face("waha", &format!("62810000000{number}")).await;
+    }
+    // A stale face, which no request waits for.
+    rig.face("waha", FACE).await;
+    let browser = looked_at(&rig, Browser::open(1000, 900, &[]).await).await;
+    let next = "return [...document.querySelectorAll('[data-instance=waha] li')].map((line) => [line.innerText, line.title])";
+    let lines = browser.run(next).await;
+    let lines: Vec<(String, String)> = serde_json::from_value(lines).unwrap();
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    for (index, (line, jid)) in lines.iter().enumerate() {
+        let number = index + 3;
+        let words = format!("…0000000{number}, interactive, about ");
+        assert!(line.starts_with(&words), "{words}: {line}");
+        assert!(!line.contains("Invalid"), "{line}");
+        assert_eq!(jid, &format!("62810000000{number}@c.us"));
+    }
+    // The last one is the stale face.
+    rig.seconds(60);
+    let wanted = async || rig.instance_record("waha").await["wanted"].clone();
+    until(async || wanted().await == 2, LIMIT).await;
+    browser
+        .until("document.querySelectorAll('[data-instance=waha] li').length === 2")
+        .await;
+    let lines = browser.run(next).await;
+    let last = lines[1][0].as_str().unwrap();
+    assert!(last.starts_with("…00000001, background, "), "{last}");
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use faceplate::emulator::{Fault, Rule};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
@@ -179,6 +180,34 @@ async fn a_full_queue_of_wanted_faces_drops_the_oldest() {
         let line = format!("faceplate_wanted_faces{{instance=\"waha\"}} {left}");
         assert!(metrics.text().contains(&line), "{}", metrics.text());
     }
+}
+
+#[tokio::test]
+async fn an_instance_s_record_has_the_faces_that_are_fetched_next_and_when() {
+    let rig = slow_budget(10).start().await;
+    for number in 0..8 {
+        rig.face("waha", &numbered(number)).await;
+    }
+    let due = |jid: usize, seconds: u64| {
+        let at = rig.clock.now() + Duration::from_secs(seconds);
+        json!({
+            "jid": format!("{}@c.us", numbered(jid)),
+            "class": "interactive",
+            "with_refresh": false,
+            "due": httpdate::fmt_http_date(at.as_system_time()),
+        })
+    };
+    let record = rig.instance_record("waha").await;
+    let expected: Vec<_> = (1..=5).map(|place| due(place, 10 * place as u64)).collect();
+    assert_eq!(record["next"], json!(expected));
+    assert_eq!(record["wanted"], 7);
+    rig.seconds(20);
+    until(async || count_wanted(&rig).await == 5, LIMIT).await;
+    let record = rig.instance_record("waha").await;
+    assert_eq!(record["next"][0], due(3, 10));
+    rig.seconds(50);
+    until(async || count_wanted(&rig).await == 0, LIMIT).await;
+    assert_eq!(rig.instance_record("waha").await["next"], json!([]));
 }
 
 #[tokio::test]
