@@ -51,7 +51,7 @@ pub use service::Admin;
 pub use warm::{WarmRecord, WarmState};
 
 use crate::{
-    http::{Body, BoxError, collect, host, respond},
+    http::{Body, BoxError, collect, gzip, host, problem::Problem, respond},
     pipeline::{Demand, Instance},
     server::Reply,
 };
@@ -64,11 +64,14 @@ impl Admin {
         B::Error: Into<BoxError>,
     {
         let (mut head, body) = request.into_parts();
-        let result = async {
+        let answer = async {
             host::check(&mut head)?;
             self.answer(&head, body).await
         };
-        let mut reply = respond::complete(result.await, &head.method);
+        let answer = answer.await;
+        let mut reply = answer.unwrap_or_else(|error| Problem::from(error).into_reply());
+        gzip::compress(&head.headers, &mut reply);
+        respond::finish(&mut reply, &head.method);
         // A page of another site may not load anything of this listener.
         let corp = HeaderName::from_static("cross-origin-resource-policy");
         reply.headers.add(corp, "same-origin");

@@ -12,6 +12,7 @@
 //! * `signed_url`: signs and verifies URLs
 //! * `client_ip`: the client's address and its rate limit
 //! * `accept`: the weights in `Accept`
+//! * `gzip`: compresses replies for clients that accept it
 //! * `conditional`: `If-None-Match` and its relatives
 //! * `range`: `Range`
 //! * `openapi`: the parts of OpenAPI documents that all services share
@@ -22,6 +23,7 @@ pub(crate) mod access_log;
 mod client_ip;
 pub(crate) mod conditional;
 pub(crate) mod credentials;
+pub(crate) mod gzip;
 pub(crate) mod host;
 pub(crate) mod openapi;
 pub(crate) mod problem;

@@ -45,10 +45,15 @@ where
     Problem: From<E>,
 {
     let mut reply = result.unwrap_or_else(|error| Problem::from(error).into_reply());
-    if *method == Method::HEAD {
-        remove_body(&mut reply);
-    }
+    finish(&mut reply, method);
     reply
+}
+
+/// Removes the body if `method` is HEAD.
+pub(crate) fn finish(reply: &mut Reply, method: &Method) {
+    if *method == Method::HEAD {
+        remove_body(reply);
+    }
 }
 
 /// Removes the body for HEAD. The headers stay as for GET, `Content-Length` included (RFC 9110 §9.3.2).

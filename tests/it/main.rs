@@ -15,6 +15,7 @@ mod cache_cli;
 mod cli;
 mod cli_docs;
 mod clients;
+mod compression;
 mod conditional;
 mod configuration_docs;
 mod configuration_hints;
