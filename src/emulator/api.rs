@@ -48,6 +48,10 @@ pub(super) async fn answer(state: &State, head: &Parts, body: &[u8]) -> Reply {
             "No vendor has this path; GET /_emulator/ lists the paths.\n",
         );
     };
+    if request.is_apart() {
+        state.call_log.count_session();
+        return serve(state, &request).await;
+    }
     let id = state.call_log.record(request.to_call());
     let reply = serve(state, &request).await;
     state.call_log.set_status(id, reply.status.as_u16());
@@ -59,12 +63,16 @@ async fn serve(state: &State, request: &VendorRequest) -> Reply {
         return refusal;
     }
     let jid = request.jid();
-    let effect = state.faults.apply(Target {
+    let target = Target {
         hop: Hop::Api,
         vendor: Some(request.vendor),
         account: &request.account,
         jid: jid.as_deref(),
-    });
+    };
+    let effect = match request.is_apart() {
+        true => state.faults.effect_on(target),
+        false => state.faults.apply(target),
+    };
     state.delay(&effect).await;
     match effect.fault {
         None => reply_normally(state, request, LinkForm::Plain).await,
@@ -155,6 +163,11 @@ async fn reply_normally(state: &State, request: &VendorRequest, form: LinkForm) 
             request.vendor.identity(request, lid, number)
         }
         (_, Endpoint::Overview) => request.vendor.list(request, rows(state, request, form)),
+        // No picture of it is looked up.
+        (Vendor::Waha | Vendor::Wappfy, Endpoint::Session) => {
+            let answer = Answer::Empty(Picture::Unknown);
+            request.vendor.reply(request, &answer)
+        }
         (_, Endpoint::Profile | Endpoint::Session | Endpoint::ConnectionState) => {
             let answer = look_up(state, request, OWN_JID);
             let answer = answer.in_form(form, state, request, OWN_JID);
@@ -314,6 +327,13 @@ impl VendorRequest {
             refresh: self.refresh,
             status: None,
         }
+    }
+
+    /// Whether the call is WAHA's for its session, which a proxy makes of its own while its dashboard is open. It
+    /// counts neither as a call nor for the numbers of a rule, so that both stay exact.
+    fn is_apart(&self) -> bool {
+        let is_waha = matches!(self.vendor, Vendor::Waha | Vendor::Wappfy);
+        is_waha && self.endpoint == Endpoint::Session
     }
 }
 

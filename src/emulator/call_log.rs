@@ -10,8 +10,10 @@ use crate::sync::lock;
 /// The calls since the start or the last reset.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Calls {
-    /// The number of calls to the vendors' API.
+    /// The number of calls to the vendors' API, without `sessions`.
     pub api: usize,
+    /// The number of calls for the state of a session of WAHA or Wappfy. They are not in the list.
+    pub sessions: usize,
     /// The number of downloads from the CDN.
     pub cdn: usize,
     /// The calls in order of arrival; only the latest 100,000 are kept.
@@ -74,6 +76,10 @@ impl Calls {
 // === impl CallLog ===
 
 impl CallLog {
+    pub(super) fn count_session(&self) {
+        lock(&self.0).calls.sessions += 1;
+    }
+
     pub(super) fn record(&self, call: Call) -> CallId {
         let mut log = lock(&self.0);
         match call.hop {

@@ -74,23 +74,32 @@ impl Faults {
     /// Applies the rules to `target`: the sum of all latencies, and the first other fault. Rules after that
     /// one do not count the call.
     pub(super) fn apply(&self, target: Target<'_>) -> Effect {
-        let mut effect = Effect::default();
-        for active in &mut lock(&self.0).rules {
-            if !active.rule.matching.matches(target) {
-                continue;
-            }
-            let delay = active.rule.fault.delay();
-            let applies = delay.is_some() || effect.fault.is_none();
-            if !applies || !active.count_match() {
-                continue;
-            }
-            match delay {
-                Some(delay) => effect.delay += delay,
-                None => effect.fault = Some(active.rule.fault.clone()),
-            }
-        }
-        effect
+        effect(&mut lock(&self.0).rules, target)
     }
+
+    /// The same effect, of which no rule counts the call.
+    pub(super) fn effect_on(&self, target: Target<'_>) -> Effect {
+        effect(&mut lock(&self.0).rules.clone(), target)
+    }
+}
+
+fn effect(rules: &mut [ActiveRule], target: Target<'_>) -> Effect {
+    let mut effect = Effect::default();
+    for active in rules {
+        if !active.rule.matching.matches(target) {
+            continue;
+        }
+        let delay = active.rule.fault.delay();
+        let applies = delay.is_some() || effect.fault.is_none();
+        if !applies || !active.count_match() {
+            continue;
+        }
+        match delay {
+            Some(delay) => effect.delay += delay,
+            None => effect.fault = Some(active.rule.fault.clone()),
+        }
+    }
+    effect
 }
 
 // === impl ActiveRule ===

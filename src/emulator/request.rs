@@ -67,6 +67,9 @@ impl VendorRequest {
             ["api", session, "chats", id, "picture"] => {
                 Some(waha(Endpoint::Picture, session, Some(id), headers, &query))
             }
+            ["api", "sessions", session] => {
+                Some(waha(Endpoint::Session, session, None, headers, &query))
+            }
             ["api", session, "profile"] => {
                 Some(waha(Endpoint::Profile, session, None, headers, &query))
             }

@@ -212,6 +212,10 @@ async fn text_of_the_dashboard_stays_selected_while_it_updates() {
     let rig = Rig::start().await;
     rig.face("waha", FACE).await;
     let browser = looked_at(&rig, Browser::open(1000, 1000, &[]).await).await;
+    // The first look asks for the sessions of WAHA and Wappfy, and a later one shows them.
+    browser
+        .until("document.querySelectorAll('#instances .good').length === 2")
+        .await;
     let select = |element: &str| {
         format!(
             "getSelection().selectAllChildren({element}); return look().then(look).then(() => getSelection().toString())"

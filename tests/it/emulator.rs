@@ -1009,3 +1009,33 @@ async fn dropping_the_emulator_stops_both_listeners() {
         until(async || TcpStream::connect(address).await.is_err(), LIMIT).await;
     }
 }
+
+#[tokio::test]
+async fn waha_s_call_for_the_session_says_whether_it_works_and_who_it_is() {
+    let stage = Stage::set().await;
+    let session = async |header: &str, name: &str| {
+        let target = format!("/api/sessions/{name}");
+        get(stage.emulator.api(), &target, &format!("{header}: {TOKEN}")).await
+    };
+    for header in ["X-Api-Key", "apikey"] {
+        let up = session(header, "shop").await;
+        assert_eq!((up.status, &up.json()["status"]), (200, &json!("WORKING")));
+        assert_eq!(up.json()["name"], "shop");
+        assert_eq!(up.json()["me"]["id"], OWN_JID);
+    }
+    assert_eq!(session("X-Api-Key", "missing-shop").await.status, 404);
+    let unknown = get(stage.emulator.api(), "/api/sessions/shop", "X-Api-Key: x").await;
+    assert_eq!(unknown.status, 401);
+    let down = Fault::SessionDown {
+        status: "SCAN_QR_CODE".to_owned(),
+    };
+    stage.inject(Rule::api(down).times(1));
+    for _ in 0..2 {
+        let down = session("X-Api-Key", "shop").await;
+        assert_eq!(down.status, 200);
+        assert_eq!(down.json()["status"], "SCAN_QR_CODE");
+        assert_eq!(down.json()["me"], Value::Null);
+    }
+    let calls = stage.emulator.control().calls();
+    assert_eq!((calls.sessions, calls.api, calls.list.len()), (6, 0, 0));
+}

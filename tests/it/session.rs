@@ -106,6 +106,23 @@ async fn session(rig: &Rig) -> String {
 }
 
 #[tokio::test]
+async fn the_emulator_s_session_is_shown_without_a_request_for_a_face() {
+    let rig = Rig::start().await;
+    until(async || session(&rig).await == "working", LIMIT).await;
+    let down = Fault::SessionDown {
+        status: "SCAN_QR_CODE".to_owned(),
+    };
+    rig.inject(Rule::api(down).vendor(Vendor::Waha).times(1));
+    rig.seconds(60);
+    until(async || session(&rig).await == "down", LIMIT).await;
+    // These calls count neither as traffic nor for the rule.
+    assert_eq!(rig.traffic(), (0, 0));
+    rig.face("waha", "628100000001")
+        .await
+        .assert_fallback("session_down");
+}
+
+#[tokio::test]
 async fn eight_empty_answers_of_a_cold_cache_are_session_down_and_not_unknown_for_six_hours() {
     let gateway = Gateway::start().await;
     let rig = gateway.settings().start().await;

@@ -1,5 +1,5 @@
 //! WAHA, and Wappfy which is WAHA: `GET /api/{session}/chats/{chatId}/picture`,
-//! `GET /api/{session}/chats/overview`, `GET /api/{session}/profile`.
+//! `GET /api/{session}/chats/overview`, `GET /api/{session}/profile`, `GET /api/sessions/{session}`.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
@@ -110,6 +110,7 @@ pub(super) fn reply(request: &VendorRequest, answer: &Answer) -> Reply {
         Answer::Empty(_) => None,
     };
     match (request.endpoint, request.vendor) {
+        (Endpoint::Session, _) => session(request, "WORKING"),
         // Documented by Wappfy as "not yet implemented".
         (Endpoint::Profile, Vendor::Wappfy) => error(request, 501),
         (Endpoint::Profile, _) => Reply::json(
@@ -122,6 +123,14 @@ pub(super) fn reply(request: &VendorRequest, answer: &Answer) -> Reply {
         ),
         _ => Reply::json(200, &Picture { url }),
     }
+}
+
+/// The state of the session, as `GET /api/sessions/{session}` shows it. It has an account only while it works.
+fn session(request: &VendorRequest, status: &str) -> Reply {
+    let me = json!({ "id": OWN_JID, "pushName": "Faceplate Demo" });
+    let me = (status == "WORKING").then_some(me);
+    let name = &request.account;
+    Reply::json(200, &json!({ "name": name, "status": status, "me": me }))
 }
 
 pub(super) fn list(rows: &[Row]) -> Reply {
@@ -172,11 +181,14 @@ pub(super) fn error(request: &VendorRequest, status: u16) -> Reply {
     }
 }
 
-pub(super) fn session_down(request: &VendorRequest, session: &str) -> Reply {
+pub(super) fn session_down(request: &VendorRequest, status: &str) -> Reply {
+    if request.endpoint == Endpoint::Session {
+        return session(request, status);
+    }
     let body = SessionDown {
         error: "Session status is not as expected. Try again later or restart the session",
         session: &request.account,
-        status: session,
+        status,
         expected: ["WORKING"],
     };
     Reply::json(422, &body)
