@@ -32,8 +32,11 @@ const OUTAGE: &str = "outage";
 const INBOX: &str = "inbox";
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
-    let level = "warn,faceplate::access=info";
-    log::start(&log::Settings::default(), level, None)?;
+    let log = log::Settings {
+        level: "warn,faceplate::access=info".to_owned(),
+        ..log::Settings::default()
+    };
+    log::start(&log, None)?;
     let mut stop = StopSignals::listen()?;
     let emulator = Emulator::start(Options::default()).await.map_err(|error| {
         format!("cannot start the emulator: {error}; check that loopback addresses can be used")

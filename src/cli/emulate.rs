@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), String> {
-    log::start(&log::Settings::default(), log::DEFAULT_LEVEL, None)?;
+    log::start(&log::Settings::default(), None)?;
     let mut stop = StopSignals::listen()?;
     let emulator = Emulator::start(Options {
         api: args.listen.clone(),

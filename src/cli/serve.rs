@@ -37,8 +37,7 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
             .map_err(|error| format!("cannot export traces: {error}; check traces.endpoint"))
     });
     let traces = traces.transpose()?;
-    let level = &config.reloadable.log_level;
-    log::start(&config.startup.log, level, traces.as_ref())?;
+    log::start(&config.reloadable.log, traces.as_ref())?;
     let mut stop = StopSignals::listen()?;
     let descriptors = server::raise_descriptor_limit();
     tracing::info!(
@@ -105,11 +104,11 @@ fn notify(state: NotifyState<'_>) {
 fn reload(app: &App, path: &Path) -> Vec<PathBuf> {
     match config::from_file_with_secrets(path) {
         (Ok(config), secrets) => {
+            log::change(&config.reloadable.log);
             warn(&config);
             let files = files(&config, secrets);
             let instances = config.reloadable.instances.len();
             let patterns = config.reloadable.patterns.len();
-            log::set_level(&config.reloadable.log_level);
             app.reload(config);
             tracing::info!(
                 instances,

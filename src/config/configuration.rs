@@ -45,8 +45,6 @@ pub struct Startup {
     pub fleet: Option<fleet::Settings>,
     /// The bounds of image work.
     pub images: ImageSettings,
-    /// The form of the log.
-    pub log: log::Settings,
     /// The export of traces, if they are exported.
     pub traces: Option<traces::Settings>,
 }
@@ -88,8 +86,8 @@ pub struct Reloadable {
     pub picture_memory: u64,
     /// The bytes of pictures in other sizes and formats in memory.
     pub variant_memory: u64,
-    /// The level of the log.
-    pub log_level: String,
+    /// The form and the level of the log.
+    pub log: log::Settings,
     /// How long answers are believed, and how long requests wait.
     pub pipeline: pipeline::Settings,
     /// The accounts with a table of their own.

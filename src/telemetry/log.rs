@@ -3,19 +3,23 @@
 use std::{
     error::Error,
     io::IsTerminal,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use tracing::Metadata;
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, LevelFilter, filter_fn},
     fmt::{
-        self,
-        format::{DefaultFields, Full, Json, JsonFields},
+        self, FmtContext, FormatEvent,
+        format::{DefaultFields, Full, Json, Writer},
     },
     layer::SubscriberExt,
-    registry, reload,
+    registry::LookupSpan,
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -32,17 +36,24 @@ use super::{
 pub struct Settings {
     /// The form of a line.
     pub format: Format,
+    /// A level such as `info`, or a filter such as `warn,faceplate::access=info`.
+    pub level: String,
 }
 
-/// The running log, as far as it can be changed.
-struct RunningLog {
-    format: Format,
-    /// Replaces the filter.
-    set_filter: Box<dyn Fn(EnvFilter) + Send + Sync>,
+/// Writes lines in the form that the log has now.
+struct Lines {
+    text: fmt::format::Format<Full>,
+    json: fmt::format::Format<Json>,
 }
 
-/// The first log of this process.
-static RUNNING: OnceLock<RunningLog> = OnceLock::new();
+/// The function that replaces the filter of a running log.
+type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
+/// Replaces the filter of the first log of this process.
+static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
+
+/// Whether the lines of the log are JSON.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// The usual level.
 pub const DEFAULT_LEVEL: &str = "info";
@@ -54,47 +65,52 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             format: Format::Text,
+            level: DEFAULT_LEVEL.to_owned(),
         }
     }
 }
 
-/// Starts the log of this process, and its spans if `traces` are on. A second call changes nothing. `level` is a level such
-/// as `info`, or a filter such as `warn,faceplate::access=info`.
-pub fn start(settings: &Settings, level: &str, traces: Option<&Traces>) -> Result<(), String> {
+/// Starts the log of this process, and its spans if `traces` are on. A second call changes nothing.
+pub fn start(settings: &Settings, traces: Option<&Traces>) -> Result<(), String> {
     let writer = log_writer::stdout().map_err(|error| {
         format!("cannot start the log's thread: {error}; raise the limit of threads (ulimit -u)")
     })?;
-    let level = match check_level(level) {
-        Ok(()) => level,
+    let level = match check_level(&settings.level) {
+        Ok(()) => &settings.level,
         Err(_) => DEFAULT_LEVEL,
     };
     let filter = filter(level);
     // Tests start more than one server in a process, and all of them write to the first one's log.
     let started = match traces {
-        Some(traces) => with_spans(settings.format, writer, filter, traces),
-        None => without_spans(settings.format, writer, filter),
+        Some(traces) => with_spans(writer, filter, traces),
+        None => without_spans(writer, filter),
     };
     if let Ok(set_filter) = started {
-        let format = settings.format;
-        access_log::set(has_access_log(level).then_some(format));
-        let _ = RUNNING.set(RunningLog { format, set_filter });
+        set_lines(settings.format, level);
+        let _ = SET_FILTER.set(set_filter);
     }
     Ok(())
 }
 
-/// Changes the level of the running log. A level that is none changes nothing.
-pub fn set_level(level: &str) {
-    let Some(log) = RUNNING.get().filter(|_| check_level(level).is_ok()) else {
+/// Changes the running log. A level that is none changes nothing.
+pub fn change(settings: &Settings) {
+    let level = &settings.level;
+    let Some(set_filter) = SET_FILTER.get().filter(|_| check_level(level).is_ok()) else {
         return;
     };
-    (log.set_filter)(filter(level));
-    access_log::set(has_access_log(level).then_some(log.format));
+    set_filter(filter(level));
+    set_lines(settings.format, level);
+}
+
+fn set_lines(format: Format, level: &str) {
+    IS_JSON.store(format == Format::Json, Ordering::Relaxed);
+    access_log::set(has_access_log(level).then_some(format));
 }
 
 /// Whether `level` lets access-log lines pass. The answer changes with the level alone, so it is asked for once, from a
 /// separate subscriber: asking the log's layers about an event that does not follow would confuse their filters.
 fn has_access_log(level: &str) -> bool {
-    let subscriber = registry().with(filter(level));
+    let subscriber = tracing_subscriber::registry().with(filter(level));
     tracing::subscriber::with_default(
         subscriber,
         || tracing::enabled!(target: access_log::TARGET, tracing::Level::INFO),
@@ -107,42 +123,24 @@ pub fn filter(level: &str) -> EnvFilter {
     EnvFilter::new(format!("{level},{QUIET}"))
 }
 
-/// The function that replaces the filter of the log that was started.
-type StartResult = Result<Box<dyn Fn(EnvFilter) + Send + Sync>, Box<dyn Error + Send + Sync>>;
+type StartResult = Result<SetFilter, Box<dyn Error + Send + Sync>>;
 
 /// A log without spans has one filter for the whole registry.
-fn without_spans(format: Format, writer: Arc<LogWriter>, filter: EnvFilter) -> StartResult {
+fn without_spans(writer: Arc<LogWriter>, filter: EnvFilter) -> StartResult {
     let (filter, handle) = reload::Layer::new(filter);
-    let registry = registry().with(filter).with(WarningTail);
-    match format {
-        Format::Text => registry.with(layer(writer).event_format(text())).try_init(),
-        Format::Json => registry
-            .with(
-                layer(writer)
-                    .fmt_fields(JsonFields::new())
-                    .event_format(json()),
-            )
-            .try_init(),
-    }?;
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(WarningTail)
+        .with(layer(writer))
+        .try_init()?;
     Ok(Box::new(move |filter| {
         // The log lives as long as the process.
         let _ = handle.reload(filter);
     }))
 }
 
-fn with_spans(
-    format: Format,
-    writer: Arc<LogWriter>,
-    filter: EnvFilter,
-    traces: &Traces,
-) -> StartResult {
-    let layer = match format {
-        Format::Text => layer(writer).event_format(text()).boxed(),
-        Format::Json => layer(writer)
-            .fmt_fields(JsonFields::new())
-            .event_format(json())
-            .boxed(),
-    };
+fn with_spans(writer: Arc<LogWriter>, filter: EnvFilter, traces: &Traces) -> StartResult {
+    let layer = layer(writer);
     let spans = tracing_opentelemetry::layer()
         .with_tracer(traces.tracer())
         .with_location(false)
@@ -151,7 +149,7 @@ fn with_spans(
     // Spans go to the collector, events to the log.
     let is_span = |metadata: &Metadata<'_>| metadata.target() == traces::TARGET;
     let (filter, handle) = reload::Layer::new(filter);
-    registry()
+    tracing_subscriber::registry()
         .with(layer.with_filter(filter.and(filter_fn(move |metadata| !is_span(metadata)))))
         .with(spans.with_filter(filter_fn(is_span)))
         .with(WarningTail.with_filter(LevelFilter::WARN))
@@ -161,28 +159,41 @@ fn with_spans(
     }))
 }
 
-fn layer<S>(
-    writer: Arc<LogWriter>,
-) -> fmt::Layer<S, DefaultFields, fmt::format::Format, Arc<LogWriter>> {
+fn layer<S>(writer: Arc<LogWriter>) -> fmt::Layer<S, DefaultFields, Lines, Arc<LogWriter>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let layer = fmt::layer();
     // The default has colors, unless `NO_COLOR` is set.
     let layer = match std::io::stdout().is_terminal() {
         true => layer,
         false => layer.with_ansi(false),
     };
-    layer.with_writer(writer)
+    layer.with_writer(writer).event_format(Lines {
+        text: fmt::format(),
+        json: fmt::format()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false),
+    })
 }
 
-fn text() -> fmt::format::Format<Full> {
-    fmt::format()
-}
-
-fn json() -> fmt::format::Format<Json> {
-    fmt::format()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
+impl<S> FormatEvent<S, DefaultFields> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, DefaultFields>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        match IS_JSON.load(Ordering::Relaxed) {
+            true => self.json.format_event(context, writer, event),
+            false => self.text.format_event(context, writer, event),
+        }
+    }
 }
 
 /// Checks that `level` is a level or a filter; the error says what to write.

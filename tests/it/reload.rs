@@ -103,6 +103,27 @@ async fn a_changed_file_of_a_secret_is_applied_without_a_signal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_changes_the_form_of_the_log() {
+    let mut scene = Scene::set().await;
+    let address = scene.address("listen");
+    for (is_json, from, to) in [
+        (true, "[instances", "[log]\nformat = \"json\"\n[instances"),
+        (false, "\"json\"", "\"text\""),
+    ] {
+        scene.server().output.lock().unwrap().clear();
+        scene.rewrite(from, to);
+        scene.server().signal("HUP");
+        scene.server().wait_for("was read again");
+        Answer::to(&address, "GET", FACE, &[]).await;
+        let said = scene.server().wait_for("route");
+        assert!(said.contains("was read again"), "{said}");
+        let as_json = said.lines().map(serde_json::from_str::<serde_json::Value>);
+        let forms: Vec<_> = as_json.map(|line| line.is_ok()).collect();
+        assert!(forms.iter().all(|form| *form == is_json), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_that_need_a_restart_are_named_in_the_log() {
     let mut scene = Scene::set().await;
     let dir = scene.program.folder.path().join("cache");

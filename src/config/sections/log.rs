@@ -12,8 +12,7 @@ pub(super) const SECTION: Section = Section {
     name: "log",
     about: "The log on standard output.",
     keys: &[
-        Key::new::<log::Format>("format", "text", "`text` for people, `json` for programs.")
-            .at_restart(),
+        Key::new::<log::Format>("format", "text", "`text` for people, `json` for programs."),
         Key::new::<String>(
             "level",
             "info",
@@ -31,7 +30,6 @@ pub(super) const SECTION: Section = Section {
 /// The values of `[log]`.
 pub(super) struct Log {
     pub(super) settings: log::Settings,
-    pub(super) level: String,
     pub(super) are_limited_named: bool,
 }
 
@@ -39,11 +37,11 @@ pub(super) fn read(reader: &Reader<'_>) -> Log {
     let log = Log {
         settings: log::Settings {
             format: reader.get("format"),
+            level: reader.get("level"),
         },
-        level: reader.get("level"),
         are_limited_named: reader.get("limited_clients"),
     };
-    if let Err(remedy) = log::check_level(&log.level) {
+    if let Err(remedy) = log::check_level(&log.settings.level) {
         reader.problem("level", remedy);
     }
     reader.finish();

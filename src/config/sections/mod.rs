@@ -138,7 +138,6 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             store: cache.store,
             fleet,
             images,
-            log: log.settings,
             traces,
         },
         reloadable: Reloadable {
@@ -158,7 +157,7 @@ pub(super) fn read(source: &Source) -> (Result<Config, Problems>, Vec<PathBuf>) 
             disk_limits: cache.disk_limits,
             picture_memory,
             variant_memory,
-            log_level: log.level,
+            log: log.settings,
             are_limited_named: log.are_limited_named,
             pipeline: cache.pipeline,
             instances,
@@ -455,7 +454,7 @@ mod tests {
             format!("{:?}", Settings::default())
         );
         assert_eq!(
-            format!("{:?}", startup.log),
+            format!("{:?}", reloadable.log),
             format!("{:?}", log::Settings::default())
         );
     }
