@@ -97,8 +97,7 @@ async fn with_pictures_in_redis_nothing_is_sent_to_the_store() {
 async fn while_the_store_is_away_or_hangs_a_picture_comes_from_the_vendor() {
     let (redis, store) = (RedisServer::start(), S3Server::start().await);
     let relay = Relay::to(store.address()).await;
-    let way = relay.url().replace("redis://", "");
-    let hasty = s3::lines(&way).replace("10s", "500ms");
+    let hasty = s3::lines(relay.address()).replace("10s", "500ms");
     let [first, second] = pair(&redis, [&store.lines(), &hasty]).await;
     for (state, face) in [(State::Cut, FACE), (State::Hang, OTHER_FACE)] {
         relay.set(State::Pass);
@@ -126,8 +125,7 @@ async fn a_request_to_the_store_takes_as_long_as_the_time_limit_at_most() {
     for (timeout, is_short) in [("200ms", true), ("4s", false)] {
         let (redis, store) = (RedisServer::start(), S3Server::start().await);
         let relay = Relay::to(store.address()).await;
-        let way = relay.url().replace("redis://", "");
-        let lines = s3::lines(&way).replace("10s", timeout);
+        let lines = s3::lines(relay.address()).replace("10s", timeout);
         let [first, second] = pair(&redis, [&store.lines(), &lines]).await;
         first.face("waha", FACE).await;
         relay.set(State::Hang);
