@@ -162,6 +162,27 @@ async fn a_pause_that_one_replica_learns_of_is_one_for_all_until_it_is_lifted() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_told_to_stop_ends_its_fetch_and_a_sibling_that_waits_has_the_face() {
+    let mut fleet = Fleet::start(patient).await;
+    fleet.first().inject(Rule::api(Fault::Latency { ms: 1000 }));
+    let path = format!("/avatar/waha/{FACE}");
+    let ask = |replica: usize| {
+        let (address, path) = (fleet.replicas[replica].address(), path.clone());
+        tokio::spawn(async move { Answer::to(&address, "GET", &path, &[]).await })
+    };
+    let holder = ask(2);
+    let leases = || -> Vec<String> { fleet.redis.ask(&["KEYS", "*:lease:*"]) };
+    until(async || !leases().is_empty(), LIMIT).await;
+    let sibling = ask(1);
+    let picture = fleet.first().bytes(FACE);
+    fleet.replicas[2].stop().await;
+    assert!(leases().is_empty(), "the lease ends with the replica");
+    sibling.await.unwrap().assert_picture(&picture);
+    holder.await.unwrap().assert_picture(&picture);
+    assert_eq!(fleet.first().traffic(), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn three_replicas_share_one_budget() {
     let budget = || {
         Settings::default()
