@@ -59,7 +59,9 @@ impl SharedAccount {
         let (version, _) = self.change("remove", Some(subject), 0, "").await?;
         self.record_removed(subject, version);
         let name = self.picture_name(&self.face(subject));
-        self.member.pictures.delete_all(&name).await
+        // What is not deleted is no entry's any more. Made again, the change would remove newer entries, too.
+        let _ = self.member.pictures.delete_all(&name).await;
+        Ok(())
     }
 
     /// Purges all faces of the account. `mode` is for the siblings.

@@ -51,6 +51,7 @@ impl Faces {
                 copies: Copies::default(),
                 changes: Changes::default(),
                 event_tasks: TaskTracker::new(),
+                unsent: Arc::default(),
                 long_waits: LongWaits::default(),
                 shutdown: CancellationToken::new(),
             }),

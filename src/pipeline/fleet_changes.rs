@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time;
 
-use super::{Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope};
+use super::{
+    Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope,
+    unsent_changes::{Acceptance, SharedChange, SharedChangeKind},
+};
 use crate::{
     avatar::{Entry, Picture, StoredPicture, Subject, Trouble},
     fleet::{
@@ -13,6 +16,7 @@ use crate::{
     },
     limits::{AnswerVerdict, Observation},
     store::{CacheAnswer, Owner},
+    telemetry::Limit,
 };
 
 /// Why a sibling's entry was not taken.
@@ -32,7 +36,7 @@ pub(super) enum NotAdopted {
 const CLOCKS: Duration = Duration::from_secs(5);
 /// How long a request to forget a face waits for the siblings.
 const FORGET_LIMIT: Duration = Duration::from_secs(5);
-/// How often a change is sent again that Redis did not take.
+/// How often changes are sent again that Redis did not take.
 const RETRY: Duration = Duration::from_secs(2);
 
 impl Faces {
@@ -250,12 +254,9 @@ impl Faces {
             let _ = self.adopt_shared(account, &owner, *shared).await;
         }
         if mode == PurgeMode::Hard {
-            let (account, subject) = (account.clone(), owner.subject);
-            self.send(move || {
-                let account = account.clone();
-                async move { account.remove(&subject).await }
-            })
-            .await;
+            let kind = SharedChangeKind::Removed(owner.subject);
+            let account = account.clone();
+            self.send(SharedChange { account, kind }).await;
             return self.purge_owners(scope, mode).await;
         }
         let counts = self.purge_owners(scope, mode).await;
@@ -276,11 +277,8 @@ impl Faces {
             _ => Vec::new(),
         };
         for account in accounts {
-            self.send(move || {
-                let account = account.clone();
-                async move { account.purge(&mode.to_text()).await }
-            })
-            .await;
+            let kind = SharedChangeKind::Purged(mode.to_text());
+            self.send(SharedChange { account, kind }).await;
         }
     }
 
@@ -315,33 +313,46 @@ impl Faces {
     /// Tells the siblings that the pause was lifted.
     pub(super) async fn share_lifted_pause(&self, instance: &Instance) {
         if let Some(account) = instance.shared().cloned() {
-            self.send(move || {
-                let account = account.clone();
-                async move { account.lift_pause().await }
-            })
-            .await;
+            let kind = SharedChangeKind::LiftedPause;
+            self.send(SharedChange { account, kind }).await;
         }
     }
 
     /// Sends a change to the siblings, and if Redis does not take it, again in the background until it does. It is lost if
-    /// the process ends before.
-    async fn send<F>(&self, change: impl Fn() -> F + Send + 'static)
-    where
-        F: Future<Output = Result<(), EngineFailure>> + Send,
-    {
-        if change().await.is_ok() {
+    /// the process ends before, or if too many wait.
+    async fn send(&self, change: SharedChange) {
+        if change.send().await.is_ok() {
             return;
         }
-        let shutdown = self.shared.shutdown.clone();
-        self.shared.event_tasks.spawn(async move {
-            loop {
-                let pause = time::sleep(RETRY);
-                let is_over = shutdown.run_until_cancelled(pause).await.is_none();
-                if is_over || change().await.is_ok() {
-                    return;
-                }
+        match self.shared.unsent.add(change) {
+            Acceptance::First => {
+                let faces = self.clone();
+                let work = async move { faces.send_again().await };
+                self.shared.event_tasks.spawn(work);
             }
-        });
+            Acceptance::Waits => {}
+            Acceptance::Lost => Limit::UnsentChanges.report(),
+        }
+    }
+
+    async fn send_again(&self) {
+        let unsent = &self.shared.unsent;
+        loop {
+            let pause = time::sleep(RETRY);
+            let shutdown = &self.shared.shutdown;
+            if shutdown.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+            while let Some(change) = unsent.first() {
+                if change.send().await.is_err() {
+                    break;
+                }
+                unsent.remove(&change);
+            }
+            if unsent.is_over() {
+                return;
+            }
+        }
     }
 }
 

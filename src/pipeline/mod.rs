@@ -77,6 +77,7 @@
 //!
 //! * `fleet_fetch`: a fetch of an account that several replicas share
 //! * `fleet_changes`: the changes that siblings make, and those that they hear of
+//! * `unsent_changes`: those that Redis has not taken, which are sent again
 //! * `fleet_comparison`: compares entries with the fleet's after changes were missed
 //!
 //! Telling about changes:
@@ -138,6 +139,7 @@ mod shared;
 mod single_flight;
 mod take_call;
 mod target;
+mod unsent_changes;
 mod wanted;
 mod warm;
 

@@ -5,8 +5,13 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    changes::Changes, memory_copies::Copies, patience::LongWaits, recent_updates::RecentUpdates,
-    settings::Settings, single_flight::SingleFlight,
+    changes::Changes,
+    memory_copies::Copies,
+    patience::LongWaits,
+    recent_updates::RecentUpdates,
+    settings::Settings,
+    single_flight::SingleFlight,
+    unsent_changes::{SharedChange, UnsentChanges},
 };
 use crate::{
     avatar::Entry,
@@ -37,6 +42,8 @@ pub(super) struct Shared {
     pub(super) changes: Changes,
     /// The downloads that events caused.
     pub(super) event_tasks: TaskTracker,
+    /// The changes that the fleet has not heard of yet.
+    pub(super) unsent: Arc<UnsentChanges<SharedChange>>,
     pub(super) long_waits: LongWaits,
     /// Cancelled when the process is about to end: nothing waits for long any more.
     pub(super) shutdown: CancellationToken,

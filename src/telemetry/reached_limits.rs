@@ -34,6 +34,8 @@ pub enum Limit {
     LiveHistory,
     /// Downloads of an instance that webhook events asked for and that wait.
     EventDownloads,
+    /// Changes that a fleet's Redis has not taken and that wait to be sent again; this one is lost.
+    UnsentChanges,
     /// Instances of a pattern in use; another name is refused.
     InstanceNames,
     /// Requests of an instance that pass through to its gateway at once.
@@ -62,7 +64,7 @@ static THROTTLES: Mutex<[Throttle; Limit::ALL.len()]> =
 
 impl Limit {
     /// All limits, in the order of their declaration.
-    pub const ALL: [Limit; 16] = [
+    pub const ALL: [Limit; 17] = [
         Limit::Connections,
         Limit::HeaderTimeout,
         Limit::SendTimeout,
@@ -74,6 +76,7 @@ impl Limit {
         Limit::LiveClients,
         Limit::LiveHistory,
         Limit::EventDownloads,
+        Limit::UnsentChanges,
         Limit::InstanceNames,
         Limit::PassThrough,
         Limit::ImageQueue,
@@ -95,6 +98,7 @@ impl Limit {
             Limit::LiveClients => "live_clients",
             Limit::LiveHistory => "live_history",
             Limit::EventDownloads => "event_downloads",
+            Limit::UnsentChanges => "unsent_changes",
             Limit::InstanceNames => "max_names",
             Limit::PassThrough => "pass_through",
             Limit::ImageQueue => "image_queue",

@@ -208,3 +208,38 @@ async fn a_face_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_res
     let is_forgotten = async || rigs[1].get(&path).await.source() != "picture";
     until(is_forgotten, LIMIT).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn purges_that_redis_has_not_taken_wait_in_a_bounded_queue_and_reach_the_siblings() {
+    let redis = RedisServer::start();
+    let (rigs, relays) = relayed(&redis, ample).await;
+    let path = format!("/avatar/waha/{FACE}");
+    for rig in &rigs {
+        rig.get(&path).await.assert_picture(&rig.bytes(FACE));
+    }
+    rigs[0].traffic();
+    relays[0].set(State::Cut);
+    let purge = async |jid: &str| {
+        let path = format!("/v1/purge?instance=waha&jid={jid}&hard=true");
+        Answer::to(&rigs[0].admin(), "POST", &path, &[]).await;
+    };
+    purge(FACE).await;
+    let lost = async || {
+        let metrics = Answer::to(&rigs[0].admin(), "GET", "/metrics", &[]).await;
+        let text = metrics.text().to_owned();
+        let name = "faceplate_limit_reached_total{limit=\"unsent_changes\"} ";
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or("0").to_owned()
+    };
+    for number in 1..1000 {
+        purge(&format!("62810001{number:04}")).await;
+    }
+    assert_eq!(lost().await, "0");
+    for number in 1000..1003 {
+        purge(&format!("62810001{number:04}")).await;
+    }
+    assert_eq!(lost().await, "3");
+    relays[0].set(State::Pass);
+    let is_removed = async || rigs[1].files("content-v2").is_empty();
+    until(is_removed, LIMIT).await;
+}
