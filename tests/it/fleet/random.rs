@@ -304,10 +304,10 @@ impl Run {
             }
             43 => self.damage_objects(|file| drop(fs::remove_file(file))),
             44 => self.damage_objects(|file| drop(fs::write(file, "cut"))),
+            45..48 => self.shift_clock(replica, end),
             48..50 => self.fail_store(replica, State::Refuse, end),
             50 => self.fail_store(replica, State::Half, end),
             51 => self.fail_store(replica, State::Error, end),
-            45..48 => self.shift_clock(replica, end),
             _ => time::sleep(Duration::from_millis(100)).await,
         }
     }
