@@ -44,7 +44,8 @@ pub struct Member {
     pub(super) keep_entries: Duration,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
-    offset: AtomicI64,
+    /// The server's time when the monotonic clock was at zero. A time of day that is set does not change it.
+    server_origin: AtomicI64,
     /// Different after a restart, so that no lease of an earlier process counts as this one's.
     process: Arc<str>,
     tokens: AtomicU64,
@@ -99,6 +100,12 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// The smallest change of the distance of the clocks that counts. Less is the time that a message takes.
 const CLOCK_STEP: u64 = 250;
 
+/// The server's time when the monotonic clock was at zero, in milliseconds.
+fn server_origin(server: Timestamp, now: Moment) -> i64 {
+    let millis = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
+    millis(server.as_millis()).saturating_sub(millis(now.as_millis()))
+}
+
 impl Member {
     pub(super) fn new(
         settings: &Settings,
@@ -112,6 +119,8 @@ impl Member {
             clock,
             metrics,
         } = replica;
+        // Until the server has answered, its clock is taken for this one.
+        let origin = server_origin(clock.now(), clock.moment());
         let link = Link::new(settings, resolver, metrics.clone())?;
         let link = Arc::new(link);
         let pictures: Arc<dyn PictureStore> = match s3 {
@@ -134,7 +143,7 @@ impl Member {
             keep_entries,
             clock,
             metrics,
-            offset: AtomicI64::default(),
+            server_origin: AtomicI64::new(origin),
             process: new_id(),
             tokens: AtomicU64::default(),
             state: Mutex::default(),
@@ -149,9 +158,9 @@ impl Member {
     ) -> Result<Answer, EngineFailure> {
         let values = self.link.run(name, script).await?;
         let answer = Answer::read(values).ok_or(EngineFailure)?;
-        let new = Offset::between(answer.now, self.clock.now());
-        if new.0.abs_diff(self.offset().0) > CLOCK_STEP {
-            self.offset.store(new.0, Ordering::Release);
+        let new = server_origin(answer.now, self.clock.moment());
+        if new.abs_diff(self.server_origin.load(Ordering::Acquire)) > CLOCK_STEP {
+            self.server_origin.store(new, Ordering::Release);
         }
         Ok(answer)
     }
@@ -265,13 +274,16 @@ impl Member {
         until.is_some_and(|until| now < until)
     }
 
+    /// How far the server's clock is ahead of this replica's, also right after that was set.
     pub(super) fn offset(&self) -> Offset {
-        Offset(self.offset.load(Ordering::Acquire))
+        Offset::between(self.server_time(), self.clock.now())
     }
 
-    /// The server's time, as far as it is known.
+    /// The server's time, as far as it is known. It goes on by the monotonic clock.
     pub(super) fn server_time(&self) -> Timestamp {
-        self.offset().to_server(self.clock.now())
+        let origin = self.server_origin.load(Ordering::Acquire);
+        let now = self.clock.moment().as_millis();
+        Timestamp::from_millis(now.saturating_add_signed(origin))
     }
 
     /// A text that no other lease has.
