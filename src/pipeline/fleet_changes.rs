@@ -305,8 +305,9 @@ impl Faces {
             Some(change) => account.wait_until_applied(change, FORGET_LIMIT).await.ok(),
             None => None,
         };
-        let of = self.shared.fleet.as_ref().map_or(1, |fleet| fleet.living());
-        // Redis takes the change later.
+        let living = self.shared.fleet.as_ref().map_or(1, |fleet| fleet.living());
+        // Redis takes the change later. Until then, a sibling of which this replica has not heard may show the face.
+        let of = living.max(2);
         Some(spread.unwrap_or(Spread { applied: 1, of }))
     }
 
@@ -343,11 +344,11 @@ impl Faces {
             if shutdown.run_until_cancelled(pause).await.is_none() {
                 return;
             }
-            while let Some(change) = unsent.first() {
+            while let Some(change) = unsent.take() {
                 if change.send().await.is_err() {
+                    unsent.put_back(change);
                     break;
                 }
-                unsent.remove(&change);
             }
             if unsent.is_over() {
                 return;

@@ -72,7 +72,7 @@ impl PartialEq for SharedChange {
     }
 }
 
-impl<T: Clone + PartialEq> UnsentChanges<T> {
+impl<T: PartialEq> UnsentChanges<T> {
     pub(super) fn add(&self, change: T) -> Acceptance {
         let mut waiting = lock(&self.0);
         // One that waits is made again later than it was asked for, and so is this one.
@@ -89,12 +89,17 @@ impl<T: Clone + PartialEq> UnsentChanges<T> {
         }
     }
 
-    pub(super) fn first(&self) -> Option<T> {
-        lock(&self.0).changes.front().cloned()
+    /// Takes the first change to send it. The same change does not count as waiting meanwhile: Redis may already have it.
+    pub(super) fn take(&self) -> Option<T> {
+        lock(&self.0).changes.pop_front()
     }
 
-    pub(super) fn remove(&self, change: &T) {
-        lock(&self.0).changes.retain(|waiting| waiting != change);
+    /// Puts a change back that could not be sent.
+    pub(super) fn put_back(&self, change: T) {
+        let mut waiting = lock(&self.0);
+        if !waiting.changes.contains(&change) {
+            waiting.changes.push_front(change);
+        }
     }
 
     /// Whether no change waits. The task that asks ends then.
@@ -129,8 +134,9 @@ mod tests {
         assert_eq!(unsent.add(MOST), Acceptance::Lost);
         for number in 0..MOST {
             assert!(!unsent.is_over());
-            assert_eq!(unsent.first(), Some(number));
-            unsent.remove(&number);
+            assert_eq!(unsent.take(), Some(number));
+            unsent.put_back(number);
+            assert_eq!(unsent.take(), Some(number), "it comes first again");
         }
         assert!(unsent.is_over());
         assert_eq!(unsent.add(0), Acceptance::First, "the task has ended");

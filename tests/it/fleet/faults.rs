@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use faceplate::emulator::{Fault, Rule};
+
 use super::{PATIENT, patient};
 use crate::support::{
     Answer, LIMIT, Rig,
@@ -207,6 +209,39 @@ async fn a_face_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_res
     rigs[0].restart().await;
     let is_forgotten = async || rigs[1].get(&path).await.source() != "picture";
     until(is_forgotten, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_has_not_heard_of_siblings_never_says_that_all_have_forgotten_a_face() {
+    let redis = RedisServer::start();
+    let (mut rigs, relays) = relayed(&redis, ample).await;
+    relays[0].set(State::Cut);
+    rigs[0].restart().await;
+    let entry = format!("/v1/avatars/waha/{FACE}");
+    let answer = Answer::to(&rigs[0].admin(), "DELETE", &entry, &[]).await;
+    let spread: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(spread["applied"], 1, "{spread}");
+    assert!(spread["of"].as_u64() > Some(1), "{spread}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_during_which_a_clock_is_set_ahead_is_as_fresh_for_a_sibling() {
+    let redis = RedisServer::start();
+    let first = ample().fleet(&redis.url(), PATIENT).start().await;
+    let second = ample().fleet(&redis.url(), PATIENT);
+    let second = second.beside_with_own_clock(&first).start().await;
+    redis.fill_budgets();
+    second.inject(Rule::api(Fault::Latency { ms: 1000 }));
+    let jump = async {
+        until(async || second.calls().api == 1, LIMIT).await;
+        let clock = &second.clock;
+        clock.set(clock.now() + Duration::from_secs(30 * 60));
+    };
+    tokio::join!(second.face("waha", FACE), jump);
+    second.traffic();
+    let answer = first.face("waha", FACE).await;
+    answer.assert_picture(&first.bytes(FACE));
+    assert_eq!(first.traffic(), (0, 0), "{}", answer.cache_status());
 }
 
 #[tokio::test(flavor = "multi_thread")]
