@@ -1,5 +1,7 @@
 //! JPEG: segments up to the end-of-image marker (ITU-T T.81, Annex B).
 
+use std::ops::Range;
+
 use super::{
     exif::{UPRIGHT, orientation, orientation_block},
     reader::{Fault, Reader},
@@ -31,18 +33,23 @@ struct Frame {
 }
 
 /// Walks a JPEG. Like every browser's decoder it skips fill bytes (T.81 B.1.1.2) and bytes between
-/// segments.
+/// segments; those behind metadata are removed with it.
 pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
     let mut reader = Reader::new(bytes, 2);
     let mut frame: Option<Frame> = None;
     let mut has_scan = false;
     let mut decoding = Decoding::Reliable;
     let mut turned = UPRIGHT;
-    let mut metadata = Vec::new();
+    let mut metadata: Vec<Range<usize>> = Vec::new();
     let mut has_profile = false;
     loop {
+        let end = reader.at;
         let code = next_marker(&mut reader)?;
         let start = reader.at - 2;
+        // Bytes behind a removed segment could come to lie where the file's second marker has to be.
+        if let Some(removed) = metadata.last_mut().filter(|removed| removed.end == end) {
+            removed.end = start;
+        }
         match code {
             EOI => break,
             SOI => return Err(Fault::Malformed("a second start of image")),
