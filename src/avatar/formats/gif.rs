@@ -9,8 +9,8 @@ const TRAILER: u8 = 0x3B;
 const COMMENT: u8 = 0xFE;
 const APPLICATION: u8 = 0xFF;
 
-/// Application extensions that decide how the picture looks: loops and colors.
-const NEEDED: [&[u8]; 3] = [b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012"];
+/// The first blocks, with their length, of application extensions that decide how the picture looks: loops and colors.
+const NEEDED: [&[u8]; 3] = [b"\x0BNETSCAPE2.0", b"\x0BANIMEXTS1.0", b"\x0BICCRGBG1012"];
 
 /// Walks a GIF.
 pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
@@ -27,8 +27,7 @@ pub(super) fn walk(bytes: &[u8]) -> Result<Structure, Fault> {
                 let label = reader.byte()?;
                 let content = reader.at;
                 skip_blocks(&mut reader)?;
-                let name = bytes.get(content + 1..content + 12);
-                let is_needed = name.is_some_and(|name| NEEDED.contains(&name));
+                let is_needed = NEEDED.iter().any(|name| bytes[content..].starts_with(name));
                 if label == COMMENT || label == APPLICATION && !is_needed {
                     edits.push(Edit::remove(start..reader.at));
                 }
