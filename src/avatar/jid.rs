@@ -230,8 +230,6 @@ impl Faceless {
     /// Reads an address that is no [`Jid`].
     fn parse(text: &str) -> Option<Self> {
         let (user, server) = text.split_once('@')?;
-        // As in front of a number.
-        let user = if user == "+0" { "0" } else { user };
         let server = lower(server)?;
         let (kind, server) = match server.as_str() {
             "c.us" | "s.whatsapp.net" if user == "0" => (Kind::Contact, "c.us"),
@@ -307,7 +305,6 @@ mod tests {
             ("1699999999@broadcast", "1699999999@broadcast"),
             ("0@c.us", "0@c.us"),
             ("0@s.whatsapp.net", "0@c.us"),
-            ("+0@c.us", "0@c.us"),
             ("867051314767696@bot", "867051314767696@bot"),
             ("628123:99@hosted", "628123@hosted"),
             ("123@hosted.lid", "123@hosted.lid"),
