@@ -121,6 +121,18 @@ async fn doctor_names_a_forbidden_address_and_how_to_allow_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn doctor_names_the_host_of_the_vendor_s_links_that_is_not_among_picture_hosts() {
+    let emulator = emulator().await;
+    let program = Program::before(&emulator, "");
+    let env = [("FACEPLATE_INSTANCES__WAHA__PICTURE_HOSTS", "127.0.0.1:9")];
+    let (code, findings) = examine(&program, &env);
+    assert_eq!(code, 1, "{findings:#?}");
+    assert_found(&findings, "ok", "instances.waha.token", "the session works");
+    let about = "instances.waha.picture_hosts";
+    assert_found(&findings, "fail", about, "write it in picture_hosts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn doctor_reports_an_unreachable_gateway() {
     let emulator = emulator().await;
     let program = Program::before(&emulator, "");

@@ -1,7 +1,7 @@
 //! Checks one instance: its hosts have addresses that the address guard allows, the vendor accepts the credential, the
 //! session works, and the clocks agree.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use http::header;
 
@@ -14,7 +14,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config::{Instance, InstancePattern},
     upstream::{
-        Client, ClientError, Question, Resolver, VendorAnswer, VendorCall, VendorFailure,
+        Client, ClientError, Link, Question, Resolver, VendorAnswer, VendorCall, VendorFailure,
         VendorReply,
     },
 };
@@ -188,14 +188,32 @@ async fn session(instance: &Instance, resolver: &Resolver, clock: &Clock) -> Vec
                 "check provider and base_url: another program may answer there, or a page in place of the API",
             ),
         }],
-        (Ok(_), None) => vec![Finding::ok(
-            about,
-            "the vendor accepts it, and the session works",
-        )],
+        (Ok(answer), None) => {
+            let works = Finding::ok(about, "the vendor accepts it, and the session works");
+            let link = match answer {
+                VendorAnswer::Link(link) => Link::parse(&link).ok(),
+                _ => None,
+            };
+            let refused = link.and_then(|link| refused_host(instance, &link));
+            iter::once(works).chain(refused).collect()
+        }
         (Err(failure), None) => vec![call_refused(instance, &failure, &reply)],
     };
     findings.extend(skew(&reply, clock.now()));
     findings
+}
+
+/// The finding that the vendor's links lead to another host than those in `picture_hosts`, if they do.
+fn refused_host(instance: &Instance, link: &Link) -> Option<Finding> {
+    let refusal = instance.client.guard.check_link(link).err()?;
+    let host = link.shown_host();
+    Some(Finding::fail(
+        key(instance, "picture_hosts"),
+        format!("the vendor links to a picture on {host}: {refusal}"),
+        format!(
+            "if that host is the vendor's or WhatsApp's, write it in picture_hosts: \"{host}\""
+        ),
+    ))
 }
 
 /// Asks a gateway for the state of its session.
