@@ -115,6 +115,9 @@ impl Faces {
         let store = &self.shared.store;
         let key = owner.key();
         let _lock = self.shared.key_locks.lock(&key).await;
+        if mode == PurgeMode::Hard {
+            self.shared.single_flight.record_purge(key);
+        }
         let entry = match store.look_up(&key).await {
             CacheAnswer::Found(entry) => entry,
             CacheAnswer::Absent => return FacePurge::NotCached,

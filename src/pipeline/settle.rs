@@ -31,7 +31,7 @@ impl Fetch {
         let answered_at = self.shared.clock.now().min(asked_at + LONGEST_CALL);
         let _lock = self.shared.key_locks.lock(&self.key).await;
         let cached = self.shared.store.look_up_again(&self.key, &before).await;
-        let current = cached.entry().or(before.entry()).cloned();
+        let current = self.current_entry(&cached, &before);
         let shown = current.clone();
         let (answer, current) = self.look_for_default(answer, current);
         let status_before = self.instance.admission().status();
@@ -66,6 +66,10 @@ impl Fetch {
         let (current, next) = self.absorb(current, &report, is_kept, from).await;
         let Some(next) = next else {
             self.instance.save_admission(&self.shared.store).await;
+            if current.is_none() && outcome == Outcome::Picture {
+                // The answer confirms a picture that a hard purge has removed meanwhile. The next request downloads it.
+                return FetchResult::aborted();
+            }
             return FetchResult::settled(current, outcome, self.vendor_status, false);
         };
         let next = Arc::new(next);
@@ -91,6 +95,15 @@ impl Fetch {
         self.shared
             .announce(&self.owner(), shown.as_deref(), Some(&next));
         FetchResult::settled(Some(next), outcome, self.vendor_status, is_stored)
+    }
+
+    /// The entry that the answer is absorbed into: the stored one, or the one that the fetch began with if the store has
+    /// lost it, but not if it was removed by a hard purge meanwhile.
+    fn current_entry(&self, cached: &CacheAnswer, before: &CacheAnswer) -> Option<Arc<Entry>> {
+        match cached.entry() {
+            None if self.flight.is_purged() => None,
+            stored => stored.or(before.entry()).cloned(),
+        }
     }
 
     /// The entry with the account that its picture is from. If another account may have a picture later, the entry is
@@ -124,7 +137,7 @@ impl Fetch {
         if is_unreadable || self.is_shared_picture_unreadable {
             return before.entry().cloned();
         }
-        let current = cached.entry().or(before.entry()).cloned();
+        let current = self.current_entry(&cached, &before);
         let now = self.shared.clock.now();
         if current
             .as_ref()

@@ -7,7 +7,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,8 @@ pub(super) struct Flight {
     result: Arc<SetOnce<FetchResult>>,
     /// When the vendor was called.
     called_at: Arc<SetOnce<Instant>>,
+    /// Whether the entry was removed by a hard purge since the fetch began.
+    is_purged: Arc<AtomicBool>,
 }
 
 /// The right to run the fetch of a flight. Dropping it finishes the flight.
@@ -94,6 +99,16 @@ impl SingleFlight {
         (flight, Some(leader))
     }
 
+    /// Tells the fetches in flight that the entry is removed. The caller holds the key lock.
+    pub(super) fn record_purge(&self, key: Key) {
+        let in_flight = self.in_flight();
+        for ask in [Ask::View, Ask::Refresh] {
+            if let Some(flight) = in_flight.get(&(key, ask)) {
+                flight.is_purged.store(true, Ordering::Release);
+            }
+        }
+    }
+
     /// Whether the process is about to end.
     pub(super) fn is_closing(&self) -> bool {
         self.tasks.is_closed()
@@ -147,6 +162,11 @@ impl Flight {
         let _ = self.called_at.set(Instant::now());
     }
 
+    /// Whether the entry was removed by a hard purge since the fetch began. The caller holds the key lock.
+    pub(super) fn is_purged(&self) -> bool {
+        self.is_purged.load(Ordering::Acquire)
+    }
+
     /// How long ago the vendor was called.
     pub(super) fn time_since_call(&self) -> Option<Duration> {
         self.called_at.get().map(Instant::elapsed)
@@ -168,7 +188,7 @@ mod tests {
         future::poll_fn,
         panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
         pin::pin,
-        sync::atomic::{AtomicUsize, Ordering},
+        sync::atomic::AtomicUsize,
         task::{Context, Wake, Waker},
     };
 

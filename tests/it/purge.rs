@@ -1,7 +1,7 @@
 //! Soft and hard purges.
 
-use crate::support::{Answer, Rig, rig::Settings};
-use faceplate::emulator::Picture;
+use crate::support::{Answer, LIMIT, Rig, rig::Settings, until};
+use faceplate::emulator::{Fault, Picture, Rule};
 
 const FACE: &str = "628100000001";
 const OTHER: &str = "628100000002";
@@ -64,6 +64,34 @@ async fn a_hard_purge_removes_the_face() {
         .await
         .assert_picture(&rig.bytes(FACE));
     assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
+async fn a_fetch_in_flight_does_not_bring_back_a_picture_removed_by_a_hard_purge() {
+    let error = Fault::Status {
+        status: 500,
+        retry_after: None,
+    };
+    // The vendor's answer is an error, or the link of the removed picture.
+    for error in [Some(error), None] {
+        let mut rig = rig().await;
+        rig.hours(25);
+        rig.inject(Rule::api(Fault::Latency { ms: 500 }));
+        if let Some(error) = error {
+            rig.vendors().set_picture(FACE, Picture::Face(5)).unwrap();
+            rig.inject(Rule::cdn(error));
+        }
+        rig.face("waha", FACE).await;
+        until(async || rig.calls().api > 0, LIMIT).await;
+        let purged = purge(&rig, &format!("instance=waha&jid={FACE}&hard=true")).await;
+        assert_eq!(purged.text(), "{\"purged\":1}");
+        // The fetch ends before the server does.
+        rig.restart().await;
+        let entry = format!("/v1/avatars/waha/{FACE}");
+        let record = Answer::to(&rig.admin(), "GET", &entry, &[]).await;
+        let has_no_picture = record.status == 404 || record.text().contains("\"picture\":null");
+        assert!(has_no_picture, "{}", record.text());
+    }
 }
 
 #[tokio::test]
