@@ -25,17 +25,29 @@ impl RedisServer {
     /// Starts it with further arguments.
     pub fn start_with(arguments: &[&str]) -> Self {
         let arguments: Vec<_> = arguments.iter().map(|one| (*one).to_owned()).collect();
-        let port = free_port();
-        let folder = tempfile::tempdir().unwrap();
-        let process = spawn(port, &folder, &arguments);
-        let server = Self {
-            port,
-            process,
-            folder,
-            arguments,
-        };
-        server.wait();
-        server
+        Self::start_on_free_port(&arguments, |port, folder| spawn(port, folder, &arguments))
+    }
+
+    /// Starts a server by `spawn`, on another port if a program took the first one meanwhile.
+    fn start_on_free_port(
+        arguments: &[String],
+        spawn: impl Fn(u16, &tempfile::TempDir) -> Child,
+    ) -> Self {
+        for _ in 0..5 {
+            let port = free_port();
+            let folder = tempfile::tempdir().unwrap();
+            let process = spawn(port, &folder);
+            let mut server = Self {
+                port,
+                process,
+                folder,
+                arguments: arguments.to_vec(),
+            };
+            if server.is_started() {
+                return server;
+            }
+        }
+        panic!("redis-server finds no free port");
     }
 
     /// Three servers that are a cluster.
@@ -83,32 +95,24 @@ impl RedisServer {
     }
 
     fn sentinel(primary: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let lines = [
-            format!("port {port}"),
-            "bind 127.0.0.1".to_owned(),
-            format!("dir {}", folder.path().display()),
-            format!("sentinel monitor main 127.0.0.1 {primary} 2"),
-            "sentinel down-after-milliseconds main 1000".to_owned(),
-            "sentinel failover-timeout main 3000".to_owned(),
-        ];
-        let path = folder.path().join("sentinel.conf");
-        std::fs::write(&path, lines.join("\n")).unwrap();
-        let process = Command::new("redis-server")
-            .arg(&path)
-            .arg("--sentinel")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self {
-            port,
-            process,
-            folder,
-            arguments: Vec::new(),
-        };
-        server.wait();
-        server
+        Self::start_on_free_port(&[], |port, folder| {
+            let lines = [
+                format!("port {port}"),
+                "bind 127.0.0.1".to_owned(),
+                format!("dir {}", folder.path().display()),
+                format!("sentinel monitor main 127.0.0.1 {primary} 2"),
+                "sentinel down-after-milliseconds main 1000".to_owned(),
+                "sentinel failover-timeout main 3000".to_owned(),
+            ];
+            let path = folder.path().join("sentinel.conf");
+            std::fs::write(&path, lines.join("\n")).unwrap();
+            Command::new("redis-server")
+                .arg(&path)
+                .arg("--sentinel")
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
     }
 
     /// Kills it.
@@ -128,7 +132,7 @@ impl RedisServer {
     pub fn restart_empty(&mut self) {
         self.kill();
         self.process = spawn(self.port, &self.folder, &self.arguments);
-        self.wait();
+        assert!(self.is_started(), "a program has taken the port");
     }
 
     pub fn address(&self) -> String {
@@ -160,12 +164,22 @@ impl RedisServer {
         command.arg(&words[1..]).query(&mut connection)
     }
 
-    fn wait(&self) {
-        let start = Instant::now();
-        while self.try_ask::<String>(&["PING"]).is_err() {
+    /// Waits for the server's first answer. Returns whether it has started; it ends at once if its port is taken.
+    fn is_started(&mut self) -> bool {
+        let (start, line) = (
+            Instant::now(),
+            format!("process_id:{}\r", self.process.id()),
+        );
+        // Another server may answer on its port.
+        let is_own = |info: String| info.contains(&line);
+        while !self.try_ask(&["INFO", "server"]).is_ok_and(is_own) {
+            if self.process.try_wait().unwrap().is_some() {
+                return false;
+            }
             assert!(start.elapsed() < LIMIT, "redis-server does not start");
             thread::sleep(Duration::from_millis(5));
         }
+        true
     }
 }
 
