@@ -1,13 +1,14 @@
 # The commands of a working day. `make` lists them.
 
-.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-fleet bench-choices bench-profile bench-smoke bench-images container-smoke container-test container-clean licenses man install deb dist release-check release-notes advisories msrv
+.PHONY: help setup fmt clippy lint deny build unit integration test test-all check demo fuzz torture bench bench-peers bench-fleet bench-choices bench-profile bench-smoke bench-images container-smoke container-test package-test container-clean licenses man install deb dist checksums release-check release-notes release-build release-image release-sign release-publish advisories msrv
 
 # Where and from where `make install` copies.
 PREFIX = /usr/local
 BIN = target/release/faceplate
 # Where `make deb` and `make dist` put their files.
 DIST = target/dist
-VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
+# Another version of the package than the one in Cargo.toml.
+VERSION =
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
 
 # Where `make setup` puts tools that the machine lacks.
@@ -40,14 +41,15 @@ unit: ## the unit tests, and the fuzz corpora replayed
 
 # They wait more than they compute, so twice as many run at once as there are cores.
 integration: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+# The Debian package is tested by package-test: cargo-deb takes a minute to compile.
 integration: ## the integration tests
-	cargo test --locked --no-fail-fast --test '*'
+	cargo test --locked --no-fail-fast --test '*' -- --skip debian_package
 
 test: ## everything that has to pass before a commit is shared, with the time of each step
 	@sh tests/timed.sh $(TEST)
 
 test-all: ## the same and all that takes long: before an issue is resolved
-	@STEP_LIMIT=7200 sh tests/timed.sh $(TEST) fuzz bench-smoke container-test torture
+	@STEP_LIMIT=7200 sh tests/timed.sh $(TEST) fuzz bench-smoke container-test package-test torture
 
 check: lint unit ## the quick look before a commit
 
@@ -100,6 +102,10 @@ container-smoke: ## an image built in a hurry: it starts read-only, serves a fac
 container-test: ## the image as it is released, and the compose file: all that they promise
 	@python3 tests/container/run.py
 
+package-test: ## the Debian package, installed, upgraded and removed in a container; after container-test
+	cargo test --locked --test it debian_package
+	@python3 tests/container/package.py
+
 container-clean: ## take away the images that these tests made
 	@sh tests/container/standins.sh --remove
 
@@ -116,17 +122,37 @@ install: ## install the built program, its manual, completions and units below D
 	install -D -m 0644 deploy/completions/faceplate.zsh "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_faceplate"
 	install -D -m 0644 deploy/completions/faceplate.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/faceplate.fish"
 
+# cargo-deb looks for the program in the folder that cargo builds into; this one has nothing but BIN.
 deb: ## a Debian package of the built program, in DIST (target/dist)
-	@sh deploy/debian/build "$(abspath $(BIN))" "$(VERSION)" "$(abspath $(DIST))"
+	@test -x "$(BIN)" || { echo "deb: there is no $(BIN); run cargo build --release first" >&2; exit 1; }
+	@sh tests/setup.sh cargo-deb
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && install -D "$(BIN)" "$$work/release/faceplate" && \
+	    CARGO_TARGET_DIR="$$work" SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || date +%s)}" \
+	    cargo deb --no-build --locked --output "$(abspath $(DIST))/" $(if $(VERSION),--deb-version "$(VERSION)")
 
 dist: ## an archive of the built program, and checksums, in DIST
 	@sh deploy/release/release dist "$(abspath $(BIN))" "$(abspath $(DIST))"
+
+checksums: ## checksums of all files in DIST, after files were added
+	@sh deploy/release/release checksums "$(abspath $(DIST))"
 
 release-check: ## whether TAG, Cargo.toml, the chart and CHANGELOG.md name one version
 	@sh deploy/release/release check "$(TAG)"
 
 release-notes: ## the section of CHANGELOG.md about TAG
 	@sh deploy/release/release notes "$(TAG:v%=%)"
+
+release-build: ## the program as it is released, in target/release
+	cargo build --release --locked
+
+release-image: ## build IMAGE of TAG for amd64 and arm64 with its SBOM, and push it; SOURCE is the repository's address
+	@sh deploy/release/release image "$(TAG)" "$(IMAGE)" "$(SOURCE)"
+
+release-sign: ## sign the image that release-image pushed, with cosign
+	@sh deploy/release/release sign
+
+release-publish: ## the GitHub release of TAG: the files in DIST, their checksums, and the notes
+	@sh deploy/release/release publish "$(TAG)" "$(abspath $(DIST))"
 
 advisories: ## known vulnerabilities of the dependencies; asks the network
 	cargo deny --locked check advisories

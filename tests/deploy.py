@@ -1,5 +1,5 @@
 """Renders the Kubernetes overlays with kubectl and the chart with Helm, and checks the schemas, the references and the
-security settings; and what Grafana of the compose file loads.
+security settings; what Grafana of the compose file loads; and nginx's files.
 
 Prints the configuration and the environment of each Faceplate container as JSON, for `faceplate check`.
 """
@@ -54,7 +54,7 @@ def secret_keys():
     text = text[text.index("kubectl create secret"):].replace("\\\n", " ")
     command = text.split("\n")[0].split()
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("vendor_token", "signing_key", "admin_token"):
+        for name in ("vendor-token", "signing-key", "admin-token"):
             (pathlib.Path(folder) / name).write_text(SECRET)
         command = [part.replace("=secrets/", f"={folder}/") for part in command]
         return set(yaml.safe_load(tool(*command, "--dry-run=client", "-o", "yaml"))["data"])
@@ -88,6 +88,27 @@ def renewable(name, container, volumes, config, keys):
     ask(used and used <= keys, f"{name}: the Secret has {keys}, not {used}")
 
 
+def reachable(name, found):
+    """Checks that the admin listener has a Service of its own, and is open only to those that the policy names."""
+    for service in found["Service"].values():
+        ports = {port["name"] for port in service["spec"]["ports"]}
+        is_admin = service["metadata"]["labels"].get("app.kubernetes.io/component") == "admin"
+        ask(("admin" in ports) == is_admin, f"{name}: the admin listener is in the public Service")
+        ask(not is_admin or service["spec"]["type"] == "ClusterIP", f"{name}: the admin Service is public")
+    (policy,) = found["NetworkPolicy"].values()
+    for rule in policy["spec"]["ingress"]:
+        is_admin = any(port["port"] == 9090 for port in rule["ports"])
+        ask(not is_admin or rule.get("from"), f"{name}: everyone reaches the admin listener")
+
+
+def drained(name, pod):
+    """Checks that each container behind a Service goes on accepting connections while the pod leaves the Service."""
+    for container in pod["containers"]:
+        delay = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        ask(delay > 0, f"{name}: {container['name']} refuses connections while it leaves the Service")
+        ask(pod["terminationGracePeriodSeconds"] >= delay + 30, f"{name}: the pod is killed while it drains")
+
+
 def overlay(folder, keys):
     return check(folder, yaml.safe_load_all(tool("kubectl", "kustomize", folder)), keys)
 
@@ -116,9 +137,11 @@ def check(folder, manifests, keys):
     ask(pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch", f"{folder}: each start walks the cache")
     ask(pod["automountServiceAccountToken"] is False, f"{folder}: it gets a token of the cluster")
     env = {variable["name"]: variable.get("value") for container in pod["containers"] for variable in container.get("env", [])}
-    if "FACEPLATE_FLEET__NAME" in env and "FACEPLATE_FLEET__REPLICAS" in env:
+    if "FACEPLATE_FLEET__REPLICAS" in env:
         # Each has a cache directory and a share of the reserve of its own, also during an update.
-        most = deployment["spec"]["replicas"] + deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+        pods = [one["spec"]["maxReplicas"] for one in found.get("HorizontalPodAutoscaler", {}).values()]
+        (most,) = pods or [deployment["spec"]["replicas"]]
+        most += deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
         ask(1 < most <= int(env["FACEPLATE_FLEET__REPLICAS"]), f"{folder}: {most} replicas at once")
         ask(not found.get("PersistentVolumeClaim"), f"{folder}: a volume for several replicas")
     # The cache directory belongs to one process.
@@ -135,7 +158,13 @@ def check(folder, manifests, keys):
         ports |= careful(name, container, {volume["name"] for volume in pod["volumes"]})
         if container["name"] == "faceplate":
             ask("startupProbe" in container and "livenessProbe" in container, f"{name}: no probes")
-            config = next(data["data"]["faceplate.toml"] for data in found["ConfigMap"].values() if "faceplate.toml" in data["data"])
+            # A server that is alive and not ready gets no request, and needs no restart.
+            alive = container["livenessProbe"].get("httpGet", {}).get("path")
+            ask(alive == "/livez", f"{name}: it is restarted by {container['livenessProbe']}")
+            (mounted,) = [volume["configMap"]["name"] for volume in pod["volumes"] if volume["name"] == "config"]
+            # The alphabet of Kustomize's hashes. A new name would end the pod at each change, which it reads by itself.
+            ask(not re.search("-[2456789bcdfghkmt]{10}$", mounted), f"{name}: a change of {mounted} is a new pod")
+            config = found["ConfigMap"][mounted]["data"]["faceplate.toml"]
             told = {"config": config, "env": {v["name"]: v["value"] for v in container["env"]}, "secrets": SECRET}
             renewable(name, container, pod["volumes"], config, keys)
     for service in found["Service"].values():
@@ -149,7 +178,18 @@ def check(folder, manifests, keys):
         is_public = allowed == {443} and all("except" in to.get("ipBlock", {}) for to in rule["to"])
         is_named = "to" in rule and all("podSelector" in to for to in rule["to"])
         ask(allowed == {53} or is_public or is_named, f"{folder}: out by {rule}")
+    reachable(folder, found)
+    drained(folder, pod)
     return found, pod, told
+
+
+# The fleet of a chart. Its secrets are in the one Secret.
+FLEET = f"""
+[fleet]
+name = "crm"
+redis = "file:{FOLDER}/redis-url"
+secret = "file:{FOLDER}/fleet-secret"
+"""
 
 
 def chart(name, keys, **values):
@@ -164,18 +204,10 @@ def chart(name, keys, **values):
         return {}, None
     texts = [text for path, text in rendered.items() if not path.endswith("NOTES.txt")]
     manifests = [one for text in texts for one in yaml.safe_load_all(text) if one]
-    found, pod, told = check(name, manifests, keys)
+    found, _, told = check(name, manifests, keys)
     names = {one for kind in found.values() for one in kind}
     ask(all(one.startswith("faces-faceplate") for one in names), f"{name}: {names} clash with another release's")
     (deployment,) = found["Deployment"].values()
-    (container,) = pod["containers"]
-    delay = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    ask(pod["terminationGracePeriodSeconds"] >= delay + 30, f"{name}: the pod is killed while it drains")
-    for service in found["Service"].values():
-        ports = {port["name"] for port in service["spec"]["ports"]}
-        is_admin = service["metadata"]["labels"].get("app.kubernetes.io/component") == "admin"
-        ask(("admin" in ports) == is_admin, f"{name}: the admin listener is in the public Service")
-        ask(not is_admin or service["spec"]["type"] == "ClusterIP", f"{name}: the admin Service is public")
     for monitor in found.get("ServiceMonitor", {}).values():
         wanted = monitor["spec"]["selector"]["matchLabels"].items()
         (service,) = [one for one in found["Service"].values() if wanted <= one["metadata"]["labels"].items()]
@@ -193,10 +225,6 @@ def chart(name, keys, **values):
             target = path["backend"]["service"]
             ports = {port["name"] for port in found["Service"][target["name"]]["spec"]["ports"]}
             ask(target["port"]["name"] in ports - {"admin"}, f"{name}: {path}")
-    (policy,) = found["NetworkPolicy"].values()
-    for rule in policy["spec"]["ingress"]:
-        is_admin = any(port["port"] == 9090 for port in rule["ports"])
-        ask(not is_admin or rule["from"], f"{name}: everyone reaches the admin listener")
     return found, told
 
 
@@ -235,12 +263,33 @@ def charts(keys):
     dashboard = everything["ConfigMap"]["faces-faceplate-dashboard"]["data"]["faceplate.json"]
     original = json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text())
     ask(json.loads(dashboard) == original, "the chart's dashboard is not that of deploy/monitoring")
-    fleet, shared = chart("chart of a fleet", keys, persistence={"enabled": False}, autoscaling=on)
+    config = (KUBERNETES / "base/faceplate.toml").read_text()
+    several = {"persistence": {"enabled": False}}
+    to_redis = {"to": [{"podSelector": {"matchLabels": {"app": "redis"}}}], "ports": [{"port": 6379, "protocol": "TCP"}]}
+    fleet, shared = chart(
+        "chart of a fleet",
+        keys | {"redis-url", "fleet-secret"},
+        config=config + FLEET,
+        autoscaling={**on, "maxReplicas": 6},
+        fleet={"replicas": 7},
+        networkPolicy={"extraEgress": [to_redis]},
+        **several,
+    )
+    ask(shared and shared["env"].get("FACEPLATE_FLEET__REPLICAS") == "7", f"the pods do not know their number: {shared}")
     (deployment,) = fleet["Deployment"].values()
     ask(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, "an update of the fleet takes pods away first")
     ask("PersistentVolumeClaim" not in fleet, "the fleet has a volume")
-    config = (KUBERNETES / "base/faceplate.toml").read_text()
+    chart("chart with divided budgets", keys, replicas=3, dividedBudgets=True, **several)
     refused("config is empty")
+    refused("3 pods without a fleet have a budget each", config=config, replicas=3, **several)
+    refused("set dividedBudgets=true", config=config, autoscaling=on, **several)
+    # The number that the configuration has is not seen.
+    refused("fleet.replicas=4", config=config + FLEET + "replicas = 4\n", replicas=3, **several)
+    refused("set fleet.replicas=4", config=config + FLEET, replicas=3, fleet={"replicas": 3}, **several)
+    on_six = {**on, "maxReplicas": 6}
+    refused("set fleet.replicas=7", config=config + FLEET, autoscaling=on_six, fleet={"replicas": 6}, **several)
+    refused("add the table [fleet]", config=config + "# [fleet]\n", replicas=3, fleet={"replicas": 4}, **several)
+    refused("/fleet/replicas", config=config, fleet={"replicas": 101})
     refused("belongs to one pod", config=config, replicas=2)
     refused("belongs to one pod", config=config, autoscaling=on)
     refused("additional properties", config=config, replcias=2)
@@ -273,12 +322,54 @@ def grafana():
         taken |= cells
 
 
+def replicas():
+    """A replica of the compose file keeps its faces in memory, and stays within it."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    (cache,) = services["replica-1"]["tmpfs"]
+    env = services["replica-1"]["environment"]
+    size = int(re.search(r"size=(\d+)m", cache).group(1))
+    faces, free = (int(env[f"FACEPLATE_CACHE__{key}"].removesuffix("MiB")) for key in ("MAX_BYTES", "MIN_FREE"))
+    ask(faces + free <= size, f"a cache of {faces} MiB that leaves {free} free is larger than {size}")
+
+
+def apart(one, other):
+    """Two overlays share no object, and the Services of neither select the pods of the other, in the same namespace."""
+    shared = {(kind, name) for kind in one for name in one[kind]} & {(kind, name) for kind in other for name in other[kind]}
+    ask(not shared, f"both overlays have {shared}")
+    for services, pods in ((one, other), (other, one)):
+        (deployment,) = pods["Deployment"].values()
+        labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+        for name, service in services["Service"].items():
+            ask(not service["spec"]["selector"].items() <= labels, f"the Service {name} selects another overlay's pods")
+
+
+def nginx():
+    """nginx keeps connections to Faceplate, redirects to TLS where it serves TLS, and is told so in words that it knows."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    texts = {path.relative_to(ROOT / "deploy"): path.read_text() for path in (ROOT / "deploy").rglob("*.conf")}
+    ask(len(texts) == 3, f"nginx's files are {list(texts)}")
+    for path, text in texts.items():
+        kept = ("keepalive 32;", "proxy_pass http://faceplate;", "proxy_http_version 1.1;", 'proxy_set_header Connection "";')
+        for line in kept:
+            ask(f" {line}\n" in text, f"{path}: it opens a connection for each request, without {line}")
+        ask("ssl http2" not in text, f"{path}: `listen … http2` is deprecated")
+    text = texts[pathlib.Path("nginx/faceplate.conf")]
+    ask("    listen 443 ssl;\n    http2 on;\n" in text, "TLS has no HTTP/2")
+    redirect = re.search("    listen 80;\n(?:    .+\n)*    return 308 https://\\$host\\$request_uri;\n", text)
+    ask(redirect and {port.rsplit(":", 1)[1] for port in services["tls"]["ports"]} == {"443", "80"}, "nothing answers on port 80")
+    version = tuple(map(int, re.match(r"nginx:(\d+)\.(\d+)", services["tls"]["image"]).groups()))
+    ask(version >= (1, 28) or "resolve;" not in text, f"nginx {version} does not know `resolve`")
+
+
 files()
 grafana()
+nginx()
+replicas()
 keys = secret_keys()
 standalone, _, alone = overlay(KUBERNETES / "overlays/standalone", keys)
 ask("PodDisruptionBudget" in standalone, "nothing says what a drained node may disrupt")
-_, pod, beside = overlay(KUBERNETES / "overlays/sidecar", keys)
+frontend, pod, beside = overlay(KUBERNETES / "overlays/sidecar", keys)
+apart(standalone, frontend)
 (sidecar,) = pod["initContainers"]
 ask(sidecar["restartPolicy"] == "Always", "the sidecar is none")
 ask(any(variable["value"] == "127.0.0.1:8080" for variable in sidecar["env"] if "value" in variable), "others reach the sidecar")

@@ -1,8 +1,10 @@
 #!/bin/sh
 # Installs the programs that the tests need and this machine lacks. Safe to run again.
+# `setup.sh cargo-deb` installs what `make deb` needs, and nothing else.
 set -eu
 cd "$(dirname "$0")/.."
 
+DEB=3.8.0
 DENY=0.20.2
 FUZZ=0.13.2
 tools=target/test-tools
@@ -14,6 +16,18 @@ have cargo || {
     echo "setup: there is no Rust toolchain; install one from https://rustup.rs" >&2
     exit 1
 }
+
+# A debug build takes the least time to compile. It compresses with the program xz, which dpkg-dev brings.
+[ "${1:-}" != cargo-deb ] || {
+    have dpkg-shlibdeps && have xz || {
+        echo "setup: make deb needs dpkg-shlibdeps and xz; install the package dpkg-dev" >&2
+        exit 1
+    }
+    have cargo-deb ||
+        cargo install cargo-deb --version "$DEB" --locked --debug --no-default-features --root "$tools"
+    exit
+}
+
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
@@ -21,6 +35,7 @@ missing=""
 have cc || missing="$missing gcc libc6-dev"
 have c++ || missing="$missing g++"
 have curl || missing="$missing curl"
+have dpkg-shlibdeps || missing="$missing dpkg-dev"
 have openssl || missing="$missing openssl"
 have python3 || missing="$missing python3"
 have node || missing="$missing nodejs"

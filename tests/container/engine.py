@@ -12,7 +12,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IN_CI = os.environ.get("CI") == "true"
-PORT, ADMIN, TLS, VENDOR = 18080, 19090, 18443, 18000
+PORT, ADMIN, TLS, HTTP, VENDOR = 18080, 19090, 18443, 18081, 18000
+# The public and the admin listener of each replica, as fleet.yml publishes them.
+REPLICAS = [(18082, 19091), (18083, 19092), (18084, 19093)]
 
 
 def say(text):
@@ -106,7 +108,7 @@ def processes(info):
     return status, next(mount[5].split(",") for mount in mounts if mount[4] == "/")
 
 
-def get(path, port=PORT, headers=None, tls=False, body=None, timeout=20):
+def get(path, port=PORT, headers=None, tls=False, body=None, timeout=20, method=None):
     if tls:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -114,7 +116,7 @@ def get(path, port=PORT, headers=None, tls=False, body=None, timeout=20):
     else:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request("POST" if body else "GET", path, body=body, headers=headers or {})
+        connection.request(method or ("POST" if body else "GET"), path, body=body, headers=headers or {})
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
     finally:

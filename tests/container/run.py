@@ -1,13 +1,14 @@
 """Builds the Dockerfile and runs the compose file: `make container-test`.
 
 With --smoke (`make container-smoke`), the image is built without optimization and only has to start read-only and
-without root, serve a face, and drain on SIGTERM. With --twice, the image is built twice from nothing and has to be the
-same. --faces and --memory measure other sizes than 10,000 in 64m. Without a Docker engine, nothing is tested: --smoke
-succeeds, and the suite fails in CI.
+without root, serve a face, and drain on SIGTERM. With --fleet, an image without optimization runs the fleet alone. With
+--twice, the image is built twice from nothing and has to be the same. --faces and --memory measure other sizes than 10,000
+in 64m. Without a Docker engine, nothing is tested: --smoke succeeds, and the suite fails in CI.
 """
 
 import argparse
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
@@ -20,12 +21,13 @@ import tempfile
 import time
 
 from engine import (
-    ADMIN, IN_CI, PORT, ROOT, TLS, VENDOR, Project, docker, expect, get, image, is_there, processes, run, say, until_ready,
+    ADMIN, HTTP, IN_CI, PORT, REPLICAS, ROOT, TLS, VENDOR, Project, docker, expect, get, image, is_there, processes, run, say,
+    until_ready,
 )
 
 HERE = pathlib.Path(__file__).parent
 VERSION, NEXT = "container-test", "container-test-next"
-MOST_BYTES = 25_000_000
+MOST_BYTES = 35_000_000
 BEARER = {"authorization": "Bearer an admin token of a container test"}
 FACE = "628100000001@c.us"
 
@@ -62,8 +64,11 @@ def packed(stage):
     return run("sh", "-c", packing).stdout
 
 
+def stand_ins(*options):
+    run("sh", str(HERE / "standins.sh"), *options, shown=True)
+
+
 def images(profile, twice, upgrade):
-    run("sh", str(HERE / "standins.sh"), shown=True)
     tag, stage = f"faceplate:{VERSION}", f"faceplate-build:{VERSION}"
     # Without a name, the stage that compiles would leave gigabytes behind after each build.
     build(stage, profile, "--target", "build")
@@ -123,6 +128,35 @@ def demo(folder):
         status, _, page = get("/")
         expect(status == 200 and b"<figure" in page, "the gallery is there")
         expect(is_picture(get("/avatar/waha/628100000004@c.us")), "a face is served")
+        said = run("docker", "logs", project.container("demo")).stdout
+        expect("http://127.0.0.1:8080/" in said and "http://0.0.0.0" not in said, "it prints an address that can be opened")
+
+
+NGINX = "nginx:1.28-alpine"
+# The lines of nginx's files that the stand-in, Debian's nginx 1.22, does not know, and those for it. A variable finds a new
+# address there, without kept connections. A hash allows no variable: the siblings serve the faces of a replica that moved.
+NEWER = {
+    "faceplate.conf": {
+        "listen 443 ssl;\n    http2 on;": "listen 443 ssl http2;",
+        "faceplate:8080 resolve;": "faceplate:8080;",
+        "proxy_pass http://faceplate;": "set $address faceplate:8080;\n        proxy_pass http://$address;",
+    },
+    "fleet.conf": {
+        f"replica-{number}:8080 max_fails=1 fail_timeout=5s resolve;": f"replica-{number}:8080 max_fails=1 fail_timeout=5s;"
+        for number in (1, 2, 3)
+    },
+}
+
+
+def for_stand_in(text, newer):
+    for known, older in newer.items():
+        expect(text.count(known) == 1, f"the stand-in gets {older.split(chr(10))[0]}")
+        text = text.replace(known, older)
+    return text
+
+
+def is_stand_in(tag):
+    return "faceplate.stand-in" in (image(tag)["Config"]["Labels"] or {})
 
 
 def filled_in(folder, settings):
@@ -137,12 +171,17 @@ def filled_in(folder, settings):
     (folder / ".env").write_text(text)
     shutil.copytree(ROOT / "config", folder / "config")
     shutil.copytree(ROOT / "deploy", folder / "deploy")
+    if is_stand_in(NGINX):
+        for name, newer in NEWER.items():
+            file = folder / "deploy/nginx" / name
+            file.write_text(for_stand_in(file.read_text(), newer))
     keys = folder / "secrets"
     keys.mkdir(mode=0o700)
     for name, text in (
-        ("vendor_token", "emulator-token"),
-        ("signing_key", "a signing key of a container test"),
-        ("admin_token", BEARER["authorization"].removeprefix("Bearer ")),
+        ("vendor-token", "emulator-token"),
+        ("signing-key", "a signing key of a container test"),
+        ("admin-token", BEARER["authorization"].removeprefix("Bearer ")),
+        ("fleet", "a secret of the fleet of a container test"),
     ):
         (keys / name).write_text(text + "\n")
         (keys / name).chmod(0o444)
@@ -158,8 +197,8 @@ def filled_in(folder, settings):
         "-keyout", str(certificates / "privkey.pem"), "-out", str(certificates / "fullchain.pem"))
 
 
-def signed(project):
-    text = docker("exec", project.container("faceplate"), "/faceplate", "sign", "sales", "*", "--ttl", "2h")
+def signed(project, service="faceplate"):
+    text = docker("exec", project.container(service), "/faceplate", "sign", "sales", "*", "--ttl", "2h")
     return text.split("?", 1)[1].split()[0]
 
 
@@ -183,7 +222,7 @@ def real(folder, faces, memory):
     say("docker compose up faceplate tls, with .env and secrets as files")
     filled_in(folder, {
         "FACEPLATE_VERSION": VERSION, "FACEPLATE_VENDOR": "waha", "FACEPLATE_ACCOUNT": "shop",
-        "FACEPLATE_PORT": PORT, "FACEPLATE_ADMIN_PORT": ADMIN, "FACEPLATE_TLS_PORT": TLS,
+        "FACEPLATE_PORT": PORT, "FACEPLATE_ADMIN_PORT": ADMIN, "FACEPLATE_TLS_PORT": TLS, "FACEPLATE_HTTP_PORT": HTTP,
         "FACEPLATE_MEMORY": "4MiB", "FACEPLATE_MEMORY_LIMIT": memory,
     })
     with Project("faceplate-real", folder, [HERE / "override.yml"]) as project:
@@ -201,6 +240,9 @@ def real(folder, faces, memory):
         expect(get("/metrics", ADMIN)[0] == 401, "the admin listener wants its token")
         expect(get("/metrics", ADMIN, BEARER)[0] == 200, "and answers with it")
         expect(is_hit(get(face, TLS, {"host": "localhost"}, tls=True)), "nginx serves it over TLS")
+        status, headers, _ = get(face, HTTP, {"host": "localhost"})
+        expect(status == 308 and headers["location"] == f"https://localhost{face}", "and redirects to it")
+        renewed(project)
         is_discreet(project)
         jids = [f"62899{number:07}@c.us" for number in range(faces)]
         crowd(project, query, jids, info["HostConfig"]["Memory"])
@@ -210,12 +252,290 @@ def real(folder, faces, memory):
         restored(project, query, jids)
 
 
+def admitted(token):
+    """The status with which the admin listener answers to a token."""
+    return get("/metrics", ADMIN, {"authorization": f"Bearer {token}"})[0]
+
+
+def install_command():
+    """The command of docs/operations.md that renews a secret in Compose, for the admin token."""
+    runbook = (ROOT / "docs/operations.md").read_text()
+    rows = re.findall(r"^\| Docker, Docker Compose \| `sudo (install .* new secrets/)vendor-token` \|$", runbook, re.M)
+    expect(len(rows) == 1, "the runbook has a command that renews a secret in Compose")
+    command = rows[0] + "admin-token"
+    # As in filled_in.
+    return command if os.geteuid() == 0 else command.replace("-o 65532 -m 0400", "-m 0444")
+
+
+def renewed(project):
+    """The admin token is renewed without a restart, by the command of the runbook. Then the first one returns."""
+    command = install_command()
+    first = BEARER["authorization"].removeprefix("Bearer ")
+    second = "the second admin token of a container test"
+    began = project.inspect("faceplate")["State"]["StartedAt"]
+    for old, new in ((first, second), (second, first)):
+        expect(admitted(old) == 200 and admitted(new) == 401, "only the old admin token is accepted")
+        file = project.folder / "new"
+        file.write_text(new + "\n")
+        run("sh", "-c", f"cd {project.folder} && {command}")
+        file.unlink()
+        changed = time.monotonic()
+        while admitted(new) != 200:
+            if time.monotonic() - changed > 15:
+                raise SystemExit("container: the server never read the new admin token")
+            time.sleep(0.1)
+        expect(admitted(old) == 401, f"after {time.monotonic() - changed:.1f} s, only the new one is")
+    expect(project.inspect("faceplate")["State"]["StartedAt"] == began, "and the server was not restarted")
+    said = docker("logs", project.container("faceplate"))
+    expect(said.count("the configuration was read again") >= 2, "the log says that it was read again")
+
+
 def is_discreet(project):
     logs = run("docker", "logs", project.container("faceplate"))
     lines = logs.stdout.splitlines()
     expect(lines and not logs.stderr and all(line.startswith("{") and json.loads(line) for line in lines),
            f"its log is JSON on standard output, and nothing else ({len(lines)} lines)")
     expect(FACE.split("@")[0] not in logs.stdout and "container test" not in logs.stdout, "the log is discreet")
+
+
+# --- the fleet ---
+
+
+REDIS_PASSWORD = "0123456789abcdef"
+
+
+def fleet(folder):
+    say("docker compose --profile fleet up fleet: three replicas behind nginx, which share one account")
+    filled_in(folder, {
+        "FACEPLATE_VERSION": VERSION, "FACEPLATE_VENDOR": "waha", "FACEPLATE_ACCOUNT": "shop", "FACEPLATE_PORT": PORT,
+        "FACEPLATE_REDIS_PASSWORD": REDIS_PASSWORD, "FACEPLATE_S3_SECRET": "fedcba9876543210",
+    })
+    files = [HERE / "override.yml", HERE / "fleet.yml"]
+    with Project("faceplate-fleet", folder, files, COMPOSE_PROFILES="fleet") as project:
+        project("up", "-d", "--no-build", "vendor", "fleet")
+        for number in (1, 2, 3):
+            project.until_healthy(f"replica-{number}")
+        is_careful(project.inspect("replica-1"))
+        until_open(PORT)
+        query = signed(project, "replica-1")
+        jids = [f"62899{number:07}@c.us" for number in range(20)]
+        expect(all(shows(jid, query) for jid in jids), "nginx serves faces")
+        for number, (_, admin) in enumerate(REPLICAS, 1):
+            until_known(number, admin)
+            expect(served(admin) > 0, f"nginx asks replica {number}")
+        expect(asked() == len(jids), "with one call to the vendor for each")
+        all_have(jids, query, "each replica serves all of them, without a further call")
+        stored = objects(project)
+        expect(len(stored) == len(jids), f"the S3 store has a picture of each ({len(stored)})")
+        is_checked(project)
+        heard(query)
+        forgotten(jids[0], query)
+        for number in (1, 2, 3):
+            logs = run("docker", "logs", project.container(f"replica-{number}")).stdout.splitlines()
+            told = [line for line in logs if json.loads(line)["level"] in ("WARN", "ERROR")]
+            expect(not told, f"no warning is in the log of replica {number} {told or ''}")
+        for without_part in (without_redis, without_s3, without_replica, without_nginx):
+            without_part(project, jids[1:], query)
+
+
+def is_checked(project):
+    """`faceplate check` in a replica finds nothing, and with another secret, the S3 store refuses its signature."""
+    check = (project.container("replica-1"), "/faceplate", "check")
+    expect("the engines answer" in docker("exec", *check), "faceplate check asks Redis and the S3 store")
+    wrong = run("docker", "exec", "-e", "S3_SECRET_KEY=another", *check, check=False)
+    told = wrong.stdout + wrong.stderr
+    expect(wrong.returncode != 0 and "fleet.s3.secret_key" in told, "the S3 store refuses another secret")
+
+
+# The faults of docs/fleet.md that the end of a container causes.
+
+
+@contextlib.contextmanager
+def without(project, part):
+    """A part of the fleet is killed during the `with` block. After it, the fleet is whole again."""
+    say(f"the fleet, without {part}")
+    project("kill", part)
+    yield
+    project("start", part)
+    for port in (PORT, *(admin for _, admin in REPLICAS)):
+        until_open(port)
+    for number, (_, admin) in enumerate(REPLICAS, 1):
+        until_known(number, admin)
+
+
+def without_redis(project, known, query):
+    """Known faces are served as ever, and new ones from the reserve. The siblings have those when Redis is back."""
+    new = [f"62896{number:07}@c.us" for number in range(3)]
+    calls, stored = asked(), entries(project)
+    reserve_calls = [state_of(admin)["reserve_calls"] for _, admin in REPLICAS]
+    with without(project, "redis"):
+        expect(all(shows(jid, query) for jid in known), "nginx serves known faces")
+        for number, (port, admin) in enumerate(REPLICAS, 1):
+            jid = new[number - 1]
+            until(f"replica {number} serves a new face", lambda: shows(jid, query, port))
+            state = state_of(admin)
+            expect(not state["redis"] and state["pictures_up"], "it misses Redis, and not the S3 store")
+            expect(state["reserve_calls"] > reserve_calls[number - 1], "the call was one of its reserve")
+            is_degraded(admin, "Redis does not answer")
+        expect(asked() == calls + len(new), "there was one call for each new face, and none for the others")
+    until("the replicas store the new faces in Redis", lambda: entries(project) == stored + len(new))
+    all_have(new, query, "and all have them, without a further call")
+    for number in (1, 2, 3):
+        logs = docker("logs", project.container(f"replica-{number}"))
+        expect("Redis does not work" in logs and "Redis answers again" in logs, f"the log of replica {number} tells of it")
+
+
+def without_s3(project, known, query):
+    """A sibling's picture comes from the vendor. The store comes back with its objects, and pictures are shared again."""
+    (first, first_admin), (second, second_admin), _ = REPLICAS
+    old, new = "628950000000@c.us", "628950000001@c.us"
+    expect(shows(old, query, first), "replica 1 fetches a face")
+    calls, stored = asked(), entries(project)
+    with without(project, "s3"):
+        expect(all(shows(jid, query) for jid in known) and asked() == calls, "nginx serves known faces")
+        until("replica 2 serves its sibling's face", lambda: shows(old, query, second))
+        until("replica 1 serves a new one", lambda: shows(new, query, first))
+        expect(asked() == calls + 2, "each was one call to the vendor")
+        for admin in (first_admin, second_admin):
+            state = state_of(admin)
+            expect(state["redis"] and not state["pictures_up"], "the replica misses the S3 store, and not Redis")
+            is_degraded(admin, "the S3 store does not answer")
+    until("the new face is stored", lambda: entries(project) == stored + 1)
+    all_have([old, new], query, "and all replicas have both, without a further call")
+
+
+def without_replica(project, known, query):
+    """The siblings serve its faces. It comes back with an empty cache directory, and so as another replica."""
+    _, (_, admin), _ = REPLICAS
+    before = state_of(admin)["replica"]
+    calls = asked()
+    with without(project, "replica-2"):
+        shown = all(shows(jid, query) for jid in known)
+        expect(shown and asked() == calls, "nginx serves all faces, without a call to the vendor")
+    expect(state_of(admin)["replica"] != before, "replica 2 has lost its disk")
+    all_have(known, query, "it takes its siblings' pictures, without a call to the vendor")
+
+
+def without_nginx(project, known, query):
+    """Each replica serves by itself."""
+    with without(project, "fleet"):
+        all_have(known, query, "each replica serves all faces")
+    calls, before = asked(), [served(admin) for _, admin in REPLICAS]
+    shown = all(shows(jid, query) for jid in known)
+    expect(shown and asked() == calls, "nginx serves them again, without a call to the vendor")
+    expect(all(served(admin) > count for (_, admin), count in zip(REPLICAS, before)), "and asks each replica")
+
+
+def shows(jid, query, port=PORT):
+    return is_picture(get(f"/avatar/sales/{jid}?{query}", port))
+
+
+def all_have(jids, query, what):
+    """Each replica serves the faces, and the vendor is not asked."""
+    calls = asked()
+    shown = [shows(jid, query, port) for jid in jids for port, _ in REPLICAS]
+    expect(all(shown) and asked() == calls, what)
+
+
+def is_degraded(admin, why):
+    status, _, said = get("/readyz", admin)
+    expect(status == 200 and why in said.decode(), f"/readyz is 200, and says that {why}")
+
+
+def objects(project):
+    """The names of the pictures in the S3 store."""
+    listed = run("sh", "-c", f"docker cp {project.container('s3')}:/data/faces - | tar -t").stdout.split()
+    return [name for name in listed if name.startswith("faces/pictures/") and not name.endswith("/")]
+
+
+def entries(project):
+    """How many faces Redis has an entry of."""
+    client = ("valkey-cli", "--no-auth-warning", "-a", REDIS_PASSWORD)
+    return len(docker("exec", project.container("redis"), *client, "--scan", "--pattern", "fp:crm:*:entry:*").split())
+
+
+def state_of(admin):
+    """The fleet, as a replica knows it."""
+    return json.loads(get("/v1/fleet", admin, BEARER)[2])
+
+
+def until(what, check):
+    """Waits until a check holds, at most half a minute."""
+    end = time.monotonic() + 30
+    while not check():
+        if time.monotonic() > end:
+            raise SystemExit(f"container: FAILED: {what}, within half a minute")
+        time.sleep(0.2)
+    say(f"ok: {what}")
+
+
+def until_known(number, admin):
+    """Waits until a replica has counted its siblings. One that was killed and is another one now is counted for half a
+    minute, and they count every ten seconds."""
+    for _ in range(300):
+        state = state_of(admin)
+        if state["living"] == 3 and state["redis"] and state["pictures_up"]:
+            expect(state["pictures"] == "s3", f"replica {number} knows its siblings, and has its pictures in S3")
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"container: replica {number} never knew its siblings: {state}")
+
+
+def until_open(port):
+    """Waits until a port answers; nginx, until it has found a replica."""
+    for _ in range(100):
+        try:
+            if get("/", port)[0] < 500:
+                return
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(0.1)
+    raise SystemExit(f"container: nothing answers on port {port}")
+
+
+def asked():
+    """How many calls the vendor has answered, but for those about the session."""
+    return json.loads(get("/_emulator/calls", VENDOR)[2])["api"]
+
+
+def served(admin):
+    """How many faces a replica has sent."""
+    metrics = get("/metrics", admin, BEARER)[2].decode()
+    return sum(float(count) for count in re.findall(r"^faceplate_served_total\{.*\} (\S+)$", metrics, re.M))
+
+
+def is_told(answer, words):
+    """Whether a line of the stream has one of the words within twenty seconds. Heartbeats are lines, too."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        line = answer.readline().decode()
+        if any(word in line for word in words):
+            return True
+    return False
+
+
+def heard(query):
+    """New faces are told of through nginx."""
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20)
+    try:
+        connection.request("GET", f"/live/sales?{query}")
+        answer = connection.getresponse()
+        expect(answer.status == 200 and answer.headers["content-type"] == "text/event-stream", "nginx passes on events")
+        expect(is_told(answer, ["event: ready"]), "the first comes at once")
+        # The stream is one replica's, and nginx gives it a part of the faces.
+        new = [f"62897{number:07}@c.us" for number in range(20)]
+        expect(all(is_picture(get(f"/avatar/sales/{jid}?{query}")) for jid in new), "new faces are served")
+        expect(is_told(answer, new), "and an event tells of one")
+    finally:
+        connection.close()
+
+
+def forgotten(jid, query):
+    """Forgetting a face at one replica removes it from all."""
+    status, _, said = get(f"/v1/avatars/sales/{jid}", REPLICAS[0][1], BEARER, method="DELETE")
+    expect(status == 200 and json.loads(said) == {"applied": 3, "of": 3}, f"all replicas forget a face: {said.decode()}")
+    shown = [get(f"/avatar/sales/{jid}?{query}", port) for port, _ in REPLICAS]
+    expect(not any(map(is_picture, shown)), "and none shows it")
 
 
 # --- with many faces ---
@@ -358,6 +678,7 @@ def restored(project, query, jids):
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--smoke", action="store_true")
+    arguments.add_argument("--fleet", action="store_true")
     arguments.add_argument("--twice", action="store_true")
     arguments.add_argument("--faces", type=int, default=10_000)
     arguments.add_argument("--memory", default="64m")
@@ -365,14 +686,21 @@ def main():
     if not is_there():
         print("container: skipped: no Docker engine")
         sys.exit(1 if IN_CI and not asked.smoke else 0)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as another:
         folder = pathlib.Path(folder)
         if asked.smoke:
+            stand_ins("--without-s3")
             images("quick", asked.twice, upgrade=False)
             smoke(folder)
+        elif asked.fleet:
+            stand_ins()
+            images("quick", asked.twice, upgrade=False)
+            fleet(folder)
         else:
+            stand_ins()
             images("release", asked.twice, upgrade=True)
             demo(folder)
+            fleet(pathlib.Path(another))
             real(folder, asked.faces, asked.memory)
     docker("rmi", f"faceplate:{NEXT}", check=False)
     say("all is well")

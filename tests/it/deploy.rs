@@ -9,7 +9,12 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Answer, program::errors, redis::RedisServer, rig::Settings};
+use crate::support::{
+    Answer,
+    program::{Running, errors},
+    redis::RedisServer,
+    rig::Settings,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -279,7 +284,7 @@ fn prometheus_and_grafana_of_the_compose_file_find_their_files() {
     let token = folder.path().join("token");
     fs::write(&token, "a token").unwrap();
     let config = read("monitoring/compose/prometheus.yml")
-        .replace("/run/secrets/admin_token", token.to_str().unwrap())
+        .replace("/run/secrets/admin-token", token.to_str().unwrap())
         .replace(
             "/etc/faceplate/",
             &format!("{}/", deploy("monitoring").display()),
@@ -389,7 +394,7 @@ fn kubernetes_accepts_the_manifests_and_faceplate_their_configuration() {
         for name in ["vendor-token", "signing-key", "admin-token"] {
             fs::write(folder.path().join(name), &deployment.secrets).unwrap();
         }
-        for name in ["secret", "s3-access-key", "s3-secret-key"] {
+        for name in ["secret", "fleet-secret", "s3-access-key", "s3-secret-key"] {
             fs::write(folder.path().join(name), &deployment.secrets).unwrap();
         }
         fs::write(folder.path().join("redis-url"), "redis://redis:6379").unwrap();
@@ -409,8 +414,9 @@ fn kubernetes_accepts_the_manifests_and_faceplate_their_configuration() {
         // Warnings go to standard error, too.
         let said = errors(&output);
         // The engines of a fleet are not here.
-        let is_said =
-            |line: &str| !(overlay == "fleet" && line.contains("cannot be reached from here"));
+        let is_said = |line: &str| {
+            !(overlay.ends_with("fleet") && line.contains("cannot be reached from here"))
+        };
         let said: Vec<_> = said.lines().filter(|line| is_said(line)).collect();
         assert!(said.is_empty(), "{overlay}: {said:?}");
         assert!(output.status.success());
@@ -457,6 +463,30 @@ fn a_reload_of_the_unit_checks_the_configuration_and_a_failed_start_is_retried()
     );
     assert!(check.is_some() && check < signal);
     assert!(unit.contains("StartLimitIntervalSec=0"));
+}
+
+// --- Docker Compose ---
+
+/// In a container, the demo listens on every address, and its other listeners are reached from within alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_in_a_container_prints_only_urls_that_can_be_opened_outside() {
+    let compose = fs::read_to_string(deploy("../docker-compose.yml")).unwrap();
+    let arguments = "[\"demo\", \"--listen\", \"0.0.0.0:8080\", \"--admin\", \"127.0.0.1:9090\"]";
+    assert!(compose.contains(arguments));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faceplate"));
+    command.args(["demo", "--listen", "0.0.0.0:0", "--admin", "127.0.0.1:0"]);
+    let mut running = Running::start(command);
+    let said = running.wait_for("/avatar/waha/");
+    let (_, rest) = said.split_once("gallery:   http://").unwrap();
+    let (address, _) = rest.split_once('/').unwrap();
+    assert!(address.starts_with("127.0.0.1:"), "{said}");
+    assert_eq!(Answer::to(address, "GET", "/", &[]).await.status, 200);
+    // Nothing else is printed before it waits for the signal.
+    running.signal("TERM");
+    let (_, said) = running.end();
+    for unreachable in ["http://0.0.0.0", "dashboard:", "vendors:"] {
+        assert!(!said.contains(unreachable), "{said}");
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Packages and releases: what `make install`, `make deb` and the steps of a release make, and that the workflows call
-//! targets that exist.
+//! targets that exist. Programs that need the network (docker, cosign, gh) are stand-ins, which record how they are called.
 
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -31,8 +32,12 @@ fn content(command: &mut Command) -> String {
 }
 
 fn make(target: &str, variables: &[(&str, &str)]) -> Command {
+    make_in(&root(), target, variables)
+}
+
+fn make_in(folder: &Path, target: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new("make");
-    command.arg("-C").arg(root()).args(["-s", target]);
+    command.arg("-C").arg(folder).args(["-s", target]);
     let variables = variables.iter();
     command.args(variables.map(|(name, value)| format!("{name}={value}")));
     command
@@ -119,8 +124,7 @@ fn the_debian_package_has_the_files_of_make_install_and_its_dependencies() {
     let (out, tree) = (folder.path().join("out"), folder.path().join("tree"));
     // Any program has the same files around it.
     let variables = [("BIN", "/bin/ls"), ("DIST", out.to_str().unwrap())];
-    let mut deb = make("deb", &variables);
-    content(deb.env("DEB_COMPRESSION", "none"));
+    content(&mut make("deb", &variables));
     let packages = files(&out);
     assert_eq!(packages.len(), 1, "{packages:?}");
     let package = out.join(packages.first().unwrap());
@@ -135,22 +139,99 @@ fn the_debian_package_has_the_files_of_make_install_and_its_dependencies() {
         field("Depends")
     );
     content(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&tree));
-    let unpacked = files(&tree);
-    for file in [
-        "usr/bin/faceplate",
-        "usr/lib/systemd/system/faceplate.service",
-        "usr/share/man/man1/faceplate.1.gz",
-        "usr/share/bash-completion/completions/faceplate",
-        "usr/share/doc/faceplate/examples/faceplate.toml",
-        "usr/share/doc/faceplate/LICENSE-MIT",
-        "usr/share/doc/faceplate/changelog.gz",
-    ] {
-        assert!(unpacked.contains(file), "{file} is not in {unpacked:?}");
+    let dest = folder.path().join("dest");
+    let variables = [
+        ("BIN", "/bin/ls"),
+        ("DESTDIR", dest.to_str().unwrap()),
+        ("PREFIX", "/usr"),
+    ];
+    content(&mut make("install", &variables));
+    let documents = [
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "changelog.gz",
+        "copyright",
+        "examples/faceplate.toml",
+    ];
+    let expected = files(&dest).into_iter().map(|file| in_debian(&file));
+    let documents = documents.map(|name| format!("usr/share/doc/faceplate/{name}"));
+    let expected: BTreeSet<_> = expected.chain(documents).collect();
+    assert_eq!(files(&tree), expected);
+}
+
+/// Where Debian has a file that `make install` puts below `/usr`: it packs manual pages, and its zsh looks elsewhere.
+fn in_debian(file: &str) -> String {
+    if file.starts_with("usr/share/man/") {
+        return format!("{file}.gz");
     }
-    for script in ["postinst", "prerm", "postrm"] {
-        let path = root().join("deploy/debian").join(script);
-        content(Command::new("sh").arg("-n").arg(path));
+    file.replace("zsh/site-functions", "zsh/vendor-completions")
+}
+
+#[test]
+fn the_scripts_of_the_debian_package_restart_the_service_and_leave_its_sockets_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, control) = (folder.path().join("out"), folder.path().join("control"));
+    let variables = [
+        ("BIN", "/bin/ls"),
+        ("DIST", out.to_str().unwrap()),
+        ("VERSION", "1.0.0~rc.1"),
+    ];
+    content(&mut make("deb", &variables));
+    let package = out.join(files(&out).first().unwrap());
+    let mut show = Command::new("dpkg-deb");
+    let version = content(show.arg("--field").arg(&package).arg("Version"));
+    assert_eq!(version, "1.0.0~rc.1\n");
+    content(
+        Command::new("dpkg-deb")
+            .arg("-e")
+            .args([&package, &control]),
+    );
+    let script = |name: &str| {
+        content(Command::new("sh").arg("-n").arg(control.join(name)));
+        fs::read_to_string(control.join(name)).unwrap()
+    };
+    let lines = |name: &str, word: &str| {
+        let text = script(name);
+        let found = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.contains(word));
+        found.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let restart = lines("postinst", "deb-systemd-invoke");
+    assert_eq!(restart.len(), 1, "{restart:?}");
+    assert!(
+        restart[0].contains("try-restart faceplate.service"),
+        "{restart:?}"
+    );
+    assert!(!restart[0].contains(".socket"), "{restart:?}");
+    let units = [
+        "faceplate.service",
+        "faceplate.socket",
+        "faceplate-admin.socket",
+    ];
+    for (name, word) in [("prerm", "invoke stop"), ("postrm", "helper purge")] {
+        let found = lines(name, word);
+        assert!(
+            units.iter().all(|unit| found[0].contains(unit)),
+            "{name}: {found:?}"
+        );
     }
+}
+
+#[test]
+fn the_debian_package_is_reproducible() {
+    let folder = tempfile::tempdir().unwrap();
+    let packages = ["one", "two"].map(|name| {
+        let out = folder.path().join(name);
+        let variables = [("BIN", "/bin/ls"), ("DIST", out.to_str().unwrap())];
+        content(&mut make("deb", &variables));
+        fs::read(out.join(files(&out).first().unwrap())).unwrap()
+    });
+    assert!(
+        packages[0] == packages[1],
+        "the same input makes two packages"
+    );
 }
 
 #[test]
@@ -180,6 +261,7 @@ fn the_archive_of_a_release_is_reproducible_and_its_checksums_are_right() {
 fn tree(changelog: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in [
+        "Makefile",
         "Cargo.toml",
         "deploy/release/release",
         "deploy/helm/faceplate/Chart.yaml",
@@ -224,16 +306,209 @@ fn a_release_needs_one_version_in_tag_manifest_chart_and_changelog() {
     );
 }
 
+const TAG: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+const DIGEST: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
+/// A repository at [`TAG`], with stand-ins for the programs that need the network.
+struct Release {
+    tree: tempfile::TempDir,
+}
+
+impl Release {
+    fn new() -> Self {
+        let version = env!("CARGO_PKG_VERSION");
+        let tree = tree(&format!(
+            "# Changelog\n\n## Unreleased\n\n* later\n\n## {version}\n\n* new\n"
+        ));
+        let release = Self { tree };
+        release.git(&["init", "-q"]);
+        release.git(&["commit", "-q", "--allow-empty", "-m", "A release"]);
+        let stand_in = format!(
+            r#"#!/bin/sh
+echo "${{0##*/}} $*" >> '{}'
+while [ $# -gt 0 ]; do
+    case $1 in
+        --metadata-file) echo '{{ "containerimage.digest": "{DIGEST}" }}' > "$2" ;;
+        --notes-file) cp "$2" '{}' ;;
+    esac
+    shift
+done
+"#,
+            release.path("calls").display(),
+            release.path("notes").display(),
+        );
+        fs::create_dir(release.path("bin")).unwrap();
+        for program in ["docker", "cosign", "gh"] {
+            let path = release.path("bin").join(program);
+            fs::write(&path, &stand_in).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        release
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.tree.path().join(name)
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(self.tree.path());
+        command.args(["-c", "user.name=A", "-c", "user.email=a@example.org"]);
+        command.args(["-c", "commit.gpgsign=false"]);
+        content(command.args(args)).trim().to_owned()
+    }
+
+    fn make(&self, target: &str, variables: &[(&str, &str)]) -> Command {
+        let mut command = make_in(self.tree.path(), target, variables);
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", self.path("bin").display()));
+        command
+    }
+
+    fn image(&self) -> Command {
+        let variables = [
+            ("TAG", TAG),
+            ("IMAGE", "ghcr.io/Someone/Faceplate"),
+            ("SOURCE", "https://github.com/Someone/Faceplate"),
+        ];
+        self.make("release-image", &variables)
+    }
+
+    /// A folder with two packages and their checksums.
+    fn packages(&self) -> PathBuf {
+        let dist = self.path("dist");
+        fs::create_dir(&dist).unwrap();
+        fs::write(dist.join("faceplate.deb"), "a package").unwrap();
+        fs::write(dist.join("faceplate.tar.gz"), "an archive").unwrap();
+        content(&mut self.make("checksums", &[("DIST", dist.to_str().unwrap())]));
+        dist
+    }
+
+    fn publish(&self, dist: &Path) -> Command {
+        let variables = [("TAG", TAG), ("DIST", dist.to_str().unwrap())];
+        self.make("release-publish", &variables)
+    }
+
+    /// How the stand-ins were called, a line each.
+    fn calls(&self) -> String {
+        fs::read_to_string(self.path("calls")).unwrap_or_default()
+    }
+}
+
 #[test]
-fn every_make_target_of_the_workflows_exists() {
+fn the_image_of_a_release_is_for_two_platforms_and_has_its_bill_of_materials() {
+    let release = Release::new();
+    content(&mut release.image());
+    let calls = release.calls();
+    assert!(calls.starts_with("docker buildx build "), "{calls}");
+    assert_eq!(calls.lines().count(), 1, "{calls}");
+    let version = env!("CARGO_PKG_VERSION");
+    for argument in [
+        "--platform linux/amd64,linux/arm64",
+        "--push",
+        "--sbom=true",
+        "--provenance=mode=max",
+        &format!("--tag ghcr.io/someone/faceplate:{version}"),
+        &format!("--build-arg VERSION={version}"),
+        &format!(
+            "--build-arg REVISION={}",
+            release.git(&["rev-parse", "HEAD"])
+        ),
+        &format!(
+            "--build-arg SOURCE_DATE_EPOCH={}",
+            release.git(&["log", "-1", "--format=%ct"])
+        ),
+        "--label org.opencontainers.image.source=https://github.com/Someone/Faceplate",
+    ] {
+        let found = calls.contains(&format!(" {argument} "));
+        assert!(found, "{argument} is not in {calls}");
+    }
+}
+
+#[test]
+fn an_image_needs_a_tag_of_this_version_and_a_name() {
+    let release = Release::new();
+    let (image, source) = (("IMAGE", "ghcr.io/a/b"), ("SOURCE", "https://example.org"));
+    for (variables, expected) in [
+        ([("TAG", "v99.0.0"), image, source], "Cargo.toml"),
+        ([("TAG", ""), image, source], "Cargo.toml"),
+        ([("TAG", TAG), ("IMAGE", ""), source], "IMAGE is empty"),
+        ([("TAG", TAG), image, ("SOURCE", "")], "SOURCE is empty"),
+    ] {
+        let output = run(&mut release.make("release-image", &variables));
+        assert!(!output.status.success(), "{variables:?}");
+        let said = errors(&output);
+        assert!(said.contains(expected), "{variables:?}: {said}");
+    }
+    assert_eq!(release.calls(), "");
+}
+
+#[test]
+fn the_digest_of_the_pushed_image_is_signed_not_its_tag() {
+    let release = Release::new();
+    let output = run(&mut release.make("release-sign", &[]));
+    assert!(!output.status.success());
+    let said = errors(&output);
+    assert!(said.contains("make release-image first"), "{said}");
+    assert_eq!(release.calls(), "");
+
+    content(&mut release.image());
+    content(&mut release.make("release-sign", &[]));
+    let signing = format!("\ncosign sign --yes ghcr.io/someone/faceplate@{DIGEST}\n");
+    let calls = release.calls();
+    assert!(calls.ends_with(&signing), "{calls}");
+}
+
+#[test]
+fn a_release_is_published_with_its_notes_and_all_files_and_their_checksums() {
+    let release = Release::new();
+    let dist = release.packages();
+    let sums = fs::read_to_string(dist.join("SHA256SUMS")).unwrap();
+    assert!(sums.contains("  faceplate.deb\n"), "{sums}");
+    assert!(sums.contains("  faceplate.tar.gz\n"), "{sums}");
+
+    content(&mut release.publish(&dist));
+    let calls = release.calls();
+    let begin = format!("gh release create {TAG} --verify-tag --title {TAG} ");
+    assert!(calls.starts_with(&begin), "{calls}");
+    for file in ["faceplate.deb", "faceplate.tar.gz", "SHA256SUMS"] {
+        let path = dist.join(file).display().to_string();
+        assert!(calls.contains(&path), "{file} is not in {calls}");
+    }
+    let notes = fs::read_to_string(release.path("notes")).unwrap();
+    assert_eq!(notes, "* new\n");
+}
+
+#[test]
+fn files_that_differ_from_their_checksums_are_not_published() {
+    let release = Release::new();
+    let dist = release.packages();
+    fs::write(dist.join("faceplate.deb"), "another").unwrap();
+    let output = run(&mut release.publish(&dist));
+    assert!(!output.status.success());
+    assert_eq!(release.calls(), "");
+}
+
+#[test]
+fn every_step_of_the_workflows_is_a_make_target_that_exists() {
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
     let mut called = BTreeSet::new();
     for item in fs::read_dir(root().join(".github/workflows")).unwrap() {
         let text = fs::read_to_string(item.unwrap().path()).unwrap();
-        let targets = text.split("run: make ").skip(1);
-        called.extend(targets.map(|rest| rest.split_whitespace().next().unwrap().to_owned()));
+        let steps = text
+            .lines()
+            .map(|line| line.trim().trim_start_matches("- "));
+        let steps = steps.filter_map(|line| line.strip_prefix("run: "));
+        // In a container, git has to be told that the checked-out folder is its own.
+        for step in steps.filter(|step| !step.starts_with("git config ")) {
+            let rest = step.strip_prefix("make ");
+            let rest = rest.unwrap_or_else(|| panic!("{step:?} is no make target"));
+            called.insert(rest.split_whitespace().next().unwrap().to_owned());
+        }
     }
-    assert!(called.len() >= 8, "{called:?}");
+    for target in ["release-image", "release-sign", "release-publish", "deb"] {
+        assert!(called.contains(target), "no workflow calls {target}");
+    }
     for target in called {
         let rule = format!("\n{target}:");
         assert!(makefile.contains(&rule), "there is no target {target}");
