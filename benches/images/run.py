@@ -240,6 +240,8 @@ def main():
     text = "\n".join([
         "# Image benchmarks",
         "",
+        "For operators who ask what thumbnails cost, and for contributors.",
+        "",
         f"Written by `make bench-images`: thumbnails of {EDGE} pixels of {PICTURES} photographs, JPEGs of 640 pixels like WhatsApp's, in",
         f"one process on one core, the median of {ROUNDS} runs. The quality of libvips is chosen so that its files are as large as Faceplate's.",
         "PSNR (in dB) and SSIM are against libvips' own thumbnail before it is compressed, and against Pillow's (Lanczos).",

@@ -6,6 +6,8 @@ from datetime import date
 
 HEAD = """# Benchmarks
 
+For operators who want to know what a server can do, and for contributors.
+
 Written by `make bench-peers`, which installs nginx, Varnish, hitch and h2o, starts them, Faceplate and a bare hyper server in
 front of the same origin, and loads them: HTTP/1.1 in cleartext with `wrk -t1 -c64`, HTTP/2 with `h2load -t1 -c8 -m32`, HTTP/1.1 over
 TLS with `h2load -t1 --h1 -c64`. TLS is 1.3 with AES-128-GCM and an ECDSA certificate (P-256). Each server has one core and the
