@@ -70,6 +70,11 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// Whether `interval` has passed since `earlier`. A time in the future was noted by a wrong clock, and counts as long ago.
+    pub fn is_after(self, earlier: Timestamp, interval: Duration) -> bool {
+        earlier > self || self.since(earlier) >= interval
+    }
+
     /// The same point as a `SystemTime`.
     pub fn as_system_time(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.0)
@@ -221,6 +226,15 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_a_wrong_clock_noted_in_the_future_counts_as_long_ago() {
+        let [early, late] = [1_000, 2_000].map(Timestamp::from_secs);
+        let hour = Duration::from_secs(3600);
+        assert!(!late.is_after(early, hour));
+        assert!(late.is_after(early, Duration::from_secs(1_000)));
+        assert!(early.is_after(late, hour));
+    }
 
     #[test]
     fn a_manual_clock_moves_only_by_advance_and_with_its_clones() {

@@ -163,7 +163,7 @@ impl Front {
         }
     }
 
-    /// Whether the answer to a request may be sent while it is made, which takes hyper.
+    /// Whether the answer to a request may be streamed, which takes hyper.
     pub fn may_stream<B>(&self, request: &Request<B>) -> bool {
         request.uri().path().starts_with(public::route::LIVE) || self.passes_through(request)
     }

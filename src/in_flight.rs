@@ -91,6 +91,11 @@ impl InFlight {
         }
     }
 
+    /// The whole budget in bytes.
+    pub fn size(&self) -> u64 {
+        u64::from(self.shared.total) * 1024
+    }
+
     /// Space for `bytes`, if it is free now. More bytes than the whole budget need the whole budget.
     pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
         let kib = kib(bytes).min(self.shared.total);

@@ -8,7 +8,7 @@ use super::{
     Admin,
     fleet::FleetRecord,
     history::Sample,
-    records::{CacheRecord, InstanceRecord, date},
+    records::{CacheRecord, InstanceRecord, date, outcome_schema},
     warm::WarmRecord,
 };
 use crate::{
@@ -43,6 +43,8 @@ pub(super) struct Overview {
     warm: Vec<WarmRecord>,
     /// The latest warnings and errors of the log, newest first.
     warnings: Vec<WarningRecord>,
+    /// The faces whose last fetch ended in trouble since the start, newest first: 50 at most.
+    in_trouble: Vec<TroubledFace>,
     /// The faces whose pictures changed last, newest first.
     faces: Vec<RecentFace>,
 }
@@ -67,6 +69,19 @@ struct WarningRecord {
     error: bool,
     /// The message, and its fields.
     text: String,
+}
+
+/// A face whose last fetch ended in trouble.
+#[derive(Serialize, ToSchema)]
+struct TroubledFace {
+    instance: String,
+    jid: String,
+    #[schema(schema_with = outcome_schema)]
+    outcome: &'static str,
+    /// The date of the fetch, as HTTP writes dates.
+    asked: String,
+    /// The date of the earliest next attempt.
+    retry_at: String,
 }
 
 /// A face whose picture changed lately.
@@ -107,6 +122,18 @@ impl Admin {
                     at: date(warning.at),
                     error: warning.is_error,
                     text: warning.text,
+                })
+                .collect(),
+            in_trouble: self
+                .faces
+                .in_trouble()
+                .into_iter()
+                .map(|face| TroubledFace {
+                    instance: self.shown_name(&face.owner.instance),
+                    jid: face.owner.subject.as_str().to_owned(),
+                    outcome: face.why.as_str(),
+                    asked: date(face.asked_at),
+                    retry_at: date(face.retry_at),
                 })
                 .collect(),
             faces: recent

@@ -31,7 +31,7 @@ const THUMBNAIL: u16 = 96;
 pub(super) struct ForgetResult {
     /// The replicas that have forgotten it. The others follow when they hear of it, before they show it again.
     applied: usize,
-    /// The replicas that live.
+    /// The live replicas.
     of: usize,
 }
 

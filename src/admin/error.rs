@@ -150,7 +150,7 @@ impl From<Error> for Problem {
             Error::Body(error) => error.into(),
             Error::WebhookEvent(error) => unrecognized_event(error.to_string()),
             Error::WebhookAccount => unrecognized_event(
-                "the event does not name its account where the description of the gateway says; use POST /v1/hooks/{instance}/{secret} of hooks.listen",
+                "the event does not name its account where the description of the gateway says, or accounts of several gateways have this name; use POST /v1/hooks/{instance}/{secret} of hooks.listen",
             ),
             Error::Aliases => Problem::new(
                 StatusCode::BAD_REQUEST,

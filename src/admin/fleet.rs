@@ -13,12 +13,14 @@ pub(super) struct FleetRecord {
     name: String,
     /// The name of this replica.
     replica: String,
-    /// The replicas that live, as far as is known.
+    /// The live replicas, as far as is known.
     living: u64,
     /// The most replicas, as configured.
     replicas: u32,
     /// Whether this replica has a number, and with it a share of the reserve.
     has_reserve: bool,
+    /// What keeps this replica from being a whole member since it started, and the remedy; `null` if nothing does.
+    problem: Option<String>,
     /// The calls to vendors from this replica's reserve since its start, while Redis did not answer.
     reserve_calls: u64,
     /// Whether Redis answers.
@@ -41,6 +43,10 @@ struct FleetAccount {
     reading: &'static str,
     /// The last change that this replica heard of, a position in the log.
     position: Option<String>,
+    /// How many seconds old the last change was when this replica read it; `null` before the first one.
+    lag_seconds: Option<f64>,
+    /// How often changes were missed since the start, each time with a comparison of all entries.
+    epoch: u32,
 }
 
 impl Admin {
@@ -57,6 +63,7 @@ impl Admin {
             living,
             replicas,
             has_reserve,
+            problem,
             redis_is_up,
             pictures,
             pictures_are_up,
@@ -68,6 +75,8 @@ impl Admin {
                 account: status.account,
                 reading: status.reading,
                 position: status.position,
+                lag_seconds: status.lag.map(|lag| lag.as_secs_f64()),
+                epoch: status.epoch,
             })
         });
         let mut accounts: Vec<_> = instances.collect();
@@ -78,6 +87,7 @@ impl Admin {
             living,
             replicas,
             has_reserve,
+            problem,
             reserve_calls: self.metrics.fleet().reserve_calls(),
             redis: redis_is_up,
             pictures,

@@ -51,7 +51,7 @@ pub use service::Admin;
 pub use warm::{WarmRecord, WarmState};
 
 use crate::{
-    http::{Body, BoxError, collect, gzip, host, problem::Problem, respond},
+    http::{Body, BoxError, access_log, collect, gzip, host, problem::Problem, respond},
     pipeline::{Demand, Instance},
     server::Reply,
 };
@@ -72,10 +72,15 @@ impl Admin {
         let mut reply = answer.unwrap_or_else(|error| Problem::from(error).into_reply());
         gzip::compress(&head.headers, &mut reply);
         respond::finish(&mut reply, &head.method);
-        // A page of another site may not load anything of this listener.
-        let corp = HeaderName::from_static("cross-origin-resource-policy");
-        reply.headers.add(corp, "same-origin");
+        keep_to_origin(&mut reply);
         reply.into()
+    }
+
+    /// The answer to a head that cannot be read or is too large.
+    pub fn refuse(&self, status: StatusCode) -> Reply {
+        let mut reply = access_log::refuse_head(status, &self.metrics);
+        keep_to_origin(&mut reply);
+        reply
     }
 
     /// 1. Find the route. 2. Check the access. 3. Check the method. 4. Read the body. 5. Answer.
@@ -166,4 +171,10 @@ impl Admin {
         let instance = self.instances.make(name, Demand::Credential).await;
         instance.map_err(Error::from)
     }
+}
+
+/// A page of another site may not load anything of this listener.
+fn keep_to_origin(reply: &mut Reply) {
+    let corp = HeaderName::from_static("cross-origin-resource-policy");
+    reply.headers.add(corp, "same-origin");
 }

@@ -7,7 +7,7 @@ use utoipa::{ToSchema, openapi::Object};
 
 use crate::{
     avatar::{Entry, Outcome, Plan, Subject},
-    clock::Timestamp,
+    clock::{Moment, Timestamp},
     http::openapi,
     limits::SessionState,
     pipeline::{Instance, NextFetch},
@@ -100,7 +100,11 @@ pub(super) struct InstanceRecord {
     wanted: usize,
     /// The wanted faces that are fetched first, in their order: five at most.
     next: Vec<NextFetchRecord>,
-    /// The number of calls that `daily` leaves until midnight UTC, if it is set.
+    /// The number of calls that counted against the budget since midnight UTC, whether `daily` is set or not. A restart
+    /// keeps it. In a fleet, the calls of this replica alone.
+    calls_today: u32,
+    /// The number of calls that `daily` leaves until midnight UTC, if it is set. In a fleet, this replica's calls alone
+    /// are taken off.
     daily_left: Option<u64>,
     /// The number of calls since the start by outcome, without zeros. Null for an instance of a pattern.
     pub(super) calls: Option<BTreeMap<&'static str, u64>>,
@@ -196,7 +200,7 @@ struct LastRecord {
 const SHOWN_NEXT: usize = 5;
 
 /// An outcome is serialized as its public name.
-fn outcome_schema() -> Object {
+pub(super) fn outcome_schema() -> Object {
     openapi::choice(Outcome::all().map(Outcome::as_str)).build()
 }
 
@@ -275,7 +279,7 @@ impl<'a> DeferredRecord<'a> {
 
 impl InstanceRecord {
     /// The record of an instance, which may be of a pattern.
-    pub(super) fn new(instance: &Instance, pattern: Option<String>, now: Timestamp) -> Self {
+    pub(super) fn new(instance: &Instance, pattern: Option<String>, now: Moment) -> Self {
         let admission = instance.admission();
         let (paused, session) = (admission.cooldown(), admission.session());
         let answered = instance.answers().answered_at();
@@ -301,6 +305,7 @@ impl InstanceRecord {
             budget_full: admission.burst(),
             wanted: instance.wanted().len(),
             next: next.into_iter().map(NextFetchRecord::from).collect(),
+            calls_today: admission.calls_today(),
             daily_left: admission.daily_left(),
             calls: None,
             paused: paused.map(|(_, why)| why.as_str()),

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     avatar::{Outcome, Trouble},
     clock::Timestamp,
+    fleet::FleetStatus,
     http::respond,
     limits::SessionState,
     pipeline::Instance,
@@ -30,6 +31,24 @@ const SESSIONS: [(SessionState, &str); 4] = [
     (SessionState::Refused, "refused"),
 ];
 
+/// What keeps a replica from sharing with its fleet.
+fn fleet_trouble(status: &FleetStatus) -> Option<String> {
+    Some(match status {
+        FleetStatus {
+            redis_is_up: false, ..
+        } => "ok, but alone: Redis does not answer; calls to vendors come from the reserve\n".into(),
+        FleetStatus {
+            problem: Some(problem),
+            ..
+        } => format!("ok, but no whole member of the fleet: {problem}\n"),
+        FleetStatus {
+            pictures_are_up: false,
+            ..
+        } => "ok, but degraded: the S3 store does not answer; pictures of siblings come from the vendors\n".into(),
+        _ => return None,
+    })
+}
+
 impl Admin {
     pub(super) fn livez(&self) -> Reply {
         probe(Bytes::from_static(b"ok\n"))
@@ -39,18 +58,15 @@ impl Admin {
     /// should stay in service. The text shows the failure.
     pub(super) fn readyz(&self) -> Reply {
         let failures = self.faces.health().failures;
-        let fleet = self.faces.fleet().filter(|fleet| !fleet.is_up());
-        let lines = failures.iter().map(|failure| {
+        let degraded = failures.iter().map(|failure| {
             let (since, reason) = (date(failure.since), &failure.reason);
             format!("ok, but degraded since {since}: {reason}\n")
         });
-        let alone =
-            "ok, but alone: Redis does not answer; calls to vendors come from the reserve\n";
-        let lines = lines.chain(fleet.map(|_| alone.to_owned()));
-        let fleet = self.faces.fleet();
-        let blind = fleet.filter(|fleet| fleet.is_up() && !fleet.pictures_are_up());
-        let apart = "ok, but degraded: the S3 store does not answer; pictures of siblings come from the vendors\n";
-        let lines = lines.chain(blind.map(|_| apart.to_owned()));
+        let fleet = self
+            .faces
+            .fleet()
+            .map(|fleet| fleet_trouble(&fleet.status()));
+        let lines = degraded.chain(fleet.flatten());
         let lines: String = lines.collect();
         match lines.is_empty() {
             true => probe(Bytes::from_static(b"ok\n")),
@@ -116,7 +132,8 @@ impl Admin {
                 let pattern = self.instances.pattern_of(instance.name());
                 let pattern = pattern.map(|pattern| pattern.settings().names.to_string());
                 let calls = pattern.is_none().then(|| self.calls(&instance));
-                let mut record = InstanceRecord::new(&instance, pattern, self.faces.now());
+                let mut record =
+                    InstanceRecord::new(&instance, pattern, self.faces.clock().moment());
                 record.calls = calls;
                 record
             })

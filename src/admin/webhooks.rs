@@ -25,21 +25,23 @@ impl Admin {
         let description = description.ok_or(Error::UnknownInstance)?;
         let event = description.read_event(body, is_form(headers));
         let account = event.as_ref().ok().and_then(|event| event.account.clone());
-        let name = account.as_ref().and_then(|account| {
+        let names = account.as_ref().map(|account| {
             self.instances.with_account(
                 account,
                 |instance| *instance.provider().name == *provider,
                 |pattern| *pattern.settings().provider.name == *provider,
             )
         });
-        let instance = match name {
-            Some(name) => self.instances.make(&name, Demand::IfKnown).await.ok(),
-            None => None,
+        let names = names.unwrap_or_default();
+        let instance = match names.as_slice() {
+            [name] => self.instances.make(name, Demand::IfKnown).await.ok(),
+            _ => None,
         };
         self.faces
             .record_reading(&description.name, instance.as_deref(), &event);
         let event = event.map_err(Error::WebhookEvent)?;
-        if account.is_none() {
+        // Two gateways may have accounts of one name, and the event does not tell them apart.
+        if account.is_none() || names.len() > 1 {
             return Err(Error::WebhookAccount);
         }
         Ok(match instance {

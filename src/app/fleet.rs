@@ -8,12 +8,18 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::{task::JoinHandle, time};
+use tokio::{
+    task::JoinHandle,
+    time::{self, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::live::{Live, SharedParts};
 use crate::{
-    fleet::{Change, ChangeLog, Fleet, FleetError, LogEvent, Replica, Settings, SharedAccount},
+    fleet::{
+        Change, ChangeLog, EngineFailure, Fleet, FleetError, LogEvent, Replica, Settings,
+        SharedAccount,
+    },
     pipeline,
     store::Store,
 };
@@ -22,8 +28,11 @@ use crate::{
 const STATE: &str = ".replica";
 /// The state file that says whether a process has ended with changes that Redis had not taken.
 const UNSENT: &str = ".unsent";
-/// How long a start waits for the list of forgotten faces. Without it, faces from the disk are served as ever.
+/// How long an account that is new here waits for the list of forgotten faces. Without it, faces from the disk are served
+/// as ever.
 const CATCH_UP: Duration = Duration::from_secs(5);
+/// How soon it asks again for a list that did not come.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How often each account looks whether its log has lost changes, which no connection tells.
 const WATCH: Duration = Duration::from_secs(5);
 /// How often entries that may differ, because an engine failed, are compared again.
@@ -63,7 +72,8 @@ pub(super) async fn listen(
     let Some(fleet) = live.load().faces.fleet().cloned() else {
         return Ok(Vec::new());
     };
-    if fleet.is_up() {
+    let is_up = fleet.is_up();
+    if is_up {
         for instance in live.load().instances.exact() {
             if let Some(account) = instance.shared() {
                 fleet.check_budget(account, instance.name()).await?;
@@ -78,24 +88,31 @@ pub(super) async fn listen(
             account.compare_from_the_start();
         }
     }
-    let starting = async {
-        for account in fleet.take_added() {
-            catch_up(live, &account).await;
+    let (added, until) = (fleet.take_added(), Instant::now() + CATCH_UP);
+    let mut starting = tokio::spawn({
+        let (live, fleet, shutdown) = (live.clone(), fleet.clone(), shutdown.clone());
+        async move {
+            for account in added {
+                begin(&live, &fleet, &account, is_up.then_some(until), &shutdown).await;
+            }
         }
-    };
-    if time::timeout(CATCH_UP, starting).await.is_err() {
+    });
+    let mut work = Vec::new();
+    if time::timeout(CATCH_UP, &mut starting).await.is_err() {
         for account in fleet.accounts() {
             account.go_on_alone();
         }
+        // It goes on, because changes that were read are not read again.
+        work.push(starting);
     }
-    let work = [
+    work.extend([
         tokio::spawn(read(live.clone(), fleet.clone(), shutdown.clone())),
         tokio::spawn(add(live.clone(), fleet.clone(), shutdown.clone())),
         spawn(shutdown, settle(live.clone(), fleet.clone())),
         tokio::spawn(watch(live.clone(), fleet.clone(), shutdown.clone())),
         spawn(shutdown, async move { fleet.stay().await }),
-    ];
-    Ok(work.into())
+    ]);
+    Ok(work)
 }
 
 /// Reads the logs. Changes that were read are applied also during a shutdown, because they are not read again.
@@ -103,7 +120,14 @@ async fn read(live: Arc<ArcSwap<Live>>, fleet: Fleet, shutdown: CancellationToke
     let mut log = ChangeLog::new(fleet.clone());
     while let Some(event) = shutdown.run_until_cancelled(log.next()).await {
         match event {
-            LogEvent::Changes(changes) => apply(&live, changes).await,
+            LogEvent::Lines(logs) => {
+                for lines in logs {
+                    let account = lines.account();
+                    let _one = account.begin_catch_up().await;
+                    apply(&live, lines.read()).await;
+                    account.note_applied().await;
+                }
+            }
             LogEvent::Connected => {
                 for account in fleet.accounts() {
                     catch_up(&live, &account).await;
@@ -120,19 +144,23 @@ async fn read(live: Arc<ArcSwap<Live>>, fleet: Fleet, shutdown: CancellationToke
 /// Lets the accounts that are added later catch up, such as those of patterns.
 async fn add(live: Arc<ArcSwap<Live>>, fleet: Fleet, shutdown: CancellationToken) {
     while let Some(added) = shutdown.run_until_cancelled(fleet.added()).await {
+        let until = Instant::now() + CATCH_UP;
         for account in added {
-            // A budget of another size is that of the last reload, which decides for all.
+            let is_up = fleet.is_up();
+            // A budget of another size is that of the last reload, which replaces the budget of the whole fleet.
             let _ = account.refill(true).await;
-            catch_up(&live, &account).await;
+            let until = is_up.then_some(until);
+            begin(&live, &fleet, &account, until, &shutdown).await;
         }
         fleet.read_more().await;
     }
 }
 
-/// Compares entries that may differ, as soon as Redis answers again.
+/// Compares entries that may differ, as soon as Redis and the store of pictures answer again.
 async fn settle(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
     loop {
         time::sleep(SETTLE).await;
+        fleet.look_again_for_pictures().await;
         if fleet.is_up() {
             let live = live.load_full();
             for instance in live.instances.iter() {
@@ -165,12 +193,37 @@ pub(super) async fn save_unsent(fleet: &Fleet, store: &Store) {
     store.save_state(UNSENT.into(), move || state).await;
 }
 
+/// Lets an account that is new here catch up. Where Redis answered a moment ago, it is asked again until then: one late
+/// answer shows no forgotten face.
+async fn begin(
+    live: &Arc<ArcSwap<Live>>,
+    fleet: &Fleet,
+    account: &Arc<SharedAccount>,
+    until: Option<Instant>,
+    shutdown: &CancellationToken,
+) {
+    while try_catch_up(live, account).await.is_err() {
+        if shutdown.is_cancelled() || until.is_none_or(|until| Instant::now() >= until) {
+            account.go_on_alone();
+            return;
+        }
+        time::sleep(AGAIN).await;
+        fleet.connect().await;
+    }
+}
+
 async fn catch_up(live: &Arc<ArcSwap<Live>>, account: &Arc<SharedAccount>) {
-    let _one = account.begin_catch_up().await;
-    let Ok(missed) = account.catch_up().await else {
+    if try_catch_up(live, account).await.is_err() {
         account.go_on_alone();
-        return;
-    };
+    }
+}
+
+async fn try_catch_up(
+    live: &Arc<ArcSwap<Live>>,
+    account: &Arc<SharedAccount>,
+) -> Result<(), EngineFailure> {
+    let _one = account.begin_catch_up().await;
+    let missed = account.catch_up().await?;
     apply(live, missed.changes).await;
     let has_to_compare = account.finish_catch_up(missed.has_gap);
     account.note_applied().await;
@@ -181,6 +234,7 @@ async fn catch_up(live: &Arc<ArcSwap<Live>>, account: &Arc<SharedAccount>) {
             live.faces.compare_in_background(instance);
         }
     }
+    Ok(())
 }
 
 async fn apply(live: &ArcSwap<Live>, changes: Vec<Change>) {

@@ -11,12 +11,13 @@ use crate::{
     config::{self, Config, Reloadable},
     fleet::Fleet,
     images::Thumbnailer,
+    in_flight::InFlight,
     limits::Admission,
     pipeline::{
         AccountIdentities, AccountState, Faces, Fallback, Instance, InstanceMaker, InstanceName,
         InstancePattern, Instances, Neighbors, PatternSettings, Warmups,
     },
-    store::{AccountId, AccountNames, Store},
+    store::{self, AccountId, AccountNames, Store},
     telemetry::Metrics,
     upstream::{Client, Resolver},
 };
@@ -27,6 +28,8 @@ pub(super) struct Builder {
     pub(super) store: Arc<Store>,
     pub(super) clock: Clock,
     pub(super) resolver: Resolver,
+    /// The memory for bodies that arrive from vendors and CDNs.
+    arriving: InFlight,
     /// The fleet that shares the accounts, if there is one.
     pub(super) fleet: Option<Fleet>,
     /// The instances with a state on disk, by their accounts. Read when the first account is looked for.
@@ -51,11 +54,13 @@ impl Builder {
         store: Arc<Store>,
         dependencies: &Dependencies,
         fleet: Option<Fleet>,
+        arriving: InFlight,
     ) -> Self {
         Self {
             store,
             clock: dependencies.clock.clone(),
             resolver: dependencies.resolver.clone(),
+            arriving,
             fleet,
             on_disk: Arc::default(),
             neighbors: Neighbors::default(),
@@ -141,7 +146,7 @@ impl Builder {
 
     /// A client of its own for an instance.
     pub(super) fn client(&self, settings: &config::Instance) -> Client {
-        Client::new(settings.client.clone(), self.resolver.clone())
+        Client::new(settings.client.clone(), self.resolver.clone()).sharing(self.arriving.clone())
     }
 
     /// A pattern without instances.
@@ -253,6 +258,11 @@ pub(super) fn report_unused_faces(store: &Store, instances: &Instances) {
     }
 }
 
+/// The memory for bodies that arrive: as much again as for pictures that are sent.
+pub(super) fn arriving(settings: &store::Settings) -> InFlight {
+    Client::space(settings.in_flight.size(), settings.max_picture)
+}
+
 /// The pipeline without a server, for commands that run while no server does.
 pub fn offline(config: Config) -> Result<(Faces, Instances), StartError> {
     let dependencies = Dependencies::default();
@@ -268,7 +278,8 @@ pub fn offline(config: Config) -> Result<(Faces, Instances), StartError> {
         pipeline,
         ..
     } = config.reloadable;
-    let builder = Builder::new(store.clone(), &dependencies, None);
+    let arriving = arriving(&config.startup.store);
+    let builder = Builder::new(store.clone(), &dependencies, None, arriving);
     let metrics = Metrics::new();
     let thumbnailer = Thumbnailer::new(&config.startup.images, metrics.clone());
     let faces = Faces::new(store, None, pipeline, clock.clone(), metrics, thumbnailer);

@@ -16,6 +16,7 @@ use crate::{
     hooks::Hooks,
     http::Clients,
     images::Thumbnailer,
+    in_flight::InFlight,
     limits::ClientLimiter,
     pass_through::PassThrough,
     pipeline::{Faces, Instances, Warmups},
@@ -43,6 +44,8 @@ pub(super) struct Live {
 pub(super) struct SharedParts {
     pub(super) tls: Option<Tls>,
     pub(super) store: Arc<Store>,
+    /// The memory for bodies that arrive from vendors and CDNs.
+    pub(super) arriving: InFlight,
     pub(super) thumbnailer: Thumbnailer,
     pub(super) metrics: Metrics,
     pub(super) listeners: LiveListeners,
@@ -57,7 +60,7 @@ pub(super) struct SharedParts {
 
 impl Live {
     /// Builds the parts. Accounts that are configured in `before`, too, keep their budgets, pauses, wanted
-    /// faces and connections, and clients their rate limiters unless the quota changed.
+    /// faces and connections, and clients what they have used up of their rate.
     pub(super) fn new(
         settings: Reloadable,
         faces: Faces,
@@ -70,6 +73,7 @@ impl Live {
             parts.store.clone(),
             &parts.dependencies,
             faces.fleet().cloned(),
+            parts.arriving.clone(),
         );
         let (mut built, mut hooks, mut passed) = (Vec::new(), HashMap::new(), Vec::new());
         for instance in settings.instances {
@@ -126,12 +130,12 @@ impl Live {
             &settings.allow_origin,
         );
         let renderer = Renderer::new(parts.thumbnailer.clone(), policy);
-        let limiter = before.map(|live| &live.limiter);
-        let limiter = limiter.filter(|limiter| limiter.quota() == settings.client_rate);
-        let limiter = limiter.cloned().unwrap_or_else(|| {
-            let clock = parts.dependencies.clock.clone();
-            Arc::new(ClientLimiter::new(settings.client_rate, clock))
-        });
+        let rate = settings.client_rate;
+        let limiter = match before.map(|live| &live.limiter) {
+            Some(limiter) if limiter.quota() == rate => limiter.clone(),
+            Some(limiter) => Arc::new(limiter.resize(rate)),
+            None => Arc::new(ClientLimiter::new(rate, parts.dependencies.clock.clone())),
+        };
         let pass_through = PassThrough::new(
             passed,
             settings.pass_through,

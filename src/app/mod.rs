@@ -21,14 +21,14 @@ mod start_error;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use dependencies::{Addresses, Dependencies};
 pub use instances::{account_id, offline};
 use listeners::Listeners;
 use live::{Live, SharedParts};
-use services::{PublicService, admin_service, hooks_service};
+use services::{OperatorService, PublicService};
 pub use start_error::StartError;
 
 use crate::{
@@ -63,6 +63,8 @@ pub struct App {
     _shutdown_on_drop: DropGuard,
 }
 
+/// How long each step of the end may take beyond the time for requests, because it waits for the disk.
+const LAST_STEP: Duration = Duration::from_secs(1);
 /// How often unused names of patterns are forgotten.
 const UNUSED_NAMES_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
@@ -107,6 +109,7 @@ impl App {
                 reloadable.disk_limits.clone(),
                 dependencies.clock.clone(),
             )?),
+            arriving: instances::arriving(&startup.store),
             thumbnailer: Thumbnailer::new(&startup.images, metrics.clone()),
             listeners: LiveListeners::new(startup.server.limits.send, metrics.clone()),
             metrics,
@@ -206,20 +209,33 @@ impl App {
         self.parts.store.run_maintenance().await;
     }
 
-    /// Stops accepting connections, and returns when requests and fetches under way have finished.
+    /// Stops accepting connections, and returns when requests and fetches under way have finished, or when their time is
+    /// over.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        for task in self.tasks {
-            // A task that panicked has stopped, too.
-            let _ = task.await;
-        }
+        let drain = self.drain.max(server::Limits::default().drain);
+        let (limit, tasks) = (drain.saturating_add(LAST_STEP), self.tasks);
+        let ended = async {
+            for task in tasks {
+                // A task that panicked has stopped, too.
+                let _ = task.await;
+            }
+        };
+        within(limit, ended).await;
         let live = self.live.load();
-        live.warmups.stop_and_wait().await;
+        within(limit, live.warmups.stop_and_wait()).await;
         live.faces.wait_idle(self.drain).await;
         if let Some(fleet) = live.faces.fleet() {
-            fleet::save_unsent(fleet, &self.parts.store).await;
+            within(limit, fleet::save_unsent(fleet, &self.parts.store)).await;
             fleet.leave().await;
         }
+    }
+}
+
+/// Waits for a step of the end, but not for a disk that hangs.
+async fn within(limit: Duration, step: impl Future<Output = ()>) {
+    if time::timeout(limit, step).await.is_err() {
+        tracing::warn!("shutdown: the cache's disk does not answer, and is not waited for");
     }
 }
 
@@ -245,14 +261,14 @@ fn start_tasks(
     let for_admin = live.clone();
     let admin = server::run(
         listeners.admin,
-        move |_| admin_service(for_admin.clone()),
+        move |_| OperatorService::Admin(for_admin.clone()),
         side_listener(server::ADMIN_CONNECTIONS),
         None,
         shutdown.clone(),
     );
     let for_hooks = live.clone();
     let hooks = listeners.hooks.map(|listener| {
-        let handler = move |_| hooks_service(for_hooks.clone());
+        let handler = move |_| OperatorService::Hooks(for_hooks.clone());
         let settings = side_listener(server::HOOK_CONNECTIONS);
         tokio::spawn(server::run(
             listener,

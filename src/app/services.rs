@@ -1,6 +1,6 @@
 //! The services of the listeners. Each request is answered by the parts that are live when it arrives.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc};
+use std::{convert::Infallible, future::Ready, pin::Pin, sync::Arc};
 
 use ::http::{Request, Response, StatusCode};
 use arc_swap::ArcSwap;
@@ -10,7 +10,7 @@ use super::live::Live;
 use crate::{
     front::Answer,
     http::Body,
-    server::{FastAnswer, FastPath, HyperOnly, Peer, Reply, RequestBody},
+    server::{FastAnswer, FastPath, Peer, Reply, RequestBody},
 };
 
 /// The future of a response.
@@ -22,24 +22,12 @@ pub(super) struct PublicService {
     pub(super) peer: Peer,
 }
 
-/// The admin service of a connection.
-pub(super) fn admin_service(
-    live: Arc<ArcSwap<Live>>,
-) -> HyperOnly<impl Fn(Request<RequestBody>) -> ResponseFuture> {
-    HyperOnly(move |request| -> ResponseFuture {
-        let admin = live.load().admin.clone();
-        Box::pin(async move { Ok(admin.handle(request).await) })
-    })
-}
-
-/// The service for webhooks of a connection.
-pub(super) fn hooks_service(
-    live: Arc<ArcSwap<Live>>,
-) -> HyperOnly<impl Fn(Request<RequestBody>) -> ResponseFuture> {
-    HyperOnly(move |request| -> ResponseFuture {
-        let hooks = live.load().hooks.clone();
-        Box::pin(async move { Ok(hooks.handle(request).await) })
-    })
+/// The service of a connection to one of the other listeners. hyper reads all its requests.
+pub(super) enum OperatorService {
+    /// The admin service.
+    Admin(Arc<ArcSwap<Live>>),
+    /// The service for webhooks.
+    Hooks(Arc<ArcSwap<Live>>),
 }
 
 impl PublicService {
@@ -77,5 +65,39 @@ impl FastPath for PublicService {
 
     fn refuse(&self, status: StatusCode) -> Reply {
         self.live.load().front.refuse(status)
+    }
+}
+
+impl Service<Request<RequestBody>> for OperatorService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn call(&self, request: Request<RequestBody>) -> Self::Future {
+        match self {
+            Self::Admin(live) => {
+                let admin = live.load().admin.clone();
+                Box::pin(async move { Ok(admin.handle(request).await) })
+            }
+            Self::Hooks(live) => {
+                let hooks = live.load().hooks.clone();
+                Box::pin(async move { Ok(hooks.handle(request).await) })
+            }
+        }
+    }
+}
+
+impl FastPath for OperatorService {
+    type Answer = Ready<Result<Reply, Infallible>>;
+
+    fn fast_path(&self, request: Request<()>) -> FastAnswer<Self::Answer> {
+        FastAnswer::Unanswered(Box::new(request))
+    }
+
+    fn refuse(&self, status: StatusCode) -> Reply {
+        match self {
+            Self::Admin(live) => live.load().admin.refuse(status),
+            Self::Hooks(live) => live.load().hooks.refuse(status),
+        }
     }
 }

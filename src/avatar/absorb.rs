@@ -201,7 +201,8 @@ fn count_strike(
     if counts {
         (strikes.saturating_add(1), now)
     } else {
-        (strikes, last_strike_at)
+        // A strike that a wrong clock counted in the future is not to put off the next one for so long.
+        (strikes, last_strike_at.min(now))
     }
 }
 

@@ -4,10 +4,10 @@
 //! 1. The face was forgotten on demand: serve the tombstone.
 //! 2. The request demands a refresh: wait for the vendor.
 //! 3. There is no entry: wait for the vendor.
-//! 4. The picture is fresh: serve it.
-//! 5. The time of the next attempt has not come: serve the entry.
-//! 6. The picture is stale, but not too old: serve it and refresh it in the background.
-//! 7. Otherwise: wait for the vendor.
+//! 4. The picture is fresh, or the time of the next attempt has not come: serve the entry, unless a wrong clock has dated
+//!    it in the future.
+//! 5. The picture is not too old: serve it and refresh it in the background.
+//! 6. Otherwise: wait for the vendor.
 
 use super::{Entry, Policy};
 use crate::clock::Timestamp;

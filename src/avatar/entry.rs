@@ -110,7 +110,7 @@ impl Entry {
         entry
     }
 
-    /// Expires the entry, as if its `ttl` had just passed: the next request gets the picture and
+    /// Makes the entry stale, as if its `ttl` had just passed: the next request gets the picture and
     /// starts a refresh, which downloads the picture even if its link is unchanged. A tombstone stays as it
     /// is.
     pub fn expire(mut self, now: Timestamp, ttl: Duration) -> Self {
@@ -125,7 +125,7 @@ impl Entry {
         self
     }
 
-    /// Expires the entry because the picture is reported to have changed. The next fetch has to
+    /// Makes the entry stale because the picture is reported to have changed. The next fetch has to
     /// bypass the vendor's own cache. A tombstone stays as it is.
     pub fn mark_outdated(self, now: Timestamp, ttl: Duration) -> Self {
         let mut entry = self.expire(now, ttl);

@@ -84,7 +84,7 @@ impl Identities {
     pub fn is_due(&self, lid: &Jid, now: Timestamp) -> bool {
         digits(lid, Kind::Lid).is_some_and(|lid| match self.by_lid.get(&lid) {
             None => true,
-            Some(known) => known.number == 0 && now.since(known.said_at) >= DAY,
+            Some(known) => known.number == 0 && now.is_after(known.said_at, DAY),
         })
     }
 
@@ -254,6 +254,9 @@ mod tests {
         assert!(known.note(&lid(1), None, Gateway, at(0)));
         assert!(!known.is_due(&lid(1), at(86_399)));
         assert!(known.is_due(&lid(1), at(86_400)));
+        // The clock is set right after a start in the future.
+        assert!(known.note(&lid(2), None, Gateway, at(86_400)));
+        assert!(known.is_due(&lid(2), at(60)));
         assert!(known.note(&lid(1), Some(&number(1)), Gateway, at(86_400)));
         assert!(!known.is_due(&lid(1), at(900_000)));
         // A later null takes nothing away.

@@ -160,7 +160,7 @@ impl Picture {
         }
     }
 
-    /// The bytes, as the vendor sent them.
+    /// The validated bytes: the vendor's file without its metadata.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }

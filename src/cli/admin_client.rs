@@ -131,7 +131,7 @@ pub(super) async fn send_to(
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().map_err(|error| format!("{path}: {error}"))?;
     let headers = request.headers_mut();
-    headers.insert(header::HOST, header::HeaderValue::from_static("faceplate"));
+    headers.insert(header::HOST, header::HeaderValue::from_static("localhost"));
     if let Some(token) = token {
         let bearer = format!("Bearer {}", token.expose_secret());
         let bearer = bearer

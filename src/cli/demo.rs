@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{output::say, stop_signals::StopSignals};
 use crate::{
-    app::{App, Dependencies},
+    app::{Addresses, App, Dependencies},
     config::{self, Config},
     emulator::{Emulator, Fault, Options, Rule},
     server::Address,
@@ -53,16 +53,32 @@ pub(super) async fn run(args: Args) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
 
-    say!("gallery:   http://{}/", app.address);
-    say!(
-        "one face:  http://{}/avatar/waha/628100000004@c.us",
-        app.address
-    );
-    say!("dashboard: http://{}/", app.admin);
-    say!("vendors:   curl http://{}/_emulator/", emulator.api());
+    let addresses = Addresses {
+        public: app.address.clone(),
+        admin: app.admin.clone(),
+    };
+    print_urls(&addresses, &emulator);
     stop.received().await;
     stop.finish(app.stop()).await;
     Ok(())
+}
+
+/// Prints the URLs that the reader can open. Listeners on loopback are left out if the gallery is for other machines: the
+/// reader may be on one of them, or outside of the container.
+fn print_urls(addresses: &Addresses, emulator: &Emulator) {
+    match addresses.home_url() {
+        Some(url) => {
+            say!("gallery:   {url}");
+            say!("one face:  {url}avatar/waha/628100000004@c.us");
+        }
+        None => say!("gallery:   {}", addresses.public),
+    }
+    if let Some(url) = addresses.dashboard_url() {
+        say!("dashboard: {url}");
+    }
+    if addresses.public.is_local() {
+        say!("vendors:   curl http://{}/_emulator/", emulator.api());
+    }
 }
 
 fn inject_faults(emulator: &Emulator) -> Result<(), String> {

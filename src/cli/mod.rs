@@ -45,7 +45,7 @@ mod sign;
 mod stop_signals;
 mod warm;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use rustix::fs::Mode;
@@ -99,6 +99,10 @@ enum Command {
 /// disk serves more requests at once.
 const BLOCKING_THREADS: usize = 32;
 
+/// How long the end of the process waits for these threads. An entry that was reported as stored is on disk, and work that a
+/// disk holds up for longer may never end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 /// The command line as data, for `docs/cli.md`.
 pub fn command() -> clap::Command {
     Args::command()
@@ -143,6 +147,7 @@ pub fn run() -> ExitCode {
         }
     });
     log_writer::flush();
+    runtime.shutdown_timeout(LAST_WAIT);
     match result.and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),

@@ -85,13 +85,18 @@ pub(super) async fn run(path: &Path, umask: Mode) -> Result<(), String> {
     let shutdown = async {
         app.stop().await;
         if let Some(traces) = traces {
-            // Stopping the traces blocks until the last export ends, and the export runs on this runtime.
-            let _ = tokio::task::spawn_blocking(|| traces.stop()).await;
+            // Stopping the traces blocks until the last export ends, and the export runs on this runtime. There is no
+            // thread for it if all of them wait for a disk that hangs.
+            let stopped = tokio::task::spawn_blocking(|| traces.stop());
+            let _ = time::timeout(LAST_EXPORT, stopped).await;
         }
     };
     stop.finish(shutdown).await;
     Ok(())
 }
+
+/// How long the last export of traces may take: longer than the exporter waits for the collector.
+const LAST_EXPORT: Duration = Duration::from_secs(15);
 
 /// Notifies the service manager, if `NOTIFY_SOCKET` names one.
 fn notify(state: NotifyState<'_>) {
@@ -147,10 +152,20 @@ struct ReloadTriggers {
     /// The files are compared at this interval. Unlike inotify, that works on every file system, and with
     /// orchestrators that swap symbolic links.
     interval: time::Interval,
-    /// The digest of each file: of the configuration, the certificate and key, and of secrets. `None` for a
-    /// missing file.
-    files: BTreeMap<PathBuf, Option<blake3::Hash>>,
+    /// The configuration, the certificate and key, and secrets.
+    files: BTreeMap<PathBuf, WatchedFile>,
 }
+
+/// A file as it was read last.
+struct WatchedFile {
+    /// The digest of its content; `None` if it was missing.
+    digest: Option<blake3::Hash>,
+    /// For how many looks in a row it has been missing.
+    missing: u32,
+}
+
+/// A file that is missing for so many looks in a row is not being replaced: it was removed.
+const REMOVED_AFTER: u32 = 5;
 
 impl ReloadTriggers {
     fn new(path: &Path) -> Result<Self, String> {
@@ -171,7 +186,10 @@ impl ReloadTriggers {
         for file in files {
             self.files
                 .entry(file)
-                .or_insert_with_key(|file| digest(file));
+                .or_insert_with_key(|file| WatchedFile {
+                    digest: digest(file),
+                    missing: 0,
+                });
         }
     }
 
@@ -187,19 +205,30 @@ impl ReloadTriggers {
         }
     }
 
-    /// Whether a file has changed since the last call. A missing file counts as unchanged: it is being replaced.
+    /// Whether a file has changed since the last call, or was removed some calls ago.
     async fn has_changed(&mut self) -> bool {
         let mut has_changed = false;
         for (file, known) in &mut self.files {
             let path = file.clone();
             let now = tokio::task::spawn_blocking(move || digest(&path)).await;
-            let now = now.ok().flatten();
-            if now.is_some() && now != *known {
-                *known = now;
-                has_changed = true;
-            }
+            has_changed |= known.is_changed(now.ok().flatten());
         }
         has_changed
+    }
+}
+
+impl WatchedFile {
+    fn is_changed(&mut self, now: Option<blake3::Hash>) -> bool {
+        self.missing = match now {
+            Some(_) => 0,
+            None => self.missing.saturating_add(1),
+        };
+        let is_replaced = now.is_none() && self.missing < REMOVED_AFTER;
+        if is_replaced || now == self.digest {
+            return false;
+        }
+        self.digest = now;
+        true
     }
 }
 

@@ -1,4 +1,5 @@
-//! `faceplate sign`: prints a URL that is signed with the first of the configured keys.
+//! `faceplate sign`: prints a URL that is signed with the first of the configured keys. Without `server.public_url`, it begins
+//! with the path.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    compat::Origin,
     config,
     http::{Scope, Ticket},
 };
@@ -52,6 +54,10 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         (true, Scope::Face(_)) => "&refresh=true",
         _ => "",
     };
-    say!("/avatar/{}/{face}?{query}{refresh}", args.instance);
+    let origin = match &config.reloadable.origin {
+        Origin::Fixed(origin) => origin,
+        Origin::OfRequest(_) => "",
+    };
+    say!("{origin}/avatar/{}/{face}?{query}{refresh}", args.instance);
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Reads a vendor's picture call from a request.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, slice};
 
 use http::{HeaderMap, Method, Uri, header};
 use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
 
 use super::{
     Failure,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     avatar::{Empty, StoredPicture, Subject},
-    http::query,
+    http::{credentials, query},
     server::Reply,
 };
 
@@ -67,17 +68,19 @@ impl Call {
         Some(call)
     }
 
-    /// The credential, from any of the places that the vendor documents.
-    pub(super) fn token<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let in_header = self.endpoint.token_headers.iter().find_map(|name| {
-            let value = headers.get(*name)?.to_str().ok()?;
+    /// Whether the call has this credential, in any of the places that the vendor documents.
+    pub(super) fn has_credential(&self, headers: &HeaderMap, credential: &SecretString) -> bool {
+        let is_credential = |given: &[u8]| credentials::is_secret(given, credential);
+        let is_in_header = self.endpoint.token_headers.iter().any(|name| {
             if *name == header::AUTHORIZATION.as_str() {
-                value.strip_prefix("Bearer ")
+                credentials::has_bearer(headers, slice::from_ref(credential))
             } else {
-                Some(value)
+                let value = headers.get(*name);
+                value.is_some_and(|value| is_credential(value.as_bytes()))
             }
         });
-        in_header.or(self.token.as_deref())
+        let in_query = self.token.as_deref();
+        is_in_header || in_query.is_some_and(|token| is_credential(token.as_bytes()))
     }
 
     pub(super) fn subject(&self) -> Result<Subject, Failure> {

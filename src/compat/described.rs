@@ -233,9 +233,7 @@ impl Compat {
                 None => of_other_account = Some(&pattern.settings().provider),
             }
         }
-        // A table of its own counts for an account before a pattern.
-        let names = names.into_iter().filter(|_| candidates.is_empty());
-        for name in names.collect::<Vec<_>>() {
+        for name in names {
             let instance = match self.instances.make(&name, Demand::Credential).await {
                 Ok(instance) => instance,
                 Err(NotMade::Unknown) => continue,

@@ -48,9 +48,7 @@ use failure::Failure;
 
 use crate::{
     avatar::{Ask, Empty, Subject},
-    http::{
-        Scope, SigningKey, Ticket, accept, access_log::RequestLog, credentials, problem::Problem,
-    },
+    http::{Scope, SigningKey, Ticket, accept, access_log::RequestLog, problem::Problem},
     pipeline::{Demand, Faces, Instance, Instances, LookUpError, NotMade, Requester, ServedFace},
     representation::{
         self, FaceRequest, Renderer, Rendering, Sharing, openapi::IMAGES, problems, view::View,
@@ -97,11 +95,14 @@ impl Compat {
 
     async fn answer_call(&self, request: Request, log: &mut RequestLog) -> Reply {
         let call = &request.call;
-        let (name, subject) = match self.authorize(call, &request.headers) {
+        let (names, subject) = match self.authorize(call, &request.headers) {
             Ok(found) => found,
             Err(failure) => return call.failure(failure),
         };
-        let instance = match self.instances.make(&name, Demand::Credential).await {
+        let [name] = names.as_slice() else {
+            return refuse(described::ambiguous(), log);
+        };
+        let instance = match self.instances.make(name, Demand::Credential).await {
             Ok(instance) => instance,
             Err(NotMade::Unknown) => return call.failure(Failure::UnknownAccount),
             Err(NotMade::Full) => return refuse(problems::instances_full(), log),
@@ -199,23 +200,25 @@ impl Compat {
         self.renderer.reply(face, &representation, wanted, now, log)
     }
 
-    /// The name of the instance whose account the call names, if the credential is that instance's.
-    fn authorize(&self, call: &Call, headers: &HeaderMap) -> Result<(String, Subject), Failure> {
+    /// The names of the instances whose account the call names and whose credential it has: at least one.
+    fn authorize(
+        &self,
+        call: &Call,
+        headers: &HeaderMap,
+    ) -> Result<(Vec<String>, Subject), Failure> {
         if call.account.is_empty() {
             return Err(Failure::Malformed);
         }
-        let token = call.token(headers).ok_or(Failure::Unauthorized)?;
         let provider = (call.endpoint.provider)(headers);
         // Every credential of the vendor's is compared, and only a client that knows one learns whether
         // an account exists. The names of a pattern share theirs.
-        let is_credential =
-            |secret: &SecretString| credentials::is_secret(token.as_bytes(), secret);
+        let is_credential = |secret: &SecretString| call.has_credential(headers, secret);
         let tables = self.instances.credentials(provider);
         let is_known = tables.fold(false, |is_known, secret| is_credential(secret) | is_known);
         if !is_known {
             return Err(Failure::Unauthorized);
         }
-        let name = self.instances.with_account(
+        let names = self.instances.with_account(
             &call.account,
             |instance| {
                 *instance.provider().name == *provider && is_credential(&instance.account().token)
@@ -225,7 +228,10 @@ impl Compat {
                 *settings.provider.name == *provider && is_credential(&settings.token)
             },
         );
-        Ok((name.ok_or(Failure::UnknownAccount)?, call.subject()?))
+        if names.is_empty() {
+            return Err(Failure::UnknownAccount);
+        }
+        Ok((names, call.subject()?))
     }
 
     /// A link to the picture, signed if URLs have to be.

@@ -9,7 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::{
-    Failure, METHODS, described_openapi,
+    Failure, METHODS, described, described_openapi,
     endpoint::{Endpoint, Relay, Success},
     endpoints::ENDPOINTS,
 };
@@ -94,6 +94,7 @@ fn describe_endpoint(endpoint: &Endpoint) -> Operation {
     }
     operation.problems([
         Problem::method_not_allowed(METHODS),
+        described::ambiguous(),
         problems::no_space(),
         problems::instances_full(),
     ])

@@ -68,7 +68,7 @@ impl Compat {
         match self.faces.relay(instance, &call, cost, trouble).await {
             Ok(reply) => {
                 let link = |subject| self.link(instance, subject, &request.uri, &request.headers);
-                pass(relay, instance.provider(), reply, link)
+                pass(relay, instance, reply, link)
             }
             Err(RelayError::NotAdmitted { why, retry_at }) => {
                 let failure = match why {
@@ -163,10 +163,10 @@ fn trouble(
     failure.filter(|failure| failure.why != Trouble::VendorError || reply.status.is_server_error())
 }
 
-/// The reply for the client.
+/// The reply for the client, which is told to wait no longer than this server does.
 fn pass(
     relay: Relay,
-    provider: &Description,
+    instance: &Instance,
     reply: VendorReply,
     link: impl Fn(Subject) -> String,
 ) -> Reply {
@@ -175,14 +175,18 @@ fn pass(
         .is_success()
         .then(|| serde_json::from_slice(&reply.body).ok());
     let body = match json.flatten() {
-        Some(json) => relinked(relay, provider, json, link),
+        Some(json) => relinked(relay, instance.provider(), json, link),
         None => reply.body,
     };
     let text = |name| reply.headers.get(name)?.to_str().ok();
     let media = text(header::CONTENT_TYPE).unwrap_or("application/json");
     let mut answer = respond::uncached(reply.status, media, body);
-    if let Some(wait) = text(header::RETRY_AFTER).and_then(|wait| wait.parse().ok()) {
-        answer.headers.add_number(header::RETRY_AFTER, wait);
+    let wait = text(header::RETRY_AFTER).and_then(|wait| wait.parse::<u64>().ok());
+    if let Some(wait) = wait {
+        let longest = instance.admission().longest_pause().as_secs();
+        answer
+            .headers
+            .add_number(header::RETRY_AFTER, wait.min(longest));
     }
     answer
 }

@@ -10,7 +10,8 @@ use redis::ScriptInvocation;
 
 use super::{
     answer::Answer,
-    exchange::{Begin, CallKind, Commit, Refusal, Seek},
+    entries::Base,
+    exchange::{Begin, CallKind, Commit, Refusal, Seek, Take},
     face::Face,
     link::EngineFailure,
     member::Member,
@@ -50,12 +51,18 @@ struct Division {
     reserve: Reserve,
 }
 
-/// The right to ask the vendor for a face. Dropping it gives it back.
+/// The right of one fetch to ask the vendor for a face, which [`SharedAccount::begin`] takes. Dropping it gives it back.
 #[derive(Debug)]
 pub struct Lease {
     account: Arc<SharedAccount>,
     subject: Subject,
+    /// The same for all attempts of the fetch: one whose answer came too late may have succeeded.
     token: String,
+    /// Whether this replica has heard that the lease is held.
+    is_granted: bool,
+    /// Whether Redis may have the lease.
+    may_be_held: bool,
+    /// The version of the entry or of its removal that the vendor's answer is based on.
     base: u64,
     /// Whether the fleet has an entry of another format, which stays.
     is_foreign: bool,
@@ -77,9 +84,6 @@ pub struct OtherBudget {
     /// That of the others.
     pub other: String,
 }
-
-/// Above every version, and exact as a number of Lua's.
-const NEVER: u64 = 1 << 52;
 
 impl SharedAccount {
     pub(super) fn new(member: Arc<Member>, name: String, limits: BudgetLimits) -> Self {
@@ -106,24 +110,36 @@ impl SharedAccount {
         true
     }
 
-    /// Begins a fetch, for which `kind` is there if this replica's own budget has a call. `lease` is how long the fetch
-    /// may take.
+    /// The lease of a fetch that has not begun yet.
+    pub fn lease(self: &Arc<Self>, subject: Subject) -> Lease {
+        Lease {
+            account: self.clone(),
+            subject,
+            token: self.member.token(),
+            is_granted: false,
+            may_be_held: false,
+            base: self.known_version(&subject),
+            is_foreign: false,
+        }
+    }
+
+    /// Begins a fetch, for which `kind` is there if this replica's own budget has a call. `time` is how long the fetch may
+    /// take.
     pub async fn begin(
-        self: &Arc<Self>,
-        subject: Subject,
+        &self,
+        lease: &mut Lease,
         seek: Seek,
         kind: Option<CallKind>,
-        lease: Duration,
+        time: Duration,
     ) -> Result<Begin, EngineFailure> {
-        let face = self.face(&subject);
+        let face = self.face(&lease.subject);
         // A Redis that failed over may not know of the last purge.
         let purged = self.reading.purged().max(self.versions.removed_at(&face));
         let known = match seek {
             Seek::Any => purged,
             Seek::Newer => self.versions.of(&face).max(purged),
-            Seek::Nothing => NEVER,
+            Seek::After(version) => version.max(purged),
         };
-        let token = self.member.token();
         let mut script = scripts::BEGIN.prepare_invoke();
         script
             .key(self.key("account"))
@@ -132,20 +148,26 @@ impl SharedAccount {
             .key(self.key("forgotten"))
             .arg(face.member())
             .arg(known)
-            .arg(&token)
-            .arg(millis(lease))
+            .arg(&lease.token)
+            .arg(millis(time))
             .arg(u8::from(kind.is_some()));
         self.add_kind(&mut script, kind);
         script.arg(FORMAT);
+        // Until the answer says otherwise, also if it never comes.
+        let was_held = mem::replace(&mut lease.may_be_held, true);
         let answer = self.member.run("begin", &script).await?;
+        lease.may_be_held = match answer.name.as_str() {
+            "go" => true,
+            "held" => false,
+            _ => was_held,
+        };
         Ok(match answer.name.as_str() {
-            "go" => Begin::Go(Lease {
-                account: self.clone(),
-                subject,
-                token,
-                base: answer.number(0),
-                is_foreign: answer.number(1) == 1,
-            }),
+            "go" => {
+                lease.is_granted = true;
+                lease.base = answer.number(0);
+                lease.is_foreign = answer.number(1) == 1;
+                Begin::Go
+            }
             "entry" => Begin::Entry(self.decode(&answer)?),
             "held" => Begin::Held(answer.millis(0)),
             "forgotten" => Begin::Forgotten(answer.millis(0)),
@@ -154,38 +176,26 @@ impl SharedAccount {
         })
     }
 
-    /// Lets the budget fill from now on, if no replica has used it yet: an unknown one is empty. Another budget of the
-    /// others is an error, unless this replica `may_replace` it.
-    pub async fn refill(
-        &self,
-        may_replace: bool,
-    ) -> Result<Result<(), OtherBudget>, EngineFailure> {
+    /// Lets the budget fill from now on, if no replica has used it yet: an unknown one is empty. Returns another budget
+    /// of the others, which stays, unless this replica `may_replace` it.
+    pub async fn refill(&self, may_replace: bool) -> Result<Option<OtherBudget>, EngineFailure> {
         let own = lock(&self.budget).limits.to_string();
         let mut script = self.call_script(None, 0);
         script.arg(&own).arg(u8::from(may_replace));
         let answer = self.member.run("call", &script).await?;
-        Ok(match answer.name.as_str() {
-            "other_budget" => Err(OtherBudget {
-                own,
-                other: answer.text(1),
-            }),
-            _ => Ok(()),
-        })
+        let other = (answer.name == "other_budget").then(|| answer.text(1));
+        Ok(other.map(|other| OtherBudget { own, other }))
     }
 
     /// Takes calls that are about no single face.
-    pub async fn take(
-        &self,
-        kind: CallKind,
-        count: usize,
-    ) -> Result<Result<(), Refusal>, EngineFailure> {
+    pub async fn take(&self, kind: CallKind, count: usize) -> Result<Take, EngineFailure> {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let script = self.call_script(Some(kind), count);
         let answer = self.member.run("call", &script).await?;
-        match answer.name.as_str() {
-            "go" => Ok(Ok(())),
-            _ => Ok(Err(Refusal::read(&answer)?)),
-        }
+        Ok(match answer.name.as_str() {
+            "go" => Take::Go,
+            _ => Take::Refused(Refusal::read(&answer)?),
+        })
     }
 
     /// The call that [`SharedAccount::begin`] or [`SharedAccount::take`] took, for the permit that is to refund it.
@@ -295,14 +305,22 @@ impl Lease {
         if self.is_foreign {
             return Ok(Commit::Foreign);
         }
-        let account = self.account.clone();
-        let (base, token) = (self.base, self.token.clone());
+        let (account, token) = (self.account.clone(), self.token.clone());
+        let base = match self.is_granted {
+            true => Base {
+                version: self.base,
+                purges: self.base,
+            },
+            // The call is one of the reserve.
+            false => account.base_without_lease(self.base, entry),
+        };
         let commit = account.commit_on(&self.subject, base, &token, entry, is_new_picture, seen);
         let commit = commit.await?;
         match &commit {
             Commit::Conflict(entry) => self.base = entry.version,
-            Commit::Stored => self.token.clear(),
-            Commit::Forgotten(_) | Commit::Foreign => {}
+            Commit::Removed(version) => self.base = *version,
+            Commit::Stored => self.may_be_held = false,
+            Commit::Forgotten(_) | Commit::Foreign | Commit::PictureMissing => {}
         }
         Ok(commit)
     }
@@ -310,10 +328,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let token = mem::take(&mut self.token);
-        if token.is_empty() {
+        if !self.may_be_held {
             return;
         }
+        let token = mem::take(&mut self.token);
         let (account, subject) = (self.account.clone(), self.subject);
         spawn(async move {
             // Else it ends by itself.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, Value};
 
+use super::link::EngineFailure;
 use crate::{
     avatar::{Outcome, Trouble},
     clock::Timestamp,
@@ -42,6 +43,12 @@ impl Answer {
 
     pub(super) fn text(&self, index: usize) -> String {
         self.rest.get(index).map(text).unwrap_or_default()
+    }
+
+    /// All values.
+    pub(super) fn values<T: FromRedisValue>(self) -> Result<Vec<T>, EngineFailure> {
+        let values = self.rest.into_iter().map(T::from_redis_value);
+        values.collect::<Result<_, _>>().map_err(|_| EngineFailure)
     }
 }
 

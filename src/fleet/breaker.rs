@@ -1,11 +1,11 @@
-//! A breaker: after a few failures in a row, an engine is left alone for a second, so that one that hangs costs no request
-//! its time.
+//! The circuit breaker of the S3 store: after three failures in a row, nothing is sent for a second, so that a store that
+//! hangs does not delay every request. `link.rs` has its own for Redis.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The breaker of one engine.
+/// The circuit breaker of a store.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     /// Failures in a row.
@@ -16,7 +16,7 @@ pub(super) struct Breaker {
     is_down: bool,
 }
 
-/// Whether the engine's state has changed, so that it is worth a line in the log.
+/// Whether the store's state has changed, so that it is worth a line in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
     None,

@@ -7,15 +7,17 @@ use redis::FromRedisValue;
 use super::{
     account::SharedAccount,
     answer::trouble,
-    change_log::{Change, ChangeKind, read_lines},
+    change_log::{Change, ChangeKind, read_lines, wake_waiters},
     link::EngineFailure,
     reading::{Phase, Position},
     scripts,
 };
 use crate::{avatar::Subject, clock::Timestamp};
 
-/// How long a face waits for the catch-up of its account, which is made when the account is.
+/// How long a look-up waits for the first catch-up of its account, which begins when the account is added.
 const START_LIMIT: Duration = Duration::from_secs(2);
+/// The most forgotten faces that one command reads. Each takes some 200 bytes.
+const PART: usize = 1000;
 
 /// The changes that this replica has not applied yet.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ impl SharedAccount {
         self.reading.phase() != Phase::Starting
     }
 
-    /// Waits until that is so, at most `limit` and at most two seconds.
+    /// Waits until faces can be served from the cache, at most `limit` and at most two seconds.
     pub async fn wait_for_begin(&self, limit: Duration) {
         if !self.has_begun() {
             self.reading.wait_for_start(limit.min(START_LIMIT)).await;
@@ -64,7 +66,7 @@ impl SharedAccount {
         }
     }
 
-    /// Waits for another catch-up of the account to end.
+    /// Waits for another catch-up of the account to end, and for changes to be applied.
     pub async fn begin_catch_up(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.reading.catching_up.lock().await
     }
@@ -88,11 +90,19 @@ impl SharedAccount {
         let mut has_gap = answer.name == "gap";
         let mut position = Position::parse(&answer.text(0)).ok_or(EngineFailure)?;
         let forgotten = self.forgotten().await?;
-        let mut changes = Vec::new();
+        let is_new = |kind| Change {
+            account: self.clone(),
+            kind,
+        };
+        // Forgotten faces come first, because they are shown until then.
+        let mut changes: Vec<_> = forgotten.into_iter().map(is_new).collect();
         if !has_gap {
             match self.lines_after(position).await? {
                 // From here on nothing fails, so that no change is lost.
-                Some(lines) => changes = read_lines(self, &lines),
+                Some(lines) => {
+                    wake_waiters(self, &lines);
+                    changes.extend(read_lines(self, &lines));
+                }
                 None => {
                     has_gap = true;
                     position = self.newest().await?.unwrap_or(position);
@@ -102,21 +112,25 @@ impl SharedAccount {
         if has_gap || self.reading.position().is_none() {
             self.reading.set_position(position);
         }
-        self.reading.record_purge(answer.number(5));
+        let purged = answer.number(5);
+        let has_heard_purge = purged <= self.reading.purged();
+        self.reading.record_purge(purged);
         self.reading.set_since(answer.number(6));
+        let has_missed = has_gap;
         has_gap |= self.reading.has_to_compare();
-        let is_new = |kind| Change {
-            account: self.clone(),
-            kind,
-        };
-        if answer.number(1) == 1 {
+        if has_missed && answer.number(1) == 1 && !has_heard_purge {
             changes.push(is_new(ChangeKind::Purged(answer.text(2))));
+        }
+        let lifted_at = answer.number(7);
+        if has_missed && lifted_at > 0 {
+            // Before the pause that is in force, if there is one.
+            let lifted_at = Timestamp::from_millis(lifted_at);
+            changes.push(is_new(ChangeKind::LiftedPause(lifted_at)));
         }
         let pause = answer.millis(3);
         if !pause.is_zero() {
             changes.push(is_new(ChangeKind::Paused(pause, trouble(&answer.text(4)))));
         }
-        changes.extend(forgotten.into_iter().map(is_new));
         Ok(CatchUp { changes, has_gap })
     }
 
@@ -170,15 +184,15 @@ impl SharedAccount {
         }
     }
 
-    /// Tells Redis how far this replica has applied the log, if it does not know. While the account catches up, that is
-    /// done at the end.
+    /// Tells Redis how far this replica has applied the log, if it does not know. While changes are applied, that is done
+    /// at the end.
     pub async fn note_position(&self) {
         if let Ok(_none) = self.reading.catching_up.try_lock() {
             self.note_applied().await;
         }
     }
 
-    /// The same at the end of a catch-up.
+    /// The same for a caller that has just applied all that was read, and has kept a catch-up from beginning.
     pub async fn note_applied(&self) {
         let Some(position) = self.reading.unnoted() else {
             return;
@@ -228,23 +242,46 @@ impl SharedAccount {
         Ok(lines.first().and_then(|line| Position::parse(&line.id)))
     }
 
+    /// The forgotten faces, which are read in parts: all of them may take longer than a command may.
     async fn forgotten(&self) -> Result<Vec<ChangeKind>, EngineFailure> {
         let now = self.member.server_time();
-        let command = redis::cmd("ZRANGEBYSCORE")
-            .arg(self.key("forgotten"))
-            .arg(now.as_millis())
-            .arg("+inf")
-            .arg("WITHSCORES")
-            .take();
-        let value = self.member.link.send("forgotten", &command).await?;
-        let forgotten: Vec<(String, f64)> =
-            FromRedisValue::from_redis_value(value).map_err(|_| EngineFailure)?;
         let change = |(member, until): (String, f64)| {
             let (_, subject) = self.open(&member)?;
             let left = Timestamp::from_millis(until as u64).since(now);
             Some(ChangeKind::Forgotten(subject, left))
         };
-        Ok(forgotten.into_iter().filter_map(change).collect())
+        let (mut changes, mut from) = (Vec::new(), now.as_millis().to_string());
+        loop {
+            let part = self.forgotten_until(&from, "+inf", Some(PART)).await?;
+            let last = part.last().map(|(_, until)| until.to_string());
+            let last = last.filter(|_| part.len() >= PART);
+            changes.extend(part.into_iter().filter_map(change));
+            let Some(last) = last else {
+                return Ok(changes);
+            };
+            // The part may end between faces of one millisecond. A face that is in it already is not forgotten twice.
+            let rest = self.forgotten_until(&last, &last, None).await?;
+            changes.extend(rest.into_iter().filter_map(change));
+            from = format!("({last}");
+        }
+    }
+
+    /// The members of forgotten faces whose times end between these two, and those ends; at most `most`, the earliest
+    /// ones.
+    async fn forgotten_until(
+        &self,
+        from: &str,
+        to: &str,
+        most: Option<usize>,
+    ) -> Result<Vec<(String, f64)>, EngineFailure> {
+        let mut command = redis::cmd("ZRANGEBYSCORE");
+        command.arg(self.key("forgotten")).arg(from).arg(to);
+        command.arg("WITHSCORES");
+        if let Some(most) = most {
+            command.arg("LIMIT").arg(0).arg(most);
+        }
+        let value = self.member.link.send("forgotten", &command).await?;
+        FromRedisValue::from_redis_value(value).map_err(|_| EngineFailure)
     }
 }
 

@@ -44,10 +44,17 @@ enum LogConnection {
 pub enum LogEvent {
     /// There is a new connection. Each account has to catch up, because its log may have been cut or lost meanwhile.
     Connected,
-    /// The changes that were made, in order.
-    Changes(Vec<Change>),
+    /// The logs that have new lines.
+    Lines(Vec<NewLines>),
     /// Redis does not answer.
     Failed,
+}
+
+/// New lines of an account's log, which do not count as read yet.
+#[derive(Debug)]
+pub struct NewLines {
+    account: Arc<SharedAccount>,
+    lines: Vec<StreamId>,
 }
 
 /// A change that a sibling made.
@@ -73,8 +80,8 @@ pub enum ChangeKind {
     Purged(String),
     /// The account pauses, for this long from now.
     Paused(Duration, Trouble),
-    /// The pause was lifted.
-    LiftedPause,
+    /// The pause was lifted. That ends a pause that began until this time of the server's clock.
+    LiftedPause(Timestamp),
     /// The number behind a LID.
     Number(Jid, Jid),
 }
@@ -101,7 +108,7 @@ impl ChangeLog {
         }
     }
 
-    /// The next changes; none if nothing changes for two seconds.
+    /// The next lines; none if nothing changes for two seconds.
     pub async fn next(&mut self) -> LogEvent {
         let event = time::timeout(LIMIT, self.try_next()).await;
         match event {
@@ -141,42 +148,59 @@ impl ChangeLog {
             .count(BATCH);
         let reply: RedisResult<Option<StreamReadReply>> =
             connection.xread_options(&keys, &ids, &options).await;
-        let mut changes = Vec::new();
+        let mut new = Vec::new();
         for stream in reply.ok()?.unwrap_or_default().keys {
             let at = keys.iter().position(|key| *key == stream.key);
             // Else it is the stream that only ends the wait.
             if let Some(account) = at.and_then(|at| accounts.get(at)) {
-                changes.extend(read_lines(account, &stream.ids));
+                new.push(NewLines::of(account, stream.ids));
             }
         }
-        Some(LogEvent::Changes(changes))
+        Some(LogEvent::Lines(new))
     }
 
     /// Reads the logs in a cluster, where no command can wait for changes of several accounts.
     async fn poll(&self) -> Option<LogEvent> {
         let accounts = self.fleet.accounts();
         let has_waiters = accounts.iter().any(|account| account.waiters.are_there());
-        let mut read = Vec::new();
+        let mut new: Vec<NewLines> = Vec::new();
         for account in &accounts {
             let Some(position) = account.reading.position() else {
                 continue;
             };
             match account.lines_after(position).await {
-                Ok(Some(lines)) => read.push((account, lines)),
+                Ok(Some(lines)) if lines.is_empty() => {}
+                Ok(Some(lines)) => new.push(NewLines::of(account, lines)),
                 Ok(None) => account.reading.fall_behind(),
                 // The lines that were read before have to be applied.
-                Err(EngineFailure) if read.is_empty() => return None,
+                Err(EngineFailure) if new.is_empty() => return None,
                 Err(EngineFailure) => break,
             }
         }
-        // Without a wait in between, so that no change is lost.
-        let read = read.into_iter();
-        let changes = read.flat_map(|(account, lines)| read_lines(account, &lines));
-        let changes: Vec<_> = changes.collect();
-        if changes.is_empty() {
+        if new.is_empty() {
             time::sleep(if has_waiters { SHORT_POLL } else { POLL }).await;
         }
-        Some(LogEvent::Changes(changes))
+        Some(LogEvent::Lines(new))
+    }
+}
+
+impl NewLines {
+    /// Wakes the fetches that wait for a face in these lines.
+    fn of(account: &Arc<SharedAccount>, lines: Vec<StreamId>) -> Self {
+        wake_waiters(account, &lines);
+        let account = account.clone();
+        Self { account, lines }
+    }
+
+    /// The account.
+    pub fn account(&self) -> Arc<SharedAccount> {
+        self.account.clone()
+    }
+
+    /// The changes of siblings, in order. They count as read from now on, so the caller has to apply them, and lets no
+    /// catch-up of the account run meanwhile: that would tell Redis that they are applied.
+    pub fn read(self) -> Vec<Change> {
+        read_lines(&self.account, &self.lines)
     }
 }
 
@@ -217,6 +241,7 @@ pub(super) fn read_lines(account: &Arc<SharedAccount>, lines: &[StreamId]) -> Ve
         if let Some(position) = Position::parse(&line.id) {
             account.reading.set_position(position);
             let lag = now.since(Timestamp::from_millis(position.0));
+            account.reading.set_lag(lag);
             account.member.metrics.fleet().set_lag(lag);
         }
         changes.extend(read(account, line, now));
@@ -224,17 +249,25 @@ pub(super) fn read_lines(account: &Arc<SharedAccount>, lines: &[StreamId]) -> Ve
     changes
 }
 
-/// The change that a line of the log says, if it is a sibling's. Wakes the fetches that wait for the face.
+/// Wakes the fetches that wait for a face in these lines.
+pub(super) fn wake_waiters(account: &SharedAccount, lines: &[StreamId]) {
+    if !account.waiters.are_there() {
+        return;
+    }
+    let field = |line: &StreamId, name: &str| line.map.get(name).map(text).unwrap_or_default();
+    for line in lines.iter().filter(|line| field(line, "kind") != "lid") {
+        if let Some((face, _)) = account.open(&field(line, "face")) {
+            account.waiters.wake(&face);
+        }
+    }
+}
+
+/// The change that a line of the log says, if it is a sibling's.
 fn read(account: &Arc<SharedAccount>, line: &StreamId, now: Timestamp) -> Option<Change> {
     let field = |name: &str| line.map.get(name).map(text).unwrap_or_default();
     let opened = account.open(&field("face"));
     let (kind, value) = (field("kind"), field("value"));
     let value: u64 = value.parse().unwrap_or_default();
-    if let Some((face, _)) = &opened
-        && kind != "lid"
-    {
-        account.waiters.wake(face);
-    }
     if kind == "purge" {
         account.reading.record_purge(value);
     }
@@ -249,7 +282,7 @@ fn read(account: &Arc<SharedAccount>, line: &StreamId, now: Timestamp) -> Option
         "remove" => ChangeKind::Removed(subject?, value),
         "purge" => ChangeKind::Purged(field("text")),
         "pause" => ChangeKind::Paused(left, trouble(&field("text"))),
-        "lift" => ChangeKind::LiftedPause,
+        "lift" => ChangeKind::LiftedPause(Timestamp::from_millis(value)),
         "lid" => match (subject?, account.open(&field("text"))?.1) {
             (Subject::Chat(lid), Subject::Chat(number)) => ChangeKind::Number(lid, number),
             _ => return None,

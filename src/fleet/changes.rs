@@ -1,4 +1,4 @@
-//! The changes that this replica makes beside fetches, and that its siblings hear of.
+//! Publishes this replica's changes that are not fetches, such as a purge, in the account's log, which its siblings read.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,12 +18,12 @@ use crate::{
     clock::Timestamp,
 };
 
-/// How many of the replicas that live have forgotten a face.
+/// How many of the live replicas have forgotten a face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread {
     /// Those that have applied it.
     pub applied: usize,
-    /// All that live.
+    /// All live replicas.
     pub of: usize,
 }
 
@@ -33,6 +33,8 @@ pub struct LoggedChange(Position);
 
 /// For this long after the first note, a replica without one may have the account.
 const NEW: Duration = Duration::from_secs(30);
+/// A pause that began so soon after it was lifted ends, too: a replica does not know the server's clock exactly.
+const LIFT_SLACK: Duration = Duration::from_secs(1);
 /// How often the siblings' positions are looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -79,9 +81,17 @@ impl SharedAccount {
             .map(|_| ())
     }
 
-    /// Ends the pause of the account for all.
-    pub async fn lift_pause(&self) -> Result<(), EngineFailure> {
-        self.change("lift", None, 0, "").await.map(|_| ())
+    /// Ends the pause of the account for all, unless it began after `lifted_at` on the server's clock.
+    pub async fn lift_pause(&self, lifted_at: Timestamp) -> Result<(), EngineFailure> {
+        let until = lifted_at + LIFT_SLACK;
+        self.change("lift", None, until.as_millis(), "")
+            .await
+            .map(|_| ())
+    }
+
+    /// The time of the server's clock, as far as it is known.
+    pub fn server_time(&self) -> Timestamp {
+        self.member.server_time()
     }
 
     /// Tells all the number behind a LID.
@@ -123,7 +133,7 @@ impl SharedAccount {
         Ok(value != redis::Value::Nil)
     }
 
-    /// Waits until all replicas that live have applied a change, at most `limit`.
+    /// Waits until all live replicas have applied a change, at most `limit`.
     pub async fn wait_until_applied(
         &self,
         change: LoggedChange,

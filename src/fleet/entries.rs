@@ -1,8 +1,7 @@
 //! The entries and pictures of an account in Redis: reads and stores them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use redis::FromRedisValue;
 use serde_json::Map;
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
     exchange::Commit,
     face::Face,
     link::EngineFailure,
-    pictures::PictureName,
+    pictures::{PictureName, picture_value},
     scripts,
     shared_entry::{FORMAT, SharedEntry},
 };
@@ -32,18 +31,46 @@ pub enum SharedFace {
     Foreign,
 }
 
+/// What an entry is based on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Base {
+    /// The version of the fleet's entry that it takes into account.
+    pub(super) version: u64,
+    /// The version after which it takes no purge into account.
+    pub(super) purges: u64,
+}
+
+/// The scripts make versions that begin at this many times the server's milliseconds.
+const VERSIONS_PER_MILLI: u64 = 4;
+/// How exactly the server's clock is known.
+const CLOCK_SLACK: Duration = Duration::from_secs(5);
+
 impl SharedAccount {
-    /// Stores an entry that no lease was needed for.
+    /// Stores an entry that no lease was needed for. It is based on the fleet's entry of version `base`, which this replica
+    /// had when it had `entry`.
     pub async fn commit(
         &self,
         subject: &Subject,
+        base: u64,
         entry: &Entry,
         is_new_picture: bool,
         seen: Option<Observation>,
     ) -> Result<Commit, EngineFailure> {
-        let base = self.versions.of(&self.face(subject));
+        let base = self.base_without_lease(base, entry);
         self.commit_on(subject, base, "", entry, is_new_picture, seen)
             .await
+    }
+
+    /// What an entry is based on that no lease was needed for. A purge from before its picture came does not count, also
+    /// if this replica has not heard of it.
+    pub(super) fn base_without_lease(&self, version: u64, entry: &Entry) -> Base {
+        let picture = entry.picture.as_ref();
+        let since = picture.map_or(entry.last.answer_asked_at, |stored| stored.changed_at);
+        let since = self.member.offset().to_server(since).as_millis();
+        Base {
+            version,
+            purges: version.max(since.saturating_mul(VERSIONS_PER_MILLI)),
+        }
     }
 
     /// The fleet's state of a face.
@@ -57,14 +84,12 @@ impl SharedAccount {
         &self,
         subjects: &[Subject],
     ) -> Result<Vec<SharedFace>, EngineFailure> {
-        let keys = subjects.iter().map(|subject| {
-            let face = self.face(subject);
-            self.face_key("entry", &face)
-        });
-        let command = redis::cmd("MGET").arg(keys.collect::<Vec<_>>()).take();
-        let values = self.member.link.send("get", &command).await?;
-        let texts: Vec<Option<String>> =
-            FromRedisValue::from_redis_value(values).map_err(|_| EngineFailure)?;
+        let mut script = scripts::READ.prepare_invoke();
+        for subject in subjects {
+            script.key(self.face_key("entry", &self.face(subject)));
+        }
+        let answer = self.member.run("get", &script).await?;
+        let texts: Vec<Option<String>> = answer.values()?;
         let read = |text: Option<String>| match text {
             Some(text) => self.read(&text),
             None => SharedFace::Absent,
@@ -121,10 +146,16 @@ impl SharedAccount {
         self.versions.of(&self.face(subject))
     }
 
+    /// Whether a version is one that the server's clock has not come to yet: a server with another clock has made it.
+    pub fn is_ahead_of_clock(&self, version: u64) -> bool {
+        let now = self.member.server_time() + CLOCK_SLACK;
+        version > now.as_millis().saturating_mul(VERSIONS_PER_MILLI)
+    }
+
     pub(super) async fn commit_on(
         &self,
         subject: &Subject,
-        base: u64,
+        base: Base,
         token: &str,
         entry: &Entry,
         is_new_picture: bool,
@@ -132,7 +163,12 @@ impl SharedAccount {
     ) -> Result<Commit, EngineFailure> {
         let face = self.face(subject);
         let commit = self.try_commit(&face, base, token, entry, is_new_picture, seen);
-        let commit = commit.await;
+        let mut commit = commit.await;
+        if let Ok(Commit::PictureMissing) = commit {
+            // The picture that the entry confirms has gone.
+            let again = self.try_commit(&face, base, token, entry, true, seen);
+            commit = again.await;
+        }
         match &commit {
             Ok(Commit::Conflict(_)) => self.member.metrics.fleet().record_conflict(),
             Err(EngineFailure) => self.record_differing(*subject),
@@ -144,7 +180,7 @@ impl SharedAccount {
     async fn try_commit(
         &self,
         face: &Face,
-        base: u64,
+        base: Base,
         token: &str,
         entry: &Entry,
         is_new_picture: bool,
@@ -153,11 +189,14 @@ impl SharedAccount {
         let pictures = &self.member.pictures;
         let name = self.picture_name(face);
         let picture = entry.picture.as_ref().map(|stored| &stored.picture);
-        if let Some(picture) = picture.filter(|_| is_new_picture) {
+        let new_picture = picture.filter(|_| is_new_picture);
+        if let Some(picture) = new_picture {
             pictures.put(&name, picture).await?;
         }
+        let is_beside = pictures.is_beside_entries();
         let digest = picture.map(|picture| picture.digest().short());
-        let digest = digest.filter(|_| pictures.is_beside_entries());
+        let digest = digest.filter(|_| is_beside);
+        let value = new_picture.filter(|_| is_beside).map(picture_value);
         let unknown = self
             .versions
             .unknown(face)
@@ -171,35 +210,34 @@ impl SharedAccount {
             .key(self.key("log"))
             .key(self.face_key("picture", face))
             .arg(face.member())
-            .arg(base)
+            .arg(base.version)
             .arg(token)
             .arg(SharedEntry::encode(entry, &unknown, self.member.offset()))
             .arg(millis(self.member.keep_entries))
             .arg(digest.as_deref().unwrap_or_default())
             .arg(&self.member.id)
             .arg(FORMAT)
-            .arg(observation_text(seen));
+            .arg(observation_text(seen))
+            .arg(base.purges)
+            .arg(value.unwrap_or_default());
         let answer = self.member.run("commit", &script).await?;
-        let is_missing = answer.number(1) == 1;
         match answer.name.as_str() {
             "stored" => {
                 self.versions.record_own(face.clone(), answer.number(0));
-                if let Some(picture) = picture.filter(|_| is_missing) {
-                    // The picture that the entry confirms has gone.
-                    pictures.put(&name, picture).await?;
-                }
-                if base > 0
-                    && let Some(picture) = picture.filter(|_| is_new_picture)
+                if base.version > 0
+                    && let Some(picture) = new_picture
                 {
                     self.delete_replaced(name, picture.digest());
                 }
                 Ok(Commit::Stored)
             }
             "conflict" => Ok(Commit::Conflict(self.decode(&answer)?)),
+            "removed" => Ok(Commit::Removed(answer.number(0))),
             "foreign" => Ok(Commit::Foreign),
+            "picture_missing" => Ok(Commit::PictureMissing),
             _ => {
-                if is_new_picture {
-                    // It was stored a moment ago. If that fails, the store's own rule for old objects deletes it.
+                if is_new_picture && !is_beside {
+                    // The picture was stored a moment ago. If this fails, the bucket's lifecycle rule deletes it later.
                     let _ = pictures.forget(&name).await;
                 }
                 Ok(Commit::Forgotten(answer.millis(0)))

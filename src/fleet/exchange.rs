@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{
-    account::Lease,
     answer::{Answer, trouble},
     link::EngineFailure,
     shared_entry::SharedEntry,
@@ -26,15 +25,15 @@ pub enum Seek {
     Any,
     /// A newer one than this replica has.
     Newer,
-    /// None: the vendor is to be asked.
-    Nothing,
+    /// A newer one than this version, which it could not take.
+    After(u64),
 }
 
 /// The fleet's answer to a fetch that begins.
 #[derive(Debug)]
 pub enum Begin {
-    /// The vendor may be asked.
-    Go(Lease),
+    /// The vendor may be asked: the lease is held.
+    Go,
     /// No replica knows the face, and the caller wanted no call.
     NoCall,
     /// A sibling asks the vendor, for at most this long.
@@ -44,6 +43,15 @@ pub enum Begin {
     /// The face is forgotten for this long.
     Forgotten(Duration),
     /// No call now.
+    Refused(Refusal),
+}
+
+/// The fleet's answer to a replica that takes calls without a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// The calls may be made.
+    Go,
+    /// No calls now.
     Refused(Refusal),
 }
 
@@ -63,10 +71,14 @@ pub enum Commit {
     Stored,
     /// This entry is to be taken into account first.
     Conflict(SharedEntry),
+    /// A hard purge has removed the fleet's entry since the fetch began, at this version.
+    Removed(u64),
     /// The face was forgotten, for this long.
     Forgotten(Duration),
     /// The fleet has an entry of another format, which stays.
     Foreign,
+    /// The picture that the entry confirms is not beside the entries any more. It is to be sent as a new one.
+    PictureMissing,
 }
 
 impl Refusal {

@@ -74,28 +74,50 @@ struct State {
     living: u64,
     /// Since when Redis knows the fleet.
     since: Option<u64>,
-    /// The replicas that lived before Redis lost its memory, and until when some of them may not have been heard of again.
+    /// How many replicas were live before Redis was flushed, and until when heartbeats of some may still be missing.
     lived: (u64, Moment),
-    has_warned: bool,
+    /// The answer to the last renewal.
+    renewal: Renewal,
 }
 
 /// The answer to a renewal of the membership.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Renewal {
     /// This replica is a member.
+    #[default]
     Member,
+    /// It is one without a number, and so without a reserve.
+    WithoutNumber,
     /// The fleet has another secret.
     OtherSecret,
-    /// The replicas that live divide the budgets otherwise.
+    /// The live replicas divide the budgets otherwise.
     OtherDivision(String),
-    /// As many replicas live as there are shares.
+    /// As many replicas are live as there are shares.
     Full,
+}
+
+/// What a replica asks of the fleet. One that serves faces already is counted with the live ones in any case.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    Join,
+    Stay,
+    Leave,
+}
+
+impl Purpose {
+    fn text(self) -> &'static str {
+        match self {
+            Purpose::Join => "join",
+            Purpose::Stay => "stay",
+            Purpose::Leave => "leave",
+        }
+    }
 }
 
 /// The lease of a number, and when another replica may have it: the clocks of two machines do not run alike.
 const LEASE: Duration = Duration::from_secs(6 * 3600);
 const HOLD: Duration = Duration::from_secs(12 * 3600);
-/// A replica that was not heard of for this long does not live; `replica.lua` says so, too.
+/// A replica without a heartbeat for this long is not live. `replica.lua` has the same time.
 const SILENCE: Duration = Duration::from_secs(30);
 /// The smallest change of the distance of the clocks that counts. Less is the time that a message takes.
 const CLOCK_STEP: u64 = 250;
@@ -128,7 +150,6 @@ impl Member {
             None => Arc::new(RedisPictures {
                 link: link.clone(),
                 fleet: settings.name.clone(),
-                keep: keep_entries,
             }),
         };
         Ok(Self {
@@ -165,19 +186,24 @@ impl Member {
         Ok(answer)
     }
 
-    /// Renews the membership, and with it the number.
-    pub(super) async fn renew(&self) -> Result<Renewal, EngineFailure> {
+    /// Renews the membership, and with it the number. A replica that is refused has no number any more.
+    pub(super) async fn renew(&self, purpose: Purpose) -> Result<Renewal, EngineFailure> {
         let sent_at = self.clock.moment();
-        let answer = self.run("replica", &self.membership(false)).await?;
-        match answer.name.as_str() {
-            "other_secret" => return Ok(Renewal::OtherSecret),
-            "other_division" => return Ok(Renewal::OtherDivision(answer.text(2))),
-            "full" => return Ok(Renewal::Full),
-            _ => {}
-        }
+        let answer = self.run("replica", &self.membership(purpose)).await?;
+        let renewal = match answer.name.as_str() {
+            "other_secret" => Renewal::OtherSecret,
+            "other_division" => Renewal::OtherDivision(answer.text(2)),
+            "full" => Renewal::Full,
+            _ if answer.number(0) == 0 => Renewal::WithoutNumber,
+            _ => Renewal::Member,
+        };
         let mut state = lock(&self.state);
-        let has_number = answer.number(0) > 0;
+        let has_number = renewal == Renewal::Member;
         state.number_until = has_number.then(|| sent_at + LEASE);
+        state.renewal = renewal.clone();
+        if !matches!(renewal, Renewal::Member | Renewal::WithoutNumber) {
+            return Ok(renewal);
+        }
         let since = Some(answer.number(2));
         if state.since.is_some() && state.since != since {
             state.lived = (state.living.max(state.lived.0), sent_at + SILENCE);
@@ -185,14 +211,12 @@ impl Member {
         state.since = since;
         state.living = answer.number(1);
         self.metrics.fleet().set_replicas(state.living);
-        if !has_number && !state.has_warned {
-            tracing::warn!(
-                replicas = self.replicas,
-                "every number of the fleet is taken by replicas that live or ended without a proper stop, so this one has no reserve for up to 12 hours; raise fleet.replicas on all of them if that happens often"
-            );
-        }
-        state.has_warned = !has_number;
-        Ok(Renewal::Member)
+        Ok(renewal)
+    }
+
+    /// The answer to the last renewal.
+    pub(super) fn last_renewal(&self) -> Renewal {
+        lock(&self.state).renewal.clone()
     }
 
     /// How the budgets are divided, as replicas compare it.
@@ -211,7 +235,7 @@ impl Member {
         FromRedisValue::from_redis_value(value).map_err(|_| EngineFailure)
     }
 
-    /// The replicas that live.
+    /// The live replicas.
     pub(super) async fn living(&self) -> Result<HashSet<String>, EngineFailure> {
         let command = redis::cmd("HGETALL")
             .arg(self.fleet_key("heartbeats"))
@@ -224,12 +248,12 @@ impl Member {
         Ok(living.map(|(id, _)| id).collect())
     }
 
-    /// The replicas that lived when the membership was last renewed, this one among them.
+    /// The replicas that were live when the membership was last renewed, this one among them.
     pub(super) fn last_living(&self) -> u64 {
         lock(&self.state).living.max(1)
     }
 
-    /// The least number of replicas that may live, given those that are known to.
+    /// A lower bound of the number of live replicas, given those with a heartbeat.
     pub(super) fn least_living(&self, known: &HashSet<String>) -> u64 {
         let state = lock(&self.state);
         if !known.contains(&self.id) {
@@ -266,7 +290,7 @@ impl Member {
     pub(super) async fn leave(&self) {
         lock(&self.state).number_until = None;
         // Else another replica gets it after half a day.
-        let _ = self.run("replica", &self.membership(true)).await;
+        let _ = self.run("replica", &self.membership(Purpose::Leave)).await;
     }
 
     pub(super) fn has_number(&self, now: Moment) -> bool {
@@ -292,7 +316,7 @@ impl Member {
         format!("{}:{number}", self.process)
     }
 
-    fn membership(&self, leaves: bool) -> ScriptInvocation<'static> {
+    fn membership(&self, purpose: Purpose) -> ScriptInvocation<'static> {
         let mut script = scripts::REPLICA.prepare_invoke();
         script
             .key(self.fleet_key("settings"))
@@ -302,7 +326,7 @@ impl Member {
             .arg(self.replicas)
             .arg(u64::try_from(HOLD.as_millis()).unwrap_or(u64::MAX))
             .arg(&self.secret)
-            .arg(u8::from(leaves))
+            .arg(purpose.text())
             .arg(self.reserve);
         script
     }

@@ -11,7 +11,7 @@ use tokio::{sync::Notify, time};
 use super::{
     account::{OtherBudget, SharedAccount},
     link::ConnectError,
-    member::{Member, Renewal, Replica, new_id},
+    member::{Member, Purpose, Renewal, Replica, new_id},
     s3::{S3Pictures, S3Problem, S3Settings},
     settings::Settings,
 };
@@ -51,7 +51,7 @@ pub enum FleetError {
         "the fleet {0} has another fleet.secret on this Redis; give all its replicas the same one, or this one another fleet.name"
     )]
     OtherSecret(String),
-    /// The replicas that live divide the budgets otherwise.
+    /// The live replicas divide the budgets otherwise.
     #[error(
         "the replicas of the fleet {fleet} have {theirs}, and this one {own}; give all of them the same fleet.replicas and fleet.reserve, or stop the others first"
     )]
@@ -63,7 +63,7 @@ pub enum FleetError {
         /// That of the others.
         theirs: String,
     },
-    /// As many replicas live as there are shares of the reserve.
+    /// As many replicas are live as there are shares of the reserve.
     #[error(
         "the fleet {fleet} has {replicas} replicas already, which is fleet.replicas; raise it on all of them, also for the one more that a rolling update starts"
     )]
@@ -73,7 +73,7 @@ pub enum FleetError {
         /// The most replicas.
         replicas: u32,
     },
-    /// The replicas that live have another budget for an account.
+    /// The live replicas have another budget for an account.
     #[error(
         "the replicas of the fleet {fleet} have {} for the account of {instance}, and this one {}; give all of them the same budget: reload the others with it, or stop them, before this one starts", budgets.other, budgets.own
     )]
@@ -92,6 +92,8 @@ const ATTEMPTS: usize = 3;
 /// The seconds after which the membership is renewed.
 const RENEWAL: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
+/// Why a member has no number.
+const NO_NUMBER: &str = "every number of the fleet is taken by replicas that live or ended without a proper stop, so this one has no reserve for up to 12 hours; raise fleet.replicas on all of them if that happens often";
 
 impl Fleet {
     /// A name for a replica that has none yet.
@@ -121,8 +123,9 @@ impl Fleet {
         }
         // The first script takes longer: Redis does not have it yet.
         for _ in 0..ATTEMPTS {
-            if let Ok(renewal) = fleet.member.renew().await {
-                fleet.accept(renewal)?;
+            if let Ok(renewal) = fleet.member.renew(Purpose::Join).await {
+                fleet.accept(renewal.clone())?;
+                fleet.report(&Renewal::Member, renewal);
                 break;
             }
             if fleet.member.link.is_refused() {
@@ -135,7 +138,7 @@ impl Fleet {
     fn accept(&self, renewal: Renewal) -> Result<(), FleetError> {
         let (fleet, replicas) = (self.member.fleet.clone(), self.member.replicas);
         match renewal {
-            Renewal::Member => Ok(()),
+            Renewal::Member | Renewal::WithoutNumber => Ok(()),
             Renewal::OtherSecret => Err(FleetError::OtherSecret(fleet)),
             Renewal::OtherDivision(theirs) => Err(FleetError::OtherDivision {
                 fleet,
@@ -146,7 +149,30 @@ impl Fleet {
         }
     }
 
-    /// Lets the budget of an account fill from now on. An error if the replicas that live have another budget for it.
+    /// What keeps this replica from being a whole member, as the last renewal says.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.explain(self.member.last_renewal())
+    }
+
+    fn explain(&self, renewal: Renewal) -> Option<String> {
+        match renewal {
+            Renewal::WithoutNumber => Some(NO_NUMBER.to_owned()),
+            other => self.accept(other).err().map(|error| error.to_string()),
+        }
+    }
+
+    /// Logs a renewal that is not like the one before.
+    fn report(&self, before: &Renewal, renewal: Renewal) {
+        if *before == renewal {
+            return;
+        }
+        match self.explain(renewal) {
+            Some(why) => tracing::warn!(why, "this replica is no whole member of the fleet"),
+            None => tracing::info!("this replica is a whole member of the fleet again"),
+        }
+    }
+
+    /// Lets the budget of an account fill from now on. An error if the live replicas have another budget for it.
     pub async fn check_budget(
         &self,
         account: &SharedAccount,
@@ -154,12 +180,12 @@ impl Fleet {
     ) -> Result<(), FleetError> {
         let is_alone = self.member.last_living() == 1;
         match account.refill(is_alone).await {
-            Ok(Err(budgets)) => Err(FleetError::OtherBudget {
+            Ok(Some(budgets)) => Err(FleetError::OtherBudget {
                 fleet: self.member.fleet.clone(),
                 instance: instance.to_owned(),
                 budgets,
             }),
-            Ok(Ok(())) | Err(_) => Ok(()),
+            Ok(None) | Err(_) => Ok(()),
         }
     }
 
@@ -174,7 +200,7 @@ impl Fleet {
         if let Some(known) = accounts.get(&name).and_then(Weak::upgrade) {
             if known.set_limits(limits) {
                 let account = known.clone();
-                // A reload decides for all.
+                // A reload replaces the budget of the whole fleet.
                 tokio::spawn(async move { account.refill(true).await });
             }
             return known;
@@ -225,16 +251,24 @@ impl Fleet {
         self.member.link.is_up()
     }
 
+    /// Makes a connection, if there is none.
+    pub async fn connect(&self) {
+        // The next command reports the trouble.
+        let _ = self.member.link.connect().await;
+    }
+
     /// Renews the membership for ever.
     pub async fn stay(&self) {
         loop {
             // A connection takes longer than a command may, so none is made for a command alone.
             for _ in 0..RENEWAL {
                 time::sleep(SECOND).await;
-                // The next command reports the trouble.
-                let _ = self.member.link.connect().await;
+                self.connect().await;
             }
-            let _ = self.member.renew().await;
+            let before = self.member.last_renewal();
+            if let Ok(renewal) = self.member.renew(Purpose::Stay).await {
+                self.report(&before, renewal);
+            }
         }
     }
 

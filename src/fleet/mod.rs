@@ -1,7 +1,6 @@
 //! A fleet: several replicas share an account's faces and its budget through Redis.
 //!
-//! Only a fetch uses it, so a face that is in memory or on the local disk costs no call to it, and without `[fleet]`
-//! nothing of this module runs.
+//! A hit in memory or on the local disk sends nothing to Redis. Without `[fleet]`, nothing of this module runs.
 //!
 //! 1. A fetch begins ([`SharedAccount::begin`]): one script finds a sibling's newer entry, a sibling that asks the vendor
 //!    just now, a pause, or takes a call from the budget and leases the face.
@@ -30,7 +29,7 @@
 //! * `shared_entry`: an entry as it lies in Redis
 //! * `pictures`: the store for the bytes of pictures
 //! * `s3/`: pictures in an S3 store
-//! * `breaker`: leaves an engine that fails alone for a moment
+//! * `breaker`: the circuit breaker of the S3 store
 //! * `face`: the names of faces in Redis
 //! * `reserve`: how a budget is divided
 //! * `waiters`: the fetches that wait for a sibling's
@@ -43,12 +42,13 @@
 //!
 //! # In Redis
 //!
-//! Keys begin with `fp:NAME:{ACCOUNT}:`; the braces keep an account's keys in one slot of a cluster.
+//! Keys begin with `fp:NAME:{ACCOUNT}:`; the braces keep an account's keys in one slot of a cluster. The fleet's own keys
+//! are `fp:NAME:{fleet}:settings`, `numbers`, `heartbeats` and `wake:REPLICA` (`member.rs`).
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `account` | hash | buckets, calls of the day, pause, time of the last purge of all, since when `readers` is noted |
-//! | `entry:FACE` | string | 14 hexadecimal digits of version, then JSON; expires |
+//! | `account` | hash | buckets, calls of the day, pause and the last lift of one, time of the last purge of all, since when `readers` is noted |
+//! | `entry:FACE` | string | 14 hexadecimal digits of version, then JSON, or nothing after a hard purge; expires |
 //! | `picture:FACE` | string | 32 digits of digest, then the bytes; expires |
 //! | `lease:FACE` | string | the token of the fetch that asks the vendor; expires |
 //! | `forgotten` | sorted set | forgotten faces, by the time until which they are not asked for |
@@ -92,7 +92,7 @@ pub use change_log::{Change, ChangeKind, ChangeLog, LogEvent};
 pub use changes::{LoggedChange, Spread};
 pub use entries::SharedFace;
 pub use examination::{Examination, examine};
-pub use exchange::{Begin, CallKind, Commit, Refusal, Seek};
+pub use exchange::{Begin, CallKind, Commit, Refusal, Seek, Take};
 pub use link::EngineFailure;
 pub use member::Replica;
 pub use membership::{Fleet, FleetError};

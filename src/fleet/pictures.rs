@@ -1,7 +1,7 @@
 //! The store for the bytes of pictures that the replicas share. An entry names its picture by the digest; the reader of
 //! the bytes compares them with it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::avatar::{Digest, Picture};
 /// references.
 #[async_trait]
 pub trait PictureStore: fmt::Debug + Send + Sync {
-    /// Stores a picture of a face, before an entry names it.
+    /// Stores a picture of a face, before an entry names it. One that lies beside the entry is stored with it instead.
     async fn put(&self, name: &PictureName, picture: &Picture) -> Result<(), EngineFailure>;
 
     /// The bytes of the picture with this digest, as far as the store knows.
@@ -42,7 +42,10 @@ pub trait PictureStore: fmt::Debug + Send + Sync {
     /// Whether the engine answers.
     fn is_up(&self) -> bool;
 
-    /// Whether the pictures lie beside the entries, so that the scripts can renew and delete them.
+    /// Asks an engine that has not answered whether it does again, where no request may do so for long.
+    async fn look_again(&self) {}
+
+    /// Whether the pictures lie beside the entries, so that the scripts store, renew and delete them.
     fn is_beside_entries(&self) -> bool {
         false
     }
@@ -62,8 +65,6 @@ pub struct PictureName {
 pub(super) struct RedisPictures {
     pub(super) link: Arc<Link>,
     pub(super) fleet: String,
-    /// How long a picture lasts.
-    pub(super) keep: Duration,
 }
 
 /// The digits of a digest before the bytes.
@@ -75,6 +76,11 @@ impl RedisPictures {
     }
 }
 
+/// The value of a picture in Redis.
+pub(super) fn picture_value(picture: &Picture) -> Vec<u8> {
+    [picture.digest().short().as_bytes(), picture.bytes()].concat()
+}
+
 /// The key of the picture of a face in Redis.
 pub(super) fn picture_key(fleet: &str, name: &PictureName) -> String {
     let PictureName { account, face } = name;
@@ -83,16 +89,9 @@ pub(super) fn picture_key(fleet: &str, name: &PictureName) -> String {
 
 #[async_trait]
 impl PictureStore for RedisPictures {
-    async fn put(&self, name: &PictureName, picture: &Picture) -> Result<(), EngineFailure> {
-        let value = [picture.digest().short().as_bytes(), picture.bytes()].concat();
-        let keep = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
-        let command = redis::cmd("SET")
-            .arg(self.key(name))
-            .arg(value)
-            .arg("PX")
-            .arg(keep)
-            .take();
-        self.link.send("put", &command).await.map(|_| ())
+    async fn put(&self, _name: &PictureName, _picture: &Picture) -> Result<(), EngineFailure> {
+        // A commit stores it together with the entry: a picture that came too late must not replace another one.
+        Ok(())
     }
 
     async fn get(

@@ -27,7 +27,7 @@ pub struct ProbedAccount {
 /// The result, if nothing is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {
-    /// The other replicas that live.
+    /// The other live replicas.
     pub living: usize,
     /// The keys of the engines that cannot be reached from here, and the reasons.
     pub unreachable: Vec<(&'static str, String)>,
@@ -81,7 +81,7 @@ pub async fn probe(
     Ok(probe)
 }
 
-/// Compares secret, division and budgets with those of the replicas that live. Returns how many do.
+/// Compares secret, division and budgets with those of the live replicas. Returns their number.
 async fn fit(member: &Member, accounts: &[ProbedAccount]) -> Result<usize, Misfit> {
     let fleet = member.fleet.clone();
     let [secret, division] = member.stored_settings().await?;

@@ -19,6 +19,8 @@ pub(super) struct Reading {
     has_begun: Notify,
     /// The last change that was read, and the last one that Redis knows to be applied here.
     positions: Mutex<(Option<Position>, Option<Position>)>,
+    /// How old the last change was when it was read.
+    lag: Mutex<Option<Duration>>,
     /// The version of the last purge of all faces that was heard of.
     purged: AtomicU64,
     /// Since when Redis has notes of positions, in its milliseconds; 0 if that is not known. It changes with a flush.
@@ -27,7 +29,7 @@ pub(super) struct Reading {
     is_behind: AtomicBool,
     /// Whether all entries have to be compared with Redis.
     has_to_compare: AtomicBool,
-    /// Held while the account catches up.
+    /// Held while the account catches up, and while changes that were read are applied.
     pub(super) catching_up: tokio::sync::Mutex<()>,
 }
 
@@ -84,6 +86,14 @@ impl Reading {
 
     pub(super) fn set_position(&self, position: Position) {
         lock(&self.positions).0 = Some(position);
+    }
+
+    pub(super) fn lag(&self) -> Option<Duration> {
+        *lock(&self.lag)
+    }
+
+    pub(super) fn set_lag(&self, lag: Duration) {
+        *lock(&self.lag) = Some(lag);
     }
 
     /// The position that Redis is to be told of, if it does not know it.

@@ -46,7 +46,7 @@ struct Bucket {
     at: Moment,
 }
 
-const DAY: u64 = 24 * 3600;
+const DAY: u64 = 24 * 3600 * 1000;
 
 /// Divides a budget. Where the replicas' whole calls would leave Redis less than half of a burst, there is no reserve.
 pub(super) fn divide(
@@ -115,9 +115,10 @@ impl SharedLimits {
 impl Reserve {
     /// Takes a call. `now` is the server's time as far as this replica knows it.
     pub(super) fn take(&mut self, with_refresh: bool, at: Moment, now: Timestamp) -> bool {
-        let day = now.as_secs() / DAY;
+        let day = now.as_millis() / DAY;
         if self.today.0 < day {
-            self.today = (day, 0);
+            let is_first = self.today.0 == 0;
+            self.today = (day, if is_first { self.lost(now) } else { 0 });
         }
         let is_over = self.daily.is_some_and(|most| self.today.1 >= most);
         let (calls, refreshes) = (self.calls.refill(at), self.refreshes.refill(at));
@@ -130,6 +131,14 @@ impl Reserve {
         }
         self.today.1 += 1;
         true
+    }
+
+    /// The calls that count as made on the day of the start: a process before may have made them. They are in proportion to
+    /// the time of day, as in `budget.lua`.
+    fn lost(&self, now: Timestamp) -> u32 {
+        let daily = u64::from(self.daily.unwrap_or_default());
+        let lost = daily * (now.as_millis() % DAY) / DAY;
+        u32::try_from(lost).unwrap_or(u32::MAX)
     }
 
     /// Gives a call back that was not made.
@@ -231,5 +240,26 @@ mod tests {
         let taken = (0..10).filter(|_| reserve.take(false, later, now)).count();
         assert_eq!(taken, 2);
         assert!(!reserve.take(true, later + Duration::from_secs(3600), now));
+    }
+
+    #[test]
+    fn a_process_that_starts_in_the_day_has_the_rest_of_the_day_s_share() {
+        let limits = BudgetLimits {
+            lookups: quota(6000, 3000),
+            refreshes: quota(600, 300),
+            daily: NonZeroU32::new(1200),
+        };
+        let start = Moment::default();
+        let (_, mut reserve) = divide(&limits, 20, 2, start);
+        let later = start + Duration::from_secs(3600);
+        let midnight = Timestamp::from_millis(20_000 * DAY);
+        let take = |reserve: &mut Reserve, hours: u64| {
+            let now = midnight + Duration::from_secs(hours * 3600);
+            (0..500).filter(|_| reserve.take(false, later, now)).count()
+        };
+        // Of 120 calls a day, those of 18 hours count as made.
+        assert_eq!(take(&mut reserve, 18), 30);
+        assert_eq!(take(&mut reserve, 23), 0);
+        assert_eq!(take(&mut reserve, 24), 120);
     }
 }

@@ -15,4 +15,5 @@ pub(super) static CALL: LazyLock<Script> = script!("clock.lua", "budget.lua", "c
 pub(super) static CATCH_UP: LazyLock<Script> = script!("clock.lua", "catch_up.lua");
 pub(super) static CHANGE: LazyLock<Script> = script!("clock.lua", "change.lua");
 pub(super) static COMMIT: LazyLock<Script> = script!("clock.lua", "commit.lua");
+pub(super) static READ: LazyLock<Script> = script!("clock.lua", "read.lua");
 pub(super) static REPLICA: LazyLock<Script> = script!("clock.lua", "replica.lua");

@@ -1,5 +1,7 @@
 //! The state of this replica and its fleet, as operators see it.
 
+use std::time::Duration;
+
 use super::{account::SharedAccount, membership::Fleet, reading::Phase};
 
 /// The state of this replica and its fleet.
@@ -9,12 +11,14 @@ pub struct FleetStatus {
     pub name: String,
     /// The name of this replica.
     pub replica: String,
-    /// The replicas that live, as far as is known.
+    /// The live replicas, as far as is known.
     pub living: u64,
     /// The most replicas.
     pub replicas: u32,
     /// Whether this replica has a number, and with it a reserve.
     pub has_reserve: bool,
+    /// What keeps it from being a whole member, and the remedy.
+    pub problem: Option<String>,
     /// Whether Redis answers.
     pub redis_is_up: bool,
     /// The engine that has the pictures.
@@ -32,6 +36,10 @@ pub struct AccountStatus {
     pub reading: &'static str,
     /// The last change that it heard of.
     pub position: Option<String>,
+    /// How old that was when it was heard of.
+    pub lag: Option<Duration>,
+    /// How often changes were missed since the start.
+    pub epoch: u32,
 }
 
 impl Fleet {
@@ -44,6 +52,7 @@ impl Fleet {
             living: member.last_living(),
             replicas: member.replicas,
             has_reserve: member.has_number(member.clock.moment()),
+            problem: self.problem(),
             redis_is_up: self.is_up(),
             pictures: member.pictures.engine(),
             pictures_are_up: self.pictures_are_up(),
@@ -53,6 +62,11 @@ impl Fleet {
     /// Whether the store of pictures answers.
     pub fn pictures_are_up(&self) -> bool {
         self.member.pictures.is_up()
+    }
+
+    /// Asks a store of pictures that has not answered whether it does again.
+    pub async fn look_again_for_pictures(&self) {
+        self.member.pictures.look_again().await;
     }
 }
 
@@ -68,6 +82,8 @@ impl SharedAccount {
                 Phase::Current => "current",
             },
             position: self.reading.position().map(|position| position.to_string()),
+            lag: self.reading.lag(),
+            epoch: self.epoch(),
         }
     }
 }

@@ -16,13 +16,13 @@ use std::{
 
 use bytes::Bytes;
 use error::Error;
-use http::{HeaderMap, Method, Request, Response, request::Parts};
+use http::{HeaderMap, Method, Request, Response, StatusCode, request::Parts};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use crate::{
     clock::Timestamp,
-    http::{Body, BoxError, collect, credentials, host, is_form, query, respond},
+    http::{Body, BoxError, access_log, collect, credentials, host, is_form, query, respond},
     pipeline::{Demand, EventCounts, Faces, Instances},
     server::Reply,
     sync::lock,
@@ -107,6 +107,11 @@ impl Hooks {
             self.answer(&head, body).await
         };
         respond::complete(result.await, &head.method).into()
+    }
+
+    /// The answer to a head that cannot be read or is too large.
+    pub fn refuse(&self, status: StatusCode) -> Reply {
+        access_log::refuse_head(status, &self.metrics)
     }
 
     /// 1. Check the secret. 2. Check the method. 3. Read the body. 4. Check its signature. 5. Read the event.
@@ -225,7 +230,7 @@ impl Reports {
     fn is_due(&self, instance: &str, what: &'static str, now: Timestamp) -> bool {
         let mut last = lock(&self.0);
         let last = last.entry((instance.to_owned(), what)).or_default();
-        let is_due = now.since(*last) >= REPORT_INTERVAL;
+        let is_due = now.is_after(*last, REPORT_INTERVAL);
         if is_due {
             *last = now;
         }

@@ -13,7 +13,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arrayvec::ArrayString;
@@ -74,6 +74,16 @@ pub(crate) struct Image {
     pub(crate) reason: &'static str,
 }
 
+/// The answer to a request whose head cannot be read or is too large, which is counted and logged.
+pub(crate) fn refuse_head(status: StatusCode, metrics: &Metrics) -> Reply {
+    let problem = Problem::unread(status);
+    let mut log = RequestLog::unread();
+    log.set_problem(&problem);
+    let mut reply = problem.into_reply();
+    log.finish(&mut reply, metrics);
+    reply
+}
+
 impl RequestLog {
     pub(crate) fn start(method: &Method, headers: &HeaderMap) -> Self {
         Self {
@@ -129,7 +139,7 @@ impl RequestLog {
         if let Ok(id) = HeaderValue::from_str(&self.id) {
             headers.insert(REQUEST_ID, id);
         }
-        self.record(status, "-", metrics);
+        self.record(status, "-", self.started.elapsed(), metrics);
         self.into_stream_log(status)
     }
 
@@ -137,9 +147,10 @@ impl RequestLog {
     pub(crate) fn finish(self, reply: &mut Reply, metrics: &Metrics) {
         let (status, stream) = (reply.status, reply.stream.take());
         let cache = reply.headers.get(&CACHE_STATUS).unwrap_or("-");
-        self.record(status, cache, metrics);
+        let took = self.started.elapsed();
+        self.record(status, cache, took, metrics);
         if stream.is_none() {
-            self.write(status, cache, reply.body.len() as u64);
+            self.write(status, cache, took, reply.body.len() as u64);
         }
         reply.headers.add(REQUEST_ID, &self.id);
         reply.stream = stream.map(|stream| {
@@ -157,8 +168,8 @@ impl RequestLog {
     }
 
     /// Counts the request, and adds it to its trace.
-    fn record(&self, status: StatusCode, cache: &str, metrics: &Metrics) {
-        metrics.record_response(self.route, status.as_u16(), self.started.elapsed());
+    fn record(&self, status: StatusCode, cache: &str, took: Duration, metrics: &Metrics) {
+        metrics.record_response(self.route, status.as_u16(), took);
         if let Some(image) = self.image {
             metrics.record_image(image.cache, image.source, image.reason);
         }
@@ -181,8 +192,8 @@ impl RequestLog {
         }
     }
 
-    fn write(&self, status: StatusCode, cache: &str, bytes: u64) {
-        let (took, (source, reason)) = (self.started.elapsed(), self.outcome());
+    fn write(&self, status: StatusCode, cache: &str, took: Duration, bytes: u64) {
+        let (source, reason) = self.outcome();
         access_log::write(&Record {
             request: &self.id,
             method: known_method(&self.method),
@@ -208,7 +219,8 @@ impl StreamLog {
 
 impl Drop for StreamLog {
     fn drop(&mut self) {
-        self.log.write(self.status, "-", self.bytes);
+        let took = self.log.started.elapsed();
+        self.log.write(self.status, "-", took, self.bytes);
     }
 }
 
@@ -238,19 +250,36 @@ impl Body for LoggedStream {
     }
 }
 
-/// The client's own identifier, if it is well-formed and has a letter: one of digits alone could be a phone number.
+/// The client's own identifier, if it is well-formed and has no phone number in it.
 fn given_id(headers: &HeaderMap) -> Option<RequestId> {
     let text = headers.get(REQUEST_ID)?.to_str().ok()?;
     let is_safe = text.len() >= 8
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        && text.bytes().any(|byte| byte.is_ascii_alphabetic());
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && (is_uuid(text)
+            || !text
+                .split(|c: char| !c.is_ascii_hexdigit())
+                .any(may_be_number));
     if is_safe {
         RequestId::from(text).ok()
     } else {
         None
     }
+}
+
+/// Whether this has the form of a UUID (RFC 9562 §4).
+fn is_uuid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    let is_hexadecimal = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(is_hexadecimal)
+}
+
+/// Whether a part of an identifier could be a phone number (E.164): seven digits or more, without the letters that a random
+/// number in hexadecimal almost always has.
+fn may_be_number(part: &str) -> bool {
+    part.len() >= 7 && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// An identifier that is unique in this process, and most likely among all processes.

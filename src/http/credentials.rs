@@ -57,13 +57,18 @@ pub(crate) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
         return true;
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if text("sec-fetch-site") != Some("cross-site") || text("sec-fetch-mode") == Some("navigate") {
-        return false;
-    }
-    // 127.0.0.1 and localhost are two sites to a browser.
     let page = text("origin").or_else(|| text("referer"));
-    let page = page.and_then(|page| Url::parse(page).ok());
-    !page.is_some_and(|page| page.host().is_some_and(is_local))
+    let is_elsewhere = |page: &str| {
+        let page = Url::parse(page).ok();
+        !page.is_some_and(|page| page.host().is_some_and(is_local))
+    };
+    match text("sec-fetch-site") {
+        // 127.0.0.1 and localhost are two sites to a browser.
+        Some("cross-site") => !is_navigation(headers) && page.is_none_or(is_elsewhere),
+        Some(_) => false,
+        // Older browsers do not send it, and programs send none of the three.
+        None => page.is_some_and(is_elsewhere),
+    }
 }
 
 fn is_local(host: Host<&str>) -> bool {
@@ -77,10 +82,14 @@ fn is_local(host: Host<&str>) -> bool {
 /// Whether a page of another site sends this to learn something: an image that loads or fails tells it whether a face
 /// is there. Following a link to a page of this server is allowed.
 pub(crate) fn is_cross_site_read(headers: &HeaderMap) -> bool {
+    !is_navigation(headers) && is_cross_site(headers)
+}
+
+/// Whether a person follows a link: a page in a frame is also navigated to, by another page.
+fn is_navigation(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_navigation = text("sec-fetch-mode") == Some("navigate")
-        && matches!(text("sec-fetch-dest"), None | Some("document"));
-    !is_navigation && is_cross_site(headers)
+    text("sec-fetch-mode") == Some("navigate")
+        && matches!(text("sec-fetch-dest"), None | Some("document"))
 }
 
 /// Whether `Host` is absent, an IP address or a name of this machine. Any other name may belong to
@@ -95,8 +104,7 @@ pub(crate) fn host_is_local(headers: &HeaderMap) -> bool {
     };
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    // The commands of this binary send `faceplate`, which no public domain can be.
-    matches!(name, "localhost" | "faceplate") || address.parse::<IpAddr>().is_ok()
+    name == "localhost" || address.parse::<IpAddr>().is_ok()
 }
 
 /// Whether a browser sends this for a page of another site (CSRF).

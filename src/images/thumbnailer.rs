@@ -480,6 +480,24 @@ mod tests {
         placeholder(svg)
     }
 
+    /// A picture whose pixels are no compressed data. Each number makes other bytes.
+    fn undecodable(number: usize) -> Picture {
+        let chunk = |kind: &[u8], content: &[u8]| {
+            let named = [kind, content].concat();
+            let length = (content.len() as u32).to_be_bytes();
+            let checksum = crc32fast::hash(&named).to_be_bytes();
+            [&length[..], &named, &checksum].concat()
+        };
+        let pixels = format!("no compressed data: {number}");
+        let chunks = [
+            chunk(b"IHDR", &[0, 0, 0, 8, 0, 0, 0, 8, 8, 2, 0, 0, 0]),
+            chunk(b"IDAT", pixels.as_bytes()),
+            chunk(b"IEND", b""),
+        ];
+        let file = [&b"\x89PNG\r\n\x1A\n"[..], &chunks.concat()].concat();
+        Picture::validate(file.into()).unwrap()
+    }
+
     fn asker(client: u8) -> Asker {
         let key = Key::new("sales", &"628123".parse().unwrap());
         Asker {
@@ -627,6 +645,22 @@ mod tests {
         assert_eq!(refused, 8);
         let counted = "faceplate_limit_reached_total{limit=\"image_client\"} 8";
         assert!(has(&metrics, counted));
+    }
+
+    #[tokio::test]
+    async fn no_more_than_4096_marks_of_undecodable_pictures_are_kept() {
+        let (thumbnailer, _) = thumbnailer(64 << 20, 8);
+        let pictures: Vec<_> = (0..MAX_UNDECODABLE + 400).map(undecodable).collect();
+        for picture in &pictures {
+            let original = Original::Picture(picture.clone());
+            let made = thumbnailer.make(original, SPEC, asker(1)).await;
+            assert_eq!(made, Err(VariantError::Undecodable));
+        }
+        let is_marked = |picture: &&Picture| thumbnailer.is_undecodable(picture);
+        let marks = pictures.iter().filter(is_marked).count();
+        // The shards of the cache do not fill evenly.
+        let expected = MAX_UNDECODABLE / 2..=MAX_UNDECODABLE;
+        assert!(expected.contains(&marks), "{marks}");
     }
 
     #[tokio::test]

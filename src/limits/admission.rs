@@ -20,7 +20,7 @@ use super::{
     deferral::Deferrals,
 };
 use crate::{
-    avatar::{Key, Trouble},
+    avatar::{Key, Subject, Trouble},
     clock::{Clock, Timestamp},
     sync::lock,
 };
@@ -230,6 +230,18 @@ impl Admission {
         lock(&self.default_pictures).observe(fingerprints, sighting, &policy)
     }
 
+    /// Forgets the latest answers about a face, which could be taken back, and with them its former pictures.
+    pub fn forget_face(&self, subject: Subject) {
+        lock(&self.default_pictures).forget(subject);
+        self.session_watch(|watch| watch.forget(subject));
+    }
+
+    /// The same for all faces.
+    pub fn forget_faces(&self) {
+        lock(&self.default_pictures).forget_all();
+        self.session_watch(SessionWatch::forget_all);
+    }
+
     /// Records trouble. Returns the end of the pause, or `None` for trouble that concerns a single face.
     pub fn record_trouble(&self, why: Trouble, retry_after: Option<Duration>) -> Option<Timestamp> {
         self.record_session_trouble(why);
@@ -249,9 +261,10 @@ impl Admission {
         self.cooldown.longest()
     }
 
-    /// Ends the pause in force. Returns whether there was one.
-    pub fn lift_pause(&self) -> bool {
-        self.cooldown.lift()
+    /// Ends the pause in force, unless the vendor has asked this process for one since `lifted_at`. Returns whether a pause
+    /// was ended.
+    pub fn lift_pause(&self, lifted_at: Timestamp) -> bool {
+        self.cooldown.lift(lifted_at)
     }
 
     /// The vendor's session with WhatsApp, as its answers show it.
@@ -292,6 +305,11 @@ impl Admission {
         }
     }
 
+    /// The number of calls of today, which begins at midnight UTC.
+    pub fn calls_today(&self) -> u32 {
+        self.budget().calls_today()
+    }
+
     /// The number of calls that the daily cap leaves, if there is one.
     pub fn daily_left(&self) -> Option<u64> {
         self.budget().daily_left()
@@ -310,6 +328,11 @@ impl Admission {
     /// The end of the pause in force, and its reason.
     pub fn cooldown(&self) -> Option<(Timestamp, Trouble)> {
         self.cooldown.current()
+    }
+
+    /// Whether a pause is over, and no answer since has been without trouble.
+    pub fn is_recovering(&self) -> bool {
+        self.cooldown.is_recovering()
     }
 
     /// The state of the account.

@@ -1,8 +1,9 @@
-//! The call budget of one instance: GCRA rate limiters and a daily cap.
+//! The call budget of one instance: GCRA rate limiters and the calls of the day, which may have a cap.
 //!
 //! `governor` makes the GCRA decision: whether a call conforms, and when the next one will. Around it,
 //! this file keeps GCRA's state in an `AtomicU64`, so that the state can be saved and a granted call
-//! refunded, hands in the clock of the process, reserves calls by priority and adds the daily cap.
+//! refunded, hands in the clock of the process, reserves calls by priority, counts the calls of the day and adds
+//! their cap.
 //!
 //! Each call costs one lookup. A call that makes the vendor bypass its cache costs a refresh as well.
 //! Background work may use half of the lookups; the rest is reserved for requests that wait for a face.
@@ -11,7 +12,7 @@ use std::{
     fmt,
     num::NonZeroU32,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,13 +28,10 @@ use governor::{
 };
 
 use super::{
-    daily_cap::DailyCap,
+    daily_calls::{DailyCalls, DayCount},
     governor_clock::{GovernorClock, GovernorInstant, wait_time},
 };
-use crate::{
-    clock::{Clock, Timestamp},
-    sync::lock,
-};
+use crate::clock::{Clock, Timestamp};
 
 /// An average rate and a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +88,7 @@ pub struct Budget {
     lookups: Limiter,
     refreshes: Limiter,
     background: Limiter,
-    daily: Option<DailyCap>,
-    /// Kept without a cap, too, for the case that a reload sets one.
-    daily_count: Arc<Mutex<(u64, u32)>>,
+    daily: DailyCalls,
     clock: Clock,
 }
 
@@ -136,8 +132,7 @@ pub struct SavedBudget {
     lookups: u64,
     refreshes: u64,
     background: u64,
-    /// The day, counted from the Unix epoch, and its calls.
-    daily: (u64, u32),
+    daily: DayCount,
 }
 
 /// A GCRA limiter that can refund a granted call.
@@ -182,15 +177,11 @@ impl Budget {
     /// A full budget.
     pub fn new(limits: BudgetLimits, clock: Clock) -> Self {
         let limiter = |quota: Quota| Limiter::new(quota.to_governor(), clock.clone());
-        let daily_count: Arc<Mutex<(u64, u32)>> = Arc::default();
         Self {
             lookups: limiter(limits.lookups),
             refreshes: limiter(limits.refreshes),
             background: limiter(limits.lookups.half()),
-            daily: limits
-                .daily
-                .map(|cap| DailyCap::new(cap.get(), daily_count.clone(), clock.clone())),
-            daily_count,
+            daily: DailyCalls::new(limits.daily, clock.clone()),
             clock,
         }
     }
@@ -218,13 +209,7 @@ impl Budget {
                 return Err(over_budget);
             }
         }
-        match self.daily.as_ref().map(DailyCap::take) {
-            Some(Err(over_budget)) => {
-                refund(&limiters);
-                Err(over_budget)
-            }
-            _ => Ok(()),
-        }
+        self.daily.take().inspect_err(|_| refund(&limiters))
     }
 
     /// Gives back a call that [`Budget::take`] granted, and that was not made.
@@ -236,9 +221,7 @@ impl Budget {
             self.background.refund();
         }
         self.lookups.refund();
-        if let Some(daily) = &self.daily {
-            daily.refund();
-        }
+        self.daily.refund();
     }
 
     /// The time until a call can be granted, if the calls in `ahead` are made as early as possible.
@@ -252,7 +235,7 @@ impl Budget {
             Some(self.lookups.wait(ahead.calls)),
             with_refresh.then(|| self.refreshes.wait(ahead.refreshes)),
             (priority == Priority::Background).then(|| self.background.wait(ahead.background)),
-            self.daily.as_ref().map(|daily| daily.wait(ahead.calls)),
+            Some(self.daily.wait(ahead.calls)),
         ];
         waits.into_iter().flatten().max().unwrap_or_default()
     }
@@ -262,9 +245,14 @@ impl Budget {
         self.lookups.available()
     }
 
+    /// The number of calls of today, which begins at midnight UTC.
+    pub(super) fn calls_today(&self) -> u32 {
+        self.daily.made()
+    }
+
     /// The number of calls that the daily cap leaves, if there is one.
     pub(super) fn daily_left(&self) -> Option<u64> {
-        self.daily.as_ref().map(DailyCap::left)
+        self.daily.left()
     }
 
     /// Whether a call that makes the vendor bypass its cache is left.
@@ -278,7 +266,7 @@ impl Budget {
         limiters
             .iter()
             .all(|limiter| limiter.available() == limiter.burst)
-            && self.daily.as_ref().is_none_or(DailyCap::is_unused)
+            && self.daily.is_full()
     }
 
     /// The number of calls that are granted at once after an idle time.
@@ -291,7 +279,7 @@ impl Budget {
             lookups: self.lookups.arrival_since_epoch(),
             refreshes: self.refreshes.arrival_since_epoch(),
             background: self.background.arrival_since_epoch(),
-            daily: *lock(&self.daily_count),
+            daily: self.daily.save(),
         }
     }
 
@@ -299,7 +287,7 @@ impl Budget {
         self.lookups.set_arrival(saved.lookups);
         self.refreshes.set_arrival(saved.refreshes);
         self.background.set_arrival(saved.background);
-        *lock(&self.daily_count) = saved.daily;
+        self.daily.restore(saved.daily);
     }
 }
 
@@ -495,6 +483,27 @@ mod tests {
         assert_eq!(granted(&budget, Priority::Interactive, false), 2);
         clock.advance(DAY);
         assert_eq!(granted(&budget, Priority::Interactive, false), 10);
+    }
+
+    #[test]
+    fn the_calls_of_a_day_are_counted_without_a_cap_and_a_cap_that_is_set_later_knows_them() {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let (budget, clock) = budget(None);
+        assert_eq!(granted(&budget, Priority::Interactive, false), 10);
+        // A call that is refused, and one that is not made, are none.
+        budget.take(Priority::Interactive, false).unwrap_err();
+        budget.refund(Priority::Interactive, false);
+        assert_eq!((budget.calls_today(), budget.daily_left()), (9, None));
+        let capped = budget.resize(BudgetLimits {
+            lookups: quota(30, 10),
+            refreshes: quota(4, 2),
+            daily: NonZeroU32::new(12),
+        });
+        assert_eq!((capped.calls_today(), capped.daily_left()), (9, Some(3)));
+        clock.advance(DAY);
+        assert_eq!((capped.calls_today(), capped.daily_left()), (0, Some(12)));
+        assert_eq!(budget.calls_today(), 0);
+        assert!(budget.is_full() && capped.is_full());
     }
 
     #[test]

@@ -3,11 +3,23 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
-    sync::atomic::{AtomicUsize, Ordering},
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use governor::{RateLimiter, middleware::NoOpMiddleware, state::keyed::DashMapStateStore};
+use governor::{
+    RateLimiter,
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::{
+        InMemoryState, NotKeyed, StateStore,
+        keyed::{DashMapStateStore, ShrinkableKeyedStateStore},
+    },
+};
 
 use super::{
     Quota,
@@ -17,12 +29,10 @@ use crate::clock::Clock;
 
 /// The rate limiters of all clients.
 pub struct ClientLimiter {
-    limiters: RateLimiter<
-        IpAddr,
-        DashMapStateStore<IpAddr>,
-        GovernorClock,
-        NoOpMiddleware<GovernorInstant>,
-    >,
+    limiters: RateLimiter<IpAddr, Arrivals, GovernorClock, NoOpMiddleware<GovernorInstant>>,
+    arrivals: Arrivals,
+    /// The zero of `arrivals`, on the monotonic clock.
+    start: GovernorInstant,
     /// The number of requests so far. It wraps around.
     requests: AtomicUsize,
     /// The number of limiters at which idle ones are evicted.
@@ -30,6 +40,11 @@ pub struct ClientLimiter {
     clock: Clock,
     quota: Quota,
 }
+
+/// The theoretical arrival time of each client, which is all that GCRA knows of it. `governor` measures them from the
+/// time at which the limiters were made, and lets nobody read the store that it was given.
+#[derive(Clone, Default)]
+struct Arrivals(Arc<DashMapStateStore<IpAddr>>);
 
 impl ClientLimiter {
     /// The smallest number of limiters at which idle ones are evicted.
@@ -39,12 +54,15 @@ impl ClientLimiter {
 
     /// A limiter with a quota for each client.
     pub fn new(quota: Quota, clock: Clock) -> Self {
+        let arrivals = Arrivals::default();
         Self {
             limiters: RateLimiter::new(
                 quota.to_governor(),
-                DashMapStateStore::default(),
+                arrivals.clone(),
                 GovernorClock(clock.clone()),
             ),
+            arrivals,
+            start: GovernorInstant::at(clock.moment()),
             requests: AtomicUsize::new(0),
             eviction_size: AtomicUsize::new(Self::MIN_EVICTION_SIZE),
             clock,
@@ -55,6 +73,20 @@ impl ClientLimiter {
     /// The quota of each client.
     pub fn quota(&self) -> Quota {
         self.quota
+    }
+
+    /// The same limiters with another quota. The requests that a client has used up stay used up, so that one at its
+    /// limit stays there.
+    pub fn resize(&self, quota: Quota) -> Self {
+        let resized = Self::new(quota, self.clock.clone());
+        for client in self.arrivals.0.iter() {
+            let used = self.requests_used(client.value()).min(quota.burst.get());
+            if let Some(used) = NonZeroU32::new(used) {
+                // A new limiter has its whole burst, so it grants them.
+                let _ = resized.limiters.check_key_n(client.key(), used);
+            }
+        }
+        resized
     }
 
     /// Admits one request of `client`, and returns the address that its limits are kept under. The error is
@@ -74,6 +106,28 @@ impl ClientLimiter {
             .map_err(|not_until| wait_time(&not_until, self.clock.moment()))
     }
 
+    /// The requests that a client has used up. One that has refilled in part counts as a whole one.
+    fn requests_used(&self, client: &InMemoryState) -> u32 {
+        // The error leaves the state as it is.
+        let arrival = client.measure_and_replace(&NotKeyed::NonKey, Err::<((), Nanos), _>);
+        let arrival = arrival.err().flatten().map_or(0, Nanos::as_u64);
+        let ahead = arrival.saturating_sub(self.now());
+        u32::try_from(ahead.div_ceil(self.cost())).unwrap_or(u32::MAX)
+    }
+
+    /// The cost of a request, in nanoseconds: the time after which `governor` grants another one.
+    fn cost(&self) -> u64 {
+        let interval = self.quota.to_governor().replenish_interval();
+        Nanos::from(interval).as_u64().max(1)
+    }
+
+    /// Nanoseconds since the limiters were made.
+    fn now(&self) -> u64 {
+        GovernorInstant::at(self.clock.moment())
+            .0
+            .saturating_sub(self.start.0)
+    }
+
     /// Evicts the limiters that have their whole burst again. The next eviction is due when the number of
     /// limiters has doubled, so that the amortized cost per request is constant.
     fn evict_idle(&self) {
@@ -91,6 +145,31 @@ impl fmt::Debug for ClientLimiter {
     }
 }
 
+impl StateStore for Arrivals {
+    type Key = IpAddr;
+
+    fn measure_and_replace<T, F, E>(&self, client: &IpAddr, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.0.measure_and_replace(client, measure)
+    }
+}
+
+impl ShrinkableKeyedStateStore<IpAddr> for Arrivals {
+    fn retain_recent(&self, drop_below: Nanos) {
+        self.0.retain_recent(drop_below);
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// The address under which a client is limited: its IPv4 address, or its IPv6 /64, because a network
 /// gives its hosts every address of their /64.
 fn subnet_key(client: IpAddr) -> IpAddr {
@@ -105,8 +184,6 @@ fn subnet_key(client: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use super::*;
     use crate::clock::Timestamp;
 
@@ -152,6 +229,33 @@ mod tests {
             3
         );
         assert_eq!(granted(&limiter, &["::ffff:192.0.2.9"]), 0);
+    }
+
+    #[test]
+    fn a_client_has_used_up_as_much_of_another_quota() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000_000));
+        for (per_minute, burst, left) in [
+            (60, 3, 1),
+            (1, 3, 1),
+            (6_000, 3, 1),
+            (60, 10, 8),
+            (60, 2, 0),
+        ] {
+            let limiter = limiter(&clock);
+            clock.advance(Duration::from_secs(100));
+            assert_eq!(granted(&limiter, &["192.0.2.1"; 2]), 2);
+            assert_eq!(granted(&limiter, &["192.0.2.2"; 3]), 3);
+            clock.advance(Duration::from_millis(1));
+            let resized = limiter.resize(Quota {
+                per_minute: NonZeroU32::new(per_minute).unwrap(),
+                burst: NonZeroU32::new(burst).unwrap(),
+            });
+            let case = format!("{per_minute} a minute, {burst} at once");
+            assert_eq!(granted(&resized, &["192.0.2.1"; 20]), left, "{case}");
+            let at_limit = (burst as usize).saturating_sub(3);
+            assert_eq!(granted(&resized, &["192.0.2.2"; 20]), at_limit, "{case}");
+            assert_eq!(granted(&resized, &["192.0.2.3"; 20]), burst as usize);
+        }
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub struct CooldownPolicy {
 pub struct SavedCooldown {
     until: Option<(Timestamp, Outcome)>,
     limited: u32,
+    reported: Option<Timestamp>,
 }
 
 /// The state of a cooldown.
@@ -55,6 +56,8 @@ pub(super) struct CooldownState {
     until: Option<(Moment, Trouble)>,
     /// The number of rate limits in a row.
     limited: u32,
+    /// When an answer to this process last asked for a pause.
+    reported: Option<Timestamp>,
 }
 
 impl Default for CooldownPolicy {
@@ -90,6 +93,12 @@ impl Cooldown {
         (!left.is_zero()).then(|| (self.clock.now() + left, why))
     }
 
+    /// Whether a pause is over, and no answer since has been without trouble.
+    pub fn is_recovering(&self) -> bool {
+        let state = self.state();
+        state.until.is_some() && !state.is_paused(self.clock.moment())
+    }
+
     /// Records an answer without trouble. It ends the doubling, but no pause in force: the answer may
     /// belong to a call that was made before the pause.
     pub fn record_answer(&self) {
@@ -111,9 +120,9 @@ impl Cooldown {
         match why {
             Trouble::RateLimited => Some(self.record_rate_limit(retry_after)),
             Trouble::SessionDown => {
-                Some(self.pause(retry_after.unwrap_or(policy.session_down), why))
+                Some(self.report(retry_after.unwrap_or(policy.session_down), why))
             }
-            Trouble::Auth => Some(self.pause(policy.auth, why)),
+            Trouble::Auth => Some(self.report(policy.auth, why)),
             Trouble::VendorError | Trouble::OverBudget => None,
         }
     }
@@ -134,7 +143,13 @@ impl Cooldown {
             }
             retry_after.unwrap_or_else(|| inner.policy.backoff(inner.state.limited))
         };
-        self.pause(wait, Trouble::RateLimited)
+        self.report(wait, Trouble::RateLimited)
+    }
+
+    /// Pauses because of an answer to this process.
+    fn report(&self, wait: Duration, why: Trouble) -> Timestamp {
+        self.inner().state.reported = Some(self.clock.now());
+        self.pause(wait, why)
     }
 
     /// Pauses for `wait`, unless a pause in force lasts longer: no report ever moves the end of a pause
@@ -152,10 +167,16 @@ impl Cooldown {
         self.clock.now() + until.since(now)
     }
 
-    /// Ends the pause and the doubling. Returns whether there was a pause.
-    pub(super) fn lift(&self) -> bool {
-        let now = self.clock.moment();
+    /// Ends the pause and the doubling, unless an answer to this process has asked for a pause since `lifted_at`. Returns
+    /// whether a pause was ended.
+    pub(super) fn lift(&self, lifted_at: Timestamp) -> bool {
+        let (now, time) = (self.clock.moment(), self.clock.now());
         let mut inner = self.inner();
+        // A time in the future was noted by a wrong clock.
+        let reported = inner.state.reported.filter(|reported| *reported <= time);
+        if reported.is_some_and(|reported| reported > lifted_at) {
+            return false;
+        }
         let was_paused = inner.state.is_paused(now);
         inner.state = CooldownState::default();
         was_paused
@@ -170,6 +191,7 @@ impl Cooldown {
         SavedCooldown {
             until: until.map(|(until, why)| (until, Outcome::Trouble(why))),
             limited: self.state().limited,
+            reported: self.state().reported,
         }
     }
 
@@ -187,6 +209,7 @@ impl Cooldown {
         self.inner().state = CooldownState {
             until,
             limited: saved.limited,
+            reported: saved.reported,
         };
     }
 
@@ -305,12 +328,31 @@ mod tests {
     #[test]
     fn a_pause_that_is_lifted_ends_at_once_with_its_doubling() {
         let (cooldown, _) = cooldown();
-        assert!(!cooldown.lift());
+        assert!(!cooldown.lift(START));
         cooldown.record_trouble(Trouble::RateLimited, None);
-        assert!(cooldown.lift());
+        assert!(cooldown.lift(START));
         assert_eq!(cooldown.current(), None);
         let again = cooldown.record_trouble(Trouble::RateLimited, None);
         assert_eq!(again, Some(START + secs(300)));
+    }
+
+    #[test]
+    fn a_late_lift_ends_no_pause_that_the_vendor_has_asked_for_since() {
+        let (cooldown, clock) = cooldown();
+        clock.advance(secs(100));
+        cooldown.record_trouble(Trouble::RateLimited, None);
+        // The next process knows it, too.
+        cooldown.restore(cooldown.save());
+        assert!(!cooldown.lift(START + secs(99)));
+        assert!(cooldown.current().is_some());
+        assert!(cooldown.lift(START + secs(100)));
+        // A sibling's pause may be heard of after its lift.
+        cooldown.pause(secs(60), Trouble::RateLimited);
+        assert!(cooldown.lift(START));
+        // A clock that was ahead keeps no pause.
+        cooldown.record_trouble(Trouble::RateLimited, None);
+        clock.set(START);
+        assert!(cooldown.lift(START));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! picture.
 //!
 //! A default picture counts as an answer without a picture. Where it was stored before it was recognized,
-//! it is taken back, and a picture that it had replaced returns.
+//! it is taken back, and a picture that it had replaced returns, unless the face was removed meanwhile.
 //!
 //! This is a pure state machine: it is given the pictures, and has no clock.
 
@@ -125,6 +125,18 @@ impl DefaultPictures {
         PictureVerdict::Own
     }
 
+    /// Forgets the sightings of a contact, with the pictures that were replaced.
+    pub(super) fn forget(&mut self, subject: Subject) {
+        for (_, sightings) in self.candidates.iter_mut() {
+            sightings.retain(|seen| seen.subject != subject);
+        }
+    }
+
+    /// Forgets the sightings of all contacts. Default pictures stay known.
+    pub(super) fn forget_all(&mut self) {
+        self.candidates.clear();
+    }
+
     pub(super) fn save(&self) -> SavedDefaultPictures {
         SavedDefaultPictures(self.known.clone())
     }
@@ -167,7 +179,12 @@ impl Default for DefaultPictures {
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Cursor, ops::Range};
+
+    use image::{DynamicImage, ImageFormat};
+
     use super::*;
+    use crate::{avatar::Picture, clock::Timestamp};
 
     fn seen_by(number: usize) -> Sighting {
         Sighting {
@@ -180,6 +197,43 @@ mod tests {
         let policy = DefaultPicturePolicy::default();
         let verdict = pictures.observe(&[fingerprint], &seen_by(number), &policy);
         matches!(verdict, PictureVerdict::Default(_))
+    }
+
+    /// A photo of this many bytes.
+    fn photo(bytes: usize) -> StoredPicture {
+        let mut png = Cursor::new(Vec::new());
+        DynamicImage::new_rgb8(8, 8)
+            .write_to(&mut png, ImageFormat::Png)
+            .unwrap();
+        let mut file = png.into_inner();
+        // Zeros behind the end are kept as padding.
+        file.resize(bytes, 0);
+        let now = Timestamp::from_secs(1);
+        StoredPicture {
+            picture: Picture::validate(file.into()).unwrap(),
+            link_id: None,
+            changed_at: now,
+            confirmed_at: now,
+            from: None,
+        }
+    }
+
+    /// The number of photos that return when these contacts have shown a picture to be a default one.
+    fn returned_photos(
+        pictures: &mut DefaultPictures,
+        fingerprint: &str,
+        contacts: Range<usize>,
+    ) -> usize {
+        let policy = DefaultPicturePolicy::default();
+        let mut verdict = PictureVerdict::Own;
+        for number in contacts {
+            verdict = pictures.observe(&[fingerprint], &seen_by(number), &policy);
+        }
+        let PictureVerdict::Default(sightings) = verdict else {
+            panic!("{fingerprint} is no default picture");
+        };
+        let returned = sightings.iter().filter(|seen| seen.replaced.is_some());
+        returned.count()
     }
 
     #[test]
@@ -216,5 +270,21 @@ mod tests {
             pictures.learn(&number.to_string());
         }
         assert_eq!(pictures.known.len(), DefaultPictures::MAX_KNOWN);
+    }
+
+    #[test]
+    fn replaced_photos_are_kept_up_to_eight_mebibytes_and_the_latest_stay() {
+        let mut pictures = DefaultPictures::default();
+        let policy = DefaultPicturePolicy::default();
+        let photo = photo(3 << 20);
+        for (number, fingerprint) in ["old", "new", "new"].into_iter().enumerate() {
+            let sighting = Sighting {
+                replaced: Some(photo.clone()),
+                ..seen_by(number)
+            };
+            pictures.observe(&[fingerprint], &sighting, &policy);
+        }
+        assert_eq!(returned_photos(&mut pictures, "new", 3..6), 2);
+        assert_eq!(returned_photos(&mut pictures, "old", 6..10), 0);
     }
 }

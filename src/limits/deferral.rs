@@ -1,5 +1,5 @@
-//! Times before which an account's calls are not admitted, because the budget that it shares with other processes has
-//! none. The own budget goes on beside it.
+//! Defers the calls of an account while the budget that it shares with other processes has no call left. This process's
+//! own budget applies as well.
 
 use std::{sync::Mutex, time::Duration};
 

@@ -2,7 +2,7 @@
 //!
 //! * **Calls to the vendors.** [`Admission`] decides whether an instance may call its vendor, from the
 //!   call [`Budget`], the [`Cooldown`] after a rate limit or a rejected credential, and the
-//!   [`SoftThrottleDetector`]. Too many calls can get a WhatsApp account suspended. It also recognizes the
+//!   [`SoftThrottleDetector`]. Too many calls can get a WhatsApp account suspended. `Admission` also recognizes the
 //!   gateway's default pictures, which are no answer about a contact, and [`SessionWatch`] suspects a session
 //!   that is down behind empty answers.
 //! * **Requests of our clients.** [`ClientLimiter`] decides whether a client may send another request.
@@ -11,7 +11,7 @@
 //!
 //! * `admission`: whether a vendor may be called now
 //! * `budget`: the calls that an instance may make
-//! * `daily_cap`: the cap on the calls of a day
+//! * `daily_calls`: the calls of a day, and the cap on them
 //! * `deferral`: the times before which a budget that is shared with other processes has no call
 //! * `permit`: the right to make one call
 //! * `cooldown`: the pause after a rate limit or a rejected credential
@@ -24,7 +24,7 @@
 mod admission;
 mod budget;
 mod cooldown;
-mod daily_cap;
+mod daily_calls;
 mod default_pictures;
 mod deferral;
 mod permit;

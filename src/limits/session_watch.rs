@@ -69,8 +69,9 @@ impl SessionWatch {
     /// The verdict on an empty answer to a question of `asked_at`.
     pub fn judge(&self, asked_at: Timestamp, now: Timestamp) -> EmptyVerdict {
         match self.last {
-            // Another answer had the session checked after this question.
-            Some(last) if last.at > asked_at => EmptyVerdict::of(last.is_down),
+            // Another answer had the session checked after this question. A check in the future is of the time before
+            // the clock was set back.
+            Some(last) if last.at > asked_at && last.at <= now => EmptyVerdict::of(last.is_down),
             _ if self.may_check(now) => EmptyVerdict::CheckFirst,
             _ => self.last_verdict(),
         }
@@ -84,7 +85,7 @@ impl SessionWatch {
     /// Whether the last check is long enough ago for another one.
     pub fn may_check(&self, now: Timestamp) -> bool {
         self.last
-            .is_none_or(|last| now.since(last.at) >= CHECK_INTERVAL)
+            .is_none_or(|last| now.is_after(last.at, CHECK_INTERVAL))
     }
 
     /// Records that the gateway says that the session is up or down.
@@ -130,6 +131,16 @@ impl SessionWatch {
     /// The answers that were believed and should not have been.
     pub fn take_answers(&mut self) -> Vec<EmptyAnswer> {
         self.answers.drain(..).collect()
+    }
+
+    /// Forgets the answers about a face, with the pictures that they removed.
+    pub(super) fn forget(&mut self, subject: Subject) {
+        self.answers.retain(|answer| answer.subject != subject);
+    }
+
+    /// Forgets the answers about all faces. They still count.
+    pub(super) fn forget_all(&mut self) {
+        self.answers.clear();
     }
 
     fn is_down(&self) -> bool {
@@ -189,6 +200,15 @@ mod tests {
             // The vendor was asked before the check.
             assert_eq!(watch.judge(at(59), at(900)), verdict);
         }
+    }
+
+    #[test]
+    fn a_check_of_a_clock_that_was_set_back_since_is_repeated() {
+        let mut watch = SessionWatch::default();
+        watch.record_check(true, at(7 * 3600));
+        assert_eq!(watch.judge(at(0), at(1)), EmptyVerdict::CheckFirst);
+        watch.record_check(false, at(1));
+        assert_eq!(watch.judge(at(0), at(1)), EmptyVerdict::SessionDown);
     }
 
     #[test]

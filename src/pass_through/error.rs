@@ -17,7 +17,7 @@ pub(crate) enum Error {
     Encoding,
     /// Its path leads out of the vendor's.
     Dots,
-    /// Several gateways have this credential, and the request does not name an account.
+    /// Several gateways have this credential, and the request names no account, or accounts of several.
     Ambiguous,
     /// The limit of requests of the instance that pass through at once is reached.
     Full,
@@ -54,10 +54,10 @@ impl From<Error> for Problem {
                 "write the path without . and .., encoded or not",
             ),
             Error::Ambiguous => Problem::new(
-                StatusCode::BAD_REQUEST,
+                StatusCode::CONFLICT,
                 "ambiguous-account",
                 "Several gateways have this credential",
-                "name the account in the path or the query, or give each gateway a token of its own",
+                "name an account in the path or the query that only one of them has, or give each gateway a token of its own",
             ),
             Error::Full => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,

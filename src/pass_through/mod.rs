@@ -96,7 +96,7 @@ impl PassThrough {
     }
 
     /// The instance whose credential a request has. If several instances share it, the one whose account the request
-    /// names; if it names none, any of them, because they are all at one gateway.
+    /// names. If that is none or several, any of them, because they have to be at one gateway.
     pub(crate) fn find(&self, head: &Parts) -> Result<&Route, Error> {
         let call = CallHead::new(&head.method, &head.uri, &head.headers).ok_or(Error::Encoding)?;
         if !head.uri.path().starts_with('/') {
@@ -123,15 +123,12 @@ impl PassThrough {
         let right = compared
             .into_iter()
             .filter(|(found, _)| *found == CredentialMatch::Right);
-        let right: Vec<_> = right.map(|(_, route)| route).collect();
-        let named = right
-            .iter()
-            .find(|route| call.names(&route.instance.account().name));
-        if let Some(route) = named {
-            return Ok(route);
-        }
+        let (named, unnamed): (Vec<_>, Vec<_>) = right
+            .map(|(_, route)| route)
+            .partition(|route| call.names(&route.instance.account().name));
+        let meant = if named.is_empty() { unnamed } else { named };
         let base = |route: &Route| route.instance.client().settings().base.clone();
-        let (first, others) = right.split_first().ok_or(Error::NoRoute)?;
+        let (first, others) = meant.split_first().ok_or(Error::NoRoute)?;
         match others.iter().all(|other| base(other) == base(first)) {
             true => Ok(first),
             false => Err(Error::Ambiguous),

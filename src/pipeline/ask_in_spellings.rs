@@ -3,12 +3,11 @@
 
 use super::{
     fetch::{Fetch, Refresh},
-    fetch_error::FetchError,
+    fetch_error::{FetchError, NotAnswered},
 };
 use crate::{
     avatar::{Answer, Empty, Entry, Outcome, SpellingMemory, Trouble, says_nothing},
     clock::Timestamp,
-    limits::NotAdmitted,
 };
 
 impl Fetch {
@@ -30,33 +29,35 @@ impl Fetch {
         &mut self,
         with_refresh: bool,
         known_link: Option<&str>,
-    ) -> Result<Result<Answer, FetchError>, NotAdmitted> {
+    ) -> Result<Answer, NotAnswered> {
         let first = self.ask_in_spelling(with_refresh, known_link).await;
         let (Some(spelling), Ok(Answer::Empty(empty))) = (self.subject.spelling(), &first) else {
-            return Ok(first);
+            return first.map_err(NotAnswered::Failed);
         };
         let (empty, now) = (*empty, self.shared.clock.now());
         let mut memory = self.known_spellings;
         self.add_attempts(&mut memory, now);
         let Some(other) = memory.next(spelling, now).filter(|_| says_nothing(empty)) else {
-            return Ok(first);
+            return first.map_err(NotAnswered::Failed);
         };
         let refresh = match with_refresh {
             true => Refresh::IfAvailable,
             false => Refresh::No,
         };
-        let with_refresh = self.take_call(refresh).await?;
+        let call = self.take_call(refresh).await;
+        let with_refresh = call.map_err(NotAnswered::Refused)?;
         self.subject = self.subject.spelled(other);
         let second = self.ask_in_spelling(with_refresh, known_link).await;
-        Ok(match second {
-            // An account that does not exist says less than one that shows nothing.
+        let answer = match second {
+            // `not_found` for the other spelling says less than the first answer, which stays.
             Ok(Answer::Empty(Empty::NotFound)) => first,
             Err(error) if error.why == Trouble::VendorError => {
                 self.log_trouble(error.why, &error.detail);
                 first
             }
             second => second,
-        })
+        };
+        answer.map_err(NotAnswered::Failed)
     }
 
     async fn ask_in_spelling(

@@ -99,6 +99,13 @@ impl Changes {
         self.of(&owner.instance).add(change, most);
     }
 
+    /// Whether a client listens to the changes of the instance of this name in the cache.
+    pub(super) fn has_listeners(&self, instance: &Arc<str>) -> bool {
+        let histories = lock(&self.0);
+        let history = histories.get(instance);
+        history.is_some_and(|history| history.end.receiver_count() > 0)
+    }
+
     /// The history of the instance of this name in the cache.
     pub(super) fn of(&self, instance: &Arc<str>) -> Arc<History> {
         let mut histories = lock(&self.0);

@@ -43,7 +43,7 @@ impl EventDownloads {
         let mut latest = lock(&self.latest);
         while latest
             .front()
-            .is_some_and(|(_, _, at)| now.since(*at) >= REPEAT)
+            .is_some_and(|(_, _, at)| now.is_after(*at, REPEAT))
             || latest.len() >= MAX_LATEST
         {
             latest.pop_front();

@@ -6,7 +6,7 @@
 //!   other and also if the link is unchanged. Such a face costs no call. If the download fails, the entry is
 //!   marked outdated.
 //! * A LID and a number are one person: their faces become one.
-//! * It may have changed: an entry whose last answer is old expires, so that the next request refreshes it.
+//! * The picture may have changed: an entry whose last answer is old becomes stale, so the next request refreshes it.
 
 use std::sync::Arc;
 

@@ -6,8 +6,15 @@ use tokio::time;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    changes::Changes, instance::Instance, memory_copies::Copies, patience::LongWaits,
-    recent_updates::RecentUpdates, settings::Settings, shared::Shared, single_flight::SingleFlight,
+    changes::Changes,
+    faces_in_trouble::{FaceInTrouble, FacesInTrouble},
+    instance::Instance,
+    memory_copies::Copies,
+    patience::LongWaits,
+    recent_updates::RecentUpdates,
+    settings::Settings,
+    shared::Shared,
+    single_flight::SingleFlight,
 };
 use crate::{
     avatar::{Digest, Policy},
@@ -48,6 +55,7 @@ impl Faces {
                 thumbnailer,
                 key_locks: Arc::new(KeyLocks::new(STRIPES)),
                 recent: RecentUpdates::default(),
+                in_trouble: FacesInTrouble::default(),
                 copies: Copies::default(),
                 changes: Changes::default(),
                 event_tasks: TaskTracker::new(),
@@ -118,11 +126,17 @@ impl Faces {
         self.shared.recent.all(&self.shared.store).await
     }
 
+    /// The faces whose last fetch ended in trouble since the start, newest first.
+    pub fn in_trouble(&self) -> Vec<FaceInTrouble> {
+        self.shared.in_trouble.all()
+    }
+
     /// Lifts the pause of `instance`, and saves that for the next process. Returns whether there was one.
     pub async fn lift_pause(&self, instance: &Arc<Instance>) -> bool {
+        let now = self.now();
         // First: the fleet would pause this replica again.
         self.share_lifted_pause(instance).await;
-        let was_paused = instance.admission().lift_pause();
+        let was_paused = instance.admission().lift_pause(now);
         if was_paused {
             tracing::warn!(instance = %instance.name(), "the operator lifted the pause");
             instance.save_admission(&self.shared.store).await;

@@ -18,7 +18,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     FetchResult, Instance,
-    fetch_error::{FetchError, NotIdentified},
+    fetch_error::{FetchError, MissedPicture, NotAnswered, NotIdentified},
     other_accounts::OtherAccounts,
     queue::Wish,
     requester::Requester,
@@ -62,8 +62,8 @@ pub(super) struct Fetch {
     pub(super) granted: Option<Permit>,
     /// The lease of the face in the fleet.
     pub(super) lease: Option<Lease>,
-    /// Whether the fleet has a picture that cannot be read now, so that only another picture may take its place.
-    pub(super) is_shared_picture_unreadable: bool,
+    /// Why this fetch does not have the picture of the fleet's entry, so that only another picture may take its place.
+    pub(super) missed_picture: Option<MissedPicture>,
     /// How the vendor's answer counts for the detector of soft throttling.
     pub(super) seen: Option<Observation>,
     pub(super) flight: Flight,
@@ -132,7 +132,7 @@ impl Fetch {
             cause,
             granted: None,
             lease: None,
-            is_shared_picture_unreadable: false,
+            missed_picture: None,
             seen: None,
             flight,
         }
@@ -157,6 +157,18 @@ impl Fetch {
     /// Fetches the face. A prefetched answer takes the place of steps 1 and 2.
     /// `before` is the look-up that led to this fetch; an earlier fetch may have stored another entry since.
     pub(super) async fn run(
+        self,
+        before: CacheAnswer,
+        prefetched: Option<PrefetchedAnswer>,
+    ) -> FetchResult {
+        let wanted = self.instance.wanted().clone();
+        let result = self.run_steps(before, prefetched).await;
+        // Also if nothing was asked.
+        wanted.end_probe();
+        result
+    }
+
+    async fn run_steps(
         mut self,
         before: CacheAnswer,
         mut prefetched: Option<PrefetchedAnswer>,
@@ -236,8 +248,9 @@ impl Fetch {
                 };
                 let asked_at = self.shared.clock.now();
                 match self.ask_in_spellings(with_refresh, known_link).await {
-                    Ok(answer) => (asked_at, answer),
-                    Err(refusal) => {
+                    Ok(answer) => (asked_at, Ok(answer)),
+                    Err(NotAnswered::Failed(error)) => (asked_at, Err(error)),
+                    Err(NotAnswered::Refused(refusal)) => {
                         let entry = self.settle_refused(before).await;
                         return FetchResult::not_admitted(entry, refusal);
                     }
@@ -245,7 +258,7 @@ impl Fetch {
             }
         };
         if let Some(duration) = self.flight.time_since_call() {
-            let now = self.shared.clock.now();
+            let now = self.shared.clock.moment();
             self.instance.wanted().record_latency(now, duration);
         }
         let answer = match has_call {

@@ -22,6 +22,23 @@ pub(super) struct FetchError {
     pub(super) is_blocked: bool,
 }
 
+/// The reason why a face that may be asked for in two spellings has no answer.
+pub(super) enum NotAnswered {
+    /// The budget has no call for the second spelling now.
+    Refused(NotAdmitted),
+    /// The calls have failed.
+    Failed(FetchError),
+}
+
+/// The reason why a fetch has not the picture of the fleet's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MissedPicture {
+    /// It cannot be read now.
+    Unreadable,
+    /// The fleet has it no more.
+    Lost,
+}
+
 /// The reason why the gateway has not said whether it knows the number.
 pub(super) enum NotIdentified {
     /// The budget has no call now.

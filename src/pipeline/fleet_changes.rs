@@ -1,4 +1,4 @@
-//! The changes that siblings make to the faces of an account that a fleet shares, and those that the siblings hear of.
+//! Changes in a fleet, in both directions: applies the siblings' changes to this replica's faces, and publishes its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,8 +54,12 @@ impl Faces {
                 if let Some(seen) = seen {
                     self.hear_answer(&instance, &account, &owner, seen).await;
                 }
-                // A face that this replica does not have is looked for when it is asked for.
-                let is_wanted = self.may_have(&owner) || instance.provider().is_push();
+                // A face that this replica does not have is looked for when it is asked for. But a client may listen for it,
+                // and a fetch may be about to store an entry that it read in Redis before this one.
+                let is_wanted = self.may_have(&owner)
+                    || self.shared.changes.has_listeners(instance.cache_name())
+                    || self.shared.single_flight.is_in_flight(owner.key())
+                    || instance.provider().is_push();
                 let is_newer = account.known_version(&subject) < version;
                 if is_wanted && is_newer {
                     self.take_newer(&account, &owner).await;
@@ -83,8 +87,9 @@ impl Faces {
             ChangeKind::Paused(left, why) => {
                 instance.admission().pause(left, why);
             }
-            ChangeKind::LiftedPause => {
-                instance.admission().lift_pause();
+            ChangeKind::LiftedPause(at) => {
+                let ago = account.server_time().since(at);
+                instance.admission().lift_pause(self.now() - ago);
                 instance.save_admission(store).await;
             }
             ChangeKind::Number(lid, number) => {
@@ -138,6 +143,19 @@ impl Faces {
         }
     }
 
+    /// This replica's entry, and the version of the fleet's entry that it comes from. They are read under the lock of the
+    /// key, because they change one after the other.
+    pub(super) async fn entry_and_version(
+        &self,
+        account: &SharedAccount,
+        owner: &Owner,
+    ) -> Option<(Arc<Entry>, u64)> {
+        let key = owner.key();
+        let _lock = self.shared.key_locks.lock(&key).await;
+        let entry = self.shared.store.find(&key).await?;
+        Some((entry, account.known_version(&owner.subject)))
+    }
+
     /// Whether there is an entry, as far as is known without waiting.
     fn may_have(&self, owner: &Owner) -> bool {
         let cached = self.shared.store.get_cached(&owner.key());
@@ -161,6 +179,10 @@ impl Faces {
         if account.is_purged(&owner.subject, shared.version) {
             return Err(NotAdopted::Purged);
         }
+        let is_outdated = |entry: &Arc<Entry>| is_outdated(account, owner, entry, &shared);
+        if let Some(entry) = current.clone().filter(is_outdated) {
+            return Ok(entry);
+        }
         let stays = |entry: &Arc<Entry>| entry.is_forgotten(self.now()) || is_newer(entry, &shared);
         if let Some(entry) = current.clone().filter(stays) {
             account.know(&owner.subject, &shared);
@@ -171,9 +193,8 @@ impl Faces {
             .assemble(account, owner.subject, current.as_deref(), &shared)
             .await
             .map_err(|EngineFailure| NotAdopted::PictureUnreadable)?;
-        // Known also without its picture: the vendor's next answer replaces it.
-        account.know(&owner.subject, &shared);
         let entry = Arc::new(entry.ok_or(NotAdopted::PictureLost)?);
+        account.know(&owner.subject, &shared);
         store.put(&key, owner, entry.clone()).await;
         if account.is_purged(&owner.subject, shared.version) {
             // The purge may have come too early to see it.
@@ -246,11 +267,13 @@ impl Faces {
         let Some(account) = instance.shared() else {
             return self.purge_owners(scope, mode).await;
         };
-        let (owner, store) = (instance.owner(subject), &self.shared.store);
-        if !self.may_have(&owner)
-            && let Ok(SharedFace::Entry(shared)) = account.shared_face(&owner.subject).await
+        let owner = instance.owner(subject);
+        let cached = self.shared.store.look_up(&owner.key()).await;
+        // The disk may have lost the picture of an entry that it has.
+        let is_lost = matches!(cached, CacheAnswer::Absent | CacheAnswer::PictureUnreadable);
+        if is_lost && let Ok(SharedFace::Entry(shared)) = account.shared_face(&owner.subject).await
         {
-            // Else no copy of it is here.
+            // If this fails, this replica has no copy, and there is nothing to purge here.
             let _ = self.adopt_shared(account, &owner, *shared).await;
         }
         if mode == PurgeMode::Hard {
@@ -261,10 +284,11 @@ impl Faces {
         }
         let counts = self.purge_owners(scope, mode).await;
         if counts.done > 0
-            && let Some(entry) = store.find(&owner.key()).await
+            && let Some((entry, base)) = self.entry_and_version(account, &owner).await
         {
             // A sibling's newer entry answers the purge, too.
-            let _ = account.commit(&owner.subject, &entry, false, None).await;
+            let commit = account.commit(&owner.subject, base, &entry, false, None);
+            let _ = commit.await;
         }
         counts
     }
@@ -282,7 +306,7 @@ impl Faces {
         }
     }
 
-    /// Tells the siblings to forget a face, which has these names, and waits until those that live have done so. `None`
+    /// Tells the siblings to forget a face, which has these names, and waits until the live ones have done so. `None`
     /// without a fleet.
     pub(super) async fn share_forget(
         &self,
@@ -314,7 +338,7 @@ impl Faces {
     /// Tells the siblings that the pause was lifted.
     pub(super) async fn share_lifted_pause(&self, instance: &Instance) {
         if let Some(account) = instance.shared().cloned() {
-            let kind = SharedChangeKind::LiftedPause;
+            let kind = SharedChangeKind::LiftedPause(account.server_time());
             self.send(SharedChange { account, kind }).await;
         }
     }
@@ -358,10 +382,34 @@ impl Faces {
 }
 
 /// Whether this replica's entry has a newer answer than the fleet's, because Redis did not answer when it was stored. One
-/// without a picture never takes the place of one with a picture: this replica may not have had that.
+/// without a picture, or with an earlier one, never takes the place of one with a picture: this replica may not have had
+/// that.
 pub(super) fn is_newer(entry: &Entry, shared: &SharedEntry) -> bool {
     let has_newer_answer = entry.last.answer_asked_at > shared.last.answer_asked_at + CLOCKS;
-    has_newer_answer && (entry.picture.is_some() || shared.picture.is_none())
+    let has_earlier_picture = match (&entry.picture, &shared.picture) {
+        (Some(own), Some(shared)) => {
+            let is_other = own.picture.digest() != shared.proof.digest();
+            is_other && own.changed_at < shared.changed_at
+        }
+        (None, Some(_)) => true,
+        (_, None) => false,
+    };
+    has_newer_answer && !has_earlier_picture
+}
+
+/// Whether this replica has had a later entry of the fleet than `shared`: that was read before, or a Redis that failed over
+/// has lost the later one.
+pub(super) fn is_outdated(
+    account: &SharedAccount,
+    owner: &Owner,
+    entry: &Entry,
+    shared: &SharedEntry,
+) -> bool {
+    let known = account.known_version(&owner.subject);
+    // The clock of another Redis may be behind, and with it the versions that it makes.
+    let has_newer_answer = account.is_ahead_of_clock(known)
+        && shared.last.answer_asked_at > entry.last.answer_asked_at + CLOCKS;
+    shared.version < known && !has_newer_answer
 }
 
 impl PurgeMode {

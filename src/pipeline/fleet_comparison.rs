@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::{
     Faces, Instance, PurgeMode,
     fetch::Fetch,
-    fleet_changes::{NotAdopted, is_newer},
+    fleet_changes::{NotAdopted, is_newer, is_outdated},
 };
 use crate::{
-    avatar::{Ask, Entry, Plan, decide},
+    avatar::{Ask, Entry, Outcome, Plan, decide},
     fleet::{Commit, EngineFailure, SharedAccount, SharedFace},
     store::{CacheAnswer, Owner},
 };
@@ -59,6 +59,7 @@ impl Faces {
         };
         let epoch = account.epoch();
         let owners = self.owners(&[instance.cache_name().clone()]).await;
+        // Forgotten faces are among the first. Until Redis knows of one, a sibling that was away may show it.
         for owners in owners.chunks(BATCH) {
             let subjects: Vec<_> = owners.iter().map(|owner| owner.subject).collect();
             let Ok(shared) = account.shared_faces(&subjects).await else {
@@ -89,8 +90,8 @@ impl Faces {
 
     /// Compares one entry: takes the fleet's if it is newer, and offers this replica's if that is.
     async fn compare(&self, account: &Arc<SharedAccount>, owner: &Owner, shared: SharedFace) {
-        let (store, now) = (&self.shared.store, self.now());
-        let Some(entry) = store.find(&owner.key()).await else {
+        let now = self.now();
+        let Some((entry, base)) = self.entry_and_version(account, owner).await else {
             return;
         };
         if entry.is_forgotten(now) {
@@ -103,15 +104,15 @@ impl Faces {
             return;
         }
         match shared {
-            SharedFace::Removed(version) if account.known_version(&owner.subject) < version => {
+            SharedFace::Removed(version) if base < version => {
                 self.purge_face(owner, PurgeMode::Hard).await;
                 account.record_removed(&owner.subject, version);
             }
             SharedFace::Absent | SharedFace::Removed(_) => {
                 account.record_compared(&owner.subject);
-                // Redis has lost it, or it is newer. One that is due is stored when it is confirmed.
+                // Redis has lost the entry, or this replica's is newer. An entry that is due is stored by its next fetch.
                 if decide(Some(&entry), Ask::View, now, self.policy()) == Plan::Serve {
-                    self.offer(account, owner, entry).await;
+                    self.offer(account, owner, entry, base).await;
                 }
             }
             SharedFace::Foreign => account.record_compared(&owner.subject),
@@ -119,36 +120,73 @@ impl Faces {
                 let taken = self.adopt_shared(account, owner, (*shared).clone()).await;
                 match taken {
                     Ok(entry) if is_newer(&entry, &shared) => {
-                        self.offer(account, owner, entry).await;
+                        self.offer(account, owner, entry, shared.version).await;
+                    }
+                    Ok(entry) if is_outdated(account, owner, &entry, &shared) => {
+                        // Read again: a newer one may have been stored and taken since it was read.
+                        if let Ok(SharedFace::Entry(latest)) =
+                            account.shared_face(&owner.subject).await
+                            && is_outdated(account, owner, &entry, &latest)
+                        {
+                            self.offer(account, owner, entry, latest.version).await;
+                        }
                     }
                     Err(NotAdopted::PictureUnreadable) => account.record_differing(owner.subject),
-                    // Else a fetch takes it.
+                    Err(NotAdopted::PictureLost) => {
+                        account.record_compared(&owner.subject);
+                        let is_later = entry.last.asked_at > shared.last.answer_asked_at;
+                        let known = account.known_version(&owner.subject);
+                        if is_later && entry.last.outcome == Outcome::Picture {
+                            self.offer(account, owner, entry, shared.version).await;
+                        } else if !is_later && known < shared.version {
+                            // The fetch of the next request asks the vendor for it.
+                            self.purge_face(owner, PurgeMode::Soft).await;
+                        }
+                    }
+                    // If the fleet's entry was not taken, the next fetch takes it.
                     _ => {}
                 }
             }
         }
     }
 
-    /// Stores this replica's entry in the fleet, unless a sibling's is newer.
-    async fn offer(&self, account: &Arc<SharedAccount>, owner: &Owner, entry: Arc<Entry>) {
+    /// Stores this replica's entry in the fleet, unless a sibling's is newer. It takes the fleet's entry of version `base`
+    /// into account.
+    async fn offer(
+        &self,
+        account: &Arc<SharedAccount>,
+        owner: &Owner,
+        entry: Arc<Entry>,
+        mut base: u64,
+    ) {
         if entry.is_forgotten(self.now()) {
             return;
         }
         for _ in 0..CONFLICTS {
-            match account.commit(&owner.subject, &entry, true, None).await {
+            let commit = account.commit(&owner.subject, base, &entry, true, None);
+            match commit.await {
                 Ok(Commit::Conflict(shared)) => {
-                    if !is_newer(&entry, &shared) {
-                        // Else a fetch takes it.
-                        let _ = self.adopt_shared(account, owner, shared).await;
+                    let is_newer =
+                        is_newer(&entry, &shared) || is_outdated(account, owner, &entry, &shared);
+                    if !is_newer {
+                        let adopted = self.adopt_shared(account, owner, shared).await;
+                        if adopted.is_err() {
+                            // The fetch of the next request takes it.
+                            self.purge_face(owner, PurgeMode::Soft).await;
+                        }
                         return;
                     }
                     account.know(&owner.subject, &shared);
+                    base = shared.version;
                 }
                 Ok(Commit::Forgotten(left)) => {
                     self.write_tombstone(owner, left).await;
                     return;
                 }
-                Ok(Commit::Stored | Commit::Foreign) | Err(EngineFailure) => return,
+                Ok(
+                    Commit::Stored | Commit::Removed(_) | Commit::Foreign | Commit::PictureMissing,
+                )
+                | Err(EngineFailure) => return,
             }
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{
     Faces, FetchResult, Instance,
     fetch::{Fetch, Refresh},
+    fetch_error::MissedPicture,
     fleet_changes::NotAdopted,
     queue::CallClass,
     take_call::Wait,
@@ -19,9 +20,12 @@ use super::{
 use crate::{
     avatar::{Entry, Outcome, Report, Trouble, absorb},
     clock::Timestamp,
-    fleet::{Begin, CallKind, Commit, EngineFailure, Refusal, Seek, SharedAccount},
+    fleet::{
+        Begin, CallKind, Commit, EngineFailure, Refusal, Seek, SharedAccount, SharedEntry, Take,
+    },
     limits::{AdmissionStatus, CallsAhead, NotAdmitted, Permit, Priority, UnspentCall},
     store::CacheAnswer,
+    upstream::VendorFailure,
 };
 
 /// The time that a lease lasts beyond the time limits of its fetch.
@@ -43,8 +47,9 @@ impl Fetch {
     ) -> Result<CacheAnswer, FetchResult> {
         let limits = self.instance.client.settings();
         // A number with two spellings may be asked for twice.
-        let lease = limits.call_timeout * 2 + limits.download_timeout + SLACK;
-        let give_up_at = Instant::now() + lease * LEASES;
+        let time = limits.call_timeout * 2 + limits.download_timeout + SLACK;
+        let give_up_at = Instant::now() + time * LEASES;
+        let mut lease = account.lease(self.person);
         let mut permit = None;
         // Also for a refresh: the vendor's answer is absorbed into the fleet's entry, not into an older one of this replica.
         let mut seek = match before.entry() {
@@ -57,8 +62,8 @@ impl Fetch {
             let own = permit.take().or_else(|| self.call_at_once(refresh));
             let kind = own.as_ref().map(call_kind);
             let not_admitted = |refusal| FetchResult::not_admitted(entry.clone(), refusal);
-            match account.begin(self.person, seek, kind, lease).await {
-                Ok(Begin::Go(lease)) => {
+            match account.begin(&mut lease, seek, kind, time).await {
+                Ok(Begin::Go) => {
                     self.lease = Some(lease);
                     self.granted = own.map(|own| {
                         let call = account.call(call_kind(&own));
@@ -87,16 +92,23 @@ impl Fetch {
                 }
                 Ok(Begin::Entry(shared)) => {
                     (permit, seek) = (own, Seek::Newer);
-                    let faces = self.faces();
+                    let (faces, version) = (self.faces(), shared.version);
                     match faces.adopt_shared(account, &self.owner(), shared).await {
                         Ok(entry) if self.is_answered(&entry) => {
                             return Err(FetchResult::found(entry));
                         }
-                        Ok(entry) => before = CacheAnswer::Found(entry),
-                        Err(NotAdopted::PictureLost | NotAdopted::Purged) => {}
+                        Ok(entry) => {
+                            before = CacheAnswer::Found(entry);
+                            self.missed_picture = None;
+                        }
+                        Err(NotAdopted::Purged) => self.missed_picture = None,
+                        Err(NotAdopted::PictureLost) => {
+                            seek = Seek::After(version);
+                            self.missed_picture = Some(MissedPicture::Lost);
+                        }
                         Err(NotAdopted::PictureUnreadable) => {
-                            seek = Seek::Nothing;
-                            self.is_shared_picture_unreadable = true;
+                            seek = Seek::After(version);
+                            self.missed_picture = Some(MissedPicture::Unreadable);
                         }
                         Err(NotAdopted::Unreadable) => return Err(FetchResult::aborted()),
                     }
@@ -107,6 +119,7 @@ impl Fetch {
                 }
                 Ok(Begin::Refused(Refusal::Paused(left, why))) => {
                     let retry_at = self.instance.admission().pause(left, why);
+                    self.want_again(entry.as_deref(), retry_at);
                     return Err(not_admitted(NotAdmitted { why, retry_at }));
                 }
                 Ok(Begin::Refused(Refusal::OverBudget(waits))) => {
@@ -122,6 +135,8 @@ impl Fetch {
                     };
                     if let Some(call) = account.take_from_reserve(call_kind(&own)) {
                         self.granted = Some(own.with_shared(call));
+                        // Redis may have granted it all the same.
+                        self.lease = Some(lease);
                         return Ok(before);
                     }
                     drop(own);
@@ -141,7 +156,7 @@ impl Fetch {
         is_kept: bool,
         from: Option<Arc<str>>,
     ) -> (Option<Arc<Entry>>, Option<Entry>) {
-        let mut conflicts = 0;
+        let (mut conflicts, mut removed) = (0, 0);
         loop {
             let policy = &self.shared.settings.policy;
             let next = absorb(current.as_deref(), report.clone(), policy).filter(|_| !is_kept);
@@ -150,12 +165,17 @@ impl Fetch {
             let (Some(account), Some(entry)) = (self.instance.shared().cloned(), &next) else {
                 return (current, next);
             };
+            if self.missed_picture == Some(MissedPicture::Lost) && outcome != Outcome::Picture {
+                // This replica's picture may be an older one than the siblings have.
+                return (current, next);
+            }
             let is_new =
-                self.is_shared_picture_unreadable || has_other_picture(current.as_deref(), entry);
+                self.missed_picture.is_some() || has_other_picture(current.as_deref(), entry);
             let commit = match &mut self.lease {
                 Some(lease) => lease.commit(entry, is_new, self.seen).await,
                 None => {
-                    let commit = account.commit(&self.person, entry, is_new, self.seen);
+                    let base = account.known_version(&self.person).max(removed);
+                    let commit = account.commit(&self.person, base, entry, is_new, self.seen);
                     commit.await
                 }
             };
@@ -165,26 +185,41 @@ impl Fetch {
                     let faces = self.faces();
                     let assembled =
                         faces.assemble(&account, self.person, current.as_deref(), &shared);
+                    let is_late = is_late(report, &shared);
                     match assembled.await {
+                        // The sibling's is stored here as any other, when this replica hears of it.
+                        Ok(Some(entry)) if is_late => return (Some(Arc::new(entry)), None),
+                        Ok(None) | Err(EngineFailure) if is_late => return (current, None),
                         Ok(Some(entry)) => current = Some(Arc::new(entry)),
-                        Ok(None) => {}
+                        Ok(None) => {
+                            self.missed_picture = Some(MissedPicture::Lost);
+                            if outcome != Outcome::Picture {
+                                continue;
+                            }
+                        }
                         Err(EngineFailure) if outcome == Outcome::Picture => {
-                            self.is_shared_picture_unreadable = true;
+                            self.missed_picture = Some(MissedPicture::Unreadable);
                         }
                         Err(EngineFailure) => return (current, None),
                     }
                     account.know(&self.person, &shared);
+                }
+                Ok(Commit::Removed(version)) if conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    (current, removed) = (None, version);
+                    self.missed_picture = None;
                 }
                 Ok(Commit::Forgotten(left)) => {
                     let faces = self.faces();
                     let (tombstone, _) = faces.replace_by_tombstone(&self.owner(), left).await;
                     return (Some(tombstone), None);
                 }
-                Ok(Commit::Conflict(_)) => {
+                Ok(Commit::Conflict(_) | Commit::Removed(_)) => {
                     account.record_differing(self.person);
                     return (current, next);
                 }
-                Ok(Commit::Stored | Commit::Foreign) | Err(EngineFailure) => {
+                Ok(Commit::Stored | Commit::Foreign | Commit::PictureMissing)
+                | Err(EngineFailure) => {
                     return (current, next);
                 }
             }
@@ -249,6 +284,20 @@ impl Fetch {
 }
 
 impl Instance {
+    /// Records trouble with the account, and tells the siblings of the pause that it causes. Returns the end of that pause.
+    pub(super) async fn share_trouble(
+        &self,
+        failure: &VendorFailure,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let paused_until = self.record_trouble(failure.why, failure.retry_after);
+        if let (Some(account), Some(until)) = (self.shared(), paused_until) {
+            // Without Redis, each replica learns of it from the vendor, within its reserve.
+            let _ = account.pause(until.since(now), failure.why).await;
+        }
+        paused_until
+    }
+
     /// Takes a call from the budget, also from the one that the fleet shares.
     pub(super) async fn take_call(
         &self,
@@ -304,12 +353,12 @@ impl Instance {
         };
         let admission = self.admission();
         let waits = match account.take(kind, count).await {
-            Ok(Ok(())) => return Ok(Some(account.call(kind))),
-            Ok(Err(Refusal::Paused(left, why))) => {
+            Ok(Take::Go) => return Ok(Some(account.call(kind))),
+            Ok(Take::Refused(Refusal::Paused(left, why))) => {
                 let retry_at = admission.pause(left, why);
                 return Err(NotAdmitted { why, retry_at });
             }
-            Ok(Err(Refusal::OverBudget(waits))) => waits,
+            Ok(Take::Refused(Refusal::OverBudget(waits))) => waits,
             // A reserve is for faces, each of which costs one call.
             Err(EngineFailure) if count == 1 => match account.take_from_reserve(kind) {
                 Some(call) => return Ok(Some(call)),
@@ -342,6 +391,14 @@ fn call_kind(permit: &Permit) -> CallKind {
     CallKind {
         priority: permit.priority(),
         with_refresh: permit.with_refresh(),
+    }
+}
+
+/// Whether the vendor was asked before it gave the answer of the fleet's entry.
+fn is_late(report: &Report, shared: &SharedEntry) -> bool {
+    match report.answer.outcome() {
+        Outcome::Trouble(_) => report.asked_at < shared.last.asked_at,
+        _ => report.asked_at < shared.last.answer_asked_at,
     }
 }
 

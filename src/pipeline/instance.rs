@@ -16,7 +16,7 @@ use super::{
     latest_answers::LatestAnswers, wanted::WantedFaces,
 };
 use crate::{
-    avatar::{StoredPicture, Subject},
+    avatar::{StoredPicture, Subject, Trouble},
     clock::Timestamp,
     fleet::SharedAccount,
     limits::Admission,
@@ -177,7 +177,7 @@ impl Instance {
             .is_none_or(|account| account.has_begun())
     }
 
-    /// Waits until that is so, at most `limit`.
+    /// Waits until the faces that the fleet has forgotten are known, at most `limit`.
     pub(super) async fn wait_for_fleet(&self, limit: Duration) {
         if let Some(account) = &self.shared {
             account.wait_for_begin(limit).await;
@@ -254,6 +254,25 @@ impl Instance {
     /// as the account stays configured, so that fetches in flight report to the same one.
     pub fn admission(&self) -> &Arc<Admission> {
         &self.admission
+    }
+
+    /// Records trouble that the vendor reports, and logs that a pause it asks for is capped. Returns the end of the
+    /// pause, or `None` for trouble that concerns a single face.
+    pub(super) fn record_trouble(
+        &self,
+        why: Trouble,
+        retry_after: Option<Duration>,
+    ) -> Option<Timestamp> {
+        let longest = self.admission.longest_pause();
+        if let Some(asked) = retry_after.filter(|asked| *asked > longest) {
+            tracing::warn!(
+                instance = %self.name,
+                retry_after_seconds = asked.as_secs(),
+                capped_seconds = longest.as_secs(),
+                "the vendor's Retry-After is longer than negative.rate_limited_longest and is capped"
+            );
+        }
+        self.admission.record_trouble(why, retry_after)
     }
 
     /// Saves the state of the admission control. This happens before a granted call is made: a crash in between
@@ -337,7 +356,7 @@ impl Instance {
 /// Whether an hour has passed since the last time, which is now then.
 fn is_due(last: &Mutex<Option<Timestamp>>, now: Timestamp) -> bool {
     let mut last = lock(last);
-    let is_due = last.is_none_or(|last| now.since(last) >= HOUR);
+    let is_due = last.is_none_or(|last| now.is_after(last, HOUR));
     if is_due {
         *last = Some(now);
     }

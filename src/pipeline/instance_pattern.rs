@@ -339,6 +339,6 @@ impl PatternInstance {
         let instance = &self.instance;
         Arc::strong_count(instance) > 1
             || Arc::strong_count(instance.admission()) > 1
-            || !instance.wanted().is_empty()
+            || instance.wanted().are_due(instance.admission())
     }
 }

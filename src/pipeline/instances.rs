@@ -93,28 +93,29 @@ impl Instances {
         }
     }
 
-    /// The name of the instance whose account a vendor's call or event names. `is_meant` chooses among the instances
-    /// with a table of their own, `patterns` among the others.
+    /// The names of the instances whose account a vendor's call or event names, in no order. The configuration gives an
+    /// account one name, so several are accounts of several gateways. `is_meant` chooses among the instances with a
+    /// table of their own, `is_meant_pattern` among the others.
     pub fn with_account(
         &self,
         account: &str,
         is_meant: impl Fn(&Instance) -> bool,
         is_meant_pattern: impl Fn(&InstancePattern) -> bool,
-    ) -> Option<String> {
-        let mut exact = self.exact();
-        let exact = exact.find(|one| one.account().name == account && is_meant(one));
-        if let Some(instance) = exact {
-            return Some(instance.name().to_string());
-        }
-        let patterns = self.0.patterns.iter();
-        let mut names = patterns
+    ) -> Vec<String> {
+        let exact = self
+            .exact()
+            .filter(|one| one.account().name == account && is_meant(one))
+            .map(|one| one.name().to_string());
+        let of_patterns = self
+            .patterns()
+            .iter()
             .filter(|pattern| is_meant_pattern(pattern))
             .filter_map(|pattern| {
                 let name = pattern.settings().account.capture(account)?;
                 let winner = self.pattern_of(name)?;
                 Arc::ptr_eq(winner, pattern).then(|| name.to_owned())
             });
-        names.next()
+        exact.chain(of_patterns).collect()
     }
 
     /// All instances that are made, in no order.

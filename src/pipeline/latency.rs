@@ -2,13 +2,13 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::clock::Timestamp;
+use crate::clock::Moment;
 
 /// The durations of the latest fetches.
 #[derive(Debug, Default)]
 pub(super) struct Latency {
-    /// With the times of their ends, oldest first.
-    samples: VecDeque<(Timestamp, Duration)>,
+    /// With the moments of their ends, oldest first.
+    samples: VecDeque<(Moment, Duration)>,
 }
 
 /// One fetch that hangs says little about the next one, so the estimate is a median.
@@ -19,7 +19,7 @@ const MEMORY: Duration = Duration::from_secs(300);
 
 impl Latency {
     /// Records the duration of a fetch, or the part of it that has passed.
-    pub(super) fn record(&mut self, now: Timestamp, duration: Duration) {
+    pub(super) fn record(&mut self, now: Moment, duration: Duration) {
         if self.samples.len() == WINDOW {
             self.samples.pop_front();
         }
@@ -27,7 +27,7 @@ impl Latency {
     }
 
     /// The duration to expect; zero if too little is known.
-    pub(super) fn estimate(&self, now: Timestamp) -> Duration {
+    pub(super) fn estimate(&self, now: Moment) -> Duration {
         let recent = self
             .samples
             .iter()
@@ -45,29 +45,31 @@ impl Latency {
 mod tests {
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_secs(1_000);
+    fn now() -> Moment {
+        Moment::default() + Duration::from_secs(1_000)
+    }
 
     fn latency(seconds: impl IntoIterator<Item = u64>) -> Latency {
         let mut latency = Latency::default();
         for seconds in seconds {
-            latency.record(NOW, Duration::from_secs(seconds));
+            latency.record(now(), Duration::from_secs(seconds));
         }
         latency
     }
 
     #[test]
     fn one_fetch_that_hangs_does_not_make_a_vendor_slow() {
-        assert_eq!(latency([10, 10]).estimate(NOW), Duration::ZERO);
-        let estimate = latency([1, 1, 1, 10]).estimate(NOW);
+        assert_eq!(latency([10, 10]).estimate(now()), Duration::ZERO);
+        let estimate = latency([1, 1, 1, 10]).estimate(now());
         assert_eq!(estimate, Duration::from_secs(1));
     }
 
     #[test]
     fn the_estimate_follows_the_vendor_and_forgets_after_minutes() {
         let slow = latency([1, 1, 1, 1, 1, 10, 10, 10]);
-        assert_eq!(slow.estimate(NOW), Duration::from_secs(10));
+        assert_eq!(slow.estimate(now()), Duration::from_secs(10));
         let fast = latency([10, 10, 10, 10, 10, 1, 1, 1]);
-        assert_eq!(fast.estimate(NOW), Duration::from_secs(1));
-        assert_eq!(slow.estimate(NOW + MEMORY), Duration::ZERO);
+        assert_eq!(fast.estimate(now()), Duration::from_secs(1));
+        assert_eq!(slow.estimate(now() + MEMORY), Duration::ZERO);
     }
 }

@@ -12,7 +12,7 @@ pub struct LatestAnswers {
     trouble: Mutex<Option<LatestTrouble>>,
 }
 
-/// The latest answer that was none.
+/// The latest trouble: a call without a usable answer.
 #[derive(Clone, Debug)]
 pub struct LatestTrouble {
     /// When it came.

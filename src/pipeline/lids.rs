@@ -153,6 +153,7 @@ impl Faces {
         if person.subject != lid {
             self.merge(&person, lid).await;
             // For listeners that know only the LID.
+            let _lock = self.shared.key_locks.lock(&person.key()).await;
             let entry = self.shared.store.find(&person.key()).await;
             self.shared.announce(&person, None, entry.as_deref());
         }

@@ -116,7 +116,7 @@ impl Faces {
         wait: Option<Duration>,
     ) -> Result<ServedFace, LookUpError> {
         let (ask, requester) = (pending.ask, pending.requester);
-        let patience = Patience::new(&self.shared.settings, &self.shared.long_waits, wait);
+        let begin_to_wait = || Patience::new(&self.shared.settings, &self.shared.long_waits, wait);
         let target = Target {
             instance: &pending.instance,
             subject: pending.subject,
@@ -124,6 +124,7 @@ impl Faces {
             key: pending.key,
         };
         if let Some(why) = pending.plan {
+            let patience = begin_to_wait();
             let face = self.wait_for_turns(&target, ask, requester, why, pending.cached, &patience);
             return Ok(face.await?);
         }
@@ -131,6 +132,8 @@ impl Faces {
             Limit::InFlight.report();
             return Err(LookUpError::NoSpace);
         };
+        // The wait for space does not count: without any time left for the disk, it would be for nothing.
+        let patience = begin_to_wait();
         target.instance.wait_for_fleet(patience.left()).await;
         let reading = self.shared.store.find_uncached(&target.key);
         let Some(cached) = patience.bound(reading).await else {
@@ -310,7 +313,7 @@ impl Faces {
             None => Some(flight.wait().await),
             Some(deadline) => {
                 let wanted = target.instance.wanted();
-                let latency = || wanted.latency(self.now());
+                let latency = || wanted.latency(self.clock().moment());
                 let result = tokio::select! {
                     biased;
                     result = flight.wait() => Some(result),
@@ -324,7 +327,7 @@ impl Faces {
                 if let Some(delay) = delay.filter(|delay| *delay >= first_paint / 2) {
                     // The fetch will take longer than it has taken so far.
                     let slack = first_paint / 20;
-                    wanted.record_delay(self.now(), delay + slack);
+                    wanted.record_delay(self.clock().moment(), delay + slack);
                 }
                 result
             }

@@ -76,7 +76,7 @@
 //! A fleet:
 //!
 //! * `fleet_fetch`: a fetch of an account that several replicas share
-//! * `fleet_changes`: the changes that siblings make, and those that they hear of
+//! * `fleet_changes`: applies the siblings' changes, and publishes this replica's
 //! * `unsent_changes`: those that Redis has not taken, which are sent again
 //! * `fleet_comparison`: compares entries with the fleet's after changes were missed
 //!
@@ -85,13 +85,14 @@
 //! * `changes`: a bounded history of each instance
 //! * `change_feed`: a listener's place in it
 //! * `recent_updates`: the latest changes, for the dashboard
+//! * `faces_in_trouble`: the faces whose last fetch ended in trouble, for the dashboard
 //!
 //! # Lock order
 //!
 //! The key lock of the pipeline (`Shared::key_locks`) serializes the changes of one entry: the end of a
 //! fetch, a purge, a removal. In a fleet, it is held while Redis stores the entry. It is taken before every lock of
-//! the store; the order continues in [`store`](crate::store). Look-ups do not take it. The other locks of this module and of `limits` are held
-//! for a few instructions, never across an await, and no lock is taken under them, except that `warm`
+//! the store; the order continues in [`store`](crate::store). Look-ups do not take it. The other locks of this module and
+//! of `limits` are held for a few instructions, never across an await, and no lock is taken under them, except that `warm`
 //! takes the lock of a run's progress under the lock of the list of runs, and `queue_worker` the locks of the
 //! admission control and of single-flight under that of the wanted faces.
 
@@ -102,6 +103,7 @@ mod changes;
 mod event_downloads;
 mod events;
 mod faces;
+mod faces_in_trouble;
 mod fallback;
 mod fetch;
 mod fetch_error;
@@ -148,6 +150,7 @@ pub use change_feed::{ChangeFeed, FaceEvent};
 pub use changes::{Appearance, ChangeId};
 pub use events::EventCounts;
 pub use faces::Faces;
+pub use faces_in_trouble::FaceInTrouble;
 pub use instance::{AccountState, Fallback, Instance, InstanceName, Neighbors};
 pub use instance_pattern::{Demand, InstanceMaker, InstancePattern, NotMade, PatternSettings};
 pub use instances::{Instances, winner};

@@ -77,6 +77,8 @@ impl Faces {
             instance: person.instance.clone(),
             subject: name,
         };
+        // From now on, fetches are under the name of the person.
+        self.shared.in_trouble.remove(&former);
         let cached = self.shared.store.look_up(&former.key()).await;
         let Some(entry) = cached.entry() else {
             return false;

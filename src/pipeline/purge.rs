@@ -31,12 +31,12 @@ pub enum PurgeScope<'a> {
 /// How far a purge goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PurgeMode {
-    /// The entry expires: the next request shows it and refreshes it.
+    /// The entry becomes stale: the next request shows it and refreshes it.
     Soft,
-    /// The entry expires, and the refresh makes the vendor bypass its own cache, because the picture is
+    /// The entry becomes stale, and the refresh makes the vendor bypass its own cache, because the picture is
     /// known to have changed.
     Changed,
-    /// The entry expires if its last answer is at least this old.
+    /// The entry becomes stale if its last answer is at least this old.
     Older(Duration),
     /// The entry is removed.
     Hard,
@@ -77,6 +77,21 @@ impl Faces {
 
     /// Purges the faces in `scope` on this replica.
     pub(super) async fn purge_owners(&self, scope: PurgeScope<'_>, mode: PurgeMode) -> PurgeCounts {
+        if mode == PurgeMode::Hard {
+            // Some may be of faces that the cache has no more.
+            match scope {
+                PurgeScope::Instance(instance) => {
+                    instance.admission().forget_faces();
+                    self.shared.in_trouble.remove_account(instance.cache_name());
+                }
+                PurgeScope::Stored(name) => self.shared.in_trouble.remove_account(name),
+                PurgeScope::All => {
+                    self.shared.copies.remove_all_former();
+                    self.shared.in_trouble.clear();
+                }
+                _ => {}
+            }
+        }
         let owners = match scope {
             PurgeScope::Face(instance, subject) => {
                 owners(instance.cache_name(), instance.names(subject))
@@ -117,6 +132,11 @@ impl Faces {
         let _lock = self.shared.key_locks.lock(&key).await;
         if mode == PurgeMode::Hard {
             self.shared.single_flight.record_purge(key);
+            self.shared.copies.remove_former(owner);
+        }
+        // A purge by age concerns answers only.
+        if !matches!(mode, PurgeMode::Older(_)) {
+            self.shared.in_trouble.remove(owner);
         }
         let entry = match store.look_up(&key).await {
             CacheAnswer::Found(entry) => entry,
@@ -189,16 +209,20 @@ impl Faces {
             .iter()
             .enumerate()
         {
-            // Entries under other spellings are rests, and only those that exist are forgotten. A LID is a name of
-            // its own again once its number is forgotten, too.
+            // Entries under other spellings are left over from earlier versions: only existing ones are forgotten. A LID
+            // needs a tombstone of its own, because its number is forgotten below, and nothing leads from it to the number
+            // then.
             if number == 0 || is_lid(&owner.subject) || self.is_stored(owner).await {
                 is_on_disk &= self.forget_owner(owner, time).await;
             }
             instance.wanted().remove(&owner.key());
+            // The cache may have evicted it.
+            self.shared.in_trouble.remove(owner);
         }
         self.forget_identities(instance, names).await;
         for name in instance.earlier_cache_names() {
             for owner in owners(name, names.to_vec()) {
+                self.shared.in_trouble.remove(&owner);
                 if self.is_stored(&owner).await {
                     is_on_disk &= self.forget_owner(&owner, time).await;
                 }
@@ -212,6 +236,7 @@ impl Faces {
     pub async fn forget_stored(&self, name: &str, subject: Subject) -> Option<bool> {
         let mut is_on_disk = None;
         for owner in owners(&name.into(), person::names(subject)) {
+            self.shared.in_trouble.remove(&owner);
             if self.is_stored(&owner).await {
                 let time = self.policy().forget_for;
                 let is_forgotten = self.forget_owner(&owner, time).await;
@@ -256,6 +281,7 @@ impl Faces {
         let (key, now) = (owner.key(), self.now());
         let tombstone = Arc::new(Entry::tombstone(now, now + time));
         self.shared.recent.remove(owner);
+        self.shared.copies.remove_former(owner);
         let store = &self.shared.store;
         let before = store.find(&key).await;
         let is_on_disk = store.forget(&key, owner, tombstone.clone()).await;

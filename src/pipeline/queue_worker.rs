@@ -4,9 +4,11 @@
 //! 1. A fetch asks for a call ([`WantedFaces::ask`]). It gets one if none is ahead of it and the budget has one.
 //! 2. Else its face gets a place in the [`Queue`]. If the place comes up in time for the request that waits, it
 //!    is kept, and the fetch waits for it.
-//! 3. Else the fetch is refused, with the time of its place, and the face stays wanted.
+//! 3. Else the fetch is refused, with the time of its place, and the face stays wanted. So it is during a pause.
 //! 4. The worker sleeps until the budget has a call for the first wish. It gives the call to the fetch that waits
 //!    for it, or starts a fetch.
+//! 5. After a pause, one call shows whether the account works again before the next ones are made.
+//! 6. A face without a picture whose call failed returns to the queue when it may be asked for again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -49,6 +51,9 @@ enum Pass {
 /// How long the worker sleeps at most before it looks at the budget again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// A face whose call failed returns to the queue no sooner, also if the time of day was set meanwhile.
+const SHORTEST_RETRY: Duration = Duration::from_secs(5);
+
 // === impl WantedFaces ===
 
 impl WantedFaces {
@@ -63,16 +68,21 @@ impl WantedFaces {
     ) -> CallAnswer {
         let (id, class, admission) = (wish.id, wish.class, instance.admission());
         let mut state = lock(&self.state);
+        state.failed.remove(&id);
+        state.queue.insert(wish);
         if let Some((retry_at, why)) = admission.cooldown() {
-            // Nothing is wanted from a vendor that pauses: its trouble may last.
+            self.keep_within_limit(&mut state, shared);
+            self.work_off(&mut state, shared, instance);
             return CallAnswer::Refused(NotAdmitted { why, retry_at });
         }
-        state.queue.insert(wish);
         let ahead = state.queue.ahead(id);
+        let now = shared.clock.moment();
         if ahead.calls == 0
+            && state.wait_for_probe(admission, now).is_none()
             && let Ok(permit) = Permit::take(admission, class.priority, class.with_refresh)
         {
             state.queue.remove(id);
+            state.probe = admission.is_recovering().then_some(now);
             return CallAnswer::Now(permit);
         }
         let refusal = over_budget(instance, class, ahead);
@@ -85,18 +95,51 @@ impl WantedFaces {
         } else {
             CallAnswer::Refused(refusal)
         };
-        if state.queue.len() > shared.settings.max_wanted {
-            Limit::WantedFaces.report();
-            if let Some(evicted) = state.queue.evict() {
-                state.end_waiting(&evicted.id);
-            }
-        }
+        self.keep_within_limit(&mut state, shared);
         self.work_off(&mut state, shared, instance);
         turn
     }
 
+    /// Keeps a wish whose call failed. The face is fetched again at `retry_at`, without another request.
+    pub(super) fn keep_failed(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        instance: &Arc<Instance>,
+        wish: Wish,
+        retry_at: Timestamp,
+    ) {
+        let now = shared.clock.moment();
+        let mut state = lock(&self.state);
+        let is_expired = now.since(wish.wanted_at) > shared.settings.wanted_for;
+        if is_expired || state.queue.contains(wish.id) {
+            return;
+        }
+        let due = now + retry_at.since(shared.clock.now()).max(SHORTEST_RETRY);
+        state.failed.insert(wish.id, (due, wish));
+        self.keep_within_limit(&mut state, shared);
+        self.work_off(&mut state, shared, instance);
+    }
+
+    fn keep_within_limit(&self, state: &mut State, shared: &Shared) {
+        if state.len() > shared.settings.max_wanted {
+            Limit::WantedFaces.report();
+            let failed = state.failed.values().min_by_key(|(due, _)| *due);
+            let failed = failed.map(|(_, wish)| wish.id);
+            let evicted = match failed {
+                Some(id) => state.failed.remove(&id).map(|(_, wish)| wish),
+                None => state.queue.evict(),
+            };
+            if let Some(evicted) = evicted {
+                state.end_waiting(&evicted.id);
+            }
+        }
+    }
+
     /// The refusal of a call, with the time of its place.
     pub(super) fn refusal(&self, instance: &Instance, id: WishId, class: CallClass) -> NotAdmitted {
+        if let Some((retry_at, why)) = instance.admission().cooldown() {
+            return NotAdmitted { why, retry_at };
+        }
         let ahead = lock(&self.state).queue.ahead(id);
         over_budget(instance, class, ahead)
     }
@@ -118,7 +161,7 @@ impl WantedFaces {
     /// Hands the wishes over to the pipeline and the instance of another configuration.
     pub(super) fn hand_over(self: &Arc<Self>, shared: &Arc<Shared>, instance: &Arc<Instance>) {
         let mut state = lock(&self.state);
-        if !state.queue.is_empty() {
+        if state.len() > 0 {
             self.work_off(&mut state, shared, instance);
         }
     }
@@ -164,18 +207,26 @@ impl WantedFaces {
         if shared.single_flight.is_closing() || shared.shutdown.is_cancelled() {
             return state.end();
         }
-        for expired in state
-            .queue
-            .expire(shared.clock.moment(), shared.settings.wanted_for)
-        {
+        let now = shared.clock.moment();
+        let next_failed = state.return_failed(now);
+        for expired in state.queue.expire(now, shared.settings.wanted_for) {
             state.end_waiting(&expired.id);
+        }
+        let admission = instance.admission();
+        if admission.cooldown().is_some() {
+            // The requests that wait for their place are answered. Their faces stay wanted.
+            state.waiters.clear();
         }
         let (mut blocked, mut retry_at) = (Vec::new(), None::<Timestamp>);
         while let Some(class) = state.queue.next_class(&blocked) {
-            let admission = instance.admission();
+            if let Some(wait) = state.wait_for_probe(admission, now) {
+                retry_at = Some(shared.clock.now() + wait);
+                break;
+            }
             match Permit::take(admission, class.priority, class.with_refresh) {
                 Ok(permit) => {
                     if let Some(wish) = state.queue.pop(class) {
+                        state.probe = admission.is_recovering().then_some(now);
                         state.serve(&shared, &instance, wish, permit);
                     }
                 }
@@ -186,8 +237,10 @@ impl WantedFaces {
                 }
             }
         }
-        match retry_at {
-            Some(at) => Pass::Sleep(at.since(shared.clock.now())),
+        let wait = retry_at.map(|at| at.since(shared.clock.now()));
+        let wait_for_failed = next_failed.map(|due| due.since(now));
+        match wait.into_iter().chain(wait_for_failed).min() {
+            Some(wait) => Pass::Sleep(wait),
             None => state.end(),
         }
     }
@@ -212,7 +265,7 @@ impl State {
         wish: Wish,
         permit: Permit,
     ) {
-        // Without the fetch, they look for it themselves.
+        // If no fetch starts here, the senders are dropped, and the followers look for a fetch in flight themselves.
         let followers = self.followers.remove(&wish.id).unwrap_or_default();
         let permit = match self.waiters.remove(&wish.id) {
             Some(waiter) => match waiter.send(permit) {
@@ -229,7 +282,7 @@ impl State {
             };
             if let Ok(flight) = faces.fetch_wish(&target, wish, permit) {
                 for follower in followers {
-                    // It may be gone.
+                    // The request may be cancelled.
                     let _ = follower.send(flight.clone());
                 }
             }
@@ -239,6 +292,7 @@ impl State {
     /// The worker ends, because nothing is wanted or nobody is left who could fetch it.
     fn end(&mut self) -> Pass {
         self.queue = Queue::default();
+        self.failed.clear();
         self.waiters.clear();
         self.followers.clear();
         self.is_worked_off = false;

@@ -67,6 +67,7 @@ impl RecentUpdates {
     }
 }
 
-fn is_same(a: &Owner, b: &Owner) -> bool {
+/// Whether both are the same face.
+pub(super) fn is_same(a: &Owner, b: &Owner) -> bool {
     a.instance == b.instance && a.subject == b.subject
 }

@@ -45,7 +45,6 @@ impl Faces {
         cost: usize,
         trouble: impl FnOnce(&VendorReply) -> Option<VendorFailure>,
     ) -> Result<VendorReply, RelayError> {
-        let admission = instance.admission();
         let burst = instance.burst();
         if cost as u64 > burst {
             return Err(RelayError::TooMuch { burst });
@@ -70,7 +69,9 @@ impl Faces {
         };
         let outcome = match trouble(&reply) {
             Some(failure) => {
-                admission.record_trouble(failure.why, failure.retry_after);
+                instance
+                    .share_trouble(&failure, self.shared.clock.now())
+                    .await;
                 instance.save_admission(&self.shared.store).await;
                 failure.why.as_str()
             }

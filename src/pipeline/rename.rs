@@ -124,6 +124,7 @@ impl Faces {
         // The locks of two keys are never held together.
         let _lock = self.shared.key_locks.lock(&old).await;
         self.shared.recent.remove(owner);
+        self.shared.in_trouble.remove(owner);
         match renaming {
             Renaming::Failed => Renaming::Failed,
             _ if !store.remove(&old).await => Renaming::Failed,

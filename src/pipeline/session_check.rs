@@ -14,6 +14,7 @@ use crate::{
     avatar::{Answer, Empty, Entry, Key, Outcome, Report, SpellingMemory, Trouble, absorb},
     clock::Timestamp,
     limits::{EmptyAnswer, EmptyVerdict, Priority},
+    upstream::ClientError,
 };
 
 /// What the gateway says about its session.
@@ -71,9 +72,11 @@ impl Fetch {
         match next.last.outcome {
             Outcome::Picture => admission.session_watch(|watch| watch.record_picture()),
             Outcome::Empty(empty) if empty != Empty::NotFound => {
+                let name = self.instance.cache_name();
+                self.shared.copies.add_account(name, admission);
                 let before = current.and_then(|entry| entry.picture.clone());
                 let answer = EmptyAnswer {
-                    subject: self.subject,
+                    subject: self.person,
                     asked_at,
                     before: current.map(|entry| entry.last),
                     lost: before.filter(|_| next.picture.is_none()),
@@ -145,19 +148,16 @@ impl Shared {
         if is_paused {
             return SessionReply::NotAsked;
         }
-        for _ in 0..cost {
-            if instance
-                .take_call(Priority::Background, false)
-                .await
-                .is_err()
-            {
-                return SessionReply::NotAsked;
-            }
+        if !self.pay(instance, cost).await {
+            return SessionReply::NotAsked;
         }
-        if cost > 0 {
-            instance.save_admission(&self.store).await;
+        let mut result = instance.client.call(&call).await;
+        if matches!(result, Err(ClientError::KeptConnectionClosed))
+            && self.pay(instance, cost).await
+        {
+            result = instance.client.call_unpooled(&call).await;
         }
-        let reply = match instance.client.call(&call).await {
+        let reply = match result {
             Ok(reply) => reply,
             Err(error) => {
                 tracing::warn!(instance = %instance.name(), %error, "the gateway cannot be asked for its session");
@@ -176,13 +176,27 @@ impl Shared {
                     "the gateway does not say whether its session works"
                 );
                 if failure.why == Trouble::RateLimited {
-                    admission.record_trouble(failure.why, failure.retry_after);
+                    instance.share_trouble(&failure, self.clock.now()).await;
                     instance.save_admission(&self.store).await;
                 }
                 SessionReply::Unknown
             }
             None => SessionReply::NotAsked,
         }
+    }
+
+    /// Takes the cost of a call from the budget. Returns whether the budget has so many calls.
+    async fn pay(&self, instance: &Instance, cost: usize) -> bool {
+        for _ in 0..cost {
+            let call = instance.take_call(Priority::Background, false);
+            if call.await.is_err() {
+                return false;
+            }
+        }
+        if cost > 0 {
+            instance.save_admission(&self.store).await;
+        }
+        true
     }
 }
 

@@ -5,7 +5,7 @@ use std::{iter, sync::Arc, time::Duration};
 use super::{
     FetchResult, Instance,
     fetch::{Cause, Fetch},
-    fetch_error::FetchError,
+    fetch_error::{FetchError, MissedPicture},
     shared::Shared,
 };
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
     store::{CacheAnswer, Owner},
 };
 
-/// How long a call and its downloads take at most, with the chat lists of a warm-up. An answer that seems to come later has
-/// come while the clock was set ahead, and would be believed for hours too long once the clock is right.
+/// More than any call takes, with its downloads and a warm-up's list of chats. If an answer seems to come later, the clock
+/// was set ahead meanwhile: its time is capped, or the answer would be valid for too long once the clock is set back.
 const LONGEST_CALL: Duration = Duration::from_secs(3600);
 
 impl Fetch {
@@ -37,6 +37,7 @@ impl Fetch {
         let status_before = self.instance.admission().status();
         let answer = self.judge(answer, current.as_deref());
         self.share_pause(&status_before).await;
+        self.instance.wanted().end_probe();
         let own = answer.outcome();
         let is_answered = !matches!(self.cause, Cause::Outside) && self.has_call();
         if is_answered {
@@ -58,10 +59,11 @@ impl Fetch {
             jitter: jitter(),
         };
         // An answer without a picture must not replace an entry that cannot be read now.
+        let is_shared_unreadable = self.missed_picture == Some(MissedPicture::Unreadable);
         let is_kept = match cached {
             CacheAnswer::Unreadable => true,
             CacheAnswer::PictureUnreadable => outcome != Outcome::Picture,
-            _ => self.is_shared_picture_unreadable && outcome != Outcome::Picture,
+            _ => is_shared_unreadable && outcome != Outcome::Picture,
         };
         let (current, next) = self.absorb(current, &report, is_kept, from).await;
         let Some(next) = next else {
@@ -91,6 +93,9 @@ impl Fetch {
             let save = self.instance.save_admission(&self.shared.store);
             tokio::join!(self.store(&next), save).0
         };
+        if let Outcome::Trouble(_) = outcome {
+            self.want_again(Some(&next), next.last.retry_at);
+        }
         let is_stored = is_on_disk && outcome == Outcome::Picture;
         self.shared
             .announce(&self.owner(), shown.as_deref(), Some(&next));
@@ -134,7 +139,7 @@ impl Fetch {
             cached,
             CacheAnswer::Unreadable | CacheAnswer::PictureUnreadable
         );
-        if is_unreadable || self.is_shared_picture_unreadable {
+        if is_unreadable || self.missed_picture == Some(MissedPicture::Unreadable) {
             return before.entry().cloned();
         }
         let current = self.current_entry(&cached, &before);
@@ -162,6 +167,10 @@ impl Fetch {
     ) -> (Result<Answer, FetchError>, Option<Arc<Entry>>) {
         let stored = current.as_ref().and_then(|entry| entry.picture.as_ref());
         let (digest, link_id) = match (&answer, stored) {
+            // A single pixel is what some servers send in place of an image.
+            (Ok(Answer::Picture(picture, _)), _) if picture.dimensions() == (1, 1) => {
+                return (Ok(Answer::Empty(Empty::Unknown)), current);
+            }
             (Ok(Answer::Picture(picture, link_id)), _) => (picture.digest(), link_id.as_deref()),
             (Ok(Answer::Unchanged(link_id)), Some(stored)) => {
                 (stored.picture.digest(), Some(link_id.as_str()))
@@ -178,7 +187,8 @@ impl Fetch {
         };
         let etag = digest.short();
         let fingerprints: Vec<&str> = iter::once(&*etag).chain(link_id).collect();
-        let admission = self.instance.admission();
+        let (name, admission) = (self.instance.cache_name(), self.instance.admission());
+        self.shared.copies.add_account(name, admission);
         let PictureVerdict::Default(sightings) = admission.record_picture(&fingerprints, &sighting)
         else {
             return (answer, current);
@@ -268,24 +278,13 @@ impl Fetch {
         {
             self.log_trouble(error.why, &error.detail);
         }
-        let admission = self.instance.admission();
-        let longest = admission.longest_pause();
-        if let Some(asked) = error.retry_after.filter(|asked| *asked > longest) {
-            tracing::warn!(
-                instance = %self.instance.name(),
-                retry_after_seconds = asked.as_secs(),
-                capped_seconds = longest.as_secs(),
-                "the vendor's Retry-After is longer than negative.rate_limited_longest and is capped"
-            );
-        }
         Answer::Trouble {
             why: error.why,
-            retry_at: admission.record_trouble(error.why, error.retry_after),
+            retry_at: self.instance.record_trouble(error.why, error.retry_after),
         }
     }
 
-    /// Writes a line about an answer that is none. It leads to the request's own line, and to the other lines about the
-    /// face.
+    /// Logs the trouble of a fetch. The line leads to the request's own line, and to the other lines about the face.
     pub(super) fn log_trouble(&self, why: Trouble, detail: &str) {
         tracing::warn!(
             request = %self.requester().request,

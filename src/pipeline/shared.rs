@@ -6,6 +6,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     changes::Changes,
+    faces_in_trouble::FacesInTrouble,
     memory_copies::Copies,
     patience::LongWaits,
     recent_updates::RecentUpdates,
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     /// version of an entry, and an older answer could overwrite a newer one.
     pub(super) key_locks: Arc<KeyLocks>,
     pub(super) recent: RecentUpdates,
+    pub(super) in_trouble: FacesInTrouble,
     pub(super) copies: Copies,
     pub(super) changes: Changes,
     /// The downloads that events caused.
@@ -50,9 +52,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Tells the listeners that the face of `owner` has changed, if it shows something else than before.
+    /// Tells the listeners that the face of `owner` has changed, if it shows something else than before, and notes
+    /// whether it is in trouble. The caller holds the key lock, unless the face is forgotten.
     pub(super) fn announce(&self, owner: &Owner, before: Option<&Entry>, after: Option<&Entry>) {
         let (now, most) = (self.clock.now(), self.settings.kept_changes);
         self.changes.record(owner, before, after, now, most);
+        self.in_trouble.record(owner, after);
     }
 }

@@ -109,6 +109,14 @@ impl SingleFlight {
         }
     }
 
+    /// Whether there is a fetch of this face.
+    pub(super) fn is_in_flight(&self, key: Key) -> bool {
+        let in_flight = self.in_flight();
+        [Ask::View, Ask::Refresh]
+            .iter()
+            .any(|ask| in_flight.contains_key(&(key, *ask)))
+    }
+
     /// Whether the process is about to end.
     pub(super) fn is_closing(&self) -> bool {
         self.tasks.is_closed()

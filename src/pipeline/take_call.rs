@@ -12,7 +12,8 @@ use super::{
     requester::Requester,
 };
 use crate::{
-    avatar::Entry,
+    avatar::{Ask, Entry},
+    clock::Timestamp,
     limits::{NotAdmitted, Permit, Priority},
     store::CacheAnswer,
 };
@@ -105,24 +106,13 @@ impl Fetch {
             priority,
             with_refresh,
         };
-        let (client, deadline) = match &self.cause {
-            Cause::Request {
-                requester,
-                deadline,
-                ..
-            } => (requester.client, *deadline),
-            Cause::Wish { wish, .. } => (wish.client, None),
-            Cause::WarmUp | Cause::Outside => {
-                let permit = wanted.take_behind(&self.instance, class)?;
-                return Ok((permit, Wait::None));
-            }
+        let Some(wish) = self.wish(class) else {
+            let permit = wanted.take_behind(&self.instance, class)?;
+            return Ok((permit, Wait::None));
         };
-        let wish = Wish {
-            id: (self.key, self.ask),
-            subject: self.subject,
-            class,
-            client,
-            wanted_at: self.shared.clock.moment(),
+        let deadline = match &self.cause {
+            Cause::Request { deadline, .. } => *deadline,
+            _ => None,
         };
         // A fetch that begins later would end too late.
         let start = deadline.map(|deadline| deadline - self.expected_duration());
@@ -136,11 +126,45 @@ impl Fetch {
                     Ok(granted) => granted.ok(),
                     Err(_) => turn.try_recv().ok(),
                 };
-                // Without it, other work has taken the call. The face stays wanted.
+                // If no permit came in time, other work has taken the call. The face stays wanted.
                 let id = (self.key, self.ask);
                 let granted = granted.map(|permit| (permit, Wait::InQueue));
                 granted.ok_or_else(|| wanted.refusal(&self.instance, id, class))
             }
+        }
+    }
+
+    /// The wish for the face, if a client wants it.
+    fn wish(&self, class: CallClass) -> Option<Wish> {
+        let client = match &self.cause {
+            Cause::Request { requester, .. } => requester.client,
+            Cause::Wish { wish, .. } => wish.client,
+            Cause::WarmUp | Cause::Outside => return None,
+        };
+        Some(Wish {
+            id: (self.key, self.ask),
+            subject: self.subject,
+            class,
+            client,
+            wanted_at: self.shared.clock.moment(),
+        })
+    }
+
+    /// Keeps the face wanted after a call that failed, if there is no picture to show meanwhile.
+    pub(super) fn want_again(&self, entry: Option<&Entry>, retry_at: Timestamp) {
+        let class = CallClass {
+            priority: self.priority(),
+            with_refresh: self.ask == Ask::Refresh,
+        };
+        let wish = match &self.cause {
+            // It ends as long after the last request as any other.
+            Cause::Wish { wish, .. } => Some(wish.clone()),
+            _ => self.wish(class),
+        };
+        let has_picture = entry.is_some_and(|entry| entry.picture.is_some());
+        if let Some(wish) = wish.filter(|_| !has_picture) {
+            let wanted = self.instance.wanted();
+            wanted.keep_failed(&self.shared, &self.instance, wish, retry_at);
         }
     }
 
@@ -155,7 +179,7 @@ impl Fetch {
 
     /// How long a fetch takes just now, with some slack.
     fn expected_duration(&self) -> Duration {
-        let latency = self.instance.wanted().latency(self.shared.clock.now());
+        let latency = self.instance.wanted().latency(self.shared.clock.moment());
         latency.max(self.shared.settings.first_paint / 10)
     }
 

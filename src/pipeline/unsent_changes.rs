@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     avatar::Subject,
+    clock::Timestamp,
     fleet::{EngineFailure, SharedAccount},
     sync::lock,
 };
@@ -25,8 +26,8 @@ pub(super) enum SharedChangeKind {
     Removed(Subject),
     /// All faces were purged in this mode, as siblings read it.
     Purged(String),
-    /// The pause was lifted.
-    LiftedPause,
+    /// The pause was lifted, at this time of the server's clock.
+    LiftedPause(Timestamp),
 }
 
 /// Changes that wait to be sent again.
@@ -61,7 +62,7 @@ impl SharedChange {
         match &self.kind {
             SharedChangeKind::Removed(subject) => account.remove(subject).await,
             SharedChangeKind::Purged(mode) => account.purge(mode).await,
-            SharedChangeKind::LiftedPause => account.lift_pause().await,
+            SharedChangeKind::LiftedPause(at) => account.lift_pause(*at).await,
         }
     }
 }
@@ -75,7 +76,7 @@ impl PartialEq for SharedChange {
 impl<T: PartialEq> UnsentChanges<T> {
     pub(super) fn add(&self, change: T) -> Acceptance {
         let mut waiting = lock(&self.0);
-        // One that waits is made again later than it was asked for, and so is this one.
+        // An equal change that waits is sent after this moment, so it stands for this one, too.
         if waiting.changes.contains(&change) {
             return Acceptance::Waits;
         }

@@ -11,13 +11,13 @@ use tokio::sync::{Notify, oneshot};
 use super::{
     instance::Instance,
     latency::Latency,
-    queue::{CallClass, Queue, WishId},
+    queue::{CallClass, Queue, Wish, WishId},
     shared::Shared,
     single_flight::Flight,
 };
 use crate::{
     avatar::{Key, Subject},
-    clock::Timestamp,
+    clock::{Moment, Timestamp},
     limits::{Admission, Permit, Priority},
     sync::lock,
 };
@@ -35,15 +35,22 @@ pub struct WantedFaces {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) queue: Queue,
+    /// The wishes whose call failed, each with the time at which it returns to the queue.
+    pub(super) failed: HashMap<WishId, (Moment, Wish)>,
+    /// When the call began that shows whether a pause has helped. Others wait for its end.
+    pub(super) probe: Option<Moment>,
     /// The fetches that wait for their place in the queue.
     pub(super) waiters: HashMap<WishId, oneshot::Sender<Permit>>,
-    /// The requests that wait for the fetch of a wish, for longer than its fetches wait.
+    /// The requests that wait until the queue starts the fetch of a wish. They have more patience than a fetch in the queue.
     pub(super) followers: HashMap<WishId, Vec<oneshot::Sender<Flight>>>,
     /// The pipeline and the instance of the latest configuration. Weak, so that wishes keep no server alive.
     pub(super) owner: (Weak<Shared>, Weak<Instance>),
     /// Whether the worker runs. It ends when nothing is wanted.
     pub(super) is_worked_off: bool,
 }
+
+/// Other calls wait no longer for the first one after a pause.
+const LONGEST_PROBE: Duration = Duration::from_secs(30);
 
 /// A wanted face that is among the next to be fetched.
 #[derive(Clone, Debug)]
@@ -78,7 +85,7 @@ impl WantedFaces {
         fetches.collect()
     }
 
-    /// The number of wanted faces.
+    /// The number of wanted faces, without those whose call failed a moment ago.
     pub fn len(&self) -> usize {
         lock(&self.state).queue.len()
     }
@@ -88,12 +95,25 @@ impl WantedFaces {
         self.len() == 0
     }
 
+    /// Whether faces wait for the budget alone, not for the end of trouble.
+    pub(super) fn are_due(&self, admission: &Admission) -> bool {
+        !lock(&self.state).queue.is_empty() && admission.cooldown().is_none()
+    }
+
+    /// Ends the wait for the call that shows whether a pause has helped.
+    pub(super) fn end_probe(&self) {
+        if lock(&self.state).probe.take().is_some() {
+            self.changed.notify_one();
+        }
+    }
+
     /// Takes the wishes for a face back. A fetch that waits for its place ends.
     pub(super) fn remove(&self, key: &Key) {
         use crate::avatar::Ask::{Refresh, View};
         let mut state = lock(&self.state);
         for ask in [View, Refresh] {
             state.queue.remove((*key, ask));
+            state.failed.remove(&(*key, ask));
             state.end_waiting(&(*key, ask));
         }
     }
@@ -112,16 +132,16 @@ impl WantedFaces {
     }
 
     /// How long a fetch takes just now; zero if that is not known.
-    pub fn latency(&self, now: Timestamp) -> Duration {
+    pub fn latency(&self, now: Moment) -> Duration {
         lock(&self.latency).estimate(now)
     }
 
-    pub(super) fn record_latency(&self, now: Timestamp, duration: Duration) {
+    pub(super) fn record_latency(&self, now: Moment, duration: Duration) {
         lock(&self.latency).record(now, duration);
     }
 
     /// Records that a fetch has taken this long and has not ended, if that is longer than expected.
-    pub(super) fn record_delay(&self, now: Timestamp, so_far: Duration) {
+    pub(super) fn record_delay(&self, now: Moment, so_far: Duration) {
         let mut latency = lock(&self.latency);
         if so_far > latency.estimate(now) {
             latency.record(now, so_far);
@@ -130,6 +150,27 @@ impl WantedFaces {
 }
 
 impl State {
+    /// The number of wishes.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() + self.failed.len()
+    }
+
+    /// How long a call has to wait because another one shows just now whether a pause has helped.
+    pub(super) fn wait_for_probe(&self, admission: &Admission, now: Moment) -> Option<Duration> {
+        let ends_at = self.probe? + LONGEST_PROBE;
+        let left = ends_at.since(now);
+        (admission.is_recovering() && !left.is_zero()).then_some(left)
+    }
+
+    /// Returns the failed wishes that are due to the queue. Returns when the next one is due.
+    pub(super) fn return_failed(&mut self, now: Moment) -> Option<Moment> {
+        let due = self.failed.extract_if(|_, (due, _)| *due <= now);
+        for (_, (_, wish)) in due {
+            self.queue.insert(wish);
+        }
+        self.failed.values().map(|(due, _)| *due).min()
+    }
+
     /// Tells the requests that wait for a wish that it has ended.
     pub(super) fn end_waiting(&mut self, id: &WishId) {
         self.waiters.remove(id);

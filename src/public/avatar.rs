@@ -41,9 +41,12 @@ impl Public {
         log: &mut RequestLog,
     ) -> Result<Attempt, Error> {
         let AvatarRequest {
-            face: wanted, ask, ..
+            face: wanted,
+            ask,
+            now,
+            ..
         } = request;
-        let now = self.faces.now();
+        let now = *now;
         let is_faceless = matches!(wanted.subject, Subject::Faceless(_));
         let face = if is_faceless || wanted.view.force_default {
             None

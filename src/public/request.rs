@@ -7,8 +7,8 @@ use http::{HeaderMap, Method};
 
 use super::{Error, Public, route::AvatarUrl};
 use crate::{
-    avatar::Ask, http::access_log::RequestLog, pipeline::Demand, representation::FaceRequest,
-    telemetry::AVATAR,
+    avatar::Ask, clock::Timestamp, http::access_log::RequestLog, pipeline::Demand,
+    representation::FaceRequest, telemetry::AVATAR,
 };
 
 /// A request that may see its face.
@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct AvatarRequest {
     pub(super) face: FaceRequest,
     pub(super) ask: Ask,
+    /// When its access was checked.
+    pub(super) now: Timestamp,
     /// How long it waits for the vendor, if that is not the first-paint deadline.
     pub(super) wait: Option<Duration>,
 }
@@ -63,6 +65,7 @@ impl Public {
             url.view.ignored.push("wait");
         }
         Ok(InstanceLookup::Found(AvatarRequest {
+            now,
             wait: url.wait,
             ask: if url.refresh { Ask::Refresh } else { Ask::View },
             face: FaceRequest {

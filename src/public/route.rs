@@ -197,7 +197,7 @@ impl<'a> Parameters<'a> {
             name: self.name.as_deref().map(Box::from),
             initials: self.initials.as_deref().map(Box::from),
             look: PlaceholderLook {
-                background: background.flatten(),
+                background: background.and_then(view::Background::color),
                 foreground: read("color", &self.color, view::color, &mut ignored),
                 rounded,
                 single: single.unwrap_or_default(),

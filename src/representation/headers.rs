@@ -260,7 +260,11 @@ impl Writer<'_> {
                 (max_age.min(age.saturating_add(browser_ttl)), left)
             }
             Lifetime::Fresh { .. } | Lifetime::Revalidated => {
-                return headers.add(header::CACHE_CONTROL, "no-cache");
+                let directives = match self.request.sharing {
+                    Sharing::Public => "no-cache",
+                    Sharing::Private => "private, no-cache",
+                };
+                return headers.add(header::CACHE_CONTROL, directives);
             }
         };
         // The longest has twenty digits.

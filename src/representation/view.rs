@@ -36,6 +36,14 @@ pub(crate) enum WithoutPicture {
     NotFound,
 }
 
+/// What `background` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Background {
+    /// The face's own color, as without the parameter.
+    OfFace,
+    Color(Color),
+}
+
 /// The format that a URL asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum RequestedFormat {
@@ -63,6 +71,16 @@ pub(crate) const SIZES: [u16; 10] = [32, 48, 64, 96, 128, 192, 256, 320, 480, 64
 impl Default for WithoutPicture {
     fn default() -> Self {
         WithoutPicture::Placeholder(PlaceholderStyle::Initials)
+    }
+}
+
+impl Background {
+    /// The color, if it is not the face's own.
+    pub(crate) fn color(self) -> Option<Color> {
+        match self {
+            Self::OfFace => None,
+            Self::Color(color) => Some(color),
+        }
     }
 }
 
@@ -132,11 +150,11 @@ pub(crate) fn split_extension(name: &str) -> (&str, Option<RequestedFormat>) {
     }
 }
 
-/// Reads `background`; the inner `None` is the face's own color, as without the parameter.
-pub(crate) fn background(value: &str) -> Option<Option<Color>> {
+/// Reads `background`.
+pub(crate) fn background(value: &str) -> Option<Background> {
     match word(value)?.as_str() {
-        "random" => Some(None),
-        _ => color(value).map(Some),
+        "random" => Some(Background::OfFace),
+        _ => color(value).map(Background::Color),
     }
 }
 

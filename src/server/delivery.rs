@@ -29,7 +29,7 @@ tokio::task_local! {
 
 /// The memory of a stream beside its picture, in bytes.
 const STREAM: u64 = 8 * 1024;
-/// A stream that makes no progress for this long must fit into the budget.
+/// A stream that makes no progress for this long has to fit into `server.in_flight`.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The response on one stream.
@@ -73,7 +73,7 @@ impl Delivery {
         CURRENT.scope(self, stream).await
     }
 
-    /// Returns when the client has taken nothing for `limit`, or nothing for a moment while the budget has no place for its
+    /// Returns when the client has taken nothing for `limit`, or nothing for [`GRACE`] while `in_flight` has no space for its
     /// stream. Has to be polled together with the stream.
     pub(super) async fn stalled(&self, limit: Duration, in_flight: &InFlight) {
         loop {

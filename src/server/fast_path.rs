@@ -149,8 +149,8 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
         }
     }
 
-    /// Lets other connections go first after some answers to a client that has sent its next request already: no read
-    /// would have to wait, so nothing else would make room for them.
+    /// Lets other connections go first after some answers to a client that pipelines (RFC 9112 §9.3.2): its next request is
+    /// here already, so no read would yield.
     async fn end_turn(&mut self) {
         self.answered = self.answered.wrapping_add(1);
         if self.answered.is_multiple_of(ANSWERS_IN_A_ROW) && !self.received.is_empty() {
@@ -170,7 +170,7 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
         }
     }
 
-    /// Receives further requests of a client that does not wait for answers. Returns when the client goes away.
+    /// Receives pipelined requests while an answer is made. Returns when the client goes away.
     async fn read_ahead(&mut self) -> io::Result<()> {
         while self.received.len() < self.limits.header_bytes {
             self.received.reserve(Self::CHUNK);

@@ -12,7 +12,7 @@ pub trait FastPath: Service<Request<RequestBody>> {
     /// The future of an answer.
     type Answer: Future<Output = Result<Reply, Infallible>> + Send + Unpin + 'static;
 
-    /// Answers the request, unless the service has to be called for it, because its answer is sent while it is made.
+    /// Answers the request, or hands it back if its response is streamed, which takes a call of the service.
     fn fast_path(&self, request: Request<()>) -> FastAnswer<Self::Answer>;
 
     /// The answer to a head that cannot be read or is too large.

@@ -208,8 +208,8 @@ impl<H: Handler> Service<Request<Incoming>> for HyperHandler<H> {
                 *lock(&answers.tunnel) = tunnel.and_then(|tunnel| tunnel.take());
             }
             // hyper closes a connection whose request body is not read to its end, but does not say so in a header
-            // (RFC 9112 §9.6). The body is not waited for, because that would make a client send it that asks for
-            // permission first.
+            // (RFC 9112 §9.6). The rest of the body is not waited for after `Expect: 100-continue` (RFC 9110 §10.1.1):
+            // reading it would make the client send it.
             if !unread.read_to_end(!is_expected).await {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);

@@ -161,8 +161,8 @@ impl Connection {
         }
     }
 
-    /// Returns when there was no stream for a moment. For a shutdown: a client that still is there then has not
-    /// finished the handshake, or does not answer the server's goodbye.
+    /// Returns when there was no stream for a moment. For a shutdown: a client that is still there then has not
+    /// finished the handshake, or ignores GOAWAY (RFC 9113 §6.8).
     async fn unused(&self) {
         loop {
             time::sleep(GOODBYE).await;

@@ -26,7 +26,7 @@
 //! * `reply`: the response that they give
 //! * `header_block`: its headers as text
 //! * `parsed_lines`: their lines as hyper takes them
-//! * `reply_stream`: a body that is sent while it is made
+//! * `reply_stream`: a streamed body
 //! * `fuzz`: the fuzz target of request heads
 
 mod certificate_end;

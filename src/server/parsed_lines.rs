@@ -1,5 +1,5 @@
-//! The lines of a reply's headers as hyper takes them. Most replies have the same lines but for a few, and to parse one takes
-//! longer than to find it among those that were parsed before.
+//! Parses the header lines of replies for hyper, with a cache of parsed lines: most lines are the same in every reply, and a
+//! look-up is cheaper than parsing.
 
 use std::{cell::RefCell, ops::Range};
 
@@ -34,7 +34,7 @@ pub(super) fn parse(text: &Bytes, line: Range<usize>) -> Option<(HeaderName, Hea
     if let Some(name) = seldom_repeated(&bytes[..colon]) {
         let value = text.slice(line.start + colon + 2..line.end);
         let mut value = HeaderValue::from_maybe_shared(value).ok()?;
-        // HTTP/2 remembers values for the next reply, and forgets others for them. Not these.
+        // HPACK never indexes a sensitive value (RFC 7541 §6.2.3), so it evicts no value that does repeat.
         value.set_sensitive(true);
         return Some((name, value));
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Limit;
 
-/// The first bytes of an HTTP/2 client that knows the server (RFC 9113 §3.4).
+/// The beginning of an HTTP/2 client's connection preface (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A protocol.

@@ -1,4 +1,4 @@
-//! A response: status, headers, and a body that is complete in memory, or is sent while it is made.
+//! A response: status, headers, and a body that is complete in memory or streamed.
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
@@ -18,7 +18,7 @@ pub struct Reply {
     pub headers: HeaderBlock,
     /// The content.
     pub body: Bytes,
-    /// The content of a response that is sent while it is made. The fast path has none.
+    /// The content of a streamed response. The fast path has none.
     pub stream: Option<ReplyStream>,
 }
 
@@ -44,7 +44,7 @@ impl Reply {
         reply
     }
 
-    /// A response whose content, of type `media`, is sent while it is made.
+    /// A response whose content, of type `media`, is streamed.
     pub fn with_stream(media: &str, stream: ReplyStream) -> Self {
         let mut reply = Self::empty(StatusCode::OK);
         reply.headers.add(header::CONTENT_TYPE, media);

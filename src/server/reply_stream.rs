@@ -1,4 +1,4 @@
-//! The body of a response that is sent while it is made.
+//! A streamed response body.
 
 use std::{
     pin::Pin,
@@ -10,8 +10,7 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-/// The body of a response that is sent while it is made. It ends when its source ends. The source learns when the
-/// client has closed the connection.
+/// A streamed response body. It ends when its source ends. The source learns when the client has closed the connection.
 #[derive(Debug)]
 pub struct ReplyStream(Source);
 

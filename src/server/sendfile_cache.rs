@@ -36,7 +36,7 @@ use crate::{
     sync::lock,
 };
 
-/// The sealed files of one listener, evicted by last use.
+/// The sealed files of one listener, in a cache bounded by bytes (`quick_cache`, S3-FIFO eviction).
 pub(super) struct SendfileCache {
     files: Cache<BufferKey, Arc<SealedFile>, ByLength>,
     /// Addresses that were sent lately. A file is made at the second use.

@@ -13,7 +13,7 @@ use std::{
     fs, io, mem,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -47,7 +47,7 @@ pub struct MaintenanceSettings {
     pub files_per_second: u32,
 }
 
-/// The maintenance thread. Dropping this ends it and waits for its end.
+/// The maintenance thread. Dropping this ends it and waits for its end, but not for a disk that hangs.
 #[derive(Debug)]
 pub(super) struct Maintenance {
     /// `None` only during the drop: closing the channel ends the thread.
@@ -55,6 +55,8 @@ pub(super) struct Maintenance {
     /// The settings of the next pass.
     settings: Arc<ArcSwap<MaintenanceSettings>>,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread has let go of the disk. The mutex only lets threads share it, and is never locked.
+    ended: Mutex<Receiver<()>>,
 }
 
 /// Asks for a pass without pauses. The pass drops it at its end, which closes the requester's channel.
@@ -81,6 +83,8 @@ struct StoreDropped;
 
 /// The lowest priority of a thread, as `nice` counts.
 const LOWEST_PRIORITY: i32 = 19;
+/// How long the thread may take to end: longer than the work on one file takes on a disk that works.
+const LONGEST_END: Duration = Duration::from_secs(5);
 /// The pause between two passes.
 const PASS_INTERVAL: Duration = Duration::from_secs(5);
 /// An incomplete scan is repeated after this many passes: a minute.
@@ -107,9 +111,13 @@ impl Maintenance {
             next: Vec::new(),
             is_requested: false,
         };
+        let (running, ended) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("maintenance".into())
-            .spawn(move || worker.run())
+            .spawn(move || {
+                worker.run();
+                drop(running);
+            })
             .inspect_err(|error| {
                 tracing::error!(%error, "no thread for the cache's maintenance: the cache will grow past its limits");
             });
@@ -117,6 +125,7 @@ impl Maintenance {
             requests: Some(sender),
             settings: latest,
             thread: thread.ok(),
+            ended: Mutex::new(ended),
         }
     }
 
@@ -157,8 +166,17 @@ impl Store {
 impl Drop for Maintenance {
     fn drop(&mut self) {
         self.requests = None;
+        let ended = self.ended.get_mut();
+        let ended = ended.unwrap_or_else(PoisonError::into_inner);
+        // The thread looks at the channel at least once per file.
+        if ended.recv_timeout(LONGEST_END) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!(
+                "the cache's disk does not answer; its maintenance ends with the process"
+            );
+            return;
+        }
         if let Some(thread) = self.thread.take() {
-            // The thread looks at the channel at least once per file. A panic has ended it, too.
+            // A panic has ended it, too.
             let _ = thread.join();
         }
     }

@@ -35,7 +35,7 @@
 //! * `owner`: the instance and the JID of an entry
 //! * `read_error`: why an entry cannot be read
 //! * `archive`: every picture that a face has had
-//! * `state_files`: budgets, pauses, warm-ups
+//! * `state_files`: budgets, pauses and other small states, in `instances/`
 //! * `instance_states`: the states of each instance
 //! * `account_names`: the names of an instance's accounts
 //! * `directory`: makes, closes and locks the cache directory
@@ -363,8 +363,8 @@ impl Store {
         .await
     }
 
-    /// The owners of all entries, of one instance or of all, also of entries that are in memory alone. Reads
-    /// all index files.
+    /// The owners of all entries, of one instance or of all, those without a picture first, also of entries that are in
+    /// memory alone. Reads all index files.
     pub async fn owners(&self, instance: Option<Arc<str>>) -> Vec<Owner> {
         let wanted = instance.clone();
         let on_disk = self.inspect(move |entries| {
@@ -372,7 +372,10 @@ impl Store {
                 let name = wanted.as_deref();
                 name.is_none_or(|name| name == entry.instance)
             });
-            entries.filter_map(|entry| entry.owner()).collect()
+            let entries = entries.map(|entry| (entry.picture.is_some(), entry.owner()));
+            let (others, mut owners): (Vec<_>, Vec<_>) = entries.partition(|entry| entry.0);
+            owners.extend(others);
+            owners.into_iter().filter_map(|(_, owner)| owner).collect()
         });
         let mut owners = on_disk.await;
         let known: HashSet<Key> = owners.iter().map(Owner::key).collect();

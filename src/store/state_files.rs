@@ -1,5 +1,5 @@
-//! State files: small JSON texts that have to outlive the process, one file each under `instances/`. An
-//! instance's used-up budget and pause, and the faces that a warm-up has to fetch.
+//! State files: small JSON texts that outlive the process, one file each under `instances/`: used-up budgets, pauses,
+//! warm-ups, numbers behind LIDs, names of accounts, and in a fleet the replica's id and whether it has unsent changes.
 //!
 //! A state is saved before every vendor call. So it is written over the old state in place, in one
 //! write, padded with blanks where the old state was longer. A killed process does not cut such a

@@ -123,7 +123,7 @@ impl FleetMetrics {
         self.up.get_or_create(&labels).set(i64::from(is_up));
     }
 
-    /// Sets the number of replicas that live.
+    /// Sets the number of live replicas.
     pub fn set_replicas(&self, replicas: u64) {
         self.replicas
             .set(i64::try_from(replicas).unwrap_or(i64::MAX));

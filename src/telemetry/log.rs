@@ -16,6 +16,7 @@ use tracing_subscriber::{
     fmt::{
         self, FmtContext, FormatEvent,
         format::{DefaultFields, Full, Json, Writer},
+        time::FormatTime,
     },
     layer::SubscriberExt,
     registry::LookupSpan,
@@ -27,9 +28,11 @@ pub use super::access_log::Format;
 use super::{
     access_log,
     log_writer::{self, LogWriter},
+    rfc3339,
     traces::{self, Traces},
     warnings::WarningTail,
 };
+use crate::clock::Clock;
 
 /// Settings of the log.
 #[derive(Clone, Debug)]
@@ -42,9 +45,12 @@ pub struct Settings {
 
 /// Writes lines in the form that the log has now.
 struct Lines {
-    text: fmt::format::Format<Full>,
-    json: fmt::format::Format<Json>,
+    text: fmt::format::Format<Full, Millis>,
+    json: fmt::format::Format<Json, Millis>,
 }
+
+/// The time of a line, to the millisecond, as in the access log.
+struct Millis;
 
 /// The function that replaces the filter of a running log.
 type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
@@ -170,13 +176,22 @@ where
         false => layer.with_ansi(false),
     };
     layer.with_writer(writer).event_format(Lines {
-        text: fmt::format(),
+        text: fmt::format().with_timer(Millis),
         json: fmt::format()
+            .with_timer(Millis)
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false),
     })
+}
+
+impl FormatTime for Millis {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        let mut time = String::new();
+        rfc3339::write(Clock::system().now(), &mut time);
+        writer.write_str(&time)
+    }
 }
 
 impl<S> FormatEvent<S, DefaultFields> for Lines

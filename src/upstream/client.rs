@@ -3,9 +3,9 @@
 
 use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http_body_util::{Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -21,13 +21,16 @@ use tower_service::Service;
 use url::Url;
 
 use super::{
+    body::collect,
     coding,
     dial::{self, Dial, HasAnswered},
+    error::ClientError,
     guard::{Guard, GuardError},
     link::{self, BadLink, Link},
     provider::{VendorCall, VendorReply},
     resolver::Resolver,
 };
+use crate::in_flight::InFlight;
 
 /// The settings of an instance's client.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +65,8 @@ pub struct Client {
     settings: ClientSettings,
     guard: Arc<Guard>,
     downloads: Semaphore,
+    /// The memory for bodies while they arrive. The limit of downloads is each instance's own, and a pattern has many.
+    space: InFlight,
 }
 
 /// The result of following a picture link.
@@ -72,41 +77,6 @@ pub enum Download {
     /// The link is dead (204, 403, 404, 410): its signature has expired, or the picture was changed or
     /// removed. A new link from the vendor may work.
     Gone,
-}
-
-/// A request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The guard refused a host or an address. The host is as [`Link::shown_host`] shows it.
-    #[error("blocked: {0}: {1}")]
-    Forbidden(GuardError, String),
-    /// The link is malformed.
-    #[error("{0}")]
-    BadLink(#[from] BadLink),
-    /// The time limit is over.
-    #[error("no answer within {} ms", .0.as_millis())]
-    Timeout(Duration),
-    /// The body is larger than allowed.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
-    /// The connection could not be made, or ended before the body did.
-    #[error("the connection failed: {0}")]
-    Connection(String),
-    /// A kept connection ended before the answer began: the server closed it just then.
-    #[error("the kept connection was closed before an answer")]
-    KeptConnectionClosed,
-    /// The body has a content coding that was not asked for and is not understood.
-    #[error("the answer has a content coding that was not asked for; only gzip is understood")]
-    Coding,
-    /// The body is not the gzip that its header says.
-    #[error("the answer's gzip is damaged or cut off")]
-    Gzip,
-    /// The CDN answered with a status that is neither a picture, a redirect nor a dead link.
-    #[error("the CDN answered {0}")]
-    Status(StatusCode),
-    /// More redirects than allowed, or a redirect without `Location`.
-    #[error("too many redirects, or a redirect without a target")]
-    Redirects,
 }
 
 // === impl Client ===
@@ -127,8 +97,20 @@ impl Client {
             unpooled: http(guard.clone(), resolver, 0),
             guard,
             downloads: Semaphore::new(settings.downloads),
+            space: Self::space(0, settings.max_picture),
             settings,
         }
+    }
+
+    /// The memory for the bodies that arrive at the clients that share it: `bytes`, but never less than for two bodies.
+    pub fn space(bytes: u64, max_picture: usize) -> InFlight {
+        let longest = max_picture.max(Self::MAX_REPLY) as u64;
+        InFlight::new(bytes.max(2 * longest))
+    }
+
+    /// The same client, whose bodies share the memory of others.
+    pub fn sharing(self, space: InFlight) -> Self {
+        Self { space, ..self }
     }
 
     /// A client with the same settings for another account. Both share connections, but not the limit of downloads.
@@ -139,6 +121,7 @@ impl Client {
             unpooled: self.unpooled.clone(),
             guard: self.guard.clone(),
             downloads: Semaphore::new(self.settings.downloads),
+            space: self.space.clone(),
             settings: self.settings.clone(),
         }
     }
@@ -175,7 +158,7 @@ impl Client {
             request.headers_mut().extend(headers);
             let response = send(http, request).await?;
             let (head, body) = response.into_parts();
-            let body = collect(body, limit).await?;
+            let body = collect(body, limit, &self.space).await?;
             Ok(VendorReply {
                 status: match head.status {
                     // A 200 that a proxy has changed on the way (RFC 9110 §15.3.4).
@@ -228,7 +211,7 @@ impl Client {
                 match head.status {
                     StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
                         let limit = self.settings.max_picture;
-                        let bytes = collect(body, limit).await?;
+                        let bytes = collect(body, limit, &self.space).await?;
                         let bytes = coding::decode(&head.headers, bytes, limit)?;
                         return Ok(Download::Bytes(bytes));
                     }
@@ -274,7 +257,6 @@ async fn send(
         header::ACCEPT_ENCODING,
         HeaderValue::from_static("identity"),
     );
-    let is_repeatable = request.method() == Method::GET;
     let uri = request.uri().clone();
     let result = http.request(request).await;
     let response = result.map_err(|error| match dial::guard_error(&error) {
@@ -283,7 +265,8 @@ async fn send(
             let host = url.map_or_else(|_| String::new(), |url| link::log_host(&url));
             ClientError::Forbidden(refusal, host)
         }
-        None if is_repeatable && HasAnswered::is_set(&error) => ClientError::KeptConnectionClosed,
+        // All calls may be repeated, also those by POST: they only ask.
+        None if HasAnswered::is_set(&error) => ClientError::KeptConnectionClosed,
         None => connection_error(&error),
     })?;
     HasAnswered::record(&response);
@@ -384,26 +367,6 @@ async fn within<T>(
     time::timeout(limit, work)
         .await
         .unwrap_or(Err(ClientError::Timeout(limit)))
-}
-
-/// Reads the whole body, up to `limit` bytes. hyper reports a body that ends before its
-/// `Content-Length` as an error.
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, ClientError> {
-    let expected = body.size_hint().lower();
-    if expected > limit as u64 {
-        return Err(ClientError::TooLarge(limit));
-    }
-    let mut bytes = BytesMut::with_capacity(expected as usize);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| ClientError::Connection(error.to_string()))?;
-        if let Ok(data) = frame.into_data() {
-            if bytes.len() + data.len() > limit {
-                return Err(ClientError::TooLarge(limit));
-            }
-            bytes.extend_from_slice(&data);
-        }
-    }
-    Ok(bytes.freeze())
 }
 
 /// The target of a redirect from `link`. A redirect from `https` to `http` is refused.

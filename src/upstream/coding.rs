@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, header};
 
-use super::client::ClientError;
+use super::error::ClientError;
 
 /// The content of a body with these headers, up to `limit` bytes.
 pub(super) fn decode(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, ClientError> {

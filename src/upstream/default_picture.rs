@@ -1,4 +1,4 @@
-//! The stand-in pictures that gateways link to instead of saying that there is none.
+//! The file names of default pictures, which some gateways link to instead of saying that there is no picture.
 
 /// Parts of their file names, without punctuation.
 const PARTS: [&str; 11] = [
@@ -17,7 +17,7 @@ const PARTS: [&str; 11] = [
 /// Whole names.
 const NAMES: [&str; 3] = ["unknown", "avatar-unknown", "user-unknown"];
 
-/// Whether a link's file name is that of a stand-in. WhatsApp's own names are numbers.
+/// Whether a link's file name is that of a default picture. WhatsApp's own names are numbers.
 pub(super) fn is_named_by(link: &str) -> bool {
     let path = link.split(['?', '#']).next().unwrap_or(link);
     let path = path.split_once("://").map_or(path, |(_, rest)| rest);

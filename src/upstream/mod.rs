@@ -8,7 +8,9 @@
 //! * `provider`: questions, calls, replies and answers
 //! * `description/`: how each gateway is asked and read
 //! * `client`: sends calls and downloads pictures
+//! * `body`: collects the answers
 //! * `coding`: decodes compressed replies
+//! * `error`: why there is no answer
 //! * `guard`: which hosts and addresses may be reached
 //! * `public_address`: which addresses are public
 //! * `resolver`: the addresses of a host
@@ -17,11 +19,13 @@
 //! * `link_text`: repairs a link that was escaped too often
 //! * `default_picture`: the file names of default pictures
 
+mod body;
 mod client;
 mod coding;
 mod default_picture;
 mod description;
 mod dial;
+mod error;
 mod guard;
 mod link;
 mod link_text;
@@ -29,7 +33,7 @@ mod provider;
 mod public_address;
 mod resolver;
 
-pub use client::{Client, ClientError, ClientSettings, Download, StreamedBody, unguarded_client};
+pub use client::{Client, ClientSettings, Download, StreamedBody, unguarded_client};
 pub use description::{
     Defaults, Description, Param,
     account::{ACCOUNT_PLACEHOLDER, AccountProblem},
@@ -47,6 +51,7 @@ pub use description::{
     shipped::{SHIPPED, shipped},
     table::{DescriptionProblem, nearest},
 };
+pub use error::ClientError;
 pub use guard::{Guard, GuardError, HostPattern};
 pub use link::{BadLink, Link};
 pub use provider::{

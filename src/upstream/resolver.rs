@@ -53,6 +53,9 @@ struct Dns {
 
 /// How long the second answer of DNS is waited for when the first one has an address (RFC 8305 §8).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// How long an answer of DNS is kept at most, also that there is no such name. Only new connections ask, and a container that
+/// comes back at another address has to be found at once, whatever lifetime its DNS server names (Docker's: ten minutes).
+const MAX_TTL: Duration = Duration::from_secs(1);
 
 impl Resolver {
     /// A resolver that answers with the result of `lookup`.
@@ -128,6 +131,8 @@ impl Dns {
             let options = builder.options_mut();
             options.ip_strategy = strategy;
             options.use_hosts_file = ResolveHosts::Never;
+            options.positive_max_ttl = Some(MAX_TTL);
+            options.negative_max_ttl = Some(MAX_TTL);
             builder.build()
         };
         let built = build(LookupIpStrategy::Ipv4Only)

@@ -62,9 +62,24 @@ async fn a_page_of_another_site_sees_no_open_face_of_this_machine() {
             ("sec-fetch-mode", "no-cors"),
             ("referer", "https://evil.example/"),
         ],
+        vec![
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "iframe"),
+        ],
+        // Older browsers send no sec-fetch-site.
+        vec![("origin", "https://evil.example")],
+        vec![("origin", "null")],
+        vec![("referer", "https://evil.example/")],
+        vec![
+            ("origin", "https://evil.example"),
+            ("referer", "http://localhost:3000/"),
+        ],
     ];
     let here = [
         vec![],
+        vec![("origin", "http://localhost:3000")],
+        vec![("referer", "http://127.0.0.1:3000/")],
         vec![
             ("sec-fetch-site", "same-origin"),
             ("sec-fetch-mode", "no-cors"),

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use crate::support::{
-    Answer, Rig,
-    program::{Program, errors},
-    rig::Settings,
-    until,
+use crate::{
+    support::{
+        Answer, Rig,
+        program::{Program, errors},
+        rig::Settings,
+        until,
+    },
+    wire::{Server, response},
 };
 use faceplate::emulator::{Fault, Rule};
 use tokio::task::JoinHandle;
@@ -171,6 +174,30 @@ async fn the_operator_sets_the_sensitivity_of_the_soft_throttle_detector() {
     assert_eq!(answer.reason(), "rate_limited");
 }
 
+#[tokio::test]
+async fn the_lost_pictures_that_were_counted_before_a_reload_count_after_it() {
+    let mut rig = Settings::default()
+        .instance("empty_answers = { lost = 3 }")
+        .start()
+        .await;
+    for jid in jids(3) {
+        rig.face("waha", &jid).await;
+    }
+    rig.hours(25);
+    rig.inject(Rule::api(Fault::Empty { remembered: false }));
+    for jid in jids(2) {
+        assert_eq!(refreshed(&rig, &jid).await.reason(), "unknown");
+    }
+    rig.reload("lookups = { per_minute = 6000, burst = 1999 }");
+    let third = refreshed(&rig, "628100000003").await;
+    assert_eq!(third.reason(), "rate_limited");
+    third.assert_picture(&rig.bytes("628100000003"));
+    rig.traffic();
+    let other = rig.face("waha", "628100000004").await;
+    other.assert_fallback("rate_limited");
+    assert_eq!(rig.traffic(), (0, 0));
+}
+
 /// A fault that the vendor answers with after a moment, so that something else can happen meanwhile.
 fn inject_late(rig: &Rig, jid: &str, fault: Fault) {
     rig.inject(Rule::api(Fault::Latency { ms: 300 }).jid(jid));
@@ -257,6 +284,34 @@ async fn a_retry_after_that_is_a_date_in_seconds_is_capped_at_the_longest_pause(
         other.assert_fallback("rate_limited");
         assert_eq!(other.header("retry-after"), seconds);
     }
+}
+
+#[tokio::test]
+async fn a_retry_after_of_the_call_for_the_session_is_capped_at_the_longest_pause() {
+    let server = Server::start(|_, received| {
+        Some(match received.head.starts_with("GET /api/sessions/") {
+            true => response(
+                "429 Too Many Requests",
+                "retry-after: 1700000000\r\n",
+                b"{}",
+            ),
+            false => response("200 OK", "", br#"{"url":null}"#),
+        })
+    })
+    .await;
+    let rig = server
+        .settings()
+        .section("cache.negative", "rate_limited_longest = \"1h\"")
+        .start()
+        .await;
+    // The eighth empty answer in a row leads to that call, and is believed all the same.
+    for number in 1..=8 {
+        let answer = rig.face("waha", &format!("62810000000{number}")).await;
+        answer.assert_fallback("unknown");
+    }
+    let other = rig.face("waha", "628100000009").await;
+    other.assert_fallback("rate_limited");
+    assert_eq!(other.header("retry-after"), "3600");
 }
 
 #[tokio::test(flavor = "multi_thread")]

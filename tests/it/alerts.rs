@@ -1,7 +1,7 @@
 //! The alert rules of `deploy/monitoring`, in a real Prometheus that scrapes the real program: each alert fires while the
 //! program is in its condition, and is resolved when that ends. Windows and waits of the rules are seconds here.
-//! `FaceplateCacheDamaged`, `FaceplateEventsUnknown` and the alerts about a fleet are tested with invented figures alone, in
-//! `alerts_test.yml`.
+
+mod fleet;
 
 use std::{
     collections::BTreeSet,
@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
-    Answer,
+    Answer, files_below,
     program::{Program, Running},
     until,
 };
@@ -31,13 +31,13 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `target`.
-    fn start(target: &str) -> Self {
+    /// Starts one that scrapes these addresses.
+    fn start(targets: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/monitoring");
         let read = |name: &str| fs::read_to_string(deploy.join(name)).unwrap();
         let config = read("prometheus.yml")
-            .replace("127.0.0.1:9090", target)
+            .replace("127.0.0.1:9090", &targets.join("\", \""))
             .replace("scrape_interval: 15s", "scrape_interval: 1s");
         let config = format!("global: {{ evaluation_interval: 1s }}\n{config}");
         fs::write(folder.path().join("prometheus.yml"), config).unwrap();
@@ -81,10 +81,22 @@ impl Prometheus {
     }
 
     async fn wait_for(&self, alert: &str) {
+        println!("waiting for {alert}");
         until(async || self.firing().await.contains(alert), LIMIT).await;
     }
 
+    /// Makes the condition of an alert again and again until it fires: a rate needs more than one scrape.
+    async fn wait_during(&self, mut condition: impl AsyncFnMut(), alert: &str) {
+        println!("waiting for {alert} during its condition");
+        let fires = async || {
+            condition().await;
+            self.firing().await.contains(alert)
+        };
+        until(fires, LIMIT).await;
+    }
+
     async fn wait_for_end(&self, alert: &str) {
+        println!("waiting for the end of {alert}");
         until(async || !self.firing().await.contains(alert), LIMIT).await;
     }
 }
@@ -138,7 +150,7 @@ impl Scene {
         let emulator = Emulator::start(Options::default()).await.unwrap();
         let program = Program::before(&emulator, "");
         let admin = format!("127.0.0.1:{}", free_port());
-        let prometheus = Prometheus::start(&admin);
+        let prometheus = Prometheus::start(&[&admin]);
         Self {
             emulator,
             program,
@@ -226,15 +238,15 @@ async fn each_alert_about_an_account_fires_in_its_condition_and_is_resolved_at_i
         prometheus.wait_for_end(alert).await;
     }
     scene.inject(status(502));
-    for alert in ["FaceplateVendorFails", "FaceplateManyFallbacks"] {
-        let fires = async || {
-            face(&server, next()).await;
-            prometheus.firing().await.contains(alert)
-        };
-        until(fires, LIMIT).await;
+    let failures = ["FaceplateVendorFails", "FaceplateManyFallbacks"];
+    for alert in failures {
+        let ask = async || face(&server, next()).await;
+        prometheus.wait_during(ask, alert).await;
     }
     scene.emulator.control().clear_faults();
-    prometheus.wait_for_end("FaceplateVendorFails").await;
+    for alert in failures {
+        prometheus.wait_for_end(alert).await;
+    }
 
     let location = Some("http://169.254.169.254/latest".to_owned());
     let redirect = Rule::cdn(Fault::Redirect { location });
@@ -270,7 +282,7 @@ async fn each_alert_about_an_account_fires_in_its_condition_and_is_resolved_at_i
 }
 
 /// Writes a certificate that ends in so many days, and its key.
-fn write_certificate(folder: &Path, days: i64) {
+pub(crate) fn write_certificate(folder: &Path, days: i64) {
     let script = format!(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=faces.test -days {days} -keyout key.pem -out certificate.pem"
     );
@@ -335,4 +347,64 @@ async fn each_alert_about_the_program_fires_in_its_condition_and_is_resolved_at_
     prometheus.wait_for("FaceplateRestarts").await;
     prometheus.wait_for_end("FaceplateRestarts").await;
     drop(server);
+}
+
+/// Sends an event of this kind to the webhook at `address`.
+async fn send_event(address: &str, kind: &str) {
+    let path = "/v1/hooks/waha/a%20hook%20secret%20for%20tests";
+    let headers = [("content-type", "application/json")];
+    let payload = json!({ "from": "628100002000@c.us" });
+    let event = json!({ "event": kind, "session": "shop", "payload": payload }).to_string();
+    let answer = Answer::send(address, "POST", path, &headers, event.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_entries_and_unknown_events_fire_an_alert_until_there_are_no_more_of_them() {
+    let scene = Scene::set().await;
+    let prometheus = &scene.prometheus;
+    let hooks = format!("127.0.0.1:{}", free_port());
+    let server = scene.serve(&[
+        // No picture fits, so each request reads the disk.
+        ("FACEPLATE_CACHE__MEMORY", "1b"),
+        ("FACEPLATE_HOOKS__LISTEN", &hooks),
+        ("FACEPLATE_INSTANCES__WAHA__HOOK__SECRET", "env:HOOK_SECRET"),
+        ("HOOK_SECRET", "a hook secret for tests"),
+    ]);
+    let content = scene.program.folder.path().join("cache/content-v2");
+    let mut numbers = 2000..;
+    let damage = async || {
+        let number = numbers.next().unwrap();
+        face(&server, number).await;
+        for file in files_below(&content) {
+            fs::write(file, "not a picture").unwrap();
+        }
+        face(&server, number).await;
+    };
+    let alert = "FaceplateCacheDamaged";
+    prometheus.wait_during(damage, alert).await;
+    prometheus.wait_for_end(alert).await;
+
+    let alert = "FaceplateEventsUnknown";
+    let send_unknown = async || send_event(&hooks, "session.status").await;
+    prometheus.wait_during(send_unknown, alert).await;
+    // The gateway goes on with events of other kinds, and sends one of the description's, too.
+    let is_resolved = async || {
+        send_event(&hooks, "session.status").await;
+        send_event(&hooks, "message").await;
+        !prometheus.firing().await.contains(alert)
+    };
+    until(is_resolved, LIMIT).await;
+}
+
+#[test]
+fn each_alert_is_made_to_fire_by_one_of_these_tests() {
+    let tests = [include_str!("alerts.rs"), include_str!("alerts/fleet.rs")].concat();
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/monitoring/alerts.yml");
+    let rules = fs::read_to_string(rules).unwrap();
+    let lines = rules.lines();
+    let alerts = lines.filter_map(|line| line.trim_start().strip_prefix("- alert: "));
+    let is_missing = |alert: &&str| !tests.contains(&format!("\"{alert}\""));
+    let missing: Vec<_> = alerts.filter(is_missing).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -76,10 +76,10 @@ async fn a_gallery_for_other_machines_has_no_link_to_a_dashboard_that_they_canno
     let mut command = Command::new(env!("CARGO_BIN_EXE_faceplate"));
     command.args(["demo", "--listen", "0.0.0.0:0"]);
     let mut running = Running::start(command);
-    let output = running.wait_for("vendors: ");
+    let output = running.wait_for("/avatar/waha/");
     let port = output
         .lines()
-        .find_map(|line| line.strip_prefix("gallery:   http://0.0.0.0:"));
+        .find_map(|line| line.strip_prefix("gallery:   http://127.0.0.1:"));
     let address = format!("127.0.0.1:{}", port.unwrap().trim_end_matches('/'));
     let page = Answer::to(&address, "GET", "/", &[]).await;
     assert!(page.text().contains("<a href=\"/openapi.json\">"));
@@ -105,6 +105,15 @@ async fn every_image_of_the_demo_gallery_has_pixels_and_an_explanation() {
         .collect();
     for (line, src) in told.iter().zip(values(dom, "<img src")) {
         assert!(line.starts_with("faceplate; "), "{src}: {line}");
+    }
+    // Every gateway has its face.
+    let section = dom.split("One face per vendor endpoint").nth(1).unwrap();
+    let section = section.split("</section>").next().unwrap();
+    let endpoints = section.matches("<output>").count();
+    assert!(endpoints >= 15, "{endpoints}");
+    for outcome in section.split("<output>").skip(1) {
+        let outcome = outcome.split("</output>").next().unwrap();
+        assert!(!outcome.contains("reason"), "{outcome}: {section}");
     }
     // Each button can be told from the others by its name.
     let names: std::collections::BTreeSet<_> = values(dom, "aria-label").into_iter().collect();

@@ -44,6 +44,8 @@ fn check_reports_every_problem_at_once_with_file_key_and_remedy() {
         [server]
         listen = "0.0.0.0:8080"
         listne = "127.0.0.1:8080"
+        [admin]
+        listen = "0.0.0.0:9090"
         [access]
         mode = "open"
         [cache]
@@ -67,6 +69,7 @@ fn check_reports_every_problem_at_once_with_file_key_and_remedy() {
     let said = errors(&output);
     for (key, remedy) in [
         ("server.listne", "listen"),
+        ("admin.token", "/run/secrets/admin"),
         ("access.mode", "allow_public"),
         ("cache.ttl", "24h"),
         ("cache.max_bytes", "10GiB"),
@@ -283,6 +286,11 @@ async fn sign_prints_a_url_that_the_server_accepts() {
         let answer = Answer::to(&address, "GET", &path, &[]).await;
         answer.assert_picture(&emulator.control().face_bytes("628100000001").unwrap());
     }
+    let mut public = program.command(&["sign", "waha", "628100000001"]);
+    public.env("FACEPLATE_SERVER__PUBLIC_URL", "https://faces.example/");
+    let url = String::from_utf8(public.output().unwrap().stdout).unwrap();
+    let is_whole = url.starts_with("https://faces.example/avatar/waha/628100000001@c.us?");
+    assert!(is_whole, "{url}");
     let refused = Answer::to(&address, "GET", "/avatar/waha/628100000001", &[]).await;
     assert_eq!(refused.status, 403);
     assert!(errors(&program.run(&["sign", "nobody", "1"])).contains("no instance"));
@@ -374,6 +382,24 @@ fn check_refuses_short_secrets_and_files_that_are_no_line_of_text() {
         );
     }
     assert_eq!(said.lines().count(), 6, "{said}");
+}
+
+#[test]
+fn check_warns_of_http_links_behind_a_proxy_without_a_public_url() {
+    for (lines, is_warned) in [
+        ("trusted_proxies = [\"127.0.0.1\"]", true),
+        (
+            "trusted_proxies = [\"127.0.0.1\"]\npublic_url = \"https://faces.example\"",
+            false,
+        ),
+        ("", false),
+    ] {
+        let program = Program::with(&format!("{GOOD}[server]\n{lines}\n"));
+        let output = program.run(&["check"]);
+        assert!(output.status.success(), "{}", errors(&output));
+        let said = errors(&output);
+        assert_eq!(said.contains("server.public_url"), is_warned, "{said}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn the_page_about_the_command_line_is_what_help_says() {
         .show_footer(false);
     let page = help_markdown_command_custom(&faceplate::cli::command(), &options).replace(
         "This document contains the help content for the `faceplate` command-line program.",
-        "This page is written from the program's `--help`.",
+        "For operators. This page is written from the program's `--help`.",
     );
     docs::assert_current("cli.md", &page);
 }

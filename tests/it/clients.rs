@@ -97,3 +97,27 @@ async fn the_admin_listener_has_no_client_rate() {
         assert_eq!(answer.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_reload_with_another_rate_gives_no_client_a_new_burst() {
+    let mut rig = rig("").await;
+    let one = [("x-forwarded-for", "192.0.2.1")];
+    assert_eq!(statuses(&rig, 4, &one).await, [200, 200, 200, 429]);
+    for per_minute in [120, 30] {
+        rig.reload_as(|settings| {
+            let server = format!(
+                "listen = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
+                 client_rate = {{ per_minute = {per_minute}, burst = 3 }}"
+            );
+            settings.section("server", &server)
+        });
+        assert_eq!(statuses(&rig, 1, &one).await, [429], "{per_minute}");
+    }
+    // The other rate is in force.
+    rig.seconds(1);
+    assert_eq!(statuses(&rig, 1, &one).await, [429]);
+    rig.seconds(1);
+    assert_eq!(statuses(&rig, 2, &one).await, [200, 429]);
+    let other = [("x-forwarded-for", "192.0.2.2")];
+    assert_eq!(statuses(&rig, 4, &other).await, [200, 200, 200, 429]);
+}

@@ -90,15 +90,60 @@ async fn an_answer_to_an_authorized_request_is_private() {
     }
 }
 
+/// A server whose faces the pages of one other origin may read.
+async fn cross_origin_rig() -> Rig {
+    let access = "mode = \"open\"\nallow_origin = \"https://crm.example\"";
+    Settings::default().section("access", access).start().await
+}
+
+/// Asserts that scripts of other origins may read every header about a face.
+fn assert_exposed(answer: &Answer, about: &str) {
+    let exposed = answer.header("access-control-expose-headers");
+    let exposed = exposed.to_ascii_lowercase();
+    let exposed: Vec<_> = exposed.split(", ").collect();
+    let told = [
+        "accept-ranges",
+        "age",
+        "cache-status",
+        "content-range",
+        "date",
+        "etag",
+        "retry-after",
+        "vary",
+        "x-request-id",
+    ];
+    for name in answer.headers.keys().map(|name| name.as_str()) {
+        if name.starts_with("x-faceplate-") || told.contains(&name) {
+            assert!(exposed.contains(&name), "{about}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn scripts_of_other_origins_may_read_all_that_is_sent_about_a_face() {
+    let rig = cross_origin_rig().await;
+    for (path, headers) in [
+        (FACE, [("range", "bytes=0-9")]),
+        (NOBODY, [("accept", "image/*")]),
+        (&format!("{FACE}?d=rainbow"), [("accept", "*/*")]),
+        (&format!("{FACE}?s=96"), [("accept", "image/webp")]),
+    ] {
+        let answer = rig.ask("GET", path, &headers).await;
+        assert_exposed(&answer, path);
+    }
+    rig.inject(Rule::api(Fault::Status {
+        status: 500,
+        retry_after: None,
+    }));
+    rig.hours(25);
+    let stale = rig.get(&format!("{FACE}?refresh=true")).await;
+    assert_ne!(stale.header("x-faceplate-reason"), "");
+    assert_exposed(&stale, "stale");
+}
+
 #[tokio::test]
 async fn allow_origin_sets_the_cors_header() {
-    let rig = Settings::default()
-        .section(
-            "access",
-            "mode = \"open\"\nallow_origin = \"https://crm.example\"",
-        )
-        .start()
-        .await;
+    let rig = cross_origin_rig().await;
     for path in [FACE, NOBODY] {
         let answer = rig.get(path).await;
         assert_eq!(
@@ -122,6 +167,7 @@ async fn allow_origin_sets_the_cors_header() {
             for name in ["ETag", "X-Faceplate-Reason", "Retry-After"] {
                 assert!(exposed.contains(name), "{path}: {name}");
             }
+            assert_exposed(&answer, path);
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::support::docs;
 const INTRODUCTION: &str = "\
 # Configuration
 
+For operators. This page has every key of the configuration.
+
 Faceplate reads one TOML file: `config/faceplate.toml`, or the file that `--config` or else the environment variable
 `FACEPLATE_CONFIG` names. `config/faceplate.toml` in the repository is a sample with every key. `faceplate check` reports
 every problem of a configuration at once.

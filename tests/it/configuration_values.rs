@@ -190,3 +190,53 @@ fn config_with_changed_shows_no_defaults() {
         assert!(!values.contains(absent), "{absent} is in {values}");
     }
 }
+
+#[test]
+fn every_secret_that_the_operator_makes_has_the_same_shortest_length() {
+    let program = Program::with(
+        r#"
+        [admin]
+        token = "env:MADE"
+        [access]
+        signing_keys = ["env:MADE"]
+        bearer_tokens = ["env:MADE"]
+        [cache]
+        dir = "DIR/cache"
+        [fleet]
+        name = "crm"
+        redis = "env:REDIS_URL"
+        secret = "env:MADE"
+        [hooks]
+        listen = "127.0.0.1:0"
+        [instances.shop]
+        provider = "waha"
+        account = "shop"
+        token = "env:TOKEN"
+        base_url = "https://waha.example"
+        hook = { secret = "env:MADE", hmac_key = "env:MADE" }
+        "#,
+    );
+    let said = |command: &str, secret: &str| {
+        let mut command = program.command(&[command]);
+        command.env("REDIS_URL", "redis://127.0.0.1:6379/0");
+        let output = command.env("MADE", secret).output().unwrap();
+        (output.status.success(), errors(&output))
+    };
+    let (is_ok, refused) = said("check", "fifteen-letters");
+    assert!(!is_ok, "{refused}");
+    let keys = [
+        "admin.token",
+        "access.signing_keys",
+        "access.bearer_tokens",
+        "fleet.secret",
+        "instances.shop.hook.secret",
+        "instances.shop.hook.hmac_key",
+    ];
+    for key in keys {
+        let words = format!("faceplate.toml: {key}: a secret is shorter than 16 characters; ");
+        assert!(refused.contains(&words), "{key}: {refused}");
+    }
+    assert_eq!(refused.lines().count(), keys.len(), "{refused}");
+    // `check` would ask Redis, too.
+    assert_eq!(said("config", "sixteen-letters."), (true, String::new()));
+}

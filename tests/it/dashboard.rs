@@ -1,7 +1,10 @@
 //! The dashboard, in a real browser.
 
+mod alarms;
+
 use crate::support::{
     Answer, LIMIT,
+    redis::RedisServer,
     rig::{Rig, Settings},
     until,
     webdriver::{Browser, picture},
@@ -46,7 +49,12 @@ async fn traffic(rig: &Rig) {
 }
 
 async fn looked_at(rig: &Rig, browser: Browser) -> Browser {
-    browser.go(&format!("http://{}/", rig.admin())).await;
+    open_dashboard(&rig.admin(), browser).await
+}
+
+/// Opens the page of an admin listener, and returns when it has its first figures.
+async fn open_dashboard(admin: &str, browser: Browser) -> Browser {
+    browser.go(&format!("http://{admin}/")).await;
     browser.until("document.body.dataset.looked").await;
     browser
 }
@@ -443,7 +451,7 @@ async fn without_an_admin_token_a_foreign_host_header_is_refused() {
         ("localhost:9090", 200),
         ("127.0.0.1", 200),
         ("[::1]:9090", 200),
-        ("faceplate", 200),
+        ("faceplate", 421),
     ] {
         let request =
             format!("GET /v1/cache HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
@@ -503,6 +511,23 @@ async fn the_dashboard_finds_a_face_by_its_number_and_filters_many_instances() {
     let text = "return document.getElementById('instances').innerText";
     let text = browser.run(text).await;
     assert!(text.as_str().unwrap().contains("shop-11"), "{text}");
+    let sort = |order: &str| {
+        format!(
+            "const filter = document.getElementById('filter'), sort = document.getElementById('sort'); \
+             filter.value = ''; sort.value = '{order}'; sort.dispatchEvent(new Event('input'))"
+        )
+    };
+    // The only instance with a call, and the first one in the alphabet.
+    for (order, first) in [("calls", "waha"), ("name", "hypersender")] {
+        browser.run(&sort(order)).await;
+        let is_first =
+            format!("document.querySelector('#instances article').dataset.instance === '{first}'");
+        browser.until(&is_first).await;
+    }
+    let order = "return [...document.querySelectorAll('#instances article')].map((card) => card.dataset.instance)";
+    let order: Vec<String> = serde_json::from_value(browser.run(order).await).unwrap();
+    let place = |name: &str| order.iter().position(|shown| shown == name);
+    assert!(place("shop-2") < place("shop-11"), "{order:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -520,16 +545,65 @@ async fn the_dashboard_shows_what_became_of_each_account_s_calls() {
         record["calls"],
         serde_json::json!({ "picture": 1, "vendor_error": 1 })
     );
+    assert_eq!(record["calls_today"], 2);
     assert_eq!(record["daily_left"], 1);
     let browser = looked_at(&rig, Browser::open(1000, 900, &[]).await).await;
     let text = "return document.querySelector('[data-instance=waha]').innerText";
     let text = browser.run(text).await;
     for words in [
         "1 picture, 1 vendor_error since the start",
-        "1 calls left today",
+        "2 calls since midnight UTC, 1 left",
     ] {
         assert!(text.as_str().unwrap().contains(words), "{text}");
     }
+}
+
+/// Asserts that WAHA's card has this line.
+async fn assert_on_card(browser: &Browser, line: &str) {
+    let text = "return look().then(() => document.querySelector('[data-instance=waha]').innerText)";
+    let text = browser.run(text).await;
+    let mut lines = text.as_str().unwrap().lines();
+    assert!(lines.any(|shown| shown == line), "{line}: {text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_the_calls_of_today_without_a_cap_and_after_a_restart() {
+    let mut rig = Rig::start().await;
+    for number in 1..=3 {
+        rig.face("waha", &format!("62810000000{number}")).await;
+    }
+    rig.restart().await;
+    let record = rig.instance_record("waha").await;
+    assert_eq!(record["calls_today"], 3);
+    assert!(record["daily_left"].is_null(), "{record}");
+    let browser = looked_at(&rig, Browser::open(1000, 900, &[]).await).await;
+    assert_on_card(&browser, "3 calls since midnight UTC").await;
+    // A cap that is set later knows these calls.
+    rig.reload_only("waha", "daily = 5");
+    assert_on_card(&browser, "3 calls since midnight UTC, 2 left").await;
+    rig.hours(24);
+    assert_on_card(&browser, "0 calls since midnight UTC, 5 left").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_of_a_replica_shows_the_calls_of_today_that_it_has_made_itself() {
+    let redis = RedisServer::start();
+    let replica = || {
+        let patient = Settings::default().section("cache", "first_paint = \"0\"");
+        patient.fleet(&redis.url(), "timeout = \"5s\"")
+    };
+    let first = replica().start().await;
+    let second = replica().beside(&first).start().await;
+    redis.fill_budgets();
+    for (rig, number) in [(&first, 1), (&first, 2), (&second, 3)] {
+        rig.face("waha", &format!("62810000000{number}")).await;
+    }
+    assert_eq!(first.traffic().0, 3);
+    let browser = looked_at(&first, Browser::open(1000, 900, &[]).await).await;
+    assert_on_card(&browser, "2 calls of this replica since midnight UTC").await;
+    let fleet = "return document.getElementById('fleet').innerText";
+    let fleet = browser.run(fleet).await;
+    assert!(fleet.as_str().unwrap().contains("Redis answers"), "{fleet}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -570,6 +644,96 @@ async fn the_dashboard_shows_the_last_answer_and_the_last_failed_call_of_each_ac
     rig.reload_as(|settings| settings);
     let record = rig.instance_record("waha").await;
     assert_eq!(record["trouble"]["lasts"], false, "{record}");
+}
+
+/// The faces in trouble, each with its outcome.
+async fn in_trouble(rig: &Rig) -> Vec<(String, String)> {
+    let overview = overview(rig).await;
+    let faces = overview["in_trouble"].as_array().unwrap().iter();
+    let text = |face: &Value, name: &str| face[name].as_str().unwrap().to_owned();
+    faces
+        .map(|face| (text(face, "jid"), text(face, "outcome")))
+        .collect()
+}
+
+/// Makes WAHA's calls fail, and asks for the faces, a second apart.
+async fn fail(rig: &Rig, numbers: &[&str]) {
+    let broken = Fault::Status {
+        status: 502,
+        retry_after: None,
+    };
+    rig.inject(Rule::api(broken).vendor(faceplate::emulator::Vendor::Waha));
+    for number in numbers {
+        rig.face("waha", number).await;
+        rig.seconds(1);
+    }
+}
+
+#[tokio::test]
+async fn a_face_is_listed_as_in_trouble_from_a_failed_call_to_an_answer() {
+    let rig = Rig::start().await;
+    rig.face("waha", "628100000003").await;
+    assert!(in_trouble(&rig).await.is_empty());
+    fail(&rig, &[FACE, "628100000002"]).await;
+    let listed = |numbers: &[&str]| -> Vec<(String, String)> {
+        let jids = numbers.iter().map(|number| format!("{number}@c.us"));
+        jids.map(|jid| (jid, "vendor_error".to_owned())).collect()
+    };
+    assert_eq!(in_trouble(&rig).await, listed(&["628100000002", FACE]));
+    let overview = overview(&rig).await;
+    let newest = &overview["in_trouble"][0];
+    assert_eq!(newest["instance"], "waha");
+    let time = |name: &str| httpdate::parse_http_date(newest[name].as_str().unwrap()).unwrap();
+    assert!(time("asked") < time("retry_at"), "{newest}");
+
+    rig.vendors().clear_faults();
+    let path = format!("/v1/avatars/waha/{FACE}");
+    let refreshed = Answer::to(&rig.admin(), "POST", &path, &[]).await;
+    assert!(refreshed.status.is_success(), "{}", refreshed.text());
+    let left = listed(&["628100000002"]);
+    until(async || in_trouble(&rig).await == left, LIMIT).await;
+}
+
+#[tokio::test]
+async fn a_forgotten_or_purged_face_is_no_longer_listed_as_in_trouble() {
+    let rig = Rig::start().await;
+    fail(&rig, &[FACE, "628100000002", "628100000003"]).await;
+    let listed = async || {
+        let faces = in_trouble(&rig).await.into_iter();
+        faces.map(|(jid, _)| jid).collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await.len(), 3);
+    let forget = format!("/v1/avatars/waha/{FACE}");
+    let purge = "/v1/purge?instance=waha&jid=628100000002&hard=true";
+    for (method, path, left) in [("DELETE", &*forget, 2), ("POST", purge, 1)] {
+        let answer = Answer::to(&rig.admin(), method, path, &[]).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text());
+        assert_eq!(listed().await.len(), left, "{path}");
+    }
+    assert_eq!(listed().await, ["628100000003@c.us"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_shows_the_faces_in_trouble_only_while_there_are_any() {
+    let rig = Rig::start().await;
+    let browser = looked_at(&rig, Browser::open(1000, 900, &[]).await).await;
+    let part = "document.getElementById('troubled')";
+    let hidden = browser.run(&format!("return {part}.hidden")).await;
+    assert_eq!(hidden, true);
+    fail(&rig, &[FACE]).await;
+    browser.until(&format!("!{part}.hidden")).await;
+    let text = browser.run(&format!("return {part}.innerText")).await;
+    let text = text.as_str().unwrap();
+    for words in ["…00000001 waha, vendor_error ", ", next attempt "] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("Invalid"), "{text}");
+    browser
+        .run(&format!("{part}.querySelector('button').click()"))
+        .await;
+    browser
+        .until("document.querySelector('dialog dl').innerText.includes('vendor_error')")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

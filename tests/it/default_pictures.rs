@@ -1,6 +1,17 @@
 //! A gateway's default picture: an answer that there is none, in the form of a picture.
 
-use crate::support::{Answer, LIMIT, Rig, image_files, private::lines_with, rig::Settings, until};
+use std::{
+    io::Cursor,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use crate::{
+    support::{Answer, LIMIT, Rig, image_files, private::lines_with, rig::Settings, until},
+    wire::{Server, response},
+};
 use faceplate::emulator::{Fault, Picture, Rule};
 use image::ImageFormat;
 
@@ -43,6 +54,43 @@ async fn a_picture_that_five_contacts_share_is_no_one_s_picture() {
 }
 
 #[tokio::test]
+async fn a_link_that_contacts_share_is_no_one_s_picture_although_its_bytes_differ_each_time() {
+    let downloads = Arc::new(AtomicUsize::new(0));
+    let count = downloads.clone();
+    let server = Server::start(move |server, received| {
+        let body = if received.head.starts_with("GET /api/") {
+            format!("{{\"url\":\"http://{server}/picture.jpg\"}}").into_bytes()
+        } else {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            let mut file = Cursor::new(Vec::new());
+            let image = image_files::two_colors(64 + number as u32, 64);
+            image.write_to(&mut file, ImageFormat::Jpeg).unwrap();
+            file.into_inner()
+        };
+        Some(response("200 OK", "", &body))
+    })
+    .await;
+    let settings = server.settings();
+    let settings = settings.instance("default_pictures = { shared_by = 3 }");
+    let rig = settings.start().await;
+    for number in 1..=2 {
+        let face = rig.face("waha", &jid(number)).await;
+        assert_eq!(face.source(), "picture", "{number}");
+    }
+    for number in 3..=5 {
+        rig.face("waha", &jid(number))
+            .await
+            .assert_fallback("unknown");
+    }
+    // Once the link is known, nothing is downloaded from it.
+    assert_eq!(downloads.load(Ordering::Relaxed), 3);
+    for number in 1..=2 {
+        let is_gone = async || rig.face("waha", &jid(number)).await.source() == "fallback";
+        until(is_gone, LIMIT).await;
+    }
+}
+
+#[tokio::test]
 async fn a_default_picture_is_logged_once_and_not_for_each_contact() {
     const LINE: &str = "it counts as no picture instance=wappfy";
     lines_with(LINE);
@@ -77,6 +125,40 @@ async fn a_default_picture_replaces_no_photo_and_a_replaced_photo_comes_back() {
         let is_back = async || rig.face("waha", &jid(number)).await.body == photo;
         until(is_back, LIMIT).await;
         rig.face("waha", &jid(number)).await.assert_picture(photo);
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_photo_of_a_face_that_was_removed_since_does_not_come_back() {
+    let face = jid(1);
+    for (method, path) in [
+        (
+            "POST",
+            format!("/v1/purge?instance=waha&jid={face}&hard=true"),
+        ),
+        ("POST", "/v1/purge?instance=waha&hard=true".to_owned()),
+        ("POST", "/v1/purge?all=true&hard=true".to_owned()),
+        ("DELETE", format!("/v1/avatars/waha/{face}")),
+    ] {
+        let cache = "stale_while_revalidate = \"0\"\nforget_for = \"2d\"";
+        let rig = Settings::default().section("cache", cache).start().await;
+        rig.face("waha", &face).await;
+        rig.hours(25);
+        let picture = Picture::Face(100);
+        rig.vendors().set_picture(&face, picture).unwrap();
+        send_one_picture(&rig);
+        rig.face("waha", &face).await;
+        let removed = Answer::to(&rig.admin(), method, &path, &[]).await;
+        assert!(removed.status.is_success(), "{path}: {}", removed.text());
+        rig.hours(48);
+        let again = rig.face("waha", &face).await;
+        assert_eq!(again.source(), "picture", "{path}");
+        for number in 2..=5 {
+            rig.face("waha", &jid(number)).await;
+        }
+        let is_gone = async || rig.face("waha", &face).await.source() == "fallback";
+        until(is_gone, LIMIT).await;
+        rig.face("waha", &face).await.assert_fallback("unknown");
     }
 }
 

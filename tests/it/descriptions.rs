@@ -220,6 +220,31 @@ fn check_names_the_params_that_are_missing_or_unknown() {
 }
 
 #[test]
+fn check_names_each_instance_with_an_unknown_provider_and_a_mistake_of_a_description_once() {
+    let folder = folder();
+    let program = program(&folder);
+    let more = |config: &str| {
+        let branch = "[instances.branch]\nprovider = \"acme\"\naccount = \"branch\"\n\
+                      token = \"env:TOKEN\"\nbase_url = \"https://acme.example\"\n";
+        format!("{config}\n{branch}")
+    };
+    let config = more(&fs::read_to_string(program.config()).unwrap());
+    let unknown = config.replace("provider = \"acme\"", "provider = \"acmee\"");
+    fs::write(program.config(), unknown).unwrap();
+    let refused = errors(&program.run(&["check"]));
+    for name in ["shop", "branch"] {
+        let problem = format!("instances.{name}.provider: \"acmee\" is not a known provider");
+        assert_eq!(refused.matches(&problem).count(), 1, "{refused}");
+    }
+    fs::write(program.config(), config).unwrap();
+    let mistaken = acme().replace("link =", "lnik =");
+    fs::write(folder.path().join("acme.toml"), mistaken).unwrap();
+    let refused = errors(&program.run(&["check"]));
+    let lines = refused.lines().filter(|line| line.contains("lnik"));
+    assert_eq!(lines.count(), 1, "{refused}");
+}
+
+#[test]
 fn a_file_of_a_shipped_name_replaces_and_extends_the_shipped_description() {
     let folder = folder();
     let text = "format = 1\nname = \"waha\"\nextends = \"waha\"\ntitle = \"Our WAHA\"\n";

@@ -1,5 +1,5 @@
 //! A disk that is full, read-only or not writable for this user: requests are answered, the log and `/readyz`
-//! name the problem, and writing resumes by itself.
+//! name the problem, and writing resumes by itself. A disk that hangs does not keep the server from its end.
 
 use std::{
     fs,
@@ -9,8 +9,9 @@ use std::{
 };
 
 use crate::support::{
-    Answer,
+    Answer, LIMIT,
     program::{Program, Running},
+    until,
 };
 use faceplate::emulator::{Emulator, Fault, Options, Picture, Rule};
 
@@ -611,6 +612,35 @@ async fn an_archived_picture_is_kept_while_other_faces_that_have_it_cannot_be_re
     assert_eq!(done.status, 204);
     assert_eq!(files("index-v5").len(), 1);
     assert_eq!(files("content-v2"), contents);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_does_not_keep_the_server_from_its_end() {
+    // Longer than the pause between two passes of maintenance, which then waits for the disk, too.
+    let mut scene = Scene::set(&["env", "FACEPLATE_SERVER__DRAIN_TIMEOUT=6s"]).await;
+    assert!(scene.face(0).await);
+    // Opening a named pipe blocks until the other end is opened, like a file of a network disk that is gone.
+    let index = scene.files("index-v5").remove(0);
+    assert!(scene.face(1).await);
+    fs::remove_file(&index).unwrap();
+    let made = Command::new("mkfifo").arg(&index).status().unwrap();
+    assert!(made.success());
+    let control = scene.emulator.control();
+    control.reset_calls();
+    let address = scene.server.address("listen");
+    let path = "/avatar/waha/62855500000?refresh=true";
+    Answer::to(&address, "GET", path, &[]).await;
+    until(async || control.calls().api > 0, LIMIT).await;
+    scene.server.signal("TERM");
+    let (code, output) = scene.server.end();
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("did not finish in time"), "{output}");
+    // A face that was stored is there for the next process.
+    fs::remove_file(&index).unwrap();
+    scene.server = start(&scene.program, &scene.wrapper);
+    control.reset_calls();
+    assert!(!scene.face(1).await);
+    assert_eq!(control.calls().api, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

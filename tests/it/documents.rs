@@ -1,5 +1,5 @@
 //! What the documents name exists: files and anchors behind links, paths, functions and tests, commands, and keys of the
-//! configuration. Each failure names the place.
+//! configuration; and each page says who it is for. Each failure names the place.
 
 mod markdown;
 mod tree;
@@ -48,6 +48,25 @@ fn broken_links(document: &Document, all: &[Document]) -> Vec<(usize, String)> {
         }
     }
     broken
+}
+
+#[test]
+fn each_page_opens_with_who_it_is_for() {
+    check(|document| match document.path.starts_with("docs/") {
+        true => without_readers(document),
+        false => Vec::new(),
+    });
+}
+
+/// The first line below the heading, unless it says who the page is for.
+fn without_readers(document: &Document) -> Vec<(usize, String)> {
+    let mut lines = (1..).zip(document.text.lines());
+    let below = lines.find(|(line, text)| *line > 1 && !text.is_empty());
+    match below {
+        Some((_, text)) if text.starts_with("For ") => Vec::new(),
+        Some((line, text)) => vec![(line, format!("{text}: it does not begin with `For …`"))],
+        None => vec![(1, "it is empty".to_owned())],
+    }
 }
 
 #[test]
@@ -257,6 +276,15 @@ mod the_rules_can_fail {
         ] {
             assert_eq!(broken(text), 0, "{text}");
         }
+    }
+
+    #[test]
+    fn on_a_page_that_does_not_say_who_it_is_for() {
+        let wrong = |text: &str| without_readers(&document(text)).len();
+        for text in ["", "# A page\n", "# A page\n\nWritten by a test.\n"] {
+            assert_eq!(wrong(text), 1, "{text}");
+        }
+        assert_eq!(wrong("# A page\n\nFor operators. More.\n"), 0);
     }
 
     #[test]

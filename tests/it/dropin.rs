@@ -1,6 +1,7 @@
 //! The vendors' own calls, served by Faceplate. The same request to the emulator and to Faceplate gets the same
 //! status and JSON, except for the link.
 
+mod account_names;
 mod bodies;
 mod calls;
 mod document;
@@ -162,6 +163,30 @@ async fn a_vendor_s_call_needs_the_account_s_own_credential() {
         }
     }
     assert_eq!(rig.traffic(), (5, 0));
+}
+
+#[tokio::test]
+async fn the_scheme_of_a_vendor_s_credential_may_be_written_in_any_case() {
+    let rig = Rig::start().await;
+    let token = rig.vendors().token().to_owned();
+    for path in [
+        "/api/v1/instance/profile-picture?instanceName=shop".to_owned(),
+        format!("/v2/chats/picture?instance_id=shop&chatId={FACE}"),
+        format!("/api/whatsapp/v2/shop/contacts/profile-picture?chat_id={FACE}"),
+    ] {
+        for (scheme, status) in [
+            ("Bearer", 200),
+            ("bearer", 200),
+            ("BEARER", 200),
+            ("Basic", 401),
+        ] {
+            let credential = format!("{scheme} {token}");
+            let answer = rig
+                .ask("GET", &path, &[("authorization", &credential)])
+                .await;
+            assert_eq!(answer.status, status, "{scheme} {path}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ fn gateways() -> impl Iterator<Item = &'static str> {
 }
 
 /// Whether there is such a fault: Wachat has no link, not all that are played have published what they say while their
-/// session is down, and the CDN is the same behind every gateway, so that four stand for all.
+/// session is down, and faults of the CDN do not depend on the gateway, so they are tested with four gateways.
 fn has(gateway: &str, fault: &str) -> bool {
     if fault.starts_with("CDN") {
         return gateway != "wachat" && VENDORS.contains(&gateway);
@@ -223,7 +223,7 @@ async fn rig(gateway: &'static str) -> Rig {
     rig
 }
 
-/// The cells of a row, each `new picture`, `old picture` or `drawing`, the reason, and the calls.
+/// The cells of a row, each `new picture`, `old picture` or `placeholder`, the reason, and the calls.
 async fn row(gateway: &'static str, rule: Rule) -> Vec<String> {
     let mut rig = rig(gateway).await;
     let set = |picture| {
@@ -304,7 +304,7 @@ fn shown_only(answer: &Answer, old: Option<&[u8]>, new: &[u8]) -> String {
         "picture" if old == Some(&answer.body[..]) => "old picture".into(),
         "picture" if new == &answer.body[..] => "new picture".into(),
         "picture" => panic!("a picture that is neither the old nor the new one"),
-        _ => "drawing".into(),
+        _ => "placeholder".into(),
     }
 }
 
@@ -381,15 +381,16 @@ fn grouped(rows: &[Row]) -> Vec<(&'static str, Vec<&'static str>, &[String])> {
 fn page(rows: &[Row]) -> String {
     let mut page = format!(
         "# What happens when a vendor misbehaves\n\n\
+         For operators, and for developers with a question about a response.\n\n\
          Written by `tests/it/fault_matrix.rs`, which holds every cell against the program. A cell says what\n\
          the browser gets (with `X-Faceplate-Reason`), and how many calls to the vendor plus downloads it\n\
          took. *Cold*: the face was never seen. *Fresh*: it was seen within 24 hours. *Stale*: it was seen 25\n\
          hours ago, is shown at once, and then asked for again. *Refresh*: it is fresh, and `refresh=true`\n\
          asks anew. In all but *Cold*, the contact has changed the picture meanwhile: \"old\" is the one in\n\
          the cache, \"new\" the one at the vendor.\n\n\
-         The emulator has these by hand:\n{}.\nThe other {} gateways are played from the\n\
-         samples of their descriptions; a status that none of these has comes without a body. The CDN is the same\n\
-         behind all, so four stand for them.\n\n\
+         The emulator has code of its own for these gateways:\n{}.\nThe emulator answers for the other {} from the\n\
+         samples of their descriptions, and without a body for a status that no sample has. Faults of the CDN do\n\
+         not depend on the gateway, so they are tested with four gateways.\n\n\
          | fault | gateways | cold | fresh | stale | refresh |\n| --- | --- | --- | --- | --- | --- |\n",
         EMULATED.join(", "),
         gateways().count() - EMULATED.len(),

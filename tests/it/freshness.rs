@@ -127,6 +127,22 @@ async fn no_picture_is_fresh_for_six_hours_and_then_checked_past_the_vendor_s_ca
 }
 
 #[tokio::test]
+async fn no_picture_is_checked_by_a_plain_call_when_the_refresh_budget_is_used_up() {
+    let rig = Settings::default()
+        .instance("refreshes = { per_minute = 1, burst = 1 }")
+        .start()
+        .await;
+    rig.vendors().set_picture(FACE, Picture::Hidden).unwrap();
+    rig.face("waha", FACE).await.assert_fallback("unknown");
+    rig.hours(6);
+    rig.get("/avatar/waha/628100000002?refresh=true").await;
+    rig.vendors().reset_calls();
+    rig.face("waha", FACE).await.assert_fallback("unknown");
+    let refreshes: Vec<_> = rig.calls().list.iter().map(|call| call.refresh).collect();
+    assert_eq!(refreshes, [false]);
+}
+
+#[tokio::test]
 async fn an_empty_answer_does_not_remove_a_good_picture() {
     let rig = Rig::start().await;
     let good = rig.face("waha", FACE).await.body;

@@ -4,8 +4,10 @@
 mod descriptors;
 mod fairness;
 mod heads;
+mod kinds;
 mod mix;
 mod openings;
+mod target;
 pub mod windows;
 
 use std::time::{Duration, Instant};

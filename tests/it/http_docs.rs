@@ -10,6 +10,8 @@ use crate::support::{Answer, docs, rig::Settings};
 const INTRODUCTION: &str = "\
 # HTTP interface
 
+For developers, and for operators who ask the admin listener with programs of their own.
+
 This page is written from the OpenAPI 3.1 documents that all listeners serve at `/openapi.json`. These documents are
 made from the program's types and routes.
 
@@ -58,6 +60,9 @@ fn describe_credentials(document: &Value, page: &mut String) {
     page.push_str("\n| credential | place | meaning |\n| --- | --- | --- |\n");
     for (name, scheme) in members(&document["components"]["securitySchemes"]) {
         let place = match text(&scheme["type"]) {
+            "http" if text(&scheme["scheme"]) == "basic" => {
+                "header `Authorization: Basic`".to_owned()
+            }
             "http" => "header `Authorization: Bearer`".to_owned(),
             _ => format!("{} `{}`", text(&scheme["in"]), text(&scheme["name"])),
         };

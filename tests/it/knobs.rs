@@ -285,6 +285,11 @@ async fn the_index_is_scanned_at_the_configured_pace() {
             until(async || is_counted(&rig).await, LIMIT).await;
         } else {
             assert!(!is_counted(&rig).await, "30 files within a moment");
+            // No hit waits for the scan.
+            let face = rig.face("waha", "62855500029").await;
+            let status = face.cache_status();
+            assert!(status.starts_with("faceplate; hit"), "{status}");
+            assert!(!is_counted(&rig).await);
         }
     }
 }

@@ -152,6 +152,11 @@ async fn the_json_access_log_has_every_field_and_nothing_private() {
     let lines: Vec<serde_json::Value> = output
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        // All lines have their time to the millisecond.
+        .inspect(|line: &serde_json::Value| {
+            let time = line["timestamp"].as_str().unwrap();
+            assert_eq!(time.len(), "2026-11-20T18:40:00.000Z".len(), "{line}");
+        })
         .filter(|line: &serde_json::Value| line["target"] == "faceplate::access")
         .collect();
     assert_eq!(lines.len(), requests);
@@ -224,9 +229,18 @@ async fn the_answer_and_the_access_log_have_the_same_request_id() {
         answer.header("x-request-id").to_owned()
     };
     // A valid request id of the client is kept.
-    assert_eq!(ask("crm-7f3a.page_2").await, "crm-7f3a.page_2");
+    for id in ["crm-7f3a.page_2", "12345678-1234-4321-8765-1234567890ab"] {
+        assert_eq!(ask(id).await, id);
+    }
     let mut given = vec![];
-    for id in ["628100000001", "short", "with space 1", &"long".repeat(40)] {
+    for id in [
+        "628100000001",
+        "tel-628100000001-abc",
+        "crm.628100000001",
+        "short",
+        "with space 1",
+        &"long".repeat(40),
+    ] {
         let name = ask(id).await;
         assert_ne!(name, id);
         given.push(name);

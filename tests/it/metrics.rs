@@ -1,5 +1,7 @@
 //! The metrics for Prometheus, and the state of instances on the admin listener.
 
+use std::{collections::BTreeSet, fs, path::Path};
+
 use crate::support::{Answer, Rig, rig::Settings};
 use faceplate::emulator::{Fault, Rule};
 
@@ -112,6 +114,65 @@ async fn every_documented_metric_counts_its_events() {
         !metrics.contains("62810000") && !metrics.contains("169.254"),
         "{metrics}"
     );
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The names in the table of docs/operations.md.
+fn documented_names() -> BTreeSet<String> {
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let (_, table) = page.split_once("| metric | meaning |\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let spans = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let names = spans.filter_map(|span| span.split('{').next());
+    names.map(str::to_owned).collect()
+}
+
+/// The names of the families in a scrape, with the endings of their samples.
+fn shown_names(metrics: &str) -> BTreeSet<String> {
+    let types = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    types
+        .map(|(name, kind)| match kind {
+            "counter" => format!("{name}_total"),
+            "info" => format!("{name}_info"),
+            _ => name.to_owned(),
+        })
+        .collect()
+}
+
+/// The names that src/telemetry registers. The library adds the endings of counters and of `info`.
+fn registered_names() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for file in fs::read_dir(root().join("src/telemetry")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let calls = text.split("registry.register(").skip(1);
+        names.extend(calls.filter_map(|call| Some(call.split('"').nth(1)?.to_owned())));
+    }
+    names
+}
+
+#[tokio::test]
+async fn the_table_of_metrics_has_all_that_a_server_shows_and_none_that_the_code_lacks() {
+    let rig = Rig::start().await;
+    rig.face("waha", "628100000001").await;
+    let documented = documented_names();
+    let shown = shown_names(&admin(&rig, "/metrics").await);
+    assert!(shown.contains("faceplate_build_info"), "{shown:?}");
+    let missing: Vec<_> = shown.difference(&documented).collect();
+    assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
+    // A server without a fleet or without pauses does not show all of them.
+    let without_ending = |name: &String| {
+        let endings = ["_total", "_info"].into_iter();
+        let mut names = endings.filter_map(|ending| name.strip_suffix(ending));
+        names.next().unwrap_or(name).to_owned()
+    };
+    let documented: BTreeSet<_> = documented.iter().map(without_ending).collect();
+    assert_eq!(documented, registered_names());
 }
 
 #[tokio::test]

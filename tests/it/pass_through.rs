@@ -179,6 +179,14 @@ fn settings(gateway: &Gateway) -> Settings {
         .only("waha", "pass_through = true")
 }
 
+/// The same with an instance `other` at another gateway.
+fn beside(gateway: &Gateway, other: &Gateway) -> Settings {
+    settings(gateway)
+        .named("other", "waha")
+        .only("other", &format!("base_url = \"http://{}\"", other.address))
+        .only("other", "pass_through = true")
+}
+
 fn key(rig: &Rig) -> (String, String) {
     ("x-api-key".to_owned(), rig.vendors().token().to_owned())
 }
@@ -595,14 +603,8 @@ async fn a_gateway_that_is_gone_or_blocked_is_a_502_that_says_so() {
 #[tokio::test]
 async fn the_account_in_the_path_chooses_among_instances_with_one_key() {
     let (first, second) = (Gateway::start().await, Gateway::start().await);
-    let rig = settings(&first)
-        .named("other", "waha")
-        .only(
-            "other",
-            &format!("base_url = \"http://{}\"", second.address),
-        )
+    let rig = beside(&first, &second)
         .only("other", "account = \"other\"")
-        .only("other", "pass_through = true")
         .start()
         .await;
     for (path, gateway) in [
@@ -614,13 +616,43 @@ async fn the_account_in_the_path_chooses_among_instances_with_one_key() {
         let host = format!("host: {}", gateway.address);
         assert!(asked["headers"].to_string().contains(&host), "{path}");
     }
-    let unclear = ask(&rig, "GET", "/api/sessions", &[], &[]).await;
-    assert_eq!(unclear.status, 400);
-    assert!(
-        unclear.text().contains("ambiguous-account"),
-        "{}",
-        unclear.text()
-    );
+    for path in ["/api/sessions", "/api/shop/x?session=other"] {
+        let unclear = ask(&rig, "GET", path, &[], &[]).await;
+        assert_eq!(unclear.status, 409, "{path}");
+        assert!(
+            unclear.text().contains("ambiguous-account"),
+            "{}",
+            unclear.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_account_name_that_two_gateways_have_under_one_key_chooses_neither() {
+    let (first, second) = (Gateway::start().await, Gateway::start().await);
+    let rig = beside(&first, &second).start().await;
+    for path in ["/api/shop/x", "/x?session=shop"] {
+        let answer = ask(&rig, "GET", path, &[], &[]).await;
+        assert_eq!(answer.status, 409, "{path}: {}", answer.text());
+        assert!(
+            answer.text().contains("ambiguous-account"),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_names_two_accounts_of_one_gateway_goes_to_it() {
+    let gateway = Gateway::start().await;
+    let rig = beside(&gateway, &gateway)
+        .only("other", "account = \"other\"")
+        .start()
+        .await;
+    for path in ["/api/shop/x?session=other", "/api/sessions"] {
+        let asked = echo(&ask(&rig, "GET", path, &[], &[]).await);
+        assert_eq!(asked["target"], path);
+    }
 }
 
 #[tokio::test]

@@ -248,11 +248,16 @@ async fn colors_of_variants_follow_a_profile_only_where_it_fits_the_pixels() {
             "RGB JPEG with a CMYK profile",
             jpeg_with(&icc_segment(&cmyk)),
         ),
+        ("RGB WebP with a CMYK profile", webp_with_profile(&cmyk)),
         ("CMYK JPEG without a profile", cmyk_jpeg(None)),
         ("CMYK JPEG with a CMYK profile", cmyk_jpeg(Some(&cmyk))),
         (
             "CMYK JPEG with an RGB profile",
             cmyk_jpeg(Some(&to_profile(&ColorProfile::new_display_p3()))),
+        ),
+        (
+            "CMYK JPEG with a gray profile",
+            cmyk_jpeg(Some(&gray_profile(1.0))),
         ),
     ];
     for (kind, file) in kinds {
@@ -271,6 +276,20 @@ async fn a_gray_profile_counts_for_gray_pixels() {
     let rig = rig_with(&gray_jpeg(127, &gray_profile(1.0))).await;
     let [above, _] = halves(&variant(&rig, "s=32&format=png").await);
     assert_near(above, [187, 187, 187], "gray JPEG with a linear profile");
+}
+
+#[tokio::test]
+async fn a_profile_of_another_color_space_leaves_gray_pixels_as_they_are() {
+    // The curves of this one are linear, too.
+    let rgb = to_profile(&ColorProfile::new_aces_cg_linear());
+    for (kind, profile) in [
+        ("gray JPEG with a CMYK profile", claiming(b"CMYK")),
+        ("gray JPEG with an RGB profile", rgb),
+    ] {
+        let rig = rig_with(&gray_jpeg(127, &profile)).await;
+        let [above, _] = halves(&variant(&rig, "s=32&format=png").await);
+        assert_near(above, [127, 127, 127], kind);
+    }
 }
 
 #[tokio::test]

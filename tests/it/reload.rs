@@ -1,12 +1,23 @@
 //! Reloads of the configuration keep connections and pictures.
 
-use std::fs;
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use crate::support::{Answer, scene::Scene};
+use crate::support::{Answer, Rig, scene::Scene};
 use faceplate::emulator::{Fault, Rule};
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
 
 const FACE: &str = "/avatar/waha/628100000001";
 
@@ -37,6 +48,19 @@ async fn an_invalid_configuration_is_logged_and_the_previous_one_stays() {
     let said = scene.server().wait_for("the old one stays");
     assert!(said.contains("instances.waha.provider"), "{said}");
     assert_eq!(scene.get(FACE).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_configuration_file_is_a_failed_reload_until_it_is_back() {
+    let mut scene = Scene::set().await;
+    let file = scene.program.folder.path().join("faceplate.toml");
+    let away = file.with_extension("away");
+    fs::rename(&file, &away).unwrap();
+    let said = scene.server().wait_for("the old one stays");
+    assert!(said.contains("faceplate.toml"), "{said}");
+    assert_eq!(scene.get(FACE).await.status, 200);
+    fs::rename(&away, &file).unwrap();
+    scene.server().wait_for("was read again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +162,7 @@ async fn settings_that_need_a_restart_are_named_in_the_log() {
 async fn a_reload_keeps_connections_pictures_and_pauses() {
     let mut scene = Scene::set().await;
     let address = scene.address("listen");
-    let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let stream = TcpStream::connect(&address).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let mut ask = async |path: &str| {
@@ -187,4 +211,48 @@ async fn a_reload_keeps_connections_pictures_and_pauses() {
         scene.get(FACE).await.header("access-control-allow-origin"),
         "https://crm.example"
     );
+}
+
+/// A way to a server, and how many connections have come by it.
+async fn counted_way_to(server: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await.unwrap();
+                // Either of the two may end early.
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn a_reload_keeps_the_connections_to_the_vendor() {
+    let mut rig = Rig::start().await;
+    let (way, connections) = counted_way_to(rig.emulator.api()).await;
+    rig.reload_only("waha", &format!("base_url = \"http://{way}\""));
+    // A connection that is idle for some seconds is closed, and a busy machine may take them between two calls.
+    for attempt in 0..5 {
+        let faces = [1, 2].map(|nth| format!("6281000000{:02}", 2 * attempt + nth));
+        let first = rig.face("waha", &faces[0]).await;
+        first.assert_picture(&rig.bytes(&faces[0]));
+        let before = connections.load(Ordering::Relaxed);
+        assert!(before > 0);
+        let burst = 1000 + attempt;
+        rig.reload(&format!(
+            "lookups = {{ per_minute = 6000, burst = {burst} }}"
+        ));
+        let second = rig.face("waha", &faces[1]).await;
+        second.assert_picture(&rig.bytes(&faces[1]));
+        if connections.load(Ordering::Relaxed) == before {
+            return;
+        }
+    }
+    panic!("the call after each reload opened a connection");
 }

@@ -1,8 +1,11 @@
 //! The session behind a gateway: empty answers of a session that is down are no answers.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use faceplate::emulator::{Fault, Rule, Vendor};
@@ -36,6 +39,19 @@ struct State {
 }
 
 impl Gateway {
+    /// A server that drops a picture after one empty answer.
+    async fn dropping_rig(&self) -> Rig {
+        self.settings()
+            // The other detector stays out of this.
+            .only("waha", "empty_answers = { lost = 100, window = 100 }")
+            .section(
+                "cache",
+                "first_paint = \"0\"\non_hidden = \"drop\"\nconfirmations = 1",
+            )
+            .start()
+            .await
+    }
+
     async fn start() -> Self {
         let state = Arc::new(State::default());
         let known = state.clone();
@@ -248,16 +264,7 @@ async fn a_gateway_that_does_not_tell_its_session_is_taken_at_its_word() {
 async fn an_empty_answer_of_a_session_that_is_down_counts_neither_against_a_picture_nor_for_a_pause()
  {
     let gateway = Gateway::start().await;
-    let rig = gateway
-        .settings()
-        // The other detector stays out of this.
-        .only("waha", "empty_answers = { lost = 100, window = 100 }")
-        .section(
-            "cache",
-            "first_paint = \"0\"\non_hidden = \"drop\"\nconfirmations = 1",
-        )
-        .start()
-        .await;
+    let rig = gateway.dropping_rig().await;
     gateway.state.has_pictures.store(true, Ordering::Relaxed);
     for number in 0..8 {
         rig.face("waha", &jid(number))
@@ -279,6 +286,43 @@ async fn an_empty_answer_of_a_session_that_is_down_counts_neither_against_a_pict
         true
     };
     until(are_back, LIMIT).await;
+}
+
+#[tokio::test]
+async fn a_check_from_before_the_clock_was_set_back_does_not_stand_for_the_session() {
+    let gateway = Gateway::start().await;
+    let rig = gateway.settings().start().await;
+    let today = rig.clock.now();
+    rig.clock.set(today + Duration::from_secs(7 * 3600));
+    assert_eq!(reasons(&rig, 0..8).await, ["unknown"; 8]);
+    assert_eq!(gateway.calls(), (8, 1));
+    rig.clock.set(today);
+    gateway.set(true);
+    rig.seconds(60);
+    assert_eq!(reasons(&rig, 8..15).await, ["unknown"; 7]);
+    assert_eq!(reasons(&rig, 15..16).await, ["session_down"]);
+    assert_eq!(gateway.calls(), (8, 1));
+}
+
+#[tokio::test]
+async fn a_picture_that_an_empty_answer_removed_does_not_come_back_after_a_purge() {
+    let gateway = Gateway::start().await;
+    let rig = gateway.dropping_rig().await;
+    gateway.state.has_pictures.store(true, Ordering::Relaxed);
+    rig.face("waha", &jid(0)).await.assert_picture(&picture());
+    gateway.set(true);
+    rig.hours(24 * 9);
+    assert_eq!(reasons(&rig, 0..1).await, ["unknown"]);
+    let purge = format!("/v1/purge?instance=waha&jid={}&hard=true", jid(0));
+    let purged = Answer::to(&rig.admin(), "POST", &purge, &[]).await;
+    assert_eq!(purged.text(), "{\"purged\":1}");
+    assert_eq!(reasons(&rig, 0..6).await, ["unknown"; 6]);
+    assert_eq!(reasons(&rig, 6..7).await, ["session_down"]);
+    // The answers since the purge are taken back, and with them no older one.
+    let taken_back = async || reasons(&rig, 0..6).await == ["session_down"; 6];
+    until(taken_back, LIMIT).await;
+    let face = rig.face("waha", &jid(0)).await;
+    assert_eq!(face.source(), "fallback");
 }
 
 #[tokio::test]

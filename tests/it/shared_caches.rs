@@ -50,6 +50,30 @@ async fn a_face_that_a_credential_let_in_is_private_in_every_mode() {
 }
 
 #[tokio::test]
+async fn no_shared_cache_may_keep_what_a_credential_let_in_to_be_revalidated() {
+    let access = "signing_keys = [\"env:SIGNING_KEY\"]\nbearer_tokens = [\"env:BEARER\"]";
+    for browser_ttl in ["0s", "1h"] {
+        let rig = Settings::default()
+            .section("access", access)
+            .section("http", &format!("browser_ttl = \"{browser_ttl}\""))
+            .start()
+            .await;
+        let bearer = [("authorization", "Bearer a bearer token for tests")];
+        let ask = async |path: &str| rig.ask("GET", path, &bearer).await;
+        assert_private(&ask(FACE).await, "fresh");
+        let refreshed = ask(&format!("{FACE}?refresh=true")).await;
+        assert_eq!(refreshed.header("cache-control"), "private, no-cache");
+        rig.inject(Rule::api(Fault::Status {
+            status: 500,
+            retry_after: None,
+        }));
+        rig.hours(25);
+        let stale = ask(FACE).await;
+        assert_eq!(stale.header("cache-control"), "private, no-cache");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_to_a_refresh_is_asked_about_each_time() {
     let rig = Rig::start().await;
     let view = rig.get(FACE).await;

@@ -233,3 +233,92 @@ async fn trouble_at_a_replica_without_redis_does_not_bring_an_older_picture_back
     catch_up(&redis).await;
     first.face("waha", FACE).await.assert_picture(&picture);
 }
+
+/// Two replicas with a face, of whose newer picture only the first one's disk has the bytes: the store has lost them. The
+/// second one has not heard of that picture yet, and its own entry waits to be compared with Redis.
+async fn pair_with_a_lost_picture(redis: &RedisServer, store: &S3Server) -> (Rig, Rig, Relay) {
+    let relay = Relay::to(redis.address()).await;
+    let first = with_store(redis, &store.address()).start().await;
+    let settings = Settings::default().section("cache", "first_paint = \"0\"");
+    let settings = settings.fleet(&relay.url(), "timeout = \"500ms\"\npictures = \"s3\"");
+    let settings = settings.section("fleet.s3", &s3::lines(&store.address()));
+    let second = settings.beside(&first).start().await;
+    redis.fill_budgets();
+    first.face("waha", FACE).await;
+    second.face("waha", FACE).await;
+    relay.set(State::Cut);
+    let vendors = first.vendors();
+    vendors.set_picture(FACE, Picture::Face(77)).unwrap();
+    vendors.forget_vendor_cache();
+    first.seconds(60);
+    refresh(&first).await;
+    store.objects("").iter().for_each(|object| {
+        std::fs::remove_file(object).unwrap();
+    });
+    first.inject(Rule::api(OUTAGE));
+    first.seconds(60);
+    refresh(&second).await;
+    relay.set(State::Pass);
+    (first, second, relay)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_the_store_has_lost_is_asked_for_again() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let (first, second, _relay) = pair_with_a_lost_picture(&redis, &store).await;
+    first.vendors().clear_faults();
+    first.hours(1);
+    let picture = first.bytes(FACE);
+    let is_shown = async || second.face("waha", FACE).await.body == picture;
+    until(is_shown, LIMIT).await;
+    assert!(!store.objects("").is_empty(), "the store has it again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_at_a_replica_that_cannot_have_a_lost_picture_leaves_the_siblings() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let (first, second, _relay) = pair_with_a_lost_picture(&redis, &store).await;
+    catch_up(&redis).await;
+    first.seconds(60);
+    first.traffic();
+    refresh(&second).await;
+    assert_eq!(first.traffic(), (1, 0), "the refresh asks the vendor");
+    catch_up(&redis).await;
+    let picture = first.bytes(FACE);
+    first.face("waha", FACE).await.assert_picture(&picture);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_answer_at_a_replica_that_cannot_have_a_lost_picture_leaves_the_siblings() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let (first, mut second, _relay) = pair_with_a_lost_picture(&redis, &store).await;
+    catch_up(&redis).await;
+    let (vendors, picture) = (first.vendors(), first.bytes(FACE));
+    vendors.clear_faults();
+    vendors.set_picture(FACE, Picture::NotSet).unwrap();
+    vendors.forget_vendor_cache();
+    age_entry(&redis);
+    let entries: Vec<String> = redis.ask(&["KEYS", "*:entry:*"]);
+    let entry = || redis.ask::<String>(&["GET", &entries[0]]);
+    let before = entry();
+    first.seconds(60);
+    first.traffic();
+    refresh(&second).await;
+    assert_eq!(first.traffic(), (1, 0), "the refresh asks the vendor");
+    // A replica whose changes are lost compares its entries with Redis.
+    second.stop().await;
+    let logs: Vec<String> = redis.ask(&["KEYS", "*:log"]);
+    for log in logs {
+        let _: i64 = redis.ask(&["XTRIM", &log, "MAXLEN", "0"]);
+    }
+    second.restart().await;
+    let has_compared = async || {
+        let answer = Answer::to(&second.admin(), "GET", "/v1/fleet", &[]).await;
+        let record: Value = serde_json::from_slice(&answer.body).unwrap();
+        let mut accounts = record["accounts"].as_array().unwrap().iter();
+        accounts.all(|account| account["reading"] == "current")
+    };
+    until(has_compared, LIMIT).await;
+    assert_eq!(entry(), before);
+    first.face("waha", FACE).await.assert_picture(&picture);
+}

@@ -29,13 +29,15 @@ use tokio::{
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
-    rustls::{ClientConfig, HandshakeKind, RootCertStore, pki_types::CertificateDer},
+    rustls::{
+        ClientConfig, ClientConnection, HandshakeKind, RootCertStore, pki_types::CertificateDer,
+    },
 };
 
 const FACE: &str = "/avatar/waha/628100000001";
 
 /// Writes a certificate for `faces.test` to the server's files, and returns it as a trust anchor.
-fn certificate(folder: &Path) -> CertificateDer<'static> {
+pub fn certificate(folder: &Path) -> CertificateDer<'static> {
     let issued = rcgen::generate_simple_self_signed(["faces.test".to_owned()]).unwrap();
     std::fs::write(folder.join("key.pem"), issued.signing_key.serialize_pem()).unwrap();
     std::fs::write(folder.join("cert.pem"), issued.cert.pem()).unwrap();
@@ -43,7 +45,7 @@ fn certificate(folder: &Path) -> CertificateDer<'static> {
 }
 
 /// A client that trusts the certificate.
-fn client(anchor: &CertificateDer<'static>, alpn: &[&str]) -> TlsConnector {
+pub fn client(anchor: &CertificateDer<'static>, alpn: &[&str]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(anchor.clone()).unwrap();
     let mut config = ClientConfig::builder()
@@ -53,7 +55,10 @@ fn client(anchor: &CertificateDer<'static>, alpn: &[&str]) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(client: &TlsConnector, address: &str) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn connect(
+    client: &TlsConnector,
+    address: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     let name = "faces.test".try_into().unwrap();
     client.connect(name, stream).await
@@ -76,6 +81,11 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A scene with these values in `[server]`, too.
+    async fn with(values: &[(&str, &str)]) -> Self {
         let emulator = Emulator::start(Options::default()).await.unwrap();
         let program = Program::before(&emulator, "");
         let anchor = certificate(program.folder.path());
@@ -83,6 +93,9 @@ impl Scene {
         for (key, file) in [("CERTIFICATE", "cert.pem"), ("KEY", "key.pem")] {
             let path = program.folder.path().join(file);
             command.env(format!("FACEPLATE_SERVER__{key}"), path);
+        }
+        for (key, value) in values {
+            command.env(format!("FACEPLATE_SERVER__{key}"), value);
         }
         let mut server = Running::start(command);
         server.wait_for("serving faces");
@@ -313,6 +326,28 @@ async fn a_client_that_does_not_finish_the_tls_handshake_is_disconnected() {
         assert!(ended.await.is_ok(), "{words:?} is waited for without end");
     }
     assert_eq!(rig.face("waha", "628100000001").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_in_the_middle_of_their_tls_handshakes_do_not_delay_the_shutdown() {
+    // Longer than the test waits for the end.
+    let scene = Scene::with(&[("HEADER_TIMEOUT", "10m"), ("DRAIN_TIMEOUT", "10m")]).await;
+    let address = scene.server.address("listen");
+    let config = client(&scene.anchor, &["h2"]).config().clone();
+    let mut tls = ClientConnection::new(config, "faces.test".try_into().unwrap()).unwrap();
+    let mut hello = Vec::new();
+    tls.write_tls(&mut hello).unwrap();
+    let mut open = Vec::new();
+    for length in [0, 1, hello.len() / 2, hello.len()] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(&hello[..length]).await.unwrap();
+        open.push(stream);
+    }
+    // The server has answered the last one, and waits for the rest of its handshake.
+    open.last_mut().unwrap().read_u8().await.unwrap();
+    scene.server.signal("TERM");
+    let (code, output) = scene.server.end();
+    assert_eq!(code, Some(0), "{output}");
 }
 
 #[test]

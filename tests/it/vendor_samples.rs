@@ -18,7 +18,7 @@ fn sample(file: &str, filled: &[(&str, &str)]) -> String {
 }
 
 /// The output of a program.
-async fn printed(command: &str, file: &str, text: String) -> String {
+pub async fn printed(command: &str, file: &str, text: String) -> String {
     let (command, file) = (command.to_owned(), file.to_owned());
     let printed = tokio::task::spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();

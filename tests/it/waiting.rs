@@ -204,3 +204,18 @@ async fn d_404_is_a_503_with_retry_after_while_it_is_not_known_whether_there_is_
     assert_eq!((none.status.as_u16(), none.reason()), (404, "unknown"));
     assert_eq!(none.header("retry-after"), "");
 }
+
+#[tokio::test]
+async fn a_time_of_day_that_is_set_changes_nothing_about_how_slow_a_vendor_is() {
+    let rig = Rig::start().await;
+    for number in 1..=3 {
+        rig.face("waha", &format!("62810000000{number}")).await;
+    }
+    let latency = async || rig.instance_record("waha").await["latency"].clone();
+    assert!(latency().await.is_number());
+    let day = Duration::from_secs(24 * 3600);
+    rig.clock.set(rig.clock.now() + day);
+    assert!(latency().await.is_number());
+    rig.seconds(300);
+    assert!(!latency().await.is_number());
+}

@@ -267,11 +267,64 @@ async fn wanted_faces_wait_for_the_end_of_a_pause() {
     until(async || rig.calls().api == 2, LIMIT).await;
     let is_paused = async || rig.face("waha", &numbered(9)).await.reason() == "rate_limited";
     until(is_paused, LIMIT).await;
+    // One that was asked for before the pause, and one during it. That whose call failed comes back at its end.
+    until(async || count_wanted(&rig).await == 2, LIMIT).await;
     rig.seconds(80);
-    assert_eq!((rig.calls().api, count_wanted(&rig).await), (2, 1));
-    rig.seconds(10);
-    until(async || rig.calls().api == 3, LIMIT).await;
+    assert_eq!((rig.calls().api, count_wanted(&rig).await), (2, 2));
+    for calls in 3..=5 {
+        rig.seconds(10);
+        until(async || rig.calls().api == calls, LIMIT).await;
+    }
     until(async || count_wanted(&rig).await == 0, LIMIT).await;
+    for number in [1, 2, 9] {
+        let face = rig.face("waha", &numbered(number)).await;
+        face.assert_picture(&rig.bytes(&numbered(number)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_face_whose_call_failed_comes_without_another_request_unless_it_has_a_picture() {
+    let rig = Settings::default().start().await;
+    let failure = Fault::Status {
+        status: 502,
+        retry_after: None,
+    };
+    rig.inject(Rule::api(failure.clone()).times(1));
+    let face = rig.face("waha", &numbered(0)).await;
+    face.assert_fallback("vendor_error");
+    rig.seconds(30);
+    until(async || rig.calls().cdn == 1, LIMIT).await;
+    let has_picture = async || rig.face("waha", &numbered(0)).await.source() == "picture";
+    until(has_picture, LIMIT).await;
+    // A stale picture is there to be looked at.
+    rig.hours(25);
+    rig.inject(Rule::api(failure).times(1));
+    rig.face("waha", &numbered(0)).await;
+    until(async || rig.calls().api == 3, LIMIT).await;
+    rig.seconds(30);
+    rig.face("waha", &numbered(1)).await;
+    assert_eq!(rig.calls().api, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_face_is_wanted_no_longer_than_others() {
+    let rig = Settings::default()
+        .section("cache", "wanted_for = \"1m\"")
+        .start()
+        .await;
+    rig.inject(Rule::api(Fault::Status {
+        status: 502,
+        retry_after: None,
+    }));
+    rig.face("waha", &numbered(0)).await;
+    rig.seconds(30);
+    until(async || rig.calls().api == 2, LIMIT).await;
+    rig.seconds(61);
+    let calls = rig.calls().api;
+    rig.hours(1);
+    // When another face has its answer, the queue has been looked at, too.
+    rig.face("waha", &numbered(1)).await;
+    assert_eq!(rig.calls().api, calls + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::{fs, process::Stdio, time::Duration};
 
 use crate::support::{
     Answer, LIMIT,
+    private::lines_with,
     program::{Program, Running, errors, on_a_terminal},
     rig::{Rig, Settings},
     until,
@@ -200,6 +201,23 @@ async fn a_rate_limit_pauses_a_warm_up_run() {
     let run = wait_for_end(&rig, "waha").await;
     assert_eq!(run["outcomes"], json!({ "picture": 1 }));
     assert_eq!(rig.traffic(), (1, 1));
+}
+
+#[tokio::test]
+async fn a_pause_of_days_that_a_list_of_chats_asks_for_is_capped_and_the_log_says_so() {
+    // All tests write to one log, and no other one asks for this number.
+    let capped = || lines_with("retry_after_seconds=880123 capped_seconds=21600");
+    let rig = Rig::start().await;
+    assert_eq!(capped(), 0);
+    let limited = Fault::Status {
+        status: 429,
+        retry_after: Some(880_123),
+    };
+    rig.inject(Rule::api(limited).times(1));
+    begin(&rig, "instance=waha&chats=true", "").await;
+    let waiting = run_in(&rig, "waha", &["waiting"]).await;
+    assert_eq!((capped(), &waiting["why"]), (1, &json!("rate_limited")));
+    assert_eq!(rig.traffic(), (1, 0));
 }
 
 #[tokio::test]
@@ -518,5 +536,16 @@ async fn the_warm_command_explains_unsupported_requests() {
         let output = scene.program.run(&args);
         assert!(!output.status.success());
         assert!(errors(&output).contains(says), "{}", errors(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_more_than_four_mebibytes_is_refused() {
+    let rig = Settings::default().start().await;
+    let path = "/v1/warm?instance=waha";
+    for (length, status) in [(4 << 20, 400), ((4 << 20) + 1, 413)] {
+        let body = vec![b'a'; length];
+        let answer = Answer::send(&rig.admin(), "POST", path, &[], &body).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
     }
 }

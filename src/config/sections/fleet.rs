@@ -39,7 +39,7 @@ pub(super) const SECTION: Section = Section {
         Key::required::<SecretReference>(
             "secret",
             "make one with: openssl rand -base64 32",
-            "What the names of faces in Redis are derived from, the same on all replicas. Without it, no phone number can be read there.",
+            "What the names of faces in Redis are derived from, at least 16 characters, the same on all replicas. Without it, no phone number can be read there.",
         )
         .at_restart(),
         Key::new::<NonZeroU32>(

@@ -58,7 +58,7 @@ pub(super) const OF_INSTANCE: Section = Section {
         Key::optional::<SecretReference>(
             "hmac_key",
             "no signature",
-            "The key with which the gateway signs each event: wuzapi's and WAHA's HMAC.",
+            "The key with which the gateway signs each event, at least 16 characters: wuzapi's and WAHA's HMAC.",
         ),
     ],
     sections: &[],

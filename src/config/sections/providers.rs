@@ -29,7 +29,7 @@ pub(super) const SECTION: Section = Section {
     sections: &[],
 };
 
-/// The descriptions that instances can use. Each is loaded when it is first asked for.
+/// The descriptions that instances can use. Each is loaded when an instance first asks for it.
 pub(super) struct Providers {
     pub(super) catalog: Catalog,
     loaded: BTreeMap<String, Option<Arc<Description>>>,
@@ -90,16 +90,22 @@ fn add_files(catalog: &mut Catalog, reader: &Reader<'_>, dir: &Path) {
 // === impl Providers ===
 
 impl Providers {
-    /// The description called `name`. Its problems, and that there is none, are problems of the configuration.
+    /// The description called `name`, for the instance that `reader` reads. That there is none is a problem of each
+    /// instance, and a doubtful description a warning about each; its own problems are reported once.
     pub(super) fn find(&mut self, reader: &Reader<'_>, name: &str) -> Option<Arc<Description>> {
-        if let Some(known) = self.loaded.get(name) {
-            return known.clone();
+        let found = match self.loaded.get(name) {
+            Some(known) => known.clone(),
+            None => self.load(reader, name),
+        };
+        if let Some(description) = &found {
+            warn(reader, description);
         }
-        let found = match self.catalog.load(name) {
-            Some(Ok(description)) => {
-                self.warn(reader, &description);
-                Some(description)
-            }
+        found
+    }
+
+    fn load(&mut self, reader: &Reader<'_>, name: &str) -> Option<Arc<Description>> {
+        let loaded = match self.catalog.load(name) {
+            Some(Ok(description)) => Some(description),
             Some(Err(problems)) => {
                 for problem in problems {
                     let place = match problem.line {
@@ -123,22 +129,23 @@ impl Providers {
                     "provider",
                     format!("{name:?} is not a known provider; {hint}"),
                 );
-                None
+                return None;
             }
         };
-        self.loaded.insert(name.to_owned(), found.clone());
-        found
+        self.loaded.insert(name.to_owned(), loaded.clone());
+        loaded
     }
+}
 
-    fn warn(&self, reader: &Reader<'_>, description: &Description) {
-        if description.is_shipped {
-            return;
-        }
-        if description.names_host() {
-            reader.warning("provider", "its description names the host that the API key is sent to; write base_url in the instance instead, unless the file is your own");
-        }
-        if !description.defaults.picture_hosts.is_empty() {
-            reader.warning("provider", "the picture_hosts of a description outside of this program do not count; write them in the instance");
-        }
+/// Warns of a description that the operator should look at. The remedies are keys of the instance's own table.
+fn warn(reader: &Reader<'_>, description: &Description) {
+    if description.is_shipped {
+        return;
+    }
+    if description.names_host() {
+        reader.warning("provider", "its description names the host that the API key is sent to; write base_url in the instance instead, unless the file is your own");
+    }
+    if !description.defaults.picture_hosts.is_empty() {
+        reader.warning("provider", "the picture_hosts of a description outside of this program do not count; write them in the instance");
     }
 }

@@ -43,7 +43,7 @@ pub(super) const SECTION: Section = Section {
         Key::optional::<UrlText>(
             "public_url",
             "the host of the request",
-            "The beginning of the links in vendors' answers, as browsers see it.",
+            "The beginning of links to faces in JSON and of what `faceplate sign` prints, as browsers see it.",
         ),
         Key::new::<NonZeroU32>(
             "max_connections",
@@ -165,13 +165,14 @@ pub(super) fn read(reader: &Reader<'_>) -> Server {
         sealed_files: SealedFiles::default(),
     };
     let tls = tls(reader, &listen);
+    let proxies = proxies(reader);
     let server = Server {
         listen,
         settings,
         body_timeout: reader.get("body_timeout"),
-        origin: origin(reader, tls.is_some()),
+        origin: origin(reader, tls.is_some(), &proxies),
         tls,
-        proxies: proxies(reader),
+        proxies,
         client_rate: quota(&reader.section("client_rate")),
     };
     reader.finish();
@@ -188,8 +189,15 @@ pub(super) fn quota(reader: &Reader<'_>) -> Quota {
     quota
 }
 
-fn origin(reader: &Reader<'_>, is_tls: bool) -> Origin {
+fn origin(reader: &Reader<'_>, is_tls: bool, proxies: &Proxies) -> Origin {
     let Some(UrlText(url)) = reader.optional("public_url") else {
+        if !is_tls && (proxies.unix || !proxies.networks.is_empty()) {
+            reader.warning(
+                "public_url",
+                "is not set, so links to faces in JSON begin with http://, which a browser blocks on a page that the proxy \
+                 serves over https; write what browsers see, such as https://faces.example",
+            );
+        }
         return Origin::OfRequest(if is_tls { "https" } else { "http" });
     };
     let is_origin = Url::parse(&url).is_ok_and(|url| {

@@ -246,6 +246,15 @@ impl PictureStore for S3Pictures {
     fn is_up(&self) -> bool {
         !lock(&self.breaker).is_down()
     }
+
+    async fn look_again(&self) {
+        if !self.is_up() {
+            // It is an answer, too, that there is no such object.
+            let object = Path::from("probe").join("none");
+            let look = async { self.store.get(&object).await?.bytes().await };
+            let _ = self.bounded("s3_get", look).await;
+        }
+    }
 }
 
 fn folder(name: &PictureName) -> Path {

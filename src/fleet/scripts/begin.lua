@@ -31,11 +31,14 @@ end
 if ARGV[5] == '0' then
   return { 'no_call', now, 0 }
 end
--- 6. The budget.
-local wait = take(KEYS[1], cjson.decode(ARGV[8]), ARGV[6] == '1', ARGV[7] == '1', 1)
-if wait then
-  return { 'over_budget', now, wait[1], wait[2], wait[3] }
+-- 6. The budget. A fetch that has the lease has its call, too: it did not hear of them in time.
+if holder ~= ARGV[3] then
+  local wait = take(KEYS[1], cjson.decode(ARGV[8]), ARGV[6] == '1', ARGV[7] == '1', 1)
+  if wait then
+    return { 'over_budget', now, wait[1], wait[2], wait[3] }
+  end
 end
--- 7. The lease, with the version that the answer will be based on, and whether that may be replaced.
+-- 7. The lease, with the version of the entry or of its removal that the answer will be based on, and whether that may be
+--    replaced.
 redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
-return { 'go', now, version, is_foreign and 1 or 0 }
+return { 'go', now, math.max(version, purged), is_foreign and 1 or 0 }

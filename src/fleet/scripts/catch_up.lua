@@ -26,16 +26,21 @@ end
 -- Another time means that Redis was flushed.
 local since = redis.call('HGET', KEYS[1], 'noted_since') or string.format('%.0f', now)
 is_whole = is_whole and has_compared and (ARGV[3] == '0' or ARGV[3] == since)
+-- 3. The last purge of all faces and the last lift of a pause, and whether they are later than what the replica has heard
+--    of; a pause.
+local state = redis.call('HMGET', KEYS[1], 'purged', 'purge_mode', 'paused_until', 'paused_for', 'lifted')
+local purged = tonumber(state[1] or 0)
+local has_later_purge = purged > tonumber(seen or 0)
+local paused_for = math.max(0, tonumber(state[3] or 0) - now)
+local lift_millis, lift_number, lifted_at = string.match(state[5] or '', '^(%d+)%-(%d+) (%d+)$')
+local millis, number = string.match(position or '', '^(%d+)%-(%d+)$')
+local has_later_lift = lift_millis and millis and (tonumber(lift_millis) > tonumber(millis)
+  or lift_millis == millis and tonumber(lift_number) > tonumber(number))
 if not is_whole then
   position = newest
 end
--- 3. The last purge of all faces, and whether the replica has heard of it; a pause.
-local state = redis.call('HMGET', KEYS[1], 'purged', 'purge_mode', 'paused_until', 'paused_for')
-local purged = tonumber(state[1] or 0)
-local has_missed_purge = not is_whole and purged > tonumber(seen or 0)
-local paused_for = math.max(0, tonumber(state[3] or 0) - now)
 -- 4. Siblings are to know who reads the log, and that nothing is applied yet if changes were missed.
 --    A purge that was missed counts as heard of when it is applied.
 redis.call('HSET', KEYS[1], 'noted_since', since)
 redis.call('HSET', KEYS[3], ARGV[1], (is_whole and position or '0-0') .. (is_whole and ' 1 ' or ' 2 ') .. string.format('%.0f', tonumber(seen or (is_whole and purged) or 0)))
-return { is_whole and 'whole' or 'gap', now, position, has_missed_purge and 1 or 0, state[2] or '', paused_for, state[4] or '', purged, since }
+return { is_whole and 'whole' or 'gap', now, position, has_later_purge and 1 or 0, state[2] or '', paused_for, state[4] or '', purged, since, has_later_lift and tonumber(lifted_at) or 0 }

@@ -29,9 +29,15 @@ elseif kind == 'purge' then
 elseif kind == 'pause' then
   -- A pause only moves forward.
   value = math.max(now + value, tonumber(redis.call('HGET', KEYS[1], 'paused_until') or 0))
-  redis.call('HSET', KEYS[1], 'paused_until', value, 'paused_for', ARGV[4])
+  redis.call('HSET', KEYS[1], 'paused_until', value, 'paused_for', ARGV[4], 'paused_at', now)
 elseif kind == 'lift' then
-  redis.call('HDEL', KEYS[1], 'paused_until', 'paused_for')
+  -- `value` is when the pause was lifted. If that comes late, it ends no pause that began since. Whatever a server with
+  -- another clock said, the pause has begun by now.
+  local began = math.min(tonumber(redis.call('HGET', KEYS[1], 'paused_at') or 0), now)
+  if began > tonumber(value) then
+    return { 'unchanged', now, 0 }
+  end
+  redis.call('HDEL', KEYS[1], 'paused_until', 'paused_for', 'paused_at')
 elseif kind == 'lid' then
   -- The number behind a LID, sealed. Of too many, any one leaves: gateways can be asked again.
   redis.call('HSET', KEYS[7], ARGV[2], ARGV[4])
@@ -46,4 +52,8 @@ elseif kind == 'release' then
   redis.call('DEL', KEYS[3])
 end
 local id = redis.call('XADD', KEYS[5], 'MAXLEN', '~', 20000, '*', 'kind', kind, 'face', ARGV[2], 'value', value, 'text', ARGV[4], 'from', ARGV[5])
+if kind == 'lift' then
+  -- For the replicas that miss it in the log: its place there, and when the pause was lifted.
+  redis.call('HSET', KEYS[1], 'lifted', id .. ' ' .. value)
+end
 return { 'changed', now, value, id }

@@ -196,8 +196,7 @@ impl Worker {
             detail = %failure.detail,
             "the vendor did not return its list of chats"
         );
-        let admission = self.instance.admission();
-        let paused_until = admission.record_trouble(failure.why, failure.retry_after);
+        let paused_until = self.instance.share_trouble(failure, self.faces.now()).await;
         self.instance.save_admission(&shared.store).await;
         let until = paused_until.unwrap_or(self.faces.now() + RETRY_DELAY);
         self.wait(until, failure.why).await

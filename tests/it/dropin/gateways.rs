@@ -414,6 +414,15 @@ async fn a_call_that_fits_two_instances_is_refused_and_not_guessed() {
         );
     }
     assert_eq!(rig.traffic(), (0, 0));
+    // A table and a name of a pattern, at two servers.
+    let rig = Settings::default()
+        .more(&["evolution"])
+        .named("sh*", "evolution")
+        .only("sh*", "base_url = \"http://127.0.0.1:1\"")
+        .start()
+        .await;
+    assert_eq!(ask(&rig.address(), "evolution").await.status, 409);
+    assert_eq!(rig.traffic(), (0, 0));
     // With a token of its own, or another account, each is known.
     let rig = settings()
         .only("evolution-v1", "account = \"old\"")

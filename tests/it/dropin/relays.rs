@@ -5,7 +5,7 @@ use faceplate::emulator::{Endpoint, Fault, OWN_JID, Rule};
 use serde_json::Value;
 
 use crate::{
-    support::{Answer, Rig, rig::Settings},
+    support::{Answer, Rig, private::lines_with, rig::Settings},
     wire::{Server, response},
 };
 
@@ -178,6 +178,26 @@ async fn trouble_in_a_relayed_reply_pauses_the_account_and_passes_through() {
         .await
         .assert_fallback("rate_limited");
     assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_relayed_retry_after_of_days_is_capped_and_the_log_says_so() {
+    // All tests write to one log, and no other one asks for this number.
+    let capped = || lines_with("retry_after_seconds=770123 capped_seconds=21600");
+    let rig = Settings::default().start().await;
+    assert_eq!(capped(), 0);
+    rig.inject(Rule::api(Fault::Status {
+        status: 429,
+        retry_after: Some(770_123),
+    }));
+    for _ in 0..2 {
+        let answer = ask(&rig, CHATS, "x-api-key").await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("retry-after")),
+            (429, "21600")
+        );
+    }
+    assert_eq!((capped(), rig.traffic()), (1, (1, 0)));
 }
 
 #[tokio::test]

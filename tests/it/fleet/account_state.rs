@@ -4,7 +4,7 @@ use faceplate::emulator::{Endpoint, Fault, Picture, Rule};
 use serde_json::Value;
 
 use super::{Fleet, at_once, patient};
-use crate::support::{Answer, LIMIT, until};
+use crate::support::{Answer, LIMIT, redis::RedisServer, until};
 
 const FACES: [&str; 3] = ["628100000001", "628100000002", "628100000003"];
 const LID: &str = "100875997589545@lid";
@@ -56,6 +56,25 @@ async fn a_session_that_one_replica_sees_down_is_down_for_all_until_one_sees_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_a_list_of_chats_has_caused_is_one_for_all() {
+    let fleet = Fleet::start(patient).await;
+    let status = Fault::Status {
+        status: 429,
+        retry_after: None,
+    };
+    fleet.first().inject(Rule::api(status));
+    let token = fleet.first().vendors().token().to_owned();
+    let headers = [("x-api-key", &*token)];
+    let list = "/api/shop/chats/overview?limit=3";
+    fleet.first().ask("GET", list, &headers).await;
+    fleet.first().vendors().clear_faults();
+    fleet.first().traffic();
+    let answer = fleet.replicas[1].face("waha", FACES[0]).await;
+    answer.assert_fallback("rate_limited");
+    assert_eq!(fleet.first().traffic(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_a_lid_that_one_replica_has_asked_for_is_known_to_all() {
     let fleet = Fleet::start(patient).await;
     let number = format!("{}@c.us", FACES[0]);
@@ -102,4 +121,41 @@ async fn one_replica_makes_the_daily_warm_up() {
         .iter()
         .filter(|call| call.endpoint == Endpoint::Overview);
     assert_eq!(lists.count(), 1);
+}
+
+/// How many times a user without the right for it has sent ZRANGEBYSCORE, which reads the forgotten faces.
+fn rejected(redis: &RedisServer) -> u32 {
+    let stats: String = redis.ask(&["INFO", "commandstats"]);
+    let mut lines = stats.lines();
+    let line = lines.find(|line| line.starts_with("cmdstat_zrangebyscore:"));
+    let mut values = line.unwrap_or_default().split(',');
+    let value = values.find_map(|value| value.strip_prefix("rejected_calls="));
+    value.map_or(0, |value| value.trim().parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_asks_again_for_the_forgotten_faces_before_it_serves() {
+    let mut fleet = Fleet::start(patient).await;
+    let path = format!("/avatar/waha/{}", FACES[0]);
+    at_once(&fleet.replicas, 1, &path).await;
+    let mut returned = fleet.replicas.remove(2);
+    returned.stop().await;
+    let entry = format!("/v1/avatars/waha/{}", FACES[0]);
+    Answer::to(&fleet.first().admin(), "DELETE", &entry, &[]).await;
+    let set_right = |right: &str| {
+        let _: String = fleet.redis.ask(&["ACL", "SETUSER", "default", right]);
+    };
+    set_right("-zrangebyscore");
+    // After three failures, nothing is asked for a second.
+    let give_back = async {
+        until(async || rejected(&fleet.redis) >= 3, LIMIT).await;
+        set_right("+zrangebyscore");
+    };
+    tokio::join!(returned.restart(), give_back);
+    assert_ne!(returned.get(&path).await.source(), "picture");
+    let answer = Answer::to(&returned.admin(), "GET", "/v1/fleet", &[]).await;
+    let record: Value = serde_json::from_slice(&answer.body).unwrap();
+    let accounts = record["accounts"].as_array().unwrap();
+    let is_alone = accounts.iter().any(|account| account["reading"] == "alone");
+    assert!(!is_alone, "{record}");
 }

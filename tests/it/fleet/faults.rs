@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use faceplate::emulator::{Fault, Rule};
+use faceplate::emulator::{Fault, Picture, Rule};
 
-use super::{PATIENT, patient};
+use super::{PATIENT, cut_logs, is_paused, lift_pause, patient, rate_limit, until_counted};
 use crate::support::{
     Answer, LIMIT, Rig,
     redis::RedisServer,
@@ -19,10 +19,18 @@ const HASTY: &str = "timeout = \"500ms\"";
 
 /// Two replicas, each behind a relay of its own.
 async fn relayed(redis: &RedisServer, settings: impl Fn() -> Settings) -> (Vec<Rig>, Vec<Relay>) {
+    relayed_within(redis, settings, HASTY).await
+}
+
+async fn relayed_within(
+    redis: &RedisServer,
+    settings: impl Fn() -> Settings,
+    timeout: &str,
+) -> (Vec<Rig>, Vec<Relay>) {
     let (mut rigs, mut relays) = (Vec::<Rig>::new(), Vec::new());
     for _ in 0..2 {
         let relay = Relay::to(redis.address()).await;
-        let mut settings = settings().fleet(&relay.url(), &format!("{HASTY}\nreplicas = 2"));
+        let mut settings = settings().fleet(&relay.url(), &format!("{timeout}\nreplicas = 2"));
         if let Some(first) = rigs.first() {
             settings = settings.beside(first);
         }
@@ -30,6 +38,7 @@ async fn relayed(redis: &RedisServer, settings: impl Fn() -> Settings) -> (Vec<R
         relays.push(relay);
     }
     redis.fill_budgets();
+    until_counted(&rigs).await;
     (rigs, relays)
 }
 
@@ -159,12 +168,21 @@ async fn a_face_from_the_reserve_is_offered_to_the_siblings_when_redis_is_back()
     rigs[0].face("waha", FACE).await;
     relays[0].set(State::Pass);
     let entry = format!("/v1/avatars/waha/{FACE}");
+    // The reserve is soon used up, and waits for the clock.
+    let clock = rigs[0].clock.clone();
+    let passing = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            clock.advance(Duration::from_millis(200));
+        }
+    });
     let is_shared = async || {
         Answer::to(&rigs[0].admin(), "POST", &entry, &[]).await;
         let keys: Vec<String> = redis.ask(&["KEYS", "*:entry:*"]);
         !keys.is_empty()
     };
     until(is_shared, LIMIT).await;
+    passing.abort();
     rigs[0].traffic();
     let answer = rigs[1].face("waha", FACE).await;
     answer.assert_picture(&rigs[0].bytes(FACE));
@@ -277,4 +295,171 @@ async fn purges_that_redis_has_not_taken_wait_in_a_bounded_queue_and_reach_the_s
     relays[0].set(State::Pass);
     let is_removed = async || rigs[1].files("content-v2").is_empty();
     until(is_removed, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lifted_pause_that_redis_hears_of_late_ends_no_pause_that_began_since() {
+    let redis = RedisServer::start();
+    let (rigs, relays) = relayed(&redis, ample).await;
+    rigs[0].get(&format!("/avatar/waha/{FACE}")).await;
+    relays[1].set(State::Cut);
+    let admin = rigs[1].admin();
+    Answer::to(&admin, "DELETE", "/v1/instances/waha/pause", &[]).await;
+    // Redis takes it after the pause.
+    let purge = format!("/v1/purge?instance=waha&jid={FACE}&hard=true");
+    Answer::to(&admin, "POST", &purge, &[]).await;
+    let status = Fault::Status {
+        status: 429,
+        retry_after: None,
+    };
+    rigs[0].inject(Rule::api(status));
+    rigs[0].face("waha", "628100000002").await;
+    let field = |account: &str, name| redis.ask::<Option<u64>>(&["HGET", account, name]);
+    let accounts: Vec<String> = redis.ask(&["KEYS", "*:account"]);
+    let mut accounts = accounts.iter();
+    let account = accounts.find(|account| field(account, "paused_at").is_some());
+    let account = account.unwrap();
+    // Redis goes by a clock that no test moves.
+    let _: i64 = redis.ask(&["HINCRBY", account, "paused_at", "60000"]);
+    relays[1].set(State::Pass);
+    let is_purged = async || rigs[0].files("content-v2").is_empty();
+    until(is_purged, LIMIT).await;
+    let is_paused = async || !rigs[1].instance_record("waha").await["paused_until"].is_null();
+    until(is_paused, LIMIT).await;
+    assert!(field(account, "paused_until").is_some());
+    assert!(!rigs[0].instance_record("waha").await["paused_until"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lift_that_is_read_late_ends_no_pause_that_the_vendor_has_asked_for_since() {
+    let redis = RedisServer::start();
+    let (rigs, _relays) = relayed(&redis, ample).await;
+    rigs[0].get(&format!("/avatar/waha/{FACE}")).await;
+    rigs[0].inject(rate_limit());
+    rigs[0].face("waha", "628100000002").await;
+    let logs: Vec<String> = redis.ask(&["KEYS", "*:log"]);
+    let log = logs.iter().find(|log| {
+        let lines: u64 = redis.ask(&["XLEN", log]);
+        lines > 0
+    });
+    let time: Vec<u64> = redis.ask(&["TIME"]);
+    let lifted_at = (time[0] * 1000 - 60_000).to_string();
+    let mut line = vec!["XADD", log.unwrap(), "*", "kind", "lift", "face", ""];
+    line.extend(["value", &lifted_at, "text", "", "from", "a sibling"]);
+    let _: String = redis.ask(&line);
+    let purge = format!("/v1/purge?instance=waha&jid={FACE}&hard=true");
+    Answer::to(&rigs[1].admin(), "POST", &purge, &[]).await;
+    let is_purged = async || rigs[0].files("content-v2").is_empty();
+    until(is_purged, LIMIT).await;
+    assert!(is_paused(&rigs[0]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lift_ends_a_pause_that_a_redis_whose_clock_was_ahead_has_stored() {
+    let redis = RedisServer::start();
+    let rig = ample().fleet(&redis.url(), PATIENT).start().await;
+    redis.fill_budgets();
+    rig.inject(rate_limit());
+    rig.face("waha", FACE).await;
+    let accounts: Vec<String> = redis.ask(&["KEYS", "*:account"]);
+    let paused_at = |account: &str| redis.ask::<Option<u64>>(&["HGET", account, "paused_at"]);
+    let mut accounts = accounts.iter();
+    let account = accounts.find(|account| paused_at(account).is_some());
+    let _: i64 = redis.ask(&["HINCRBY", account.unwrap(), "paused_at", "600000"]);
+    lift_pause(&rig, &redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_outlives_a_flush_of_redis_and_ends_at_a_replica_that_missed_its_lift() {
+    let redis = RedisServer::start();
+    let (rigs, relays) = relayed(&redis, ample).await;
+    rigs[0].inject(rate_limit());
+    rigs[0].face("waha", FACE).await;
+    rigs[0].vendors().clear_faults();
+    until(async || is_paused(&rigs[1]).await, LIMIT).await;
+    relays[1].set(State::Cut);
+    let _: String = redis.ask(&["FLUSHALL"]);
+    let has_noticed = async || {
+        let answer = Answer::to(&rigs[0].admin(), "GET", "/v1/fleet", &[]).await;
+        let record: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let accounts = record["accounts"].as_array().unwrap();
+        accounts
+            .iter()
+            .all(|account| account["epoch"].as_u64() > Some(1))
+    };
+    until(has_noticed, LIMIT).await;
+    assert!(is_paused(&rigs[0]).await);
+    lift_pause(&rigs[0], &redis).await;
+    cut_logs(&redis);
+    assert!(is_paused(&rigs[1]).await);
+    relays[1].set(State::Pass);
+    until(async || !is_paused(&rigs[1]).await, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_answer_replaces_no_newer_picture_of_a_sibling() {
+    let redis = RedisServer::start();
+    let (rigs, relays) = relayed_within(&redis, ample, PATIENT).await;
+    rigs[0].inject(Rule::api(Fault::Latency { ms: 500 }));
+    let path = format!("/avatar/waha/{FACE}");
+    let late = {
+        let (address, path) = (rigs[0].address(), path.clone());
+        tokio::spawn(async move { Answer::to(&address, "GET", &path, &[]).await })
+    };
+    until(async || rigs[0].calls().api == 1, LIMIT).await;
+    // The vendor answers, and the commit waits in the relay.
+    relays[0].set(State::Hang);
+    until(async || rigs[0].calls().cdn == 1, LIMIT).await;
+    rigs[0].vendors().clear_faults();
+    let leases: Vec<String> = redis.ask(&["KEYS", "*:lease:*"]);
+    let _: i64 = redis.ask(&["DEL", &leases[0]]);
+    rigs[0].seconds(60);
+    let vendors = rigs[0].vendors();
+    vendors.set_picture(FACE, Picture::Face(77)).unwrap();
+    vendors.forget_vendor_cache();
+    let newer = rigs[0].bytes(FACE);
+    rigs[1].get(&path).await.assert_picture(&newer);
+    let state = || {
+        let keys: Vec<String> = redis.ask(&["KEYS", "*:entry:*"]);
+        let entry: String = redis.ask(&["GET", &keys[0]]);
+        let picture: Vec<u8> = redis.ask(&["GET", &keys[0].replace(":entry:", ":picture:")]);
+        (entry, picture)
+    };
+    let before = state();
+    assert!(before.1.ends_with(&newer));
+    relays[0].set(State::Pass);
+    late.await.unwrap();
+    assert!(state() == before, "{}", state().0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hard_purge_holds_against_an_entry_that_redis_did_not_take_and_not_against_a_later_one() {
+    let redis = RedisServer::start();
+    let (rigs, relays) = relayed(&redis, ample).await;
+    rigs[0].face("waha", FACE).await;
+    let entries: Vec<String> = redis.ask(&["KEYS", "*:entry:*"]);
+    let version = |key: &str| {
+        let text: String = redis.ask(&["GET", key]);
+        u64::from_str_radix(&text[..14], 16).unwrap()
+    };
+    relays[0].set(State::Cut);
+    rigs[0].seconds(60);
+    // The vendor confirms the picture, and a sibling purges all of the account's.
+    let face = format!("/v1/avatars/waha/{FACE}");
+    Answer::to(&rigs[0].admin(), "POST", &face, &[]).await;
+    let (account, _) = entries[0].split_once("entry:").unwrap();
+    let (account, purged) = (format!("{account}account"), version(&entries[0]) + 1);
+    let text = purged.to_string();
+    let set = ["HSET", &account, "purged", &text, "purge_mode", "hard"];
+    let _: i64 = redis.ask(&set);
+    // Each round compares the entries that differ; the second one begins when the first one has ended.
+    for (round, later) in ["628100000021", "628100000022"].into_iter().enumerate() {
+        relays[0].set(State::Cut);
+        rigs[0].face("waha", later).await;
+        relays[0].set(State::Pass);
+        let is_stored =
+            async || redis.ask::<Vec<String>>(&["KEYS", "*:entry:*"]).len() == round + 2;
+        until(is_stored, LIMIT).await;
+    }
+    assert!(version(&entries[0]) < purged);
 }

@@ -92,7 +92,24 @@ impl Engine {
     fn commit(&mut self, base: u64, token: &str) -> Answer {
         let base = base.to_string();
         let life = "1000000000";
-        let arguments = ["face", &base, token, ENTRY, life, "", "replica", "1", ""];
+        let arguments = [
+            "face", &base, token, ENTRY, life, "", "replica", "1", "", &base, "",
+        ];
+        self.run(&[COMMIT], &KEYS[..6], &arguments)
+    }
+
+    /// Commits an entry with a picture whose digest is `letter`, repeated, and its bytes if they are sent.
+    fn commit_picture(&mut self, base: u64, letter: &str, is_sent: bool) -> Answer {
+        let (base, digest) = (base.to_string(), letter.repeat(32));
+        let value = if is_sent {
+            format!("{digest}bytes")
+        } else {
+            String::new()
+        };
+        let life = "1000000000";
+        let arguments = [
+            "face", &base, "", ENTRY, life, &digest, "replica", "1", "", &base, &value,
+        ];
         self.run(&[COMMIT], &KEYS[..6], &arguments)
     }
 
@@ -238,6 +255,68 @@ fn a_call_that_was_not_made_can_be_taken_again_in_the_same_life_of_the_server() 
     assert_eq!(engine.call(false, false).0, "over_budget");
 }
 
+#[test]
+fn a_fetch_that_begins_again_with_its_lease_takes_no_other_call() {
+    let server = RedisServer::start();
+    let mut engine = Engine::new(&server);
+    engine.call(false, false);
+    engine.pass(2_000);
+    for _ in 0..3 {
+        assert_eq!(engine.begin(0, "a").0, "go");
+    }
+    assert_eq!(engine.begin(0, "b").0, "held");
+    assert_eq!(engine.call(false, false).0, "go");
+    assert_eq!(engine.call(false, false).0, "over_budget");
+}
+
+#[test]
+fn a_picture_is_stored_with_its_entry_and_not_without() {
+    let server = RedisServer::start();
+    let mut engine = Engine::new(&server);
+    let picture = |engine: &mut Engine| {
+        let mut get = redis::cmd("GET");
+        let value: Option<String> = get.arg("picture").query(&mut engine.connection).unwrap();
+        value.map(|value| value[..1].to_owned())
+    };
+    assert_eq!(engine.commit_picture(0, "a", false).0, "picture_missing");
+    assert_eq!(engine.commit(0, "").0, "stored");
+    let (name, version) = engine.commit_picture(0, "a", true);
+    assert_eq!(name, "conflict");
+    assert_eq!(picture(&mut engine), None);
+    let (name, first) = engine.commit_picture(version, "b", true);
+    assert_eq!(name, "stored");
+    assert_eq!(engine.commit_picture(version, "a", true).0, "conflict");
+    assert_eq!(picture(&mut engine).as_deref(), Some("b"));
+    assert_eq!(engine.commit_picture(first, "b", false).0, "stored");
+}
+
+#[test]
+fn an_entry_without_a_lease_from_before_a_hard_purge_is_not_stored() {
+    let server = RedisServer::start();
+    for purge in ["remove", "purge"] {
+        let mut engine = Engine::new(&server);
+        let (_, version) = engine.commit(0, "");
+        engine.pass(1_000);
+        let (_, removed) = engine.change(purge, 0, "hard");
+        let (name, at) = engine.commit(version, "");
+        assert_eq!((name.as_str(), at), ("removed", removed), "{purge}");
+        assert_eq!(engine.commit(removed, "").0, "stored", "{purge}");
+    }
+}
+
+#[test]
+fn a_lift_ends_a_pause_from_a_clock_that_was_ahead_unless_it_comes_late() {
+    let server = RedisServer::start();
+    let mut engine = Engine::new(&server);
+    engine.change("pause", 3_600_000, "\"auth\"");
+    // Another server takes over, whose clock is behind.
+    engine.now -= 600_000;
+    engine.pass(0);
+    let now = engine.now;
+    assert_eq!(engine.change("lift", now - 1, "").0, "unchanged");
+    assert_eq!(engine.change("lift", now, "").0, "changed");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Pass(u64),
@@ -248,7 +327,8 @@ enum Step {
     Remove,
     Purge,
     Pause(u64),
-    Lift,
+    /// So many milliseconds after the operator lifted the pause.
+    Lift(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -261,7 +341,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Remove),
         1 => Just(Step::Purge),
         1 => (1..30_000_u64).prop_map(Step::Pause),
-        1 => Just(Step::Lift),
+        1 => (0..3_000_u64).prop_map(Step::Lift),
     ];
     vec(step, 1..50)
 }
@@ -276,7 +356,16 @@ struct Model {
     lease: Option<usize>,
     forgotten_until: u64,
     paused_until: u64,
+    paused_at: u64,
     purged: u64,
+}
+
+impl Model {
+    /// The version at which the newest entry was removed, by a purge of the face or of all.
+    fn removal(&self) -> u64 {
+        let removed = self.version.map_or(self.removed, |_| 0);
+        removed.max(self.purged)
+    }
 }
 
 #[test]
@@ -319,7 +408,11 @@ fn a_face_has_one_holder_and_no_entry_is_overwritten_unseen() {
                             prop_assert_eq!(Some(number), seen);
                             known.insert(replica, number);
                         }
-                        "go" => model.lease = Some(replica),
+                        "go" => {
+                            prop_assert_eq!(number, model.version.unwrap_or(model.removed).max(model.purged));
+                            known.insert(replica, number);
+                            model.lease = Some(replica);
+                        }
                         _ => {}
                     }
                 }
@@ -331,6 +424,10 @@ fn a_face_has_one_holder_and_no_entry_is_overwritten_unseen() {
                     } else if seen.is_some_and(|version| version != own) {
                         prop_assert_eq!(&name, "conflict");
                         prop_assert_eq!(Some(number), seen);
+                        known.insert(replica, number);
+                    } else if seen.is_none() && model.removal() > own {
+                        prop_assert_eq!(&name, "removed");
+                        prop_assert_eq!(number, model.removal());
                         known.insert(replica, number);
                     } else {
                         prop_assert_eq!(&name, "stored");
@@ -362,10 +459,14 @@ fn a_face_has_one_holder_and_no_entry_is_overwritten_unseen() {
                 Step::Pause(millis) => {
                     engine.change("pause", millis, "\"auth\"");
                     model.paused_until = model.paused_until.max(engine.now + millis);
+                    model.paused_at = engine.now;
                 }
-                Step::Lift => {
-                    engine.change("lift", 0, "");
-                    model.paused_until = 0;
+                Step::Lift(late) => {
+                    let lifted_at = engine.now - late;
+                    engine.change("lift", lifted_at, "");
+                    if model.paused_at <= lifted_at {
+                        (model.paused_until, model.paused_at) = (0, 0);
+                    }
                 }
             }
         }

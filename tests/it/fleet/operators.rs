@@ -1,6 +1,6 @@
 //! What operators see of a fleet: its record, readiness, and the doctor's findings.
 
-use std::fs;
+use std::{collections::HashMap, fs};
 
 use faceplate::emulator::{Emulator, Options};
 use serde_json::Value;
@@ -58,6 +58,16 @@ async fn the_record_of_the_fleet_shows_replicas_engines_and_accounts() {
                 .all(|account| account["reading"] == "current")
     };
     until(is_current, LIMIT).await;
+    assert!(own["problem"].is_null(), "{own}");
+    redis.fill_budgets();
+    first.face("waha", FACE).await;
+    let has_heard = async || {
+        let own = record(&second).await;
+        let mut accounts = own["accounts"].as_array().unwrap().iter();
+        // A replica that is new has missed all changes before.
+        accounts.any(|account| account["lag_seconds"].is_number() && account["epoch"] == 1)
+    };
+    until(has_heard, LIMIT).await;
     let overview = Answer::to(&first.admin(), "GET", "/v1/overview", &[]).await;
     let overview: Value = serde_json::from_slice(&overview.body).unwrap();
     assert_eq!(overview["fleet"]["name"], "crm");
@@ -196,6 +206,105 @@ async fn a_replica_with_pictures_in_redis_says_so() {
         (&own["pictures"], &own["pictures_up"]),
         (&"redis".into(), &true.into())
     );
+}
+
+const NUMBERS: &str = "fp:crm:{fleet}:numbers";
+const HEARTBEATS: &str = "fp:crm:{fleet}:heartbeats";
+
+/// The replicas that have numbers.
+fn numbers(redis: &RedisServer) -> HashMap<u32, String> {
+    let held: HashMap<u32, String> = redis.ask(&["HGETALL", NUMBERS]);
+    let holder = |text: String| text.split(' ').next().unwrap().to_owned();
+    let held = held.into_iter();
+    held.map(|(number, text)| (number, holder(text))).collect()
+}
+
+async fn name(rig: &Rig) -> String {
+    record(rig).await["replica"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_kept_over_a_crash_and_given_back_at_a_proper_stop() {
+    let redis = RedisServer::start();
+    let relay = Relay::to(redis.address()).await;
+    let two = format!("{PATIENT}\nreplicas = 2");
+    let mut first = patient().fleet(&relay.url(), &two).start().await;
+    let held = HashMap::from([(1, name(&first).await)]);
+    assert_eq!(numbers(&redis), held);
+    // Redis does not hear of the stop, as if the process had crashed.
+    relay.set(State::Cut);
+    first.stop().await;
+    assert_eq!(numbers(&redis), held);
+    relay.set(State::Pass);
+    first.restart().await;
+    assert_eq!(numbers(&redis), held);
+    first.stop().await;
+    assert!(numbers(&redis).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_replica_has_a_number_beyond_the_most_replicas() {
+    let redis = RedisServer::start();
+    let two = format!("{PATIENT}\nreplicas = 2");
+    let settings = || patient().fleet(&redis.url(), &two);
+    let first = settings().start().await;
+    let second = settings().beside(&first).start().await;
+    let held = HashMap::from([(1, name(&first).await), (2, name(&second).await)]);
+    assert!(settings().beside(&first).try_start().await.is_err());
+    assert_eq!(numbers(&redis), held);
+    // One whose heartbeats have ended keeps its number.
+    let _: i64 = redis.ask(&["HDEL", HEARTBEATS, &name(&second).await]);
+    let third = settings().beside(&first).try_start().await;
+    assert_eq!(numbers(&redis), held);
+    // Else a heartbeat was faster.
+    if let Ok(third) = third {
+        assert_eq!(record(&third).await["has_reserve"], false);
+    }
+}
+
+/// A replica of a fleet of one that slept behind the relay while Redis carried out `words` and another one started, and
+/// that one.
+async fn one_too_many(redis: &RedisServer, relay: &Relay, words: &[&str]) -> (Rig, Rig) {
+    let alone = format!("{PATIENT}\nreplicas = 1");
+    let asleep = patient().fleet(&relay.url(), &alone).start().await;
+    relay.set(State::Cut);
+    let _: redis::Value = redis.ask(words);
+    let other = patient().fleet(&redis.url(), &alone).beside(&asleep);
+    let other = other.start().await;
+    relay.set(State::Pass);
+    let names = [name(&asleep).await, name(&other).await];
+    let are_live = async || {
+        let beats: HashMap<String, u64> = redis.ask(&["HGETALL", HEARTBEATS]);
+        names.iter().all(|name| beats.contains_key(name))
+    };
+    until(are_live, LIMIT).await;
+    (asleep, other)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_slept_until_the_fleet_was_full_is_a_live_one_again() {
+    let redis = RedisServer::start();
+    let relay = Relay::to(redis.address()).await;
+    let (asleep, other) = one_too_many(&redis, &relay, &["DEL", HEARTBEATS]).await;
+    assert_eq!(record(&asleep).await["has_reserve"], true);
+    let record = record(&other).await;
+    assert_eq!(record["has_reserve"], false);
+    let problem = record["problem"].as_str().unwrap();
+    assert!(problem.contains("raise fleet.replicas"), "{problem}");
+    let ready = Answer::to(&other.admin(), "GET", "/readyz", &[]).await;
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().contains(problem), "{}", ready.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_whose_number_another_one_got_after_a_flush_has_no_reserve() {
+    let redis = RedisServer::start();
+    let relay = Relay::to(redis.address()).await;
+    let (asleep, other) = one_too_many(&redis, &relay, &["FLUSHALL"]).await;
+    assert_eq!(record(&other).await["has_reserve"], true);
+    let has_heard = async || record(&asleep).await["has_reserve"] == false;
+    until(has_heard, LIMIT).await;
+    assert!(record(&asleep).await["problem"].is_string());
 }
 
 /// The output of `faceplate check` with these lines of `[fleet]` and this Redis.

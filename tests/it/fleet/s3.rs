@@ -121,6 +121,19 @@ async fn while_the_store_is_away_or_hangs_a_picture_comes_from_the_vendor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_without_requests_notices_that_the_store_is_back() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let relay = Relay::to(store.address()).await;
+    let rig = replica(&redis, &s3::lines(relay.address())).start().await;
+    redis.fill_budgets();
+    relay.set(State::Cut);
+    rig.face("waha", FACE).await;
+    assert!(!engine_is_up(&rig).await);
+    relay.set(State::Pass);
+    until(async || engine_is_up(&rig).await, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_to_the_store_takes_as_long_as_the_time_limit_at_most() {
     for (timeout, is_short) in [("200ms", true), ("4s", false)] {
         let (redis, store) = (RedisServer::start(), S3Server::start().await);

@@ -1,9 +1,18 @@
 //! Replicas share faces, budgets and changes while Redis works.
 
+use std::fs;
+
 use faceplate::emulator::{Fault, Picture, Rule};
 
 use super::{Fleet, PATIENT, at_once, patient};
-use crate::support::{Answer, LIMIT, rig::Settings, until};
+use crate::support::{
+    Answer, LIMIT, Rig,
+    events::Events,
+    program::{Program, Running},
+    redis::RedisServer,
+    rig::Settings,
+    until,
+};
 
 const FACE: &str = "628100000001";
 
@@ -75,6 +84,17 @@ async fn a_newer_picture_reaches_a_sibling_that_has_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_listens_at_one_replica_hears_of_new_faces_of_the_others() {
+    let fleet = Fleet::start(patient).await;
+    let mut events = Events::open(&fleet.replicas[1].address(), "/live/waha", &[]).await;
+    assert_eq!(events.next().await.kind, "ready");
+    fleet.first().face("waha", FACE).await;
+    let event = events.next().await;
+    assert_eq!(event.kind, "face");
+    assert_eq!(event.data["jid"], format!("{FACE}@c.us"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_face_is_shown_by_no_replica_and_not_fetched_again() {
     let fleet = Fleet::start(patient).await;
     let path = format!("/avatar/waha/{FACE}");
@@ -137,6 +157,87 @@ async fn a_purge_on_one_replica_is_one_on_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_soft_purge_at_a_replica_that_has_lost_the_picture_reaches_its_siblings() {
+    let mut fleet = Fleet::start(patient).await;
+    let path = format!("/avatar/waha/{FACE}");
+    at_once(&fleet.replicas, 1, &path).await;
+    // After the restart, its memory does not have the picture either.
+    fleet.replicas[0].stop().await;
+    for file in fleet.replicas[0].files("content-v2") {
+        fs::remove_file(file).unwrap();
+    }
+    fleet.replicas[0].restart().await;
+    fleet.first().traffic();
+    let purge = format!("/v1/purge?instance=waha&jid={FACE}");
+    Answer::to(&fleet.first().admin(), "POST", &purge, &[]).await;
+    // The entry is fresh for a day unless it was purged.
+    let sibling = &fleet.replicas[1];
+    sibling.hours(1);
+    let has_asked = async || {
+        sibling.get(&path).await;
+        fleet.first().calls().api == 1
+    };
+    until(has_asked, LIMIT).await;
+}
+
+/// The version of an entry in Redis.
+fn version(entry: &str) -> u64 {
+    u64::from_str_radix(&entry[..14], 16).unwrap()
+}
+
+/// A hard purge whose change no replica has read yet: of the face, or of all faces. Returns its version.
+fn purge_unread(fleet: &Fleet, of_all: bool) -> u64 {
+    let entries: Vec<String> = fleet.redis.ask(&["KEYS", "*:entry:*"]);
+    let entry = &entries[0];
+    let text: String = fleet.redis.ask(&["GET", entry]);
+    let version = version(&text) + 1;
+    if of_all {
+        let (account, _) = entry.split_once("entry:").unwrap();
+        let account = format!("{account}account");
+        let version = version.to_string();
+        let set = ["HSET", &account, "purged", &version, "purge_mode", "hard"];
+        let _: i64 = fleet.redis.ask(&set);
+    } else {
+        let () = fleet.redis.ask(&["SET", entry, &format!("{version:014x}")]);
+    }
+    version
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_in_flight_does_not_bring_back_a_picture_removed_by_a_purge_on_a_sibling() {
+    let error = Fault::Status {
+        status: 500,
+        retry_after: None,
+    };
+    for of_all in [false, true] {
+        // The vendor's answer is an error, or the link of the removed picture.
+        for error in [Some(error.clone()), None] {
+            let mut fleet = Fleet::start(patient).await;
+            let path = format!("/avatar/waha/{FACE}");
+            at_once(&fleet.replicas, 1, &path).await;
+            fleet.first().hours(25);
+            fleet.redis.fill_budgets();
+            fleet.first().traffic();
+            let vendors = fleet.first().vendors();
+            fleet.first().inject(Rule::api(Fault::Latency { ms: 500 }));
+            if let Some(error) = error {
+                vendors.set_picture(FACE, Picture::Face(5)).unwrap();
+                fleet.first().inject(Rule::cdn(error));
+            }
+            fleet.first().get(&path).await;
+            until(async || fleet.first().calls().api > 0, LIMIT).await;
+            let purged = purge_unread(&fleet, of_all);
+            // The fetch ends before the server does.
+            fleet.replicas[0].stop().await;
+            let entries: Vec<String> = fleet.redis.ask(&["KEYS", "*:entry:*"]);
+            let entry: String = fleet.redis.ask(&["GET", &entries[0]]);
+            let is_removed = version(&entry) <= purged;
+            assert!(is_removed || entry.contains("\"picture\":null"), "{entry}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pause_that_one_replica_learns_of_is_one_for_all_until_it_is_lifted() {
     let fleet = Fleet::start(patient).await;
     let status = Fault::Status {
@@ -182,6 +283,77 @@ async fn a_replica_that_is_told_to_stop_ends_its_fetch_and_a_sibling_that_waits_
     assert_eq!(fleet.first().traffic(), (1, 1));
 }
 
+/// How many times a replica has asked Redis whether a fetch may begin.
+async fn begins(rig: &Rig) -> u64 {
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    let name = "faceplate_fleet_round_trip_seconds_count{command=\"begin\"} ";
+    let mut lines = metrics.text().lines();
+    let count = lines.find_map(|line| line.strip_prefix(name));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_that_waits_for_a_siblings_looks_again_at_each_change_of_the_face() {
+    let fleet = Fleet::start(patient).await;
+    let path = format!("/avatar/waha/{FACE}");
+    fleet.first().get(&path).await;
+    let entries: Vec<String> = fleet.redis.ask(&["KEYS", "*:entry:*"]);
+    let lease = entries[0].replace(":entry:", ":lease:");
+    let set = ["SET", &lease, "another", "PX", "600000"];
+    let _: String = fleet.redis.ask(&set);
+    let hard = format!("/v1/purge?instance=waha&jid={FACE}&hard=true");
+    let purge = async || Answer::to(&fleet.first().admin(), "POST", &hard, &[]).await;
+    purge().await;
+    let sibling = &fleet.replicas[1];
+    // Without the changes, it looks once a second: half as often until the limit.
+    let looks_often = async || {
+        purge().await;
+        begins(sibling).await > 60
+    };
+    let wake = async {
+        until(looks_often, LIMIT).await;
+        let _: i64 = fleet.redis.ask(&["DEL", &lease]);
+    };
+    let (answer, ()) = tokio::join!(sibling.get(&path), wake);
+    answer.assert_picture(&fleet.first().bytes(FACE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sibling_asks_the_vendor_once_the_lease_of_a_replica_that_was_killed_has_ended() {
+    let redis = RedisServer::start();
+    // That of the program.
+    let budget = "lookups = { per_minute = 60000, burst = 10000 }\nrefreshes = { per_minute = 6000, burst = 1000 }";
+    let sibling = patient().instance(budget).fleet(&redis.url(), PATIENT);
+    let sibling = sibling.start().await;
+    let lines = format!(
+        "[fleet]\nname = \"crm\"\nredis = \"env:REDIS\"\nsecret = \"env:FLEET_SECRET\"\n{PATIENT}"
+    );
+    let program = Program::before(&sibling.emulator, &lines);
+    let mut command = program.command(&["serve"]);
+    command.env("REDIS", redis.url());
+    command.env("FLEET_SECRET", "a fleet secret for tests");
+    let mut killed = Running::start(command);
+    killed.wait_for("serving faces");
+    redis.fill_budgets();
+    sibling.inject(Rule::api(Fault::Hang).times(1));
+    let (address, path) = (killed.address("listen"), format!("/avatar/waha/{FACE}"));
+    let kill = async {
+        until(async || sibling.calls().api == 1, LIMIT).await;
+        killed.signal("KILL");
+    };
+    let (_, ()) = tokio::join!(Answer::attempt(&address, "GET", &path, &[]), kill);
+    let _ = killed.end();
+    let leases: Vec<String> = redis.ask(&["KEYS", "*:lease:*"]);
+    let end_lease = async {
+        until(async || begins(&sibling).await > 0, LIMIT).await;
+        assert_eq!(sibling.calls().api, 1, "the lease is another's");
+        let _: i64 = redis.ask(&["PEXPIRE", &leases[0], "1"]);
+    };
+    let (answer, ()) = tokio::join!(sibling.get(&path), end_lease);
+    answer.assert_picture(&sibling.bytes(FACE));
+    assert_eq!(sibling.traffic(), (2, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn three_replicas_share_one_budget() {
     let budget = || {
@@ -203,6 +375,35 @@ async fn three_replicas_share_one_budget() {
     let calls = fleet.first().calls().api;
     println!("{calls} calls");
     assert!((20..=25).contains(&calls), "{calls} calls of 24");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_replicas_share_the_calls_of_a_day() {
+    let capped = || {
+        Settings::default()
+            .section("cache", "first_paint = \"20s\"")
+            .instance("daily = 5")
+    };
+    let fleet = Fleet::start(capped).await;
+    let accounts: Vec<String> = fleet.redis.ask(&["KEYS", "*:account"]);
+    // Redis goes by a clock that no test moves. Calls from before its start count as made, by the time of day.
+    for account in &accounts {
+        let _: i64 = fleet.redis.ask(&["HSET", account, "today", "0"]);
+    }
+    let ask_for_twelve = async |from: usize| {
+        for number in from..from + 12 {
+            let jid = format!("6281000002{number:02}");
+            fleet.replicas[number % 3].face("waha", &jid).await;
+        }
+        fleet.first().traffic().0
+    };
+    assert_eq!(ask_for_twelve(0).await, 5);
+    // The calls become those of the day before.
+    for account in &accounts {
+        let _: i64 = fleet.redis.ask(&["HINCRBY", account, "day", "-1"]);
+    }
+    fleet.first().hours(24);
+    assert_eq!(ask_for_twelve(12).await, 5);
 }
 
 #[tokio::test]
@@ -229,7 +430,7 @@ async fn no_phone_number_is_in_redis() {
 
 #[tokio::test]
 async fn a_replica_with_another_secret_is_refused() {
-    let redis = crate::support::redis::RedisServer::start();
+    let redis = RedisServer::start();
     let first = patient().fleet(&redis.url(), PATIENT).start().await;
     let lines = PATIENT.to_owned();
     let other = patient().fleet(&redis.url(), &lines).beside(&first);

@@ -95,7 +95,7 @@ async fn connections_of_the_admin_listener_beyond_its_limit_wait_and_take_no_des
     let mut server = Running::start(command);
     server.wait_for("serving faces");
     let (address, admin) = (server.address("listen"), server.address("admin"));
-    let open = || super::mix::descriptors(&server);
+    let open = || super::target::descriptors(&server);
     let before = open();
     let mut idle = Vec::new();
     // The kernel's queue takes the ones beyond the limit, up to 128.

@@ -13,6 +13,8 @@ use super::{FACE, connect, request, rig};
 use crate::support::Rig;
 
 const HOGS: usize = 32;
+/// The two ways take turns, so that a machine that is busy for a moment is so for both.
+const ROUNDS: usize = 3;
 
 /// Sends requests without waiting for the answers, until the task is dropped.
 async fn pipeline(mut stream: TcpStream, first: String, etag: String) {
@@ -31,8 +33,21 @@ async fn pipeline(mut stream: TcpStream, first: String, etag: String) {
     tokio::join!(sending, receiving);
 }
 
-/// The median time of an answer to another client, while clients pipeline whose first request has this header.
-async fn median_beside_hogs(rig: &Rig, header: &str) -> Duration {
+/// The times of some answers to another client.
+async fn others(rig: &Rig) -> Vec<Duration> {
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let began = Instant::now();
+        rig.face("waha", FACE)
+            .await
+            .assert_picture(&rig.bytes(FACE));
+        took.push(began.elapsed());
+    }
+    took
+}
+
+/// The same while clients pipeline whose first request has this header.
+async fn others_beside_hogs(rig: &Rig, header: &str) -> Vec<Duration> {
     let etag = rig.face("waha", FACE).await.header("etag").to_owned();
     let mut hogs = JoinSet::new();
     for _ in 0..HOGS {
@@ -40,14 +55,10 @@ async fn median_beside_hogs(rig: &Rig, header: &str) -> Duration {
         let first = request("/nowhere").replace("\r\n\r\n", &format!("\r\n{header}\r\n"));
         hogs.spawn(pipeline(stream, first, etag.clone()));
     }
-    let mut took = Vec::new();
-    for _ in 0..11 {
-        let began = Instant::now();
-        rig.face("waha", FACE)
-            .await
-            .assert_picture(&rig.bytes(FACE));
-        took.push(began.elapsed());
-    }
+    others(rig).await
+}
+
+fn median(mut took: Vec<Duration>) -> Duration {
     took.sort();
     took[took.len() / 2]
 }
@@ -55,9 +66,17 @@ async fn median_beside_hogs(rig: &Rig, header: &str) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelining_clients_delay_others_no_longer_than_behind_hyper() {
     let rig = rig("").await;
-    let behind_hyper = median_beside_hogs(&rig, "te: trailers\r\n").await;
-    let in_fast_path = median_beside_hogs(&rig, "").await;
-    println!("others wait {behind_hyper:?} behind hyper, {in_fast_path:?} in the fast path");
+    let (mut alone, mut behind_hyper, mut in_fast_path) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.extend(others(&rig).await);
+        behind_hyper.extend(others_beside_hogs(&rig, "te: trailers\r\n").await);
+        in_fast_path.extend(others_beside_hogs(&rig, "").await);
+    }
+    let [alone, behind_hyper, in_fast_path] = [alone, behind_hyper, in_fast_path].map(median);
+    // How much longer than alone is not asserted: the clients share the server's cores here.
+    println!(
+        "others wait {alone:?} alone, {behind_hyper:?} behind hyper, {in_fast_path:?} in the fast path"
+    );
     assert!(
         in_fast_path < behind_hyper,
         "{in_fast_path:?} instead of {behind_hyper:?}"

@@ -1,16 +1,39 @@
 //! Heads of requests that are wrong are answered with a problem, which the metrics count, on every way through the server.
 
 use http_body_util::BodyExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::{FACE, connect, rig, until_closed, windows::Client};
-use crate::support::{Answer, Rig};
+use crate::support::{
+    Answer, Rig,
+    program::{Program, Running},
+    rig::Settings,
+};
+use faceplate::emulator::{Emulator, Options};
 
 /// The answer to bytes after which the server closes the connection.
 async fn answer(rig: &Rig, sent: &str) -> String {
-    let mut stream = connect(rig).await;
+    answer_of(&rig.address(), sent).await
+}
+
+/// The same of any listener.
+async fn answer_of(address: &str, sent: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(sent.as_bytes()).await.unwrap();
     until_closed(&mut stream).await
+}
+
+/// How many requests without a route were answered with this status.
+async fn counted(rig: &Rig, status: u16) -> u64 {
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    let name =
+        format!("http_server_request_duration_seconds_count{{route=\"-\",status=\"{status}\"}} ");
+    let lines = metrics.text().lines();
+    let mut counts = lines.filter_map(|line| line.strip_prefix(&name));
+    counts.next().map_or(0, |count| count.parse().unwrap())
 }
 
 #[track_caller]
@@ -91,6 +114,86 @@ async fn a_head_that_is_too_large_is_answered_with_a_problem() {
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert!(String::from_utf8_lossy(&body).contains("header-too-large"));
         assert_counted(&rig, 431).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_head_is_answered_with_a_problem_and_counted_at_the_other_listeners_too() {
+    let hooks = "listen = \"127.0.0.1:0\"";
+    let rig = Settings::default().section("hooks", hooks).start().await;
+    let long = "y".repeat(40 * 1024);
+    let long = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n\r\n");
+    for (listener, address) in [("admin", rig.admin()), ("hooks", rig.hooks())] {
+        for (head, status, kind) in [
+            ("nonsense\r\n\r\n", 400, "malformed-request"),
+            (
+                "GET / HTTP/1.1\r\nhost: x\r\nbad name: x\r\n\r\n",
+                400,
+                "malformed-request",
+            ),
+            (long.as_str(), 431, "header-too-large"),
+        ] {
+            let before = counted(&rig, status).await;
+            let answer = answer_of(&address, head).await;
+            assert_problem(&answer, &status.to_string(), kind);
+            assert_eq!(counted(&rig, status).await, before + 1, "{listener} {kind}");
+        }
+        let mut client = Client::connect(&address, 65_535).await;
+        let response = client
+            .get_with("/", "x", &"y".repeat(40 * 1024))
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 431, "{listener}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("header-too-large"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_head_has_its_line_in_the_access_log() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let program = Program::before(&emulator, "[log]\nformat = \"json\"");
+    let long = "y".repeat(40 * 1024);
+    let long = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n\r\n");
+    for fast_path in ["true", "false"] {
+        let mut command = program.command(&["serve"]);
+        command.env("FACEPLATE_SERVER__FAST_PATH", fast_path);
+        let mut server = Running::start(command);
+        server.wait_for("serving faces");
+        // The identifier of each request, with what its line says.
+        let mut expected = Vec::new();
+        for listener in ["listen", "admin"] {
+            for (head, status, reason) in [
+                ("nonsense\r\n\r\n", 400, "malformed-request"),
+                (long.as_str(), 431, "header-too-large"),
+            ] {
+                let answer = answer_of(&server.address(listener), head).await;
+                let (_, id) = answer.split_once("x-request-id: ").expect(&answer);
+                let id = id.split("\r\n").next().unwrap().to_owned();
+                expected.push((id, status, reason));
+            }
+        }
+        let mut client = Client::connect(&server.address("listen"), 65_535).await;
+        let refused = client.get_with("/", "x", &"y".repeat(17 * 1024)).await;
+        let id = refused.unwrap().headers()["x-request-id"].clone();
+        expected.push((id.to_str().unwrap().to_owned(), 431, "header-too-large"));
+        server.signal("TERM");
+        let (_, output) = server.end();
+        let lines = output.lines().map(serde_json::from_str);
+        let lines: Vec<serde_json::Value> = lines.filter_map(Result::ok).collect();
+        for (id, status, reason) in expected {
+            let mut of_request = lines.iter().filter(|line| line["request"] == id.as_str());
+            let line = of_request.next();
+            let line = line.unwrap_or_else(|| panic!("no line of {id} in {output}"));
+            assert_eq!(line["status"], status, "{line}");
+            assert_eq!(line["reason"], reason, "{line}");
+            // Nothing of such a head is repeated.
+            assert_eq!(
+                (&line["method"], &line["route"]),
+                (&"-".into(), &"-".into())
+            );
+            assert!(of_request.next().is_none(), "{output}");
+        }
     }
 }
 

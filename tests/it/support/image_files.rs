@@ -320,12 +320,25 @@ pub fn lossy_webp() -> Vec<u8> {
     encoder.encode(80.0).to_vec()
 }
 
+/// The extended header of a WebP of 160 pixels (RFC 9649, section 2.7), with these flags.
+fn extended_header(flags: u8) -> Vec<u8> {
+    riff_chunk(b"VP8X", &[flags, 0, 0, 0, 159, 0, 0, 159, 0, 0])
+}
+
+/// An RGB WebP with this color profile.
+pub fn webp_with_profile(profile: &[u8]) -> Vec<u8> {
+    let parts = [
+        extended_header(0x20),
+        riff_chunk(b"ICCP", profile),
+        lossy_webp()[12..].to_vec(),
+    ];
+    riff(&parts.concat())
+}
+
 /// A WebP with EXIF and XMP chunks.
 pub fn webp_with_metadata(orientation: u8) -> Vec<u8> {
-    let size = [159, 0, 0, 159, 0, 0];
-    let extended = [&[0x0C, 0, 0, 0], &size[..]].concat();
     let parts = [
-        riff_chunk(b"VP8X", &extended),
+        extended_header(0x0C),
         lossy_webp()[12..].to_vec(),
         riff_chunk(b"EXIF", &exif(orientation)),
         riff_chunk(b"XMP ", PRIVATE_TEXT),

@@ -52,7 +52,7 @@ impl State {
 
 impl Relay {
     pub async fn to(target: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = bind(([127, 0, 0, 1], 0).into()).listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(watch::Sender::new(State::Pass));
         let mut states = state.subscribe();
@@ -60,8 +60,7 @@ impl Relay {
             let mut listener = Some(listener);
             while let Some(open) = listener.take() {
                 if accept(&open, &target, &mut states).await.is_ok() {
-                    drop(open);
-                    listener = refuse(address, &mut states).await;
+                    listener = refuse(open, address, &mut states).await;
                 }
             }
         });
@@ -107,13 +106,24 @@ async fn accept(
 }
 
 /// Refuses connections until they may come again. Returns the listener for them, `None` if the relay has ended.
-async fn refuse(address: SocketAddr, states: &mut watch::Receiver<State>) -> Option<TcpListener> {
+async fn refuse(
+    listener: TcpListener,
+    address: SocketAddr,
+    states: &mut watch::Receiver<State>,
+) -> Option<TcpListener> {
     // Bound and not listening: it keeps the port, and the kernel refuses.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(address).unwrap();
+    let socket = bind(address);
+    drop(listener);
     let ends = states.wait_for(|state| *state != State::Refuse).await;
     ends.ok().map(|_| socket.listen(1024).unwrap())
+}
+
+/// A socket of a port that sockets of the relay alone share, so that no other program takes it meanwhile.
+fn bind(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseport(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
 }
 
 async fn answer_with_error(mut client: TcpStream) {

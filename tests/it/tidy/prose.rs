@@ -53,11 +53,11 @@ pub fn vague(sources: &[Source]) -> Vec<String> {
             ));
         }
     }
-    if vague * 1000 <= words * VAGUE_IN_A_THOUSAND {
+    if vague == 0 || vague * 1000 < words * VAGUE_IN_A_THOUSAND {
         return Vec::new();
     }
     lines.push(format!(
-        "{vague} of {words} words in comments are among {VAGUE:?}, which is more than {VAGUE_IN_A_THOUSAND} in 1,000: name the noun"
+        "{vague} of {words} words in comments are among {VAGUE:?}, which is not under {VAGUE_IN_A_THOUSAND} in 1,000: name the noun"
     ));
     lines
 }
