@@ -101,7 +101,8 @@ pub(super) struct InstanceRecord {
     /// The wanted faces that are fetched first, in their order: five at most.
     next: Vec<NextFetchRecord>,
     /// The number of calls that counted against the budget since midnight UTC, whether `daily` is set or not. A restart
-    /// keeps it. In a fleet, the calls of this replica alone.
+    /// keeps it, but a name of a pattern that is forgotten because it has no pictures begins anew. In a fleet, the calls of
+    /// this replica alone.
     calls_today: u32,
     /// The number of calls that `daily` leaves until midnight UTC, if it is set. In a fleet, this replica's calls alone
     /// are taken off.

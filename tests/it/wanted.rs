@@ -271,14 +271,20 @@ async fn wanted_faces_wait_for_the_end_of_a_pause() {
     until(async || count_wanted(&rig).await == 2, LIMIT).await;
     rig.seconds(80);
     assert_eq!((rig.calls().api, count_wanted(&rig).await), (2, 2));
-    for calls in 3..=5 {
+    for calls in 3..=4 {
         rig.seconds(10);
         until(async || rig.calls().api == calls, LIMIT).await;
     }
+    // The face whose call failed may be back only now, because a slow disk holds up the end of its fetch.
+    let call_for_last_face = async || {
+        rig.seconds(10);
+        rig.calls().api == 5
+    };
+    until(call_for_last_face, LIMIT).await;
     until(async || count_wanted(&rig).await == 0, LIMIT).await;
     for number in [1, 2, 9] {
-        let face = rig.face("waha", &numbered(number)).await;
-        face.assert_picture(&rig.bytes(&numbered(number)));
+        let path = format!("/avatar/waha/{}", numbered(number));
+        until(async || rig.get(&path).await.source() == "picture", LIMIT).await;
     }
 }
 
