@@ -204,7 +204,7 @@ async fn a_download_is_abandoned_after_the_configured_time() {
     for (timeout, reason) in [("100ms", "vendor_error"), ("10s", "deferred")] {
         let rig = Settings::default()
             .section("upstream", &format!("download_timeout = \"{timeout}\""))
-            .section("cache", "first_paint = \"600ms\"")
+            .section("cache", "first_paint = \"2s\"")
             .start()
             .await;
         rig.inject(Rule::cdn(Fault::Hang));

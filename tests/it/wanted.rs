@@ -20,9 +20,7 @@ fn with_default_budget() -> Settings {
 /// One call, then one every `seconds`.
 fn slow_budget(seconds: u32) -> Settings {
     let lookups = format!("lookups = {{ per_minute = {}, burst = 1 }}", 60 / seconds);
-    Settings::default()
-        .section("cache", "first_paint = \"500ms\"")
-        .instance(&lookups)
+    Settings::default().instance(&lookups)
 }
 
 /// The number of wanted faces, as `/v1/instances` says.
