@@ -4,6 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use arrayvec::ArrayString;
+use memchr::memchr;
 
 /// The longest canonical JID: a legacy group, `<15 digits>-<10 digits>@g.us`, with room to spare.
 const LONGEST: usize = 48;
@@ -93,7 +94,8 @@ impl Jid {
 
     /// The part before the `@`.
     pub fn user(&self) -> &str {
-        self.text.split_once('@').map_or("", |(user, _)| user)
+        let server = self.kind.server();
+        &self.text[..self.text.len() - server.len() - "@".len()]
     }
 }
 
@@ -101,27 +103,37 @@ impl FromStr for Jid {
     type Err = MalformedJid;
 
     fn from_str(text: &str) -> Result<Self, MalformedJid> {
-        let (user, kind) = match text.split_once('@') {
-            Some((user, server)) => (user, Kind::of(server).ok_or(MalformedJid::Server)?),
-            // Without a server, `:7` may be a port as well as a device.
-            None if text.contains(':') => return Err(MalformedJid::Device),
-            None => (text, Kind::Contact),
+        let (user, server) = match memchr(b'@', text.as_bytes()) {
+            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            None => (text, None),
+        };
+        let kind = match server {
+            Some(server) => Kind::of(server).ok_or(MalformedJid::Server)?,
+            None => Kind::Contact,
         };
         let user = match kind {
             Kind::Contact => user.strip_prefix('+').unwrap_or(user),
             _ => user,
         };
-        let user = match text.contains('@') {
-            true => without_agent(without_device(user, kind)?, kind),
-            false => user,
+        // Nearly all are digits alone.
+        let user = match server {
+            _ if is_digits(user) => user,
+            Some(_) => without_agent(without_device(user, kind)?, kind),
+            // Without a server, `:7` may be a port as well as a device.
+            None if user.contains(':') => return Err(MalformedJid::Device),
+            None => user,
         };
-        match (kind, user.split_once('-')) {
-            (Kind::Group, Some((creator, created))) => {
+        let group = match kind {
+            Kind::Group => user.split_once('-'),
+            _ => None,
+        };
+        match (kind, group) {
+            (_, Some((creator, created))) => {
                 number(creator, PHONE_DIGITS)?;
                 number(created, PHONE_DIGITS)?;
             }
-            (Kind::Contact, _) => number(user, PHONE_DIGITS)?,
-            _ => number(user, ID_DIGITS)?,
+            (Kind::Contact, None) => number(user, PHONE_DIGITS)?,
+            (_, None) => number(user, ID_DIGITS)?,
         }
         let text = canonical(user, kind.server())?;
         Ok(Jid { text, kind })
@@ -161,11 +173,15 @@ fn has_devices(kind: Kind) -> bool {
 }
 
 fn is_small_number(text: &str) -> bool {
-    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    (1..=5).contains(&text.len()) && is_digits(text)
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn number(text: &str, longest: usize) -> Result<(), MalformedJid> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if text.is_empty() || !is_digits(text) {
         Err(MalformedJid::User)
     } else if text.len() > longest {
         Err(MalformedJid::TooLong)

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use http::Uri;
+use memchr::memchr;
 
 use super::Error;
 use crate::{
@@ -85,9 +86,9 @@ impl<'a> Route<'a> {
     /// The route of a path; `None` if another service may have it.
     pub(crate) fn parse(uri: &'a Uri) -> Result<Option<Self>, Error> {
         let face = uri.path().strip_prefix("/avatar/");
-        if let Some((instance, jid)) = face.and_then(|face| face.split_once('/'))
+        if let Some((instance, Some(jid))) = face.map(|face| query::split_once(face, b'/'))
             && let jid = jid.strip_suffix('/').unwrap_or(jid)
-            && !jid.contains('/')
+            && memchr(b'/', jid.as_bytes()).is_none()
         {
             let url = AvatarUrl::parse(instance, jid, uri.query().unwrap_or_default())?;
             return Ok(Some(Route::Avatar(url)));

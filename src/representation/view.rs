@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use arrayvec::ArrayString;
+use memchr::memrchr;
 
 use crate::{
     http::problem::Problem,
@@ -137,9 +138,10 @@ pub(crate) fn format(value: &str) -> Option<RequestedFormat> {
 
 /// Splits a file name's extension off, if it is one of a format. No JID ends like that.
 pub(crate) fn split_extension(name: &str) -> (&str, Option<RequestedFormat>) {
-    let Some((stem, extension)) = name.rsplit_once('.') else {
+    let Some(point) = memrchr(b'.', name.as_bytes()) else {
         return (name, None);
     };
+    let (stem, extension) = (&name[..point], &name[point + 1..]);
     let format = match word(extension).as_deref() {
         Some("jpg" | "jpeg" | "png" | "webp") => format(extension),
         _ => None,

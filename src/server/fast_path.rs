@@ -24,9 +24,9 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     task,
-    time::{Duration, Instant, Sleep, sleep, sleep_until},
+    time::{Duration, Instant, Sleep, sleep_until, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::{
     FastAnswer, FastPath, Limits, Reply, Shared,
@@ -44,11 +44,12 @@ pub(super) enum End {
 }
 
 /// A connection on the fast path.
-struct Connection<'a, I> {
+struct Connection<'a, 's, I> {
     stream: &'a mut I,
     limits: &'a Limits,
     sendfile: Option<&'a SendfileCache>,
-    shutdown: &'a CancellationToken,
+    /// Completes when the server stops.
+    stop: Pin<&'a mut WaitForCancellationFuture<'s>>,
     /// Bytes that were received and not answered.
     received: Vec<u8>,
     /// The head of a response. It is a field to be allocated once.
@@ -85,11 +86,12 @@ where
 {
     let limits = &server.settings.limits;
     let timer = pin!(sleep_until(deadline));
+    let stop = pin!(shutdown.cancelled());
     let mut connection = Connection {
         stream,
         limits,
         sendfile: server.sendfile.as_deref(),
-        shutdown,
+        stop,
         received,
         head: Vec::new(),
         header_timeout: Deadline {
@@ -126,7 +128,7 @@ where
     }
 }
 
-impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
+impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, '_, I> {
     /// The least room for a read. Most heads are shorter.
     const CHUNK: usize = 4096;
 
@@ -138,7 +140,10 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
         tokio::select! {
             biased;
             read = self.stream.read_buf(&mut self.received) => read,
-            () = stop(self.shutdown, is_idle) => Ok(0),
+            () = self.stop.as_mut() => match is_idle {
+                true => Ok(0),
+                false => self.read_rest().await,
+            },
             () = self.header_timeout.wait() => {
                 // Closing an idle connection does not count as a limit that was reached.
                 if !is_idle {
@@ -147,6 +152,12 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
                 Ok(0)
             }
         }
+    }
+
+    /// Reads on for a moment, because the server stops and a head has begun.
+    async fn read_rest(&mut self) -> io::Result<usize> {
+        let read = self.stream.read_buf(&mut self.received);
+        timeout(REST_OF_HEAD, read).await.unwrap_or(Ok(0))
     }
 
     /// Lets other connections go first after some answers to a client that pipelines (RFC 9112 §9.3.2): its next request is
@@ -201,14 +212,6 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, I> {
     }
 }
 
-/// Returns when the server stops, or a moment later if the client is not idle.
-async fn stop(shutdown: &CancellationToken, is_idle: bool) {
-    shutdown.cancelled().await;
-    if !is_idle {
-        sleep(REST_OF_HEAD).await;
-    }
-}
-
 impl Deadline<'_> {
     /// Returns when the deadline has passed.
     async fn wait(&mut self) {
@@ -260,9 +263,19 @@ fn write_status(head: &mut Vec<u8>, status: StatusCode) {
     }
 }
 
-/// Writes `Date` (RFC 9110 §6.6.1).
+/// Writes `Date` (RFC 9110 §6.6.1). The line is kept for its second, as hyper keeps it.
 fn write_date(head: &mut Vec<u8>) {
-    let now = HttpDate::from(Clock::system().now().as_system_time());
-    // Writing to a `Vec` cannot fail.
-    let _ = write!(head, "date: {now}\r\n");
+    thread_local! {
+        static LINE: RefCell<(u64, Vec<u8>)> = const { RefCell::new((0, Vec::new())) };
+    }
+    let now = Clock::system().now();
+    LINE.with_borrow_mut(|(second, line)| {
+        if *second != now.as_secs() || line.is_empty() {
+            *second = now.as_secs();
+            line.clear();
+            // Writing to a `Vec` cannot fail.
+            let _ = write!(line, "date: {}\r\n", HttpDate::from(now.as_system_time()));
+        }
+        head.extend_from_slice(line);
+    });
 }

@@ -94,6 +94,22 @@ pub fn write(record: &Record<'_>) {
     }
 }
 
+/// The name of a field, as it stands before the value in each format.
+#[derive(Clone, Copy)]
+struct Name {
+    text: &'static str,
+    json: &'static str,
+}
+
+macro_rules! name {
+    ($name:literal) => {
+        Name {
+            text: concat!(" ", $name, "="),
+            json: concat!(",\"", $name, "\":"),
+        }
+    };
+}
+
 impl Record<'_> {
     /// Appends the line.
     pub fn format(&self, format: Format, line: &mut String) {
@@ -112,21 +128,21 @@ impl Record<'_> {
             }
         }
         let mut fields = Fields { format, line };
-        fields.add_text("request", self.request);
-        fields.add_text("method", self.method);
-        fields.add_text("route", self.route);
-        fields.add_text("instance", self.instance);
-        fields.add_number("status", self.status.into());
-        fields.add_text("cache", self.cache);
-        fields.add_text("source", self.source);
-        fields.add_text("reason", self.reason);
-        fields.add_millis("ms", self.took);
-        fields.add_number("bytes", self.bytes);
+        fields.add_text(name!("request"), self.request);
+        fields.add_text(name!("method"), self.method);
+        fields.add_text(name!("route"), self.route);
+        fields.add_text(name!("instance"), self.instance);
+        fields.add_number(name!("status"), self.status.into());
+        fields.add_text(name!("cache"), self.cache);
+        fields.add_text(name!("source"), self.source);
+        fields.add_text(name!("reason"), self.reason);
+        fields.add_millis(name!("ms"), self.took);
+        fields.add_number(name!("bytes"), self.bytes);
         if let Some(client) = self.client {
-            fields.add_text("client", &client.to_string());
+            fields.add_text(name!("client"), &client.to_string());
         }
         if format == Format::Json {
-            fields.add_text("target", TARGET);
+            fields.add_text(name!("target"), TARGET);
             line.push('}');
         }
         line.push('\n');
@@ -140,42 +156,40 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn add_text(&mut self, name: &str, value: &str) {
+    fn add_text(&mut self, name: Name, value: &str) {
         self.begin(name);
         write_quoted(self.line, value);
     }
 
-    fn add_number(&mut self, name: &str, value: u64) {
+    fn add_number(&mut self, name: Name, value: u64) {
         self.begin(name);
         self.line.push_str(itoa::Buffer::new().format(value));
     }
 
     /// Milliseconds with three decimals.
-    fn add_millis(&mut self, name: &str, value: Duration) {
+    fn add_millis(&mut self, name: Name, value: Duration) {
         self.begin(name);
         let micros = value.as_micros() as u64;
         self.line
             .push_str(itoa::Buffer::new().format(micros / 1000));
         self.line.push('.');
-        rfc3339::write_padded(micros % 1000, 3, self.line);
+        rfc3339::write_thousandths(micros % 1000, self.line);
     }
 
-    fn begin(&mut self, name: &str) {
-        let (before, after) = match self.format {
-            Format::Text => (" ", "="),
-            Format::Json => (",\"", "\":"),
-        };
-        for part in [before, name, after] {
-            self.line.push_str(part);
-        }
+    fn begin(&mut self, name: Name) {
+        self.line.push_str(match self.format {
+            Format::Text => name.text,
+            Format::Json => name.json,
+        });
     }
 }
 
 /// The value in quotes, with quotes, backslashes and control characters escaped as in JSON.
 fn write_quoted(line: &mut String, value: &str) {
-    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\' && byte != 0x7F;
+    // Without branches, the compiler checks several bytes at a time.
+    let is_plain = |byte: u8| (byte >= b' ') & (byte != b'"') & (byte != b'\\') & (byte != 0x7F);
     line.push('"');
-    if value.bytes().all(is_plain) {
+    if value.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         line.push_str(value);
     } else {
         for character in value.chars() {

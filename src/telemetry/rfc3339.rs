@@ -8,25 +8,29 @@ pub(crate) fn write(time: Timestamp, text: &mut String) {
 
     let (year, month, day) = date(time.as_secs() / SECONDS_A_DAY);
     let second = time.as_secs() % SECONDS_A_DAY;
-    for (number, digits, end) in [
-        (year, 4, '-'),
-        (month, 2, '-'),
-        (day, 2, 'T'),
-        (second / 3600, 2, ':'),
-        (second / 60 % 60, 2, ':'),
-        (second % 60, 2, '.'),
-        (time.as_millis() % 1000, 3, 'Z'),
-    ] {
-        write_padded(number, digits, text);
-        text.push(end);
-    }
+    let mut digits = *b"0000-00-00T00:00:00.000Z";
+    fill(&mut digits[..4], year);
+    fill(&mut digits[5..7], month);
+    fill(&mut digits[8..10], day);
+    fill(&mut digits[11..13], second / 3600);
+    fill(&mut digits[14..16], second / 60 % 60);
+    fill(&mut digits[17..19], second % 60);
+    fill(&mut digits[20..23], time.as_millis() % 1000);
+    text.push_str(str::from_utf8(&digits).unwrap_or_default());
 }
 
-/// Appends the last `digits` digits of a number, with zeros in front.
-pub(super) fn write_padded(number: u64, digits: u32, text: &mut String) {
-    for place in (0..digits).rev() {
-        let digit = number / 10_u64.pow(place) % 10;
-        text.push(char::from(b'0' + digit as u8));
+/// Appends the last three digits of a number, with zeros in front.
+pub(super) fn write_thousandths(number: u64, text: &mut String) {
+    let mut digits = *b"000";
+    fill(&mut digits, number);
+    text.push_str(str::from_utf8(&digits).unwrap_or_default());
+}
+
+/// Writes the last digits of a number into all of `places`.
+fn fill(places: &mut [u8], mut number: u64) {
+    for place in places.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
