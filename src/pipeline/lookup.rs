@@ -128,7 +128,7 @@ impl Faces {
             let face = self.wait_for_turns(&target, ask, requester, why, pending.cached, &patience);
             return Ok(face.await?);
         }
-        let Some(_space) = self.shared.store.reserve_space(&target.key).await else {
+        let Some(space) = self.shared.store.reserve_space(&target.key).await else {
             Limit::InFlight.report();
             return Err(LookUpError::NoSpace);
         };
@@ -136,7 +136,10 @@ impl Faces {
         let patience = begin_to_wait();
         target.instance.wait_for_fleet(patience.left()).await;
         let reading = self.shared.store.find_uncached(&target.key);
-        let Some(cached) = patience.bound(reading).await else {
+        let cached = patience.bound(reading).await;
+        // A picture that was read is charged by itself, and the vendor may take long.
+        drop(space);
+        let Some(cached) = cached else {
             self.look_up_later(&target, ask, requester)?;
             return Ok(ServedFace::deferred());
         };
