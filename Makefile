@@ -39,8 +39,8 @@ build: ## compile the tests
 unit: ## the unit tests, and the fuzz corpora replayed
 	cargo test --locked --lib --bins
 
-# They wait more than they compute, so twice as many run at once as there are cores.
-integration: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+# They wait more than they compute, so three times as many run at once as there are cores.
+integration: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(nproc))))
 # The Debian package is tested by package-test: cargo-deb takes a minute to compile.
 integration: ## the integration tests
 	cargo test --locked --no-fail-fast --test '*' -- --skip debian_package
