@@ -42,7 +42,7 @@ pub struct ClientLimiter {
 }
 
 /// The theoretical arrival time of each client, which is all that GCRA knows of it. `governor` measures them from the
-/// time at which the limiters were made, and lets nobody read the store that it was given.
+/// time at which the limiters were made, and lets no other part read the store that it was given.
 #[derive(Clone, Default)]
 struct Arrivals(Arc<DashMapStateStore<IpAddr>>);
 

@@ -167,7 +167,7 @@ impl Fetch {
     ) -> (Result<Answer, FetchError>, Option<Arc<Entry>>) {
         let stored = current.as_ref().and_then(|entry| entry.picture.as_ref());
         let (digest, link_id) = match (&answer, stored) {
-            // A single pixel is what some servers send in place of an image.
+            // Some servers send a single pixel in place of an image.
             (Ok(Answer::Picture(picture, _)), _) if picture.dimensions() == (1, 1) => {
                 return (Ok(Answer::Empty(Empty::Unknown)), current);
             }

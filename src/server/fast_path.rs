@@ -55,7 +55,6 @@ struct Connection<'a, 's, I> {
     /// The head of a response. It is a field to be allocated once.
     head: Vec<u8>,
     header_timeout: Deadline<'a>,
-    answered: u32,
 }
 
 /// A timer whose deadline moves with every request. Setting a `Sleep` each time takes a lock of the runtime; this one is
@@ -65,8 +64,6 @@ struct Deadline<'a> {
     timer: Pin<&'a mut Sleep>,
 }
 
-/// The most requests of one client that are answered before other connections of the thread are served.
-const ANSWERS_IN_A_ROW: u32 = 4;
 /// The longest wait for the next bytes of a head when the server stops.
 pub(super) const REST_OF_HEAD: Duration = Duration::from_secs(1);
 
@@ -98,7 +95,6 @@ where
             at: deadline,
             timer,
         },
-        answered: 0,
     };
     loop {
         let (request, length) = match request_head::parse(&connection.received) {
@@ -160,11 +156,10 @@ impl<I: SocketAccess + AsyncRead + AsyncWrite + Unpin> Connection<'_, '_, I> {
         timeout(REST_OF_HEAD, read).await.unwrap_or(Ok(0))
     }
 
-    /// Lets other connections go first after some answers to a client that pipelines (RFC 9112 §9.3.2): its next request is
-    /// here already, so no read would yield.
-    async fn end_turn(&mut self) {
-        self.answered = self.answered.wrapping_add(1);
-        if self.answered.is_multiple_of(ANSWERS_IN_A_ROW) && !self.received.is_empty() {
+    /// Lets other connections go first after each answer to a client that pipelines (RFC 9112 §9.3.2): its next request is here
+    /// already, so no read would yield.
+    async fn end_turn(&self) {
+        if !self.received.is_empty() {
             task::yield_now().await;
         }
     }

@@ -56,7 +56,7 @@ is = ["photo"]
 jid = ["/of"]
 "#;
 
-/// A sample, and what none of the others reaches.
+/// A sample, and the parts of the description that no other sample reaches.
 const SAMPLES: [(&str, &[&str]); 9] = [
     (
         r#"ask = "628123@c.us"

@@ -1,5 +1,5 @@
 //! Clients that pipeline get no more of the server than others: the fast path makes the others wait no longer than hyper
-//! does. Without turns, it makes them wait twice as long; with them, a fifth.
+//! does. Each answer to a client that pipelines ends its turn.
 
 use std::time::{Duration, Instant};
 
