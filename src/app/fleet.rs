@@ -20,14 +20,11 @@ use crate::{
         Change, ChangeLog, EngineFailure, Fleet, FleetError, LogEvent, Replica, Settings,
         SharedAccount,
     },
-    pipeline,
-    store::Store,
+    pipeline::{self, Instance},
 };
 
 /// The state file with this replica's name, which belongs to no instance.
 const STATE: &str = ".replica";
-/// The state file that says whether a process has ended with changes that Redis had not taken.
-const UNSENT: &str = ".unsent";
 /// How long an account that is new here waits for the list of forgotten faces. Without it, faces from the disk are served
 /// as ever.
 const CATCH_UP: Duration = Duration::from_secs(5);
@@ -66,7 +63,6 @@ pub(super) async fn join(
 /// Lets each account catch up before anything is served, and from then on applies each change of a sibling.
 pub(super) async fn listen(
     live: &Arc<ArcSwap<Live>>,
-    store: &Store,
     shutdown: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, FleetError> {
     let Some(fleet) = live.load().faces.fleet().cloned() else {
@@ -78,14 +74,6 @@ pub(super) async fn listen(
             if let Some(account) = instance.shared() {
                 fleet.check_budget(account, instance.name()).await?;
             }
-        }
-    }
-    if store
-        .load_state(UNSENT)
-        .is_some_and(|state| state == b"true")
-    {
-        for account in fleet.accounts() {
-            account.compare_from_the_start();
         }
     }
     let (added, until) = (fleet.take_added(), Instant::now() + CATCH_UP);
@@ -109,6 +97,7 @@ pub(super) async fn listen(
         tokio::spawn(read(live.clone(), fleet.clone(), shutdown.clone())),
         tokio::spawn(add(live.clone(), fleet.clone(), shutdown.clone())),
         spawn(shutdown, settle(live.clone(), fleet.clone())),
+        spawn(shutdown, remember_unsent(live.clone(), fleet.clone())),
         tokio::spawn(watch(live.clone(), fleet.clone(), shutdown.clone())),
         spawn(shutdown, async move { fleet.stay().await }),
     ]);
@@ -185,12 +174,20 @@ async fn watch(live: Arc<ArcSwap<Live>>, fleet: Fleet, shutdown: CancellationTok
     }
 }
 
-/// Remembers whether Redis has not taken all changes, for the next process.
-pub(super) async fn save_unsent(fleet: &Fleet, store: &Store) {
-    let mut accounts = fleet.accounts().into_iter();
-    let has_unsent = accounts.any(|account| account.has_unsent_changes());
-    let state = has_unsent.to_string().into_bytes();
-    store.save_state(UNSENT.into(), move || state).await;
+/// Remembers on disk, as soon as an engine fails, which accounts have entries that may differ from those of Redis. A process
+/// that is killed compares them again.
+async fn remember_unsent(live: Arc<ArcSwap<Live>>, fleet: Fleet) {
+    loop {
+        fleet.wait_for_unsent(SETTLE).await;
+        save_unsent(&live.load_full()).await;
+    }
+}
+
+/// Saves which accounts have entries that may differ from those of Redis.
+pub(super) async fn save_unsent(live: &Live) {
+    for instance in live.instances.iter() {
+        live.faces.save_unsent(&instance).await;
+    }
 }
 
 /// Lets an account that is new here catch up. Where Redis answered a moment ago, it is asked again until then: one late
@@ -202,6 +199,9 @@ async fn begin(
     until: Option<Instant>,
     shutdown: &CancellationToken,
 ) {
+    if let Some((live, instance)) = instance_of(live, account) {
+        live.faces.resume_comparison(&instance);
+    }
     while try_catch_up(live, account).await.is_err() {
         if shutdown.is_cancelled() || until.is_none_or(|until| Instant::now() >= until) {
             account.go_on_alone();
@@ -227,14 +227,22 @@ async fn try_catch_up(
     apply(live, missed.changes).await;
     let has_to_compare = account.finish_catch_up(missed.has_gap);
     account.note_applied().await;
-    if has_to_compare {
-        let live = live.load_full();
-        let mut instances = live.instances.iter();
-        if let Some(instance) = instances.find(|instance| instance.has_account(account)) {
-            live.faces.compare_in_background(instance);
-        }
+    if has_to_compare && let Some((live, instance)) = instance_of(live, account) {
+        live.faces.compare_in_background(instance);
     }
     Ok(())
+}
+
+/// The instance that has the account, with the services that it belongs to.
+fn instance_of(
+    live: &ArcSwap<Live>,
+    account: &Arc<SharedAccount>,
+) -> Option<(Arc<Live>, Arc<Instance>)> {
+    let live = live.load_full();
+    let mut instances = live.instances.iter();
+    let instance = instances.find(|instance| instance.has_account(account))?;
+    drop(instances);
+    Some((live, instance))
 }
 
 async fn apply(live: &ArcSwap<Live>, changes: Vec<Change>) {

@@ -140,7 +140,7 @@ impl App {
         let live = Live::new(reloadable, faces, &parts, None);
         let live = Arc::new(ArcSwap::from_pointee(live));
         let shutdown = live.load().faces.shutdown().clone();
-        let membership = fleet::listen(&live, &parts.store, &shutdown).await?;
+        let membership = fleet::listen(&live, &shutdown).await?;
         let drain = startup.server.limits.drain;
         let mut tasks = start_tasks(listeners, startup.server, &live, &parts, &shutdown);
         tasks.extend(membership);
@@ -226,7 +226,7 @@ impl App {
         within(limit, live.warmups.stop_and_wait()).await;
         live.faces.wait_idle(self.drain).await;
         if let Some(fleet) = live.faces.fleet() {
-            within(limit, fleet::save_unsent(fleet, &self.parts.store)).await;
+            within(limit, fleet::save_unsent(&live)).await;
             fleet.leave().await;
         }
     }

@@ -1,6 +1,9 @@
 //! Catches up with the log of an account: at the start, and after each new connection with Redis.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use redis::FromRedisValue;
 
@@ -142,6 +145,7 @@ impl SharedAccount {
             self.versions.begin_epoch();
             self.reading.set_phase(Phase::Comparing);
             self.reading.forget_noted();
+            self.member.unsent.notify_one();
         } else if self.reading.phase() != Phase::Comparing {
             self.reading.set_phase(Phase::Current);
         }
@@ -161,14 +165,40 @@ impl SharedAccount {
         self.versions.epoch()
     }
 
-    /// All entries have to be compared with Redis, because an earlier process has left changes that Redis did not take.
+    /// All entries have to be compared with Redis, because the account was dropped, or an earlier process has ended, with
+    /// changes that Redis did not take. The disk says so.
     pub fn compare_from_the_start(&self) {
+        self.reading.replace_saved_as_unsent(true);
         self.reading.compare_all();
     }
 
-    /// Whether there are changes that Redis did not take.
+    /// Whether there may be changes that Redis did not take, or changes of siblings that were missed.
     pub fn has_unsent_changes(&self) -> bool {
-        self.versions.are_differing() || self.reading.has_to_compare()
+        let is_comparing = self.reading.phase() == Phase::Comparing;
+        is_comparing || self.versions.are_differing() || self.reading.has_to_compare()
+    }
+
+    /// Whether the disk has to be told of [`SharedAccount::has_unsent_changes`]. The caller does that.
+    pub fn has_to_save_unsent(&self) -> bool {
+        let is_unsent = self.has_unsent_changes();
+        self.reading.replace_saved_as_unsent(is_unsent) != is_unsent
+    }
+
+    /// Waits until no other comparison of all entries is under way. `None` if another one waits for that already, or the
+    /// one that has ended was enough.
+    pub async fn begin_comparison(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if self
+            .reading
+            .is_comparison_waiting
+            .swap(true, Ordering::AcqRel)
+        {
+            return None;
+        }
+        let comparison = self.reading.comparing.lock().await;
+        self.reading
+            .is_comparison_waiting
+            .store(false, Ordering::Release);
+        (self.reading.phase() == Phase::Comparing).then_some(comparison)
     }
 
     /// The comparison has ended early.

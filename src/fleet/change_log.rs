@@ -69,8 +69,8 @@ pub struct Change {
 /// The kind of a sibling's change.
 #[derive(Debug)]
 pub enum ChangeKind {
-    /// There is a newer entry of a face, at this version. If it came from an answer of the vendor, that counts for the
-    /// detector of soft throttling.
+    /// There is a newer entry of a face, at this version. If it came from an answer of the vendor to a sibling, that counts
+    /// for the detector of soft throttling.
     Committed(Subject, u64, Option<Observation>),
     /// A face was forgotten, for this long from now.
     Forgotten(Subject, Duration),
@@ -197,7 +197,7 @@ impl NewLines {
         self.account.clone()
     }
 
-    /// The changes of siblings, in order. They count as read from now on, so the caller has to apply them, and lets no
+    /// The changes, in order. They count as read from now on, so the caller has to apply them, and lets no
     /// catch-up of the account run meanwhile: that would tell Redis that they are applied.
     pub fn read(self) -> Vec<Change> {
         read_lines(&self.account, &self.lines)
@@ -234,7 +234,7 @@ impl SharedAccount {
     }
 }
 
-/// The changes of siblings in these lines. The account's position moves behind them.
+/// The changes in these lines. The account's position moves behind them.
 pub(super) fn read_lines(account: &Arc<SharedAccount>, lines: &[StreamId]) -> Vec<Change> {
     let (mut changes, now) = (Vec::new(), account.member.server_time());
     for line in lines {
@@ -262,7 +262,7 @@ pub(super) fn wake_waiters(account: &SharedAccount, lines: &[StreamId]) {
     }
 }
 
-/// The change that a line of the log says, if it is a sibling's.
+/// The change that a line of the log says, if this replica may not have applied it.
 fn read(account: &Arc<SharedAccount>, line: &StreamId, now: Timestamp) -> Option<Change> {
     let field = |name: &str| line.map.get(name).map(text).unwrap_or_default();
     let opened = account.open(&field("face"));
@@ -271,10 +271,14 @@ fn read(account: &Arc<SharedAccount>, line: &StreamId, now: Timestamp) -> Option
     if kind == "purge" {
         account.reading.record_purge(value);
     }
-    if field("from") == account.member.id {
-        return None;
-    }
     let subject = opened.map(|(_, subject)| subject);
+    if field("from") == account.member.id {
+        // This replica may not have stored its own entry: if the answer to the commit came too late, or the process ended.
+        return (kind == "commit").then_some(Change {
+            account: account.clone(),
+            kind: ChangeKind::Committed(subject?, value, None),
+        });
+    }
     let left = Timestamp::from_millis(value).since(now);
     let kind = match kind.as_str() {
         "commit" => ChangeKind::Committed(subject?, value, observation(&field("text"))),

@@ -12,6 +12,7 @@ use super::{
     pictures::{PictureName, picture_value},
     scripts,
     shared_entry::{FORMAT, SharedEntry},
+    versions::DifferingFace,
 };
 use crate::{
     avatar::{Digest, Entry, Picture, Proof, Subject},
@@ -134,11 +135,22 @@ impl SharedAccount {
         if !self.versions.record_differing(subject) {
             self.reading.compare_all();
         }
+        self.member.unsent.notify_one();
     }
 
-    /// The faces whose entries may differ. The caller compares them.
-    pub fn take_differing(&self) -> Vec<Subject> {
-        self.versions.take_differing()
+    /// The faces whose entries may differ. The caller compares them, and then calls [`SharedAccount::settle`].
+    pub fn differing(&self) -> Vec<DifferingFace> {
+        self.versions.differing()
+    }
+
+    /// Whether the entries of a face here and in Redis may differ.
+    pub fn is_differing(&self, subject: &Subject) -> bool {
+        self.versions.is_differing(subject)
+    }
+
+    /// The entries of a face were compared, as far as no engine has failed meanwhile.
+    pub fn settle(&self, face: &DifferingFace) {
+        self.versions.settle(face);
     }
 
     /// The version that this replica has of a face's entry; 0 if it is not known.

@@ -166,15 +166,15 @@ impl Link {
             Ok(Err(_)) => CommandResult::Failed,
             Err(_) => CommandResult::Late,
         });
-        let why = match result {
+        let (is_late, why) = match result {
             Ok(Ok(value)) => {
                 self.record_success();
                 return Ok(value);
             }
-            Ok(Err(error)) => describe(&error),
-            Err(_) => "it did not answer in time".to_owned(),
+            Ok(Err(error)) => (false, describe(&error)),
+            Err(_) => (true, "it did not answer in time".to_owned()),
         };
-        self.record_failure(&why).await;
+        self.record_failure(is_late, &why);
         Err(EngineFailure)
     }
 
@@ -197,13 +197,15 @@ impl Link {
         self.metrics.fleet().set_up("redis", true);
     }
 
-    async fn record_failure(&self, why: &str) {
-        // The next command makes a new one: the server may have failed over.
-        if let Ok(mut connection) = self.connection.try_lock() {
-            *connection = None;
-        }
+    fn record_failure(&self, is_late: bool, why: &str) {
         let mut breaker = lock(&self.breaker);
         breaker.failures += 1;
+        // The next command makes a new connection, because the server may have failed over. An answer that is late once leaves
+        // it: the commands of a new one would be later still.
+        let is_kept = is_late && breaker.failures < FAILURES;
+        if !is_kept && let Ok(mut connection) = self.connection.try_lock() {
+            *connection = None;
+        }
         breaker.is_refused = is_refusal(why);
         if breaker.failures >= FAILURES {
             breaker.open_until = Some(Instant::now() + PAUSE);

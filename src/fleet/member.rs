@@ -10,6 +10,7 @@ use std::{
 };
 
 use redis::{FromRedisValue, ScriptInvocation};
+use tokio::sync::Notify;
 
 use super::{
     answer::Answer,
@@ -50,6 +51,8 @@ pub struct Member {
     process: Arc<str>,
     tokens: AtomicU64,
     state: Mutex<State>,
+    /// Notified when an account may have changes that Redis did not take.
+    pub(super) unsent: Notify,
 }
 
 /// The parts that a replica brings along.
@@ -168,6 +171,7 @@ impl Member {
             process: new_id(),
             tokens: AtomicU64::default(),
             state: Mutex::default(),
+            unsent: Notify::new(),
         })
     }
 

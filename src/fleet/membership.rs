@@ -246,6 +246,11 @@ impl Fleet {
         usize::try_from(self.member.last_living()).unwrap_or(usize::MAX)
     }
 
+    /// Waits until an account may have changes that Redis did not take, at most `limit`.
+    pub async fn wait_for_unsent(&self, limit: Duration) {
+        let _ = time::timeout(limit, self.member.unsent.notified()).await;
+    }
+
     /// Whether Redis answers.
     pub fn is_up(&self) -> bool {
         self.member.link.is_up()

@@ -102,3 +102,4 @@ pub use s3::{S3Problem, S3Settings, check_endpoint};
 pub use settings::{Settings, check_url, fingerprint};
 pub use shared_entry::{SharedEntry, SharedPicture};
 pub use status::{AccountStatus, FleetStatus};
+pub use versions::DifferingFace;

@@ -29,8 +29,14 @@ pub(super) struct Reading {
     is_behind: AtomicBool,
     /// Whether all entries have to be compared with Redis.
     has_to_compare: AtomicBool,
+    /// Whether the disk says that there are changes that Redis did not take.
+    is_saved_as_unsent: AtomicBool,
     /// Held while the account catches up, and while changes that were read are applied.
     pub(super) catching_up: tokio::sync::Mutex<()>,
+    /// Held while all entries are compared with Redis.
+    pub(super) comparing: tokio::sync::Mutex<()>,
+    /// Whether a comparison waits for the one that is under way.
+    pub(super) is_comparison_waiting: AtomicBool,
 }
 
 /// A position in a log: milliseconds and a number.
@@ -133,6 +139,11 @@ impl Reading {
 
     pub(super) fn has_to_compare(&self) -> bool {
         self.has_to_compare.load(Ordering::Acquire)
+    }
+
+    /// Sets what the disk says about unsent changes, and returns what it said before.
+    pub(super) fn replace_saved_as_unsent(&self, is_unsent: bool) -> bool {
+        self.is_saved_as_unsent.swap(is_unsent, Ordering::AcqRel)
     }
 
     pub(super) fn record_purge(&self, version: u64) {

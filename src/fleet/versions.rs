@@ -2,7 +2,7 @@
 //! missed changes.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -22,8 +22,23 @@ pub(super) struct Versions {
     known: Cache<Face, Version>,
     /// Grows each time that changes were missed.
     epoch: AtomicU32,
-    /// The faces whose entries here and in Redis may differ, because Redis failed.
-    differing: Mutex<HashSet<Subject>>,
+    differing: Mutex<DifferingFaces>,
+}
+
+/// The faces whose entries here and in Redis may differ, because an engine failed.
+#[derive(Debug, Default)]
+struct DifferingFaces {
+    /// With the number of the last failure about each.
+    failures: HashMap<Subject, u64>,
+    last: u64,
+}
+
+/// A face whose entries here and in Redis may differ.
+#[derive(Clone, Copy, Debug)]
+pub struct DifferingFace {
+    /// The face.
+    pub subject: Subject,
+    failure: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -102,21 +117,43 @@ impl Versions {
     /// Records that the entries of a face here and in Redis may differ. Returns whether there was space for it.
     pub(super) fn record_differing(&self, subject: Subject) -> bool {
         let mut differing = lock(&self.differing);
-        let has_space = differing.len() < MOST_DIFFERING;
+        let has_space = differing.failures.len() < MOST_DIFFERING;
         if has_space {
-            differing.insert(subject);
+            differing.last += 1;
+            let failure = differing.last;
+            differing.failures.insert(subject, failure);
         }
         has_space
     }
 
-    /// The faces whose entries may differ. The caller compares them.
-    pub(super) fn take_differing(&self) -> Vec<Subject> {
-        lock(&self.differing).drain().collect()
+    /// The faces whose entries may differ.
+    pub(super) fn differing(&self) -> Vec<DifferingFace> {
+        let differing = lock(&self.differing);
+        let faces = differing.failures.iter();
+        faces
+            .map(|(subject, failure)| DifferingFace {
+                subject: *subject,
+                failure: *failure,
+            })
+            .collect()
+    }
+
+    /// Whether the entries of this face may differ.
+    pub(super) fn is_differing(&self, subject: &Subject) -> bool {
+        lock(&self.differing).failures.contains_key(subject)
+    }
+
+    /// The entries of a face were compared. It stays among those that may differ if an engine has failed meanwhile.
+    pub(super) fn settle(&self, face: &DifferingFace) {
+        let mut differing = lock(&self.differing);
+        if differing.failures.get(&face.subject) == Some(&face.failure) {
+            differing.failures.remove(&face.subject);
+        }
     }
 
     /// Whether there are such faces.
     pub(super) fn are_differing(&self) -> bool {
-        !lock(&self.differing).is_empty()
+        !lock(&self.differing).failures.is_empty()
     }
 
     fn insert(

@@ -1,22 +1,15 @@
-//! Changes in a fleet, in both directions: applies the siblings' changes to this replica's faces, and publishes its own.
+//! Applies the siblings' changes to this replica's faces.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time;
-
-use super::{
-    Faces, Instance, Instances, PurgeCounts, PurgeMode, PurgeScope,
-    unsent_changes::{Acceptance, SharedChange, SharedChangeKind},
-};
+use super::{Faces, Instance, Instances, PurgeMode, PurgeScope};
 use crate::{
     avatar::{Entry, Picture, StoredPicture, Subject, Trouble},
     fleet::{
         Change, ChangeKind, EngineFailure, SharedAccount, SharedEntry, SharedFace, SharedPicture,
-        Spread,
     },
     limits::{AnswerVerdict, Observation},
     store::{CacheAnswer, Owner},
-    telemetry::Limit,
 };
 
 /// Why a sibling's entry was not taken.
@@ -32,12 +25,12 @@ pub(super) enum NotAdopted {
     Purged,
 }
 
+/// This replica's entry cannot be read now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UnreadableEntry;
+
 /// How exactly the clocks of replicas are translated.
 const CLOCKS: Duration = Duration::from_secs(5);
-/// How long a request to forget a face waits for the siblings.
-const FORGET_LIMIT: Duration = Duration::from_secs(5);
-/// How often changes are sent again that Redis did not take.
-const RETRY: Duration = Duration::from_secs(2);
 
 impl Faces {
     /// Applies a change that a sibling made.
@@ -56,12 +49,16 @@ impl Faces {
                 }
                 // A face that this replica does not have is looked for when it is asked for. But a client may listen for it,
                 // and a fetch may be about to store an entry that it read in Redis before this one.
-                let is_wanted = self.may_have(&owner)
+                let is_wanted = self.shared.single_flight.is_in_flight(owner.key())
+                    || self.may_have(&owner)
                     || self.shared.changes.has_listeners(instance.cache_name())
-                    || self.shared.single_flight.is_in_flight(owner.key())
                     || instance.provider().is_push();
-                let is_newer = account.known_version(&subject) < version;
-                if is_wanted && is_newer {
+                let is_newer = || account.known_version(&subject) < version;
+                // A fetch holds the lock until it knows the version that it has made.
+                if is_wanted && is_newer() {
+                    drop(self.shared.key_locks.lock(&owner.key()).await);
+                }
+                if is_wanted && is_newer() {
                     self.take_newer(&account, &owner).await;
                 }
             }
@@ -102,14 +99,27 @@ impl Faces {
     async fn take_newer(&self, account: &Arc<SharedAccount>, owner: &Owner) {
         match account.shared_face(&owner.subject).await {
             Ok(SharedFace::Entry(shared)) => {
-                let adopted = self.adopt_shared(account, owner, *shared).await;
-                if adopted.is_err() {
-                    // The fetch of the next request takes it.
-                    self.purge_face(owner, PurgeMode::Soft).await;
-                }
+                self.adopt_or_purge(account, owner, *shared).await;
             }
             Ok(_) => {}
             Err(EngineFailure) => account.record_differing(owner.subject),
+        }
+    }
+
+    /// Takes a sibling's entry. If that fails, this replica's is due, so that the fetch of the next request takes it.
+    pub(super) async fn adopt_or_purge(
+        &self,
+        account: &Arc<SharedAccount>,
+        owner: &Owner,
+        shared: SharedEntry,
+    ) {
+        let adopted = self.adopt_shared(account, owner, shared).await;
+        if adopted.is_err() {
+            self.purge_face(owner, PurgeMode::Soft).await;
+        }
+        if let Err(NotAdopted::Unreadable | NotAdopted::PictureUnreadable) = adopted {
+            // There may be no request for a long time.
+            account.record_differing(owner.subject);
         }
     }
 
@@ -149,11 +159,14 @@ impl Faces {
         &self,
         account: &SharedAccount,
         owner: &Owner,
-    ) -> Option<(Arc<Entry>, u64)> {
+    ) -> Result<Option<(Arc<Entry>, u64)>, UnreadableEntry> {
         let key = owner.key();
         let _lock = self.shared.key_locks.lock(&key).await;
-        let entry = self.shared.store.find(&key).await?;
-        Some((entry, account.known_version(&owner.subject)))
+        match self.shared.store.look_up(&key).await {
+            CacheAnswer::Found(entry) => Ok(Some((entry, account.known_version(&owner.subject)))),
+            CacheAnswer::Absent => Ok(None),
+            _ => Err(UnreadableEntry),
+        }
     }
 
     /// Whether there is an entry, as far as is known without waiting.
@@ -255,130 +268,6 @@ impl Faces {
         let picture = account.picture(&subject, &shared.proof).await?;
         Ok(picture.map(|picture| self.shared.store.charge(picture)))
     }
-
-    /// Purges one face, at the siblings and here. Redis has it first, so that its entry is not taken again afterwards.
-    pub(super) async fn purge_shared_face(
-        &self,
-        instance: &Instance,
-        subject: Subject,
-        mode: PurgeMode,
-    ) -> PurgeCounts {
-        let scope = PurgeScope::Face(instance, subject);
-        let Some(account) = instance.shared() else {
-            return self.purge_owners(scope, mode).await;
-        };
-        let owner = instance.owner(subject);
-        let cached = self.shared.store.look_up(&owner.key()).await;
-        // The disk may have lost the picture of an entry that it has.
-        let is_lost = matches!(cached, CacheAnswer::Absent | CacheAnswer::PictureUnreadable);
-        if is_lost && let Ok(SharedFace::Entry(shared)) = account.shared_face(&owner.subject).await
-        {
-            // If this fails, this replica has no copy, and there is nothing to purge here.
-            let _ = self.adopt_shared(account, &owner, *shared).await;
-        }
-        if mode == PurgeMode::Hard {
-            let kind = SharedChangeKind::Removed(owner.subject);
-            let account = account.clone();
-            self.send(SharedChange { account, kind }).await;
-            return self.purge_owners(scope, mode).await;
-        }
-        let counts = self.purge_owners(scope, mode).await;
-        if counts.done > 0
-            && let Some((entry, base)) = self.entry_and_version(account, &owner).await
-        {
-            // A sibling's newer entry answers the purge, too.
-            let commit = account.commit(&owner.subject, base, &entry, false, None);
-            let _ = commit.await;
-        }
-        counts
-    }
-
-    /// Tells the siblings of a purge of more than one face.
-    pub(super) async fn share_purge(&self, scope: PurgeScope<'_>, mode: PurgeMode) {
-        let accounts = match (scope, &self.shared.fleet) {
-            (PurgeScope::Instance(instance), _) => instance.shared().cloned().into_iter().collect(),
-            (PurgeScope::All, Some(fleet)) => fleet.accounts(),
-            _ => Vec::new(),
-        };
-        for account in accounts {
-            let kind = SharedChangeKind::Purged(mode.to_text());
-            self.send(SharedChange { account, kind }).await;
-        }
-    }
-
-    /// Tells the siblings to forget a face, which has these names, and waits until the live ones have done so. `None`
-    /// without a fleet.
-    pub(super) async fn share_forget(
-        &self,
-        instance: &Instance,
-        names: Vec<Subject>,
-    ) -> Option<Spread> {
-        let account = instance.shared()?;
-        let time = self.policy().forget_for;
-        let mut last = None;
-        for subject in names {
-            match account.forget(&subject, time).await {
-                Ok(change) => last = Some(change),
-                Err(EngineFailure) => {
-                    last = None;
-                    account.record_differing(subject);
-                }
-            }
-        }
-        let spread = match last {
-            Some(change) => account.wait_until_applied(change, FORGET_LIMIT).await.ok(),
-            None => None,
-        };
-        let living = self.shared.fleet.as_ref().map_or(1, |fleet| fleet.living());
-        // Redis takes the change later. Until then, a sibling of which this replica has not heard may show the face.
-        let of = living.max(2);
-        Some(spread.unwrap_or(Spread { applied: 1, of }))
-    }
-
-    /// Tells the siblings that the pause was lifted.
-    pub(super) async fn share_lifted_pause(&self, instance: &Instance) {
-        if let Some(account) = instance.shared().cloned() {
-            let kind = SharedChangeKind::LiftedPause(account.server_time());
-            self.send(SharedChange { account, kind }).await;
-        }
-    }
-
-    /// Sends a change to the siblings, and if Redis does not take it, again in the background until it does. It is lost if
-    /// the process ends before, or if too many wait.
-    async fn send(&self, change: SharedChange) {
-        if change.send().await.is_ok() {
-            return;
-        }
-        match self.shared.unsent.add(change) {
-            Acceptance::First => {
-                let faces = self.clone();
-                let work = async move { faces.send_again().await };
-                self.shared.event_tasks.spawn(work);
-            }
-            Acceptance::Waits => {}
-            Acceptance::Lost => Limit::UnsentChanges.report(),
-        }
-    }
-
-    async fn send_again(&self) {
-        let unsent = &self.shared.unsent;
-        loop {
-            let pause = time::sleep(RETRY);
-            let shutdown = &self.shared.shutdown;
-            if shutdown.run_until_cancelled(pause).await.is_none() {
-                return;
-            }
-            while let Some(change) = unsent.take() {
-                if change.send().await.is_err() {
-                    unsent.put_back(change);
-                    break;
-                }
-            }
-            if unsent.is_over() {
-                return;
-            }
-        }
-    }
 }
 
 /// Whether this replica's entry has a newer answer than the fleet's, because Redis did not answer when it was stored. One
@@ -410,42 +299,4 @@ pub(super) fn is_outdated(
     let has_newer_answer = account.is_ahead_of_clock(known)
         && shared.last.answer_asked_at > entry.last.answer_asked_at + CLOCKS;
     shared.version < known && !has_newer_answer
-}
-
-impl PurgeMode {
-    /// The mode as siblings read it.
-    fn to_text(self) -> String {
-        match self {
-            PurgeMode::Soft => "soft".into(),
-            PurgeMode::Changed => "changed".into(),
-            PurgeMode::Older(age) => format!("older {}", age.as_secs()),
-            PurgeMode::Hard => "hard".into(),
-        }
-    }
-
-    fn from_text(text: &str) -> Option<Self> {
-        match text {
-            "soft" => Some(PurgeMode::Soft),
-            "changed" => Some(PurgeMode::Changed),
-            "hard" => Some(PurgeMode::Hard),
-            _ => {
-                let age = text.strip_prefix("older ")?.parse().ok()?;
-                Some(PurgeMode::Older(Duration::from_secs(age)))
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sibling_understands_every_mode_of_a_purge() {
-        let older = PurgeMode::Older(Duration::from_secs(60));
-        for mode in [PurgeMode::Soft, PurgeMode::Changed, PurgeMode::Hard, older] {
-            assert_eq!(PurgeMode::from_text(&mode.to_text()), Some(mode));
-        }
-        assert_eq!(PurgeMode::from_text("of a newer version"), None);
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Faces, Instance, PurgeMode,
     fetch::Fetch,
-    fleet_changes::{NotAdopted, is_newer, is_outdated},
+    fleet_changes::{NotAdopted, UnreadableEntry, is_newer, is_outdated},
 };
 use crate::{
     avatar::{Ask, Entry, Outcome, Plan, decide},
@@ -57,6 +57,9 @@ impl Faces {
         let Some(account) = instance.shared() else {
             return;
         };
+        let Some(_comparison) = account.begin_comparison().await else {
+            return;
+        };
         let epoch = account.epoch();
         let owners = self.owners(&[instance.cache_name().clone()]).await;
         // Forgotten faces are among the first. Until Redis knows of one, a sibling that was away may show it.
@@ -72,27 +75,57 @@ impl Faces {
         account.finish_comparison(epoch);
     }
 
-    /// Compares the entries that may differ because an engine failed.
+    /// Compares the entries that may differ because an engine failed. If it fails again, or the process ends, they stay
+    /// among those that may differ.
     pub async fn compare_differing(&self, instance: &Instance) {
         let Some(account) = instance.shared() else {
             return;
         };
-        let mut differing = account.take_differing().into_iter();
-        while let Some(subject) = differing.next() {
-            let owner = instance.owner(subject);
-            let Ok(shared) = account.shared_face(&subject).await else {
-                let rest = std::iter::once(subject).chain(differing);
-                return rest.for_each(|subject| account.record_differing(subject));
+        for faces in account.differing().chunks(BATCH) {
+            let subjects: Vec<_> = faces.iter().map(|face| face.subject).collect();
+            let Ok(shared) = account.shared_faces(&subjects).await else {
+                return;
             };
-            self.compare(account, &owner, shared).await;
+            for (face, shared) in faces.iter().zip(shared) {
+                let owner = instance.owner(face.subject);
+                self.compare(account, &owner, shared).await;
+                account.settle(face);
+            }
+        }
+    }
+
+    /// Lets all entries of an account be compared with Redis if the disk says that some may differ: an earlier process has
+    /// ended, or the instance was dropped, before they were compared.
+    pub fn resume_comparison(&self, instance: &Instance) {
+        let Some(account) = instance.shared() else {
+            return;
+        };
+        let saved = self.shared.store.load_state(&state_name(instance));
+        // A longer state may have been padded with blanks.
+        if saved.is_some_and(|state| serde_json::from_slice(&state).unwrap_or(true)) {
+            account.compare_from_the_start();
+        }
+    }
+
+    /// Saves whether entries of an account may differ from those of Redis, if that has changed.
+    pub async fn save_unsent(&self, instance: &Instance) {
+        let Some(account) = instance.shared().cloned() else {
+            return;
+        };
+        if account.has_to_save_unsent() {
+            let state = move || account.has_unsent_changes().to_string().into_bytes();
+            let name = state_name(instance).into();
+            self.shared.store.save_state(name, state).await;
         }
     }
 
     /// Compares one entry: takes the fleet's if it is newer, and offers this replica's if that is.
     async fn compare(&self, account: &Arc<SharedAccount>, owner: &Owner, shared: SharedFace) {
         let now = self.now();
-        let Some((entry, base)) = self.entry_and_version(account, owner).await else {
-            return;
+        let (entry, base) = match self.entry_and_version(account, owner).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(UnreadableEntry) => return account.record_differing(owner.subject),
         };
         if entry.is_forgotten(now) {
             // A tombstone that Redis has not heard of.
@@ -124,27 +157,31 @@ impl Faces {
                     }
                     Ok(entry) if is_outdated(account, owner, &entry, &shared) => {
                         // Read again: a newer one may have been stored and taken since it was read.
-                        if let Ok(SharedFace::Entry(latest)) =
-                            account.shared_face(&owner.subject).await
-                            && is_outdated(account, owner, &entry, &latest)
-                        {
-                            self.offer(account, owner, entry, latest.version).await;
+                        match account.shared_face(&owner.subject).await {
+                            Ok(SharedFace::Entry(latest))
+                                if is_outdated(account, owner, &entry, &latest) =>
+                            {
+                                self.offer(account, owner, entry, latest.version).await;
+                            }
+                            Ok(_) => {}
+                            Err(EngineFailure) => account.record_differing(owner.subject),
                         }
                     }
-                    Err(NotAdopted::PictureUnreadable) => account.record_differing(owner.subject),
+                    Err(NotAdopted::Unreadable | NotAdopted::PictureUnreadable) => {
+                        account.record_differing(owner.subject);
+                    }
                     Err(NotAdopted::PictureLost) => {
                         account.record_compared(&owner.subject);
                         let is_later = entry.last.asked_at > shared.last.answer_asked_at;
                         let known = account.known_version(&owner.subject);
                         if is_later && entry.last.outcome == Outcome::Picture {
                             self.offer(account, owner, entry, shared.version).await;
-                        } else if !is_later && known < shared.version {
+                        } else if known < shared.version {
                             // The fetch of the next request asks the vendor for it.
                             self.purge_face(owner, PurgeMode::Soft).await;
                         }
                     }
-                    // If the fleet's entry was not taken, the next fetch takes it.
-                    _ => {}
+                    Ok(_) | Err(NotAdopted::Purged) => {}
                 }
             }
         }
@@ -169,12 +206,7 @@ impl Faces {
                     let is_newer =
                         is_newer(&entry, &shared) || is_outdated(account, owner, &entry, &shared);
                     if !is_newer {
-                        let adopted = self.adopt_shared(account, owner, shared).await;
-                        if adopted.is_err() {
-                            // The fetch of the next request takes it.
-                            self.purge_face(owner, PurgeMode::Soft).await;
-                        }
-                        return;
+                        return self.adopt_or_purge(account, owner, shared).await;
                     }
                     account.know(&owner.subject, &shared);
                     base = shared.version;
@@ -189,5 +221,12 @@ impl Faces {
                 | Err(EngineFailure) => return,
             }
         }
+        // Siblings have stored other entries all the while.
+        account.record_differing(owner.subject);
     }
+}
+
+/// The name of the state file. No instance's name has a dot in it, so it names no other file.
+fn state_name(instance: &Instance) -> String {
+    format!("{}.unsent", instance.cache_name())
 }

@@ -163,14 +163,22 @@ impl Fetch {
             let outcome = report.answer.outcome();
             let next = next.map(|entry| self.note_others(entry, outcome, from.clone()));
             let (Some(account), Some(entry)) = (self.instance.shared().cloned(), &next) else {
+                if conflicts > 0
+                    && let Some(account) = self.instance.shared()
+                {
+                    // This replica has not stored the sibling's entry.
+                    account.record_differing(self.person);
+                }
                 return (current, next);
             };
             if self.missed_picture == Some(MissedPicture::Lost) && outcome != Outcome::Picture {
                 // This replica's picture may be an older one than the siblings have.
                 return (current, next);
             }
-            let is_new =
-                self.missed_picture.is_some() || has_other_picture(current.as_deref(), entry);
+            // The store may lack the picture of an entry that Redis has not taken.
+            let is_new = self.missed_picture.is_some()
+                || account.is_differing(&self.person)
+                || has_other_picture(current.as_deref(), entry);
             let commit = match &mut self.lease {
                 Some(lease) => lease.commit(entry, is_new, self.seen).await,
                 None => {

@@ -76,7 +76,8 @@
 //! A fleet:
 //!
 //! * `fleet_fetch`: a fetch of an account that several replicas share
-//! * `fleet_changes`: applies the siblings' changes, and publishes this replica's
+//! * `fleet_changes`: applies the siblings' changes
+//! * `fleet_publish`: publishes this replica's changes that are not fetches
 //! * `unsent_changes`: those that Redis has not taken, which are sent again
 //! * `fleet_comparison`: compares entries with the fleet's after changes were missed
 //!
@@ -110,6 +111,7 @@ mod fetch_error;
 mod fleet_changes;
 mod fleet_comparison;
 mod fleet_fetch;
+mod fleet_publish;
 mod forget_names;
 mod identify;
 mod instance;

@@ -7,6 +7,7 @@ mod gaps;
 mod model;
 mod operators;
 mod random;
+mod restarts;
 mod s3;
 mod settings;
 mod sharing;

@@ -36,7 +36,7 @@ pub(super) fn replica(redis: &RedisServer, s3: &str) -> Settings {
 }
 
 /// Two replicas, each with its own way to the store.
-async fn pair(redis: &RedisServer, ways: [&str; 2]) -> [Rig; 2] {
+pub(super) async fn pair(redis: &RedisServer, ways: [&str; 2]) -> [Rig; 2] {
     pair_of(redis, ways, |settings| settings).await
 }
 

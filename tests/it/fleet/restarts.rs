@@ -1,0 +1,201 @@
+//! A replica that ends before its entries agree with the fleet's: the next process compares them.
+
+use std::{fs, path::Path};
+
+use faceplate::emulator::Picture;
+use serde_json::Value;
+
+use super::{
+    Fleet, PATIENT, at_once, cut_logs, patient,
+    s3::{pair, replica},
+};
+use crate::support::{
+    Answer, LIMIT, Rig,
+    redis::RedisServer,
+    relay::{Relay, State},
+    s3::{self, S3Server},
+    until,
+};
+
+const FACE: &str = "628100000001";
+const OTHER_FACE: &str = "628100000002";
+/// The state file of a replica that says whether Redis has not taken changes.
+const STATE: &str = "instances/waha.unsent.json";
+
+async fn refresh(rig: &Rig) {
+    let entry = format!("/v1/avatars/waha/{FACE}");
+    Answer::to(&rig.admin(), "POST", &entry, &[]).await;
+}
+
+/// What the disk of a replica says about changes that Redis did not take.
+fn saved_unsent(rig: &Rig) -> String {
+    let state = fs::read_to_string(rig.cache.path().join(STATE)).unwrap_or_default();
+    state.trim().to_owned()
+}
+
+async fn is_comparing(rig: &Rig) -> bool {
+    let answer = Answer::to(&rig.admin(), "GET", "/v1/fleet", &[]).await;
+    let fleet: Value = serde_json::from_slice(&answer.body).unwrap();
+    let mut accounts = fleet["accounts"].as_array().unwrap().iter();
+    accounts.any(|account| account["reading"] == "comparing")
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for item in fs::read_dir(from).unwrap() {
+        let (path, to) = {
+            let item = item.unwrap();
+            (item.path(), to.join(item.file_name()))
+        };
+        match path.is_dir() {
+            true => copy_folder(&path, &to),
+            false => drop(fs::copy(&path, &to).unwrap()),
+        }
+    }
+}
+
+/// How far the replicas have applied the log of the account, as Redis knows it.
+fn noted(redis: &RedisServer) -> (String, Vec<String>) {
+    let logs: Vec<String> = redis.ask(&["KEYS", "*:log"]);
+    let [log] = &logs[..] else {
+        panic!("only one account has changes: {logs:?}");
+    };
+    let key = log.replace(":log", ":readers");
+    let notes = redis.ask(&["HGETALL", &key]);
+    (key, notes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_with_redis_that_a_stop_interrupts_begins_again_at_the_next_start() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let relay = Relay::to(store.address()).await;
+    let lines = [store.lines(), s3::lines(relay.address())];
+    let [first, mut second] = pair(&redis, [&lines[0], &lines[1]]).await;
+    let path = format!("/avatar/waha/{FACE}");
+    first.get(&path).await;
+    second.get(&path).await;
+    second.stop().await;
+    // Redis' clock goes on during the test, and this one does not: the new picture has to be newer by more than the test takes.
+    first.seconds(3600);
+    first
+        .vendors()
+        .set_picture(FACE, Picture::Face(77))
+        .unwrap();
+    let picture = first.bytes(FACE);
+    refresh(&first).await;
+    cut_logs(&redis);
+    // A log that is empty after it was cut is a gap at each start.
+    first.face("waha", OTHER_FACE).await;
+    relay.set(State::Hang);
+    second.restart().await;
+    until(async || is_comparing(&second).await, LIMIT).await;
+    second.stop().await;
+    assert_eq!(saved_unsent(&second), "true");
+    relay.set(State::Pass);
+    second.restart().await;
+    until(async || second.get(&path).await.body == picture, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faces_whose_comparison_a_stop_interrupts_are_compared_after_the_next_start() {
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let to_redis = Relay::to(redis.address()).await;
+    let to_store = Relay::to(store.address()).await;
+    let rig = replica(&redis, &s3::lines(to_store.address()));
+    let mut rig = rig
+        .fleet(&to_redis.url(), &format!("{PATIENT}\npictures = \"s3\""))
+        .start()
+        .await;
+    redis.fill_budgets();
+    to_redis.set(State::Cut);
+    // The reserve fills by the replica's own clock.
+    rig.seconds(60);
+    for face in [FACE, OTHER_FACE] {
+        rig.face("waha", face)
+            .await
+            .assert_picture(&rig.bytes(face));
+    }
+    until(async || saved_unsent(&rig) == "true", LIMIT).await;
+    to_store.set(State::Hang);
+    to_redis.set(State::Pass);
+    // The first face is compared, and its picture waits for the store.
+    let is_stuck = async || {
+        let answer = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+        answer
+            .text()
+            .contains("faceplate_fleet_up{engine=\"redis\"} 1")
+    };
+    until(is_stuck, LIMIT).await;
+    rig.stop().await;
+    assert_eq!(saved_unsent(&rig), "true");
+    to_store.set(State::Pass);
+    rig.restart().await;
+    let entries = || redis.ask::<Vec<String>>(&["KEYS", "*:entry:*"]).len();
+    until(async || entries() == 2, LIMIT).await;
+    // Then nothing is left for the next start.
+    until(async || saved_unsent(&rig) == "false", LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_whose_disk_says_that_it_has_unsent_changes_compares_its_entries() {
+    for (is_unsent, is_compared) in [("false", false), ("true", true)] {
+        let mut fleet = Fleet::start(patient).await;
+        let path = format!("/avatar/waha/{FACE}");
+        at_once(&fleet.replicas, 1, &path).await;
+        fleet.replicas[2].stop().await;
+        let vendors = fleet.first().vendors();
+        vendors.set_picture(FACE, Picture::Face(77)).unwrap();
+        let picture = fleet.first().bytes(FACE);
+        refresh(fleet.first()).await;
+        // The replica takes itself to have applied the change.
+        let (key, notes) = noted(&fleet.redis);
+        let log = key.replace(":readers", ":log");
+        let script = "return redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1][1]";
+        let newest: String = fleet.redis.ask(&["EVAL", script, "1", &log]);
+        for pair in notes.chunks(2) {
+            let note = format!("{newest} 1 0");
+            let _: i64 = fleet.redis.ask(&["HSET", &key, &pair[0], &note]);
+        }
+        fs::write(fleet.replicas[2].cache.path().join(STATE), is_unsent).unwrap();
+        fleet.replicas[2].restart().await;
+        let returned = &fleet.replicas[2];
+        match is_compared {
+            true => until(async || returned.get(&path).await.body == picture, LIMIT).await,
+            false => assert_ne!(returned.get(&path).await.body, picture),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_redis_took_and_the_disk_lost_in_a_crash_is_taken_from_redis() {
+    let redis = RedisServer::start();
+    let mut rig = patient().fleet(&redis.url(), PATIENT).start().await;
+    redis.fill_budgets();
+    let path = format!("/avatar/waha/{FACE}");
+    rig.get(&path).await;
+    rig.stop().await;
+    let before = tempfile::tempdir().unwrap();
+    copy_folder(rig.cache.path(), before.path());
+    let (key, notes) = noted(&redis);
+    rig.restart().await;
+    rig.vendors().set_picture(FACE, Picture::Face(77)).unwrap();
+    let picture = rig.bytes(FACE);
+    refresh(&rig).await;
+    rig.stop().await;
+    // The crash came before the entry was stored here, and before the position was noted.
+    for item in fs::read_dir(rig.cache.path()).unwrap() {
+        let path = item.unwrap().path();
+        match path.is_dir() {
+            true => fs::remove_dir_all(path).unwrap(),
+            false => fs::remove_file(path).unwrap(),
+        }
+    }
+    copy_folder(before.path(), rig.cache.path());
+    for pair in notes.chunks(2) {
+        let _: i64 = redis.ask(&["HSET", &key, &pair[0], &pair[1]]);
+    }
+    rig.traffic();
+    rig.restart().await;
+    until(async || rig.get(&path).await.body == picture, LIMIT).await;
+    assert_eq!(rig.traffic(), (0, 0));
+}
