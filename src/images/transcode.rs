@@ -51,12 +51,8 @@ pub(super) fn try_decoding(
 ) -> Result<(), TranscodeError> {
     check_kind(original, structure)?;
     let memory = price::of_decoding(original, structure);
-    Scratch::with(|scratch| {
-        let image = scratch.decode(decoder(original, memory)?)?;
-        scratch.take_back(image);
-        Ok(())
-    })
-    .map_err(TranscodeError::Decode)
+    Scratch::with(|scratch| scratch.check(decoder(original, memory)?))
+        .map_err(TranscodeError::Decode)
 }
 
 /// Checks that the picture is of a size and a kind that is decoded.
