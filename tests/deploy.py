@@ -1,5 +1,6 @@
-"""Renders the Kubernetes overlays with kubectl and the chart with Helm, and checks the schemas, the references and the
-security settings; what Grafana of the compose file loads; and nginx's files.
+"""Renders the Kubernetes overlays with kubectl and the chart with Helm, and checks the schemas, the references, the
+security settings and the sizes; the names and commands of docs/deploy.md; what Grafana of the compose file loads; and
+nginx's files. The argument is the program, by default target/debug/faceplate.
 
 Prints the configuration and the environment of each Faceplate container as JSON, for `faceplate check`.
 """
@@ -7,9 +8,11 @@ Prints the configuration and the environment of each Faceplate container as JSON
 import json
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
+import tomllib
 
 import helm_python as helm
 import yaml
@@ -17,6 +20,10 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KUBERNETES = ROOT / "deploy/kubernetes"
 CHART = ROOT / "deploy/helm/faceplate"
+FACEPLATE = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "target/debug/faceplate")
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+# The page with the commands, whose long lines are joined.
+PAGE = (ROOT / "docs/deploy.md").read_text().replace("\\\n", " ")
 # The kinds of the Prometheus Operator, whose schemas are not those of Kubernetes.
 OPERATOR = {"ServiceMonitor", "PrometheusRule"}
 TOOLS = pathlib.Path(sys.executable).parent
@@ -30,10 +37,14 @@ def ask(condition, what):
         problems.append(what)
 
 
-def tool(*command):
-    done = subprocess.run([str(TOOLS / command[0]), *map(str, command[1:])], capture_output=True, text=True)
+def run(*command, **how):
+    done = subprocess.run(command, capture_output=True, text=True, **how)
     ask(done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
     return done.stdout
+
+
+def tool(name, *options):
+    return run(TOOLS / name, *options)
 
 
 def files():
@@ -50,9 +61,7 @@ def files():
 
 def secret_keys():
     """The keys of the Secret that docs/deploy.md creates, from a dry run of its command."""
-    text = (ROOT / "docs/deploy.md").read_text()
-    text = text[text.index("kubectl create secret"):].replace("\\\n", " ")
-    command = text.split("\n")[0].split()
+    command = PAGE[PAGE.index("kubectl create secret"):].split("\n")[0].split()
     with tempfile.TemporaryDirectory() as folder:
         for name in ("vendor-token", "signing-key", "admin-token"):
             (pathlib.Path(folder) / name).write_text(SECRET)
@@ -86,6 +95,40 @@ def renewable(name, container, volumes, config, keys):
     text = config + " ".join(variable["value"] for variable in container["env"])
     used = set(re.findall(f"file:{FOLDER}/([a-z-]+)", text))
     ask(used and used <= keys, f"{name}: the Secret has {keys}, not {used}")
+
+
+def effective(told, mounted):
+    """The values that count in a pod whose configuration is mounted there. `faceplate config` has to find it."""
+    with tempfile.TemporaryDirectory() as folder:
+        def here(text):
+            return re.sub(f"{mounted}|{FOLDER}|/run/secrets/fleet", folder, text)
+
+        env = {name: here(value) for name, value in told["env"].items()}
+        config = here(told["config"])
+        for secret in re.findall(f"file:{folder}/([a-z0-9-]+)", config + " ".join(env.values())):
+            (pathlib.Path(folder) / secret).write_text("redis://redis:6379" if secret == "redis-url" else SECRET)
+        (pathlib.Path(folder) / "faceplate.toml").write_text(config)
+        return tomllib.loads(run(FACEPLATE, "config", cwd=folder, env=env))
+
+
+def size(text):
+    """The bytes of `256Mi`, as Kubernetes writes it, and of `256MiB`, as Faceplate does."""
+    number, unit = re.fullmatch("([0-9]+)([KMGT])iB?", text).groups()
+    return int(number) << 10 * " KMGT".index(unit)
+
+
+# The memory of a server besides its caches, at most: docs/deploy.md, Size.
+BESIDES = 60 << 20
+
+
+def sized(name, values, memory, disk):
+    """Checks that the pod stays within its limits. The kernel would kill it for its memory, the kubelet for its disk."""
+    if not values:
+        return
+    kept = [values["cache"]["memory"], values["images"]["memory"], values["images"]["work"]]
+    ask(sum(map(size, kept)) + BESIDES <= size(memory), f"{name}: memory of {kept} in a pod of {memory}")
+    most, free = values["cache"]["max_bytes"], values["cache"]["min_free"]
+    ask(size(most) + size(free) <= size(disk), f"{name}: {most} of faces and {free} of free space on a disk of {disk}")
 
 
 def reachable(name, found):
@@ -161,12 +204,22 @@ def check(folder, manifests, keys):
             # A server that is alive and not ready gets no request, and needs no restart.
             alive = container["livenessProbe"].get("httpGet", {}).get("path")
             ask(alive == "/livez", f"{name}: it is restarted by {container['livenessProbe']}")
-            (mounted,) = [volume["configMap"]["name"] for volume in pod["volumes"] if volume["name"] == "config"]
+            named = {volume["name"]: volume for volume in pod["volumes"]}
+            mounted = named["config"]["configMap"]["name"]
             # The alphabet of Kustomize's hashes. A new name would end the pod at each change, which it reads by itself.
             ask(not re.search("-[2456789bcdfghkmt]{10}$", mounted), f"{name}: a change of {mounted} is a new pod")
             config = found["ConfigMap"][mounted]["data"]["faceplate.toml"]
             told = {"config": config, "env": {v["name"]: v["value"] for v in container["env"]}, "secrets": SECRET}
             renewable(name, container, pod["volumes"], config, keys)
+            claim = named["cache"].get("persistentVolumeClaim")
+            claims = found.get("PersistentVolumeClaim", {})
+            if claim:
+                disk = claims[claim["claimName"]]["spec"]["resources"]["requests"]["storage"]
+            else:
+                disk = named["cache"]["emptyDir"]["sizeLimit"]
+            (path,) = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "config"]
+            ask(container["args"] == ["serve"], f"{name}: only {container['args']} finds the configuration")
+            sized(name, effective(told, path), container["resources"]["limits"]["memory"], disk)
     for service in found["Service"].values():
         targets = {port["targetPort"] for port in service["spec"]["ports"]}
         ask(targets <= ports, f"{folder}: a Service points to {targets - ports}")
@@ -251,8 +304,8 @@ def charts(keys):
         keys,
         hooks=on,
         ingress={**on, "tlsSecretName": "certificate", "className": "nginx"},
-        serviceMonitor=on,
-        prometheusRule=on,
+        serviceMonitor={**on, "labels": {"release": "prometheus"}},
+        prometheusRule={**on, "labels": {"release": "prometheus"}},
         dashboard=on,
         networkPolicy={"extraEgress": [{"to": [{"podSelector": {}}], "ports": [{"port": 3000, "protocol": "TCP"}]}]},
         env={"FACEPLATE_CACHE__MAX_BYTES": "2GiB"},
@@ -280,6 +333,12 @@ def charts(keys):
     ask(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, "an update of the fleet takes pods away first")
     ask("PersistentVolumeClaim" not in fleet, "the fleet has a volume")
     chart("chart with divided budgets", keys, replicas=3, dividedBudgets=True, **several)
+    # As docs/deploy.md makes the configuration.
+    ((command, file),) = re.findall(r"docker run --rm \S+ (init .+) > (\S+)", PAGE)
+    made = run(FACEPLATE, *shlex.split(command))
+    ask(f"--set-file config={file}" in PAGE, f"the chart is not given {file}")
+    walked, _ = chart("chart with faceplate init", keys, config=made)
+    chart("pods with faceplate init", keys, config=made, replicas=3, dividedBudgets=True, **several)
     refused("config is empty")
     refused("3 pods without a fleet have a budget each", config=config, replicas=3, **several)
     refused("set dividedBudgets=true", config=config, autoscaling=on, **several)
@@ -299,18 +358,72 @@ def charts(keys):
     version = re.search('^version = "(.+)"$', manifest, re.M).group(1)
     about = yaml.safe_load((CHART / "Chart.yaml").read_text())
     ask(about["version"] == about["appVersion"] == version, f"the chart is not of version {version}")
-    return {"chart": plain, "chart-full": full, "chart-fleet": shared}
+    ask(set(re.findall(r"\bVERSION=([0-9.]+)", PAGE)) == {version}, f"docs/deploy.md builds another version than {version}")
+    return walked, {"chart": plain, "chart-full": full, "chart-fleet": shared}
+
+
+def documented(*rendered):
+    """The objects and the values of the chart that docs/deploy.md names are there."""
+    there = {(kind.lower(), name) for found in rendered for kind in ("Deployment", "Service") for name in found.get(kind, {})}
+    named = set(re.findall("(deployment|service)/([a-z-]+)", PAGE))
+    ask(named and named <= there, f"docs/deploy.md names {named - there}")
+    for path in re.findall(r"--set(?:-file|-json)? '?([\w.]+)=", PAGE):
+        known = yaml.safe_load((CHART / "values.yaml").read_text())
+        for key in path.split("."):
+            # A map that is empty by default, such as labels, takes any key.
+            ask(known == {} or key in known, f"docs/deploy.md sets {path}, which is no value of the chart")
+            known = known.get(key, {})
+
+
+def published(name, commands):
+    """Follows `docker compose` commands in their order: no two services that run at once publish one port."""
+    running = set()
+
+    def add(services):
+        for service in services:
+            running.add(service)
+            add(COMPOSE[service].get("depends_on", {}))
+
+    for profiles, verb, names in commands:
+        names = [word for word in names.split() if not word.startswith("-")]
+        ask(set(names) <= set(COMPOSE), f"{name}: {names} are not all services")
+        if verb == "rm":
+            running -= set(names)
+            continue
+        profiles = set(profiles.split()) - {"--profile"}
+        in_profile = [one for one, its in COMPOSE.items() if not its.get("profiles") or profiles & set(its["profiles"])]
+        add(set(names) & set(COMPOSE) or in_profile)
+        ports = {}
+        for service in sorted(running):
+            for port in COMPOSE[service].get("ports", []):
+                number = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", port).split(":")[-2]
+                both = f"{service} and {ports.get(number)}"
+                ask(number not in ports, f"{name}: after `up {' '.join(names)}`, {both} publish port {number}")
+                ports[number] = service
+
+
+def compose_commands():
+    """Checks the commands of the compose file's head, each by itself, and those of the pages as an operator runs them."""
+    command = "docker compose((?: --profile [a-z]+)*) (up|rm)((?: [a-z-]+)*)"
+    head = (ROOT / "docker-compose.yml").read_text().split("\nx-careful:")[0]
+    alone = re.findall(command, head)
+    ask(len(alone) >= 5, f"the compose file begins with {alone}")
+    for one in alone:
+        published("docker-compose.yml", [one])
+    # The operator of a fleet has walked through docs/deploy.md before.
+    walk = [found for page in ("deploy.md", "fleet.md") for found in re.findall(command, (ROOT / "docs" / page).read_text())]
+    ask(len(walk) >= 8, f"the pages have {walk}")
+    published("docs/deploy.md and docs/fleet.md", walk)
 
 
 def grafana():
     """Grafana of the compose file finds a source of data and one dashboard, whose panels do not cover each other."""
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    volumes = (volume.split(":") for volume in services["grafana"]["volumes"])
+    volumes = (volume.split(":") for volume in COMPOSE["grafana"]["volumes"])
     mounts = {target: ROOT / source for source, target, _ in volumes}
     provisioning = "/etc/grafana/provisioning"
     (source,) = yaml.safe_load(mounts[f"{provisioning}/datasources/faceplate.yml"].read_text())["datasources"]
     host = re.fullmatch("http://(.+):9090", source["url"]).group(1)
-    ask(source["type"] == host == "prometheus" and host in services, f"Grafana's data are from {source}")
+    ask(source["type"] == host == "prometheus" and host in COMPOSE, f"Grafana's data are from {source}")
     (provider,) = yaml.safe_load(mounts[f"{provisioning}/dashboards/faceplate.yml"].read_text())["providers"]
     dashboards = [json.loads(path.read_text()) for path in mounts[provider["options"]["path"]].rglob("*.json")]
     ask(provider["type"] == "file" and [one["uid"] for one in dashboards] == ["faceplate"], f"Grafana loads {provider}")
@@ -324,12 +437,11 @@ def grafana():
 
 def replicas():
     """A replica of the compose file keeps its faces in memory, and stays within it."""
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    (cache,) = services["replica-1"]["tmpfs"]
-    env = services["replica-1"]["environment"]
-    size = int(re.search(r"size=(\d+)m", cache).group(1))
-    faces, free = (int(env[f"FACEPLATE_CACHE__{key}"].removesuffix("MiB")) for key in ("MAX_BYTES", "MIN_FREE"))
-    ask(faces + free <= size, f"a cache of {faces} MiB that leaves {free} free is larger than {size}")
+    (cache,) = COMPOSE["replica-1"]["tmpfs"]
+    env = COMPOSE["replica-1"]["environment"]
+    disk = int(re.search(r"size=(\d+)m", cache).group(1)) << 20
+    faces, free = (size(env[f"FACEPLATE_CACHE__{key}"]) for key in ("MAX_BYTES", "MIN_FREE"))
+    ask(faces + free <= disk, f"a cache of {faces} bytes that leaves {free} free is larger than {disk}")
 
 
 def apart(one, other):
@@ -345,7 +457,6 @@ def apart(one, other):
 
 def nginx():
     """nginx keeps connections to Faceplate, redirects to TLS where it serves TLS, and is told so in words that it knows."""
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     texts = {path.relative_to(ROOT / "deploy"): path.read_text() for path in (ROOT / "deploy").rglob("*.conf")}
     ask(len(texts) == 3, f"nginx's files are {list(texts)}")
     for path, text in texts.items():
@@ -356,15 +467,22 @@ def nginx():
     text = texts[pathlib.Path("nginx/faceplate.conf")]
     ask("    listen 443 ssl;\n    http2 on;\n" in text, "TLS has no HTTP/2")
     redirect = re.search("    listen 80;\n(?:    .+\n)*    return 308 https://\\$host\\$request_uri;\n", text)
-    ask(redirect and {port.rsplit(":", 1)[1] for port in services["tls"]["ports"]} == {"443", "80"}, "nothing answers on port 80")
-    version = tuple(map(int, re.match(r"nginx:(\d+)\.(\d+)", services["tls"]["image"]).groups()))
+    ask(redirect and {port.rsplit(":", 1)[1] for port in COMPOSE["tls"]["ports"]} == {"443", "80"}, "nothing answers on port 80")
+    version = tuple(map(int, re.match(r"nginx:(\d+)\.(\d+)", COMPOSE["tls"]["image"]).groups()))
     ask(version >= (1, 28) or "resolve;" not in text, f"nginx {version} does not know `resolve`")
+    # The frontend beside a sidecar has paths of its own.
+    (passed,) = re.findall("location ~ (.+) {", texts[pathlib.Path("kubernetes/overlays/sidecar/nginx.conf")])
+    for path in ("/avatar/sales/me", "/live/sales", "/faceplate.js"):
+        ask(re.search(passed, path), f"the sidecar does not get {path} from its frontend")
+    for path in ("/", "/faceplate.json", "/my/avatar/"):
+        ask(not re.search(passed, path), f"the sidecar gets {path} from its frontend")
 
 
 files()
 grafana()
 nginx()
 replicas()
+compose_commands()
 keys = secret_keys()
 standalone, _, alone = overlay(KUBERNETES / "overlays/standalone", keys)
 ask("PodDisruptionBudget" in standalone, "nothing says what a drained node may disrupt")
@@ -375,6 +493,8 @@ ask(sidecar["restartPolicy"] == "Always", "the sidecar is none")
 ask(any(variable["value"] == "127.0.0.1:8080" for variable in sidecar["env"] if "value" in variable), "others reach the sidecar")
 
 _, _, shared = overlay(KUBERNETES / "overlays/fleet", keys)
+walked, in_charts = charts(keys)
+documented(standalone, frontend, walked)
 
-print(json.dumps({"standalone": alone, "sidecar": beside, "fleet": shared, **charts(keys)}))
+print(json.dumps({"standalone": alone, "sidecar": beside, "fleet": shared, **in_charts}))
 sys.exit("\n".join(problems) or 0)

@@ -4,6 +4,8 @@ import http.client
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import ssl
 import subprocess
@@ -33,6 +35,13 @@ def run(*command, check=True, stdin=None, shown=False, env=None):
     if check and done.returncode:
         raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout or ''}{done.stderr or ''}")
     return done
+
+
+def blocks(page, heading):
+    """The commands of each block of shell code in a section of a document."""
+    section = (ROOT / "docs" / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    found = re.findall(r"^```sh\n(.*?)^```$", section, re.M | re.S)
+    return [block.replace("\\\n", " ").splitlines() for block in found]
 
 
 def docker(*command, **more):
@@ -78,6 +87,15 @@ class Project:
 
     def __call__(self, *command, **more):
         return run(*self.command, *command, env=self.env, **more)
+
+    def typed(self, line):
+        """The output of a line of the documents, as an operator types it in the folder of the project."""
+        # There is no terminal. Root needs no sudo, and for another user the secrets are everyone's (see filled_in).
+        line = line.replace("docker compose exec ", "docker compose exec -T ").replace("sudo ", "")
+        if os.geteuid() != 0:
+            line = line.replace("-o 65532 -m 0400", "-m 0444")
+        line = line.replace("docker compose", shlex.join(self.command))
+        return run("sh", "-c", f"cd {shlex.quote(str(self.folder))} && {line}", env=self.env).stdout
 
     def container(self, service, *which):
         return self("ps", "-q", *which, service).stdout.split()[-1]

@@ -21,8 +21,8 @@ import tempfile
 import time
 
 from engine import (
-    ADMIN, HTTP, IN_CI, PORT, REPLICAS, ROOT, TLS, VENDOR, Project, docker, expect, get, image, is_there, processes, run, say,
-    until_ready,
+    ADMIN, HTTP, IN_CI, PORT, REPLICAS, ROOT, TLS, VENDOR, Project, blocks, docker, expect, get, image, is_there, processes, run,
+    say, until_ready,
 )
 
 HERE = pathlib.Path(__file__).parent
@@ -159,16 +159,22 @@ def is_stand_in(tag):
     return "faceplate.stand-in" in (image(tag)["Config"]["Labels"] or {})
 
 
+def set_in_dotenv(folder, name, value):
+    dotenv = folder / ".env"
+    text, found = re.subn(rf"^#?{name}=.*$", f"{name}={value}", dotenv.read_text(), flags=re.M)
+    expect(found == 1, f".env says {name}={value}")
+    dotenv.write_text(text)
+
+
 def filled_in(folder, settings):
     """Writes the files that docs/deploy.md asks for: .env, secrets and certificates, beside the project's own files."""
-    text = (ROOT / ".env.example").read_text()
+    shutil.copy(ROOT / ".env.example", folder / ".env")
+    text = (folder / ".env").read_text()
     wanted = set(re.findall(r"\$\{(FACEPLATE_\w+)", (ROOT / "docker-compose.yml").read_text()))
     told = set(re.findall(r"^#?(FACEPLATE_\w+)=", text, re.M))
     expect(told == wanted, ".env.example has what docker-compose.yml reads, and nothing else")
     for name, value in settings.items():
-        text, found = re.subn(rf"^#?{name}=.*$", f"{name}={value}", text, flags=re.M)
-        expect(found == 1, f".env says {name}={value}")
-    (folder / ".env").write_text(text)
+        set_in_dotenv(folder, name, value)
     shutil.copytree(ROOT / "config", folder / "config")
     shutil.copytree(ROOT / "deploy", folder / "deploy")
     if is_stand_in(NGINX):
@@ -218,16 +224,31 @@ def smoke(folder):
         draining(project, query)
 
 
+def walked(project):
+    """The first hour: types the commands of docs/deploy.md from the demo to nginx with TLS."""
+    lines = [line for line in blocks("deploy.md", "Docker Compose")[0] if not line.startswith("cp .env.example .env")]
+    expect(len(lines) >= 6, "docs/deploy.md has the commands of the first hour")
+    for line in lines:
+        # In the foreground, the demo would hold up the next command.
+        said = project.typed(re.sub("^docker compose up (?!-d)", "docker compose up -d ", line))
+        say(f"ok: {line.split(' #')[0].strip()}")
+        if line.startswith("docker compose up -d faceplate"):
+            project.until_healthy("faceplate")
+        if " sign " in line:
+            path = said.strip().removeprefix("http://127.0.0.1:8080")
+            expect(is_picture(get(path)), "the URL that it prints shows a face")
+
+
 def real(folder, faces, memory):
-    say("docker compose up faceplate tls, with .env and secrets as files")
+    say("the first hour with docs/deploy.md, with .env and secrets as files")
     filled_in(folder, {
         "FACEPLATE_VERSION": VERSION, "FACEPLATE_VENDOR": "waha", "FACEPLATE_ACCOUNT": "shop",
         "FACEPLATE_PORT": PORT, "FACEPLATE_ADMIN_PORT": ADMIN, "FACEPLATE_TLS_PORT": TLS, "FACEPLATE_HTTP_PORT": HTTP,
         "FACEPLATE_MEMORY": "4MiB", "FACEPLATE_MEMORY_LIMIT": memory,
     })
     with Project("faceplate-real", folder, [HERE / "override.yml"]) as project:
-        project("up", "-d", "--no-build", "vendor", "faceplate", "tls")
-        project.until_healthy("faceplate")
+        project("up", "-d", "--no-build", "vendor")
+        walked(project)
         info = project.inspect("faceplate")
         is_careful(info)
         expect(info["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped", "it comes back by itself")
@@ -244,6 +265,8 @@ def real(folder, faces, memory):
         expect(status == 308 and headers["location"] == f"https://localhost{face}", "and redirects to it")
         renewed(project)
         is_discreet(project)
+        query = rotated(project, query)
+        face = f"/avatar/sales/{FACE}?{query}"
         jids = [f"62899{number:07}@c.us" for number in range(faces)]
         crowd(project, query, jids, info["HostConfig"]["Memory"])
         draining(project, query)
@@ -260,11 +283,9 @@ def admitted(token):
 def install_command():
     """The command of docs/operations.md that renews a secret in Compose, for the admin token."""
     runbook = (ROOT / "docs/operations.md").read_text()
-    rows = re.findall(r"^\| Docker, Docker Compose \| `sudo (install .* new secrets/)vendor-token` \|$", runbook, re.M)
+    rows = re.findall(r"^\| Docker, Docker Compose \| `(sudo install .* new secrets/)vendor-token` \|$", runbook, re.M)
     expect(len(rows) == 1, "the runbook has a command that renews a secret in Compose")
-    command = rows[0] + "admin-token"
-    # As in filled_in.
-    return command if os.geteuid() == 0 else command.replace("-o 65532 -m 0400", "-m 0444")
+    return rows[0] + "admin-token"
 
 
 def renewed(project):
@@ -277,7 +298,7 @@ def renewed(project):
         expect(admitted(old) == 200 and admitted(new) == 401, "only the old admin token is accepted")
         file = project.folder / "new"
         file.write_text(new + "\n")
-        run("sh", "-c", f"cd {project.folder} && {command}")
+        project.typed(command)
         file.unlink()
         changed = time.monotonic()
         while admitted(new) != 200:
@@ -288,6 +309,32 @@ def renewed(project):
     expect(project.inspect("faceplate")["State"]["StartedAt"] == began, "and the server was not restarted")
     said = docker("logs", project.container("faceplate"))
     expect(said.count("the configuration was read again") >= 2, "the log says that it was read again")
+
+
+def rotation_steps():
+    """The steps of docs/signing.md for Compose: the command that makes the key, the setting, the command that applies it."""
+    rows = re.findall(r"^\| Docker Compose \|.*$", (ROOT / "docs/signing.md").read_text(), re.M)
+    expect(len(rows) == 1, "docs/signing.md has the steps that rotate a key in Compose")
+    cells = re.split(r"(?<!\\)\|", rows[0])[2:5]
+    make, setting, apply = (re.findall("`([^`]+)`", cell)[-1] for cell in cells)
+    return make.replace("\\|", "|"), setting, apply
+
+
+def rotated(project, first):
+    """The signing key is rotated. Returns a query that is signed with the second key."""
+    make, setting, apply = rotation_steps()
+    name, keys = setting.split("=")
+    project.typed(make)
+    second = None
+    # While both keys are in the setting, and after the first one was removed.
+    for now, expected in ((keys, [200, 200]), (keys.split(",")[0], [403, 200])):
+        set_in_dotenv(project.folder, name, now)
+        project.typed(apply)
+        until_ready()
+        second = second or signed(project)
+        statuses = [get(f"/avatar/sales/{FACE}?{query}")[0] for query in (first, second)]
+        expect(statuses == expected, f"URLs of the first and the second key get {statuses}")
+    return second
 
 
 def is_discreet(project):
@@ -647,10 +694,8 @@ def killed(project, query, jids):
 
 def upgraded(project, face, query, jids):
     before = project.inspect("faceplate")["Image"]
-    dotenv = project.folder / ".env"
     for version in (NEXT, VERSION):
-        old = dotenv.read_text()
-        dotenv.write_text(re.sub(r"^FACEPLATE_VERSION=.*$", f"FACEPLATE_VERSION={version}", old, flags=re.M))
+        set_in_dotenv(project.folder, "FACEPLATE_VERSION", version)
         project("up", "-d", "--no-build", "faceplate")
         project.until_healthy("faceplate")
         info = project.inspect("faceplate")
@@ -663,12 +708,12 @@ def upgraded(project, face, query, jids):
 
 def restored(project, query, jids):
     """The backup of docs/deploy.md, made from a running server, is restored into a new volume."""
-    backup = project.folder / "faceplate.tar"
-    run("sh", "-c", f"docker cp {project.container('faceplate')}:/cache/. - > {backup}")
-    say(f"the backup has {backup.stat().st_size / 1e6:.0f} MB")
+    backup, create, restore = blocks("deploy.md", "Backup")[1]
+    project.typed(backup)
+    say(f"the backup has {(project.folder / 'faceplate.tar').stat().st_size / 1e6:.0f} MB")
     project("down", "-v", "-t", "1")
-    project("up", "--no-start", "--no-build", "faceplate")
-    run("sh", "-c", f"docker cp - {project.container('faceplate', '-a')}:/cache < {backup}")
+    project.typed(create)
+    project.typed(restore)
     project("up", "-d", "--no-build", "faceplate")
     until_ready()
     hits = look(jids, query)[0]
