@@ -44,11 +44,13 @@ fn describe(section: &Section, path: &str, page: &mut String) {
         "" => section.name.to_owned(),
         path => format!("{path}.{}", section.name),
     };
+    // A section whose keys a gateway's description names has an explanation and no table.
+    if !section.about.is_empty() {
+        let _ = write!(page, "\n## `[{path}]`\n\n{}\n", section.about);
+    }
     if !section.keys.is_empty() {
-        let about = section.about;
-        let _ = write!(
-            page,
-            "\n## `[{path}]`\n\n{about}\n\n| key | type | default | change | meaning |\n| --- | --- | --- | --- | --- |\n"
+        page.push_str(
+            "\n| key | type | default | change | meaning |\n| --- | --- | --- | --- | --- |\n",
         );
         for key in section.keys {
             let _ = writeln!(page, "{}", row(key));

@@ -120,9 +120,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The names in the table of docs/operations.md.
+/// The names in the table of docs/metrics.md.
 fn documented_names() -> BTreeSet<String> {
-    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
     let (_, table) = page.split_once("| metric | meaning |\n").unwrap();
     let rows = table.lines().take_while(|line| line.starts_with('|'));
     let cells = rows.filter_map(|row| row.split('|').nth(1));
@@ -164,7 +164,7 @@ async fn the_table_of_metrics_has_all_that_a_server_shows_and_none_that_the_code
     let shown = shown_names(&admin(&rig, "/metrics").await);
     assert!(shown.contains("faceplate_build_info"), "{shown:?}");
     let missing: Vec<_> = shown.difference(&documented).collect();
-    assert!(missing.is_empty(), "docs/operations.md lacks {missing:?}");
+    assert!(missing.is_empty(), "docs/metrics.md lacks {missing:?}");
     // A server without a fleet or without pauses does not show all of them.
     let without_ending = |name: &String| {
         let endings = ["_total", "_info"].into_iter();
