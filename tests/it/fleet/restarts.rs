@@ -33,11 +33,22 @@ fn saved_unsent(rig: &Rig) -> String {
     state.trim().to_owned()
 }
 
-async fn is_comparing(rig: &Rig) -> bool {
+/// What the replica says about the account of the instance `waha`.
+async fn account(rig: &Rig) -> Value {
     let answer = Answer::to(&rig.admin(), "GET", "/v1/fleet", &[]).await;
     let fleet: Value = serde_json::from_slice(&answer.body).unwrap();
     let mut accounts = fleet["accounts"].as_array().unwrap().iter();
-    accounts.any(|account| account["reading"] == "comparing")
+    let account = accounts.find(|account| account["instance"] == "waha");
+    account.unwrap().clone()
+}
+
+async fn is_comparing(rig: &Rig) -> bool {
+    account(rig).await["reading"] == "comparing"
+}
+
+/// How often the replica has missed changes.
+async fn epoch(rig: &Rig) -> u64 {
+    account(rig).await["epoch"].as_u64().unwrap()
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -198,4 +209,74 @@ async fn an_entry_that_redis_took_and_the_disk_lost_in_a_crash_is_taken_from_red
     rig.restart().await;
     until(async || rig.get(&path).await.body == picture, LIMIT).await;
     assert_eq!(rig.traffic(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_takes_longer_than_five_seconds_goes_on_applying_the_missed_changes() {
+    let redis = RedisServer::start();
+    let relay = Relay::to(redis.address()).await;
+    let first = patient().fleet(&redis.url(), PATIENT).start().await;
+    let second = patient().fleet(&relay.url(), PATIENT).beside(&first);
+    let mut second = second.start().await;
+    redis.fill_budgets();
+    let faces: Vec<String> = (10..25)
+        .map(|number| format!("6281000000{number}"))
+        .collect();
+    for face in &faces {
+        first.face("waha", face).await;
+        second.face("waha", face).await;
+    }
+    second.stop().await;
+    first.seconds(3600);
+    for (number, face) in (500..).zip(&faces) {
+        first
+            .vendors()
+            .set_picture(face, Picture::Face(number))
+            .unwrap();
+        let entry = format!("/v1/avatars/waha/{face}");
+        Answer::to(&first.admin(), "POST", &entry, &[]).await;
+    }
+    // Each change is a command more.
+    relay.set(State::Slow);
+    second.restart().await;
+    let last = &faces[faces.len() - 1];
+    let shows_picture =
+        async |face: &str| second.face("waha", face).await.body == first.bytes(face);
+    assert!(
+        !shows_picture(last).await,
+        "the start has waited for all changes"
+    );
+    relay.set(State::Pass);
+    for face in &faces {
+        until(async || shows_picture(face).await, LIMIT).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_a_replica_missed_is_applied_once_also_if_it_misses_changes_again() {
+    let redis = RedisServer::start();
+    let relay = Relay::to(redis.address()).await;
+    let first = patient().fleet(&redis.url(), PATIENT).start().await;
+    let second = patient().fleet(&relay.url(), PATIENT).beside(&first);
+    let second = second.start().await;
+    redis.fill_budgets();
+    let path = format!("/avatar/waha/{FACE}");
+    second.get(&path).await;
+    let miss_change = async |change: &str| {
+        let epoch = epoch(&second).await;
+        relay.set(State::Cut);
+        Answer::to(&first.admin(), "POST", change, &[]).await;
+        cut_logs(&redis);
+        first.face("waha", OTHER_FACE).await;
+        relay.set(State::Pass);
+        let has_compared =
+            async || self::epoch(&second).await > epoch && !is_comparing(&second).await;
+        until(has_compared, LIMIT).await;
+    };
+    miss_change("/v1/purge?instance=waha&hard=true").await;
+    assert!(second.files("content-v2").is_empty());
+    second.get(&path).await.assert_picture(&second.bytes(FACE));
+    let stored = second.files("content-v2");
+    miss_change(&format!("/v1/avatars/waha/{OTHER_FACE}")).await;
+    assert_eq!(second.files("content-v2"), stored);
 }
