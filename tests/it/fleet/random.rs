@@ -435,7 +435,7 @@ impl Run {
     async fn agree(&mut self) {
         let limit = Instant::now() + 2 * LIMIT;
         loop {
-            let mut differing = Vec::new();
+            let (began, mut differing) = (Instant::now(), Vec::new());
             // The latest ones: a long run has hundreds.
             let forgotten = self.forgotten.keys().rev().take(FACES).cloned();
             let faces: Vec<_> = self.faces.iter().cloned().chain(forgotten).collect();
@@ -462,7 +462,7 @@ impl Run {
             if differing.is_empty() {
                 return;
             }
-            if Instant::now() > limit {
+            if began > limit {
                 let mut states = Vec::new();
                 for replica in &self.replicas {
                     let state = Answer::to(&replica.admin(), "GET", "/v1/fleet", &[]).await;

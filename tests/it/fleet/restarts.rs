@@ -13,7 +13,6 @@ use crate::support::{
     Answer, LIMIT, Rig,
     redis::RedisServer,
     relay::{Relay, State},
-    rig::Settings,
     s3::{self, S3Server},
     until,
 };
@@ -214,18 +213,10 @@ async fn an_entry_that_redis_took_and_the_disk_lost_in_a_crash_is_taken_from_red
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_takes_longer_than_five_seconds_goes_on_applying_the_missed_changes() {
-    let redis = RedisServer::start();
-    let relay = Relay::to(redis.address()).await;
-    let others = ["hypersender", "wachat", "wappfy", "wawp"];
-    // The start waits for the changes of one account after the other.
-    let only_one = |settings: Settings| others.into_iter().fold(settings, Settings::without);
-    let first = only_one(patient())
-        .fleet(&redis.url(), PATIENT)
-        .start()
-        .await;
-    let second = only_one(patient()).fleet(&relay.url(), PATIENT);
-    let mut second = second.beside(&first).start().await;
-    redis.fill_budgets();
+    let (redis, store) = (RedisServer::start(), S3Server::start().await);
+    let relay = Relay::to(store.address()).await;
+    let lines = [store.lines(), s3::lines(relay.address())];
+    let [first, mut second] = pair(&redis, [&lines[0], &lines[1]]).await;
     let faces: Vec<String> = (10..25)
         .map(|number| format!("6281000000{number}"))
         .collect();
@@ -243,7 +234,7 @@ async fn a_start_that_takes_longer_than_five_seconds_goes_on_applying_the_missed
         let entry = format!("/v1/avatars/waha/{face}");
         Answer::to(&first.admin(), "POST", &entry, &[]).await;
     }
-    // Each change is a command more.
+    // Each change is a picture that the store gives late.
     relay.set(State::Slow);
     second.restart().await;
     let last = &faces[faces.len() - 1];
