@@ -1,6 +1,7 @@
 //! The dashboard, in a real browser.
 
 mod alarms;
+mod figures;
 
 use crate::support::{
     Answer, LIMIT,

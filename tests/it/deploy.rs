@@ -266,6 +266,95 @@ fn each_panel_of_the_dashboard_explains_itself_and_asks_for_the_chosen_job_in_va
     content(Command::new("promtool").args(["check", "rules"]).arg(file));
 }
 
+/// The thresholds of a panel: each colour, and the value from which on it is shown.
+fn thresholds(panel: &Value) -> Vec<(f64, &str)> {
+    let steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array();
+    let steps = steps.into_iter().flatten().map(|step| {
+        // JSON has no infinity; the first step is for all values below the second.
+        let from = step["value"].as_f64().unwrap_or(f64::NEG_INFINITY);
+        (from, step["color"].as_str().unwrap())
+    });
+    steps.collect()
+}
+
+/// The color in which a panel shows this value.
+fn color(panel: &Value, value: f64) -> Option<&str> {
+    let steps = thresholds(panel).into_iter();
+    let mut reached = steps.filter(|(from, _)| *from <= value);
+    reached.next_back().map(|(_, color)| color)
+}
+
+const DAY: f64 = 86_400.0;
+
+#[test]
+fn each_panel_of_the_dashboard_about_a_state_a_share_or_a_limit_shows_trouble_in_red() {
+    let dashboard: Value = serde_json::from_str(&read("monitoring/dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    // A value that is fine, and one that is trouble.
+    let judged = BTreeMap::from([
+        ("Paused accounts", (0.0, 1.0)),
+        ("Sessions in trouble", (0.0, 1.0)),
+        ("Configuration", (1.0, 0.0)),
+        ("Certificate ends in", (30.0 * DAY, 3.0 * DAY)),
+        ("Disk trouble", (0.0, 1.0)),
+        ("Hit ratio", (0.99, 0.5)),
+        ("Response time", (0.1, 3.0)),
+        ("Calls allowed now, by instance", (5.0, 0.0)),
+    ]);
+    // More of these is neither better nor worse.
+    let counts = ["Requests/s", "Entries on disk", "Bytes on disk"];
+    for panel in panels {
+        let title = panel["title"].as_str().unwrap();
+        let steps = thresholds(panel);
+        let is_judged = judged.contains_key(title);
+        let is_figure = ["stat", "gauge"].iter().any(|kind| panel["type"] == *kind);
+        let is_share = panel["fieldConfig"]["defaults"]["unit"] == "percentunit";
+        let is_count = counts.contains(&title);
+        assert!(
+            is_judged || is_count || (!is_figure && !is_share && steps.is_empty()),
+            "{title}: say here which of its values are trouble"
+        );
+        assert!(!is_judged || steps.len() >= 2, "{title}: {steps:?}");
+        let is_sorted = steps.is_sorted_by(|(one, _), (other, _)| one < other);
+        assert!(is_sorted, "{title}: {steps:?}");
+        let begin = steps.first().map(|(from, _)| *from);
+        assert!(
+            begin.is_none_or(|from| from == f64::NEG_INFINITY),
+            "{title}"
+        );
+        // Grafana draws no thresholds in a graph that does not ask for it.
+        let style = &panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"];
+        let is_graph = panel["type"] == "timeseries";
+        assert!(!is_graph || !is_judged || *style == "line", "{title}");
+    }
+    let find = |title: &str| {
+        let found = panels.iter().find(|panel| panel["title"] == title);
+        found.unwrap_or_else(|| panic!("there is no panel {title}"))
+    };
+    for title in counts {
+        // Without thresholds, Grafana shows each value from 80 on in red.
+        assert_eq!(thresholds(find(title)).len(), 1, "{title}");
+    }
+    for (title, (fine, trouble)) in judged {
+        let colors = [fine, trouble].map(|value| color(find(title), value));
+        assert_eq!(colors, [Some("green"), Some("red")], "{title}");
+    }
+}
+
+#[test]
+fn a_certificate_on_the_dashboard_is_red_as_long_as_its_alert_fires() {
+    let dashboard: Value = serde_json::from_str(&read("monitoring/dashboard.json")).unwrap();
+    let mut panels = dashboard["panels"].as_array().unwrap().iter();
+    let panel = panels.find(|panel| panel["title"] == "Certificate ends in");
+    let alerts = read("monitoring/alerts.yml");
+    let condition = "faceplate_certificate_expiry_timestamp_seconds - time() < ";
+    let (_, rest) = alerts.split_once(condition).unwrap();
+    let days = rest.lines().next().unwrap().strip_suffix(" * 86400");
+    let limit = days.unwrap().parse::<f64>().unwrap() * DAY;
+    assert_eq!(color(panel.unwrap(), limit - 1.0), Some("red"));
+    assert_ne!(color(panel.unwrap(), limit), Some("red"));
+}
+
 #[test]
 fn prometheus_and_grafana_of_the_compose_file_find_their_files() {
     let compose = fs::read_to_string(deploy("../docker-compose.yml")).unwrap();
@@ -385,7 +474,8 @@ struct Deployment {
 fn kubernetes_accepts_the_manifests_and_faceplate_their_configuration() {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/bin/python");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deploy.py");
-    let said = content(Command::new(python).arg(script));
+    let binary = env!("CARGO_BIN_EXE_faceplate");
+    let said = content(Command::new(python).arg(script).arg(binary));
     let deployments: BTreeMap<String, Deployment> = serde_json::from_str(&said).unwrap();
     assert_eq!(deployments.len(), 6);
     let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,21 @@
 //! The metrics for Prometheus, and the state of instances on the admin listener.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use crate::support::{Answer, Rig, rig::Settings};
-use faceplate::emulator::{Fault, Rule};
+use tokio::net::TcpStream;
+
+use crate::support::{Answer, LIMIT, Rig, program::GOOD, rig::Settings, scene::Scene, until};
+use faceplate::{
+    app::{App, Dependencies},
+    clock::{Clock, Timestamp},
+    config,
+    emulator::{Fault, Rule},
+};
 
 async fn admin(rig: &Rig, path: &str) -> String {
     let answer = Answer::to(&rig.admin(), "GET", path, &[]).await;
@@ -227,4 +239,90 @@ async fn the_admin_api_shows_an_instance_s_session_state() {
     assert_eq!(session(&rig).await, "working");
     rig.restart().await;
     assert_eq!(session(&rig).await, "working");
+}
+
+/// The value of a metric on this admin listener now.
+async fn scraped(admin: &str, name: &str) -> f64 {
+    let answer = Answer::to(admin, "GET", "/metrics", &[]).await;
+    let metrics = answer.text();
+    value(metrics, name).unwrap_or_else(|| panic!("{name} is not in\n{metrics}"))
+}
+
+#[tokio::test]
+async fn the_time_of_the_last_reload_is_the_clock_s_at_a_successful_one_and_stays_at_a_failed_one()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let listeners = "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+    let text = GOOD.replace("DIR", &folder.path().display().to_string());
+    let text = format!("{listeners}{text}");
+    let read = || {
+        let env = [("SIGNING_KEY", "a signing key for tests"), ("TOKEN", "t")];
+        let config = config::from_text("the test's configuration", &text, env.into_iter());
+        config.unwrap_or_else(|problems| panic!("{problems}"))
+    };
+    let clock = Clock::manual(Timestamp::from_secs(1_795_200_000));
+    let dependencies = Dependencies {
+        clock: clock.clone(),
+        ..Dependencies::default()
+    };
+    let app = App::start(read(), dependencies).await.unwrap();
+    let admin = app.admin.to_string();
+    let last_reload = async || {
+        let name = "faceplate_config_last_reload_success";
+        (
+            scraped(&admin, &format!("{name}ful")).await,
+            scraped(&admin, &format!("{name}_timestamp_seconds")).await,
+        )
+    };
+    // The start reads it for the first time.
+    assert_eq!(last_reload().await, (1.0, 1_795_200_000.0));
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(last_reload().await, (1.0, 1_795_200_000.0));
+    app.record_failed_reload();
+    assert_eq!(last_reload().await, (0.0, 1_795_200_000.0));
+    clock.advance(Duration::from_secs(60));
+    app.reload(read());
+    assert_eq!(last_reload().await, (1.0, 1_795_200_120.0));
+    app.stop().await;
+}
+
+/// The words behind a name in a file of `/proc/PID`.
+fn told_by_kernel(process: &Path, file: &str, name: &str) -> Vec<u64> {
+    let text = fs::read_to_string(process.join(file)).unwrap();
+    let mut lines = text.lines();
+    let line = lines.find_map(|line| line.strip_prefix(name)).unwrap();
+    let words = line.split_whitespace();
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_memory_and_the_open_files_in_the_metrics_are_those_that_the_kernel_counts() {
+    // A process of its own: here, other tests open files.
+    let mut scene = Scene::set().await;
+    let (admin, address) = (scene.address("admin"), scene.address("listen"));
+    let process = scene.server().process.id();
+    let process = PathBuf::from(format!("/proc/{process}"));
+
+    let memory = scraped(&admin, "process_resident_memory_bytes").await;
+    let resident = told_by_kernel(&process, "status", "VmRSS:")[0] as f64 * 1024.0;
+    let share = memory / resident;
+    assert!((0.5..2.0).contains(&share), "{memory} of {resident}");
+    assert!(memory < f64::from(1 << 30), "{memory}");
+    let limit = told_by_kernel(&process, "limits", "Max open files")[0];
+    let most = scraped(&admin, "process_max_fds").await;
+    assert_eq!(most, limit as f64);
+
+    let open = async || scraped(&admin, "process_open_fds").await;
+    let before = open().await;
+    assert!(before >= 4.0, "{before}");
+    let mut clients = Vec::new();
+    for _ in 0..24 {
+        clients.push(TcpStream::connect(&address).await.unwrap());
+    }
+    // A few files may be opened or closed by the work on the cache.
+    until(async || open().await >= before + 20.0, LIMIT).await;
+    let listed = fs::read_dir(process.join("fd")).unwrap().count();
+    assert!((open().await - listed as f64).abs() < 5.0, "{listed}");
+    drop(clients);
+    until(async || open().await <= before + 4.0, LIMIT).await;
 }

@@ -9,7 +9,9 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::support::program::errors;
+use serde_json::Value;
+
+use crate::support::{docs, program::errors};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -530,4 +532,86 @@ for path in ['dependabot.yml', 'ISSUE_TEMPLATE/config.yml']:
 ";
     let python = root().join("target/test-tools/bin/python");
     content(Command::new(python).args(["-c", script]).arg(root()));
+}
+
+/// A text in YAML, as JSON.
+#[track_caller]
+fn yaml(text: &str) -> Value {
+    let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.argv[1])))";
+    let python = root().join("target/test-tools/bin/python");
+    let said = content(Command::new(python).args(["-c", script, text]));
+    serde_json::from_str(&said).unwrap()
+}
+
+/// Asserts that each of these fields has a text.
+#[track_caller]
+fn assert_texts(name: &str, record: &Value, fields: &[&str]) {
+    for field in fields {
+        let text = record[field].as_str().unwrap_or_default();
+        assert!(!text.trim().is_empty(), "{name} has no {field}: {record}");
+    }
+}
+
+#[test]
+fn github_has_the_fields_that_it_needs_to_offer_each_template() {
+    let folder = root().join(".github");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let mut names = files(&folder.join("ISSUE_TEMPLATE"));
+    assert!(names.remove("config.yml"), "{names:?}");
+    assert!(names.len() >= 2, "{names:?}");
+    for name in names {
+        assert!(name.ends_with(".md"), "{name} has other fields");
+        let text = read(&format!("ISSUE_TEMPLATE/{name}"));
+        let front = text.strip_prefix("---\n");
+        let (front, body) = front.and_then(|rest| rest.split_once("\n---\n")).unwrap();
+        // GitHub silently leaves out a template without one of them.
+        assert_texts(&name, &yaml(front), &["name", "about"]);
+        // Each question is a paragraph in bold type.
+        assert!(body.matches("\n**").count() >= 3, "{name}: {body}");
+    }
+    let chooser = yaml(&read("ISSUE_TEMPLATE/config.yml"));
+    assert!(chooser["blank_issues_enabled"].is_boolean(), "{chooser}");
+    for link in chooser["contact_links"].as_array().unwrap() {
+        assert_texts("config.yml", link, &["name", "url", "about"]);
+        let url = link["url"].as_str().unwrap();
+        assert!(url.starts_with("https://"), "GitHub leaves out {url}");
+    }
+    let request = read("PULL_REQUEST_TEMPLATE.md");
+    assert!(
+        request.contains("\n- [ ] `make test` passes\n"),
+        "{request}"
+    );
+}
+
+#[test]
+fn dependabot_looks_for_newer_versions_where_the_repository_names_versions_and_nowhere_else() {
+    let config = fs::read_to_string(root().join(".github/dependabot.yml")).unwrap();
+    let config = yaml(&config);
+    assert_eq!(config["version"], 2);
+    let mut looked_at = BTreeSet::new();
+    for update in config["updates"].as_array().unwrap() {
+        let interval = update["schedule"]["interval"].as_str().unwrap();
+        assert!(["daily", "weekly", "monthly"].contains(&interval));
+        let kind = update["package-ecosystem"].as_str().unwrap();
+        let several = update["directories"].as_array().cloned();
+        let folders = several.unwrap_or_else(|| vec![update["directory"].clone()]);
+        for folder in folders {
+            looked_at.insert((kind.to_owned(), folder.as_str().unwrap().to_owned()));
+        }
+    }
+    let mut named = BTreeSet::new();
+    for path in docs::tracked_files() {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        let (kind, folder) = match name {
+            // One for all packages of a workspace.
+            "Cargo.lock" => ("cargo", folder),
+            "Dockerfile" => ("docker", folder),
+            "requirements.txt" => ("pip", folder),
+            // GitHub finds the folder by itself.
+            _ if folder == ".github/workflows" => ("github-actions", ""),
+            _ => continue,
+        };
+        named.insert((kind.to_owned(), format!("/{folder}")));
+    }
+    assert_eq!(looked_at, named);
 }
