@@ -29,6 +29,9 @@ PROGRAM = [
     ("access log and metrics", r"telemetry|prometheus|itoa|http::access_log"),
     ("the runtime, and entering system calls", r"tokio|mio::|libc_|writev|recv|epoll|futex|syscall|clock_gettime"),
     ("reading the index", r"serde|store::(index_file|record|metadata)|base64"),
+    ("decoding the picture, to see that it can be", r"zune|jpeg|image::|images::|avatar::formats|memset"),
+    ("allocating memory", r"malloc|free|calloc|memalign|unlink_chunk"),
+    ("copying in memory", r"memmove|memcpy"),
 ]
 KERNEL = [
     ("copying into the socket", r"copy_from_iter"),
