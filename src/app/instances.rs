@@ -15,7 +15,7 @@ use crate::{
     limits::Admission,
     pipeline::{
         AccountIdentities, AccountState, Faces, Fallback, Instance, InstanceMaker, InstanceName,
-        InstancePattern, Instances, Neighbors, PatternSettings, Warmups,
+        InstancePattern, Instances, Neighbors, PatternSettings, Warmups, is_saved_as_unsent,
     },
     store::{self, AccountId, AccountNames, Store},
     telemetry::Metrics,
@@ -209,8 +209,11 @@ impl InstanceMaker for PatternBuilder {
         admission.restore(saved.unwrap_or_default());
         let names = store.load_account_names(name);
         let mut names = names.iter().flat_map(AccountNames::all);
-        let has_aliases = names.any(|name| AccountIdentities::load(store, name).has_aliases());
-        if admission.is_at_rest() && !self.warmups.is_interrupted(name) && !has_aliases {
+        let is_needed = |name| {
+            is_saved_as_unsent(store, name) || AccountIdentities::load(store, name).has_aliases()
+        };
+        let is_needed = self.warmups.is_interrupted(name) || names.any(is_needed);
+        if admission.is_at_rest() && !is_needed {
             store.remove_states(name);
         }
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     avatar::{Ask, Entry, Outcome, Plan, decide},
     fleet::{Commit, EngineFailure, SharedAccount, SharedFace},
-    store::{CacheAnswer, Owner},
+    store::{CacheAnswer, Owner, Store},
 };
 
 /// The entries that one command compares.
@@ -100,9 +100,7 @@ impl Faces {
         let Some(account) = instance.shared() else {
             return;
         };
-        let saved = self.shared.store.load_state(&state_name(instance));
-        // A longer state may have been padded with blanks.
-        if saved.is_some_and(|state| serde_json::from_slice(&state).unwrap_or(true)) {
+        if is_saved_as_unsent(&self.shared.store, instance.cache_name()) {
             account.compare_from_the_start();
         }
     }
@@ -114,7 +112,7 @@ impl Faces {
         };
         if account.has_to_save_unsent() {
             let state = move || account.has_unsent_changes().to_string().into_bytes();
-            let name = state_name(instance).into();
+            let name = state_name(instance.cache_name()).into();
             self.shared.store.save_state(name, state).await;
         }
     }
@@ -226,7 +224,14 @@ impl Faces {
     }
 }
 
+/// Whether the disk says that entries of the account whose faces are called `cache_name` may differ from those of Redis.
+pub fn is_saved_as_unsent(store: &Store, cache_name: &str) -> bool {
+    let saved = store.load_state(&state_name(cache_name));
+    // A shorter state is padded with blanks.
+    saved.is_some_and(|state| serde_json::from_slice(&state).unwrap_or(true))
+}
+
 /// The name of the state file. No instance's name has a dot in it, so it names no other file.
-fn state_name(instance: &Instance) -> String {
-    format!("{}.unsent", instance.cache_name())
+fn state_name(cache_name: &str) -> String {
+    format!("{cache_name}.unsent")
 }
