@@ -188,15 +188,16 @@ impl State {
     }
 }
 
-/// Faceplate in front of a gateway, emulated or played, with an instance for each state.
-async fn rig(gateway: &'static str) -> Rig {
+/// Faceplate in front of a gateway, emulated or played, with an instance for each state. `limit` is the time limit of a call
+/// and of a download.
+async fn rig(gateway: &'static str, limit: &str) -> Rig {
+    let upstream = format!(
+        "call_timeout = \"{limit}\"\ndownload_timeout = \"{limit}\"\nmax_picture = \"1MiB\""
+    );
     // A cold face waits for its call, also on a machine that is busy.
     let mut settings = Settings::default()
         .section("cache", "first_paint = \"20s\"")
-        .section(
-            "upstream",
-            "call_timeout = \"2s\"\ndownload_timeout = \"2s\"\nmax_picture = \"1MiB\"",
-        );
+        .section("upstream", &upstream);
     let mut listeners = Vec::new();
     for state in STATES {
         let name = state.name();
@@ -225,7 +226,12 @@ async fn rig(gateway: &'static str) -> Rig {
 
 /// The cells of a row, each `new picture`, `old picture` or `placeholder`, the reason, and the calls.
 async fn row(gateway: &'static str, rule: Rule) -> Vec<String> {
-    let mut rig = rig(gateway).await;
+    // Only a gateway that hangs lets the time run out, also on a machine that is busy.
+    let limit = match rule.fault {
+        Fault::Hang => "2s",
+        _ => "10s",
+    };
+    let mut rig = rig(gateway, limit).await;
     let set = |picture| {
         for state in STATES {
             let (_, jid) = state.face(gateway);
