@@ -12,6 +12,8 @@ from report import ratio
 from servers import running
 
 LENGTH = 8192
+# More than a benchmark can write.
+ON_PAPER = 10_000_000
 # Files that maintenance looks at in a second; twenty times the default, so that it disturbs more and ends sooner.
 PACE = 10_000
 
@@ -26,9 +28,9 @@ def many_faces(bench):
     for instance, pictures, length in (("b4096", 1, 4096), ("b8192", count, LENGTH)):
         made = [built("faces"), faceplate.work / "cache", instance, str(pictures), str(length)]
         subprocess.run(made, check=True)
-    used = [now - then for now, then in zip(on_disk(faceplate), before)]
-    bench.report.figure(f"bytes of disk for a picture of {LENGTH // 1024} KB", used[0] / count)
-    bench.report.figure("inodes for a picture", used[1] / count)
+    used_on_disk = [now - then for now, then in zip(on_disk(faceplate), before)]
+    bench.report.figure(f"bytes of disk for a picture of {LENGTH // 1024} KB", used_on_disk[0] / count)
+    bench.report.figure("inodes for a picture", used_on_disk[1] / count)
     chosen = measure.zipf(count, 20_000)
     urls = measure.write_urls(faceplate, chosen, LENGTH, "many")
     title = f"disk hit, {count:,} pictures of {LENGTH // 1024} KB"
@@ -60,7 +62,12 @@ def many_faces(bench):
         used = measure.memory_mib(faceplate)
         bench.report.goal(f"MiB in use at {count:,} entries", used, 1 + count * 128 / 2**20 + 40)
         more = used - measure.memory_mib(few)
-        bench.report.figure("bytes of memory for each entry more", more * 2**20 / (count - 1000))
+        slope = more * 2**20 / (count - 1000)
+        bench.report.figure("bytes of memory for each entry more", slope)
+        by_slope = f"for {ON_PAPER:,} such pictures, by these slopes"
+        bench.report.figure(f"GB of disk {by_slope}", used_on_disk[0] / count * ON_PAPER / 1e9)
+        bench.report.figure(f"million inodes {by_slope}", used_on_disk[1] / count * ON_PAPER / 1e6)
+        bench.report.figure(f"MiB of memory {by_slope}", used + slope * (ON_PAPER - count) / 2**20)
         few.stop()
         quiet = found[faceplate.name]
     evicting = Faceplate(bench.work, memory=tier, cache=f"{pace}\nmax_entries = {count * 9 // 10}")
