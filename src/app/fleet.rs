@@ -199,8 +199,15 @@ async fn begin(
     until: Option<Instant>,
     shutdown: &CancellationToken,
 ) {
-    if let Some((live, instance)) = instance_of(live, account) {
-        live.faces.resume_comparison(&instance);
+    // Changes are applied to the instance, which a reload or a pattern begins to serve after it has made the account.
+    while instance_of(live, account).is_none() && Arc::strong_count(account) > 1 {
+        if shutdown
+            .run_until_cancelled(time::sleep(AGAIN))
+            .await
+            .is_none()
+        {
+            return;
+        }
     }
     while try_catch_up(live, account).await.is_err() {
         if shutdown.is_cancelled() || until.is_none_or(|until| Instant::now() >= until) {

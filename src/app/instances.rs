@@ -15,7 +15,8 @@ use crate::{
     limits::Admission,
     pipeline::{
         AccountIdentities, AccountState, Faces, Fallback, Instance, InstanceMaker, InstanceName,
-        InstancePattern, Instances, Neighbors, PatternSettings, Warmups, is_saved_as_unsent,
+        InstancePattern, Instances, Neighbors, PatternSettings, Warmups, has_unsent_changes,
+        is_saved_as_unsent,
     },
     store::{self, AccountId, AccountNames, Store},
     telemetry::Metrics,
@@ -88,6 +89,11 @@ impl Builder {
         let names = AccountNames::new(&settings.name, account.clone(), names_before.clone());
         if names_before.as_ref() != Some(&names) {
             store.save_account_names(&settings.name, &names);
+        }
+        if let Some(account) = &shared
+            && is_saved_as_unsent(store, names.current())
+        {
+            account.compare_from_the_start();
         }
         let known = before.and_then(|before| known(before, &settings));
         let admission = match &known {
@@ -209,10 +215,9 @@ impl InstanceMaker for PatternBuilder {
         admission.restore(saved.unwrap_or_default());
         let names = store.load_account_names(name);
         let mut names = names.iter().flat_map(AccountNames::all);
-        let is_needed = |name| {
-            is_saved_as_unsent(store, name) || AccountIdentities::load(store, name).has_aliases()
-        };
-        let is_needed = self.warmups.is_interrupted(name) || names.any(is_needed);
+        let has_aliases = names.any(|name| AccountIdentities::load(store, name).has_aliases());
+        let is_needed =
+            has_aliases || self.warmups.is_interrupted(name) || has_unsent_changes(store, name);
         if admission.is_at_rest() && !is_needed {
             store.remove_states(name);
         }

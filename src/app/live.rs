@@ -19,7 +19,7 @@ use crate::{
     in_flight::InFlight,
     limits::ClientLimiter,
     pass_through::PassThrough,
-    pipeline::{Faces, Instances, Warmups},
+    pipeline::{Faces, Instances, Warmups, has_unsent_changes},
     public::{LiveListeners, Mode},
     representation::{HeaderPolicy, Renderer, Sharing},
     server::Tls,
@@ -117,7 +117,14 @@ impl Live {
                     faces.take_over_wanted(&instance);
                 }
             }
-            None => instances.make_known(|name| warmups.is_interrupted(name), &parts.store),
+            None => {
+                let store = &parts.store;
+                let is_in_fleet = faces.fleet().is_some();
+                let has_work = |name: &str| {
+                    warmups.is_interrupted(name) || is_in_fleet && has_unsent_changes(store, name)
+                };
+                instances.make_known(has_work, store);
+            }
         }
         instances::report_unused_faces(&parts.store, &instances);
         let sharing = match settings.access.mode {

@@ -140,13 +140,16 @@ impl SharedAccount {
     /// The caller has applied the changes of a catch-up. Returns whether this replica's entries have to be compared with
     /// Redis.
     pub fn finish_catch_up(&self, has_gap: bool) -> bool {
-        self.reading.catch_up();
+        // It may have been set while the changes were applied.
+        let has_gap = has_gap || self.reading.has_to_compare();
         if has_gap {
             self.versions.begin_epoch();
             self.reading.set_phase(Phase::Comparing);
             self.reading.forget_noted();
             self.member.unsent.notify_one();
-        } else if self.reading.phase() != Phase::Comparing {
+        }
+        self.reading.catch_up(has_gap);
+        if self.reading.phase() != Phase::Comparing {
             self.reading.set_phase(Phase::Current);
         }
         self.reading.phase() == Phase::Comparing
@@ -168,8 +171,10 @@ impl SharedAccount {
     /// All entries have to be compared with Redis, because the account was dropped, or an earlier process has ended, with
     /// changes that Redis did not take. The disk says so.
     pub fn compare_from_the_start(&self) {
-        self.reading.replace_saved_as_unsent(true);
-        self.reading.compare_all();
+        if !self.reading.is_saved_as_unsent() {
+            self.reading.set_saved_as_unsent(true);
+            self.reading.compare_all();
+        }
     }
 
     /// Whether there may be changes that Redis did not take, or changes of siblings that were missed.
@@ -178,10 +183,14 @@ impl SharedAccount {
         is_comparing || self.versions.are_differing() || self.reading.has_to_compare()
     }
 
-    /// Whether the disk has to be told of [`SharedAccount::has_unsent_changes`]. The caller does that.
-    pub fn has_to_save_unsent(&self) -> bool {
-        let is_unsent = self.has_unsent_changes();
-        self.reading.replace_saved_as_unsent(is_unsent) != is_unsent
+    /// Whether the disk says that there are such changes.
+    pub fn is_saved_as_unsent(&self) -> bool {
+        self.reading.is_saved_as_unsent()
+    }
+
+    /// The disk says now whether there are such changes.
+    pub fn set_saved_as_unsent(&self, is_unsent: bool) {
+        self.reading.set_saved_as_unsent(is_unsent);
     }
 
     /// Waits until no other comparison of all entries is under way. `None` if another one waits for that already, or the

@@ -163,6 +163,7 @@ impl Link {
         fleet.record_round_trip(name, started.elapsed());
         fleet.record_command(match &result {
             Ok(Ok(_)) => CommandResult::Answered,
+            Ok(Err(error)) if error.is_timeout() => CommandResult::Late,
             Ok(Err(_)) => CommandResult::Failed,
             Err(_) => CommandResult::Late,
         });
@@ -171,7 +172,7 @@ impl Link {
                 self.record_success();
                 return Ok(value);
             }
-            Ok(Err(error)) => (false, describe(&error)),
+            Ok(Err(error)) => (error.is_timeout(), describe(&error)),
             Err(_) => (true, "it did not answer in time".to_owned()),
         };
         self.record_failure(is_late, &why);

@@ -127,10 +127,15 @@ impl Reading {
         self.fall_behind();
     }
 
-    /// The account has caught up. A comparison that it had to make begins.
-    pub(super) fn catch_up(&self) {
+    /// The account has caught up. `is_comparing` says whether a comparison of all entries begins.
+    pub(super) fn catch_up(&self, is_comparing: bool) {
         self.is_behind.store(false, Ordering::Release);
-        self.has_to_compare.store(false, Ordering::Release);
+        if is_comparing {
+            self.has_to_compare.store(false, Ordering::Release);
+        } else if self.has_to_compare() {
+            // It was set a moment ago.
+            self.fall_behind();
+        }
     }
 
     pub(super) fn is_behind(&self) -> bool {
@@ -141,9 +146,12 @@ impl Reading {
         self.has_to_compare.load(Ordering::Acquire)
     }
 
-    /// Sets what the disk says about unsent changes, and returns what it said before.
-    pub(super) fn replace_saved_as_unsent(&self, is_unsent: bool) -> bool {
-        self.is_saved_as_unsent.swap(is_unsent, Ordering::AcqRel)
+    pub(super) fn is_saved_as_unsent(&self) -> bool {
+        self.is_saved_as_unsent.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_saved_as_unsent(&self, is_unsent: bool) {
+        self.is_saved_as_unsent.store(is_unsent, Ordering::Release);
     }
 
     pub(super) fn record_purge(&self, version: u64) {

@@ -117,7 +117,8 @@ impl Versions {
     /// Records that the entries of a face here and in Redis may differ. Returns whether there was space for it.
     pub(super) fn record_differing(&self, subject: Subject) -> bool {
         let mut differing = lock(&self.differing);
-        let has_space = differing.failures.len() < MOST_DIFFERING;
+        let is_known = differing.failures.contains_key(&subject);
+        let has_space = is_known || differing.failures.len() < MOST_DIFFERING;
         if has_space {
             differing.last += 1;
             let failure = differing.last;

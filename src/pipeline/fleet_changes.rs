@@ -25,9 +25,14 @@ pub(super) enum NotAdopted {
     Purged,
 }
 
-/// This replica's entry cannot be read now.
+/// The part of this replica's entry that cannot be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UnreadableEntry;
+pub(super) enum UnreadableEntry {
+    /// The entry itself.
+    Whole,
+    /// Its picture.
+    Picture,
+}
 
 /// How exactly the clocks of replicas are translated.
 const CLOCKS: Duration = Duration::from_secs(5);
@@ -49,13 +54,14 @@ impl Faces {
                 }
                 // A face that this replica does not have is looked for when it is asked for. But a client may listen for it,
                 // and a fetch may be about to store an entry that it read in Redis before this one.
-                let is_wanted = self.shared.single_flight.is_in_flight(owner.key())
+                let is_in_flight = self.shared.single_flight.is_in_flight(owner.key());
+                let is_wanted = is_in_flight
                     || self.may_have(&owner)
                     || self.shared.changes.has_listeners(instance.cache_name())
                     || instance.provider().is_push();
                 let is_newer = || account.known_version(&subject) < version;
-                // A fetch holds the lock until it knows the version that it has made.
-                if is_wanted && is_newer() {
+                // A fetch holds the lock until the entry that it has committed is on disk. The change counts as applied then.
+                if is_in_flight || is_wanted && is_newer() {
                     drop(self.shared.key_locks.lock(&owner.key()).await);
                 }
                 if is_wanted && is_newer() {
@@ -117,7 +123,7 @@ impl Faces {
         if adopted.is_err() {
             self.purge_face(owner, PurgeMode::Soft).await;
         }
-        if let Err(NotAdopted::Unreadable | NotAdopted::PictureUnreadable) = adopted {
+        if adopted == Err(NotAdopted::PictureUnreadable) {
             // There may be no request for a long time.
             account.record_differing(owner.subject);
         }
@@ -165,7 +171,8 @@ impl Faces {
         match self.shared.store.look_up(&key).await {
             CacheAnswer::Found(entry) => Ok(Some((entry, account.known_version(&owner.subject)))),
             CacheAnswer::Absent => Ok(None),
-            _ => Err(UnreadableEntry),
+            CacheAnswer::PictureUnreadable => Err(UnreadableEntry::Picture),
+            CacheAnswer::Unreadable | CacheAnswer::Unknown => Err(UnreadableEntry::Whole),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     avatar::{Ask, Entry, Outcome, Plan, decide},
     fleet::{Commit, EngineFailure, SharedAccount, SharedFace},
-    store::{CacheAnswer, Owner, Store},
+    store::{AccountNames, CacheAnswer, Owner, Store},
 };
 
 /// The entries that one command compares.
@@ -94,26 +94,20 @@ impl Faces {
         }
     }
 
-    /// Lets all entries of an account be compared with Redis if the disk says that some may differ: an earlier process has
-    /// ended, or the instance was dropped, before they were compared.
-    pub fn resume_comparison(&self, instance: &Instance) {
+    /// Saves whether entries of an account may differ from those of Redis, if that has changed.
+    pub async fn save_unsent(&self, instance: &Instance) {
         let Some(account) = instance.shared() else {
             return;
         };
-        if is_saved_as_unsent(&self.shared.store, instance.cache_name()) {
-            account.compare_from_the_start();
-        }
-    }
-
-    /// Saves whether entries of an account may differ from those of Redis, if that has changed.
-    pub async fn save_unsent(&self, instance: &Instance) {
-        let Some(account) = instance.shared().cloned() else {
+        let is_unsent = account.has_unsent_changes();
+        if is_unsent == account.is_saved_as_unsent() {
             return;
-        };
-        if account.has_to_save_unsent() {
-            let state = move || account.has_unsent_changes().to_string().into_bytes();
-            let name = state_name(instance.cache_name()).into();
-            self.shared.store.save_state(name, state).await;
+        }
+        let state = move || is_unsent.to_string().into_bytes();
+        let name = state_name(instance.cache_name()).into();
+        // A state that could not be saved is saved later.
+        if self.shared.store.save_state(name, state).await {
+            account.set_saved_as_unsent(is_unsent);
         }
     }
 
@@ -123,7 +117,14 @@ impl Faces {
         let (entry, base) = match self.entry_and_version(account, owner).await {
             Ok(Some(found)) => found,
             Ok(None) => return,
-            Err(UnreadableEntry) => return account.record_differing(owner.subject),
+            Err(UnreadableEntry::Picture) => {
+                if let SharedFace::Entry(shared) = shared {
+                    self.adopt_or_purge(account, owner, *shared).await;
+                }
+                return;
+            }
+            // It is not shown. A disk that stays broken is not asked again and again.
+            Err(UnreadableEntry::Whole) => return,
         };
         if entry.is_forgotten(now) {
             // A tombstone that Redis has not heard of.
@@ -165,9 +166,7 @@ impl Faces {
                             Err(EngineFailure) => account.record_differing(owner.subject),
                         }
                     }
-                    Err(NotAdopted::Unreadable | NotAdopted::PictureUnreadable) => {
-                        account.record_differing(owner.subject);
-                    }
+                    Err(NotAdopted::PictureUnreadable) => account.record_differing(owner.subject),
                     Err(NotAdopted::PictureLost) => {
                         account.record_compared(&owner.subject);
                         let is_later = entry.last.asked_at > shared.last.answer_asked_at;
@@ -179,7 +178,7 @@ impl Faces {
                             self.purge_face(owner, PurgeMode::Soft).await;
                         }
                     }
-                    Ok(_) | Err(NotAdopted::Purged) => {}
+                    Ok(_) | Err(NotAdopted::Purged | NotAdopted::Unreadable) => {}
                 }
             }
         }
@@ -222,6 +221,13 @@ impl Faces {
         // Siblings have stored other entries all the while.
         account.record_differing(owner.subject);
     }
+}
+
+/// Whether the disk says that entries of an account of `instance` may differ from those of Redis.
+pub fn has_unsent_changes(store: &Store, instance: &str) -> bool {
+    let names = store.load_account_names(instance);
+    let mut names = names.iter().flat_map(AccountNames::all);
+    names.any(|name| is_saved_as_unsent(store, name))
 }
 
 /// Whether the disk says that entries of the account whose faces are called `cache_name` may differ from those of Redis.

@@ -3,7 +3,7 @@
 //! A name is forgotten if it is not in memory, has no picture in the cache, and its budget is full. Nothing is lost
 //! then but the name of its account, which keeps one account's pictures from the users of another.
 
-use super::{Faces, Instances};
+use super::{Demand, Faces, Instances, has_unsent_changes};
 
 impl Faces {
     /// Forgets unused names of patterns. Reads all index files of the cache.
@@ -30,6 +30,10 @@ impl Faces {
                 continue;
             }
             if let Some(pattern) = instances.pattern_of(&name) {
+                if self.fleet().is_some() && has_unsent_changes(store, &name) {
+                    // Its entries are compared with Redis, so that it can be forgotten the next time.
+                    let _ = pattern.make(&name, Demand::IfKnown).await;
+                }
                 pattern.forget(&name).await;
             }
         }

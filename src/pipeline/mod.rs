@@ -153,7 +153,7 @@ pub use changes::{Appearance, ChangeId};
 pub use events::EventCounts;
 pub use faces::Faces;
 pub use faces_in_trouble::FaceInTrouble;
-pub use fleet_comparison::is_saved_as_unsent;
+pub use fleet_comparison::{has_unsent_changes, is_saved_as_unsent};
 pub use instance::{AccountState, Fallback, Instance, InstanceName, Neighbors};
 pub use instance_pattern::{Demand, InstanceMaker, InstancePattern, NotMade, PatternSettings};
 pub use instances::{Instances, winner};

@@ -72,13 +72,14 @@ impl Store {
     }
 
     /// Saves a state as `name`. `make_state` runs when no other state is being saved, so of several
-    /// states of one name the newest stays.
+    /// states of one name the newest stays. Returns whether it was saved.
     pub async fn save_state(
         &self,
         name: Arc<str>,
         make_state: impl FnOnce() -> Vec<u8> + Send + 'static,
-    ) {
+    ) -> bool {
         let state_files = self.state_files.clone();
-        on_disk_thread(move || state_files.save(&name, make_state)).await;
+        let saved = on_disk_thread(move || state_files.save(&name, make_state)).await;
+        saved.unwrap_or(false)
     }
 }

@@ -43,8 +43,8 @@ impl StateFiles {
     }
 
     /// Saves the state that `make_state` returns while no other state is saved. A failure is logged
-    /// only: a face is still served when its instance's state cannot be saved.
-    pub(super) fn save(&self, name: &str, make_state: impl FnOnce() -> Vec<u8>) {
+    /// only: a face is still served when its instance's state cannot be saved. Returns whether it was saved.
+    pub(super) fn save(&self, name: &str, make_state: impl FnOnce() -> Vec<u8>) -> bool {
         let mut has_failed = lock(&self.write);
         let result = self.try_save(name, &make_state());
         if let Err(error) = &result
@@ -53,6 +53,7 @@ impl StateFiles {
             tracing::warn!(state = name, %error, "cannot save an instance's budget, pause or warm-up; a restart will not know it");
         }
         *has_failed = result.is_err();
+        result.is_ok()
     }
 
     /// The names of all states.

@@ -463,3 +463,35 @@ async fn a_hard_purge_holds_against_an_entry_that_redis_did_not_take_and_not_aga
     }
     assert!(version(&entries[0]) < purged);
 }
+
+/// The connections of clients other than the one that asks.
+fn connections(redis: &RedisServer) -> Vec<String> {
+    let list: String = redis.ask(&["CLIENT", "LIST"]);
+    let others = list.lines().filter(|line| !line.contains("cmd=client"));
+    let ids = others.filter_map(|line| line.split(' ').next());
+    ids.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_late_answer_of_redis_costs_no_connection() {
+    let redis = RedisServer::start();
+    let rig = ample().fleet(&redis.url(), HASTY).start().await;
+    redis.fill_budgets();
+    rig.seconds(60);
+    rig.face("waha", FACE).await;
+    let before = connections(&redis);
+    // The next command is late, and the one after that is not.
+    let _: String = redis.ask(&["CLIENT", "PAUSE", "700", "ALL"]);
+    let face = "628100000002";
+    let answer = rig.face("waha", face).await;
+    answer.assert_picture(&rig.bytes(face));
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    let is_late = |line: &str| line.contains("late") && !line.ends_with(" 0");
+    let mut lines = metrics.text().lines();
+    assert!(lines.any(|line| line.starts_with("faceplate_fleet_commands") && is_late(line)));
+    let after = connections(&redis);
+    assert!(
+        before.iter().all(|id| after.contains(id)),
+        "{before:?} {after:?}"
+    );
+}

@@ -51,6 +51,15 @@ async fn epoch(rig: &Rig) -> u64 {
     account(rig).await["epoch"].as_u64().unwrap()
 }
 
+/// How often the replica has read entries in Redis.
+async fn reads_of_entries(rig: &Rig) -> u64 {
+    let metrics = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
+    let count = "faceplate_fleet_round_trip_seconds_count{command=\"get\"} ";
+    let mut lines = metrics.text().lines();
+    let value = lines.find_map(|line| line.strip_prefix(count));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for item in fs::read_dir(from).unwrap() {
@@ -129,14 +138,9 @@ async fn faces_whose_comparison_a_stop_interrupts_are_compared_after_the_next_st
     until(async || saved_unsent(&rig) == "true", LIMIT).await;
     to_store.set(State::Hang);
     to_redis.set(State::Pass);
-    // The first face is compared, and its picture waits for the store.
-    let is_stuck = async || {
-        let answer = Answer::to(&rig.admin(), "GET", "/metrics", &[]).await;
-        answer
-            .text()
-            .contains("faceplate_fleet_up{engine=\"redis\"} 1")
-    };
-    until(is_stuck, LIMIT).await;
+    let before = reads_of_entries(&rig).await;
+    // The entries are compared, and the picture of the first one waits for the store.
+    until(async || reads_of_entries(&rig).await > before, LIMIT).await;
     rig.stop().await;
     assert_eq!(saved_unsent(&rig), "true");
     to_store.set(State::Pass);
