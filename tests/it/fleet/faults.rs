@@ -230,6 +230,32 @@ async fn a_face_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_face_of_a_name_of_a_pattern_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_restart()
+ {
+    let redis = RedisServer::start();
+    let (mut rigs, relays) = relayed(&redis, || ample().named("shop-*", "waha")).await;
+    let path = format!("/avatar/shop-7/{FACE}");
+    // The first request makes the account, whose budget is empty.
+    for rig in &rigs {
+        rig.get(&path).await;
+    }
+    redis.fill_budgets();
+    rigs[0].seconds(60);
+    for rig in &rigs {
+        until(async || rig.get(&path).await.source() == "picture", LIMIT).await;
+    }
+    relays[0].set(State::Cut);
+    let entry = format!("/v1/avatars/shop-7/{FACE}");
+    Answer::to(&rigs[0].admin(), "DELETE", &entry, &[]).await;
+    rigs[0].stop().await;
+    relays[0].set(State::Pass);
+    // No request makes the name again.
+    rigs[0].restart().await;
+    let is_forgotten = async || rigs[1].get(&path).await.source() != "picture";
+    until(is_forgotten, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_has_not_heard_of_siblings_never_says_that_all_have_forgotten_a_face() {
     let redis = RedisServer::start();
     let (mut rigs, relays) = relayed(&redis, ample).await;
