@@ -233,7 +233,12 @@ async fn a_face_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_res
 async fn a_face_of_a_name_of_a_pattern_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_restart()
  {
     let redis = RedisServer::start();
-    let (mut rigs, relays) = relayed(&redis, || ample().named("shop-*", "waha")).await;
+    let hasty = || {
+        let settings = Settings::default().section("cache", "first_paint = \"300ms\"");
+        let settings = settings.instance("lookups = { per_minute = 6000, burst = 100 }");
+        settings.named("shop-*", "waha")
+    };
+    let (mut rigs, relays) = relayed(&redis, hasty).await;
     let path = format!("/avatar/shop-7/{FACE}");
     // The first request makes the account, whose budget is empty.
     for rig in &rigs {
