@@ -33,10 +33,14 @@ fn saved_unsent(rig: &Rig) -> String {
     state.trim().to_owned()
 }
 
+async fn fleet_record(rig: &Rig) -> Value {
+    let answer = Answer::to(&rig.admin(), "GET", "/v1/fleet", &[]).await;
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
 /// What the replica says about the account of the instance `waha`.
 async fn account(rig: &Rig) -> Value {
-    let answer = Answer::to(&rig.admin(), "GET", "/v1/fleet", &[]).await;
-    let fleet: Value = serde_json::from_slice(&answer.body).unwrap();
+    let fleet = fleet_record(rig).await;
     let mut accounts = fleet["accounts"].as_array().unwrap().iter();
     let account = accounts.find(|account| account["instance"] == "waha");
     account.unwrap().clone()
@@ -158,6 +162,8 @@ async fn a_replica_whose_disk_says_that_it_has_unsent_changes_compares_its_entri
         let path = format!("/avatar/waha/{FACE}");
         at_once(&fleet.replicas, 1, &path).await;
         fleet.replicas[2].stop().await;
+        // Redis' clock goes on during the test, and the replicas' does not.
+        fleet.first().seconds(3600);
         let vendors = fleet.first().vendors();
         vendors.set_picture(FACE, Picture::Face(77)).unwrap();
         let picture = fleet.first().bytes(FACE);
@@ -193,6 +199,8 @@ async fn an_entry_that_redis_took_and_the_disk_lost_in_a_crash_is_taken_from_red
     copy_folder(rig.cache.path(), before.path());
     let (key, notes) = noted(&redis);
     rig.restart().await;
+    // Redis' clock goes on during the test, and the replica's does not.
+    rig.seconds(3600);
     rig.vendors().set_picture(FACE, Picture::Face(77)).unwrap();
     let picture = rig.bytes(FACE);
     refresh(&rig).await;
@@ -267,6 +275,11 @@ async fn a_purge_that_a_replica_missed_is_applied_once_also_if_it_misses_changes
     let miss_change = async |change: &str| {
         let epoch = epoch(&second).await;
         relay.set(State::Cut);
+        until(
+            async || fleet_record(&second).await["redis"] == false,
+            LIMIT,
+        )
+        .await;
         Answer::to(&first.admin(), "POST", change, &[]).await;
         cut_logs(&redis);
         first.face("waha", OTHER_FACE).await;
