@@ -135,7 +135,10 @@ impl SharedAccount {
         if !self.versions.record_differing(subject) {
             self.reading.compare_all();
         }
-        self.member.unsent.notify_one();
+        // In an outage, the disk has to be told once.
+        if !self.reading.is_saved_as_unsent() {
+            self.member.unsent.notify_one();
+        }
     }
 
     /// The faces whose entries may differ. The caller compares them, and then calls [`SharedAccount::settle`].

@@ -209,6 +209,13 @@ impl Faces {
             account.record_differing(owner.subject);
             return Ok(entry);
         }
+        let is_known = account.known_version(&owner.subject) == shared.version
+            && !account.is_differing(&owner.subject);
+        if is_known && let Some(entry) = current.clone() {
+            // Another task has taken it meanwhile, or this replica has stored it.
+            account.know(&owner.subject, &shared);
+            return Ok(entry);
+        }
         let entry = self
             .assemble(account, owner.subject, current.as_deref(), &shared)
             .await

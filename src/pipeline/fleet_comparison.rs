@@ -94,19 +94,22 @@ impl Faces {
         }
     }
 
-    /// Saves whether entries of an account may differ from those of Redis, if that has changed.
+    /// Saves whether entries of an account may differ from those of Redis, until the disk says what is so.
     pub async fn save_unsent(&self, instance: &Instance) {
         let Some(account) = instance.shared() else {
             return;
         };
-        let is_unsent = account.has_unsent_changes();
-        if is_unsent == account.is_saved_as_unsent() {
-            return;
-        }
-        let state = move || is_unsent.to_string().into_bytes();
-        let name = state_name(instance.cache_name()).into();
-        // A state that could not be saved is saved later.
-        if self.shared.store.save_state(name, state).await {
+        loop {
+            let is_unsent = account.has_unsent_changes();
+            if is_unsent == account.is_saved_as_unsent() {
+                return;
+            }
+            let state = move || is_unsent.to_string().into_bytes();
+            let name = state_name(instance.cache_name()).into();
+            if !self.shared.store.save_state(name, state).await {
+                // It is tried again later.
+                return;
+            }
             account.set_saved_as_unsent(is_unsent);
         }
     }

@@ -33,8 +33,9 @@ impl Faces {
                 if self.fleet().is_some() && has_unsent_changes(store, &name) {
                     // Its entries are compared with Redis, so that it can be forgotten the next time.
                     let _ = pattern.make(&name, Demand::IfKnown).await;
+                } else {
+                    pattern.forget(&name).await;
                 }
-                pattern.forget(&name).await;
             }
         }
     }

@@ -214,31 +214,36 @@ async fn a_clock_that_is_set_back_by_hours_does_not_prolong_the_wait_for_the_sha
 #[tokio::test(flavor = "multi_thread")]
 async fn a_face_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_restart() {
     let redis = RedisServer::start();
-    let (mut rigs, relays) = relayed(&redis, ample).await;
+    let (rigs, relays) = relayed(&redis, ample).await;
     let path = format!("/avatar/waha/{FACE}");
     for rig in &rigs {
         rig.get(&path).await.assert_picture(&rig.bytes(FACE));
     }
-    relays[0].set(State::Cut);
-    let entry = format!("/v1/avatars/waha/{FACE}");
+    assert_forgotten_by_all(rigs, &relays[0], "waha").await;
+}
+
+/// Asserts that the second replica forgets a face of `instance` that was forgotten at the first one without Redis, once that
+/// one was started again. No request asks it for the face.
+async fn assert_forgotten_by_all(mut rigs: Vec<Rig>, relay: &Relay, instance: &str) {
+    relay.set(State::Cut);
+    let entry = format!("/v1/avatars/{instance}/{FACE}");
     Answer::to(&rigs[0].admin(), "DELETE", &entry, &[]).await;
     rigs[0].stop().await;
-    relays[0].set(State::Pass);
+    relay.set(State::Pass);
     rigs[0].restart().await;
-    let is_forgotten = async || rigs[1].get(&path).await.source() != "picture";
+    let is_forgotten = async || rigs[1].face(instance, FACE).await.source() != "picture";
     until(is_forgotten, LIMIT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_face_of_a_name_of_a_pattern_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_restart()
- {
+async fn a_pattern_s_face_that_was_forgotten_without_redis_is_forgotten_by_all_after_a_restart() {
     let redis = RedisServer::start();
     let hasty = || {
         let settings = Settings::default().section("cache", "first_paint = \"300ms\"");
         let settings = settings.instance("lookups = { per_minute = 6000, burst = 100 }");
         settings.named("shop-*", "waha")
     };
-    let (mut rigs, relays) = relayed(&redis, hasty).await;
+    let (rigs, relays) = relayed(&redis, hasty).await;
     let path = format!("/avatar/shop-7/{FACE}");
     // The first request makes the account, whose budget is empty.
     for rig in &rigs {
@@ -249,15 +254,7 @@ async fn a_face_of_a_name_of_a_pattern_that_was_forgotten_without_redis_is_forgo
     for rig in &rigs {
         until(async || rig.get(&path).await.source() == "picture", LIMIT).await;
     }
-    relays[0].set(State::Cut);
-    let entry = format!("/v1/avatars/shop-7/{FACE}");
-    Answer::to(&rigs[0].admin(), "DELETE", &entry, &[]).await;
-    rigs[0].stop().await;
-    relays[0].set(State::Pass);
-    // No request makes the name again.
-    rigs[0].restart().await;
-    let is_forgotten = async || rigs[1].get(&path).await.source() != "picture";
-    until(is_forgotten, LIMIT).await;
+    assert_forgotten_by_all(rigs, &relays[0], "shop-7").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

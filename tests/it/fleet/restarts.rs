@@ -13,6 +13,7 @@ use crate::support::{
     Answer, LIMIT, Rig,
     redis::RedisServer,
     relay::{Relay, State},
+    rig::Settings,
     s3::{self, S3Server},
     until,
 };
@@ -78,6 +79,14 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// Two replicas with a store of pictures, to which the second one has a relay.
+async fn pair_with_relay(redis: &RedisServer, store: &S3Server) -> (Rig, Rig, Relay) {
+    let relay = Relay::to(store.address()).await;
+    let lines = [store.lines(), s3::lines(relay.address())];
+    let [first, second] = pair(redis, [&lines[0], &lines[1]]).await;
+    (first, second, relay)
+}
+
 /// How far the replicas have applied the log of the account, as Redis knows it.
 fn noted(redis: &RedisServer) -> (String, Vec<String>) {
     let logs: Vec<String> = redis.ask(&["KEYS", "*:log"]);
@@ -89,12 +98,22 @@ fn noted(redis: &RedisServer) -> (String, Vec<String>) {
     (key, notes)
 }
 
+/// Lets the replicas take themselves to have applied every change.
+fn note_all_as_applied(redis: &RedisServer) {
+    let (key, notes) = noted(redis);
+    let log = key.replace(":readers", ":log");
+    let script = "return redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1][1]";
+    let newest: String = redis.ask(&["EVAL", script, "1", &log]);
+    for pair in notes.chunks(2) {
+        let note = format!("{newest} 1 0");
+        let _: i64 = redis.ask(&["HSET", &key, &pair[0], &note]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comparison_with_redis_that_a_stop_interrupts_begins_again_at_the_next_start() {
     let (redis, store) = (RedisServer::start(), S3Server::start().await);
-    let relay = Relay::to(store.address()).await;
-    let lines = [store.lines(), s3::lines(relay.address())];
-    let [first, mut second] = pair(&redis, [&lines[0], &lines[1]]).await;
+    let (first, mut second, relay) = pair_with_relay(&redis, &store).await;
     let path = format!("/avatar/waha/{FACE}");
     first.get(&path).await;
     second.get(&path).await;
@@ -168,15 +187,7 @@ async fn a_replica_whose_disk_says_that_it_has_unsent_changes_compares_its_entri
         vendors.set_picture(FACE, Picture::Face(77)).unwrap();
         let picture = fleet.first().bytes(FACE);
         refresh(fleet.first()).await;
-        // The replica takes itself to have applied the change.
-        let (key, notes) = noted(&fleet.redis);
-        let log = key.replace(":readers", ":log");
-        let script = "return redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1][1]";
-        let newest: String = fleet.redis.ask(&["EVAL", script, "1", &log]);
-        for pair in notes.chunks(2) {
-            let note = format!("{newest} 1 0");
-            let _: i64 = fleet.redis.ask(&["HSET", &key, &pair[0], &note]);
-        }
+        note_all_as_applied(&fleet.redis);
         fs::write(fleet.replicas[2].cache.path().join(STATE), is_unsent).unwrap();
         fleet.replicas[2].restart().await;
         let returned = &fleet.replicas[2];
@@ -226,9 +237,7 @@ async fn an_entry_that_redis_took_and_the_disk_lost_in_a_crash_is_taken_from_red
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_takes_longer_than_five_seconds_goes_on_applying_the_missed_changes() {
     let (redis, store) = (RedisServer::start(), S3Server::start().await);
-    let relay = Relay::to(store.address()).await;
-    let lines = [store.lines(), s3::lines(relay.address())];
-    let [first, mut second] = pair(&redis, [&lines[0], &lines[1]]).await;
+    let (first, mut second, relay) = pair_with_relay(&redis, &store).await;
     let faces: Vec<String> = (10..25)
         .map(|number| format!("6281000000{number}"))
         .collect();
@@ -301,4 +310,81 @@ async fn a_purge_that_a_replica_missed_is_applied_once_also_if_it_misses_changes
     }
     miss_change(&format!("/v1/avatars/waha/{OTHER_FACE}")).await;
     assert_eq!(second.files("content-v2"), stored);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_a_reload_brings_back_with_unsent_changes_compares_its_entries() {
+    let redis = RedisServer::start();
+    let with_shop = || {
+        let settings = patient().named("shop", "waha");
+        settings.only("shop", "account = \"another\"")
+    };
+    let first = with_shop().fleet(&redis.url(), PATIENT).start().await;
+    let second = with_shop().fleet(&redis.url(), PATIENT).beside(&first);
+    let mut second = second.start().await;
+    redis.fill_budgets();
+    let path = format!("/avatar/shop/{FACE}");
+    first.get(&path).await;
+    second.get(&path).await;
+    let mut configured = None;
+    second.reload_as(|settings| {
+        configured = Some(settings.clone());
+        settings.without("shop")
+    });
+    until(async || second.get(&path).await.status == 404, LIMIT).await;
+    // Redis' clock goes on during the test, and the replicas' does not.
+    first.seconds(3600);
+    first
+        .vendors()
+        .set_picture(FACE, Picture::Face(77))
+        .unwrap();
+    let picture = first.bytes(FACE);
+    let entry = format!("/v1/avatars/shop/{FACE}");
+    Answer::to(&first.admin(), "POST", &entry, &[]).await;
+    note_all_as_applied(&redis);
+    fs::write(
+        second.cache.path().join("instances/shop.unsent.json"),
+        "true",
+    )
+    .unwrap();
+    second.reload_as(|_| configured.unwrap());
+    until(async || second.get(&path).await.body == picture, LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_left_memory_with_unsent_changes_is_compared_and_then_forgotten() {
+    let redis = RedisServer::start();
+    let rig = Settings::default()
+        .section("cache", "first_paint = \"300ms\"")
+        .named("shop-*", "waha")
+        .only("shop-*", "account = \"missing-{instance}\"")
+        .only("shop-*", "idle = \"1h\"")
+        .fleet(&redis.url(), PATIENT);
+    let rig = rig.start().await;
+    let states = || {
+        let files = rig.files("instances").into_iter();
+        files
+            .filter(|file| file.to_string_lossy().contains("/shop-"))
+            .count()
+    };
+    rig.face("shop-1", FACE).await;
+    assert_ne!(states(), 0);
+    // It leaves memory, and keeps its states with the mark.
+    let is_dropped = async || {
+        rig.seconds(3700);
+        let instances = Answer::to(&rig.admin(), "GET", "/v1/instances", &[]).await;
+        !instances.text().contains("shop-1")
+    };
+    until(is_dropped, LIMIT).await;
+    fs::write(
+        rig.cache.path().join("instances/shop-1.unsent.json"),
+        "true",
+    )
+    .unwrap();
+    let is_forgotten = async || {
+        rig.hours(25);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        states() == 0
+    };
+    until(is_forgotten, LIMIT).await;
 }
